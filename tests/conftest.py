@@ -1,0 +1,112 @@
+"""Fixtures for all tests: real services on free ports, with a virtual host or database for each test."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+
+from tests.services.postgres import PostgresCluster, find_postgres, postgres_cluster
+from tests.services.rabbitmq import RabbitMQNode, find_rabbitmq, rabbitmq_node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+T = TypeVar("T")
+
+MARKER_OF_FIXTURE = {"rabbitmq": "rabbitmq", "postgres": "postgres", "browser": "browser"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by the services that its fixtures start, so that `-m "not rabbitmq"` works unaided."""
+    for item in items:
+        for fixture in getattr(item, "fixturenames", ()):
+            if fixture in MARKER_OF_FIXTURE:
+                item.add_marker(MARKER_OF_FIXTURE[fixture])
+
+
+def must_have(found: T | None, what: str) -> T:
+    """A service's program; where it is missing the test is skipped, and on CI it fails."""
+    if found is not None:
+        return found
+    reason = f"{what} is not installed: `make test` installs it where it may"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitMQNode]:
+    """The node that the tests share; a test that stops or kills it starts it again."""
+    with rabbitmq_node(must_have(find_rabbitmq(), "RabbitMQ")) as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_url(rabbitmq: RabbitMQNode) -> str:
+    """The node's default virtual host."""
+    return rabbitmq.url()
+
+
+@pytest.fixture
+def vhost(rabbitmq: RabbitMQNode) -> Iterator[str]:
+    """The name of an empty virtual host of this test's own."""
+    name = f"test-{secrets.token_hex(6)}"
+    rabbitmq.start().add_vhost(name)
+    yield name
+    rabbitmq.start().delete_vhost(name)
+
+
+@pytest.fixture
+def broker_url(rabbitmq: RabbitMQNode, vhost: str) -> str:
+    """BROKER_URL of an empty virtual host of this test's own."""
+    return rabbitmq.url(vhost)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresCluster]:
+    """The cluster that the tests share; a test that stops or kills it starts it again."""
+    with postgres_cluster(must_have(find_postgres(), "PostgreSQL")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres: PostgresCluster) -> str:
+    """The cluster's maintenance database."""
+    return postgres.url()
+
+
+@pytest.fixture
+def database_url(postgres: PostgresCluster) -> Iterator[str]:
+    """DATABASE_URL of an empty PostgreSQL database of this test's own."""
+    name = f"test_{secrets.token_hex(6)}"
+    postgres.start().add_database(name)
+    yield postgres.url(name)
+    postgres.start().drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, driven by Playwright."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = must_have(shutil.which("chromium"), "Chromium")
+    # Chromium's own sandbox does not work for root.
+    arguments = ["--no-sandbox"] if os.getuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty page in a profile of its own."""
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()

@@ -1,0 +1,1 @@
+"""Services that the tests start for themselves; they share nothing and leave nothing behind."""
