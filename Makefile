@@ -1,0 +1,92 @@
+# The only door: `make help` lists what it opens. Each target sets up what it needs, at once if that is there already.
+
+SERVING  := .venv-serving
+CLIENT   := .venv-client
+TRAINING := .venv-training
+DEV      := .venv
+
+# More arguments for the tool behind a target: make test ARGS="tests/unit -x", make train MODEL=diabetes ARGS="--help"
+ARGS ?=
+
+export PYTHONPATH := $(CURDIR)
+MAKEFLAGS += --no-print-directory
+
+.DEFAULT_GOAL := help
+
+##@ Use
+.PHONY: run
+run: $(SERVING) ## Start the service at http://127.0.0.1:5100 (PORT, WORKERS, BROKER_URL, DATABASE_URL change it)
+	@exec $(SERVING)/bin/python -m production_server run $(ARGS)
+
+.PHONY: client
+client: $(CLIENT) ## Set up the command line client
+	@echo "Ready: $(CLIENT)/bin/python -m client --help"
+
+.PHONY: train
+train: $(TRAINING) ## Train a model and write a new version of it: make train MODEL=diabetes
+	@exec $(TRAINING)/bin/python -m production_server.training $(MODEL) $(ARGS)
+
+.PHONY: bench
+bench: $(DEV) ## Measure how fast the service is on this machine
+	@exec $(DEV)/bin/python -m benchmarks $(ARGS)
+
+##@ Develop
+.PHONY: test
+test: $(DEV) programs ## Run the tests, with services of their own: make test ARGS="tests/unit -x"
+	$(DEV)/bin/pytest $(ARGS)
+
+.PHONY: check
+check: lint type arch ## Run everything that CI runs: lint, type, arch, and the tests with their coverage
+	@$(MAKE) test ARGS="--cov --cov-report=term $(ARGS)"
+
+.PHONY: lint
+lint: $(DEV) ## Look for mistakes and bad style
+	$(DEV)/bin/ruff check
+	$(DEV)/bin/ruff format --check
+
+.PHONY: type
+type: $(DEV) ## Check the types
+	$(DEV)/bin/mypy
+
+.PHONY: arch
+arch: $(DEV) ## Check which module may import which
+	$(DEV)/bin/lint-imports
+
+.PHONY: format
+format: $(DEV) ## Format the code and mend what a tool can mend
+	$(DEV)/bin/ruff check --fix-only --quiet
+	$(DEV)/bin/ruff format
+
+.PHONY: lock
+lock: $(DEV) ## Compile the requirement sets from pyproject.toml: make lock ARGS=--upgrade
+	$(COMPILE) pyproject.toml --group development -o requirements/development.txt
+	$(COMPILE) pyproject.toml -c requirements/development.txt -o requirements.txt
+	$(COMPILE) --group client -c requirements/development.txt -o requirements/client.txt
+	$(COMPILE) --group launcher -c requirements/development.txt -o requirements/launcher.txt
+	$(COMPILE) --group training -c requirements/development.txt -o requirements/training.txt
+
+.PHONY: clean
+clean: ## Remove the virtual environments and every cache; the service's state stays
+	rm -rf .venv* .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+# Hashes for every platform; no registry's address, since everyone has their own mirror.
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(DEV)/bin/uv pip compile --quiet \
+    --universal --generate-hashes --no-emit-index-url --no-annotate $(ARGS)
+
+# The environments are always looked at: the script returns at once if one holds what its requirements say.
+.PHONY: $(SERVING) $(CLIENT) $(TRAINING) $(DEV) programs
+$(SERVING):
+	@tools/virtualenv $@ requirements.txt
+$(CLIENT):
+	@tools/virtualenv $@ requirements/client.txt
+$(TRAINING):
+	@tools/virtualenv $@ requirements/training.txt
+$(DEV):
+	@tools/virtualenv $@ requirements/development.txt
+programs:
+	@tools/test-programs
