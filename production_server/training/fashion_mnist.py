@@ -1,0 +1,45 @@
+"""The built-in image model: ten kinds of clothes, after Fashion-MNIST (https://arxiv.org/abs/1708.07747)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from production_server.training.datasets import FASHION_MNIST, load_fashion_mnist
+from production_server.training.image_set import Split, hold_out
+from production_server.training.image_training import Description
+
+if TYPE_CHECKING:
+    from production_server.training.progress import Reporter
+
+LABELS = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+EPOCHS = 44
+VALIDATION_IMAGES = 5000
+
+
+def describe(name: str) -> Description:
+    return Description(
+        name=name,
+        title="Fashion-MNIST",
+        text="Ten kinds of clothes, from 28x28 grey images: light clothes on a black background.",
+        labels=LABELS,
+        data="Fashion-MNIST, the official 10,000 test images",
+        training_data=tuple(source.describe() for source in FASHION_MNIST.values()),
+        invert="auto",
+    )
+
+
+def load_split(seed: int, reporter: Reporter) -> Split:
+    """The official test images, and 5,000 of the training images held out for validation."""
+    train, validation = hold_out(load_fashion_mnist("train", reporter), VALIDATION_IMAGES, seed=seed)
+    return Split(train, validation, load_fashion_mnist("test", reporter))

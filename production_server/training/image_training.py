@@ -1,0 +1,176 @@
+"""Use case: labelled images in, a published version of a classifier out."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+import keras
+import numpy as np
+
+from production_server.models import manifest as card
+from production_server.training import metrics, plots
+from production_server.training.architecture import STAGES, build_classifier, multiply_accumulates
+from production_server.training.datasets import cache_directory
+from production_server.training.export import FEWEST_INPUTS, Signature, declare, export_model
+from production_server.training.fitting import EVALUATION_BATCH, Recipe, fit
+from production_server.training.revision import code_revision
+from production_server.training.version import draft_version
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from production_server.training.checkpoint import Checkpoint
+    from production_server.training.image_set import ImageSet, Split
+    from production_server.training.progress import Reporter
+
+PARITY_INPUTS = 5000
+
+
+@dataclass(frozen=True)
+class Description:
+    """What people are told of an image model and its data."""
+
+    name: str
+    title: str
+    text: str
+    labels: tuple[str, ...]
+    data: str
+    """Which images the metrics were measured on."""
+    training_data: tuple[card.Dataset, ...]
+    invert: Literal["auto", "never"] = "never"
+
+
+def train_images(
+    description: Description, split: Split, recipe: Recipe, *, store: Path, dtype: str, reporter: Reporter
+) -> Path:
+    """Fit, export, measure and publish; returns the new version's folder.
+
+    Every choice is made on the validation images; the test images are looked at once, after the export.
+
+    Raises:
+        ExportError: the exported model is not the trained one, or the store cannot be written.
+    """
+    path = checkpoint_path(description, split.train, recipe, dtype=dtype)
+    keras.utils.set_random_seed(recipe.seed)
+    shape = split.train.images.shape[1:]
+    model = build_classifier(shape, len(description.labels), is_for_training=True, dtype=dtype)
+    reporter.say(
+        f"{len(split.train)} training, {len(split.validation)} validation and {len(split.test)} test images; "
+        f"{model.count_params():,} parameters, {multiply_accumulates(model) / 1e6:.1f} M multiply-accumulates; {dtype}"
+    )
+    state = fit(
+        model, split.train, split.validation, recipe, path=path, revision=code_revision(), reporter=reporter
+    )
+    folder = publish(description, state, split, recipe, store=store, reporter=reporter)
+    path.unlink()
+    return folder
+
+
+def checkpoint_path(description: Description, train: ImageSet, recipe: Recipe, *, dtype: str) -> Path:
+    """Where this very training keeps its state: other data or another recipe never goes on from it."""
+    digest = hashlib.sha256(repr((description.labels, recipe, STAGES, dtype, train.images.shape)).encode())
+    digest.update(np.ascontiguousarray(train.images).data)
+    digest.update(np.ascontiguousarray(train.classes).data)
+    return cache_directory() / "checkpoints" / f"{description.name}-{digest.hexdigest()[:16]}.npz"
+
+
+def publish(
+    description: Description,
+    state: Checkpoint,
+    split: Split,
+    recipe: Recipe,
+    *,
+    store: Path,
+    reporter: Reporter,
+) -> Path:
+    """Write the best epoch of a training as the next version in `store`."""
+    model = build_classifier(split.train.images.shape[1:], len(description.labels))
+    model.set_weights(state.best_weights)
+    signature = declare(model, "image")
+    real_inputs = _parity_inputs(split)
+    with draft_version(store, description.name) as draft:
+        reporter.say(f"Exporting {description.name} version {draft.version}")
+        fewest = min(FEWEST_INPUTS, len(real_inputs))
+        parity = export_model(model, draft.folder, signature, real_inputs, fewest=fewest)
+        plots.draw_learning_curves(
+            state.history, draft.folder / "plots/learning_curves.svg", chosen=state.best_epoch
+        )
+        values = _measure(model, split.test, description.labels, draft.folder / "plots/confusion_matrix.svg")
+        values["validation_accuracy"] = state.history[state.best_epoch].validation_accuracy
+        for name, value in values.items():
+            reporter.say(f"{name}: {value:.4f}")
+        measured = card.Metrics(
+            data=description.data,
+            method=_method(state, recipe),
+            values={name: card.Metric(mean=value) for name, value in values.items()},
+        )
+        manifest = _manifest(
+            description, signature, draft.version, measured, parity, state.revision, draft.digests()
+        )
+        return draft.publish(manifest)
+
+
+def _parity_inputs(split: Split) -> NDArray[np.float32]:
+    images = np.concatenate([split.validation.images, split.test.images, split.train.images[:PARITY_INPUTS]])
+    return images[:PARITY_INPUTS].astype(np.float32) * np.float32(1 / 255)
+
+
+def _measure(model: keras.Model, test: ImageSet, labels: tuple[str, ...], plot: Path) -> dict[str, float]:
+    probabilities = model.predict(test.scaled(), batch_size=EVALUATION_BATCH, verbose=0)
+    table = metrics.confusion(test.classes, probabilities.argmax(axis=1), len(labels))
+    plots.draw_confusion(table, labels, plot)
+    return {
+        "accuracy": metrics.accuracy(test.classes, probabilities),
+        "macro_f1": metrics.macro_f1(table),
+        "cross_entropy": metrics.cross_entropy(test.classes, probabilities),
+    }
+
+
+def _method(state: Checkpoint, recipe: Recipe) -> str:
+    hours = sum(epoch.wall_s for epoch in state.history) / 60
+    return (
+        f"Single model, no test-time averaging. {recipe.epochs} epochs, seed {recipe.seed}; epoch {state.best_epoch + 1} "
+        f"chosen by validation accuracy on images held out of the training set; the test images were used once. "
+        f"Trained in {hours:.0f} minutes."
+    )
+
+
+def _manifest(
+    description: Description,
+    signature: Signature,
+    version: str,
+    measured: card.Metrics,
+    parity: card.Parity,
+    revision: str,
+    files: dict[str, card.FileDigest],
+) -> card.Manifest:
+    height, width, channels = signature.input.item_shape
+    return card.Manifest(
+        schema_version=1,
+        name=description.name,
+        version=version,
+        title=description.title,
+        description=description.text,
+        created=datetime.now(UTC).replace(microsecond=0),
+        task="image_classification",
+        inputs=(signature.input,),
+        outputs=(signature.output,),
+        image=card.ImagePreprocessing(
+            mode="L" if channels == 1 else "RGB",
+            width=width,
+            height=height,
+            scale=1 / 255,
+            invert=description.invert,
+        ),
+        labels=description.labels,
+        metrics=measured,
+        training_data=description.training_data,
+        code_revision=revision,
+        parity=parity,
+        files=files,
+    )
