@@ -1,0 +1,157 @@
+"""What the server answers, as frozen values. Fields that a newer server adds are ignored."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, TypeVar
+
+from client.errors import Fault, Refused, Unavailable
+
+FINAL_STATES = frozenset({"succeeded", "failed", "cancelled"})
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What was submitted and how far it has come."""
+
+    id: str
+    state: str
+    model: str
+    version: str
+    total: int
+    succeeded: int
+    failed: int
+    cancelled: int = 0
+    source: str = ""
+    priority: str = ""
+    created: str | None = None
+    started: str | None = None
+    finished: str | None = None
+    links: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def done(self) -> int:
+        """How many items will not change any more."""
+        return self.succeeded + self.failed + self.cancelled
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in ("finished", "cancelled")
+
+
+@dataclass(frozen=True)
+class ItemError:
+    """Why one item failed."""
+
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One input of a job and what became of it."""
+
+    index: int
+    state: str
+    name: str | None = None
+    label: str | None = None
+    score: float | None = None
+    output: list[float] | None = None
+    error: ItemError | None = None
+    expected: str | None = None
+    outside_training_range: list[str] = field(default_factory=list)
+    version: str | None = None
+    ms: float | None = None
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL_STATES
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that the server has; the manifest (model card) is passed on as it came."""
+
+    name: str
+    title: str
+    task: str
+    versions: list[str]
+    channels: dict[str, str]
+    manifest: dict[str, Any]
+
+    @property
+    def labels(self) -> list[str]:
+        return [str(label) for label in self.manifest.get("labels", ())]
+
+
+@dataclass(frozen=True)
+class JobPage:
+    """Some jobs, newest first, and where the next page begins."""
+
+    jobs: list[Job]
+    next: str | None
+
+
+@dataclass(frozen=True)
+class ResultPage:
+    """Some results in order, and after which index the next page begins."""
+
+    results: list[Result]
+    next: int | None
+
+
+def read(kind: type[T], answer: Any) -> T:
+    """Make a value of a JSON object.
+
+    Raises:
+        Unavailable: It is not such an object: what answered is not this service, or much newer.
+    """
+    try:
+        known = {
+            each.name: answer[each.name]
+            for each in fields(kind)  # type: ignore[arg-type] # every kind is a dataclass
+            if each.name in answer or (each.default is MISSING and each.default_factory is MISSING)
+        }
+        return kind(**known)
+    except (KeyError, TypeError) as error:
+        raise Unavailable(f"the server's answer is not a {kind.__name__.lower()} ({error})") from error
+
+
+def read_result(answer: Any) -> Result:
+    """Make a result, and its error if there is one."""
+    result = read(Result, answer)
+    if result.error is None:
+        return result
+    return read(Result, {**answer, "error": read(ItemError, result.error)})
+
+
+def read_job_page(answer: Any) -> JobPage:
+    """Make a page of jobs."""
+    page = read(JobPage, answer)
+    return JobPage([read(Job, job) for job in page.jobs], page.next)
+
+
+def read_result_page(answer: Any) -> ResultPage:
+    """Make a page of results."""
+    page = read(ResultPage, answer)
+    return ResultPage([read_result(result) for result in page.results], page.next)
+
+
+def read_problem(answer: Any, *, status: int) -> Refused:
+    """Make a refusal of problem details (RFC 9457), or of whatever else came with the status."""
+    if not isinstance(answer, dict):
+        return Refused(f"the server refused the request (status {status})")
+    faults = tuple(
+        Fault(str(fault.get("field", "")), str(fault.get("expected", "")), str(fault.get("got", "")))
+        for fault in answer.get("faults") or ()
+        if isinstance(fault, dict)
+    )
+    detail = (
+        answer.get("detail") or answer.get("title") or f"the server refused the request (status {status})"
+    )
+    return Refused(str(detail), code=str(answer.get("code", "")), faults=faults)

@@ -1,0 +1,201 @@
+"""The server's HTTP API as typed calls. The only module that knows httpx: its errors become ours here.
+
+A call blocks. A try that failed for a passing reason (nothing listens yet, the answer was lost, 503) is made again for
+a bounded time; a submission carries an idempotency key, so that trying again never makes a second job.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+
+from client.answers import (
+    Job,
+    JobPage,
+    Model,
+    ResultPage,
+    read,
+    read_job_page,
+    read_problem,
+    read_result_page,
+)
+from client.errors import ClientError, InputError, Refused, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from client.uploads import Upload
+
+RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+PAGE_SIZE = 1000
+
+
+@dataclass(frozen=True)
+class Patience:
+    """For how long a call is tried again: when nobody answers, and when the server says that it is busy."""
+
+    unreachable_s: float = 3.0
+    busy_s: float = 30.0
+
+
+# While a job runs its client has time: a server that is started again goes on with the job.
+WHILE_FOLLOWING = Patience(unreachable_s=60.0, busy_s=60.0)
+
+_NOT_SENT = (httpx.UnsupportedProtocol, httpx.InvalidURL)
+_FAILURES: tuple[tuple[type[Exception], str], ...] = (
+    (httpx.ConnectError, "nothing answers at {url}: is the server running?"),
+    (httpx.TimeoutException, "no answer from {url} in time"),
+    (httpx.NetworkError, "the connection to {url} broke"),
+    (httpx.RemoteProtocolError, "the connection to {url} broke"),
+)
+
+
+def translate(error: Exception, *, url: str) -> ClientError:
+    """Ours for one of httpx's."""
+    if isinstance(error, _NOT_SENT):
+        return InputError(f"{url!r} is not an http:// or https:// address")
+    if isinstance(error, httpx.LocalProtocolError):
+        return InputError(f"the request could not be sent (did a file change meanwhile?): {error}")
+    for kind, message in _FAILURES:
+        if isinstance(error, kind):
+            return Unavailable(message.format(url=url), is_passing=True)
+    return Unavailable(f"{url}: {error}")
+
+
+class Server:
+    """One server, by its address. Not thread-safe; a context manager that closes its connections."""
+
+    def __init__(self, url: str, *, patience: Patience | None = None) -> None:
+        self.url = url
+        self.patience = patience or Patience()
+        # What runs on this machine is never reached through a proxy.
+        direct = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
+        try:
+            self._http = httpx.Client(
+                base_url=url,
+                mounts=direct,
+                timeout=httpx.Timeout(60.0, connect=5.0),
+                headers={"Accept": "application/json", "User-Agent": "celeriac-client"},
+            )
+        except httpx.InvalidURL as error:
+            raise translate(error, url=url) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._http.close()
+
+    def models(self) -> list[Model]:
+        """Every model that the server has."""
+        answer = self._send("GET", "/api/models")
+        return [read(Model, model) for model in answer["models"]]
+
+    def model(self, name: str) -> Model:
+        """One model, with the manifest of its stable version."""
+        return read(Model, self._send("GET", f"/api/models/{name}"))
+
+    def submit_rows(
+        self,
+        rows: Sequence[Sequence[float] | Mapping[str, float]],
+        *,
+        fields: Mapping[str, str],
+        wait_s: int = 0,
+    ) -> Job:
+        """Submit rows of numbers; fields are model, and maybe version and priority."""
+        return self._submit(wait_s, json={**fields, "inputs": list(rows)})
+
+    def submit_files(self, uploads: Sequence[Upload], *, fields: Mapping[str, str], wait_s: int = 0) -> Job:
+        """Submit images, or one CSV, streamed from where they lie."""
+        parts = [(upload.part, (upload.name, upload, upload.content_type)) for upload in uploads]
+        return self._submit(wait_s, data=dict(fields), files=parts)
+
+    def job(self, job_id: str) -> Job:
+        """How far a job has come."""
+        return read(Job, self._send("GET", f"/api/jobs/{job_id}"))
+
+    def jobs(self, **filters: str | int | None) -> JobPage:
+        """Jobs, newest first; filters are model, state, after and limit."""
+        return read_job_page(self._send("GET", "/api/jobs", params=_given(filters)))
+
+    def cancel(self, job_id: str) -> Job:
+        """Cancel what has not run."""
+        return read(Job, self._send("DELETE", f"/api/jobs/{job_id}"))
+
+    def results(self, job_id: str, *, after: int | None = None) -> ResultPage:
+        """Up to a thousand results in order, finished or not."""
+        params = _given({"after": after, "limit": PAGE_SIZE})
+        return read_result_page(self._send("GET", f"/api/jobs/{job_id}/results", params=params))
+
+    def _submit(self, wait_s: int, **content: Any) -> Job:
+        headers = {"Idempotency-Key": str(uuid.uuid4())}
+        if wait_s:
+            headers["Prefer"] = f"wait={wait_s}"
+        return read(Job, self._send("POST", "/api/jobs", headers=headers, **content))
+
+    def _send(self, method: str, path: str, **content: Any) -> Any:
+        started = time.monotonic()
+        for pause_s in _pauses():
+            try:
+                return self._try(method, path, **content)
+            except Unavailable as failure:
+                is_busy = failure.retry_after_s is not None
+                wait_s = failure.retry_after_s if failure.retry_after_s is not None else pause_s
+                limit_s = self.patience.busy_s if is_busy else self.patience.unreachable_s
+                if not failure.is_passing or time.monotonic() + wait_s - started > limit_s:
+                    raise
+                time.sleep(wait_s)
+        raise AssertionError("the pauses do not end")
+
+    def _try(self, method: str, path: str, **content: Any) -> Any:
+        try:
+            answer = self._http.request(method, path, **content)
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            raise translate(error, url=self.url) from error
+        if answer.is_success:
+            return _json(answer)
+        raise _failure(answer, url=self.url)
+
+
+def _failure(answer: httpx.Response, *, url: str) -> Refused | Unavailable:
+    if answer.is_redirect:
+        return Unavailable(
+            f"{url} has moved to {answer.headers.get('location', 'nowhere')}: use that address"
+        )
+    try:
+        problem = read_problem(answer.json(), status=answer.status_code)
+    except ValueError:
+        problem = read_problem(None, status=answer.status_code)
+    is_passing = answer.status_code in RETRIED_STATUSES
+    if answer.is_client_error and not is_passing:
+        return problem
+    detail = f"{url} answered {answer.status_code} {answer.reason_phrase}: {problem}"
+    return Unavailable(detail, is_passing=is_passing, retry_after_s=_retry_after_s(answer))
+
+
+def _json(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        content = answer.json()
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise Unavailable(f"{answer.url} answered, but not as this service does")
+    return content
+
+
+def _retry_after_s(answer: httpx.Response) -> float | None:
+    seconds = answer.headers.get("retry-after", "")
+    return float(seconds) if seconds.isdecimal() else None
+
+
+def _pauses() -> Iterator[float]:
+    return (min(0.1 * 2**attempt, 2.0) for attempt in itertools.count())
+
+
+def _given(params: Mapping[str, str | int | None]) -> dict[str, str | int]:
+    return {name: value for name, value in params.items() if value is not None}

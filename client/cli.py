@@ -1,0 +1,215 @@
+"""The command line: predict, jobs, models. Exit codes live here and nowhere else."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import click
+
+from client import output
+from client.api import Server
+from client.errors import ClientError, InputError, Refused, Unavailable
+from client.options import Shared, setting, shared, timeout
+from client.results import Destination, show_results
+from client.submission import Submission
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SOME_FAILED, USAGE, REFUSED, UNAVAILABLE, INTERRUPTED = 1, 2, 3, 4, 130
+EXIT_CODES: dict[type[ClientError], int] = {InputError: USAGE, Refused: REFUSED, Unavailable: UNAVAILABLE}
+
+EPILOG = """\
+\b
+Exit codes
+  0    all went well
+  1    some items failed or were cancelled
+  2    wrong usage: an option, a number or a file
+  3    the server refused the request
+  4    no server answered, or not in time, or it is out of order
+  130  interrupted; a job that was submitted goes on
+"""
+
+
+class NumbersCommand(click.Command):
+    """A command whose arguments may be negative numbers; an unknown option is still an error."""
+
+    ignore_unknown_options = True
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        for value in ctx.params.get("inputs", ()):
+            if value.startswith("-") and not (value[1:2].isdigit() or value[1:2] == "."):
+                raise click.NoSuchOption(value.partition("=")[0], ctx=ctx)
+        return rest
+
+
+def result_file_option(help_text: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """--output FILE."""
+    path = click.Path(path_type=Path, dir_okay=False)
+    return click.option("--output", "result_file", type=path, metavar="FILE", help=help_text)
+
+
+@click.group(epilog=EPILOG)
+def cli() -> None:
+    """Get predictions from a Celeriac server.
+
+    \b
+    Examples
+      predict --model diabetes 6 148 72 35 0 33.6 0.627 50
+      predict --model fashion_mnist shoe.png bag.png
+      predict --model diabetes --csv patients.csv --output scored.csv
+      jobs
+      models diabetes
+    """
+
+
+@cli.command(cls=NumbersCommand, epilog=EPILOG)
+@click.argument("inputs", nargs=-1)
+@setting("--model", env="MODEL", required=True, metavar="NAME", help="The model to ask.")
+@setting(
+    "--version", env="MODEL_VERSION", metavar="N", help="A version of the model other than its stable one."
+)
+@setting(
+    "--priority",
+    env="PRIORITY",
+    type=click.Choice(["normal", "high"]),
+    help="Whether to go before other jobs.",
+)
+@click.option(
+    "--csv", "table", type=click.Path(path_type=Path), metavar="FILE", help="Many rows: a CSV file."
+)
+@result_file_option("Write the results to a .csv or .json file.")
+@click.option("--recursive", is_flag=True, help="Look for images in the folders of a folder, too.")
+@click.option("--no-wait", is_flag=True, help="Print the job's ID and do not wait for its results.")
+@timeout
+@shared
+def predict(options: Shared, inputs: tuple[str, ...], **arguments: Any) -> None:
+    """Predict for one row of numbers, for images, or for a table.
+
+    INPUTS are numbers in the order of the model's features, or name=number pairs, or images: files, folders, patterns.
+
+    \b
+    Examples
+      predict --model diabetes 6 148 72 35 0 33.6 0.627 50
+      predict --model diabetes pregnancies=6 glucose=148 blood_pressure=72 ...
+      predict --model fashion_mnist shoe.png bag.png
+      predict --model fashion_mnist --recursive photos/ --output labels.json
+      predict --model diabetes --csv patients.csv --output scored.csv
+      predict --model diabetes --csv patients.csv --no-wait
+    """
+    submission = Submission(inputs, table=arguments["table"], is_recursive=arguments["recursive"])
+    fields = {
+        name: arguments[name] for name in ("model", "version", "priority") if arguments[name] is not None
+    }
+    destination = Destination(arguments["result_file"], table=submission.table, names=submission.names)
+    with Server(options.url) as server, destination.open(server, model=fields["model"]):
+        job = submission.send(server, fields, waits=not arguments["no_wait"])
+        if arguments["no_wait"]:
+            options.show(asdict(job), lambda: click.echo(job.id))
+            return
+        is_complete = show_results(
+            server, job, options, destination=destination, timeout_s=arguments["timeout"]
+        )
+    if not is_complete:
+        raise click.exceptions.Exit(SOME_FAILED)
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("job_id", required=False, metavar="[ID]")
+@click.option("--cancel", is_flag=True, help="Cancel what has not run of the job.")
+@click.option("--wait", is_flag=True, help="Wait for the job's results and print them.")
+@result_file_option("Wait for the job's results and write them to a .csv or .json file.")
+@click.option("--model", metavar="NAME", help="List the jobs of one model.")
+@click.option(
+    "--state", type=click.Choice(["queued", "running", "finished", "cancelled"]), help="List only these."
+)
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="List so many.")
+@timeout
+@shared
+def jobs(options: Shared, job_id: str | None, **arguments: Any) -> None:
+    """List jobs, newest first; or show one, cancel it, or pick up its results.
+
+    \b
+    Examples
+      jobs
+      jobs --state running --limit 100
+      jobs 0198c5d2-7c1e-7000-8000-000000000000
+      jobs 0198c5d2-7c1e-7000-8000-000000000000 --cancel
+      jobs 0198c5d2-7c1e-7000-8000-000000000000 --output scored.csv
+    """
+    waits = arguments["wait"] or arguments["result_file"] is not None
+    if job_id is None and (arguments["cancel"] or waits):
+        raise click.UsageError("--cancel, --wait and --output need the ID of a job")
+    with Server(options.url) as server:
+        if job_id is None:
+            found = server.jobs(**{name: arguments[name] for name in ("model", "state", "limit")}).jobs
+            options.show({"jobs": [asdict(job) for job in found]}, lambda: output.print_jobs(found))
+            return
+        job = server.cancel(job_id) if arguments["cancel"] else server.job(job_id)
+        if not waits:
+            options.show(asdict(job), lambda: output.print_job(job))
+            return
+        destination = Destination(arguments["result_file"])
+        with destination.open(server, model=job.model):
+            is_complete = show_results(
+                server, job, options, destination=destination, timeout_s=arguments["timeout"]
+            )
+    if not is_complete:
+        raise click.exceptions.Exit(SOME_FAILED)
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("name", required=False, metavar="[NAME]")
+@shared
+def models(options: Shared, name: str | None) -> None:
+    """List the models; or show what one takes, what it answers, and how good it was found to be.
+
+    \b
+    Examples
+      models
+      models diabetes
+      models diabetes --json
+    """
+    with Server(options.url) as server:
+        if name is None:
+            found = server.models()
+            options.show({"models": [asdict(model) for model in found]}, lambda: output.print_models(found))
+        else:
+            model = server.model(name)
+            options.show(asdict(model), lambda: output.print_model(model))
+
+
+def _where_help_is(error: click.ClickException) -> str:
+    command = (
+        error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "python -m client"
+    )
+    return f" See: {command} --help"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and answer its exit code: one line on stderr for what went wrong, never a traceback."""
+    try:
+        return int(cli.main(arguments, prog_name="python -m client", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        output.print_error(error.format_message() + _where_help_is(error))
+        return error.exit_code
+    except ClientError as error:
+        output.print_failure(error)
+        return EXIT_CODES[type(error)]
+    except (click.Abort, KeyboardInterrupt):
+        output.print_error("interrupted")
+        return INTERRUPTED
+    except OSError as error:
+        output.print_error(f"{error.filename or 'file'}: {error.strerror or error}")
+        return USAGE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""Writes results to a file as they come: CSV or JSON. The file appears when it is complete, never half."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from client.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from client.answers import Result
+    from client.inputs import Table
+
+RESULT_COLUMNS = ("state", "label", "score", "expected", "outside_training_range", "error", "version")
+
+
+class ResultFile(Protocol):
+    """Takes the results of one job, in order."""
+
+    def write(self, result: Result) -> None: ...
+
+
+class CsvFile:
+    """One line for each result: the user's own columns, then label, score and a probability for each label."""
+
+    def __init__(
+        self, file: TextIO, *, labels: Sequence[str], table: Table | None, names: Sequence[str]
+    ) -> None:
+        self._lines = csv.writer(file, lineterminator="\n")
+        self._labels = labels
+        self._rows = None if table is None else table.rows()
+        self._names = names
+        self._header_is_due = True
+        self._own_header = ["index", "name"] if table is None else table.header
+
+    def write(self, result: Result) -> None:
+        own = self._own_cells(result)
+        if self._header_is_due:
+            header = self._own_header or [f"column_{number}" for number in range(1, len(own) + 1)]
+            self._lines.writerow(
+                [*header, *RESULT_COLUMNS, *(f"probability {label}" for label in self._labels)]
+            )
+            self._header_is_due = False
+        error = "" if result.error is None else str(result.error)
+        outside = " ".join(result.outside_training_range)
+        cells = (result.state, result.label, result.score, result.expected, outside, error, result.version)
+        self._lines.writerow([*own, *cells, *self._probabilities(result)])
+
+    def _probabilities(self, result: Result) -> Sequence[float | str]:
+        return result.output or [""] * len(self._labels)
+
+    def _own_cells(self, result: Result) -> list[str]:
+        if self._rows is None:
+            return [str(result.index), name_of(result, self._names)]
+        return next(self._rows, [""] * len(self._own_header))
+
+
+class JsonFile:
+    """An array of results as the server gave them."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._start = "[\n"
+
+    def write(self, result: Result) -> None:
+        self._file.write(self._start + json.dumps(asdict(result), ensure_ascii=False))
+        self._start = ",\n"
+
+    def finish(self) -> None:
+        """Close the array."""
+        self._file.write("[]\n" if self._start == "[\n" else "\n]\n")
+
+
+def check_name(path: Path) -> None:
+    """Accept a name that says which format is wanted.
+
+    Raises:
+        InputError: It does not.
+    """
+    if path.suffix.lower() not in (".csv", ".json"):
+        raise InputError(f"{path}: expected a name that ends in .csv or .json")
+
+
+@contextlib.contextmanager
+def result_file(
+    path: Path, *, labels: Sequence[str] = (), table: Table | None = None, names: Sequence[str] = ()
+) -> Iterator[ResultFile]:
+    """Take results for `path`, which replaces what was there when the block ends well, and only then.
+
+    `table` is the CSV that was submitted, `names` are the files that were.
+
+    Raises:
+        InputError: The suffix is neither .csv nor .json, or nothing can be written there.
+    """
+    check_name(path)
+    with _replacing(path) as file:
+        if path.suffix.lower() == ".csv":
+            yield CsvFile(file, labels=labels, table=table, names=names)
+        else:
+            json_file = JsonFile(file)
+            yield json_file
+            json_file.finish()
+
+
+def name_of(result: Result, names: Sequence[str]) -> str:
+    """What the user called an input: the path as it was typed, else the name that the server knows."""
+    if result.index < len(names):
+        return names[result.index]
+    return result.name or f"row {result.index + 1}"
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[TextIO]:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        file = part.open("x", encoding="utf-8", newline="")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+    try:
+        with file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,129 @@
+"""Reads what a user typed after `predict`: numbers, name=number pairs, or images; and the CSV file of a table."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from client.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+Row: TypeAlias = "list[float] | dict[str, float]"
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images by their paths, in the order in which they were named."""
+
+    paths: list[Path]
+
+
+_PAIR = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
+
+
+def read_inputs(arguments: Sequence[str], *, is_recursive: bool = False) -> Row | Images:
+    """One row (of numbers in order, or by feature name), or images.
+
+    Raises:
+        InputError: It is neither, or a mixture.
+    """
+    if _are_all(_is_pair, arguments, kind="name=number"):
+        return dict(_pair(argument) for argument in arguments)
+    if _are_all(_is_number, arguments, kind="a number"):
+        return [_number(argument) for argument in arguments]
+    return Images([path for argument in arguments for path in _images(argument, is_recursive=is_recursive)])
+
+
+def _are_all(is_kind: Callable[[str], bool], arguments: Sequence[str], *, kind: str) -> bool:
+    others = [argument for argument in arguments if not is_kind(argument)]
+    if others and len(others) < len(arguments):
+        raise InputError(f"{others[0]}: expected {kind}, as the others are")
+    return not others
+
+
+def _is_pair(argument: str) -> bool:
+    return _PAIR.fullmatch(argument) is not None and not Path(argument).exists()
+
+
+def _pair(argument: str) -> tuple[str, float]:
+    name, _, value = argument.partition("=")
+    if not _is_number(value):
+        raise InputError(f"{name}: expected a number, got {value!r}")
+    return name, _number(value, name=f"{name}: ")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _number(text: str, *, name: str = "") -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise InputError(f"{name}{text} is not a finite number")
+    return int(number) if number.is_integer() and "e" not in text.lower() else number
+
+
+def _images(argument: str, *, is_recursive: bool) -> list[Path]:
+    path = Path(argument)
+    if path.is_dir():
+        return _images_in(path, pattern="**/*" if is_recursive else "*", otherwise="no images in it")
+    if not path.exists() and any(wild in argument for wild in "*?["):
+        # From the root or from here, so that the names stay as they were typed.
+        base = Path(path.anchor)
+        found = sorted(each for each in base.glob(str(path.relative_to(base))) if each.is_file())
+        return found or _nothing(argument, "no file matches")
+    if not path.exists():
+        return _nothing(argument, "neither a number nor a file")
+    return [path]
+
+
+def _images_in(folder: Path, *, pattern: str, otherwise: str) -> list[Path]:
+    files = (path for path in folder.glob(pattern) if not path.name.startswith("."))
+    found = sorted(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    if not found and pattern == "*" and any(path.is_dir() for path in folder.iterdir()):
+        otherwise += ", only folders: --recursive looks into them"
+    return found or _nothing(str(folder), otherwise)
+
+
+def _nothing(argument: str, reason: str) -> list[Path]:
+    raise InputError(f"{argument}: {reason}")
+
+
+class Table:
+    """The rows of a CSV as the user wrote them, to put results beside them. The server judges them, not this class.
+
+    Commas, semicolons or tabs; a first row with a cell that is not a number is the header; empty lines do not count.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            first_line = file.readline()
+            self._delimiter = max(",;\t", key=first_line.count)
+        first = next(self._lines(), [])
+        self.header = [] if all(_is_number(cell) for cell in first) else [cell.strip() for cell in first]
+
+    def rows(self) -> Iterator[list[str]]:
+        """The rows without the header, read anew at each call."""
+        lines = self._lines()
+        if self.header:
+            next(lines, None)
+        return lines
+
+    def _lines(self) -> Iterator[list[str]]:
+        with self.path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            for line in csv.reader(file, delimiter=self._delimiter):
+                if any(cell.strip() for cell in line):
+                    yield line

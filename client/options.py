@@ -1,0 +1,64 @@
+"""The options that several commands share, each with its environment variable."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import click
+
+from client.output import print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEFAULT_URL = "http://127.0.0.1:5100"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Which server, and how to talk to whoever calls."""
+
+    url: str
+    as_json: bool
+    is_quiet: bool
+
+    def show(self, content: Any, print_text: Callable[[], None]) -> None:
+        """Print content as JSON if that is wanted, else as text."""
+        if self.as_json:
+            print_json(content)
+        else:
+            print_text()
+
+
+def setting(flag: str, *, env: str, **attributes: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """An option that may also come from the environment; --help names the variable."""
+    return click.option(flag, envvar=f"CELERIAC_{env}", show_envvar=True, **attributes)
+
+
+def shared(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command --url, --json and --quiet, as one `Shared` value, its first argument."""
+
+    @setting(
+        "--url", env="URL", default=DEFAULT_URL, show_default=True, metavar="URL", help="Where the server is."
+    )
+    @setting("--json", env="JSON", is_flag=True, help="Print JSON instead of tables.")
+    @setting("--quiet", env="QUIET", is_flag=True, help="Show no progress and no notes.")
+    @functools.wraps(command)
+    def with_shared(*, url: str, json: bool, quiet: bool, **arguments: Any) -> R:
+        return command(Shared(url=url, as_json=json, is_quiet=quiet), **arguments)
+
+    return with_shared
+
+
+timeout = setting(
+    "--timeout",
+    env="TIMEOUT",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="How long to wait for the results of a job; it goes on after that. As long as it takes, if not given.",
+)

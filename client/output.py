@@ -1,0 +1,195 @@
+"""What a user sees: tables and JSON on stdout; progress, warnings and errors on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from client.errors import ClientError, Refused
+from client.files import name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from client.answers import Job, Model, Result
+
+UNLIMITED_WIDTH = 10_000
+
+
+def print_error(message: str) -> None:
+    """Say on stderr what went wrong, on one line."""
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+
+
+def print_failure(error: ClientError) -> None:
+    """One line, or, for a refusal with faults, one line for each fault: field, what was expected, what came."""
+    print_error(str(error))
+    if isinstance(error, Refused):
+        for fault in error.faults:
+            print_error(str(fault))
+
+
+def print_note(message: str) -> None:
+    """Tell on stderr what is no error."""
+    sys.stderr.write(f"{message}\n")
+
+
+def print_json(value: Any) -> None:
+    """A JSON document on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def print_jobs(jobs: Sequence[Job]) -> None:
+    """A line for each job."""
+    columns = ("ID", "STATE", "MODEL", "VERSION", "DONE", "FAILED", "CREATED")
+    rows = (
+        (
+            job.id,
+            job.state,
+            job.model,
+            job.version,
+            f"{job.done}/{job.total}",
+            str(job.failed),
+            job.created or "",
+        )
+        for job in jobs
+    )
+    _print_table(columns, rows)
+
+
+def print_job(job: Job) -> None:
+    """A line for each fact of one job."""
+    _print_facts(
+        {
+            "job": job.id,
+            "state": job.state,
+            "model": f"{job.model} version {job.version}",
+            "items": f"{job.total}: {job.succeeded} succeeded, {job.failed} failed, {job.cancelled} cancelled",
+            "source": job.source,
+            "priority": job.priority,
+            "created": job.created,
+            "started": job.started,
+            "finished": job.finished,
+            "page": job.links.get("page"),
+        }
+    )
+
+
+def print_results(results: Iterable[Result], *, names: Sequence[str] = ()) -> None:
+    """A line for each result: what went in, what came out, and what to know about it."""
+    columns = ("INPUT", "PREDICTION", "SCORE", "NOTE")
+    _print_table(columns, ((name_of(result, names), *_outcome(result)) for result in results))
+
+
+def print_models(models: Sequence[Model]) -> None:
+    """A line for each model."""
+    rows = (
+        (
+            model.name,
+            model.task.removesuffix("_classification"),
+            ", ".join(model.versions),
+            ", ".join(f"{channel}: {version}" for channel, version in model.channels.items()),
+            model.title,
+        )
+        for model in models
+    )
+    _print_table(("NAME", "TASK", "VERSIONS", "CHANNELS", "TITLE"), rows)
+
+
+def print_model(model: Model) -> None:
+    """What a model takes, what it answers, and how good it was found to be."""
+    metrics = model.manifest.get("metrics") or {}
+    _print_facts(
+        {
+            "model": f"{model.name}: {model.title}",
+            "task": model.task.replace("_", " "),
+            "versions": ", ".join(model.versions),
+            "channels": ", ".join(f"{channel} is {version}" for channel, version in model.channels.items()),
+            "labels": ", ".join(model.labels),
+            "measured": ", ".join(
+                f"{name} {_metric(metric)}" for name, metric in metrics.get("values", {}).items()
+            ),
+            "on": metrics.get("data"),
+        }
+    )
+    if features := model.manifest.get("features"):
+        sys.stdout.write("\n")
+        _print_table(("FEATURE", "UNIT", "SEEN IN TRAINING", "EXAMPLE", "MEANING"), map(_feature, features))
+
+
+def summary(job: Job, path: Path | None) -> str:
+    """How many items came to which end, and where the results are."""
+    counts = {"succeeded": job.succeeded, "failed": job.failed, "cancelled": job.cancelled}
+    ends = ", ".join(f"{count} {end}" for end, count in counts.items() if count)
+    return f"{job.total} items: {ends}." + ("" if path is None else f" Results: {path}")
+
+
+def results_as_json(job: Job, results: Iterable[Result]) -> dict[str, Any]:
+    """What --json prints for a job and its results."""
+    return {"job": asdict(job), "results": [asdict(result) for result in results]}
+
+
+@contextlib.contextmanager
+def progress_of(job: Job, *, is_quiet: bool) -> Iterator[Callable[[Job], None]]:
+    """Show on stderr, if a person is looking, how many items are done and how long the rest will take."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    is_shown = console.is_terminal and not is_quiet and not job.has_ended
+    with Progress(*columns, console=console, transient=True, disable=not is_shown) as progress:
+        task = progress.add_task(job.model, total=job.total)
+        yield lambda latest: progress.update(task, completed=latest.done, total=latest.total)
+
+
+def _outcome(result: Result) -> tuple[str, str, str]:
+    if result.error is not None:
+        return result.state, "", str(result.error)
+    score = "" if result.score is None else f"{result.score:.1%}"
+    notes = []
+    if result.expected is not None and result.expected != result.label:
+        notes.append(f"expected {result.expected}")
+    if result.outside_training_range:
+        notes.append(f"outside the range seen in training: {', '.join(result.outside_training_range)}")
+    return result.label or result.state, score, "; ".join(notes)
+
+
+def _metric(metric: dict[str, Any]) -> str:
+    deviation = metric.get("std")
+    return f"{metric.get('mean'):.3g}" + ("" if deviation is None else f" ± {deviation:.2g}")
+
+
+def _feature(feature: dict[str, Any]) -> tuple[str, ...]:
+    seen = f"{feature.get('minimum'):g} to {feature.get('maximum'):g}"
+    missing = feature.get("missing")
+    if missing is not None:
+        seen += f" ({missing:g} if missing)"
+    return (
+        feature["name"],
+        feature.get("unit") or "",
+        seen,
+        f"{feature.get('example'):g}",
+        feature.get("label", ""),
+    )
+
+
+def _print_facts(facts: dict[str, str | None]) -> None:
+    for name, fact in facts.items():
+        if fact:
+            sys.stdout.write(f"{name:<10} {fact}\n")
+
+
+def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    # Into a pipe goes every character; on a terminal long cells wrap.
+    console = Console(width=None if sys.stdout.isatty() else UNLIMITED_WIDTH, highlight=False)
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)

@@ -1,0 +1,54 @@
+"""What a user wants predicted: read, checked on this side, and sent as one job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from client.errors import InputError
+from client.inputs import Images, Table, read_inputs
+from client.uploads import Upload
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from client.answers import Job
+    from client.api import Server
+    from client.inputs import Row
+
+# A few inputs are answered within the request that brings them.
+FEW_INPUTS, WAIT_FOR_FEW_S = 16, 10
+
+
+class Submission:
+    """One row, some images, or a table.
+
+    Raises:
+        InputError: It is none of these, or a file cannot be read.
+    """
+
+    def __init__(self, inputs: Sequence[str], *, table: Path | None, is_recursive: bool) -> None:
+        if bool(inputs) == (table is not None):
+            raise InputError("give either inputs or --csv FILE: see --help for examples")
+        self.table: Table | None = None
+        self.names: list[str] = []
+        self._row: Row | None = None
+        self._uploads: list[Upload] = []
+        if table is not None:
+            self._uploads = [Upload(table, part="csv")]
+            self.table = Table(table)
+            return
+        found = read_inputs(inputs, is_recursive=is_recursive)
+        if isinstance(found, Images):
+            self._uploads = [Upload(path, part="file") for path in found.paths]
+            self.names = [str(path) for path in found.paths]
+        else:
+            self._row = found
+
+    def send(self, server: Server, fields: Mapping[str, str], *, waits: bool) -> Job:
+        """Submit the job; `fields` are model, and maybe version and priority. Few inputs come back finished."""
+        is_small = self.table is None and len(self._uploads) <= FEW_INPUTS
+        wait_s = WAIT_FOR_FEW_S if waits and is_small else 0
+        if self._row is not None:
+            return server.submit_rows([self._row], fields=fields, wait_s=wait_s)
+        return server.submit_files(self._uploads, fields=fields, wait_s=wait_s)
