@@ -197,6 +197,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and answer its exit code: one line on stderr for what went wrong, never a traceback."""
     try:
         return int(cli.main(arguments, prog_name="python -m client", standalone_mode=False) or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return USAGE
     except click.ClickException as error:
         output.print_error(error.format_message() + _where_help_is(error))
         return error.exit_code

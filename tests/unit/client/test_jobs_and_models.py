@@ -1,0 +1,99 @@
+"""`jobs` and `models`: what the server has."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.unit.client.conftest import PATIENT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.services.api_server import ApiServer
+    from tests.unit.client.conftest import Run
+
+
+def test_jobs_are_listed_newest_first(run: Run, images: Path) -> None:
+    run("predict", "--model", "diabetes", *PATIENT)
+    run("predict", "--model", "fashion_mnist", images)
+
+    outcome = run("jobs")
+
+    assert outcome.code == 0
+    assert [line.split()[:5] for line in outcome.stdout.splitlines()[1:]] == [
+        ["job-2", "finished", "fashion_mnist", "1", "2/2"],
+        ["job-1", "finished", "diabetes", "1", "1/1"],
+    ]
+
+
+def test_the_list_of_jobs_can_be_narrowed(run: Run, images: Path) -> None:
+    run("predict", "--model", "diabetes", *PATIENT)
+    run("predict", "--model", "fashion_mnist", images)
+
+    listed = json.loads(run("jobs", "--model", "diabetes", "--limit", "5", "--json").stdout)
+
+    assert [job["id"] for job in listed["jobs"]] == ["job-1"]
+
+
+def test_one_job_is_shown(run: Run) -> None:
+    run("predict", "--model", "diabetes", *PATIENT)
+
+    outcome = run("jobs", "job-1")
+
+    assert outcome.code == 0
+    assert "items      1: 1 succeeded, 0 failed, 0 cancelled" in outcome.stdout.splitlines()
+
+
+def test_a_job_is_cancelled_and_its_results_say_so(run: Run, server: ApiServer, patients: Path) -> None:
+    server.items_per_look = 1
+    run("predict", "--model", "diabetes", "--csv", patients, "--no-wait")
+
+    shown = run("jobs", "job-1")
+    cancelled = run("jobs", "job-1", "--cancel")
+    waited = run("jobs", "job-1", "--wait")
+
+    assert "state      running" in shown.stdout
+    assert (cancelled.code, "state      cancelled" in cancelled.stdout) == (0, True)
+    assert waited.code == 1
+    assert [line.split()[2] for line in waited.stdout.splitlines()[1:]] == [
+        "positive",
+        "cancelled",
+        "cancelled",
+    ]
+
+
+def test_cancelling_needs_to_know_which_job(run: Run) -> None:
+    outcome = run("jobs", "--cancel")
+
+    assert outcome.code == 2
+    assert outcome.stderr.startswith("error: --cancel, --wait and --output need the ID of a job")
+
+
+def test_models_are_listed(run: Run) -> None:
+    outcome = run("models")
+
+    assert outcome.code == 0
+    assert outcome.stdout.splitlines()[1].split() == ["diabetes", "tabular", "1", "stable:", "1", "Diabetes"]
+
+
+def test_a_model_tells_what_it_takes_and_answers(run: Run) -> None:
+    outcome = run("models", "diabetes")
+
+    assert outcome.code == 0
+    assert "labels     negative, positive" in outcome.stdout
+    assert "glucose         mg/dL  0 to 200          50       glucose" in outcome.stdout
+
+
+def test_the_whole_manifest_of_a_model_is_there_as_json(run: Run) -> None:
+    assert json.loads(run("models", "diabetes", "--json").stdout)["manifest"]["labels"] == [
+        "negative",
+        "positive",
+    ]
+
+
+def test_a_command_without_arguments_shows_the_help(run: Run) -> None:
+    outcome = run()
+
+    assert outcome.code == 2
+    assert "Exit codes" in outcome.stderr

@@ -1,0 +1,126 @@
+"""`--output`: results go to a file, whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.services.api_server import ApiServer
+    from tests.unit.client.conftest import Run
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_scored_csv_has_the_rows_of_the_user_and_the_prediction_beside_each(
+    run: Run, patients: Path
+) -> None:
+    scored = patients.with_name("scored.csv")
+
+    outcome = run("predict", "--model", "diabetes", "--csv", patients, "--output", scored)
+
+    assert outcome.code == 0
+    assert (outcome.stdout, outcome.stderr) == ("", f"3 items: 3 succeeded. Results: {scored}\n")
+    rows = read_csv(scored)
+    assert [row["glucose"] for row in rows] == ["148", "85", "183"]
+    assert [row["label"] for row in rows] == ["positive", "negative", "positive"]
+    assert [row["probability positive"] for row in rows] == ["0.75", "0.25", "0.75"]
+
+
+def test_a_csv_without_header_gets_numbered_columns(run: Run, patients: Path) -> None:
+    patients.write_text(patients.read_text().partition("\n")[2])
+    scored = patients.with_name("scored.csv")
+
+    run("predict", "--model", "diabetes", "--csv", patients, "--output", scored)
+
+    assert [row["column_2"] for row in read_csv(scored)] == ["148", "85", "183"]
+
+
+def test_results_are_read_in_pages_and_written_in_order(run: Run, server: ApiServer, tmp_path: Path) -> None:
+    many, scored = tmp_path / "many.csv", tmp_path / "scored.csv"
+    many.write_text("".join(f"{number},148,72,35,0,33.6,0.627,50\n" for number in range(2500)))
+    server.items_per_look = 700
+
+    outcome = run("predict", "--model", "diabetes", "--csv", many, "--output", scored)
+
+    assert outcome.code == 0
+    assert [row["column_1"] for row in read_csv(scored)] == [str(number) for number in range(2500)]
+
+
+def test_json_results_are_an_array(run: Run, patients: Path) -> None:
+    scored = patients.with_name("scored.json")
+
+    run("predict", "--model", "diabetes", "--csv", patients, "--output", scored)
+
+    assert [result["label"] for result in json.loads(scored.read_text())] == [
+        "positive",
+        "negative",
+        "positive",
+    ]
+
+
+def test_results_for_images_name_the_files(run: Run, images: Path) -> None:
+    (images / "broken.png").write_bytes(b"nothing of the kind")
+    labels = images.with_name("labels.csv")
+
+    outcome = run("predict", "--model", "fashion_mnist", images, "--output", labels)
+
+    assert outcome.code == 1
+    assert f"error: {images / 'broken.png'}: not_an_image: this file is not an image" in outcome.errors
+    states = {row["name"]: row["state"] for row in read_csv(labels)}
+    assert states[str(images / "broken.png")] == "failed"
+    assert states[str(images / "shoe.png")] == "succeeded"
+
+
+def test_an_existing_file_stays_as_it_was_when_the_job_does_not_end_well(
+    run: Run, server: ApiServer, patients: Path
+) -> None:
+    scored = patients.with_name("scored.csv")
+    scored.write_text("of yesterday")
+    server.items_per_look = 0
+
+    outcome = run("predict", "--model", "diabetes", "--csv", patients, "--output", scored, "--timeout", "0.2")
+
+    assert outcome.code == 4
+    assert outcome.errors == [
+        f"The job goes on. Pick it up with: python -m client jobs job-1 --wait --url {server.url}",
+        "error: the job has not ended within 0.2 s",
+    ]
+    assert scored.read_text() == "of yesterday"
+    assert sorted(path.name for path in scored.parent.iterdir()) == ["patients.csv", "scored.csv"]
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("scored.txt", "expected a name that ends in .csv or .json"),
+        ("nowhere/scored.csv", "cannot be written: No such file or directory"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_found_out_before_a_job_is_made(
+    run: Run, server: ApiServer, patients: Path, name: str, error: str
+) -> None:
+    scored = patients.parent / name
+
+    outcome = run("predict", "--model", "diabetes", "--csv", patients, "--output", scored)
+
+    assert (outcome.code, outcome.stderr) == (2, f"error: {scored}: {error}\n")
+    assert server.jobs == {}
+
+
+def test_the_results_of_an_earlier_job_can_be_picked_up(run: Run, patients: Path) -> None:
+    run("predict", "--model", "diabetes", "--csv", patients, "--no-wait")
+    scored = patients.with_name("scored.csv")
+
+    outcome = run("jobs", "job-1", "--output", scored)
+
+    assert outcome.code == 0
+    assert [row["label"] for row in read_csv(scored)] == ["positive", "negative", "positive"]
