@@ -93,10 +93,6 @@ def _write_onnx(model: keras.Model, path: Path, signature: Signature) -> None:
     import onnx
     import tensorflow as tf
 
-    shape = (1, *signature.input.item_shape)
-    model(
-        np.zeros(shape, np.float32)
-    )  # a Normalization layer that was never called loses its constants in the export
     wanted = tf.TensorSpec(signature.input.shape, tf.float32, name=signature.input.name)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
