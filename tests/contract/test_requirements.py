@@ -1,0 +1,86 @@
+"""The requirement sets agree with pyproject.toml, with each other, and with any mirror."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SETS = {
+    "serving": ROOT / "requirements.txt",
+    **{
+        name: ROOT / "requirements" / f"{name}.txt"
+        for name in ("client", "launcher", "training", "development")
+    },
+}
+# In two parts, for this file must not name them either.
+REGISTRY_HOSTS = [
+    f"{name}.{domain}"
+    for name, domain in (
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("npmjs", "org"),
+        ("npmjs", "com"),
+        ("anaconda", "org"),
+    )
+]
+
+
+def wanted(name: str) -> set[str]:
+    """The packages that pyproject.toml asks for directly."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    if name == "serving":
+        return _names(project["project"]["dependencies"])
+    groups: dict[str, list[Any]] = project["dependency-groups"]
+    included = [each["include-group"] for each in groups[name] if isinstance(each, dict)]
+    own = _names([each for each in groups[name] if isinstance(each, str)])
+    return own.union(*(wanted(group) for group in included))
+
+
+def _names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[\[<>=;! ]", requirement)[0].lower() for requirement in requirements}
+
+
+def pinned(path: Path) -> dict[str, set[str]]:
+    """The versions of each package in a compiled set: more than one if they differ by Python version."""
+    found: dict[str, set[str]] = {}
+    for name, version in re.findall(r"^([a-z0-9_.-]+)==(\S+)", path.read_text(), re.MULTILINE):
+        found.setdefault(name, set()).add(version)
+    return found
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_compiled_set_holds_what_pyproject_asks_for(name: str) -> None:
+    assert wanted(name) <= pinned(SETS[name]).keys()
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_all_sets_agree_on_versions(name: str) -> None:
+    everything = pinned(SETS["development"])
+
+    assert {package: everything[package] for package in pinned(SETS[name])} == pinned(SETS[name])
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_package_is_pinned_by_its_hashes(name: str) -> None:
+    for block in re.split(r"\n(?=[a-z])", SETS[name].read_text())[1:]:
+        assert "--hash=sha256:" in block
+
+
+def test_a_serving_machine_installs_no_tensorflow() -> None:
+    assert not pinned(SETS["serving"]).keys() & {"tensorflow", "tensorflow-cpu", "keras"}
+
+
+def test_no_tracked_file_names_a_package_registry() -> None:
+    pattern = "|".join(re.escape(host) for host in REGISTRY_HOSTS)
+
+    found = subprocess.run(
+        ["git", "grep", "--cached", "-IlE", pattern], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert (found.returncode, found.stdout) == (1, "")
