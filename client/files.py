@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from client.answers import Result
     from client.inputs import Table
 
+UNNAMED_COLUMNS = ("index", "name")
 RESULT_COLUMNS = ("state", "label", "score", "expected", "outside_training_range", "error", "version")
 
 
 class ResultFile(Protocol):
     """Takes the results of one job, in order."""
+
+    def expect(self, total: int) -> None: ...
 
     def write(self, result: Result) -> None: ...
 
@@ -35,10 +38,11 @@ class CsvFile:
     ) -> None:
         self._lines = csv.writer(file, lineterminator="\n")
         self._labels = labels
+        self._table = table
         self._rows = None if table is None else table.rows()
         self._names = names
         self._header_is_due = True
-        self._own_header = ["index", "name"] if table is None else table.header
+        self._own_header = list(UNNAMED_COLUMNS) if table is None else table.header
 
     def write(self, result: Result) -> None:
         own = self._own_cells(result)
@@ -52,6 +56,12 @@ class CsvFile:
         outside = " ".join(result.outside_training_range)
         cells = (result.state, result.label, result.score, result.expected, outside, error, result.version)
         self._lines.writerow([*own, *cells, *self._probabilities(result)])
+
+    def expect(self, total: int) -> None:
+        """Keep the user's columns only if they have as many rows as the job: else rows and results would not match."""
+        if self._table is not None and sum(1 for _ in self._table.rows()) != total:
+            self._rows = None
+            self._own_header = list(UNNAMED_COLUMNS)
 
     def _probabilities(self, result: Result) -> Sequence[float | str]:
         return result.output or [""] * len(self._labels)
@@ -68,6 +78,9 @@ class JsonFile:
     def __init__(self, file: TextIO) -> None:
         self._file = file
         self._start = "[\n"
+
+    def expect(self, total: int) -> None:
+        """An array takes any number."""
 
     def write(self, result: Result) -> None:
         self._file.write(self._start + json.dumps(asdict(result), ensure_ascii=False))

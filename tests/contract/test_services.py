@@ -13,6 +13,8 @@ from tests.services.postgres import find_postgres, postgres_cluster
 from tests.services.rabbitmq import find_rabbitmq, rabbitmq_node
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
     from tests.services.postgres import PostgresCluster
     from tests.services.rabbitmq import RabbitMQNode
 
@@ -83,3 +85,9 @@ def test_a_postgres_cluster_leaves_nothing_behind() -> None:
 
     assert not cluster.directory.exists()
     assert processes_that_mention(str(cluster.directory)) == []
+
+
+def test_chromium_opens_a_page(page: Page) -> None:
+    page.set_content("<title>Celeriac</title>")
+
+    assert page.title() == "Celeriac"

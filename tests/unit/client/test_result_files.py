@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from client.answers import Result
+from client.files import result_file
+from client.inputs import Table
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -124,3 +128,14 @@ def test_the_results_of_an_earlier_job_can_be_picked_up(run: Run, patients: Path
 
     assert outcome.code == 0
     assert [row["label"] for row in read_csv(scored)] == ["positive", "negative", "positive"]
+
+
+def test_rows_that_the_server_counts_differently_are_not_put_beside_the_wrong_results(patients: Path) -> None:
+    scored = patients.with_name("scored.csv")
+
+    with result_file(scored, table=Table(patients)) as file:
+        file.expect(4)
+        file.write(Result(index=0, state="succeeded", label="positive"))
+
+    assert read_csv(scored)[0]["name"] == "row 1"
+    assert "glucose" not in read_csv(scored)[0]
