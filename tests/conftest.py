@@ -96,8 +96,8 @@ def browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     chromium = must_have(shutil.which("chromium"), "Chromium")
-    # Chromium's own sandbox does not work for root.
-    arguments = ["--no-sandbox"] if os.getuid() == 0 else []
+    # In a container /dev/shm is small; for root, Chromium's own sandbox does not work.
+    arguments = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.getuid() == 0 else [])]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
         yield browser
