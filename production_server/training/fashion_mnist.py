@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from production_server.training.description import Description
 from production_server.training.datasets import FASHION_MNIST, load_fashion_mnist
 from production_server.training.image_set import Split, hold_out
-from production_server.training.image_training import Description
 
 if TYPE_CHECKING:
     from production_server.training.progress import Reporter

@@ -129,7 +129,7 @@ def _run_epoch(
         batch=recipe.batch_for(len(train)),
         key=(recipe.seed, index),
     )
-    seen = model.fit(batches, initial_epoch=index, epochs=index + 1, verbose=0, callbacks=[callback]).history
+    seen = model.fit(batches, initial_epoch=index, epochs=index + 1, shuffle=False, verbose=0, callbacks=[callback]).history
     loss, accuracy = evaluate(model, validation)
     return Epoch(
         loss=seen["loss"][0], accuracy=seen["accuracy"][0], validation_loss=loss, validation_accuracy=accuracy,

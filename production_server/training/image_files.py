@@ -58,14 +58,14 @@ def open_image(path: Path) -> Image.Image:
             warnings.simplefilter("ignore")  # Pillow warns of large images; the limit below refuses them
             with Image.open(path, formats=FORMATS) as image:
                 if image.width * image.height > MOST_PIXELS:
-                    raise DataError(
-                        f"{path}: {image.width}x{image.height} is more than {MOST_PIXELS // 1_000_000} M pixels"
-                    )
+                    raise DataError(f"{path}: more than {MOST_PIXELS // 1_000_000} M pixels")
                 image.load()
                 return ImageOps.exif_transpose(image)
     except FileNotFoundError as exc:
         raise DataError(f"{path}: no such file") from exc
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
+    except Image.DecompressionBombError as exc:
+        raise DataError(f"{path}: more than {MOST_PIXELS // 1_000_000} M pixels") from exc
+    except (OSError, ValueError, SyntaxError) as exc:
         raise DataError(f"{path}: not an image that can be read") from exc
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -25,24 +24,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from production_server.training.checkpoint import Checkpoint
+    from production_server.training.description import Description
     from production_server.training.image_set import ImageSet, Split
     from production_server.training.progress import Reporter
 
 PARITY_INPUTS = 5000
-
-
-@dataclass(frozen=True)
-class Description:
-    """What people are told of an image model and its data."""
-
-    name: str
-    title: str
-    text: str
-    labels: tuple[str, ...]
-    data: str
-    """Which images the metrics were measured on."""
-    training_data: tuple[card.Dataset, ...]
-    invert: Literal["auto", "never"] = "never"
 
 
 def train_images(

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from production_server.models.manifest import Dataset
+from production_server.training.description import Description
 from production_server.training.errors import DataError
 from production_server.training.image_files import LabelledFile, find_images, open_image
 from production_server.training.image_set import ImageSet, Split, hold_out
-from production_server.training.image_training import Description
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,23 @@
+"""What people are told of an image model and its data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from production_server.models.manifest import Dataset
+
+
+@dataclass(frozen=True)
+class Description:
+    """The part of an image model's manifest that is known before the training."""
+
+    name: str
+    title: str
+    text: str
+    labels: tuple[str, ...]
+    data: str
+    """Which images the metrics were measured on."""
+    training_data: tuple[Dataset, ...]
+    invert: Literal["auto", "never"] = "never"

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from production_server.training.errors import DataError
+from production_server.training.user_images import prepare
+from tests.unit.training.conftest import Transcript, paint
+
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_folder_per_class_gives_the_labels_and_a_stratified_split(
+    photos: Path, transcript: Transcript
+) -> None:
+    description, split = prepare(photos, "toys", size=None, seed=1, reporter=transcript)
+
+    assert description.labels == ("blue", "red")
+    assert [len(part) for part in (split.train, split.validation, split.test)] == [16, 4, 4]
+    for part in (split.train, split.validation, split.test):
+        assert np.bincount(part.classes).tolist() == [len(part) // 2] * 2
+
+
+def test_size_and_channels_come_from_the_images(photos: Path, transcript: Transcript) -> None:
+    _, split = prepare(photos, "toys", size=None, seed=1, reporter=transcript)
+
+    assert split.train.images.shape == (16, 32, 32, 3)
+
+
+def test_the_size_can_be_given(photos: Path, transcript: Transcript) -> None:
+    _, split = prepare(photos, "toys", size=20, seed=1, reporter=transcript)
+
+    assert split.train.images.shape == (16, 20, 20, 3)
+
+
+def test_large_images_are_scaled_down(tmp_path: Path, transcript: Transcript) -> None:
+    for index in range(5):
+        paint(tmp_path / "a" / f"{index}.png", (200, 0, 0), size=(400, 300))
+        paint(tmp_path / "b" / f"{index}.jpg", (0, 200, 0), size=(400, 300))
+
+    _, split = prepare(tmp_path, "toys", size=None, seed=1, reporter=transcript)
+
+    assert split.train.images.shape[1:] == (96, 96, 3)
+
+
+def test_grey_images_have_one_channel_even_if_they_are_stored_in_colour(
+    tmp_path: Path, transcript: Transcript
+) -> None:
+    for index in range(5):
+        for label, grey in (("dark", 30), ("light", 220)):
+            path = tmp_path / label / f"{index}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.new("RGB", (30, 30), (grey, grey, grey + index % 2)).save(path)
+
+    _, split = prepare(tmp_path, "toys", size=None, seed=1, reporter=transcript)
+
+    assert split.train.images.shape[1:] == (30, 30, 1)
+
+
+def test_a_csv_names_paths_relative_to_itself(photos: Path, transcript: Transcript) -> None:
+    rows = [f"{path.relative_to(photos)},is {path.parent.name}" for path in sorted(photos.rglob("*.png"))]
+    (photos / "labels.csv").write_text("\ufeffPath,Label\r\n" + "\r\n".join(rows), encoding="utf-8")
+
+    description, split = prepare(photos / "labels.csv", "toys", size=None, seed=1, reporter=transcript)
+
+    assert description.labels == ("is blue", "is red")
+    assert len(split.train) == 16
+
+
+def test_one_bad_file_is_reported_and_left_out(photos: Path, transcript: Transcript) -> None:
+    (photos / "red" / "broken.png").write_bytes((photos / "red" / "00.png").read_bytes()[:200])
+    (photos / "blue" / "letter.jpg").write_text("dear reader", encoding="utf-8")
+
+    _, split = prepare(photos, "toys", size=None, seed=1, reporter=transcript)
+
+    assert len(split.train) == 16
+    assert "broken.png: not an image that can be read" in transcript.text
+    assert "letter.jpg: not an image that can be read" in transcript.text
+    assert "2 of 26 files could not be read and were left out" in transcript.text
+
+
+@pytest.mark.parametrize("side", [8_000, 20_000])
+def test_an_image_of_too_many_pixels_is_left_out_before_it_is_decoded(
+    photos: Path, transcript: Transcript, side: int
+) -> None:
+    Image.new("1", (side, side)).save(photos / "red" / "huge.png")
+
+    prepare(photos, "toys", size=None, seed=1, reporter=transcript)
+
+    assert "huge.png: more than 50 M pixels" in transcript.text
+
+
+def test_a_path_of_the_csv_without_a_file_is_reported_and_left_out(
+    photos: Path, transcript: Transcript
+) -> None:
+    rows = [f"{path},{path.parent.name}" for path in sorted(photos.rglob("*.png"))]
+    (photos / "labels.csv").write_text("\n".join(["path,label", "gone.png,red", *rows]), encoding="utf-8")
+
+    prepare(photos / "labels.csv", "toys", size=None, seed=1, reporter=transcript)
+
+    assert "gone.png: no such file" in transcript.text
+    assert "1 of 25 files" in transcript.text
+
+
+def test_a_class_with_one_image_is_refused_by_name(photos: Path, transcript: Transcript) -> None:
+    paint(photos / "green" / "only.png", (0, 200, 0))
+
+    with pytest.raises(DataError, match="each class needs at least 5 readable images: green has 1"):
+        prepare(photos, "toys", size=None, seed=1, reporter=transcript)
+
+
+def test_too_few_images_per_class_are_refused_by_name(photos: Path, transcript: Transcript) -> None:
+    for index in range(4, 12):
+        (photos / "red" / f"{index:02}.png").unlink()
+
+    with pytest.raises(DataError, match="red has 4"):
+        prepare(photos, "toys", size=None, seed=1, reporter=transcript)
+
+
+def test_a_class_without_a_readable_image_is_refused_by_name(photos: Path, transcript: Transcript) -> None:
+    for path in (photos / "red").iterdir():
+        path.write_bytes(b"")
+
+    with pytest.raises(DataError, match="red has 0"):
+        prepare(photos, "toys", size=None, seed=1, reporter=transcript)
+
+
+def test_one_class_alone_is_refused(photos: Path, transcript: Transcript) -> None:
+    rows = "\n".join(f"{path},one" for path in photos.rglob("*.png"))
+    (photos / "labels.csv").write_text(f"path,label\n{rows}", encoding="utf-8")
+
+    with pytest.raises(DataError, match="at least two classes are needed; found one"):
+        prepare(photos / "labels.csv", "toys", size=None, seed=1, reporter=transcript)
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path, transcript: Transcript) -> None:
+    with pytest.raises(DataError, match="expected one folder of images per class"):
+        prepare(tmp_path, "toys", size=None, seed=1, reporter=transcript)
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("name,label\na.png,red\n", "has no column 'path'"),
+        ("path,colour\na.png,red\n", "has no column 'label'"),
+        ("path,label\na.png,red\n,red\n", "line 3: a path is missing"),
+        ("path,label\na.png\n", "line 2: a label is missing"),
+        ("path,label\n", "expected a row per image"),
+        ("", "expected a row per image"),
+    ],
+)
+def test_a_csv_that_cannot_be_understood_is_refused(
+    content: str, fault: str, tmp_path: Path, transcript: Transcript
+) -> None:
+    (tmp_path / "labels.csv").write_text(content, encoding="utf-8")
+
+    with pytest.raises(DataError, match=fault):
+        prepare(tmp_path / "labels.csv", "toys", size=None, seed=1, reporter=transcript)
+
+
+def test_a_csv_in_another_encoding_is_refused(tmp_path: Path, transcript: Transcript) -> None:
+    (tmp_path / "labels.csv").write_bytes("path,label\nä.png,grün\n".encode("latin-1"))
+
+    with pytest.raises(DataError, match="UTF-8"):
+        prepare(tmp_path / "labels.csv", "toys", size=None, seed=1, reporter=transcript)
