@@ -1,0 +1,63 @@
+"""Publishing chunks with publisher confirms, and asking the broker how it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from amqp.exceptions import AMQPError
+from celery import Celery
+from kombu.exceptions import KombuError
+
+from production_server.broker.messages import HIGH_QUEUE, NORMAL_QUEUE, RUN_CHUNK, chunk_body, queue_of
+from production_server.errors import Unavailable
+from production_server.jobs.records import Chunk
+
+POOL_TIMEOUT_S = 5
+# One more try on a fresh connection: a pooled one may have died with a restart of the broker.
+RETRY_ONCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
+
+
+class Publisher:
+    """Gives chunks to the broker; safe to share between threads, not between processes."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def publish(self, chunks: Iterable[Chunk]) -> None:
+        """Publish one message per chunk; returns when the broker has confirmed them all.
+
+        Raises:
+            Unavailable: the broker does not answer or refuses; some chunks may have been published.
+        """
+        with _translated(), self._app.producer_pool.acquire(block=True, timeout=POOL_TIMEOUT_S) as producer:
+            for chunk in chunks:
+                self._app.send_task(
+                    RUN_CHUNK,
+                    kwargs=chunk_body(chunk),
+                    queue=queue_of(chunk),
+                    producer=producer,
+                    retry=True,
+                    retry_policy=RETRY_ONCE,
+                )
+
+    def waiting_messages(self) -> int:
+        """How many messages wait in the queues. Makes the queues anew if the broker has lost them.
+
+        Raises:
+            Unavailable: the broker does not answer.
+        """
+        # A connection of its own: a pooled channel believes that it has declared the queues already.
+        with _translated(), self._app.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=POOL_TIMEOUT_S)
+            with connection.channel() as channel:
+                queues = [self._app.amqp.queues[name](channel) for name in (HIGH_QUEUE, NORMAL_QUEUE)]
+                return sum(queue.queue_declare().message_count for queue in queues)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (KombuError, AMQPError, OSError) as exc:
+        raise Unavailable(f"the broker does not answer: {exc}") from exc

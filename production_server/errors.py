@@ -1,0 +1,102 @@
+"""The errors this server raises on purpose, on one page.
+
+CeleriacError
+├── SettingsError         the environment holds values that no process can start with
+├── InvalidInput          the client sent something that the model or the API does not take
+│   └── TooLarge          … because it is over a limit
+├── NotFound              the client names a model, version or job that does not exist
+├── Conflict              the request contradicts what an earlier one with the same key did
+├── BrokenVersion         a version's files do not match its manifest, or do not load
+├── InferenceFailed       the model itself failed on a batch
+└── Unavailable           the database or the broker does not answer; the same request may succeed later
+
+`code` is a stable string that reaches the client; `retryable` decides what the worker does. HTTP status codes live in
+`web/`, exit codes in the command line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MAX_FAULTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with an input: where, what was expected, what came."""
+
+    field: str
+    expected: str
+    got: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: expected {self.expected}, got {self.got}"
+
+
+class CeleriacError(Exception):
+    """Root of all errors that this server raises on purpose; `str(error)` says how to mend it."""
+
+    code = "internal_error"
+    retryable = False
+
+
+class SettingsError(CeleriacError):
+    """Raised when environment variables hold values that no process can start with; lists all faults at once."""
+
+    code = "invalid_settings"
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        self.faults = faults
+        super().__init__("invalid settings: " + "; ".join(map(str, faults)))
+
+
+class InvalidInput(CeleriacError):
+    """Raised when the client sent something that the model or the API does not take; lists up to 20 faults."""
+
+    code = "invalid_input"
+
+    def __init__(self, detail: str, faults: tuple[Fault, ...] = (), *, code: str | None = None) -> None:
+        self.faults = faults[:MAX_FAULTS]
+        if code is not None:
+            self.code = code
+        super().__init__(detail)
+
+
+class TooLarge(InvalidInput):
+    """Raised when a body, a file, an image or a job is over its limit; nothing of it was processed."""
+
+    code = "too_large"
+
+
+class NotFound(CeleriacError):
+    """Raised when the client names a model, a version or a job that does not exist; `code` says which."""
+
+    def __init__(self, detail: str, *, code: str) -> None:
+        self.code = code
+        super().__init__(detail)
+
+
+class Conflict(CeleriacError):
+    """Raised when an idempotency key comes again with another request."""
+
+    code = "idempotency_conflict"
+
+
+class BrokenVersion(CeleriacError):
+    """Raised when a version's files do not match its manifest, or do not load. Another worker may have it whole."""
+
+    code = "broken_version"
+    retryable = True
+
+
+class InferenceFailed(CeleriacError):
+    """Raised when the model itself fails on a batch; trying the same batch again would not mend it."""
+
+    code = "inference_failed"
+
+
+class Unavailable(CeleriacError):
+    """Raised when the database or the broker does not answer; the same request may succeed later."""
+
+    code = "unavailable"
+    retryable = True

@@ -1,0 +1,139 @@
+"""Use case: inputs in, classifications out. Knows models and runners, and no transport."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from production_server.errors import CeleriacError, InferenceFailed, InvalidInput
+from production_server.models.classify import Classification, classify
+from production_server.models.images import decode_image
+from production_server.models.manifest import Manifest
+from production_server.models.runners import Runner, load_runner, warm_up
+from production_server.models.store import ModelVersion, Store
+from production_server.models.tabular import stack_rows
+
+log = logging.getLogger(__name__)
+
+RunBatch = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one input: a classification, or the error that the input itself caused."""
+
+    result: Classification | CeleriacError
+    ms: float
+    """The input's share of the time that its batch took, decoding included."""
+
+
+class Engine:
+    """The loaded versions of one process: each is loaded once, checked and warmed up, and then stays. Thread-safe."""
+
+    def __init__(self, store: Store, *, threads: int) -> None:
+        self._store = store
+        self._threads = threads
+        self._runners: dict[tuple[str, str], Runner] = {}
+        self._loading = threading.Lock()
+
+    def warm_up(self) -> list[str]:
+        """Load what the stable channels name; returns their names as model/version.
+
+        A version that does not load is logged and left out: it must not keep the others from serving.
+        """
+        warm = []
+        for version in self._store.stable_versions():
+            try:
+                self._runner(version)
+            except CeleriacError as exc:
+                log.error("%s", exc)
+            else:
+                warm.append("/".join(version.key))
+        return warm
+
+    def classify_each(
+        self, model: str, version: str, payloads: Sequence[bytes], *, batch_items: int, max_pixels: int
+    ) -> Iterator[list[Outcome]]:
+        """Classify stored inputs (rows or image files) batch by batch, in order.
+
+        An input that cannot be decoded, or on which the model fails, gets its error; its neighbours get their results.
+
+        Raises:
+            NotFound, BrokenVersion: the version is not in this process' store, or does not load.
+        """
+        found = self._store.get(model, version)
+        runner = self._runner(found)
+        for start in range(0, len(payloads), batch_items):
+            begun = time.perf_counter()
+            batch = _decode(found.manifest, payloads[start : start + batch_items], max_pixels)
+            results = _classify_decoded(found.manifest, runner.run, batch)
+            ms = (time.perf_counter() - begun) * 1000 / len(results)
+            yield [Outcome(result, ms) for result in results]
+
+    def close(self) -> None:
+        """Free all runners."""
+        with self._loading:
+            for runner in self._runners.values():
+                runner.close()
+            self._runners.clear()
+
+    def _runner(self, version: ModelVersion) -> Runner:
+        runner = self._runners.get(version.key)
+        if runner is None:
+            with self._loading:
+                runner = self._runners.get(version.key) or self._load(version)
+        return runner
+
+    def _load(self, version: ModelVersion) -> Runner:
+        begun = time.perf_counter()
+        runner = load_runner(version, threads=self._threads)
+        warm_up(runner, version)
+        self._runners[version.key] = runner
+        log.info("loaded %s in %.0f ms", "/".join(version.key), (time.perf_counter() - begun) * 1000)
+        return runner
+
+
+def _decode(
+    manifest: Manifest, payloads: Sequence[bytes], max_pixels: int
+) -> list[np.ndarray | CeleriacError]:
+    """Each input as the array that the graph takes, or the error that it caused."""
+    if manifest.image is None:
+        return list(stack_rows(payloads))
+    decoded: list[np.ndarray | CeleriacError] = []
+    for payload in payloads:
+        try:
+            decoded.append(decode_image(payload, manifest.image, max_pixels=max_pixels))
+        except InvalidInput as exc:
+            decoded.append(exc)
+    return decoded
+
+
+def _classify_decoded(
+    manifest: Manifest, run: RunBatch, decoded: Sequence[np.ndarray | CeleriacError]
+) -> list[Classification | CeleriacError]:
+    arrays = [item for item in decoded if isinstance(item, np.ndarray)]
+    results = iter(_bisect(manifest, run, np.stack(arrays)) if arrays else [])
+    return [next(results) if isinstance(item, np.ndarray) else item for item in decoded]
+
+
+def _bisect(manifest: Manifest, run: RunBatch, batch: np.ndarray) -> list[Classification | CeleriacError]:
+    """Classify a batch; where it fails, halve it until what fails is one item."""
+    try:
+        return list(classify(manifest, _run_checked(run, batch)))
+    except InferenceFailed as exc:
+        if len(batch) == 1:
+            return [exc]
+    middle = len(batch) // 2
+    return _bisect(manifest, run, batch[:middle]) + _bisect(manifest, run, batch[middle:])
+
+
+def _run_checked(run: RunBatch, batch: np.ndarray) -> np.ndarray:
+    outputs = run(batch)
+    if len(outputs) != len(batch) or not np.isfinite(outputs).all():
+        raise InferenceFailed("the model answered numbers that are not finite")
+    return outputs

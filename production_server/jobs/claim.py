@@ -1,0 +1,199 @@
+"""Working on items: claims with leases, results that count only while the lease's token holds.
+
+The state of an item moves queued -> running -> succeeded | failed; a lost lease or a release moves it back to queued.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID, uuid4
+
+from sqlalchemy import ColumnElement, Connection, bindparam, case, select, update
+
+from production_server.jobs.database import Database, now
+from production_server.jobs.records import Claim, Failure, Success
+from production_server.jobs.tables import item, item_input, job
+
+WORKER_LOST = "worker_lost"
+
+
+def claim(
+    database: Database, job_id: UUID, start: int, stop: int, *, lease_s: float, max_attempts: int
+) -> Claim | None:
+    """Take items `start` to `stop - 1` that nobody holds; None when there is nothing (more) to take.
+
+    Items are taken all together, but for those whose last worker was lost: each of them is taken alone, so that one
+    that kills its worker does not take its neighbours along. When an item's attempts run out it becomes `failed`.
+    """
+    in_range = (item.c.job_id == job_id) & (item.c.idx >= start) & (item.c.idx < stop)
+    with database.write() as connection:
+        token = uuid4()
+        lost = f"{max_attempts} workers in a row were lost while they had this item"
+        _fail(
+            connection, job_id, in_range & _is_free() & (item.c.attempts >= max_attempts), WORKER_LOST, lost
+        )
+        was_never_lost = (item.c.attempts == 0) | item.c.error_code.is_not(None)
+        indexes = _take(connection, in_range & (item.c.state == "queued") & was_never_lost, token, lease_s)
+        if not indexes:
+            free = (
+                select(item.c.idx)
+                .where(in_range & _is_free())
+                .order_by(item.c.idx)
+                .limit(1)
+                .scalar_subquery()
+            )
+            # The subquery is evaluated before the row is locked: the condition is asked again on the locked row.
+            one = (item.c.job_id == job_id) & (item.c.idx == free) & _is_free()
+            indexes = _take(connection, one, token, lease_s)
+        if not indexes:
+            return None
+        started = update(job).where(job.c.id == job_id, job.c.started_at.is_(None))
+        connection.execute(
+            started.values(
+                started_at=now(), state=case((job.c.state == "queued", "running"), else_=job.c.state)
+            )
+        )
+        return _read_claim(connection, job_id, token, indexes)
+
+
+def finish(
+    database: Database, held: Claim, results: Sequence[Success | Failure], *, renew_s: float | None = None
+) -> int:
+    """Store results in one transaction; returns how many took effect.
+
+    A result whose item is no longer held by this claim's token is dropped: somebody else has it. With `renew_s`, the
+    rest of the claim is held for that many seconds from now; items whose lease was lost are not taken back.
+    """
+    successes = [result for result in results if isinstance(result, Success)]
+    failures = [result for result in results if isinstance(result, Failure)]
+    with database.write() as connection:
+        succeeded = _store_successes(connection, held, successes)
+        failed = _store_failures(connection, held, failures)
+        _count(connection, held.job_id, succeeded=succeeded, failed=failed)
+        if renew_s is not None:
+            connection.execute(update(item).where(_is_held(held)).values(lease_until=now() + renew_s))
+    return succeeded + failed
+
+
+def give_back(database: Database, held: Claim) -> None:
+    """Put what is still held back to queued, as if it had not been taken: a worker that stops has not failed."""
+    with database.write() as connection:
+        connection.execute(
+            update(item)
+            .where(_is_held(held))
+            .values(state="queued", attempts=item.c.attempts - 1, lease_token=None, lease_until=None)
+        )
+
+
+def give_up(
+    database: Database, held: Claim, *, max_attempts: int, error_code: str, error_message: str
+) -> None:
+    """Put what is still held back to queued with the reason; an item that has no attempt left fails with it."""
+    with database.write() as connection:
+        is_last = _is_held(held) & (item.c.attempts >= max_attempts)
+        _fail(connection, held.job_id, is_last, error_code, error_message)
+        connection.execute(
+            update(item)
+            .where(_is_held(held))
+            .values(
+                state="queued",
+                lease_token=None,
+                lease_until=None,
+                error_code=error_code,
+                error_message=error_message,
+            )
+        )
+
+
+def _is_free() -> ColumnElement[bool]:
+    """Waiting, or held by somebody whose lease has run out."""
+    return (item.c.state == "queued") | ((item.c.state == "running") & (item.c.lease_until < now()))
+
+
+def _is_held(held: Claim) -> ColumnElement[bool]:
+    is_between = item.c.idx.between(held.indexes[0], held.indexes[-1])
+    return (item.c.job_id == held.job_id) & is_between & (item.c.lease_token == held.token)
+
+
+def _take(connection: Connection, where: ColumnElement[bool], token: UUID, lease_s: float) -> list[int]:
+    taken = update(item).where(where).values(
+        state="running", attempts=item.c.attempts + 1, lease_token=token, lease_until=now() + lease_s,
+        error_code=None, error_message=None,
+    )  # fmt: skip
+    return sorted(connection.execute(taken.returning(item.c.idx)).scalars())
+
+
+def _read_claim(connection: Connection, job_id: UUID, token: UUID, indexes: list[int]) -> Claim:
+    model, version = connection.execute(select(job.c.model, job.c.version).where(job.c.id == job_id)).one()
+    between = item_input.c.idx.between(indexes[0], indexes[-1])
+    rows = connection.execute(
+        select(item_input.c.idx, item_input.c.payload).where(item_input.c.job_id == job_id, between)
+    )
+    payloads = {row.idx: bytes(row.payload) for row in rows}
+    return Claim(
+        job_id=job_id,
+        model=model,
+        version=version,
+        token=token,
+        indexes=tuple(indexes),
+        payloads=tuple(payloads[index] for index in indexes),
+    )
+
+
+def _fail(connection: Connection, job_id: UUID, where: ColumnElement[bool], code: str, message: str) -> None:
+    failed = (
+        update(item)
+        .where(where)
+        .values(state="failed", lease_token=None, lease_until=None, error_code=code, error_message=message)
+    )
+    _count(connection, job_id, succeeded=0, failed=connection.execute(failed).rowcount)
+
+
+def _store_successes(connection: Connection, held: Claim, successes: Sequence[Success]) -> int:
+    if not successes:
+        return 0
+    names = ("label", "score", "output", "ms")
+    statement = _update_held(held).values(
+        state="succeeded", lease_token=None, lease_until=None, error_code=None, error_message=None,
+        **{name: bindparam(f"new_{name}") for name in names},
+    )  # fmt: skip
+    rows = [
+        {"key": r.index, "new_label": r.label, "new_score": r.score, "new_output": r.output, "new_ms": r.ms}
+        for r in successes
+    ]
+    return connection.execute(statement, rows).rowcount
+
+
+def _store_failures(connection: Connection, held: Claim, failures: Sequence[Failure]) -> int:
+    if not failures:
+        return 0
+    statement = _update_held(held).values(
+        state="failed", lease_token=None, lease_until=None,
+        error_code=bindparam("new_code"), error_message=bindparam("new_message"),
+    )  # fmt: skip
+    rows = [{"key": r.index, "new_code": r.error_code, "new_message": r.error_message} for r in failures]
+    return connection.execute(statement, rows).rowcount
+
+
+def _update_held(held: Claim):  # type: ignore[no-untyped-def]  # SQLAlchemy's Update is generic in private ways
+    return update(item).where(
+        item.c.job_id == held.job_id, item.c.idx == bindparam("key"), item.c.lease_token == held.token
+    )
+
+
+def _count(connection: Connection, job_id: UUID, *, succeeded: int, failed: int) -> None:
+    """Add to a job's counts, and finish it with its last item."""
+    if succeeded + failed == 0:
+        return
+    done = job.c.succeeded + job.c.failed + job.c.cancelled + succeeded + failed
+    is_last = (done == job.c.total) & (job.c.state != "cancelled")
+    connection.execute(
+        update(job)
+        .where(job.c.id == job_id)
+        .values(
+            succeeded=job.c.succeeded + succeeded,
+            failed=job.c.failed + failed,
+            state=case((is_last, "finished"), else_=job.c.state),
+            finished_at=case((is_last, now()), else_=job.c.finished_at),
+        )
+    )

@@ -1,0 +1,163 @@
+"""The one place that knows how to reach the database: engine, transactions, clock, migrations."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Double, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.expression import FunctionElement
+
+from production_server.errors import Unavailable
+from production_server.settings import redact
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_TIMEOUT_S = 30
+
+
+class now(FunctionElement[float]):  # noqa: N801  # named like the SQL function that it stands for
+    """Seconds since the Unix epoch by the database's own clock: leases must not depend on the clocks of many machines."""
+
+    type = Double()
+    inherit_cache = True
+
+
+@compiles(now, "sqlite")
+def _now_in_sqlite(_element: now, _compiler: Any, **_kw: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(now, "postgresql")
+def _now_in_postgresql(_element: now, _compiler: Any, **_kw: Any) -> str:
+    return "CAST(extract(epoch from clock_timestamp()) AS double precision)"
+
+
+class Database:
+    """Connections to one database; safe to share between threads, not between processes."""
+
+    def __init__(self, url: str) -> None:
+        """`url`: sqlite:////path or postgresql://user:password@host/name; nothing is opened yet."""
+        self._url = make_url(url)
+        if self._url.get_backend_name() == "postgresql":
+            self._url = self._url.set(drivername="postgresql+psycopg")
+        self.engine = _create_engine(self._url.render_as_string(hide_password=False))
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        with _translated(self), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that writes: committed at the end, rolled back on any exception.
+
+        Raises:
+            Unavailable: the database does not answer, or stays locked.
+        """
+        with _translated(self), self.engine.connect() as connection:
+            with connection.execution_options(is_write=True).begin():
+                yield connection
+
+    def migrate(self) -> None:
+        """Bring the schema to the newest revision; does nothing if it is there. Safe to run twice at once."""
+        if self.is_sqlite and self._url.database:
+            Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
+        with self.write() as connection:
+            if not self.is_sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(5100)"))
+            command.upgrade(_alembic_config(connection), "head")
+
+    def check(self) -> None:
+        """Answer quickly, or raise.
+
+        Raises:
+            Unavailable: the database does not answer, or its schema is not the one that this code expects.
+        """
+        expected = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+        with self.read() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+        if found != expected:
+            raise Unavailable(
+                f"the database schema is at revision {found}, this code needs {expected}: run migrate"
+            )
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def __str__(self) -> str:
+        return redact(self._url.render_as_string(hide_password=False))
+
+
+def _create_engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(
+            url,
+            pool_pre_ping=True,
+            pool_size=10,
+            max_overflow=20,
+            pool_timeout=10,
+            connect_args={"connect_timeout": 5},
+        )
+    engine = create_engine(url, pool_size=10, max_overflow=50, connect_args={"timeout": BUSY_TIMEOUT_S})
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    # SQLAlchemy emits BEGIN itself (below): sqlite3's own comes too late for reads and never says IMMEDIATE.
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode = WAL")
+    # FULL: a commit survives a power cut, not only a crash of the process ("accepted means durable").
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A read transaction that turns into a write one fails at once if another wrote in between; IMMEDIATE waits.
+    is_write = connection.get_execution_options().get("is_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+
+
+@contextmanager
+def _translated(database: Database) -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as exc:
+        raise Unavailable(f"the database {database} does not answer: {_first_line(exc)}") from exc
+    except DBAPIError as exc:
+        if exc.connection_invalidated:
+            raise Unavailable(f"the connection to {database} was lost") from exc
+        raise
+
+
+def _first_line(exc: Exception) -> str:
+    cause = getattr(exc, "orig", None) or exc
+    return str(cause).strip().split("\n")[0]
+
+
+def _alembic_config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    return config

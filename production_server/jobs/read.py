@@ -1,0 +1,115 @@
+"""Reading jobs and their items: keyset pages, never offsets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, select
+
+from production_server.errors import NotFound
+from production_server.jobs.database import Database
+from production_server.jobs.records import Item, Job
+from production_server.jobs.tables import item, item_input, job
+
+job_columns = (
+    job.c.id, job.c.model, job.c.version, job.c.source, job.c.priority, job.c.state, job.c.total, job.c.succeeded,
+    job.c.failed, job.c.cancelled, job.c.created_at, job.c.started_at, job.c.finished_at,
+)  # fmt: skip
+_item_columns = (
+    item.c.idx, item.c.name, item.c.expected, item.c.outside_training_range, item.c.state, item.c.label, item.c.score,
+    item.c.output, item.c.error_code, item.c.error_message, item.c.ms,
+)  # fmt: skip
+
+
+def get_job(database: Database, job_id: UUID) -> Job:
+    """One job as it stands.
+
+    Raises:
+        NotFound: there is no such job (code `job_not_found`).
+    """
+    with database.read() as connection:
+        row = connection.execute(select(*job_columns).where(job.c.id == job_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no job {job_id}", code="job_not_found")
+    return to_job(row)
+
+
+def list_jobs(
+    database: Database,
+    *,
+    model: str | None = None,
+    state: str | None = None,
+    after: UUID | None = None,
+    limit: int,
+) -> list[Job]:
+    """Jobs, newest first; `after` is the last job of the page before."""
+    query = select(*job_columns).order_by(job.c.id.desc()).limit(limit)
+    if model is not None:
+        query = query.where(job.c.model == model)
+    if state is not None:
+        query = query.where(job.c.state == state)
+    if after is not None:
+        query = query.where(job.c.id < after)
+    with database.read() as connection:
+        return [to_job(row) for row in connection.execute(query)]
+
+
+def list_items(database: Database, job_id: UUID, *, after: int = -1, limit: int) -> list[Item]:
+    """Items of a job in order, from index `after + 1`."""
+    query = select(*_item_columns).where(item.c.job_id == job_id, item.c.idx > after)
+    with database.read() as connection:
+        return [_to_item(row) for row in connection.execute(query.order_by(item.c.idx).limit(limit))]
+
+
+def every_item(database: Database, job_id: UUID, *, page: int = 1000) -> Iterator[Item]:
+    """All items of a job in order, read page by page so that a large job is never in memory at once."""
+    after = -1
+    while items := list_items(database, job_id, after=after, limit=page):
+        yield from items
+        after = items[-1].index
+
+
+def get_payload(database: Database, job_id: UUID, index: int) -> bytes:
+    """The stored input of one item: a row as JSON, or an image file.
+
+    Raises:
+        NotFound: there is no such item (code `item_not_found`).
+    """
+    where = (item_input.c.job_id == job_id) & (item_input.c.idx == index)
+    with database.read() as connection:
+        payload = connection.execute(select(item_input.c.payload).where(where)).scalar_one_or_none()
+    if payload is None:
+        raise NotFound(f"job {job_id} has no item {index}", code="item_not_found")
+    return bytes(payload)
+
+
+def get_payloads(database: Database, job_id: UUID, *, after: int = -1, limit: int) -> list[bytes]:
+    """The stored inputs of a job in order, from index `after + 1`."""
+    query = select(item_input.c.payload).where(item_input.c.job_id == job_id, item_input.c.idx > after)
+    with database.read() as connection:
+        return [
+            bytes(row.payload) for row in connection.execute(query.order_by(item_input.c.idx).limit(limit))
+        ]
+
+
+def to_job(row: Row[Any]) -> Job:
+    """A row that holds `job_columns` as a value."""
+    return Job(**{column.name: getattr(row, column.name) for column in job_columns})
+
+
+def _to_item(row: Row[Any]) -> Item:
+    return Item(
+        index=row.idx,
+        name=row.name,
+        expected=row.expected,
+        outside_training_range=tuple(row.outside_training_range or ()),
+        state=row.state,
+        label=row.label,
+        score=row.score,
+        output=None if row.output is None else tuple(row.output),
+        error_code=row.error_code,
+        error_message=row.error_message,
+        ms=row.ms,
+    )

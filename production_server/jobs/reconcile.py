@@ -1,0 +1,89 @@
+"""Finding work that the broker has lost: leases that ran out, and queued items that no message speaks of.
+
+Any number of workers may reconcile at once: each row is handed to one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from uuid import UUID
+
+from sqlalchemy import select, update
+
+from production_server.jobs.database import Database, now
+from production_server.jobs.records import Chunk
+from production_server.jobs.tables import item, job
+
+FORGOTTEN_AFTER_S = 900
+"""A job whose items still wait this long after they were published is published again even while the queue is busy."""
+
+
+def expired_chunks(database: Database, *, chunk_items: int, everything: bool = False) -> list[Chunk]:
+    """Put items whose lease has run out back to queued; returns the chunks to publish for them.
+
+    `everything`: all leases count as run out. Only for a process that knows to be alone (embedded, at its start).
+    """
+    is_lost = item.c.state == "running"
+    if not everything:
+        is_lost &= item.c.lease_until < now()
+    freed = update(item).where(is_lost).values(state="queued", lease_token=None, lease_until=None)
+    with database.write() as connection:
+        rows = connection.execute(freed.returning(item.c.job_id, item.c.idx)).all()
+        found = {job_id: sorted(row.idx for row in group) for job_id, group in groupby(
+            sorted(rows, key=lambda row: (row.job_id, row.idx)), key=lambda row: row.job_id)}  # fmt: skip
+        query = select(job.c.id, job.c.priority).where(job.c.id.in_(found))
+        priorities = {row.id: row.priority for row in connection.execute(query)}
+    return [chunk for job_id, indexes in found.items()
+            for chunk in _to_chunks(job_id, priorities[job_id], indexes, chunk_items)]  # fmt: skip
+
+
+def unpublished_chunks(
+    database: Database, *, chunk_items: int, grace_s: float, is_queue_empty: bool
+) -> Iterator[tuple[UUID, list[Chunk]]]:
+    """For each job with queued items that no message seems to speak of: its id and the chunks to publish.
+
+    Such are jobs that were never published (the broker was down) and, when the queue is empty, those published more
+    than `grace_s` seconds ago (the broker was wiped). A job that is returned counts as published from now on; call
+    `mark_unpublished` if that fails.
+    """
+    for job_id, priority in _take_jobs(database, grace_s if is_queue_empty else FORGOTTEN_AFTER_S, grace_s):
+        waiting = (
+            select(item.c.idx).where(item.c.job_id == job_id, item.c.state == "queued").order_by(item.c.idx)
+        )
+        with database.read() as connection:
+            indexes = list(connection.execute(waiting).scalars())
+        if indexes:
+            yield job_id, list(_to_chunks(job_id, priority, indexes, chunk_items))
+
+
+def mark_unpublished(database: Database, job_id: UUID) -> None:
+    """Note that a job's chunks did not reach the broker after all."""
+    with database.write() as connection:
+        connection.execute(update(job).where(job.c.id == job_id).values(published_at=None))
+
+
+def _take_jobs(database: Database, age_s: float, grace_s: float) -> list[tuple[UUID, str]]:
+    """Jobs whose publication is due, marked as published now so that no other reconciler takes them too.
+
+    One that was never published is left alone for `grace_s` seconds: whoever accepted it is about to publish it.
+    """
+    never = job.c.published_at.is_(None) & (job.c.created_at < now() - grace_s)
+    is_due = never | (job.c.published_at < now() - age_s)
+    query = update(job).where(job.c.state.in_(("queued", "running")) & is_due).values(published_at=now())
+    with database.write() as connection:
+        rows = connection.execute(query.returning(job.c.id, job.c.priority)).all()
+    return sorted((row.id, row.priority) for row in rows)
+
+
+def _to_chunks(job_id: UUID, priority: str, indexes: Iterable[int], chunk_items: int) -> Iterator[Chunk]:
+    """Sorted indexes as ranges of at most `chunk_items`; a range may span items that are done (a claim skips them)."""
+    start = stop = None
+    for index in indexes:
+        if start is None or index >= start + chunk_items:
+            if start is not None and stop is not None:
+                yield Chunk(job_id, start, stop, priority)  # type: ignore[arg-type]  # checked when it was stored
+            start = index
+        stop = index + 1
+    if start is not None and stop is not None:
+        yield Chunk(job_id, start, stop, priority)  # type: ignore[arg-type]  # checked when it was stored

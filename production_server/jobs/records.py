@@ -1,0 +1,135 @@
+"""What goes into and comes out of this package: frozen values, no rows and no sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+Priority = Literal["normal", "high"]
+JobState = Literal["queued", "running", "finished", "cancelled"]
+ItemState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """One checked input: a row as JSON or an image file, and what is known of it."""
+
+    payload: bytes
+    name: str | None = None
+    expected: str | None = None
+    outside_training_range: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """What a client asks for; `request_digest` says under an idempotency key whether it is the same request."""
+
+    model: str
+    version: str
+    items: Sequence[NewItem]
+    source: str
+    client: str
+    priority: Priority = "normal"
+    idempotency_key: str | None = None
+    request_digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as it stands; times are seconds since the Unix epoch, UTC."""
+
+    id: UUID
+    model: str
+    version: str
+    source: str
+    priority: Priority
+    state: JobState
+    total: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+
+    @property
+    def done(self) -> int:
+        """How many items will not change any more."""
+        return self.succeeded + self.failed + self.cancelled
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no result will come any more: an item that was running when its job was cancelled still finishes."""
+        return self.done == self.total
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One input of a job and what became of it; `output` are probabilities in the order of the model's labels."""
+
+    index: int
+    name: str | None
+    expected: str | None
+    outside_training_range: tuple[str, ...]
+    state: ItemState
+    label: str | None
+    score: float | None
+    output: tuple[float, ...] | None
+    error_code: str | None
+    error_message: str | None
+    ms: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Items that this holder may work on until the lease runs out; `token` fences off everybody else."""
+
+    job_id: UUID
+    model: str
+    version: str
+    token: UUID
+    indexes: tuple[int, ...]
+    payloads: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Success:
+    """A finished item's result."""
+
+    index: int
+    label: str
+    score: float
+    output: tuple[float, ...]
+    ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why an item has no result."""
+
+    index: int
+    error_code: str
+    error_message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Items `start` to `stop - 1` of a job: what travels in one message."""
+
+    job_id: UUID
+    start: int
+    stop: int
+    priority: Priority
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerInfo:
+    """A worker as its last heartbeat told."""
+
+    name: str
+    started_at: float
+    seen_at: float
+    warm: tuple[str, ...]
+    items_done: int

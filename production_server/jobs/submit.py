@@ -1,0 +1,130 @@
+"""Accepting and cancelling jobs."""
+
+from __future__ import annotations
+
+import os
+import time
+from uuid import UUID
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from production_server.errors import Conflict
+from production_server.jobs.database import Database, now
+from production_server.jobs.read import get_job, job_columns, to_job
+from production_server.jobs.records import Chunk, Job, NewJob
+from production_server.jobs.tables import item, item_input, job
+
+SMALL_JOB_ITEMS = 16
+"""Jobs of at most this many items travel in the high-priority queue: a page's single row must not wait for a bulk job."""
+
+
+def submit(database: Database, new: NewJob) -> tuple[Job, bool]:
+    """Store a job and all its items in one transaction; returns it, and whether it is new.
+
+    Under an idempotency key that the client used before for the same request, the earlier job is returned.
+
+    Raises:
+        Conflict: the key was used for another request.
+        Unavailable: the database does not answer; nothing was accepted.
+    """
+    earlier = _find_earlier(database, new)
+    if earlier is not None:
+        return earlier, False
+    job_id = uuid7()
+    try:
+        with database.write() as connection:
+            connection.execute(insert(job).values(_job_values(job_id, new)))
+            rows = [_item_values(job_id, index, new) for index in range(len(new.items))]
+            connection.execute(insert(item), rows)
+            payloads = [
+                {"job_id": job_id, "idx": index, "payload": entry.payload}
+                for index, entry in enumerate(new.items)
+            ]
+            connection.execute(insert(item_input), payloads)
+    except IntegrityError:
+        # The same key came twice at once and the other request was first.
+        earlier = _find_earlier(database, new)
+        if earlier is None:
+            raise
+        return earlier, False
+    return get_job(database, job_id), True
+
+
+def cancel(database: Database, job_id: UUID) -> Job:
+    """Cancel what has not run; items that a worker has in hand still finish. Does nothing to a job that is over.
+
+    Raises:
+        NotFound: there is no such job.
+    """
+    with database.write() as connection:
+        waiting = (item.c.job_id == job_id) & (item.c.state == "queued")
+        # Items before the job, as claims and results lock them: the other order could deadlock.
+        count = connection.execute(update(item).where(waiting).values(state="cancelled")).rowcount
+        if count:
+            counted = update(job).where(job.c.id == job_id)
+            connection.execute(
+                counted.values(state="cancelled", cancelled=job.c.cancelled + count, finished_at=now())
+            )
+    return get_job(database, job_id)
+
+
+def chunks_of(accepted: Job, chunk_items: int) -> list[Chunk]:
+    """The messages that a new job travels in."""
+    priority = "high" if accepted.total <= SMALL_JOB_ITEMS else accepted.priority
+    starts = range(0, accepted.total, chunk_items)
+    return [Chunk(accepted.id, start, min(start + chunk_items, accepted.total), priority) for start in starts]
+
+
+def mark_published(database: Database, job_id: UUID) -> None:
+    """Note that the broker confirmed all of a job's chunks."""
+    with database.write() as connection:
+        connection.execute(update(job).where(job.c.id == job_id).values(published_at=now()))
+
+
+def uuid7() -> UUID:
+    """A UUID of version 7 (RFC 9562, section 5.7): 48 bits of milliseconds, then random bits."""
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
+    value = value & ~(0xF000 << 64) | 0x7000 << 64
+    return UUID(int=value & ~(0xC000 << 48) | 0x8000 << 48)
+
+
+def _find_earlier(database: Database, new: NewJob) -> Job | None:
+    if new.idempotency_key is None:
+        return None
+    is_same_key = (job.c.client == new.client) & (job.c.idempotency_key == new.idempotency_key)
+    with database.read() as connection:
+        row = connection.execute(select(job.c.request_digest, *job_columns).where(is_same_key)).one_or_none()
+    if row is None:
+        return None
+    if row.request_digest != new.request_digest:
+        raise Conflict(f"the idempotency key {new.idempotency_key!r} was used before for another request")
+    return to_job(row)
+
+
+def _job_values(job_id: UUID, new: NewJob) -> dict[str, object]:
+    return {
+        "id": job_id,
+        "model": new.model,
+        "version": new.version,
+        "source": new.source,
+        "client": new.client,
+        "idempotency_key": new.idempotency_key,
+        "request_digest": new.request_digest,
+        "priority": new.priority,
+        "state": "queued",
+        "total": len(new.items),
+        "created_at": now(),
+    }
+
+
+def _item_values(job_id: UUID, index: int, new: NewJob) -> dict[str, object]:
+    entry = new.items[index]
+    return {
+        "job_id": job_id,
+        "idx": index,
+        "name": entry.name,
+        "expected": entry.expected,
+        "outside_training_range": list(entry.outside_training_range) or None,
+        "state": "queued",
+    }

@@ -1,0 +1,43 @@
+"""Which workers are alive: each writes a heartbeat, readers judge by its age."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, insert, select, update
+
+from production_server.jobs.database import Database, now
+from production_server.jobs.records import WorkerInfo
+from production_server.jobs.tables import worker
+
+ALIVE_S = 15
+"""A worker whose last heartbeat is older than this does not count as alive."""
+FORGET_AFTER_S = 3600
+
+
+def beat(database: Database, name: str, *, warm: Sequence[str], items_done: int) -> None:
+    """Write this worker's heartbeat; the first one enters it, and forgets workers that are long gone."""
+    with database.write() as connection:
+        told = {"seen_at": now(), "warm": list(warm), "items_done": items_done}
+        if connection.execute(update(worker).where(worker.c.name == name).values(told)).rowcount == 0:
+            connection.execute(delete(worker).where(worker.c.seen_at < now() - FORGET_AFTER_S))
+            connection.execute(insert(worker).values(name=name, started_at=now(), **told))
+
+
+def leave(database: Database, name: str) -> None:
+    """Take a worker that stops off the list."""
+    with database.write() as connection:
+        connection.execute(delete(worker).where(worker.c.name == name))
+
+
+def alive_workers(database: Database) -> list[WorkerInfo]:
+    """The workers whose last heartbeat is recent, by name."""
+    query = select(worker).where(worker.c.seen_at > now() - ALIVE_S).order_by(worker.c.name)
+    with database.read() as connection:
+        return [
+            WorkerInfo(
+                name=row.name, started_at=row.started_at, seen_at=row.seen_at, warm=tuple(row.warm),
+                items_done=row.items_done,
+            )
+            for row in connection.execute(query)
+        ]  # fmt: skip

@@ -1,0 +1,35 @@
+"""From a model's probabilities to what it answers: one label and its score for each item."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from production_server.models.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What a model answers for one item; `probabilities` are in the order of the manifest's labels."""
+
+    label: str
+    score: float
+    """The probability of `label`."""
+    probabilities: tuple[float, ...]
+
+
+def classify(manifest: Manifest, probabilities: np.ndarray) -> list[Classification]:
+    """Name the answer for each row of `probabilities` (float32 [items, labels]).
+
+    With a threshold, `labels[1]` is the answer where its probability reaches it; otherwise the largest one wins.
+    """
+    if manifest.threshold is not None:
+        chosen = (probabilities[:, 1] >= manifest.threshold.value).astype(int)
+    else:
+        chosen = probabilities.argmax(axis=1)
+    rounded = probabilities.astype(float).round(6).tolist()
+    return [
+        Classification(manifest.labels[index], row[index], tuple(row))
+        for index, row in zip(chosen.tolist(), rounded, strict=True)
+    ]

@@ -1,0 +1,162 @@
+"""Image files: hostile bytes from outside, checked before they are decoded, then made into the tensor a runner takes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from production_server.errors import Fault, InvalidInput, TooLarge
+from production_server.models.manifest import ImagePreprocessing
+
+MEDIA_TYPES = {
+    "PNG": "image/png",
+    "JPEG": "image/jpeg",
+    "GIF": "image/gif",
+    "WEBP": "image/webp",
+    "BMP": "image/bmp",
+    "PPM": "image/x-portable-anymap",
+}
+_SYNONYMS = {
+    "image/jpg": "image/jpeg",
+    "image/pjpeg": "image/jpeg",
+    "image/x-png": "image/png",
+    "image/x-ms-bmp": "image/bmp",
+    "image/x-portable-graymap": "image/x-portable-anymap",
+    "image/x-portable-pixmap": "image/x-portable-anymap",
+    "image/x-portable-bitmap": "image/x-portable-anymap",
+}
+_EXPECTED = "an image file (PNG, JPEG, GIF, WebP, BMP or PNM)"
+
+
+def check_image(data: bytes, *, field: str, max_pixels: int, declared_type: str | None = None) -> None:
+    """Check that `data` is one whole image within the limit; its size is known before any pixel is decoded.
+
+    Raises:
+        TooLarge: it has more than `max_pixels` pixels (code `image_too_large`).
+        InvalidInput: it is empty, not an image, cut off or damaged, or `declared_type` (a media type beginning with
+            image/) says that it is another format. Codes `empty_file`, `not_an_image`, `damaged_image`,
+            `media_type_mismatch`.
+    """
+    with _opened(data, field, max_pixels) as image:
+        found = MEDIA_TYPES[image.format or ""]
+        declared = _SYNONYMS.get(declared_type or "", declared_type or "")
+        if declared.startswith("image/") and declared != found:
+            raise _invalid(field, "media_type_mismatch", f"{declared} as declared", found)
+        # At a reduced scale a JPEG is read to its end for a fraction of the decoding cost; others ignore this.
+        image.draft(None, (32, 32))
+        image.load()
+
+
+def decode_image(data: bytes, preprocessing: ImagePreprocessing, *, max_pixels: int) -> np.ndarray:
+    """An image file as float32 [height, width, channels], scaled as the manifest says.
+
+    Turns it upright (EXIF), lays transparency on white, resizes bilinearly to the model's size.
+
+    Raises:
+        InvalidInput, TooLarge: as `check_image`.
+    """
+    size = (preprocessing.width, preprocessing.height)
+    with _opened(data, "image", max_pixels) as image:
+        flat = _flatten(ImageOps.exif_transpose(image), preprocessing.mode)
+        resized = flat if flat.size == size else flat.resize(size, Image.Resampling.BILINEAR)
+    pixels = np.asarray(resized, dtype=np.uint8).reshape(size[1], size[0], preprocessing.channels)
+    if preprocessing.invert == "auto" and _has_bright_corners(pixels):
+        pixels = 255 - pixels
+    return pixels.astype(np.float32) * np.float32(preprocessing.scale) + np.float32(preprocessing.offset)
+
+
+def encode_pixels(pixels: object, preprocessing: ImagePreprocessing, *, field: str) -> bytes:
+    """Nested lists of pixels 0-255, [height][width] or [height][width][channels], as a PNG file.
+
+    Raises:
+        InvalidInput: another shape, or values that are not whole numbers from 0 to 255.
+    """
+    height, width, channels = preprocessing.height, preprocessing.width, preprocessing.channels
+    expected = (
+        f"pixels [{height}][{width}]" + (f"[{channels}]" if channels > 1 else "") + ", whole numbers 0 to 255"
+    )
+    try:
+        array = np.array(pixels)
+    except ValueError as exc:
+        raise _invalid(field, "invalid_input", expected, "lists of different lengths") from exc
+    if (
+        array.dtype.kind not in "iu"
+        or array.size != height * width * channels
+        or array.shape[:2] != (height, width)
+    ):
+        got = (
+            f"{array.dtype.name} of shape {list(array.shape)}"
+            if array.dtype.kind in "iufb"
+            else "other values"
+        )
+        raise _invalid(field, "invalid_input", expected, got)
+    if array.min() < 0 or array.max() > 255:
+        raise _invalid(field, "invalid_input", expected, f"values from {array.min()} to {array.max()}")
+    shape = (height, width) if channels == 1 else (height, width, channels)
+    buffer = io.BytesIO()
+    Image.fromarray(array.reshape(shape).astype(np.uint8)).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def thumbnail(data: bytes, *, max_side: int, max_pixels: int) -> bytes:
+    """The image, encoded anew as a PNG that fits in a square of `max_side` pixels: nothing of the bytes survives.
+
+    Raises:
+        InvalidInput, TooLarge: as `check_image`.
+    """
+    with _opened(data, "image", max_pixels) as image:
+        image.draft(None, (max_side, max_side))
+        small = ImageOps.exif_transpose(image)
+        small.thumbnail((max_side, max_side))
+        buffer = io.BytesIO()
+        _flatten(small, "L" if small.mode in ("1", "L", "LA", "I;16") else "RGB").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@contextmanager
+def _opened(data: bytes, field: str, max_pixels: int) -> Iterator[Image.Image]:
+    """The image, opened lazily and within the limit; Pillow's errors become this package's."""
+    if not data:
+        raise _invalid(field, "empty_file", _EXPECTED, "an empty file")
+    try:
+        with Image.open(io.BytesIO(data), formats=tuple(MEDIA_TYPES)) as image:
+            if image.width * image.height > max_pixels:
+                raise _too_large(field, max_pixels, f"{image.width} × {image.height}")
+            yield image
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
+        raise _too_large(field, max_pixels, "far more") from exc
+    except UnidentifiedImageError as exc:
+        raise _invalid(field, "not_an_image", _EXPECTED, "other bytes") from exc
+    # What Pillow's decoders raise on damaged data depends on the format.
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError) as exc:
+        raise _invalid(
+            field, "damaged_image", "a whole image file", "one that is cut off or damaged"
+        ) from exc
+
+
+def _flatten(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert(mode)
+
+
+def _has_bright_corners(pixels: np.ndarray) -> bool:
+    corners = pixels[np.ix_([0, 1, -2, -1], [0, 1, -2, -1])]
+    return bool(np.median(corners) > 127)
+
+
+def _invalid(field: str, code: str, expected: str, got: str) -> InvalidInput:
+    fault = Fault(field, expected, got)
+    return InvalidInput(str(fault), (fault,), code=code)
+
+
+def _too_large(field: str, max_pixels: int, got: str) -> TooLarge:
+    fault = Fault(field, f"at most {max_pixels} pixels", got)
+    return TooLarge(str(fault), (fault,), code="image_too_large")

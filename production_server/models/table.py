@@ -1,0 +1,216 @@
+"""CSV tables of many rows for a tabular model: with or without a header, with or without the outcome column."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from production_server.errors import MAX_FAULTS, Fault, InvalidInput, TooLarge
+from production_server.models.manifest import Feature, Manifest
+from production_server.models.tabular import Row, describe, make_row, number_fault
+
+DELIMITERS = ",;\t"
+TARGET_NAMES = frozenset({"target", "outcome", "label", "class"})
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The rows of a CSV; `expected` holds the true labels if it had the outcome column (None where a cell is empty)."""
+
+    rows: list[Row]
+    expected: list[str | None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Which column holds which feature, and which the outcome."""
+
+    columns: tuple[int, ...]
+    target: int | None
+    width: int
+
+
+class _Reader:
+    """Reads one table; collects faults by line and column (both from 1) until there are 20."""
+
+    def __init__(self, manifest: Manifest, delimiter: str) -> None:
+        self.manifest = manifest
+        self.delimiter = delimiter
+        self.faults: list[Fault] = []
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.faults) >= MAX_FAULTS
+
+    def fault(self, line: int, column: int | None, expected: str, got: str) -> None:
+        where = f"csv line {line}" + ("" if column is None else f", column {column + 1}")
+        self.faults.append(Fault(where, expected, got))
+
+    def layout(self, line: int, cells: Sequence[str]) -> tuple[_Layout | None, bool]:
+        """The table's layout, and whether this first row is a header."""
+        if all(self.number(cell) is not None for cell in cells[: len(self.manifest.features)]):
+            return self._layout_without_header(line, cells), False
+        return self._layout_from_header(line, cells), True
+
+    def _layout_without_header(self, line: int, cells: Sequence[str]) -> _Layout | None:
+        count = len(self.manifest.features)
+        if len(cells) not in (count, count + 1):
+            names = ", ".join(feature.name for feature in self.manifest.features)
+            self.fault(
+                line, None, f"{count} columns ({names}), or one more with the outcome", f"{len(cells)}"
+            )
+            return None
+        return _Layout(tuple(range(count)), count if len(cells) > count else None, len(cells))
+
+    def _layout_from_header(self, line: int, cells: Sequence[str]) -> _Layout | None:
+        known = {name: i for i, f in enumerate(self.manifest.features) for name in _names_of(f)}
+        targets = TARGET_NAMES | {self.manifest.target.lower()}
+        places: dict[int, int] = {}
+        target: int | None = None
+        for column, cell in enumerate(cells):
+            name = cell.strip().lower()
+            if name in known and known[name] not in places:
+                places[known[name]] = column
+            elif name in targets and name not in known and target is None:
+                target = column
+            else:
+                expected = (
+                    "a name that comes once" if name in known or name in targets else "a feature's name"
+                )
+                self.fault(line, column, expected, describe(cell.strip()))
+        for i, feature in enumerate(self.manifest.features):
+            if i not in places:
+                self.fault(line, None, f"a column {feature.name}", "none")
+        if self.faults:
+            return None
+        return _Layout(tuple(places[i] for i in range(len(places))), target, len(cells))
+
+    def row(self, line: int, cells: Sequence[str], layout: _Layout) -> Row | None:
+        """One checked row, or None after its faults were noted."""
+        if len(cells) != layout.width:
+            self.fault(line, None, f"{layout.width} columns", str(len(cells)))
+            return None
+        before, values = len(self.faults), []
+        for feature, column in zip(self.manifest.features, layout.columns, strict=True):
+            value = self.number(cells[column])
+            fault = number_fault(feature, cells[column].strip() if value is None else value, "")
+            if fault is not None or value is None:
+                expected = fault.expected if fault else "a finite number"
+                self.fault(line, column, f"{feature.name}: {expected}", fault.got if fault else "text")
+            else:
+                values.append(value)
+        return make_row(self.manifest, values) if len(self.faults) == before else None
+
+    def label(self, line: int, cells: Sequence[str], layout: _Layout) -> str | None:
+        """The true label of a row: written as a label or as its number; None for an empty cell."""
+        if layout.target is None or layout.target >= len(cells):
+            return None
+        text, labels = cells[layout.target].strip(), self.manifest.labels
+        if not text:
+            return None
+        for number, label in enumerate(labels):
+            if text.lower() in (label.lower(), str(number)):
+                return label
+        choices = " or ".join(f"{number} ({label})" for number, label in enumerate(labels))
+        self.fault(line, layout.target, f"{self.manifest.target}: {choices}", describe(text))
+        return None
+
+    def number(self, cell: str) -> float | None:
+        """The number in a cell, or None. Where semicolons part the cells, a comma may be the decimal sign."""
+        text = cell.strip()
+        if self.delimiter == ";" and text.count(",") == 1 and "." not in text:
+            text = text.replace(",", ".")
+        try:
+            value = float(text) if "_" not in text else None
+        except ValueError:
+            return None
+        return int(value) if value is not None and value.is_integer() and abs(value) < 2**53 else value
+
+
+def parse_table(manifest: Manifest, data: bytes, *, max_rows: int) -> Table:
+    """Check a CSV file of rows for a tabular model; all of it is accepted or nothing.
+
+    Takes a byte order mark, Windows line ends, and commas, semicolons or tabs between cells.
+
+    Raises:
+        InvalidInput: it is not a table for this model; names the first 20 faults by line and column.
+        TooLarge: it has more than `max_rows` rows.
+    """
+    text = _decode(data)
+    reader = _Reader(manifest, _delimiter_of(text, manifest))
+    lines = _lines(text, reader.delimiter)
+    first = next(lines, None)
+    if first is None:
+        raise InvalidInput("csv: the file has no rows", (Fault("csv", "at least one row", "an empty file"),))
+    layout, has_header = reader.layout(*first)
+    rows: list[Row] = []
+    expected: list[str | None] = []
+    if layout is not None:
+        for line, cells in lines if has_header else _chain(first, lines):
+            row, label = reader.row(line, cells, layout), reader.label(line, cells, layout)
+            if reader.is_full:
+                break
+            if row is not None:
+                rows.append(row)
+                expected.append(label)
+            if len(rows) > max_rows:
+                fault = Fault("csv", f"at most {max_rows} rows", "more")
+                raise TooLarge(f"csv: more than {max_rows} rows", (fault,))
+    if reader.faults:
+        raise InvalidInput(
+            f"csv: not a table for {manifest.name}; nothing was accepted", tuple(reader.faults)
+        )
+    if not rows:
+        raise InvalidInput("csv: there is a header and no row", (Fault("csv", "at least one row", "none"),))
+    return Table(rows, expected if layout is not None and layout.target is not None else None)
+
+
+def _names_of(feature: Feature) -> set[str]:
+    return {name.lower() for name in (feature.name, feature.label, *feature.aliases)}
+
+
+def _decode(data: bytes) -> str:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        got = "UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else f"the byte 0x{data[exc.start]:02x}"
+        line = data[: exc.start].count(b"\n") + 1
+        raise InvalidInput("csv: not UTF-8 text", (Fault(f"csv line {line}", "UTF-8 text", got),)) from exc
+    if "\0" in text:
+        raise InvalidInput("csv: not text", (Fault("csv", "text", "zero bytes"),))
+    return text
+
+
+def _delimiter_of(text: str, manifest: Manifest) -> str:
+    """The delimiter that parts the first line into the expected number of cells, else the most frequent one."""
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    counts = {delimiter: first.count(delimiter) + 1 for delimiter in DELIMITERS}
+    wanted = (len(manifest.features), len(manifest.features) + 1)
+    fitting = [delimiter for delimiter, count in counts.items() if count in wanted]
+    # A European "33,6;0,627" line has commas too: a semicolon or tab that fits is never a decimal sign.
+    return fitting[-1] if fitting else max(counts, key=lambda delimiter: counts[delimiter])
+
+
+def _lines(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows with their line numbers; empty lines are passed over."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as exc:
+            fault = Fault(f"csv line {max(line, reader.line_num)}", "cells as RFC 4180 writes them", str(exc))
+            raise InvalidInput("csv: not a well-formed table", (fault,)) from exc
+        if any(cell.strip() for cell in cells):
+            yield line, cells
+
+
+def _chain(
+    first: tuple[int, list[str]], rest: Iterator[tuple[int, list[str]]]
+) -> Iterator[tuple[int, list[str]]]:
+    yield first
+    yield from rest

@@ -1,0 +1,162 @@
+"""The one reader of the environment: all variables become one frozen `Settings`, all faults are reported together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from production_server.errors import Fault, SettingsError
+
+BUILT_IN_MODEL_STORE = Path(__file__).parent / "model_store"
+
+
+class _Invalid(Exception):
+    """What a reader raises: the message says what was expected."""
+
+
+def _integer(minimum: int, maximum: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and minimum <= int(text) <= maximum):
+            raise _Invalid(f"a whole number from {minimum} to {maximum}")
+        return int(text)
+
+    return read
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text.lower() not in choices:
+            raise _Invalid("one of " + ", ".join(choices))
+        return text.lower()
+
+    return read
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if urlsplit(text).scheme not in schemes:
+            raise _Invalid("a URL that starts with " + " or ".join(f"{scheme}://" for scheme in schemes))
+        return text
+
+    return read
+
+
+def _setting(
+    variable: str, default: Any, read: Callable[[str], Any], help_text: str, *, secret: bool = False
+) -> Any:
+    return field(
+        default=default,
+        metadata={"variable": variable, "read": read, "help": help_text, "secret": secret},
+        repr=not secret,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that can be set from outside; each field's metadata names its environment variable."""
+
+    broker_url: str = _setting(
+        "BROKER_URL",
+        "",
+        _url("amqp", "amqps"),
+        "RabbitMQ, `amqp://user:password@host:5672/vhost`; empty: embedded, one process and no broker",
+        secret=True,
+    )
+    database_url: str = _setting(
+        "DATABASE_URL",
+        "",
+        _url("sqlite", "postgresql"),
+        "`postgresql://…` or `sqlite:////absolute/path`; empty: SQLite under `STATE_DIR`",
+        secret=True,
+    )
+    state_dir: Path = _setting(
+        "STATE_DIR", Path("state"), Path, "folder of the SQLite database and other own files"
+    )
+    model_store: Path | None = _setting(
+        "MODEL_STORE", None, Path, "extra model store, searched beside the built-in one"
+    )
+    host: str = _setting("HOST", "127.0.0.1", str, "address that the web server listens on")
+    port: int = _setting("PORT", 5100, _integer(1, 65535), "port that the web server listens on")
+    workers: int = _setting(
+        "WORKERS", 1, _integer(1, 256), "worker processes of `run`; embedded: worker threads"
+    )
+    web_threads: int = _setting(
+        "WEB_THREADS", 16, _integer(1, 1024), "requests that the web process handles at once"
+    )
+    max_body_bytes: int = _setting(
+        "MAX_BODY_BYTES", 64 * 2**20, _integer(1024, 2**40), "largest request body, bytes"
+    )
+    max_job_items: int = _setting(
+        "MAX_JOB_ITEMS", 100_000, _integer(1, 10**7), "largest number of items in one job"
+    )
+    max_image_pixels: int = _setting(
+        "MAX_IMAGE_PIXELS",
+        50_000_000,
+        _integer(1, 10**9),
+        "largest image, width × height, refused before decoding",
+    )
+    chunk_items: int = _setting("CHUNK_ITEMS", 256, _integer(1, 10_000), "items that travel in one message")
+    batch_items: int = _setting("BATCH_ITEMS", 64, _integer(1, 10_000), "items that a runner gets at once")
+    lease_s: int = _setting(
+        "LEASE_S", 30, _integer(1, 3600), "seconds after which a silent worker's items are given to another"
+    )
+    max_attempts: int = _setting(
+        "MAX_ATTEMPTS", 3, _integer(1, 100), "claims of an item before it counts as failed"
+    )
+    drain_s: int = _setting("DRAIN_S", 20, _integer(0, 3600), "seconds that a stop waits for work in hand")
+    log_level: str = _setting(
+        "LOG_LEVEL",
+        "info",
+        _one_of("debug", "info", "warning", "error"),
+        "least severe log line that is written",
+    )
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether web and worker share one process, with no broker outside it."""
+        return not self.broker_url
+
+    @property
+    def resolved_database_url(self) -> str:
+        return self.database_url or f"sqlite:///{(self.state_dir / 'celeriac.sqlite3').absolute()}"
+
+    @property
+    def model_stores(self) -> tuple[Path, ...]:
+        """The stores that are searched, the first one that has a version wins."""
+        return (
+            (BUILT_IN_MODEL_STORE,) if self.model_store is None else (BUILT_IN_MODEL_STORE, self.model_store)
+        )
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Read all settings from `environ`; an empty variable counts as unset.
+
+    Raises:
+        SettingsError: one or more variables hold values that cannot be used; it names them all. Secret values are
+            shown as [redacted].
+    """
+    values: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for setting in fields(Settings):
+        text = environ.get(setting.metadata["variable"], "").strip()
+        if not text:
+            continue
+        try:
+            values[setting.name] = setting.metadata["read"](text)
+        except _Invalid as exc:
+            got = "[redacted]" if setting.metadata["secret"] else repr(text)
+            faults.append(Fault(setting.metadata["variable"], str(exc), got))
+    if faults:
+        raise SettingsError(tuple(faults))
+    return Settings(**values)
+
+
+def redact(url: str) -> str:
+    """`url` without its password, for logs and messages."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":[redacted]@")))

@@ -1,0 +1,115 @@
+"""What a worker does with one chunk: claim, classify, store, until nothing of it is left."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from production_server.errors import CeleriacError, Unavailable
+from production_server.inference import Engine, Outcome
+from production_server.jobs.claim import claim, finish, give_back, give_up
+from production_server.jobs.database import Database
+from production_server.jobs.records import Claim, Failure, Success
+from production_server.models.classify import Classification
+from production_server.settings import Settings
+
+log = logging.getLogger(__name__)
+
+STORE_AFTER_S = 1.0
+"""A slow model's results are stored at least this often, so that they appear as they come and leases are renewed."""
+
+
+@dataclass(slots=True)
+class ChunkRunner:
+    """Runs chunks; several threads may share one."""
+
+    database: Database
+    engine: Engine
+    settings: Settings
+    stopping: threading.Event = field(default_factory=threading.Event)
+    items_done: int = 0
+
+    def run(self, job_id: UUID, start: int, stop: int) -> bool:
+        """Work on items `start` to `stop - 1` that nobody holds; False if a stop was asked for and some are left.
+
+        Raises:
+            Unavailable: the database does not answer; leases run out and the reconciler publishes what is left.
+        """
+        while not self.stopping.is_set():
+            held = claim(
+                self.database,
+                job_id,
+                start,
+                stop,
+                lease_s=self.settings.lease_s,
+                max_attempts=self.settings.max_attempts,
+            )
+            if held is None or not self._work_on(held):
+                return not self.stopping.is_set()
+        return False
+
+    def _work_on(self, held: Claim) -> bool:
+        """Whether all of a claim was dealt with; if not, what is left of it was put back."""
+        try:
+            position = self._classify(held)
+        except CeleriacError as exc:
+            if isinstance(exc, Unavailable):
+                raise
+            log.error("job %s: %s", held.job_id, exc)
+            give_up(
+                self.database,
+                held,
+                max_attempts=self.settings.max_attempts,
+                error_code=exc.code,
+                error_message=str(exc),
+            )
+            return False
+        if position < len(held.indexes):
+            give_back(self.database, held)
+        return position == len(held.indexes)
+
+    def _classify(self, held: Claim) -> int:
+        """Classify and store a claim's items until they are done or a stop is asked for; returns how many were."""
+        batches = self.engine.classify_each(
+            held.model,
+            held.version,
+            held.payloads,
+            batch_items=self.settings.batch_items,
+            max_pixels=self.settings.max_image_pixels,
+        )
+        results: list[Success | Failure] = []
+        position, stored_at = 0, time.monotonic()
+        for outcomes in batches:
+            results += _to_results(held.indexes[position : position + len(outcomes)], outcomes)
+            position += len(outcomes)
+            if self.stopping.is_set():
+                break
+            if time.monotonic() - stored_at > STORE_AFTER_S and position < len(held.indexes):
+                self.items_done += finish(self.database, held, results, renew_s=self.settings.lease_s)
+                results, stored_at = [], time.monotonic()
+        self.items_done += finish(self.database, held, results)
+        return position
+
+
+def _to_results(indexes: Sequence[int], outcomes: Sequence[Outcome]) -> list[Success | Failure]:
+    results: list[Success | Failure] = []
+    for index, outcome in zip(indexes, outcomes, strict=True):
+        if isinstance(outcome.result, Classification):
+            answer = outcome.result
+            results.append(
+                Success(
+                    index=index,
+                    label=answer.label,
+                    score=answer.score,
+                    output=answer.probabilities,
+                    ms=outcome.ms,
+                )
+            )
+        else:
+            error = outcome.result
+            results.append(Failure(index=index, error_code=error.code, error_message=str(error)))
+    return results

@@ -1,0 +1,49 @@
+"""A worker in threads of the web process: the same tasks on the in-memory transport."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from celery import Celery
+from celery.worker import state
+
+from production_server.settings import Settings
+from production_server.worker.parts import CHUNK_THREADS, WorkerParts
+
+
+class EmbeddedWorker:
+    """Runs in this process; at most one of them at a time, since Celery keeps its stop flag in a module."""
+
+    def __init__(self, settings: Settings, app: Celery) -> None:
+        self._parts = WorkerParts.build(settings, app=app)
+        self._settings = settings
+        self._controller: Any = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Publish what an earlier process left behind and start consuming.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        self._controller = self._parts.app.WorkController(
+            pool="threads",
+            concurrency=CHUNK_THREADS * self._settings.workers,
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+            hostname=self._parts.housekeeping.name,
+        )
+        self._thread = threading.Thread(target=self._controller.start, name="embedded-worker", daemon=True)
+        self._thread.start()
+        self._parts.housekeeping.start(alone=True)
+
+    def stop(self) -> None:
+        """Finish the batches in hand, put the rest back, and end; what is queued waits in the database."""
+        self._parts.runner.stopping.set()
+        state.should_stop = 0
+        if self._thread is not None:
+            self._thread.join(self._settings.drain_s)
+        state.should_stop = None
+        self._parts.close()

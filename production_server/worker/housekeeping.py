@@ -1,0 +1,98 @@
+"""What a worker does beside its chunks: heartbeats, and the reconciler that publishes what the broker has lost."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field
+
+from production_server.broker.publisher import Publisher
+from production_server.errors import Unavailable
+from production_server.jobs.database import Database
+from production_server.jobs.reconcile import expired_chunks, mark_unpublished, unpublished_chunks
+from production_server.jobs.workers import beat, leave
+from production_server.settings import Settings
+from production_server.worker.chunks import ChunkRunner
+
+log = logging.getLogger(__name__)
+
+INTERVAL_S = 3.0
+GRACE_S = 10.0
+"""A job is taken for lost only this long after it was accepted or published: its message may just be on its way."""
+
+
+@dataclass(slots=True)
+class Housekeeping:
+    """A thread that runs every few seconds until `stop`; an outage of database or broker does not end it."""
+
+    name: str
+    warm: list[str]
+    runner: ChunkRunner
+    database: Database
+    publisher: Publisher
+    settings: Settings
+    _stopped: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+    _last_fault: str = ""
+
+    def start(self, *, alone: bool) -> None:
+        """Write the first heartbeat and start the thread.
+
+        `alone`: no other worker uses this database, so whatever is running in it was left by a process that died.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        beat(self.database, self.name, warm=self.warm, items_done=0)
+        if alone:
+            self._reconcile(alone=True)
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread and take this worker off the list."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+        try:
+            leave(self.database, self.name)
+        except Unavailable as exc:
+            log.warning("%s", exc)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(INTERVAL_S):
+            try:
+                beat(self.database, self.name, warm=self.warm, items_done=self.runner.items_done)
+                self._reconcile(alone=False)
+                self._note("")
+            except Unavailable as exc:
+                self._note(str(exc))
+            except Exception:
+                log.exception("housekeeping failed; it goes on")
+
+    def _reconcile(self, *, alone: bool) -> None:
+        chunk_items = self.settings.chunk_items
+        lost = expired_chunks(self.database, chunk_items=chunk_items, everything=alone)
+        if lost:
+            log.warning("%d chunks were left by lost workers: publishing them again", len(lost))
+            self.publisher.publish(lost)
+        is_empty = self.publisher.waiting_messages() == 0
+        grace_s = 0.0 if alone else GRACE_S
+        found = unpublished_chunks(
+            self.database, chunk_items=chunk_items, grace_s=grace_s, is_queue_empty=is_empty
+        )
+        for job_id, chunks in found:
+            try:
+                self.publisher.publish(chunks)
+            except Unavailable:
+                mark_unpublished(self.database, job_id)
+                raise
+            log.info("job %s: published %d chunks again", job_id, len(chunks))
+
+    def _note(self, fault: str) -> None:
+        """Log an outage once when it begins and once when it ends, not every few seconds."""
+        if fault and not self._last_fault:
+            log.warning("%s; trying on", fault)
+        if self._last_fault and not fault:
+            log.info("database and broker answer again")
+        self._last_fault = fault

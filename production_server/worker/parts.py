@@ -1,0 +1,58 @@
+"""The parts that every worker consists of, in a process of its own or in a thread of the embedded server."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from typing import Self
+from uuid import uuid4
+
+from celery import Celery
+
+from production_server.broker.app import create_celery
+from production_server.broker.publisher import Publisher
+from production_server.inference import Engine
+from production_server.jobs.database import Database
+from production_server.models.store import Store
+from production_server.settings import Settings
+from production_server.worker.chunks import ChunkRunner
+from production_server.worker.housekeeping import Housekeeping
+from production_server.worker.tasks import register_tasks
+
+CHUNK_THREADS = 2
+"""While one thread waits for the database or decodes, the other one keeps the model busy."""
+
+
+@dataclass(slots=True)
+class WorkerParts:
+    """A warmed-up worker, ready to be connected to its broker."""
+
+    app: Celery
+    engine: Engine
+    runner: ChunkRunner
+    housekeeping: Housekeeping
+
+    @classmethod
+    def build(cls, settings: Settings, *, app: Celery | None = None) -> Self:
+        """Load and warm up the models, and wire everything; nothing runs yet."""
+        app = app or create_celery(settings)
+        database = Database(settings.resolved_database_url)
+        engine = Engine(Store(settings.model_stores), threads=_threads_per_call(settings))
+        warm = engine.warm_up()
+        runner = ChunkRunner(database, engine, settings)
+        register_tasks(app, runner)
+        name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:4]}"
+        housekeeping = Housekeeping(name, warm, runner, database, Publisher(app), settings)
+        return cls(app, engine, runner, housekeeping)
+
+    def close(self) -> None:
+        """Stop housekeeping and free models and connections; chunks must have ended."""
+        self.housekeeping.stop()
+        self.engine.close()
+        self.runner.database.close()
+
+
+def _threads_per_call(settings: Settings) -> int:
+    """Threads inside one inference call: the machine's cores, shared among the workers of `run`."""
+    return max(1, (os.cpu_count() or 1) // settings.workers)

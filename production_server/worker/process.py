@@ -1,0 +1,44 @@
+"""The worker process: the composition root that Celery runs in."""
+
+from __future__ import annotations
+
+import logging
+
+from celery.signals import worker_shutting_down
+
+from production_server.settings import Settings
+from production_server.worker.parts import CHUNK_THREADS, WorkerParts
+
+log = logging.getLogger(__name__)
+
+
+def run_worker(settings: Settings) -> None:
+    """Consume chunks until SIGTERM or SIGINT, then finish the batches in hand and return.
+
+    Raises:
+        Unavailable: the database does not answer at the start. A broker that does not answer is waited for.
+    """
+    parts = WorkerParts.build(settings)
+    parts.housekeeping.start(alone=False)
+
+    def drain(**_signal: object) -> None:
+        parts.runner.stopping.set()
+
+    worker_shutting_down.connect(drain)
+    log.info(
+        "worker %s is warm: %s", parts.housekeeping.name, ", ".join(parts.housekeeping.warm) or "no model"
+    )
+    try:
+        # Threads, not processes: the models are loaded once, and ONNX Runtime works outside the GIL.
+        parts.app.Worker(
+            pool="threads",
+            concurrency=CHUNK_THREADS,
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+            hostname=parts.housekeeping.name,
+            loglevel="WARNING",
+        ).start()
+    finally:
+        worker_shutting_down.disconnect(drain)
+        parts.close()
