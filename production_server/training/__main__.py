@@ -47,7 +47,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    """Train a model and write it to a model store as a new version.
+    r"""Train a model and write it to a model store as a new version.
 
     A version is a folder that never changes: model.keras, model.onnx, manifest.json and plots. Its ONNX model has
     answered at least 1,000 real inputs like the Keras model, or nothing is written. Public datasets are downloaded once
@@ -68,7 +68,7 @@ def cli() -> None:
 )
 @click.option("--repeats", default=5, show_default=True, type=click.IntRange(1, 50), help="Repeats of it.")
 def diabetes(*, folds: int, repeats: int, store: Path, seed: int, quiet: bool) -> None:
-    """Train on Pima Indians Diabetes: eight clinical values to the probability of diabetes.
+    r"""Train on Pima Indians Diabetes: eight clinical values to the probability of diabetes.
 
     Takes a few minutes: the metrics come from a repeated stratified cross-validation.
 
@@ -120,11 +120,11 @@ def fashion_mnist(  # noqa: PLR0913  # one argument per option
     seed: int,
     quiet: bool,
 ) -> None:
-    """Train the image classifier on Fashion-MNIST, or on your own labelled images (--data).
+    r"""Train the image classifier on Fashion-MNIST, or on your own labelled images (--data).
 
     An interrupted training goes on when the same command is run again. Fashion-MNIST takes 40 to 60 minutes on two
-    cores. Your own images are parted into 70 % training, 15 % validation and 15 % test; their size and colour decide the
-    model's input, their folders or labels its classes. A file that cannot be read is reported and left out.
+    cores. Your own images are parted into 70 % training, 15 % validation and 15 % test; their size and colour decide
+    the model's input, their folders or labels its classes. A file that cannot be read is reported and left out.
 
     \b
     Examples:
@@ -137,18 +137,20 @@ def fashion_mnist(  # noqa: PLR0913  # one argument per option
     if data is None and size is not None:
         raise click.UsageError("--size only goes with --data: Fashion-MNIST's images are 28x28")
     from production_server.training import fashion_mnist as clothes
+    from production_server.training.user_images import prepare
+
+    reporter = Reporter(is_quiet=quiet)
+    if data is None:
+        description, split = clothes.describe(name or clothes.NAME), clothes.load_split(seed, reporter)
+    else:
+        description, split = prepare(data, str(name), size=size, seed=seed, reporter=reporter)
+
+    # TensorFlow takes seconds to load: only now, when the data is known to be usable
     from production_server.training.augmentation import Augmentation
     from production_server.training.fitting import Recipe
     from production_server.training.image_training import train_images
     from production_server.training.precision import dtype_policy
 
-    reporter = Reporter(is_quiet=quiet)
-    if data is None:
-        description, split = clothes.describe(name or "fashion_mnist"), clothes.load_split(seed, reporter)
-    else:
-        from production_server.training.user_images import prepare
-
-        description, split = prepare(data, str(name), size=size, seed=seed, reporter=reporter)
     recipe = Recipe(epochs=epochs or clothes.EPOCHS, seed=seed, augmentation=Augmentation(flip=flip))
     dtype = dtype_policy(precision)
     click.echo(train_images(description, split, recipe, store=store, dtype=dtype, reporter=reporter))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from production_server.training.description import Description
 from production_server.training.datasets import FASHION_MNIST, load_fashion_mnist
+from production_server.training.description import Description
 from production_server.training.image_set import Split, hold_out
 
 if TYPE_CHECKING:
     from production_server.training.progress import Reporter
 
+NAME = "fashion_mnist"
 LABELS = (
     "T-shirt/top",
     "Trouser",
@@ -27,7 +28,8 @@ EPOCHS = 44
 VALIDATION_IMAGES = 5000
 
 
-def describe(name: str) -> Description:
+def describe(name: str = NAME) -> Description:
+    """What the manifest says of the model, apart from what the training finds out."""
     return Description(
         name=name,
         title="Fashion-MNIST",

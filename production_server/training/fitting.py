@@ -86,7 +86,7 @@ def fit(
 ) -> Checkpoint:
     """Fit `model` and leave in it the weights of the epoch with the best validation accuracy.
 
-    Goes on from the checkpoint at `path` if there is one, and writes it after each epoch. Blocks for the whole training.
+    Goes on from the checkpoint at `path` if there is one, and writes it after each epoch. Blocks until it is done.
     """
     _compile(model, len(train), recipe)
     checkpoint = load_checkpoint(path) or Checkpoint(revision)
@@ -129,7 +129,9 @@ def _run_epoch(
         batch=recipe.batch_for(len(train)),
         key=(recipe.seed, index),
     )
-    seen = model.fit(batches, initial_epoch=index, epochs=index + 1, shuffle=False, verbose=0, callbacks=[callback]).history
+    seen = model.fit(
+        batches, initial_epoch=index, epochs=index + 1, shuffle=False, verbose=0, callbacks=[callback]
+    ).history
     loss, accuracy = evaluate(model, validation)
     return Epoch(
         loss=seen["loss"][0], accuracy=seen["accuracy"][0], validation_loss=loss, validation_accuracy=accuracy,

@@ -1,7 +1,7 @@
-"""Batch normalization through TensorFlow's fused kernel: the same weights and results as Keras' layer, for training only.
+"""Batch normalization by TensorFlow's fused kernel: same weights and results as Keras' layer, for training only.
 
-Keras writes batch normalization as a dozen element-wise operations; on a CPU the fused kernel takes a third off the time
-of a whole training step. Models are never saved with this layer: the served model gets its weights in Keras' own.
+Keras writes batch normalization as a dozen element-wise operations; on a CPU the fused kernel takes a third off the
+time of a whole training step. Models are never saved with this layer: the served one gets its weights in Keras' own.
 """
 
 from __future__ import annotations

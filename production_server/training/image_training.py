@@ -118,11 +118,11 @@ def _measure(model: keras.Model, test: ImageSet, labels: tuple[str, ...], plot: 
 
 
 def _method(state: Checkpoint, recipe: Recipe) -> str:
-    hours = sum(epoch.wall_s for epoch in state.history) / 60
+    minutes = sum(epoch.wall_s for epoch in state.history) / 60
     return (
-        f"Single model, no test-time averaging. {recipe.epochs} epochs, seed {recipe.seed}; epoch {state.best_epoch + 1} "
-        f"chosen by validation accuracy on images held out of the training set; the test images were used once. "
-        f"Trained in {hours:.0f} minutes."
+        f"Single model, no test-time averaging. {recipe.epochs} epochs, seed {recipe.seed}, {minutes:.0f} minutes; "
+        f"epoch {state.best_epoch + 1} chosen by validation accuracy on images held out of the training set; "
+        "the test images were used once."
     )
 
 

@@ -47,15 +47,14 @@ class Draft:
                 raise FileExistsError(target)
             self.folder.rename(target)
         except OSError as exc:
-            raise ExportError(
-                f"{target} cannot be written ({exc.strerror or 'it exists'}): versions never change"
-            ) from exc
+            reason = exc.strerror or "it exists"
+            raise ExportError(f"{target} cannot be written ({reason}): versions never change") from exc
         return target
 
 
 @contextmanager
 def draft_version(store: Path, name: str) -> Iterator[Draft]:
-    """Open a draft of the next version of model `name`, in a hidden folder beside its place; what is not published goes.
+    """Open a draft of the next version of model `name`, in a hidden folder; what is not published is removed.
 
     Raises:
         ExportError: the store cannot be written to.

@@ -16,7 +16,7 @@ OUTCOME = np.array([0, 1] * 30, np.int32)
 def test_each_row_is_scored_once_per_repeat_by_a_model_that_never_saw_it() -> None:
     trained_with: list[set[int]] = []
 
-    def predict(train: np.ndarray, held_out: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def predict(train: np.ndarray, held_out: np.ndarray) -> np.ndarray:
         assert not set(train) & set(held_out)
         trained_with.append(set(train) | set(held_out))
         return held_out / 100

@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-keras = pytest.importorskip("keras")
-
 from production_server.training.diabetes_model import Settings, _moments, fit_network
 from production_server.training.export import declare, export_model
 

@@ -2,13 +2,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
-import pytest
-
-keras = pytest.importorskip("keras")
-
 import onnx
 import onnxruntime
+import pytest
 
 from production_server.training.architecture import build_classifier
 from production_server.training.errors import ExportError
@@ -130,4 +128,6 @@ def test_a_normalization_layer_whose_constants_became_inputs_is_refused(tmp_path
 
 def test_parity_needs_enough_real_inputs(signature: Signature, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="parity needs 1000 real inputs; there are 999"):
-        export_model(build_classifier((12, 12, 1), 3), tmp_path, signature, np.zeros((999, 12, 12, 1), np.float32))
+        export_model(
+            build_classifier((12, 12, 1), 3), tmp_path, signature, np.zeros((999, 12, 12, 1), np.float32)
+        )

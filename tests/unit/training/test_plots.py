@@ -31,7 +31,7 @@ def test_plots_are_svg_files_on_a_white_card_with_their_words_as_text(tmp_path: 
     assert all(ET.fromstring(content).tag.endswith("svg") for content in drawn.values())
     assert all(b"#ffffff" in content for content in drawn.values())
     assert b">dog</text>" in drawn["confusion.svg"]
-    assert "chosen: epoch 4".encode() in drawn["curves.svg"]
+    assert b"chosen: epoch 4" in drawn["curves.svg"]
 
 
 def test_the_same_numbers_give_the_same_bytes(tmp_path: Path) -> None:

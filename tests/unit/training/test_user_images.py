@@ -10,7 +10,6 @@ from production_server.training.errors import DataError
 from production_server.training.user_images import prepare
 from tests.unit.training.conftest import Transcript, paint
 
-
 if TYPE_CHECKING:
     from pathlib import Path
 
