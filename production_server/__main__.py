@@ -1,0 +1,122 @@
+"""The server's command line: python -m production_server."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+
+import click
+
+from production_server.errors import CeleriacError, Fault, SettingsError
+from production_server.jobs.database import Database
+from production_server.run.logs import set_up_logs
+from production_server.run.state import hold, make_state_dir
+from production_server.run.supervisor import Supervisor, die_with_parent
+from production_server.settings import Settings, read_settings
+
+EPILOG = "All settings are environment variables; docs/operations.md lists them. Exit codes: 0 stopped in order, 1 failed, 2 usage."
+
+
+class OneLineErrors(click.Group):
+    """Shows this server's errors as one line each, never as a traceback."""
+
+    def invoke(self, ctx: click.Context) -> None:
+        try:
+            super().invoke(ctx)
+        except SettingsError as exc:
+            for fault in exc.faults:
+                click.echo(f"celeriac: {fault}", err=True)
+            ctx.exit(1)
+        except CeleriacError as exc:
+            click.echo(f"celeriac: {exc}", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=OneLineErrors, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Celeriac: serve Keras models with nothing accepted ever lost."""
+    if ctx.invoked_subcommand and not any(flag in sys.argv for flag in ("-h", "--help")):
+        ctx.obj = settings = read_settings(os.environ)
+        set_up_logs(settings)
+        die_with_parent(os.environ)
+
+
+@main.command()
+@click.pass_obj
+def run(settings: Settings) -> None:
+    """Start the whole service: embedded without BROKER_URL; else a web process and WORKERS workers, restarted if they die."""
+    _refuse_taken_port(settings)
+    make_state_dir(settings.state_dir)
+    if settings.is_embedded:
+        _serve_embedded(settings)
+    else:
+        Database(settings.resolved_database_url).migrate()
+        sys.exit(Supervisor(settings, os.environ).run())
+
+
+@main.command()
+@click.pass_obj
+def web(settings: Settings) -> None:
+    """Start one web process (with an embedded worker if there is no BROKER_URL)."""
+    _refuse_taken_port(settings)
+    if settings.is_embedded:
+        make_state_dir(settings.state_dir)
+        _serve_embedded(settings)
+    else:
+        from production_server.run.server import serve
+
+        serve(settings)
+
+
+@main.command()
+@click.pass_obj
+def worker(settings: Settings) -> None:
+    """Start one worker process; needs BROKER_URL."""
+    if settings.is_embedded:
+        raise SettingsError((Fault("BROKER_URL", "a broker: without one, `run` has its worker inside", "nothing"),))
+    from production_server.worker.process import run_worker
+
+    run_worker(settings)
+
+
+@main.command()
+@click.pass_obj
+def migrate(settings: Settings) -> None:
+    """Bring the database schema to the newest revision; does nothing if it is there."""
+    make_state_dir(settings.state_dir)
+    database = Database(settings.resolved_database_url)
+    database.migrate()
+    click.echo(f"{database} is up to date")
+
+
+def _serve_embedded(settings: Settings) -> None:
+    from production_server.run.server import serve
+
+    held = hold(settings.state_dir)
+    Database(settings.resolved_database_url).migrate()
+    serve(settings)
+    logging.getLogger(__name__).info("stopped")
+    os.close(held)
+
+
+def _refuse_taken_port(settings: Settings) -> None:
+    """A port in use is an error of one line here; granian would log a traceback.
+
+    Raises:
+        SettingsError: HOST and PORT cannot be listened on.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as exc:
+            got = f"{settings.host}:{settings.port} ({exc.strerror})"
+            raise SettingsError((Fault("HOST, PORT", "an address that can be listened on", got),)) from exc
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""The state folder: made when it is needed, and held by one embedded server at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from production_server.errors import Fault, SettingsError
+
+LOCK_FILE = "lock"
+
+
+def make_state_dir(folder: Path) -> None:
+    """Make the folder, readable by its owner only.
+
+    Raises:
+        SettingsError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError("not writable")
+    except OSError as exc:
+        fault = Fault("STATE_DIR", "a folder that can be written", f"{folder} ({exc.strerror or exc})")
+        raise SettingsError((fault,)) from exc
+
+
+def hold(folder: Path) -> int:
+    """Take the folder for this process and its children; returns the descriptor that holds it until they end.
+
+    An embedded server takes what it finds running in its database for left behind by a process that died, so there
+    must not be a second one.
+
+    Raises:
+        SettingsError: another server holds it.
+    """
+    descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        os.close(descriptor)
+        fault = Fault("STATE_DIR", "a folder that no other server uses", f"{folder}, which another one holds")
+        raise SettingsError((fault,)) from exc
+    return descriptor

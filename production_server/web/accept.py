@@ -1,0 +1,60 @@
+"""Accepting a job: first it is durable, then it is on its way."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from production_server.errors import Unavailable
+from production_server.jobs.records import Job, NewItem, NewJob, Priority
+from production_server.jobs.submit import chunks_of, mark_published, submit
+from production_server.models.store import ModelVersion
+from production_server.web.intake import digest_of
+from production_server.web.parts import WebParts
+
+log = logging.getLogger(__name__)
+
+ANONYMOUS = "anonymous"
+
+
+def accept(
+    parts: WebParts,
+    version: ModelVersion,
+    items: Sequence[NewItem],
+    *,
+    source: str,
+    priority: Priority = "normal",
+    requested_version: str | None = None,
+    idempotency_key: str | None = None,
+) -> tuple[Job, bool]:
+    """Store a job, then publish it; returns it, and whether it is new.
+
+    A broker that does not answer does not matter to the client: the reconciler publishes the job later.
+
+    Raises:
+        Conflict: the idempotency key was used for another request.
+        Unavailable: the database does not answer; nothing was accepted.
+    """
+    name = version.manifest.name
+    new = NewJob(
+        model=name,
+        version=version.manifest.version,
+        items=items,
+        source=source,
+        client=ANONYMOUS,
+        priority=priority,
+        idempotency_key=idempotency_key,
+        request_digest=digest_of(name, requested_version, priority, items) if idempotency_key else None,
+    )
+    accepted, is_new = submit(parts.database, new)
+    if is_new:
+        _publish(parts, accepted)
+    return accepted, is_new
+
+
+def _publish(parts: WebParts, accepted: Job) -> None:
+    try:
+        parts.publisher.publish(chunks_of(accepted, parts.settings.chunk_items))
+        mark_published(parts.database, accepted.id)
+    except Unavailable as exc:
+        log.warning("job %s is accepted and waits to be published: %s", accepted.id, exc)

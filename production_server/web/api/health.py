@@ -1,0 +1,58 @@
+"""/livez and /readyz: whether this process is up, and whether the whole service can do its work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Blueprint, Response
+
+from production_server.errors import Unavailable
+from production_server.jobs.workers import alive_workers
+from production_server.web.api.operations import operation
+from production_server.web.api.requests import to_response
+from production_server.web.api.schemas import Check, HealthBody
+from production_server.web.parts import WebParts, current_parts
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/livez")
+@operation("Is this process up?", responses={200: HealthBody})
+def livez() -> Response:
+    """Answers as long as the process does."""
+    return to_response(HealthBody(status="ok"))
+
+
+@blueprint.get("/readyz")
+@operation("Can the service do its work?", responses={200: HealthBody, 503: HealthBody})
+def readyz() -> Response:
+    """200 if the database, the broker and at least one warm worker answer; 503 says which does not."""
+    parts = current_parts()
+    checks = {"database": _check(lambda: _check_database(parts)), "broker": _check(lambda: _check_broker(parts))}
+    checks["workers"] = _check(lambda: _check_workers(parts))
+    is_ready = all(check.ok for check in checks.values())
+    body = HealthBody(status="ok" if is_ready else "unavailable", checks=checks)
+    return to_response(body, 200 if is_ready else 503)
+
+
+def _check(ask: Callable[[], str]) -> Check:
+    try:
+        return Check(ok=True, detail=ask())
+    except Unavailable as exc:
+        return Check(ok=False, detail=str(exc))
+
+
+def _check_database(parts: WebParts) -> str:
+    parts.database.check()
+    return "answers"
+
+
+def _check_broker(parts: WebParts) -> str:
+    return f"{parts.publisher.waiting_messages()} messages wait"
+
+
+def _check_workers(parts: WebParts) -> str:
+    warm = [worker for worker in alive_workers(parts.database) if worker.warm]
+    if not warm:
+        raise Unavailable("no warm worker is alive")
+    return f"{len(warm)} alive: " + ", ".join(worker.name for worker in warm)

@@ -1,0 +1,125 @@
+"""/api/jobs: submit, show, list, cancel."""
+
+from __future__ import annotations
+
+import time
+from uuid import UUID
+
+from flask import Blueprint, Response, request
+
+from production_server.errors import Fault, InvalidInput
+from production_server.jobs.database import Database
+from production_server.jobs.read import get_job, list_jobs
+from production_server.jobs.records import Job, NewItem
+from production_server.jobs.submit import cancel
+from production_server.models.store import ModelVersion
+from production_server.web.accept import accept
+from production_server.web.api.operations import operation
+from production_server.web.api.requests import (
+    read_form,
+    read_idempotency_key,
+    read_json,
+    read_query,
+    read_wait_s,
+    to_response,
+)
+from production_server.web.api.schemas import JobBody, JobForm, JobRequest, JobsBody, JobsQuery
+from production_server.web.intake import Upload, items_from_files, items_from_json, items_from_table
+from production_server.web.parts import WebParts, current_parts
+
+blueprint = Blueprint("jobs", __name__, url_prefix="/api/jobs")
+
+POLL_S = 0.01
+MAX_POLL_S = 0.25
+
+
+@blueprint.post("")
+@operation(
+    "Submit a job",
+    body=JobRequest,
+    form=JobForm,
+    responses={202: JobBody, 200: JobBody},
+    errors=(400, 404, 409, 413, 415, 503),
+    headers=("Idempotency-Key", "Prefer"),
+)
+def submit() -> Response:
+    """Accept a job: it is stored before this answers 202, or 200 if it is over within `Prefer: wait=N`."""
+    parts = current_parts()
+    key = read_idempotency_key()
+    asked, version, items = _read_submission(parts)
+    accepted, _ = accept(
+        parts,
+        version,
+        items,
+        source="http",
+        priority=asked.priority,
+        requested_version=asked.version,
+        idempotency_key=key,
+    )
+    accepted = _wait(parts.database, accepted, read_wait_s(request))
+    body = JobBody.of(accepted)
+    response = to_response(body, 200 if accepted.is_over else 202)
+    response.headers["Location"] = body.links.self
+    return response
+
+
+@blueprint.get("")
+@operation("List jobs, newest first", query=JobsQuery, responses={200: JobsBody}, errors=(400, 503))
+def index() -> Response:
+    """A page of jobs."""
+    query = read_query(JobsQuery)
+    found = list_jobs(
+        current_parts().database, model=query.model, state=query.state, after=query.after, limit=query.limit
+    )
+    is_full = len(found) == query.limit
+    return to_response(JobsBody(jobs=[JobBody.of(job) for job in found], next=found[-1].id if is_full else None))
+
+
+@blueprint.get("/<uuid:job_id>")
+@operation("Show a job", responses={200: JobBody}, errors=(404, 503))
+def show(job_id: UUID) -> Response:
+    """One job as it stands."""
+    return to_response(JobBody.of(get_job(current_parts().database, job_id)))
+
+
+@blueprint.delete("/<uuid:job_id>")
+@operation("Cancel what has not run", responses={200: JobBody}, errors=(404, 503))
+def delete(job_id: UUID) -> Response:
+    """Cancel a job's waiting items; what a worker has in hand still finishes, a job that is over stays as it is."""
+    return to_response(JobBody.of(cancel(current_parts().database, job_id)))
+
+
+def _read_submission(parts: WebParts) -> tuple[JobRequest | JobForm, ModelVersion, list[NewItem]]:
+    if request.mimetype == "application/json":
+        asked = read_json(JobRequest)
+        version = parts.store.get(asked.model, asked.version)
+        return asked, version, items_from_json(version, asked.inputs, parts.settings)
+    if request.mimetype == "multipart/form-data":
+        form = read_form(JobForm, request.form)
+        version = parts.store.get(form.model, form.version)
+        return form, version, _items_from_form(version, parts)
+    detail = f"expected application/json or multipart/form-data, got {request.mimetype or 'no Content-Type'}"
+    raise InvalidInput(detail, code="unsupported_media_type")
+
+
+def _items_from_form(version: ModelVersion, parts: WebParts) -> list[NewItem]:
+    unknown = sorted(set(request.files) - {"file", "csv"})
+    tables, images = request.files.getlist("csv"), request.files.getlist("file")
+    if unknown or bool(tables) == bool(images) or len(tables) > 1:
+        expected = "image files as `file` (repeated), or one table as `csv`"
+        got = ", ".join(unknown) or f"{len(images)} × file, {len(tables)} × csv"
+        raise InvalidInput(f"expected {expected}, got {got}", (Fault("form", expected, got),))
+    if tables:
+        return items_from_table(version, tables[0].read(), parts.settings)
+    uploads = [Upload(file.filename or "", file.mimetype, file.read()) for file in images]
+    return items_from_files(version, uploads, parts.settings)
+
+
+def _wait(database: Database, job: Job, wait_s: int) -> Job:
+    """The job as it stands when it is over, or when the time is."""
+    deadline, pause_s = time.monotonic() + wait_s, POLL_S
+    while not job.is_over and time.monotonic() < deadline:
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 1.5, MAX_POLL_S)
+        job = get_job(database, job.id)
+    return job

@@ -1,0 +1,148 @@
+"""/openapi.json: the OpenAPI 3.1 document, made from the routes, the notes beside them and the schemas."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, Flask, Response, current_app, json
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from werkzeug.routing import Rule
+
+from production_server.web.api.operations import Answer, Operation, operation, operation_of
+from production_server.web.api.schemas import ProblemBody
+
+blueprint = Blueprint("openapi", __name__)
+
+REFERENCE = "#/components/schemas/{model}"
+_HEADERS: dict[str, dict[str, Any]] = {
+    "Idempotency-Key": {
+        "description": "makes a repeated request safe: the same key and body get the same job",
+        "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    },
+    "Prefer": {
+        "description": "wait=N: answer when the job is over, or after N seconds (at most 60)",
+        "schema": {"type": "string", "examples": ["wait=10"]},
+    },
+    "Last-Event-ID": {
+        "description": "go on after this event",
+        "schema": {"type": "string", "pattern": "^[0-9]{1,9}$"},
+    },
+}
+
+
+@blueprint.get("/openapi.json")
+@operation("This document", responses={200: "application/json"})
+def show() -> Response:
+    """The document that describes this API."""
+    return Response(json.dumps(build_document(current_app)), mimetype="application/json")
+
+
+def build_document(app: Flask) -> dict[str, Any]:
+    """The OpenAPI document of all noted operations of `app`."""
+    found = sorted(_operations(app), key=lambda entry: (entry[0].rule, entry[1]))
+    paths: dict[str, dict[str, Any]] = {}
+    for rule, method, noted, doc in found:
+        paths.setdefault(_path(rule), {})[method.lower()] = _describe(rule, method, noted, doc)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Celeriac", "version": "1", "description": "Jobs of predictions and the models that make them."},
+        "paths": paths,
+        "components": {"schemas": _schemas(noted for _, _, noted, _ in found)},
+    }
+
+
+def _operations(app: Flask) -> Iterator[tuple[Rule, str, Operation, str]]:
+    for rule in app.url_map.iter_rules():
+        view = app.view_functions[rule.endpoint]
+        noted = operation_of(view)
+        if noted is not None:
+            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+                yield rule, method, noted, view.__doc__ or ""
+
+
+def _path(rule: Rule) -> str:
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+
+
+def _describe(rule: Rule, method: str, noted: Operation, doc: str) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "summary": noted.summary,
+        "description": doc.strip(),
+        "operationId": f"{rule.endpoint}.{method.lower()}",
+        "parameters": [*_path_parameters(rule), *_query_parameters(noted), *_header_parameters(noted)],
+        "responses": _responses(noted),
+    }
+    if noted.body is not None:
+        described["requestBody"] = {"required": True, "content": _request_content(noted)}
+    return described
+
+
+def _path_parameters(rule: Rule) -> Iterator[dict[str, Any]]:
+    for kind, name in re.findall(r"<(?:(\w+):)?(\w+)>", rule.rule):
+        schema = {"type": "string"} | ({"format": "uuid"} if kind == "uuid" else {"pattern": "^[^/]+$"})
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _query_parameters(noted: Operation) -> Iterator[dict[str, Any]]:
+    if noted.query is not None:
+        for name, schema in noted.query.model_json_schema()["properties"].items():
+            # A query string has no null: an optional parameter is one that may be left out.
+            options = [option for option in schema.pop("anyOf", []) if option.get("type") != "null"]
+            schema.pop("default", None) if options else None
+            yield {"name": name, "in": "query", "required": False, "schema": {**schema, **(options or [{}])[0]}}
+
+
+def _header_parameters(noted: Operation) -> Iterator[dict[str, Any]]:
+    for name in noted.headers:
+        yield {"name": name, "in": "header", "required": False, **_HEADERS[name]}
+
+
+def _request_content(noted: Operation) -> dict[str, Any]:
+    content: dict[str, Any] = {"application/json": {"schema": _reference(noted.body)}}
+    if noted.form is not None:
+        files = {
+            "file": {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1},
+            "csv": {"type": "string", "format": "binary"},
+        }
+        fields = noted.form.model_json_schema()["properties"]
+        either = [{"required": ["file"]}, {"required": ["csv"]}]
+        schema = {"type": "object", "required": ["model"], "properties": fields | files, "oneOf": either}
+        content["multipart/form-data"] = {"schema": schema}
+    return content
+
+
+def _responses(noted: Operation) -> dict[str, Any]:
+    answers = {str(status): _response(status, answer) for status, answer in noted.responses.items()}
+    problem = {"application/problem+json": {"schema": _reference(ProblemBody)}}
+    # 405 and 500 are not listed: no request that follows this document gets them.
+    errors = {str(status): {"description": HTTPStatus(status).phrase, "content": problem} for status in noted.errors}
+    return answers | errors
+
+
+def _response(status: int, answer: Answer) -> dict[str, Any]:
+    if isinstance(answer, str):
+        content: dict[str, Any] = {answer: {"schema": {"type": "object"} if answer == "application/json" else {"type": "string"}}}
+    else:
+        content = {"application/json": {"schema": _reference(answer)}}
+    return {"description": HTTPStatus(status).phrase, "content": content}
+
+
+def _reference(model: type[BaseModel] | None) -> dict[str, str]:
+    return {"$ref": REFERENCE.format(model=model.__name__)} if model else {}
+
+
+def _schemas(operations: Iterator[Operation]) -> dict[str, Any]:
+    received: set[type[BaseModel]] = set()
+    answered: set[type[BaseModel]] = {ProblemBody}
+    for noted in operations:
+        received |= {noted.body} if noted.body else set()
+        answered |= {answer for answer in noted.responses.values() if not isinstance(answer, str)}
+    models = [(model, "validation") for model in received] + [(model, "serialization") for model in answered]
+    models.sort(key=lambda entry: entry[0].__name__)
+    _, document = models_json_schema(models, ref_template=REFERENCE)  # type: ignore[arg-type]  # literals, sorted
+    schemas: dict[str, Any] = document["$defs"]
+    return schemas

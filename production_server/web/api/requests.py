@@ -1,0 +1,105 @@
+"""Reading requests: JSON, forms and headers become checked values, or an error that names the field."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import TypeVar
+
+from flask import Request, Response, request
+from pydantic import BaseModel, ValidationError
+from werkzeug.datastructures import MultiDict
+
+from production_server.errors import Fault, InvalidInput
+from production_server.models.tabular import describe
+
+MAX_WAIT_S = 60
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])")
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def read_json(model: type[M]) -> M:
+    """The request's JSON body, checked.
+
+    Raises:
+        InvalidInput: it is not JSON (code `malformed_json`) or not what `model` describes.
+    """
+    try:
+        body = json.loads(request.get_data(cache=False))
+    except RecursionError as exc:
+        raise InvalidInput("the body is nested too deeply", code="malformed_json") from exc
+    except ValueError as exc:
+        raise InvalidInput(f"the body is not JSON: {exc}", code="malformed_json") from exc
+    return _checked(model, body, "body")
+
+
+def read_form(model: type[M], form: Mapping[str, str]) -> M:
+    """The fields of a form that are not files, checked.
+
+    Raises:
+        InvalidInput: they are not what `model` describes.
+    """
+    return _checked(model, dict(form), "form")
+
+
+def read_query(model: type[M]) -> M:
+    """The query string, checked; a parameter that comes twice is refused.
+
+    Raises:
+        InvalidInput: it is not what `model` describes.
+    """
+    arguments: MultiDict[str, str] = request.args
+    for name, values in arguments.lists():
+        if len(values) > 1:
+            fault = Fault(name, "one value", str(len(values)))
+            raise InvalidInput(str(fault), (fault,))
+    return _checked(model, arguments.to_dict(), "query")
+
+
+def read_idempotency_key() -> str | None:
+    """The Idempotency-Key header, if there is one.
+
+    Raises:
+        InvalidInput: it is empty, too long, or holds other characters than printable ASCII.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+        fault = Fault("Idempotency-Key", "1 to 255 printable ASCII characters without spaces", describe(key))
+        raise InvalidInput(str(fault), (fault,))
+    return key
+
+
+def read_wait_s(from_request: Request) -> int:
+    """How long a client would like to wait (`Prefer: wait=N`, RFC 7240), at most `MAX_WAIT_S`; 0 if it would not."""
+    match = _WAIT.search(from_request.headers.get("Prefer", ""))
+    return min(int(match.group(1)), MAX_WAIT_S) if match else 0
+
+
+def to_response(body: BaseModel, status: int = 200) -> Response:
+    """A JSON response."""
+    return Response(body.model_dump_json(by_alias=True), status, mimetype="application/json")
+
+
+def _checked(model: type[M], value: object, where: str) -> M:
+    try:
+        return model.model_validate(value)
+    except ValidationError as exc:
+        faults = tuple(
+            Fault(_path(error["loc"]) or where, error["msg"], describe(error["input"]))
+            for error in exc.errors(include_url=False, include_context=False)
+        )
+        raise InvalidInput("; ".join(map(str, faults[:3])), faults) from exc
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """A place inside a body as the API writes it: inputs[0].glucose; pydantic's names of union members are left out."""
+    path = ""
+    for step in location:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif "[" not in step:
+            path += f".{step}" if path else step
+    return path

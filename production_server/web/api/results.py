@@ -1,0 +1,162 @@
+"""/api/jobs/<id>/results: pages, downloads, and the stream of events."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Iterator
+from itertools import chain
+from uuid import UUID
+
+from flask import Blueprint, Response, request
+
+from production_server.errors import Fault, InvalidInput
+from production_server.jobs.database import Database
+from production_server.jobs.read import every_item, get_job, get_payloads, list_items
+from production_server.jobs.records import Item, Job
+from production_server.models.manifest import Manifest
+from production_server.web.api.operations import operation
+from production_server.web.api.requests import read_query, to_response
+from production_server.web.api.schemas import ItemBody, JobBody, ResultsBody, ResultsQuery
+from production_server.web.parts import WebParts, current_parts
+
+blueprint = Blueprint("results", __name__, url_prefix="/api/jobs/<uuid:job_id>")
+
+PAGE = 1000
+EVENT_POLL_S = 0.25
+KEEP_ALIVE_S = 15
+MAX_LABEL_COLUMNS = 20
+"""A model with more labels than this gets no column per label in a CSV: its JSON has all probabilities."""
+
+
+@blueprint.get("/results")
+@operation("List a job's items in order", query=ResultsQuery, responses={200: ResultsBody}, errors=(400, 404, 503))
+def page(job_id: UUID) -> Response:
+    """A page of items with what is known of them so far."""
+    query, parts = read_query(ResultsQuery), current_parts()
+    job = get_job(parts.database, job_id)
+    items = list_items(parts.database, job_id, after=query.after, limit=query.limit)
+    is_last = not items or items[-1].index == job.total - 1
+    body = ResultsBody(
+        results=[ItemBody.of(item, job.version) for item in items], next=None if is_last else items[-1].index
+    )
+    return to_response(body)
+
+
+@blueprint.get("/results.csv")
+@operation("Download all items as CSV", responses={200: "text/csv"}, errors=(404, 503))
+def as_csv(job_id: UUID) -> Response:
+    """The whole job as a table, streamed: inputs of a tabular model, answers, probabilities, errors."""
+    parts = current_parts()
+    job = get_job(parts.database, job_id)
+    return _download(_csv_lines(parts, job), "text/csv", f"{job.model}-{job.id}.csv")
+
+
+@blueprint.get("/results.json")
+@operation("Download all items as JSON", responses={200: ResultsBody}, errors=(404, 503))
+def as_json(job_id: UUID) -> Response:
+    """The whole job as one JSON document, streamed."""
+    parts = current_parts()
+    job = get_job(parts.database, job_id)
+    return _download(_json_pieces(parts.database, job), "application/json", f"{job.model}-{job.id}.json")
+
+
+@blueprint.get("/events")
+@operation(
+    "Follow a job's items as they finish",
+    responses={200: "text/event-stream"},
+    errors=(400, 404, 503),
+    headers=("Last-Event-ID",),
+)
+def events(job_id: UUID) -> Response:
+    """Server-sent events: `item` with each item in order (id: its index), then `job` when it is over."""
+    parts = current_parts()
+    job = get_job(parts.database, job_id)
+    stream = _event_stream(parts.database, job, _read_last_event_id())
+    return Response(stream, mimetype="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
+def _read_last_event_id() -> int:
+    text = request.headers.get("Last-Event-ID", "")
+    if not text:
+        return -1
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        fault = Fault("Last-Event-ID", "the id of an event of this stream", repr(text[:40]))
+        raise InvalidInput(str(fault), (fault,))
+    return int(text)
+
+
+def _event_stream(database: Database, job: Job, after: int) -> Iterator[str]:
+    """Items as a growing prefix: one that finishes early waits for those before it, so that an id says all."""
+    quiet_since = time.monotonic()
+    while True:
+        job = get_job(database, job.id)
+        items = list_items(database, job.id, after=after, limit=PAGE)
+        for item in items:
+            if item.state in ("queued", "running"):
+                break
+            after = item.index
+            quiet_since = time.monotonic()
+            yield f"id: {after}\nevent: item\ndata: {ItemBody.of(item, job.version).model_dump_json()}\n\n"
+        if after == job.total - 1:
+            yield f"event: job\ndata: {JobBody.of(job).model_dump_json()}\n\n"
+            return
+        if time.monotonic() - quiet_since > KEEP_ALIVE_S:
+            quiet_since = time.monotonic()
+            yield ": still working\n\n"
+        time.sleep(EVENT_POLL_S)
+
+
+def _download(pieces: Iterator[str], mimetype: str, file_name: str) -> Response:
+    # The first piece is made before the status is sent, so that a fault still becomes a problem response.
+    body = chain([next(pieces)], pieces)
+    return Response(body, mimetype=mimetype, headers={"Content-Disposition": f'attachment; filename="{file_name}"'})
+
+
+def _json_pieces(database: Database, job: Job) -> Iterator[str]:
+    yield '{"results": [\n'
+    for position, item in enumerate(every_item(database, job.id)):
+        yield (",\n" if position else "") + ItemBody.of(item, job.version).model_dump_json()
+    yield '\n], "next": null}\n'
+
+
+def _csv_lines(parts: WebParts, job: Job) -> Iterator[str]:
+    manifest = parts.store.get(job.model, job.version).manifest
+    labels = manifest.labels if len(manifest.labels) <= MAX_LABEL_COLUMNS else ()
+    features = [feature.name for feature in manifest.features]
+    answers = ["state", "label", "score", *(f"probability {label}" for label in labels)]
+    yield _csv_line(["index", *(features or ["name"]), *answers, "expected", "outside_training_range", "error_code",
+                     "error_message"])  # fmt: skip
+    after = -1
+    while items := list_items(parts.database, job.id, after=after, limit=PAGE):
+        inputs = _csv_inputs(parts.database, job, manifest, items)
+        yield "".join(_csv_line(_csv_cells(item, cells, labels)) for item, cells in zip(items, inputs, strict=True))
+        after = items[-1].index
+
+
+def _csv_inputs(database: Database, job: Job, manifest: Manifest, items: list[Item]) -> list[list[object]]:
+    if not manifest.is_tabular:
+        return [[_inert(item.name or "")] for item in items]
+    payloads = get_payloads(database, job.id, after=items[0].index - 1, limit=len(items))
+    return [json.loads(payload) for payload in payloads]
+
+
+def _csv_cells(item: Item, inputs: list[object], labels: tuple[str, ...]) -> list[object]:
+    probabilities = list(item.output or [""] * len(labels)) if labels else []
+    answer = [item.state, item.label or "", "" if item.score is None else item.score, *probabilities]
+    outside = " ".join(item.outside_training_range)
+    error = [item.error_code or "", _inert(item.error_message or "")] if item.state == "failed" else ["", ""]
+    return [item.index, *inputs, *answer, item.expected or "", outside, *error]
+
+
+def _csv_line(cells: list[object]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerow(cells)
+    return buffer.getvalue()
+
+
+def _inert(text: str) -> str:
+    """Text from outside that a spreadsheet would take for a formula, as plain text."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

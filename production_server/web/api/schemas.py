@@ -1,0 +1,248 @@
+"""What travels over the API: the models that requests are checked with and that the OpenAPI document is made from."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from production_server.jobs.records import Item, ItemState, Job, JobState, Priority
+from production_server.models.manifest import Manifest
+from production_server.models.store import Store
+
+MAX_PAGE = 1000
+MAX_INDEX = 2**31 - 1
+
+
+class Schema(BaseModel):
+    """Unknown members are refused: a misspelt one would otherwise be ignored in silence."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class JobRequest(Schema):
+    """A new job. Inputs are rows in feature order, rows by feature name, nested pixels, or images in Base64."""
+
+    model: str = Field(max_length=64, examples=["diabetes"])
+    inputs: list[list[Any] | dict[str, Any]] = Field(
+        min_length=1, examples=[[[6, 148, 72, 35, 0, 33.6, 0.627, 50]]]
+    )
+    version: str | None = Field(default=None, max_length=9, examples=["1"])
+    priority: Priority = "normal"
+
+
+class JobForm(Schema):
+    """A new job as multipart/form-data: image files as `file` (repeated), or one table as `csv`."""
+
+    model: str = Field(max_length=64)
+    version: str | None = Field(default=None, max_length=9)
+    priority: Priority = "normal"
+
+
+class Links(Schema):
+    """Where to go on from a job."""
+
+    self: str
+    results: str
+    results_csv: str
+    results_json: str
+    events: str
+    page: str
+
+    @classmethod
+    def of(cls, job_id: UUID) -> Self:
+        """The links of one job."""
+        self = f"/api/jobs/{job_id}"
+        return cls(
+            self=self,
+            results=f"{self}/results",
+            results_csv=f"{self}/results.csv",
+            results_json=f"{self}/results.json",
+            events=f"{self}/events",
+            page=f"/predictions/{job_id}",
+        )
+
+
+class JobBody(Schema):
+    """A job as it stands; times are RFC 3339 in UTC."""
+
+    id: UUID
+    state: JobState
+    model: str
+    version: str
+    source: str
+    priority: Priority
+    total: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    created: datetime
+    started: datetime | None
+    finished: datetime | None
+    links: Links
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """The API's view of a job."""
+        return cls(
+            id=job.id,
+            state=job.state,
+            model=job.model,
+            version=job.version,
+            source=job.source,
+            priority=job.priority,
+            total=job.total,
+            succeeded=job.succeeded,
+            failed=job.failed,
+            cancelled=job.cancelled,
+            created=_time(job.created_at),
+            started=None if job.started_at is None else _time(job.started_at),
+            finished=None if job.finished_at is None else _time(job.finished_at),
+            links=Links.of(job.id),
+        )
+
+
+class ItemError(Schema):
+    """Why an item has no result."""
+
+    code: str
+    message: str
+
+
+class ItemBody(Schema):
+    """One input of a job and its result; `output` are probabilities in the order of the model's labels."""
+
+    index: int
+    name: str | None
+    state: ItemState
+    label: str | None
+    score: float | None
+    output: list[float] | None
+    error: ItemError | None
+    expected: str | None
+    outside_training_range: list[str]
+    version: str
+    ms: float | None
+
+    @classmethod
+    def of(cls, item: Item, version: str) -> Self:
+        """The API's view of an item."""
+        error = None
+        if item.state == "failed":
+            error = ItemError(code=item.error_code or "unknown", message=item.error_message or "")
+        return cls(
+            index=item.index,
+            name=item.name,
+            state=item.state,
+            label=item.label,
+            score=item.score,
+            output=None if item.output is None else list(item.output),
+            error=error,
+            expected=item.expected,
+            outside_training_range=list(item.outside_training_range),
+            version=version,
+            ms=None if item.ms is None else round(item.ms, 3),
+        )
+
+
+class JobsQuery(Schema):
+    """Which jobs to list; `after` is the last job of the page before."""
+
+    model: str | None = Field(default=None, max_length=64)
+    state: JobState | None = None
+    after: UUID | None = None
+    limit: int = Field(default=50, ge=1, le=MAX_PAGE)
+
+
+class ResultsQuery(Schema):
+    """Which items to list; `after` is the last index of the page before."""
+
+    after: int = Field(default=-1, ge=-1, le=MAX_INDEX)
+    limit: int = Field(default=100, ge=1, le=MAX_PAGE)
+
+
+class JobsBody(Schema):
+    """A page of jobs, newest first; `next` is the `after` of the next page, or null."""
+
+    jobs: list[JobBody]
+    next: UUID | None
+
+
+class ResultsBody(Schema):
+    """A page of items in order; `next` is the `after` of the next page, or null."""
+
+    results: list[ItemBody]
+    next: int | None
+
+
+class ModelBody(Schema):
+    """A model: its versions, which one each channel names, and the manifest of the stable one."""
+
+    name: str
+    title: str
+    task: str
+    versions: list[str]
+    channels: dict[str, str]
+    manifest: Manifest
+
+    @classmethod
+    def of(cls, store: Store, name: str) -> Self:
+        """The API's view of a model.
+
+        Raises:
+            NotFound: there is no such model.
+        """
+        manifest = store.get(name).manifest
+        return cls(
+            name=manifest.name,
+            title=manifest.title,
+            task=manifest.task,
+            versions=[version.manifest.version for version in store.versions(name)],
+            channels=store.channels(name),
+            manifest=manifest,
+        )
+
+
+class ModelsBody(Schema):
+    """All models."""
+
+    models: list[ModelBody]
+
+
+class Check(Schema):
+    """Whether one part answers, and what it says."""
+
+    ok: bool
+    detail: str
+
+
+class HealthBody(Schema):
+    """Whether the process, or the whole service, is well."""
+
+    status: Literal["ok", "unavailable"]
+    checks: dict[str, Check] = Field(default_factory=dict)
+
+
+class FaultBody(Schema):
+    """One thing that is wrong with a request."""
+
+    field: str
+    expected: str
+    got: str
+
+
+class ProblemBody(Schema):
+    """An error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    code: Annotated[str, Field(description="stable: programs may rely on it")]
+    detail: str
+    faults: list[FaultBody]
+
+
+def _time(epoch_s: float) -> datetime:
+    return datetime.fromtimestamp(epoch_s, UTC)

@@ -1,0 +1,47 @@
+"""The app factory: a Flask app around given parts."""
+
+from __future__ import annotations
+
+from flask import Flask, Response
+
+from production_server.web.api import health, jobs, models, openapi, results
+from production_server.web.pages import blueprint as pages
+from production_server.web.pages import render_problem
+from production_server.web.parts import EXTENSION, WebParts
+from production_server.web.problems import register_problem_handlers
+
+MAX_FIELD_BYTES = 8 * 2**20
+"""The largest form field that is not a file (a pasted table); Werkzeug keeps these in memory."""
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+        "font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def create_app(parts: WebParts) -> Flask:
+    """A Flask app that serves the API and the pages; opens no connection."""
+    app = Flask(__name__, static_folder=None)
+    app.config.update(
+        MAX_CONTENT_LENGTH=parts.settings.max_body_bytes,
+        MAX_FORM_PARTS=parts.settings.max_job_items + 100,
+        MAX_FORM_MEMORY_SIZE=MAX_FIELD_BYTES,
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
+    app.extensions[EXTENSION] = parts
+    for blueprint in (jobs.blueprint, results.blueprint, models.blueprint, health.blueprint, openapi.blueprint, pages):
+        app.register_blueprint(blueprint)
+    register_problem_handlers(app, render_page=render_problem)
+    app.after_request(_add_security_headers)
+    return app
+
+
+def _add_security_headers(response: Response) -> Response:
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response

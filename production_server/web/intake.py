@@ -1,0 +1,146 @@
+"""From what a client sent to checked items: every front door of the web process goes through here."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from production_server.errors import MAX_FAULTS, Fault, InvalidInput, TooLarge
+from production_server.jobs.records import NewItem
+from production_server.models.images import check_image, encode_pixels
+from production_server.models.manifest import ImagePreprocessing
+from production_server.models.store import ModelVersion
+from production_server.models.table import parse_table
+from production_server.models.tabular import check_rows, describe
+from production_server.settings import Settings
+
+MAX_NAME = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One uploaded file: the name and media type that the client claims, and its bytes."""
+
+    name: str
+    media_type: str
+    data: bytes
+
+
+def items_from_json(version: ModelVersion, inputs: Sequence[object], settings: Settings) -> list[NewItem]:
+    """Inputs as JSON brings them: rows for a tabular model; nested pixels or {"b64": "…"} for an image model.
+
+    Raises:
+        InvalidInput, TooLarge: no input is accepted; the first 20 faults are named.
+    """
+    _check_count(len(inputs), settings, "inputs")
+    image = version.manifest.image
+    if image is None:
+        rows = check_rows(version.manifest, inputs)
+        return [NewItem(row.to_bytes(), None, None, row.outside_training_range) for row in rows]
+    return _collect(
+        (f"inputs[{index}]", lambda field, item=item: _image_from_json(item, image, field, settings))  # type: ignore[misc]
+        for index, item in enumerate(inputs)
+    )
+
+
+def items_from_files(version: ModelVersion, uploads: Sequence[Upload], settings: Settings) -> list[NewItem]:
+    """Uploaded image files.
+
+    Raises:
+        InvalidInput, TooLarge: no file is accepted; the first 20 faults are named.
+    """
+    if version.manifest.is_tabular:
+        fault = Fault("file", f"rows of numbers: {version.manifest.name} takes no images", f"{len(uploads)} files")
+        raise InvalidInput(str(fault), (fault,))
+    _check_count(len(uploads), settings, "file")
+    return _collect(
+        (f"file[{index}] ({safe_name(upload.name)})", lambda field, upload=upload: _image_from_file(upload, field, settings))  # type: ignore[misc]
+        for index, upload in enumerate(uploads)
+    )
+
+
+def items_from_table(version: ModelVersion, data: bytes, settings: Settings) -> list[NewItem]:
+    """A CSV of many rows, with the true outcomes if it has that column.
+
+    Raises:
+        InvalidInput, TooLarge: no row is accepted; the first 20 faults are named by line and column.
+    """
+    if not version.manifest.is_tabular:
+        fault = Fault("csv", f"image files: {version.manifest.name} takes no rows", "a table")
+        raise InvalidInput(str(fault), (fault,))
+    table = parse_table(version.manifest, data, max_rows=settings.max_job_items)
+    expected = table.expected or [None] * len(table.rows)
+    return [
+        NewItem(row.to_bytes(), None, label, row.outside_training_range)
+        for row, label in zip(table.rows, expected, strict=True)
+    ]
+
+
+def digest_of(model: str, version: str | None, priority: str, items: Iterable[NewItem]) -> str:
+    """The SHA-256 of a whole request: what makes two requests under one idempotency key the same."""
+    digest = hashlib.sha256(repr((model, version, priority)).encode())
+    for item in items:
+        digest.update(repr((len(item.payload), item.name, item.expected)).encode())
+        digest.update(item.payload)
+    return digest.hexdigest()
+
+
+def safe_name(name: str) -> str:
+    """A client's file name as one that can be stored and shown: no folders, no control characters, not too long."""
+    last = PurePosixPath(name.replace("\\", "/")).name
+    kept = "".join(character for character in last if character.isprintable())
+    return kept[:MAX_NAME] or "unnamed"
+
+
+def _collect(parts: Iterable[tuple[str, object]]) -> list[NewItem]:
+    """Make each item; gather faults instead of stopping at the first one."""
+    items: list[NewItem] = []
+    first: InvalidInput | None = None
+    faults: list[Fault] = []
+    for field, make in parts:
+        try:
+            items.append(make(field))  # type: ignore[operator]  # each part is (field, callable)
+        except InvalidInput as exc:
+            first = first or exc
+            faults += exc.faults
+            if len(faults) >= MAX_FAULTS:
+                break
+    if first is None:
+        return items
+    if len(faults) == 1:
+        raise first
+    raise type(first)(f"{len(faults)} inputs cannot be used", tuple(faults), code=first.code)
+
+
+def _image_from_file(upload: Upload, field: str, settings: Settings) -> NewItem:
+    check_image(upload.data, field=field, max_pixels=settings.max_image_pixels, declared_type=upload.media_type)
+    return NewItem(upload.data, safe_name(upload.name))
+
+
+def _image_from_json(item: object, image: ImagePreprocessing, field: str, settings: Settings) -> NewItem:
+    if isinstance(item, list):
+        return NewItem(encode_pixels(item, image, field=field))
+    if not isinstance(item, dict) or set(item) != {"b64"} or not isinstance(item["b64"], str):
+        expected = f'pixels [{image.height}][{image.width}] or {{"b64": "an image file in Base64"}}'
+        fault = Fault(field, expected, describe(item))
+        raise InvalidInput(str(fault), (fault,))
+    try:
+        data = base64.b64decode(item["b64"], validate=True)
+    except (binascii.Error, ValueError) as exc:
+        fault = Fault(f"{field}.b64", "an image file in Base64 (RFC 4648, section 4)", str(exc))
+        raise InvalidInput(str(fault), (fault,)) from exc
+    check_image(data, field=f"{field}.b64", max_pixels=settings.max_image_pixels)
+    return NewItem(data)
+
+
+def _check_count(count: int, settings: Settings, field: str) -> None:
+    if count == 0:
+        fault = Fault(field, "at least one input", "none")
+        raise InvalidInput(str(fault), (fault,))
+    if count > settings.max_job_items:
+        fault = Fault(field, f"at most {settings.max_job_items} inputs in one job", str(count))
+        raise TooLarge(str(fault), (fault,))

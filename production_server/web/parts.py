@@ -1,0 +1,42 @@
+"""What a web process consists of, handed to the views through the Flask app."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from celery import Celery
+from flask import current_app
+
+from production_server.broker.app import create_celery
+from production_server.broker.publisher import Publisher
+from production_server.jobs.database import Database
+from production_server.models.store import Store
+from production_server.settings import Settings
+
+EXTENSION = "celeriac"
+
+
+@dataclass(frozen=True, slots=True)
+class WebParts:
+    """The use cases' partners; all are safe to share between the threads of one process."""
+
+    settings: Settings
+    database: Database
+    store: Store
+    publisher: Publisher
+
+
+def build_parts(settings: Settings, app: Celery | None = None) -> WebParts:
+    """Wire the parts of a web process; opens no connection."""
+    return WebParts(
+        settings=settings,
+        database=Database(settings.resolved_database_url),
+        store=Store(settings.model_stores),
+        publisher=Publisher(app or create_celery(settings)),
+    )
+
+
+def current_parts() -> WebParts:
+    """The parts of the app that handles the current request."""
+    parts: WebParts = current_app.extensions[EXTENSION]
+    return parts

@@ -1,0 +1,98 @@
+"""Problem responses (RFC 9457): the only place where errors become HTTP status codes."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+
+from flask import Flask, Response, json, request
+from werkzeug.exceptions import HTTPException
+
+from production_server.errors import (
+    BrokenVersion,
+    CeleriacError,
+    Conflict,
+    Fault,
+    InvalidInput,
+    NotFound,
+    TooLarge,
+    Unavailable,
+)
+
+log = logging.getLogger(__name__)
+
+# The first class that fits decides, so subclasses stand before their parents.
+STATUS = (
+    (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (InvalidInput, HTTPStatus.BAD_REQUEST),
+    (NotFound, HTTPStatus.NOT_FOUND),
+    (Conflict, HTTPStatus.CONFLICT),
+    (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (BrokenVersion, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+STATUS_BY_CODE = {"unsupported_media_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE}
+RETRY_AFTER_S = 5
+API_PREFIXES = ("/api/", "/v1/", "/v2", "/livez", "/readyz", "/openapi.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong, for people (title, detail, faults) and for programs (status, code)."""
+
+    status: int
+    code: str
+    title: str
+    detail: str
+    faults: tuple[Fault, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """The members of RFC 9457, section 3.1, with `code` and `faults` as extensions."""
+        return {"type": "about:blank", **asdict(self), "faults": [asdict(fault) for fault in self.faults]}
+
+
+def register_problem_handlers(app: Flask, render_page: Callable[[Problem], Response]) -> None:
+    """Answer every error with a problem: JSON under the API's paths, what `render_page` makes elsewhere."""
+
+    def respond(problem: Problem, original: HTTPException | None = None) -> Response:
+        is_api = request.path.startswith(API_PREFIXES)
+        response = _to_response(problem) if is_api else render_page(problem)
+        if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            response.headers["Retry-After"] = str(RETRY_AFTER_S)
+        allowed = getattr(original, "valid_methods", None)
+        if allowed:
+            response.headers["Allow"] = ", ".join(allowed)
+        return response
+
+    app.register_error_handler(CeleriacError, lambda exc: respond(_from_error(exc)))
+    app.register_error_handler(HTTPException, lambda exc: respond(_from_http(exc), exc))
+    app.register_error_handler(Exception, lambda exc: respond(_from_bug(exc)))
+
+
+def _from_error(exc: CeleriacError) -> Problem:
+    status = STATUS_BY_CODE.get(exc.code)
+    status = status or next((status for kind, status in STATUS if isinstance(exc, kind)), HTTPStatus(500))
+    faults = exc.faults if isinstance(exc, InvalidInput) else ()
+    return Problem(status.value, exc.code, status.phrase, str(exc), faults)
+
+
+def _from_http(exc: HTTPException) -> Problem:
+    """Flask's own errors: an unknown path, a method that a path does not take, a body over the limit."""
+    status = HTTPStatus(exc.code or 500)
+    code = re.sub(r"[^a-z]+", "_", status.phrase.lower()).strip("_")
+    detail = exc.description or status.phrase
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        code, detail = TooLarge.code, "the request body is over the server's limit"
+    return Problem(status.value, code, status.phrase, detail)
+
+
+def _from_bug(exc: Exception) -> Problem:
+    log.error("%s %s failed", request.method, request.path, exc_info=exc)
+    detail = "the server made a mistake; its log says which"
+    return Problem(500, CeleriacError.code, HTTPStatus(500).phrase, detail)
+
+
+def _to_response(problem: Problem) -> Response:
+    return Response(json.dumps(problem.to_json()), problem.status, mimetype="application/problem+json")
