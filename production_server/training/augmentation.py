@@ -7,7 +7,6 @@ one would have seen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,19 +14,9 @@ import tensorflow as tf
 
 if TYPE_CHECKING:
     from production_server.training.image_set import ImageSet
+    from production_server.training.recipe import Augmentation
 
 Tensor = Any
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Which changes are made; sides are shares of the image's area."""
-
-    flip: bool = True
-    shift: float = 0.08
-    """The farthest shift, as a share of the shorter side (2 pixels of 28)."""
-    erase_probability: float = 0.5
-    erase_area: tuple[float, float] = (0.02, 0.25)
 
 
 def training_batches(

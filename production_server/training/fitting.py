@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from production_server.training.augmentation import Augmentation, training_batches
+from production_server.training.augmentation import training_batches
 from production_server.training.checkpoint import Checkpoint, Epoch, load_checkpoint, save_checkpoint
 
 if TYPE_CHECKING:
@@ -20,29 +19,9 @@ if TYPE_CHECKING:
 
     from production_server.training.image_set import ImageSet
     from production_server.training.progress import Reporter
+    from production_server.training.recipe import Recipe
 
 EVALUATION_BATCH = 500
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a classifier is fitted: SGD with Nesterov momentum, a linear warm-up and a cosine to zero."""
-
-    epochs: int
-    seed: int = 1
-    batch: int = 128
-    peak_learning_rate: float = 0.1
-    """For a batch of 128; scaled linearly for other sizes."""
-    warm_up: float = 0.15
-    """The share of all steps in which the learning rate rises."""
-    momentum: float = 0.9
-    weight_decay: float = 5e-3
-    """Decoupled, on kernels only; with the momentum it acts like an L2 penalty of a tenth of it."""
-    label_smoothing: float = 0.1
-    augmentation: Augmentation = field(default_factory=Augmentation)
-
-    def batch_for(self, images: int) -> int:
-        return min(self.batch, images)
 
 
 class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # Keras has no types
@@ -55,9 +34,7 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         done = tf.cast(step + 1, tf.float32) / self.steps
         rising = done / self.warm_up
         falling = 0.5 * (1.0 + tf.cos(math.pi * (done - self.warm_up) / (1.0 - self.warm_up)))
-        return (
-            self.peak * tf.minimum(rising, tf.maximum(falling, 0.0)) if self.warm_up else self.peak * falling
-        )
+        return self.peak * tf.minimum(rising, tf.maximum(falling, 0.0))
 
     def get_config(self) -> dict[str, Any]:
         return {"peak": self.peak, "warm_up": self.warm_up, "steps": self.steps}

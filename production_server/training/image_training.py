@@ -14,7 +14,7 @@ from production_server.training import metrics, plots
 from production_server.training.architecture import STAGES, build_classifier, multiply_accumulates
 from production_server.training.datasets import cache_directory
 from production_server.training.export import FEWEST_INPUTS, Signature, declare, export_model
-from production_server.training.fitting import EVALUATION_BATCH, Recipe, fit
+from production_server.training.fitting import EVALUATION_BATCH, fit
 from production_server.training.revision import code_revision
 from production_server.training.version import draft_version
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from production_server.training.description import Description
     from production_server.training.image_set import ImageSet, Split
     from production_server.training.progress import Reporter
+    from production_server.training.recipe import Recipe
 
 PARITY_INPUTS = 5000
 

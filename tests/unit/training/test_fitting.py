@@ -8,10 +8,11 @@ import pytest
 import tensorflow as tf
 
 from production_server.training.architecture import build_classifier, multiply_accumulates
-from production_server.training.augmentation import Augmentation, augment, training_batches
+from production_server.training.augmentation import augment, training_batches
 from production_server.training.checkpoint import load_checkpoint
-from production_server.training.fitting import OneCycle, Recipe, fit
+from production_server.training.fitting import OneCycle, fit
 from production_server.training.image_set import ImageSet
+from production_server.training.recipe import Augmentation, Recipe
 from tests.unit.training.conftest import Transcript
 
 if TYPE_CHECKING:
