@@ -37,7 +37,7 @@ def serve(settings: Settings) -> None:
         interface=Interfaces.WSGI,
         workers=1,
         blocking_threads=settings.web_threads,
-        log_level=LogLevels.warning,
+        log_level=LogLevels.error,
         workers_kill_timeout=settings.drain_s + EXTRA_STOP_S,
     )
 

@@ -72,11 +72,12 @@ class Housekeeping:
 
     def _reconcile(self, *, alone: bool) -> None:
         chunk_items = self.settings.chunk_items
+        # Asked before anything is published: an empty queue tells that what it should hold is lost.
+        is_empty = self.publisher.waiting_messages() == 0
         lost = expired_chunks(self.database, chunk_items=chunk_items, everything=alone)
         if lost:
             log.warning("%d chunks were left by lost workers: publishing them again", len(lost))
             self.publisher.publish(lost)
-        is_empty = self.publisher.waiting_messages() == 0
         grace_s = 0.0 if alone else GRACE_S
         found = unpublished_chunks(
             self.database, chunk_items=chunk_items, grace_s=grace_s, is_queue_empty=is_empty

@@ -1,0 +1,145 @@
+"""Tiny real model versions, made in milliseconds: for tests of what surrounds a model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import TensorProto, helper
+
+from production_server.models.manifest import Manifest
+
+LIMIT = 10
+"""The table model fails on a whole batch in which a row's `index` is not below this."""
+ZERO_SHA = "0" * 64
+
+
+def write_table_model(store: Path, name: str = "table", version: str = "1", **changes: Any) -> Path:
+    """A tabular model of two features: P(yes) is 0.05 × index; `weight` does not matter."""
+    nodes = [
+        helper.make_node("Gather", ["features", "zero"], ["column"], axis=1),
+        helper.make_node("Cast", ["column"], ["position"], to=TensorProto.INT64),
+        helper.make_node("Gather", ["answers", "position"], ["probabilities"], axis=0),
+    ]
+    answers = [value for i in range(LIMIT) for value in (1 - 0.05 * i, 0.05 * i)]
+    constants = [
+        helper.make_tensor("zero", TensorProto.INT64, [], [0]),
+        helper.make_tensor("answers", TensorProto.FLOAT, [LIMIT, 2], answers),
+    ]
+    manifest = {
+        "task": "tabular_classification",
+        "inputs": [{"name": "features", "shape": [None, 2], "dtype": "float32"}],
+        "features": [
+            {"name": "index", "label": "Index", "unit": "steps", "minimum": 0, "maximum": 9, "example": 3},
+            {"name": "weight", "label": "Weight", "unit": "kg", "minimum": 1, "maximum": 50, "example": 7,
+             "missing": 0, "aliases": ["mass"]},
+        ],
+        "labels": ["no", "yes"],
+        "target": "outcome",
+        "threshold": {"value": 0.2, "reason": "a test"},
+    }  # fmt: skip
+    return _write(store, name, version, nodes, constants, manifest | changes)
+
+
+def write_image_model(store: Path, name: str = "picture", version: str = "1", **changes: Any) -> Path:
+    """An image model of 4 × 4 grey pixels: P(bright) is their mean."""
+    nodes = [
+        helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1, 2], keepdims=0),
+        helper.make_node("Sub", ["one", "mean"], ["rest"]),
+        helper.make_node("Concat", ["rest", "mean"], ["probabilities"], axis=1),
+    ]
+    constants = [helper.make_tensor("one", TensorProto.FLOAT, [], [1.0])]
+    manifest = {
+        "task": "image_classification",
+        "inputs": [{"name": "image", "shape": [None, 4, 4, 1], "dtype": "float32"}],
+        "image": {"mode": "L", "width": 4, "height": 4, "scale": 1 / 255},
+        "labels": ["dark", "bright"],
+    }
+    return _write(store, name, version, nodes, constants, manifest | changes)
+
+
+def write_slow_model(store: Path, name: str = "slow", version: str = "1", *, turns: int = 20_000) -> Path:
+    """The table model after a loop of `turns` small steps: each batch takes a while, however small it is."""
+    step = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go_on"], ["still"]),
+            helper.make_node("Add", ["total", "nothing"], ["sum"]),
+        ],
+        "step",
+        [
+            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("total", TensorProto.FLOAT, None),
+        ],
+        [
+            helper.make_tensor_value_info("still", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("sum", TensorProto.FLOAT, None),
+        ],
+        [helper.make_tensor("nothing", TensorProto.FLOAT, [], [0.0])],
+    )
+    nodes = [
+        helper.make_node("Loop", ["turns", "true", "features"], ["looped"], body=step),
+        helper.make_node("Softmax", ["looped"], ["probabilities"], axis=1),
+    ]
+    constants = [
+        helper.make_tensor("turns", TensorProto.INT64, [], [turns]),
+        helper.make_tensor("true", TensorProto.BOOL, [], [True]),
+    ]
+    manifest = {
+        "task": "tabular_classification",
+        "inputs": [{"name": "features", "shape": [None, 2], "dtype": "float32"}],
+        "features": [
+            {"name": name, "label": name, "minimum": 0, "maximum": 100_000, "example": 1}
+            for name in ("a", "b")
+        ],
+        "labels": ["a", "b"],
+    }
+    return _write(store, name, version, nodes, constants, manifest)
+
+
+def _write(
+    store: Path,
+    name: str,
+    version: str,
+    nodes: Sequence[onnx.NodeProto],
+    constants: Sequence[onnx.TensorProto],
+    manifest: dict[str, Any],
+) -> Path:
+    folder = store / name / version
+    folder.mkdir(parents=True)
+    (spec,) = manifest["inputs"]
+    labels = len(manifest["labels"])
+    graph = helper.make_graph(
+        nodes,
+        name,
+        [helper.make_tensor_value_info(spec["name"], TensorProto.FLOAT, ["batch", *spec["shape"][1:]])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", labels])],
+        constants,
+    )
+    data = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8
+    ).SerializeToString()
+    (folder / "model.onnx").write_bytes(data)
+    digest = {"sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
+    told = {
+        "schema": 1,
+        "name": name,
+        "version": version,
+        "title": name.title(),
+        "description": "A tiny model for tests.",
+        "created": "2026-11-20T10:00:00Z",
+        "outputs": [{"name": "probabilities", "shape": [None, labels], "dtype": "float32"}],
+        "metrics": {"data": "none", "method": "none", "values": {"accuracy": {"mean": 0.5, "std": None}}},
+        "training_data": [
+            {"name": "none", "url": "https://example.org/", "sha256": ZERO_SHA, "licence": "none"}
+        ],
+        "code_revision": "unknown",
+        "parity": {"max_abs_difference": 0.0, "inputs": 1},
+        "files": {"model.onnx": digest},
+    }
+    manifest = Manifest.model_validate(told | manifest)
+    (folder / "manifest.json").write_text(manifest.to_json())
+    return folder

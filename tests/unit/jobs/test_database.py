@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import select, text
+
+from production_server.errors import Unavailable
+from production_server.jobs.database import Database, now
+from production_server.jobs.tables import metadata
+from production_server.jobs.workers import alive_workers, beat, leave
+
+
+def test_the_migrations_make_the_tables_that_the_code_describes(database: Database) -> None:
+    with database.read() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), metadata)
+
+    assert differences == []
+
+
+def test_migrating_twice_and_at_once_is_harmless(database: Database) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: database.migrate(), range(3)))
+
+    database.check()
+
+
+def test_the_databases_clock_tells_seconds_since_the_epoch(database: Database) -> None:
+    with database.read() as connection:
+        told = connection.execute(select(now())).scalar_one()
+
+    assert told == pytest.approx(time.time(), abs=60)
+
+
+def test_a_database_without_its_schema_is_not_ready(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'empty.sqlite3'}")
+
+    with pytest.raises(Unavailable, match="run migrate"):
+        database.check()
+    database.close()
+
+
+def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError), database.write() as connection:
+        connection.execute(text("DELETE FROM worker"))
+        beat_row = {"n": "w", "t": 1.0}
+        connection.execute(
+            text(
+                "INSERT INTO worker (name, started_at, seen_at, warm, items_done) VALUES (:n, :t, :t, '[]', 0)"
+            ),
+            beat_row,
+        )
+        raise ZeroDivisionError
+
+    assert alive_workers(database) == []
+
+
+def test_a_database_that_does_not_answer_is_unavailable_and_shows_no_password() -> None:
+    database = Database("postgresql://somebody:s3cret@127.0.0.1:1/nothing")
+
+    with pytest.raises(Unavailable) as caught, database.read():
+        pass
+
+    assert "s3cret" not in str(caught.value)
+    assert "127.0.0.1:1" in str(caught.value)
+
+
+def test_an_sqlite_folder_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'no' / 'such' / 'folder.sqlite3'}")
+
+    with pytest.raises(Unavailable), database.read():
+        pass
+
+
+def test_a_worker_is_alive_from_its_first_heartbeat_until_it_leaves(database: Database) -> None:
+    beat(database, "w1", warm=["table/1"], items_done=0)
+    beat(database, "w1", warm=["table/1"], items_done=7)
+
+    (worker,) = alive_workers(database)
+    leave(database, "w1")
+
+    assert (worker.name, worker.warm, worker.items_done) == ("w1", ("table/1",), 7)
+    assert alive_workers(database) == []
+
+
+def test_a_worker_that_fell_silent_is_not_alive_and_is_forgotten_later(database: Database) -> None:
+    beat(database, "w1", warm=[], items_done=0)
+    with database.write() as connection:
+        connection.execute(text("UPDATE worker SET seen_at = seen_at - 4000"))
+
+    beat(database, "w2", warm=[], items_done=0)
+
+    with database.read() as connection:
+        names = connection.execute(text("SELECT name FROM worker")).scalars().all()
+    assert [worker.name for worker in alive_workers(database)] == names == ["w2"]
+
+
+def test_an_sqlite_file_is_made_where_it_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "jobs.sqlite3"
+    database = Database(f"sqlite:///{path}")
+
+    database.migrate()
+
+    assert stat.S_ISREG(path.stat().st_mode)
+    database.close()
