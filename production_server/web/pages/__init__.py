@@ -1,0 +1,37 @@
+"""The HTML pages: forms generated from manifests, jobs as they come, model cards. They work without JavaScript."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+from flask.blueprints import BlueprintSetupState
+
+from production_server.web.pages import job_page, model_card, predictions, welcome
+from production_server.web.pages.origin import refuse_foreign_forms
+from production_server.web.pages.problem_page import render_problem
+from production_server.web.pages.wording import FILTERS
+
+__all__ = ["blueprint", "render_problem"]
+
+blueprint = Blueprint("pages", __name__, template_folder="templates", static_folder="static")
+
+blueprint.add_url_rule("/", "welcome", welcome.show)
+blueprint.add_url_rule("/predictions", "predictions", predictions.show)
+blueprint.add_url_rule("/predictions", "submit", predictions.submit, methods=["POST"])
+blueprint.add_url_rule("/predictions/<uuid:job_id>", "job", job_page.show)
+blueprint.add_url_rule("/predictions/<uuid:job_id>/cancel", "cancel", job_page.cancel_job, methods=["POST"])
+blueprint.add_url_rule(
+    "/predictions/<uuid:job_id>/thumbnails/<int:index>.png", "thumbnail", job_page.show_thumbnail
+)
+blueprint.add_url_rule("/models/<name>", "model", model_card.show)
+blueprint.add_url_rule("/models/<name>/<version>/plots/<path:file>", "plot", model_card.show_plot)
+
+
+def _set_up_templates(state: BlueprintSetupState) -> None:
+    """Teach the templates the filters, and let their logic leave no empty lines in the pages."""
+    environment = state.app.jinja_env
+    environment.trim_blocks = environment.lstrip_blocks = True
+    environment.filters.update(FILTERS)
+
+
+blueprint.record_once(_set_up_templates)
+blueprint.before_request(refuse_foreign_forms)

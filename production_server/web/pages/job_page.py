@@ -1,0 +1,100 @@
+"""/predictions/<job>: how far a job is, its results page by page, and how they compare with what was known."""
+
+from __future__ import annotations
+
+import time
+from uuid import UUID
+
+from flask import Response, make_response, redirect, render_template, request, url_for
+
+from production_server.errors import InvalidInput, NotFound
+from production_server.jobs.read import every_item, get_job, get_payload, get_payloads, list_items
+from production_server.jobs.records import Item, Job
+from production_server.jobs.submit import cancel
+from production_server.models.images import thumbnail
+from production_server.models.manifest import Manifest
+from production_server.web.pages.charts import RocChart, roc_chart
+from production_server.web.pages.evaluation import Evaluation, evaluate
+from production_server.web.pages.progress import progress_of
+from production_server.web.pages.results import Result, to_result
+from production_server.web.parts import WebParts, current_parts
+
+PAGE_ITEMS = 100
+SEARCHED_FOR_LABELS = 1000
+"""A job counts as labelled if one of so many first items came with its true label."""
+THUMBNAIL_SIDE = 112
+
+
+def show(job_id: UUID) -> Response:
+    """A job as it stands, with one page of its items: those after `?after=`."""
+    parts = current_parts()
+    job = get_job(parts.database, job_id)
+    manifest = _manifest(parts, job)
+    after = min(max(request.args.get("after", -1, type=int), -1), job.total - 1)
+    items = list_items(parts.database, job_id, after=after, limit=PAGE_ITEMS)
+    evaluation = _evaluation(parts, job, manifest) if after == -1 else None
+    page = render_template(
+        "pages/job.html",
+        job=job,
+        manifest=manifest,
+        progress=progress_of(job, time.time()),
+        results=_results(parts, job, manifest, items, after),
+        after=after,
+        page_items=PAGE_ITEMS,
+        evaluation=evaluation,
+        chart=_chart(evaluation, manifest),
+    )
+    response = make_response(page)
+    response.headers["Cache-Control"] = "no-store" if not job.is_over else "no-cache"
+    return response
+
+
+def cancel_job(job_id: UUID) -> Response:
+    """Cancel what has not run, and show the job."""
+    cancel(current_parts().database, job_id)
+    return make_response(redirect(url_for("pages.job", job_id=job_id), 303))
+
+
+def show_thumbnail(job_id: UUID, index: int) -> Response:
+    """A small copy of an item's image, made anew by the server; inputs never change, so it may be kept for good."""
+    parts = current_parts()
+    payload = get_payload(parts.database, job_id, index)
+    try:
+        png = thumbnail(payload, max_side=THUMBNAIL_SIDE, max_pixels=parts.settings.max_image_pixels)
+    except InvalidInput as exc:
+        raise NotFound(f"item {index} of job {job_id} is no image", code="item_not_found") from exc
+    headers = {"Cache-Control": "private, max-age=31536000, immutable"}
+    return Response(png, mimetype="image/png", headers=headers)
+
+
+def _manifest(parts: WebParts, job: Job) -> Manifest | None:
+    """The manifest of the job's version; a version that was taken away leaves its jobs readable."""
+    try:
+        return parts.store.get(job.model, job.version).manifest
+    except NotFound:
+        return None
+
+
+def _results(
+    parts: WebParts, job: Job, manifest: Manifest | None, items: list[Item], after: int
+) -> list[Result]:
+    payloads: list[bytes] = []
+    if manifest is not None and manifest.is_tabular:
+        payloads = get_payloads(parts.database, job.id, after=after, limit=len(items))
+    known: list[bytes | None] = [*payloads, *[None] * (len(items) - len(payloads))]
+    return [to_result(item, job, manifest, payload) for item, payload in zip(items, known, strict=True)]
+
+
+def _evaluation(parts: WebParts, job: Job, manifest: Manifest | None) -> Evaluation | None:
+    if manifest is None or not job.is_over:
+        return None
+    first = list_items(parts.database, job.id, limit=SEARCHED_FOR_LABELS)
+    if all(item.expected is None for item in first):
+        return None
+    return evaluate(manifest.labels, every_item(parts.database, job.id))
+
+
+def _chart(evaluation: Evaluation | None, manifest: Manifest | None) -> RocChart | None:
+    if evaluation is None or evaluation.roc is None or manifest is None:
+        return None
+    return roc_chart(evaluation.roc, manifest.threshold.value if manifest.threshold else None)

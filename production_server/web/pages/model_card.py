@@ -1,0 +1,69 @@
+"""/models/<name>: the model card, drawn from a version's manifest and its folder."""
+
+from __future__ import annotations
+
+import json
+
+from flask import Response, abort, render_template, request, send_file
+
+from production_server.models.manifest import Manifest
+from production_server.web.parts import current_parts
+
+PLOTS = "plots/"
+# A drawing styles itself; opened on its own it may do that and nothing else.
+PLOT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
+PLOT_NAMES = {
+    "calibration": "Calibration",
+    "confusion_matrix": "Confusion matrix",
+    "learning_curves": "Learning curves",
+    "roc": "ROC curve",
+}
+
+
+def show(name: str) -> str:
+    """The card of a model's stable version, or of another one that `?version=` names."""
+    store = current_parts().store
+    version = store.get(name, request.args.get("version"))
+    channels: dict[str, list[str]] = {}
+    for channel, number in store.channels(name).items():
+        channels.setdefault(number, []).append(channel)
+    manifest = version.manifest
+    return render_template(
+        "pages/model.html",
+        manifest=manifest,
+        versions=[each.manifest for each in reversed(store.versions(name))],
+        channels=channels,
+        plots=[(file, plot_name(file)) for file in plot_files(manifest)],
+        request_body=_request_body(manifest),
+        base_url=request.host_url.rstrip("/"),
+    )
+
+
+def show_plot(name: str, version: str, file: str) -> Response:
+    """A drawing of a version, if its manifest lists it and the bytes are those that it lists."""
+    found = current_parts().store.get(name, version)
+    path = PLOTS + file
+    if path not in plot_files(found.manifest):
+        abort(404, f"version {version} of {name} has no plot {file}")
+    response = send_file(found.verified_file(path).absolute(), mimetype="image/svg+xml", max_age=3600)
+    response.headers["Content-Security-Policy"] = PLOT_POLICY
+    return response
+
+
+def plot_files(manifest: Manifest) -> list[str]:
+    """The drawings that a manifest lists, by path inside the version's folder."""
+    return sorted(path for path in manifest.files if path.startswith(PLOTS) and path.endswith(".svg"))
+
+
+def plot_name(path: str) -> str:
+    """What a drawing is called on the page."""
+    stem = path.removeprefix(PLOTS).removesuffix(".svg")
+    return PLOT_NAMES.get(stem, stem.replace("_", " ").capitalize())
+
+
+def _request_body(manifest: Manifest) -> str | None:
+    """The JSON of an example request, for a tabular model."""
+    if not manifest.is_tabular:
+        return None
+    row = [int(each.example) if each.integer else each.example for each in manifest.features]
+    return json.dumps({"model": manifest.name, "inputs": [row]})

@@ -1,0 +1,35 @@
+"""Protects the forms: a POST to a page counts only if a page of this very server sent it.
+
+Browsers say where a request comes from and pages cannot forge that, so neither cookies nor tokens are needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from flask import abort, request
+
+from production_server.errors import Fault
+
+
+def refuse_foreign_forms() -> None:
+    """Answer 403 to a POST that another site's page sent; runs before each request of the pages."""
+    fault = foreign_origin(dict(request.headers), request.host) if request.method == "POST" else None
+    if fault is not None:
+        abort(403, f"this form was sent from another site ({fault}); open the page here and send it again")
+
+
+def foreign_origin(headers: Mapping[str, str], host: str) -> Fault | None:
+    """What is wrong with where a POST comes from, or None.
+
+    `host` is the request's own host and port. Schemes are not compared: a proxy may have ended TLS. A client that says
+    nothing at all is no browser, and has no user whose rights another site could borrow.
+    """
+    site = headers.get("Sec-Fetch-Site")
+    if site is not None and site not in ("same-origin", "none"):
+        return Fault("Sec-Fetch-Site", "a form of this server", site)
+    origin = headers.get("Origin")
+    if site is None and origin is not None and urlsplit(origin).netloc != host:
+        return Fault("Origin", f"a form of {host}", origin[:100])
+    return None

@@ -1,0 +1,126 @@
+"""/predictions: choose a model, fill in the form that its manifest describes, send it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from uuid import UUID
+
+from flask import Response, make_response, redirect, render_template, request, url_for
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from production_server.errors import Fault, InvalidInput, NotFound, TooLarge
+from production_server.jobs.database import Database
+from production_server.jobs.read import get_job, get_payload
+from production_server.jobs.records import Job, NewItem
+from production_server.jobs.submit import SMALL_JOB_ITEMS
+from production_server.models.store import ModelVersion
+from production_server.web.accept import accept
+from production_server.web.intake import Upload, items_from_files, items_from_json, items_from_table
+from production_server.web.pages.fields import read_row, row_fields, typed_values
+from production_server.web.pages.wording import size
+from production_server.web.parts import WebParts, current_parts
+
+SETTLE_S = 0.6
+"""How long a small job is waited for before its page is shown, so that most are complete at first sight."""
+SETTLE_POLL_S = 0.02
+
+
+def show() -> Response:
+    """The form; `?model=` and `?version=` choose, `?example=1` and `?from=<job>` fill it in."""
+    parts = current_parts()
+    names = parts.store.model_names()
+    if not names:
+        return make_response(render_template("pages/no_models.html"))
+    chosen = parts.store.get(request.args.get("model") or names[0], request.args.get("version"))
+    return _render(chosen, typed=_prefilled(parts, chosen))
+
+
+def submit() -> Response:
+    """Accept what the form holds and go to the job's page; or show the form again with what is wrong."""
+    parts = current_parts()
+    chosen = parts.store.get(request.args.get("model", ""), request.args.get("version"))
+    try:
+        items = _read_items(chosen, parts)
+    except RequestEntityTooLarge:
+        fault = Fault("form", f"at most {size(parts.settings.max_body_bytes)} at once", "more")
+        return _render(chosen, error=TooLarge(str(fault), (fault,)))
+    except InvalidInput as exc:
+        return _render(chosen, typed=request.form, error=exc)
+    accepted, _ = accept(parts, chosen, items, source="page")
+    _settle(parts.database, accepted)
+    return make_response(redirect(url_for("pages.job", job_id=accepted.id), 303))
+
+
+def _render(
+    chosen: ModelVersion, *, typed: Mapping[str, str] | None = None, error: InvalidInput | None = None
+) -> Response:
+    """The page; after an error with its status, and the error beside the fields."""
+    parts = current_parts()
+    kind = (typed or {}).get("kind", "row")
+    faults = error.faults if error is not None else ()
+    page = render_template(
+        "pages/predictions.html",
+        chosen=chosen.manifest,
+        version=request.args.get("version"),
+        models=[version.manifest for version in parts.store.stable_versions()],
+        fields=row_fields(chosen.manifest, typed, faults if kind == "row" else ()),
+        table_text=(typed or {}).get("table", ""),
+        error=error,
+        error_kind=kind,
+        max_body_bytes=parts.settings.max_body_bytes,
+        max_job_items=parts.settings.max_job_items,
+    )
+    if error is None:
+        return make_response(page)
+    return make_response(page, 413 if isinstance(error, TooLarge) else 400)
+
+
+def _prefilled(parts: WebParts, chosen: ModelVersion) -> dict[str, str]:
+    """What the fields hold at first: the manifest's example, or the row of an earlier job of the same model."""
+    manifest = chosen.manifest
+    if request.args.get("example") and manifest.is_tabular:
+        return typed_values(manifest, [feature.example for feature in manifest.features])
+    earlier = request.args.get("from", type=UUID)
+    if earlier is None or not manifest.is_tabular:
+        return {}
+    try:
+        if get_job(parts.database, earlier).model != manifest.name:
+            return {}
+        values = json.loads(get_payload(parts.database, earlier, 0))
+    except NotFound:
+        return {}
+    return typed_values(manifest, values) if len(values) == len(manifest.features) else {}
+
+
+def _read_items(chosen: ModelVersion, parts: WebParts) -> list[NewItem]:
+    kind = request.form.get("kind")
+    if kind == "table":
+        return items_from_table(chosen, _table_bytes(), parts.settings)
+    if kind == "images":
+        files = [file for file in request.files.getlist("file") if file.filename]
+        uploads = [Upload(file.filename or "", file.mimetype, file.read()) for file in files]
+        return items_from_files(chosen, uploads, parts.settings)
+    if not chosen.manifest.is_tabular:
+        fault = Fault("file", "image files", "none")
+        raise InvalidInput(str(fault), (fault,))
+    row, faults = read_row(chosen.manifest, request.form)
+    if faults:
+        raise InvalidInput(f"{chosen.manifest.name}: values cannot be used", tuple(faults))
+    return items_from_json(chosen, [row], parts.settings)
+
+
+def _table_bytes() -> bytes:
+    """The uploaded table, or else the pasted one."""
+    file = request.files.get("csv")
+    if file is not None and file.filename:
+        return bytes(file.read())
+    return request.form.get("table", "").encode()
+
+
+def _settle(database: Database, accepted: Job) -> None:
+    deadline = time.monotonic() + (SETTLE_S if accepted.total <= SMALL_JOB_ITEMS else 0)
+    while not accepted.is_over and time.monotonic() < deadline:
+        time.sleep(SETTLE_POLL_S)
+        accepted = get_job(database, accepted.id)
