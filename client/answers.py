@@ -88,6 +88,12 @@ class Model:
     def labels(self) -> list[str]:
         return [str(label) for label in self.manifest.get("labels", ())]
 
+    @property
+    def columns(self) -> list[str]:
+        """What the columns of a table for this model are called: the features, then the true label."""
+        names = [str(feature.get("name")) for feature in self.manifest.get("features", ())]
+        return [*names, str(self.manifest.get("target", "label"))]
+
 
 @dataclass(frozen=True)
 class JobPage:

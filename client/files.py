@@ -15,17 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from client.answers import Result
+    from client.answers import Model, Result
     from client.inputs import Table
 
-UNNAMED_COLUMNS = ("index", "name")
 RESULT_COLUMNS = ("state", "label", "score", "expected", "outside_training_range", "error", "version")
 
 
 class ResultFile(Protocol):
-    """Takes the results of one job, in order."""
+    """Takes how many results there will be, then the results of one job, in order."""
 
-    def expect(self, total: int) -> None: ...
+    def begin(self, total: int) -> None: ...
 
     def write(self, result: Result) -> None: ...
 
@@ -33,43 +32,29 @@ class ResultFile(Protocol):
 class CsvFile:
     """One line for each result: the user's own columns, then label, score and a probability for each label."""
 
-    def __init__(
-        self, file: TextIO, *, labels: Sequence[str], table: Table | None, names: Sequence[str]
-    ) -> None:
+    def __init__(self, file: TextIO, *, model: Model, table: Table | None, names: Sequence[str]) -> None:
         self._lines = csv.writer(file, lineterminator="\n")
-        self._labels = labels
+        self._model = model
         self._table = table
-        self._rows = None if table is None else table.rows()
         self._names = names
-        self._header_is_due = True
-        self._own_header = list(UNNAMED_COLUMNS) if table is None else table.header
+        self._rows: Iterator[list[str]] | None = None
+
+    def begin(self, total: int) -> None:
+        """Write the header. The user's rows are kept only if they are as many: else they would not match the results."""
+        header = ["index", "name"]
+        if self._table is not None and sum(1 for _ in self._table.rows()) == total:
+            self._rows = self._table.rows()
+            header = self._table.header or self._model.columns[: self._table.width]
+        probabilities = (f"probability {label}" for label in self._model.labels)
+        self._lines.writerow([*header, *RESULT_COLUMNS, *probabilities])
 
     def write(self, result: Result) -> None:
-        own = self._own_cells(result)
-        if self._header_is_due:
-            header = self._own_header or [f"column_{number}" for number in range(1, len(own) + 1)]
-            self._lines.writerow(
-                [*header, *RESULT_COLUMNS, *(f"probability {label}" for label in self._labels)]
-            )
-            self._header_is_due = False
+        own = [str(result.index), name_of(result, self._names)] if self._rows is None else next(self._rows)
         error = "" if result.error is None else str(result.error)
         outside = " ".join(result.outside_training_range)
         cells = (result.state, result.label, result.score, result.expected, outside, error, result.version)
-        self._lines.writerow([*own, *cells, *self._probabilities(result)])
-
-    def expect(self, total: int) -> None:
-        """Keep the user's columns only if they have as many rows as the job: else rows and results would not match."""
-        if self._table is not None and sum(1 for _ in self._table.rows()) != total:
-            self._rows = None
-            self._own_header = list(UNNAMED_COLUMNS)
-
-    def _probabilities(self, result: Result) -> Sequence[float | str]:
-        return result.output or [""] * len(self._labels)
-
-    def _own_cells(self, result: Result) -> list[str]:
-        if self._rows is None:
-            return [str(result.index), name_of(result, self._names)]
-        return next(self._rows, [""] * len(self._own_header))
+        probabilities = result.output or [""] * len(self._model.labels)
+        self._lines.writerow([*own, *cells, *probabilities])
 
 
 class JsonFile:
@@ -79,8 +64,8 @@ class JsonFile:
         self._file = file
         self._start = "[\n"
 
-    def expect(self, total: int) -> None:
-        """An array takes any number."""
+    def begin(self, total: int) -> None:
+        """An array needs no header."""
 
     def write(self, result: Result) -> None:
         self._file.write(self._start + json.dumps(asdict(result), ensure_ascii=False))
@@ -103,7 +88,7 @@ def check_name(path: Path) -> None:
 
 @contextlib.contextmanager
 def result_file(
-    path: Path, *, labels: Sequence[str] = (), table: Table | None = None, names: Sequence[str] = ()
+    path: Path, *, model: Model, table: Table | None = None, names: Sequence[str] = ()
 ) -> Iterator[ResultFile]:
     """Take results for `path`, which replaces what was there when the block ends well, and only then.
 
@@ -115,7 +100,7 @@ def result_file(
     check_name(path)
     with _replacing(path) as file:
         if path.suffix.lower() == ".csv":
-            yield CsvFile(file, labels=labels, table=table, names=names)
+            yield CsvFile(file, model=model, table=table, names=names)
         else:
             json_file = JsonFile(file)
             yield json_file

@@ -113,6 +113,7 @@ class Table:
             first_line = file.readline()
             self._delimiter = max(",;\t", key=first_line.count)
         first = next(self._lines(), [])
+        self.width = len(first)
         self.header = [] if all(_is_number(cell) for cell in first) else [cell.strip() for cell in first]
 
     def rows(self) -> Iterator[list[str]]:

@@ -154,7 +154,7 @@ def _outcome(result: Result) -> tuple[str, str, str]:
         return result.state, "", str(result.error)
     score = "" if result.score is None else f"{result.score:.1%}"
     notes = []
-    if result.expected is not None and result.expected != result.label:
+    if None not in (result.expected, result.label) and result.expected != result.label:
         notes.append(f"expected {result.expected}")
     if result.outside_training_range:
         notes.append(f"outside the range seen in training: {', '.join(result.outside_training_range)}")

@@ -48,14 +48,14 @@ class Destination:
         if self.path is None:
             yield
             return
-        labels = server.model(model).labels
-        with result_file(self.path, labels=labels, table=self._table, names=self.names) as self._file:
+        card = server.model(model)
+        with result_file(self.path, model=card, table=self._table, names=self.names) as self._file:
             yield
 
-    def expect(self, total: int) -> None:
+    def begin(self, total: int) -> None:
         """Say how many results will come, before the first."""
         if self._file is not None:
-            self._file.expect(total)
+            self._file.begin(total)
 
     def take(self, result: Result) -> None:
         """Write a result, or keep it for a table."""
@@ -74,7 +74,7 @@ def show_results(
 ) -> bool:
     """Wait for a job's results, bring them to their destination, and say whether all succeeded."""
     server.patience = WHILE_FOLLOWING
-    destination.expect(job.total)
+    destination.begin(job.total)
     following = Following(server, job, timeout_s=timeout_s)
     with _may_be_left(job, options), output.progress_of(job, is_quiet=options.is_quiet) as watch:
         for result in following.results(watch=watch):

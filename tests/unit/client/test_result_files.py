@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from client.answers import Result
+from client.answers import Model, Result
 from client.files import result_file
 from client.inputs import Table
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
     from tests.services.api_server import ApiServer
     from tests.unit.client.conftest import Run
+
+DIABETES = Model(
+    "diabetes", "Diabetes", "tabular_classification", ["1"], {}, {"labels": ["negative", "positive"]}
+)
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -39,13 +43,13 @@ def test_a_scored_csv_has_the_rows_of_the_user_and_the_prediction_beside_each(
     assert [row["probability positive"] for row in rows] == ["0.75", "0.25", "0.75"]
 
 
-def test_a_csv_without_header_gets_numbered_columns(run: Run, patients: Path) -> None:
+def test_a_csv_without_header_gets_the_names_of_the_features(run: Run, patients: Path) -> None:
     patients.write_text(patients.read_text().partition("\n")[2])
     scored = patients.with_name("scored.csv")
 
     run("predict", "--model", "diabetes", "--csv", patients, "--output", scored)
 
-    assert [row["column_2"] for row in read_csv(scored)] == ["148", "85", "183"]
+    assert [row["glucose"] for row in read_csv(scored)] == ["148", "85", "183"]
 
 
 def test_results_are_read_in_pages_and_written_in_order(run: Run, server: ApiServer, tmp_path: Path) -> None:
@@ -56,7 +60,7 @@ def test_results_are_read_in_pages_and_written_in_order(run: Run, server: ApiSer
     outcome = run("predict", "--model", "diabetes", "--csv", many, "--output", scored)
 
     assert outcome.code == 0
-    assert [row["column_1"] for row in read_csv(scored)] == [str(number) for number in range(2500)]
+    assert [row["pregnancies"] for row in read_csv(scored)] == [str(number) for number in range(2500)]
 
 
 def test_json_results_are_an_array(run: Run, patients: Path) -> None:
@@ -133,8 +137,8 @@ def test_the_results_of_an_earlier_job_can_be_picked_up(run: Run, patients: Path
 def test_rows_that_the_server_counts_differently_are_not_put_beside_the_wrong_results(patients: Path) -> None:
     scored = patients.with_name("scored.csv")
 
-    with result_file(scored, table=Table(patients)) as file:
-        file.expect(4)
+    with result_file(scored, model=DIABETES, table=Table(patients)) as file:
+        file.begin(4)
         file.write(Result(index=0, state="succeeded", label="positive"))
 
     assert read_csv(scored)[0]["name"] == "row 1"
