@@ -40,7 +40,7 @@ class CsvFile:
         self._rows: Iterator[list[str]] | None = None
 
     def begin(self, total: int) -> None:
-        """Write the header. The user's rows are kept only if they are as many: else they would not match the results."""
+        """Write the header. The user's rows are kept only if they are as many: else they would not match."""
         header = ["index", "name"]
         if self._table is not None and sum(1 for _ in self._table.rows()) == total:
             self._rows = self._table.rows()
@@ -53,8 +53,8 @@ class CsvFile:
         error = "" if result.error is None else str(result.error)
         outside = " ".join(result.outside_training_range)
         cells = (result.state, result.label, result.score, result.expected, outside, error, result.version)
-        probabilities = result.output or [""] * len(self._model.labels)
-        self._lines.writerow([*own, *cells, *probabilities])
+        nothing = [None] * len(self._model.labels)
+        self._lines.writerow([*own, *cells, *(result.output or nothing)])
 
 
 class JsonFile:
