@@ -71,7 +71,7 @@ def to_result(item: Item, job: Job, manifest: Manifest | None, payload: bytes | 
     kind = "Row" if manifest is not None and manifest.is_tabular else "Image"
     return Result(
         item=item,
-        title=item.name or f"{kind} {item.index + 1}",
+        title=item.name or ("Answer" if job.total == 1 else f"{kind} {item.index + 1}"),
         bars=tuple(shown),
         hidden_labels=len(bars) - len(shown),
         values=values,

@@ -33,9 +33,11 @@ def show() -> str:
     """The welcome page."""
     parts = current_parts()
     workers = alive_workers(parts.database)
+    manifests = [version.manifest for version in parts.store.stable_versions()]
     return render_template(
         "pages/welcome.html",
-        models=[_summary(version.manifest, workers) for version in parts.store.stable_versions()],
+        models=[_summary(manifest, workers) for manifest in manifests],
+        titles={manifest.name: manifest.title for manifest in manifests},
         workers=workers,
         jobs=list_jobs(parts.database, limit=RECENT_JOBS),
     )

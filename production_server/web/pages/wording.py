@@ -46,10 +46,10 @@ def duration(seconds: float) -> str:
 
 
 def size(size_bytes: int) -> str:
-    """How large a file is: `512 bytes`, `42.6 kB`, `2.3 MB`."""
-    for unit, scale in (("MB", 1_000_000), ("kB", 1000)):
+    """How large a file is: `512 bytes`, `41.6 kB`, `64 MB`."""
+    for unit, scale in (("MB", 2**20), ("kB", 2**10)):
         if size_bytes >= scale:
-            return f"{size_bytes / scale:.1f}{NO_BREAK}{unit}"
+            return f"{round(size_bytes / scale, 1):g}{NO_BREAK}{unit}"
     return f"{size_bytes}{NO_BREAK}bytes"
 
 
