@@ -42,6 +42,9 @@ def check_image(data: bytes, *, field: str, max_pixels: int, declared_type: str 
             `media_type_mismatch`.
     """
     with _opened(data, field, max_pixels) as image:
+        # Walks the chunks of a PNG to the last one; a decoder is content when it has all pixels. Others ignore this.
+        image.verify()
+    with _opened(data, field, max_pixels) as image:
         found = MEDIA_TYPES[image.format or ""]
         declared = _SYNONYMS.get(declared_type or "", declared_type or "")
         if declared.startswith("image/") and declared != found:

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from production_server.errors import InvalidInput, TooLarge
+from production_server.models.images import check_image, decode_image, encode_pixels, thumbnail
+from production_server.models.manifest import ImagePreprocessing
+
+GREY = ImagePreprocessing(mode="L", width=4, height=4, scale=1.0)
+AUTO = ImagePreprocessing(mode="L", width=4, height=4, scale=1.0, invert="auto")
+RGB = ImagePreprocessing(mode="RGB", width=2, height=2, scale=2.0, offset=-1.0)
+LIMIT = 1_000_000
+
+
+def file_of(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def grey(value: int, size: tuple[int, int] = (4, 4)) -> Image.Image:
+    return Image.new("L", size, value)
+
+
+def check(data: bytes, declared: str | None = None) -> None:
+    check_image(data, field="file", max_pixels=LIMIT, declared_type=declared)
+
+
+def code_of(data: bytes, declared: str | None = None) -> str:
+    with pytest.raises(InvalidInput) as caught:
+        check(data, declared)
+    assert [fault.field for fault in caught.value.faults] == ["file"]
+    return caught.value.code
+
+
+def png_that_claims(width: int, height: int) -> bytes:
+    """A PNG whose header says that it is huge and which holds nothing."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("kind", "declared"),
+    [("PNG", "image/png"), ("JPEG", "image/jpg"), ("GIF", None), ("WEBP", ""), ("BMP", "application/octet-stream"),
+     ("PPM", "image/x-portable-graymap")],
+)  # fmt: skip
+def test_common_formats_are_taken(kind: str, declared: str | None) -> None:
+    data = file_of(grey(100), kind)
+
+    check(data, declared)
+
+    assert decode_image(data, GREY, max_pixels=LIMIT) == pytest.approx(np.full((4, 4, 1), 100.0), abs=2)
+
+
+def test_bytes_that_are_no_image_are_refused() -> None:
+    assert code_of(b"") == "empty_file"
+    assert code_of(b"hello, this is text") == "not_an_image"
+    assert code_of(b"%PDF-1.7\n" + bytes(500)) == "not_an_image"
+    assert code_of(b"<svg xmlns='http://www.w3.org/2000/svg'/>") == "not_an_image"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP", "BMP"])
+def test_a_truncated_file_is_refused(kind: str) -> None:
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 255, (64, 64), np.uint8))
+    data = file_of(noise, kind)
+
+    assert code_of(data[: len(data) // 2]) in ("damaged_image", "not_an_image")
+
+
+def test_a_file_that_says_another_type_than_it_is_is_refused() -> None:
+    assert code_of(file_of(grey(1), "PNG"), "image/jpeg") == "media_type_mismatch"
+
+
+def test_a_huge_image_is_refused_before_it_is_decoded() -> None:
+    with pytest.raises(TooLarge) as caught:
+        check_image(png_that_claims(20_000, 20_000), field="file", max_pixels=50_000_000)
+    assert caught.value.code == "image_too_large"
+
+    with pytest.raises(TooLarge, match="1001 × 1000"):
+        check(png_that_claims(1001, 1000))
+
+
+def test_pixels_become_what_the_manifest_says() -> None:
+    image = Image.new("RGB", (2, 2), (0, 128, 255))
+
+    assert decode_image(file_of(image), RGB, max_pixels=LIMIT)[0, 0].tolist() == [-1.0, 255.0, 509.0]
+    assert decode_image(file_of(image), RGB, max_pixels=LIMIT).dtype == np.float32
+
+
+def test_an_image_is_resized_and_turned_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held turned by 90 degrees
+    sideways = Image.new("L", (80, 40), 0)
+    sideways.paste(255, (0, 0, 40, 40))
+
+    pixels = decode_image(file_of(sideways, "JPEG", exif=exif), GREY, max_pixels=LIMIT)
+
+    assert pixels.shape == (4, 4, 1)
+    assert pixels[0].min() > 200
+    assert pixels[3].max() < 55
+
+
+def test_transparency_is_laid_on_white() -> None:
+    clear = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
+
+    assert decode_image(file_of(clear), GREY, max_pixels=LIMIT).min() == 255
+
+
+def test_sixteen_bit_images_keep_their_brightness() -> None:
+    image = Image.fromarray(np.full((4, 4), 0x8000, np.uint16))
+
+    assert decode_image(file_of(image), GREY, max_pixels=LIMIT).max() == 128
+
+
+def test_an_image_on_white_is_inverted_where_the_model_wants_black() -> None:
+    drawing = Image.new("L", (16, 16), 255)
+    drawing.paste(0, (4, 4, 12, 12))
+    spec = ImagePreprocessing(mode="L", width=16, height=16, scale=1.0, invert="auto")
+    pixels = decode_image(file_of(drawing), spec, max_pixels=LIMIT)
+    assert (pixels[0, 0, 0], pixels[8, 8, 0]) == (0, 255)
+    assert (
+        decode_image(file_of(drawing), spec.model_copy(update={"invert": "never"}), max_pixels=LIMIT)[0, 0, 0]
+        == 255
+    )
+
+
+def test_pixels_from_json_are_stored_as_an_image_that_decodes_to_them() -> None:
+    pixels = np.arange(16).reshape(4, 4).tolist()
+
+    data = encode_pixels(pixels, GREY, field="inputs[0]")
+
+    assert decode_image(data, GREY, max_pixels=LIMIT)[..., 0].tolist() == pixels
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        [[1, 2], [3]],
+        [[0] * 4] * 3,
+        [[0.5] * 4] * 4,
+        [[256] * 4] * 4,
+        [[-1] * 4] * 4,
+        [["a"] * 4] * 4,
+        [[None] * 4] * 4,
+        [],
+    ],
+)
+def test_pixels_of_another_shape_or_kind_are_refused(pixels: object) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        encode_pixels(pixels, GREY, field="inputs[0]")
+
+    assert caught.value.faults[0].field == "inputs[0]"
+
+
+def test_a_thumbnail_is_a_small_png_made_anew() -> None:
+    data = file_of(Image.new("RGB", (400, 200), (9, 8, 7)), "JPEG", comment=b"<script>")
+
+    small = thumbnail(data, max_side=96, max_pixels=LIMIT)
+
+    assert Image.open(io.BytesIO(small)).size == (96, 48)
+    assert b"script" not in small
+
+
+@given(
+    st.binary(max_size=300),
+    st.sampled_from(
+        [
+            b"",
+            b"\x89PNG\r\n\x1a\n",
+            b"GIF89a",
+            b"BM",
+            b"\xff\xd8\xff\xe0",
+            b"P5 4 4 255 ",
+            b"RIFF\x20\0\0\0WEBPVP8 ",
+        ]
+    ),
+)
+def test_hostile_bytes_are_never_more_than_refused(data: bytes, magic: bytes) -> None:
+    try:
+        check(magic + data)
+    except InvalidInput as exc:
+        assert exc.faults

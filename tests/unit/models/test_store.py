@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from production_server.errors import NotFound
+from production_server.models.manifest import Manifest, read_manifest
+from production_server.models.store import Store
+from tests.small_models import write_image_model, write_table_model
+
+
+def test_the_newest_version_is_the_stable_one_by_number_not_by_text(tmp_path: Path) -> None:
+    for version in ("2", "10", "9"):
+        write_table_model(tmp_path, version=version)
+    store = Store([tmp_path])
+
+    assert [each.manifest.version for each in store.versions("table")] == ["2", "9", "10"]
+    assert store.get("table").manifest.version == "10"
+    assert store.channels("table") == {"stable": "10"}
+
+
+def test_a_version_that_is_added_is_seen_at_once(tmp_path: Path) -> None:
+    store = Store([tmp_path])
+    assert store.model_names() == []
+
+    write_table_model(tmp_path)
+
+    assert store.model_names() == ["table"]
+
+
+def test_an_earlier_store_wins_where_two_have_the_same_version(tmp_path: Path) -> None:
+    write_table_model(tmp_path / "a", title="First")
+    write_table_model(tmp_path / "b", title="Second")
+    write_table_model(tmp_path / "b", version="2")
+    store = Store([tmp_path / "a", tmp_path / "b"])
+
+    assert store.get("table", "1").manifest.title == "First"
+    assert store.get("table").manifest.version == "2"
+
+
+def test_unknown_models_and_versions_are_not_found_and_the_known_ones_named(small_store: Store) -> None:
+    with pytest.raises(NotFound, match="known models: picture, table") as model:
+        small_store.get("../../etc")
+    with pytest.raises(NotFound, match="it has 1") as version:
+        small_store.get("table", "7")
+
+    assert (model.value.code, version.value.code) == ("model_not_found", "version_not_found")
+
+
+def test_a_folder_without_a_valid_manifest_is_no_version(tmp_path: Path) -> None:
+    good = write_table_model(tmp_path)
+    (tmp_path / "table" / ".2").mkdir()
+    (tmp_path / "table" / "3").mkdir()
+    (tmp_path / "table" / "4").mkdir()
+    (tmp_path / "table" / "4" / "manifest.json").write_text("{")
+    (tmp_path / "table" / "5").mkdir()
+    (tmp_path / "table" / "5" / "manifest.json").write_bytes((good / "manifest.json").read_bytes())
+    store = Store([tmp_path])
+
+    assert [each.manifest.version for each in store.versions("table")] == ["1"]
+    assert [path.name for path in store.unreadable()] == ["3", "4", "5"]
+
+
+def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
+    folder = write_image_model(tmp_path)
+    manifest = read_manifest(folder)
+
+    assert Manifest.model_validate_json(manifest.to_json()) == manifest
+    assert json.loads(manifest.to_json())["schema"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": ["a", "a"]}, "labels must differ"),
+        ({"labels": ["a", "b", "c"]}, "one probability per label"),
+        ({"features": []}, "one per input column"),
+        ({"inputs": [{"name": "x", "shape": [4, 2], "dtype": "float32"}]}, "batch dimension first"),
+        ({"files": {"../model.onnx": {"sha256": "0" * 64, "size_bytes": 1}}}, "relative path"),
+        ({"files": {"/etc/passwd": {"sha256": "0" * 64, "size_bytes": 1}}}, "relative path"),
+        ({"name": "../evil"}, "name"),
+        ({"version": "01"}, "version"),
+        ({"unknown": 1}, "unknown"),
+        ({"threshold": {"value": 1.5, "reason": ""}}, "threshold"),
+    ],
+)
+def test_a_manifest_that_contradicts_itself_is_refused(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    told = json.loads((write_table_model(tmp_path) / "manifest.json").read_text())
+
+    with pytest.raises(ValidationError, match=message):
+        Manifest.model_validate(told | changes)

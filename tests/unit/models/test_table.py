@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from production_server.errors import InvalidInput, TooLarge
+from production_server.models.manifest import Manifest
+from production_server.models.store import Store
+from production_server.models.table import Table, parse_table
+
+
+@pytest.fixture
+def manifest(small_store: Store) -> Manifest:
+    return small_store.get("table").manifest
+
+
+def parse(manifest: Manifest, text: str | bytes, *, max_rows: int = 100) -> Table:
+    return parse_table(manifest, text.encode() if isinstance(text, str) else text, max_rows=max_rows)
+
+
+def faults_of(manifest: Manifest, text: str | bytes) -> list[str]:
+    with pytest.raises(InvalidInput) as caught:
+        parse(manifest, text)
+    return [str(fault) for fault in caught.value.faults]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1,7\n2,8.5\n",
+        "1,7\n2,8.5",
+        "1,7\r\n2,8.5\r\n",
+        "\ufeff1,7\n2,8.5\n",
+        "1;7\n2;8,5\n",
+        "1\t7\n2\t8.5\n",
+        "index,weight\n1,7\n2,8.5\n",
+        "\ufeffindex;weight\r\n1;7\r\n2;8,5\r\n",
+        "Weight, Index\n7,1\n\n8.5,2\n",
+        "MASS,index\n7,1\n8.5,2\n",
+        '"index","weight"\n"1","7"\n2, 8.5 \n',
+    ],
+)
+def test_all_common_ways_to_write_a_table_give_the_same_rows(manifest: Manifest, text: str) -> None:
+    table = parse(manifest, text)
+
+    assert [row.values for row in table.rows] == [(1, 7), (2, 8.5)]
+    assert table.expected is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1,7,1\n2,8,no\n3,9,\n",
+        "outcome,index,weight\nYES,1,7\n0,2,8\n,3,9\n",
+        "index,weight,class\n1,7,1\n2,8,0\n3,9,\n",
+    ],
+)
+def test_an_outcome_column_gives_the_true_labels(manifest: Manifest, text: str) -> None:
+    assert parse(manifest, text).expected == ["yes", "no", None]
+
+
+def test_values_outside_the_training_range_are_marked(manifest: Manifest) -> None:
+    assert [row.outside_training_range for row in parse(manifest, "1,7\n99,7\n").rows] == [(), ("index",)]
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        ("1,7\n2\n3,8,9\n", ["csv line 2: expected 2 columns, got 1", "csv line 3: expected 2 columns, got 3"]),
+        ("1,7,8,9\n", ["csv line 1: expected 2 columns (index, weight), or one more with the outcome, got 4"]),
+        ("index,height\n1,7\n", [
+            'csv line 1, column 2: expected a feature\'s name, got "height"', "csv line 1: expected a column weight, got none",
+        ]),
+        ("index,weight,index\n1,7,1\n", ['csv line 1, column 3: expected a name that comes once, got "index"']),
+        ("1,7\n1,abc\n", [
+            'csv line 2, column 2: expected weight: a finite number in kg (a missing value is written 0), got "abc"',
+        ]),
+        ("index,weight\n1,NaN\n1,inf\n1,\n", [
+            "csv line 2, column 2: expected weight: a finite number in kg (a missing value is written 0), got NaN",
+            "csv line 3, column 2: expected weight: a finite number in kg (a missing value is written 0), got Infinity",
+            'csv line 4, column 2: expected weight: a finite number in kg (a missing value is written 0), got ""',
+        ]),
+        ("1,7,2\n", ['csv line 1, column 3: expected outcome: 0 (no) or 1 (yes), got "2"']),
+        ("", ["csv: expected at least one row, got an empty file"]),
+        ("\n\n", ["csv: expected at least one row, got an empty file"]),
+        ("index,weight\n", ["csv: expected at least one row, got none"]),
+        (b"1,7\n2,\xff\n", ["csv line 2: expected UTF-8 text, got the byte 0xff"]),
+        (b"\xff\xfe1\0,\0", ["csv line 1: expected UTF-8 text, got UTF-16"]),
+        ("1,7\n2,\0\n", ["csv: expected text, got zero bytes"]),
+        ('1,7\n2,"8\n', ["csv line 2: expected cells as RFC 4180 writes them, got unexpected end of data"]),
+    ],
+)  # fmt: skip
+def test_faults_are_named_by_line_and_column(
+    manifest: Manifest, text: str | bytes, faults: list[str]
+) -> None:
+    assert faults_of(manifest, text) == faults
+
+
+def test_the_first_twenty_faults_are_listed_and_nothing_is_accepted(manifest: Manifest) -> None:
+    faults = faults_of(manifest, "1,7\n" + "x,y\n" * 100)
+
+    assert len(faults) == 20
+    assert faults[0].startswith("csv line 2, column 1") and faults[-1].startswith("csv line 11, column 2")
+
+
+def test_a_table_with_too_many_rows_is_refused(manifest: Manifest) -> None:
+    assert len(parse(manifest, "1,7\n" * 5, max_rows=5).rows) == 5
+    with pytest.raises(TooLarge, match="more than 5 rows"):
+        parse(manifest, "1,7\n" * 6, max_rows=5)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_table_or_a_clear_error(small_models_manifest: Manifest, data: bytes) -> None:
+    try:
+        table = parse(small_models_manifest, data)
+    except InvalidInput as exc:
+        assert exc.faults
+    else:
+        assert table.rows
+
+
+@given(st.text(alphabet='0123456789.,;\t"\n\rab-e', max_size=60))
+def test_any_text_like_a_table_is_one_or_a_clear_error(small_models_manifest: Manifest, text: str) -> None:
+    test_any_bytes_are_a_table_or_a_clear_error.hypothesis.inner_test(small_models_manifest, text.encode())  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="session")
+def small_models_manifest(small_models: object) -> Manifest:
+    return Store([small_models]).get("table").manifest  # type: ignore[list-item]

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from production_server.errors import BrokenVersion, CeleriacError, NotFound
+from production_server.inference import Engine
+from production_server.models.classify import Classification
+from production_server.models.store import Store
+from tests.small_models import write_image_model, write_table_model
+
+
+@pytest.fixture
+def engine(small_store: Store) -> Engine:
+    return Engine(small_store, threads=1)
+
+
+def classify(engine: Engine, model: str, payloads: list[bytes], *, batch_items: int = 64) -> list[str]:
+    """Each input's label, or its error's code."""
+    batches = engine.classify_each(model, "1", payloads, batch_items=batch_items, max_pixels=10_000)
+    results = [outcome.result for batch in batches for outcome in batch]
+    return [result.label if isinstance(result, Classification) else result.code for result in results]
+
+
+def png(value: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (4, 4), value).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_rows_are_classified_in_order_whatever_the_batch(engine: Engine) -> None:
+    rows = [b"[0,1]", b"[9,1]", b"[3,1]", b"[4,1]"]
+
+    assert classify(engine, "table", rows, batch_items=64) == ["no", "yes", "no", "yes"]
+    assert classify(engine, "table", rows, batch_items=3) == ["no", "yes", "no", "yes"]
+
+
+def test_the_threshold_decides_and_the_score_is_the_answers_probability(engine: Engine) -> None:
+    ((outcome,),) = engine.classify_each("table", "1", [b"[4,1]"], batch_items=1, max_pixels=1)
+
+    assert outcome.result == Classification("yes", 0.2, (0.8, 0.2))
+    assert outcome.ms > 0
+
+
+def test_an_item_on_which_the_model_fails_does_not_harm_its_neighbours(engine: Engine) -> None:
+    rows = [b"[0,1]"] * 37 + [b"[10,1]"] + [b"[9,1]"] * 20 + [b"[-99,1]"]
+
+    assert classify(engine, "table", rows) == ["no"] * 37 + ["inference_failed"] + ["yes"] * 20 + [
+        "inference_failed"
+    ]
+
+
+def test_an_image_that_cannot_be_decoded_does_not_harm_its_neighbours(engine: Engine) -> None:
+    images = [png(0), b"no image", png(255)]
+
+    assert classify(engine, "picture", images) == ["dark", "not_an_image", "bright"]
+
+
+def test_a_model_that_answers_no_number_fails_that_item_alone(tmp_path: Path) -> None:
+    write_image_model(tmp_path, image={"mode": "L", "width": 4, "height": 4, "scale": 1e36})
+    engine = Engine(Store([tmp_path]), threads=1)
+
+    assert classify(engine, "picture", [png(0), png(255)]) == ["dark", "inference_failed"]
+
+
+def test_a_version_whose_file_was_changed_is_not_loaded(tmp_path: Path) -> None:
+    folder = write_table_model(tmp_path)
+    with (folder / "model.onnx").open("ab") as file:
+        file.write(b"!")
+
+    with pytest.raises(BrokenVersion, match="SHA-256"):
+        classify(Engine(Store([tmp_path]), threads=1), "table", [b"[1,1]"])
+
+
+def test_a_version_whose_file_is_missing_or_no_model_is_not_loaded(tmp_path: Path) -> None:
+    folder = write_table_model(tmp_path)
+    engine = Engine(Store([tmp_path]), threads=1)
+    (folder / "model.onnx").unlink()
+
+    with pytest.raises(BrokenVersion, match="cannot be read"):
+        classify(engine, "table", [b"[1,1]"])
+
+
+def test_a_graph_with_other_inputs_than_declared_is_not_loaded(tmp_path: Path) -> None:
+    write_table_model(tmp_path, outputs=[{"name": "answer", "shape": [None, 2], "dtype": "float32"}])
+
+    with pytest.raises(BrokenVersion, match="not the declared ones"):
+        classify(Engine(Store([tmp_path]), threads=1), "table", [b"[1,1]"])
+
+
+def test_one_broken_version_does_not_keep_the_others_from_warming_up(tmp_path: Path) -> None:
+    broken = write_table_model(tmp_path)
+    write_image_model(tmp_path)
+    (broken / "model.onnx").write_bytes(b"")
+
+    assert Engine(Store([tmp_path]), threads=1).warm_up() == ["picture/1"]
+
+
+def test_a_version_that_is_not_in_the_store_is_an_error_of_all_items(engine: Engine) -> None:
+    with pytest.raises(NotFound) as caught:
+        classify(engine, "nothing", [b"[1,1]"])
+
+    assert isinstance(caught.value, CeleriacError)
+    assert caught.value.code == "model_not_found"

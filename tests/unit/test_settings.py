@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from production_server.errors import SettingsError
+from production_server.settings import BUILT_IN_MODEL_STORE, read_settings, redact
+
+
+def test_nothing_needs_to_be_set() -> None:
+    settings = read_settings({})
+
+    assert (settings.host, settings.port, settings.is_embedded) == ("127.0.0.1", 5100, True)
+    assert settings.resolved_database_url == f"sqlite:///{Path('state/celeriac.sqlite3').absolute()}"
+    assert settings.model_stores == (BUILT_IN_MODEL_STORE,)
+
+
+def test_what_is_set_is_read_and_empty_means_unset() -> None:
+    settings = read_settings(
+        {
+            "PORT": "8080",
+            "BROKER_URL": "amqp://h",
+            "MODEL_STORE": "/srv/models",
+            "HOST": "",
+            "LOG_LEVEL": "Debug",
+        }
+    )
+
+    assert (settings.port, settings.host, settings.is_embedded) == (8080, "127.0.0.1", False)
+    assert settings.model_stores == (BUILT_IN_MODEL_STORE, Path("/srv/models"))
+    assert settings.log_level == "debug"
+
+
+def test_all_faults_are_reported_together_by_variable_and_secrets_are_not_shown() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(
+            {"PORT": "70000", "WORKERS": "-1", "DATABASE_URL": "mysql://u:s3cret@h/d", "LEASE_S": "x"}
+        )
+
+    assert {fault.field for fault in caught.value.faults} == {"PORT", "WORKERS", "DATABASE_URL", "LEASE_S"}
+    assert "s3cret" not in str(caught.value)
+    assert "70000" in str(caught.value)
+
+
+def test_settings_print_without_their_secrets() -> None:
+    settings = read_settings({"BROKER_URL": "amqp://u:s3cret@h", "DATABASE_URL": "postgresql://u:s3cret@h/d"})
+
+    assert "s3cret" not in repr(settings)
+
+
+def test_a_url_is_logged_without_its_password() -> None:
+    assert redact("amqp://u:s3cret@h:5672/v") == "amqp://u:[redacted]@h:5672/v"
+    assert redact("sqlite:////tmp/x") == "sqlite:////tmp/x"

@@ -1,0 +1,62 @@
+"""A web app around real parts: SQLite, the small models, and the in-memory broker with no worker behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from production_server.inference import Engine
+from production_server.models.store import Store
+from production_server.settings import Settings, read_settings
+from production_server.web.app import create_app
+from production_server.web.parts import WebParts, build_parts
+from production_server.worker.chunks import ChunkRunner
+
+
+@pytest.fixture
+def settings(tmp_path: Path, small_models: Path) -> Settings:
+    return read_settings(
+        {
+            "DATABASE_URL": f"sqlite:///{tmp_path / 'web.sqlite3'}",
+            "MODEL_STORE": str(small_models),
+            "MAX_BODY_BYTES": "200000",
+            "MAX_JOB_ITEMS": "50",
+            "MAX_IMAGE_PIXELS": "1000000",
+        }
+    )
+
+
+@pytest.fixture
+def parts(settings: Settings) -> Iterator[WebParts]:
+    parts = build_parts(settings)
+    parts.database.migrate()
+    yield parts
+    parts.database.close()
+
+
+@pytest.fixture
+def app(parts: WebParts) -> Flask:
+    return create_app(parts)
+
+
+@pytest.fixture
+def web(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def work(parts: WebParts, small_store: Store) -> Any:
+    """Work off a job as a worker would."""
+    runner = ChunkRunner(parts.database, Engine(small_store, threads=1), parts.settings)
+
+    def run(job: dict[str, Any]) -> None:
+        from uuid import UUID
+
+        assert runner.run(UUID(job["id"]), 0, job["total"])
+
+    return run

@@ -1,0 +1,195 @@
+"""Jobs, results, models and health over the API."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from flask.testing import FlaskClient
+from PIL import Image
+
+from production_server.jobs.workers import beat
+from production_server.settings import read_settings
+from production_server.web.app import create_app
+from production_server.web.parts import WebParts, build_parts
+from tests.unit.models.test_images import file_of
+from tests.unit.web.test_submitting import post, post_form, problem
+
+
+def submit(web: FlaskClient, count: int = 3) -> dict[str, Any]:
+    job: dict[str, Any] = post(web, {"model": "table", "inputs": [[n, 7] for n in range(count)]}).get_json()
+    return job
+
+
+def test_a_job_is_shown_as_it_stands(web: FlaskClient, work: Any) -> None:
+    job = submit(web)
+    work(job)
+
+    shown = web.get(job["links"]["self"]).get_json()
+
+    assert (shown["state"], shown["succeeded"], shown["failed"]) == ("finished", 3, 0)
+    assert shown["created"].endswith("Z") and shown["created"] <= shown["started"] <= shown["finished"]
+
+
+def test_results_come_in_order_page_by_page(web: FlaskClient, work: Any) -> None:
+    job = submit(web, 5)
+    work(job)
+
+    first = web.get(f"{job['links']['results']}?limit=3").get_json()
+    rest = web.get(f"{job['links']['results']}?limit=3&after={first['next']}").get_json()
+
+    assert [item["index"] for item in first["results"] + rest["results"]] == [0, 1, 2, 3, 4]
+    assert rest["next"] is None
+    assert first["results"][2] | {"ms": None} == {
+        "index": 2, "name": None, "state": "succeeded", "label": "no", "score": 0.9, "output": [0.9, 0.1],
+        "error": None, "expected": None, "outside_training_range": [], "version": "1", "ms": None,
+    }  # fmt: skip
+
+
+def test_a_failed_item_says_why(web: FlaskClient, work: Any) -> None:
+    job = post(web, {"model": "table", "inputs": [[10, 7]]}).get_json()
+    work(job)
+
+    (item,) = web.get(job["links"]["results"]).get_json()["results"]
+
+    assert (item["state"], item["error"]["code"], item["output"]) == ("failed", "inference_failed", None)
+
+
+def test_a_job_downloads_as_csv_with_its_inputs(web: FlaskClient, work: Any) -> None:
+    job = post(web, {"model": "table", "inputs": [[0, 7.5], [9, 99], [10, 7]]}).get_json()
+    work(job)
+
+    response = web.get(job["links"]["results_csv"])
+
+    rows = list(csv.DictReader(io.StringIO(response.text)))
+    assert response.mimetype == "text/csv" and "attachment" in response.headers["Content-Disposition"]
+    assert [(row["index"], row["weight"], row["label"]) for row in rows][0] == ("0", "7.5", "no")
+    assert rows[1] == {
+        "index": "1", "weight": "99", "state": "succeeded", "label": "yes", "score": "0.45", "probability no": "0.55",
+        "probability yes": "0.45", "expected": "", "outside_training_range": "weight", "error_code": "",
+        "error_message": "",
+    } | {"index": rows[1]["index"]}  # fmt: skip
+    assert rows[2]["error_code"] == "inference_failed"
+
+
+def test_a_file_name_that_looks_like_a_formula_downloads_as_text(web: FlaskClient) -> None:
+    png = file_of(Image.new("L", (4, 4)))
+    job = post_form(web, model="picture", file=(io.BytesIO(png), "=cmd()!A1.png")).get_json()
+
+    (row,) = csv.DictReader(io.StringIO(web.get(job["links"]["results_csv"]).text))
+
+    assert row["name"] == "'=cmd()!A1.png"
+
+
+def test_a_job_downloads_as_json(web: FlaskClient, work: Any) -> None:
+    job = submit(web, 3)
+    work(job)
+
+    response = web.get(job["links"]["results_json"])
+
+    assert json.loads(response.text)["results"] == web.get(job["links"]["results"]).get_json()["results"]
+
+
+def test_events_tell_each_item_once_and_go_on_after_the_last_one_seen(web: FlaskClient, work: Any) -> None:
+    job = submit(web, 3)
+    work(job)
+
+    all_events = web.get(job["links"]["events"]).text
+    rest = web.get(job["links"]["events"], headers={"Last-Event-ID": "1"}).text
+
+    assert [line for line in all_events.splitlines() if line.startswith("id")] == ["id: 0", "id: 1", "id: 2"]
+    assert [line for line in rest.splitlines() if line.startswith(("id", "event"))] == [
+        "id: 2", "event: item", "event: job",
+    ]  # fmt: skip
+    assert problem(web.get(job["links"]["events"], headers={"Last-Event-ID": "x"}))[:2] == (
+        400,
+        "invalid_input",
+    )
+
+
+def test_jobs_are_listed_newest_first(web: FlaskClient) -> None:
+    ids = [submit(web, 1)["id"] for _ in range(3)]
+
+    first = web.get("/api/jobs?limit=2&model=table&state=queued").get_json()
+    rest = web.get(f"/api/jobs?limit=2&after={first['next']}").get_json()
+
+    assert sorted((job["id"] for job in first["jobs"] + rest["jobs"]), reverse=True) == sorted(
+        ids, reverse=True
+    )
+    assert rest["next"] is None
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [("limit=0", "limit"), ("limit=x", "limit"), ("limit=1001", "limit"), ("state=lost", "state"), ("after=1", "after"),
+     ("page=2", "page"), ("limit=1&limit=2", "limit")],
+)  # fmt: skip
+def test_a_query_that_makes_no_sense_is_refused_by_field(web: FlaskClient, query: str, field: str) -> None:
+    assert problem(web.get(f"/api/jobs?{query}")) == (400, "invalid_input", [field])
+
+
+def test_cancelling_leaves_nothing_to_do(web: FlaskClient) -> None:
+    job = submit(web, 3)
+
+    cancelled = web.delete(job["links"]["self"]).get_json()
+
+    assert (cancelled["state"], cancelled["cancelled"]) == ("cancelled", 3)
+
+
+@pytest.mark.parametrize("path", ["", "/results", "/results.csv", "/results.json", "/events"])
+def test_a_job_that_does_not_exist_is_not_found(web: FlaskClient, path: str) -> None:
+    assert problem(web.get(f"/api/jobs/{uuid4()}{path}"))[:2] == (404, "job_not_found")
+    assert problem(web.get(f"/api/jobs/nonsense{path}"))[:2] == (404, "not_found")
+
+
+def test_a_method_that_a_path_does_not_take_is_refused_with_those_it_takes(web: FlaskClient) -> None:
+    response = web.put("/api/jobs")
+
+    assert problem(response)[:2] == (405, "method_not_allowed")
+    assert "POST" in response.headers["Allow"]
+
+
+def test_models_are_shown_with_their_manifests(web: FlaskClient) -> None:
+    models = {model["name"]: model for model in web.get("/api/models").get_json()["models"]}
+
+    assert {"diabetes", "fashion_mnist", "table", "picture"} <= set(models)
+    assert models["table"] == web.get("/api/models/table").get_json()
+    assert (models["table"]["versions"], models["table"]["channels"]) == (["1"], {"stable": "1"})
+    assert models["table"]["manifest"]["schema"] == 1
+    assert problem(web.get("/api/models/nothing"))[:2] == (404, "model_not_found")
+
+
+def test_the_service_is_ready_only_with_a_warm_worker(web: FlaskClient, parts: WebParts) -> None:
+    alone = web.get("/readyz")
+    beat(parts.database, "cold", warm=[], items_done=0)
+    cold = web.get("/readyz")
+    beat(parts.database, "warm", warm=["table/1"], items_done=0)
+    warm = web.get("/readyz")
+
+    assert [alone.status_code, cold.status_code, warm.status_code] == [503, 503, 200]
+    assert alone.get_json()["checks"]["workers"] == {"ok": False, "detail": "no warm worker is alive"}
+    assert alone.get_json()["checks"]["database"]["ok"]
+    assert web.get("/livez").get_json()["status"] == "ok"
+
+
+def test_without_its_database_the_service_is_unavailable_and_not_broken() -> None:
+    parts = build_parts(read_settings({"DATABASE_URL": "postgresql://u:s3cret@127.0.0.1:1/d"}))
+    web = create_app(parts).test_client()
+
+    ready, jobs = web.get("/readyz"), web.get("/api/jobs")
+
+    assert ready.status_code == 503 and not ready.get_json()["checks"]["database"]["ok"]
+    assert problem(jobs)[:2] == (503, "unavailable")
+    assert jobs.headers["Retry-After"] == "5"
+    assert "s3cret" not in ready.text + jobs.text
+
+
+def test_every_answer_carries_the_security_headers(web: FlaskClient) -> None:
+    for path in ("/", "/api/jobs", "/nothing", "/livez"):
+        headers = web.get(path).headers
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"

@@ -1,0 +1,261 @@
+"""What POST /api/jobs takes, and what each kind of bad input gets."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from PIL import Image
+from werkzeug.test import TestResponse
+
+from production_server.jobs.read import list_jobs
+from production_server.web.parts import WebParts
+from tests.unit.models.test_images import file_of, png_that_claims
+
+ROW = [3, 7]
+
+
+def post(web: FlaskClient, body: Any, **headers: str) -> TestResponse:
+    return web.post(
+        "/api/jobs", json=body, headers={name.replace("_", "-"): value for name, value in headers.items()}
+    )
+
+
+def post_form(web: FlaskClient, **fields: Any) -> TestResponse:
+    return web.post("/api/jobs", data=fields, content_type="multipart/form-data")
+
+
+def post_file(web: FlaskClient, data: bytes, name: str = "a.png", kind: str = "image/png") -> TestResponse:
+    return post_form(web, model="picture", file=(io.BytesIO(data), name, kind))
+
+
+def problem(response: TestResponse) -> tuple[int, str, list[str]]:
+    """A problem's status, code and faulty fields, after a look at its form."""
+    body = response.get_json(force=True)
+    assert response.mimetype == "application/problem+json"
+    assert (body["status"], body["type"]) == (response.status_code, "about:blank")
+    assert body["title"] and body["detail"] and "Traceback" not in response.text
+    return response.status_code, body["code"], [fault["field"] for fault in body["faults"]]
+
+
+def test_rows_are_accepted_and_stored(web: FlaskClient) -> None:
+    response = post(web, {"model": "table", "inputs": [ROW, {"index": 3, "weight": 99}]})
+
+    job = response.get_json()
+    results = web.get(job["links"]["results"]).get_json()["results"]
+    assert response.status_code == 202
+    assert response.headers["Location"] == job["links"]["self"] == f"/api/jobs/{job['id']}"
+    assert (job["state"], job["model"], job["version"], job["total"]) == ("queued", "table", "1", 2)
+    assert [item["outside_training_range"] for item in results] == [[], ["weight"]]
+
+
+def test_images_are_accepted_as_files_pixels_and_base64(web: FlaskClient, work: Any) -> None:
+    png = file_of(Image.new("L", (4, 4), 255))
+    encoded = {"b64": base64.b64encode(png).decode()}
+
+    files = post_form(
+        web, model="picture", file=[(io.BytesIO(png), "a.png"), (io.BytesIO(png), "../../b.png")]
+    )
+    pixels = post(web, {"model": "picture", "inputs": [[[0] * 4] * 4, encoded]})
+
+    for response in (files, pixels):
+        assert response.status_code == 202
+        work(response.get_json())
+    named, unnamed = (
+        web.get(r.get_json()["links"]["results"]).get_json()["results"] for r in (files, pixels)
+    )
+    assert [(item["name"], item["label"]) for item in named] == [("a.png", "bright"), ("b.png", "bright")]
+    assert [(item["name"], item["label"]) for item in unnamed] == [(None, "dark"), (None, "bright")]
+
+
+def test_a_table_is_accepted_with_its_outcomes(web: FlaskClient, work: Any) -> None:
+    response = post_form(
+        web, model="table", csv=(io.BytesIO(b"index,weight,outcome\r\n0,7,0\r\n9,7,1\r\n"), "t.csv")
+    )
+
+    job = response.get_json()
+    work(job)
+    results = web.get(job["links"]["results"]).get_json()["results"]
+    assert [(item["expected"], item["label"]) for item in results] == [("no", "no"), ("yes", "yes")]
+
+
+def test_an_unknown_model_or_version_is_not_found(web: FlaskClient) -> None:
+    assert problem(post(web, {"model": "nothing", "inputs": [ROW]}))[:2] == (404, "model_not_found")
+    assert problem(post(web, {"model": "table", "version": "9", "inputs": [ROW]}))[:2] == (
+        404,
+        "version_not_found",
+    )
+    assert problem(post_form(web, model="../x", csv=(io.BytesIO(b"1,2"), "t.csv")))[:2] == (
+        404,
+        "model_not_found",
+    )
+
+
+@pytest.mark.parametrize(
+    ("inputs", "field"),
+    [
+        ([[1]], "inputs[0]"),
+        ([[1, 2, 3]], "inputs[0]"),
+        ([ROW, {"index": 1}], "inputs[1].weight"),
+        ([{"index": 1, "weight": 1, "height": 1}], "inputs[0].height"),
+        ([["3", 7]], "inputs[0][0] (index)"),
+        ([[3, None]], "inputs[0][1] (weight)"),
+        ([[3, float("nan")]], "inputs[0][1] (weight)"),
+        ([[3, float("inf")]], "inputs[0][1] (weight)"),
+        ([[True, 1]], "inputs[0][0] (index)"),
+        ([], "inputs"),
+        ("text", "inputs"),
+        ([3], "inputs[0]"),
+        ([ROW] * 51, "inputs"),
+    ],
+)
+def test_rows_that_the_model_does_not_take_are_refused_by_field(
+    web: FlaskClient, inputs: object, field: str
+) -> None:
+    status, code, fields = problem(post(web, {"model": "table", "inputs": inputs}))
+
+    assert (status, code) in ((400, "invalid_input"), (413, "too_large"))
+    assert fields[0] == field
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"inputs": [ROW]}, "model"),
+        ({"model": "table"}, "inputs"),
+        ({"model": 5, "inputs": [ROW]}, "model"),
+        ({"model": "table", "inputs": [ROW], "version": 1}, "version"),
+        ({"model": "table", "inputs": [ROW], "priority": "urgent"}, "priority"),
+        ({"model": "table", "inputs": [ROW], "colour": "red"}, "colour"),
+        ([1, 2], "body"),
+        ("text", "body"),
+    ],
+)
+def test_a_body_of_another_shape_is_refused_by_field(web: FlaskClient, body: object, field: str) -> None:
+    assert problem(post(web, body)) == (400, "invalid_input", [field])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b'{"model": "table"',
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"a": ' + b"9" * 5000 + b"}",
+        b"model=table",
+    ],
+)
+def test_malformed_json_is_refused(web: FlaskClient, body: bytes) -> None:
+    response = web.post("/api/jobs", data=body, content_type="application/json")
+
+    assert problem(response)[:2] == (400, "malformed_json")
+
+
+@pytest.mark.parametrize(
+    "kind", [None, "text/plain", "application/x-www-form-urlencoded", "application/octet-stream"]
+)
+def test_other_media_types_are_refused(web: FlaskClient, kind: str | None) -> None:
+    assert problem(web.post("/api/jobs", data=b"x", content_type=kind))[:2] == (415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "kind", "code"),
+    [
+        (b"", "a.png", "image/png", "empty_file"),
+        (b"this is text", "a.png", "image/png", "not_an_image"),
+        (file_of(Image.new("L", (40, 40)))[:60], "a.png", "image/png", "damaged_image"),
+        (file_of(Image.new("L", (4, 4)), "JPEG"), "a.png", "image/png", "media_type_mismatch"),
+    ],
+)
+def test_files_that_are_no_good_images_are_refused_by_name(
+    web: FlaskClient, data: bytes, name: str, kind: str, code: str
+) -> None:
+    assert problem(post_file(web, data, name, kind)) == (400, code, ["file[0] (a.png)"])
+
+
+def test_a_huge_image_is_refused_before_it_is_decoded(web: FlaskClient) -> None:
+    assert problem(post_file(web, png_that_claims(20_000, 20_000))) == (
+        413,
+        "image_too_large",
+        ["file[0] (a.png)"],
+    )
+
+
+def test_all_bad_files_are_named_and_none_is_accepted(web: FlaskClient, parts: WebParts) -> None:
+    good = file_of(Image.new("L", (4, 4)))
+    files = [(io.BytesIO(data), f"{n}.png") for n, data in enumerate((b"x", good, b""))]
+
+    assert problem(post_form(web, model="picture", file=files))[2] == ["file[0] (0.png)", "file[2] (2.png)"]
+    assert list_jobs(parts.database, limit=9) == []
+
+
+@pytest.mark.parametrize(
+    ("pixels", "field"),
+    [([[0] * 4] * 3, "inputs[0]"), ([[256] * 4] * 4, "inputs[0]"), ({"b64": "%%%"}, "inputs[0].b64"),
+     ({"b64": "aGVsbG8="}, "inputs[0].b64"), ({"b65": ""}, "inputs[0]"), ({"b64": 5}, "inputs[0]")],
+)  # fmt: skip
+def test_pixels_and_base64_that_are_no_image_are_refused(
+    web: FlaskClient, pixels: object, field: str
+) -> None:
+    status, _, fields = problem(post(web, {"model": "picture", "inputs": [pixels]}))
+
+    assert (status, fields) == (400, [field])
+
+
+def test_a_body_over_the_limit_is_refused(web: FlaskClient) -> None:
+    assert problem(post_file(web, bytes(300_000)))[:2] == (413, "too_large")
+    assert problem(post(web, {"model": "table", "inputs": ["x" * 300_000]}))[:2] == (413, "too_large")
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"model": "table"}, "form"),
+        ({"file": (io.BytesIO(b"x"), "a.png")}, "model"),
+        ({"model": "table", "file": (io.BytesIO(b"x"), "a.png")}, "file"),
+        ({"model": "picture", "csv": (io.BytesIO(b"1,2"), "t.csv")}, "csv"),
+        ({"model": "table", "image": (io.BytesIO(b"x"), "a.png")}, "form"),
+        ({"model": "table", "weight": "3", "csv": (io.BytesIO(b"1,2"), "t.csv")}, "weight"),
+    ],
+)
+def test_forms_of_another_shape_are_refused_by_field(
+    web: FlaskClient, fields: dict[str, Any], expected: str
+) -> None:
+    assert problem(post_form(web, **fields)) == (400, "invalid_input", [expected])
+
+
+def test_a_bad_table_is_refused_by_line_and_column(web: FlaskClient, parts: WebParts) -> None:
+    table = b"index,weight\n1,7\n2\nx,7\n"
+
+    status, code, fields = problem(post_form(web, model="table", csv=(io.BytesIO(table), "t.csv")))
+
+    assert (status, code, fields) == (400, "invalid_input", ["csv line 3", "csv line 4, column 1"])
+    assert list_jobs(parts.database, limit=9) == []
+
+
+def test_an_idempotency_key_gives_the_same_job_and_with_another_body_a_conflict(web: FlaskClient) -> None:
+    body = {"model": "table", "inputs": [ROW]}
+
+    first, again = post(web, body, Idempotency_Key="k1"), post(web, body, Idempotency_Key="k1")
+    other = post(web, {"model": "table", "inputs": [[4, 7]]}, Idempotency_Key="k1")
+
+    assert first.get_json()["id"] == again.get_json()["id"]
+    assert problem(other)[:2] == (409, "idempotency_conflict")
+
+
+@pytest.mark.parametrize("key", ["", "a b", "x" * 256, "ü"])
+def test_an_idempotency_key_that_cannot_be_stored_is_refused(web: FlaskClient, key: str) -> None:
+    assert problem(post(web, {"model": "table", "inputs": [ROW]}, Idempotency_Key=key)) == (
+        400, "invalid_input", ["Idempotency-Key"],
+    )  # fmt: skip
+
+
+def test_a_client_that_prefers_to_wait_gets_its_answer_only_when_it_is_there(web: FlaskClient) -> None:
+    response = post(web, {"model": "table", "inputs": [ROW]}, Prefer="respond-async, wait=0")
+
+    assert (response.status_code, response.get_json()["state"]) == (202, "queued")

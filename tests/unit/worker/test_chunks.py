@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from production_server.inference import Engine
+from production_server.jobs.claim import claim
+from production_server.jobs.database import Database
+from production_server.jobs.read import every_item, get_job
+from production_server.jobs.records import Job, NewItem, NewJob
+from production_server.jobs.submit import submit
+from production_server.models.store import Store
+from production_server.settings import read_settings
+from production_server.worker.chunks import ChunkRunner
+from tests.small_models import write_slow_model
+
+
+@pytest.fixture
+def runner(sqlite_database: Database, small_store: Store) -> ChunkRunner:
+    settings = read_settings({"BATCH_ITEMS": "4", "MAX_ATTEMPTS": "2"})
+    return ChunkRunner(sqlite_database, Engine(small_store, threads=1), settings)
+
+
+def accept(database: Database, payloads: list[bytes], model: str = "table") -> Job:
+    items = [NewItem(payload) for payload in payloads]
+    return submit(database, NewJob(model=model, version="1", items=items, source="test", client="c"))[0]
+
+
+def states(database: Database, job: Job) -> list[str]:
+    return [item.label or item.error_code or item.state for item in every_item(database, job.id)]
+
+
+def test_a_chunk_is_worked_off_and_stored(runner: ChunkRunner) -> None:
+    job = accept(runner.database, [b"[0,1]", b"[9,1]"] * 5)
+
+    is_done = runner.run(job.id, 0, 10)
+
+    assert is_done
+    assert states(runner.database, job) == ["no", "yes"] * 5
+    assert (get_job(runner.database, job.id).state, runner.items_done) == ("finished", 10)
+
+
+def test_a_chunk_that_comes_again_changes_nothing(runner: ChunkRunner) -> None:
+    job = accept(runner.database, [b"[0,1]"])
+
+    assert [runner.run(job.id, 0, 1) for _ in range(3)] == [True] * 3
+    assert (get_job(runner.database, job.id).succeeded, runner.items_done) == (1, 1)
+
+
+def test_a_poisoned_item_fails_with_a_reason_and_its_neighbours_succeed(runner: ChunkRunner) -> None:
+    job = accept(runner.database, [b"[0,1]", b"[10,1]", b"[9,1]"])
+
+    runner.run(job.id, 0, 3)
+
+    assert states(runner.database, job) == ["no", "inference_failed", "yes"]
+    assert get_job(runner.database, job.id).failed == 1
+
+
+def test_a_model_that_is_not_there_fails_after_its_attempts_and_not_at_once(runner: ChunkRunner) -> None:
+    job = accept(runner.database, [b"[0,1]"] * 3, model="nowhere")
+
+    first = runner.run(job.id, 0, 3), states(runner.database, job), get_job(runner.database, job.id).state
+    second = runner.run(job.id, 0, 3), states(runner.database, job), get_job(runner.database, job.id).state
+
+    assert first == (True, ["model_not_found"] * 3, "running")
+    assert second == (True, ["model_not_found"] * 3, "finished")
+
+
+def test_items_that_somebody_else_holds_are_left_to_them(runner: ChunkRunner) -> None:
+    job = accept(runner.database, [b"[0,1]"] * 4)
+    claim(runner.database, job.id, 0, 2, lease_s=60, max_attempts=2)
+
+    runner.run(job.id, 0, 4)
+
+    assert states(runner.database, job) == ["running", "running", "no", "no"]
+
+
+def test_a_job_that_does_not_exist_is_nothing_to_do(runner: ChunkRunner) -> None:
+    job = accept(runner.database, [b"[0,1]"])
+
+    assert runner.run(type(job.id)(int=7), 0, 1)
+
+
+def test_a_stop_ends_after_the_batch_in_hand_and_gives_the_rest_back(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    write_slow_model(tmp_path / "store", turns=100_000)
+    settings = read_settings({"BATCH_ITEMS": "1", "MAX_ATTEMPTS": "1"})
+    runner = ChunkRunner(sqlite_database, Engine(Store([tmp_path / "store"]), threads=1), settings)
+    job = accept(sqlite_database, [b"[0,1]"] * 200, model="slow")
+    answers: list[bool] = []
+    thread = threading.Thread(target=lambda: answers.append(runner.run(job.id, 0, 200)))
+
+    thread.start()
+    while get_job(sqlite_database, job.id).state == "queued":
+        threading.Event().wait(0.005)
+    runner.stopping.set()
+    thread.join(30)
+
+    after = get_job(sqlite_database, job.id)
+    assert answers == [False]
+    assert 0 < after.succeeded < 200
+    assert states(sqlite_database, job).count("queued") == 200 - after.succeeded
+    runner.stopping.clear()
+    assert runner.run(job.id, after.succeeded, after.succeeded + 1), "no attempt was lost by stopping"
+    assert get_job(sqlite_database, job.id).succeeded == after.succeeded + 1
