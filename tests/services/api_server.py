@@ -21,7 +21,16 @@ from werkzeug.serving import make_server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FEATURES = ("pregnancies", "glucose", "blood_pressure", "skin_thickness", "insulin", "bmi", "pedigree", "age")
+FEATURES = (
+    "pregnancies",
+    "glucose",
+    "blood_pressure",
+    "skin_thickness",
+    "insulin",
+    "bmi",
+    "diabetes_pedigree",
+    "age",
+)
 LABELS = {"diabetes": ["negative", "positive"], "fashion_mnist": ["shirt", "shoe", "bag"]}
 
 
@@ -169,8 +178,9 @@ def _add_job_routes(app: Flask, memory: ApiServer) -> None:
 def _add_reading_routes(app: Flask, memory: ApiServer) -> None:
     @app.get("/api/jobs")
     def list_jobs() -> dict[str, Any]:
-        wanted = request.args.get("model")
-        found = [job.as_json() for job in reversed(memory.jobs.values()) if wanted in (None, job.model)]
+        wanted = {name: request.args[name] for name in ("model", "state") if name in request.args}
+        jobs = [job.as_json() for job in reversed(memory.jobs.values())]
+        found = [job for job in jobs if all(job[name] == value for name, value in wanted.items())]
         return {"jobs": found[: int(request.args.get("limit", 100))], "next": None}
 
     @app.get("/api/jobs/<job_id>")
@@ -183,7 +193,7 @@ def _add_reading_routes(app: Flask, memory: ApiServer) -> None:
     @app.delete("/api/jobs/<job_id>")
     def cancel(job_id: str) -> dict[str, Any]:
         job = memory.find(job_id)
-        job.is_cancelled = True
+        job.is_cancelled = job.done < len(job.results)
         return job.as_json()
 
     @app.get("/api/jobs/<job_id>/results")

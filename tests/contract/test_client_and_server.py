@@ -1,0 +1,145 @@
+"""The client's API calls, held against the service and against the double that the client's tests use in its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from client.api import Server
+from client.errors import Refused
+from client.following import Following
+from client.uploads import Upload
+from tests.services.api_server import api_server
+from tests.services.server import running_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from client.answers import Job, Result
+
+ROW = [6, 148, 72, 35, 0, 33.6, 0.627, 50]
+DIABETES = {"model": "diabetes"}
+CSV = "6,148,72,35,0,33.6,0.627,50\n1,85,66,29,0,26.6,0.351,31\n"
+
+
+@pytest.fixture(scope="module", params=["double", "service"])
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    with api_server() if request.param == "double" else running_server() as server:
+        yield server.url
+
+
+@pytest.fixture
+def server(url: str) -> Iterator[Server]:
+    with Server(url) as server:
+        yield server
+
+
+def results_of(server: Server, job: Job) -> list[Result]:
+    return list(Following(server, job, timeout_s=60).results(watch=lambda _: None))
+
+
+def test_the_models_are_those_that_can_be_asked(server: Server) -> None:
+    models = server.models()
+
+    assert [model.name for model in models] == ["diabetes", "fashion_mnist"]
+    assert server.model("diabetes").columns[:2] == ["pregnancies", "glucose"]
+    assert server.model("diabetes").channels == {"stable": "1"}
+
+
+def test_a_row_that_is_waited_for_comes_back_finished(server: Server) -> None:
+    job = server.submit_rows([ROW], fields=DIABETES, wait_s=10)
+
+    (result,) = results_of(server, job)
+    assert (job.state, job.total, job.succeeded, job.failed) == ("finished", 1, 1, 0)
+    assert result.output is not None
+    assert len(result.output) == 2
+    assert result.label in server.model("diabetes").labels
+
+
+def test_a_row_may_be_given_by_the_names_of_its_features(server: Server) -> None:
+    names = server.model("diabetes").columns
+    by_name = dict(zip(names, ROW, strict=False))
+
+    named = server.submit_rows([by_name], fields=DIABETES, wait_s=10)
+    plain = server.submit_rows([ROW], fields=DIABETES, wait_s=10)
+
+    assert results_of(server, named)[0].output == results_of(server, plain)[0].output
+
+
+def test_a_table_becomes_a_job_with_a_result_for_each_row(server: Server, tmp_path: Path) -> None:
+    table = tmp_path / "patients.csv"
+    table.write_text(CSV)
+
+    job = server.submit_files(
+        [Upload(table, part="csv")], fields={**DIABETES, "version": "1", "priority": "high"}
+    )
+
+    assert [result.index for result in results_of(server, job)] == [0, 1]
+    assert server.job(job.id).priority == "high"
+
+
+def test_images_keep_their_names(server: Server, tmp_path: Path) -> None:
+    from PIL import Image
+
+    for name in ("shoe.png", "bag.png"):
+        Image.new("L", (28, 28), color=90).save(tmp_path / name)
+    uploads = [Upload(tmp_path / name, part="file") for name in ("shoe.png", "bag.png")]
+
+    job = server.submit_files(uploads, fields={"model": "fashion_mnist"}, wait_s=10)
+
+    assert [result.name for result in results_of(server, job)] == ["shoe.png", "bag.png"]
+
+
+def test_results_come_in_pages(server: Server) -> None:
+    job = server.submit_rows([ROW] * 1500, fields=DIABETES)
+    results_of(server, job)
+
+    first = server.results(job.id)
+    assert first.next is not None
+    second = server.results(job.id, after=first.next)
+
+    assert [result.index for result in first.results + second.results] == list(range(1500))
+
+
+def test_jobs_are_listed_newest_first_and_by_model(server: Server) -> None:
+    older = server.submit_rows([ROW], fields=DIABETES, wait_s=10)
+    newer = server.submit_rows([ROW], fields=DIABETES, wait_s=10)
+
+    assert [job.id for job in server.jobs(model="diabetes", limit=2).jobs] == [newer.id, older.id]
+    assert server.jobs(model="fashion_mnist", state="cancelled").jobs == []
+
+
+def test_a_job_that_has_ended_stays_as_it_is_when_it_is_cancelled(server: Server) -> None:
+    job = server.submit_rows([ROW], fields=DIABETES, wait_s=10)
+
+    cancelled = server.cancel(job.id)
+
+    assert (cancelled.state, cancelled.succeeded, cancelled.cancelled) == ("finished", 1, 0)
+
+
+def test_an_unknown_model_or_job_is_refused(server: Server) -> None:
+    with pytest.raises(Refused, match="horoscope"):
+        server.submit_rows([ROW], fields={"model": "horoscope"})
+    with pytest.raises(Refused):
+        server.job("01900000-0000-7000-8000-000000000000")
+
+
+def test_a_refused_table_names_line_and_column(server: Server, tmp_path: Path) -> None:
+    table = tmp_path / "patients.csv"
+    table.write_text(CSV.replace("66", "high"))
+
+    with pytest.raises(Refused) as refused:
+        server.submit_files([Upload(table, part="csv")], fields=DIABETES)
+
+    (fault,) = refused.value.faults
+    assert fault.field == "csv line 2, column 3"
+    assert "high" in fault.got
+
+
+def test_a_refused_row_names_the_input(server: Server) -> None:
+    with pytest.raises(Refused) as refused:
+        server.submit_rows([ROW, ROW[:3]], fields=DIABETES)
+
+    assert refused.value.faults[0].field == "inputs[1]"
