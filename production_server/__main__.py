@@ -16,7 +16,10 @@ from production_server.run.state import hold, make_state_dir
 from production_server.run.supervisor import Supervisor, die_with_parent
 from production_server.settings import Settings, read_settings
 
-EPILOG = "All settings are environment variables; docs/operations.md lists them. Exit codes: 0 stopped in order, 1 failed, 2 usage."
+EPILOG = (
+    "All settings are environment variables; docs/operations.md lists them. "
+    "Exit codes: 0 stopped in order, 1 failed, 2 usage."
+)
 
 
 class OneLineErrors(click.Group):
@@ -47,7 +50,11 @@ def main(ctx: click.Context) -> None:
 @main.command()
 @click.pass_obj
 def run(settings: Settings) -> None:
-    """Start the whole service: embedded without BROKER_URL; else a web process and WORKERS workers, restarted if they die."""
+    """Start the whole service.
+
+    Without BROKER_URL all of it runs in one process; with it, a web process and WORKERS workers are started, and
+    restarted when they die.
+    """
     _refuse_taken_port(settings)
     make_state_dir(settings.state_dir)
     if settings.is_embedded:
@@ -76,7 +83,9 @@ def web(settings: Settings) -> None:
 def worker(settings: Settings) -> None:
     """Start one worker process; needs BROKER_URL."""
     if settings.is_embedded:
-        raise SettingsError((Fault("BROKER_URL", "a broker: without one, `run` has its worker inside", "nothing"),))
+        raise SettingsError(
+            (Fault("BROKER_URL", "a broker: without one, `run` has its worker inside", "nothing"),)
+        )
     from production_server.worker.process import run_worker
 
     run_worker(settings)

@@ -140,6 +140,5 @@ def _write(
         "parity": {"max_abs_difference": 0.0, "inputs": 1},
         "files": {"model.onnx": digest},
     }
-    manifest = Manifest.model_validate(told | manifest)
-    (folder / "manifest.json").write_text(manifest.to_json())
+    (folder / "manifest.json").write_text(Manifest.model_validate(told | manifest).to_json())
     return folder

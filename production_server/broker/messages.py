@@ -29,4 +29,5 @@ def read_chunk_body(body: dict[str, object]) -> tuple[UUID, int, int]:
 
 
 def queue_of(chunk: Chunk) -> str:
+    """The queue that a chunk travels in."""
     return HIGH_QUEUE if chunk.priority == "high" else NORMAL_QUEUE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from amqp.exceptions import AMQPError
 from celery import Celery
@@ -52,7 +53,8 @@ class Publisher:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=POOL_TIMEOUT_S)
             with connection.channel() as channel:
                 queues = [self._app.amqp.queues[name](channel) for name in (HIGH_QUEUE, NORMAL_QUEUE)]
-                return sum(queue.queue_declare().message_count for queue in queues)
+                declared: list[Any] = [queue.queue_declare() for queue in queues]
+                return sum(queue.message_count for queue in declared)
 
 
 @contextmanager

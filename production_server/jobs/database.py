@@ -27,7 +27,7 @@ BUSY_TIMEOUT_S = 30
 
 
 class now(FunctionElement[float]):  # noqa: N801  # named like the SQL function that it stands for
-    """Seconds since the Unix epoch by the database's own clock: leases must not depend on the clocks of many machines."""
+    """Seconds since the Unix epoch by the database's clock: leases must not depend on the clocks of many machines."""
 
     type = Double()
     inherit_cache = True
@@ -74,9 +74,12 @@ class Database:
         Raises:
             Unavailable: the database does not answer, or stays locked.
         """
-        with _translated(self), self.engine.connect() as connection:
-            with connection.execution_options(is_write=True).begin():
-                yield connection
+        with (
+            _translated(self),
+            self.engine.connect().execution_options(is_write=True) as connection,
+            connection.begin(),
+        ):
+            yield connection
 
     def migrate(self) -> None:
         """Bring the schema to the newest revision; does nothing if it is there. Safe to run twice at once."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from production_server.errors import NotFound
 from production_server.jobs.database import Database
@@ -94,12 +94,12 @@ def get_payloads(database: Database, job_id: UUID, *, after: int = -1, limit: in
         ]
 
 
-def to_job(row: Row[Any]) -> Job:
+def to_job(row: Any) -> Job:
     """A row that holds `job_columns` as a value."""
     return Job(**{column.name: getattr(row, column.name) for column in job_columns})
 
 
-def _to_item(row: Row[Any]) -> Item:
+def _to_item(row: Any) -> Item:
     return Item(
         index=row.idx,
         name=row.name,

@@ -16,7 +16,7 @@ from production_server.jobs.records import Chunk, Job, NewJob
 from production_server.jobs.tables import item, item_input, job
 
 SMALL_JOB_ITEMS = 16
-"""Jobs of at most this many items travel in the high-priority queue: a page's single row must not wait for a bulk job."""
+"""Jobs of at most this many items travel in the high-priority queue: a single row must not wait for a bulk job."""
 
 
 def submit(database: Database, new: NewJob) -> tuple[Job, bool]:

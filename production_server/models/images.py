@@ -1,4 +1,4 @@
-"""Image files: hostile bytes from outside, checked before they are decoded, then made into the tensor a runner takes."""
+"""Image files: hostile bytes from outside, checked before they are decoded, then made into a runner's tensor."""
 
 from __future__ import annotations
 

@@ -103,6 +103,8 @@ class Threshold(Frozen):
 
 
 class Metric(Frozen):
+    """A measured value, and its standard deviation where it was measured more than once."""
+
     mean: float
     std: float | None = None
 
@@ -116,6 +118,8 @@ class Metrics(Frozen):
 
 
 class Dataset(Frozen):
+    """Where training data came from, and which bytes they were."""
+
     name: str
     url: str
     sha256: Sha256
@@ -123,6 +127,8 @@ class Dataset(Frozen):
 
 
 class FileDigest(Frozen):
+    """Which bytes a file of the version consists of."""
+
     sha256: Sha256
     size_bytes: int = Field(ge=0)
 

@@ -145,26 +145,38 @@ def parse_table(manifest: Manifest, data: bytes, *, max_rows: int) -> Table:
     if first is None:
         raise InvalidInput("csv: the file has no rows", (Fault("csv", "at least one row", "an empty file"),))
     layout, has_header = reader.layout(*first)
-    rows: list[Row] = []
-    expected: list[str | None] = []
-    if layout is not None:
-        for line, cells in lines if has_header else _chain(first, lines):
-            row, label = reader.row(line, cells, layout), reader.label(line, cells, layout)
-            if reader.is_full:
-                break
-            if row is not None:
-                rows.append(row)
-                expected.append(label)
-            if len(rows) > max_rows:
-                fault = Fault("csv", f"at most {max_rows} rows", "more")
-                raise TooLarge(f"csv: more than {max_rows} rows", (fault,))
+    if layout is None:
+        raise _refusal(reader)
+    rows, expected = _read_rows(reader, layout, lines if has_header else _chain(first, lines), max_rows)
     if reader.faults:
-        raise InvalidInput(
-            f"csv: not a table for {manifest.name}; nothing was accepted", tuple(reader.faults)
-        )
+        raise _refusal(reader)
     if not rows:
         raise InvalidInput("csv: there is a header and no row", (Fault("csv", "at least one row", "none"),))
-    return Table(rows, expected if layout is not None and layout.target is not None else None)
+    return Table(rows, expected if layout.target is not None else None)
+
+
+def _read_rows(
+    reader: _Reader, layout: _Layout, lines: Iterator[tuple[int, list[str]]], max_rows: int
+) -> tuple[list[Row], list[str | None]]:
+    """All rows and their true labels, until there are too many faults or rows."""
+    rows: list[Row] = []
+    expected: list[str | None] = []
+    for line, cells in lines:
+        row, label = reader.row(line, cells, layout), reader.label(line, cells, layout)
+        if reader.is_full:
+            break
+        if row is not None:
+            rows.append(row)
+            expected.append(label)
+        if len(rows) > max_rows:
+            fault = Fault("csv", f"at most {max_rows} rows", "more")
+            raise TooLarge(f"csv: more than {max_rows} rows", (fault,))
+    return rows, expected
+
+
+def _refusal(reader: _Reader) -> InvalidInput:
+    detail = f"csv: not a table for {reader.manifest.name}; nothing was accepted"
+    return InvalidInput(detail, tuple(reader.faults))
 
 
 def _names_of(feature: Feature) -> set[str]:

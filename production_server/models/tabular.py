@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -64,7 +65,7 @@ def stack_rows(payloads: Iterable[bytes]) -> np.ndarray:
 def number_fault(feature: Feature, value: object, field: str) -> Fault | None:
     """What is wrong with `value` as this feature's number, or None."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and abs(value) <= FLOAT32_MAX:  # type: ignore[operator]  # narrowed by is_number
+    if is_number and abs(cast(float, value)) <= FLOAT32_MAX:
         return None
     expected = "a finite number" + (f" in {feature.unit}" if feature.unit else "")
     if feature.missing is not None:

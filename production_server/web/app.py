@@ -34,7 +34,14 @@ def create_app(parts: WebParts) -> Flask:
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     app.extensions[EXTENSION] = parts
-    for blueprint in (jobs.blueprint, results.blueprint, models.blueprint, health.blueprint, openapi.blueprint, pages):
+    for blueprint in (
+        jobs.blueprint,
+        results.blueprint,
+        models.blueprint,
+        health.blueprint,
+        openapi.blueprint,
+        pages,
+    ):
         app.register_blueprint(blueprint)
     register_problem_handlers(app, render_page=render_problem)
     app.after_request(_add_security_headers)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 
 from production_server.errors import MAX_FAULTS, Fault, InvalidInput, TooLarge
@@ -42,7 +43,7 @@ def items_from_json(version: ModelVersion, inputs: Sequence[object], settings: S
         rows = check_rows(version.manifest, inputs)
         return [NewItem(row.to_bytes(), None, None, row.outside_training_range) for row in rows]
     return _collect(
-        (f"inputs[{index}]", lambda field, item=item: _image_from_json(item, image, field, settings))  # type: ignore[misc]
+        partial(_image_from_json, item, image, f"inputs[{index}]", settings)
         for index, item in enumerate(inputs)
     )
 
@@ -54,11 +55,13 @@ def items_from_files(version: ModelVersion, uploads: Sequence[Upload], settings:
         InvalidInput, TooLarge: no file is accepted; the first 20 faults are named.
     """
     if version.manifest.is_tabular:
-        fault = Fault("file", f"rows of numbers: {version.manifest.name} takes no images", f"{len(uploads)} files")
+        fault = Fault(
+            "file", f"rows of numbers: {version.manifest.name} takes no images", f"{len(uploads)} files"
+        )
         raise InvalidInput(str(fault), (fault,))
     _check_count(len(uploads), settings, "file")
     return _collect(
-        (f"file[{index}] ({safe_name(upload.name)})", lambda field, upload=upload: _image_from_file(upload, field, settings))  # type: ignore[misc]
+        partial(_image_from_file, upload, f"file[{index}] ({safe_name(upload.name)})", settings)
         for index, upload in enumerate(uploads)
     )
 
@@ -96,14 +99,14 @@ def safe_name(name: str) -> str:
     return kept[:MAX_NAME] or "unnamed"
 
 
-def _collect(parts: Iterable[tuple[str, object]]) -> list[NewItem]:
+def _collect(makers: Iterable[Callable[[], NewItem]]) -> list[NewItem]:
     """Make each item; gather faults instead of stopping at the first one."""
     items: list[NewItem] = []
     first: InvalidInput | None = None
     faults: list[Fault] = []
-    for field, make in parts:
+    for make in makers:
         try:
-            items.append(make(field))  # type: ignore[operator]  # each part is (field, callable)
+            items.append(make())
         except InvalidInput as exc:
             first = first or exc
             faults += exc.faults
@@ -117,7 +120,9 @@ def _collect(parts: Iterable[tuple[str, object]]) -> list[NewItem]:
 
 
 def _image_from_file(upload: Upload, field: str, settings: Settings) -> NewItem:
-    check_image(upload.data, field=field, max_pixels=settings.max_image_pixels, declared_type=upload.media_type)
+    check_image(
+        upload.data, field=field, max_pixels=settings.max_image_pixels, declared_type=upload.media_type
+    )
     return NewItem(upload.data, safe_name(upload.name))
 
 

@@ -42,8 +42,14 @@ class EmbeddedWorker:
     def stop(self) -> None:
         """Finish the batches in hand, put the rest back, and end; what is queued waits in the database."""
         self._parts.runner.stopping.set()
-        state.should_stop = 0
+        _set_stop_flag(0)
         if self._thread is not None:
             self._thread.join(self._settings.drain_s)
-        state.should_stop = None
+        _set_stop_flag(None)
         self._parts.close()
+
+
+def _set_stop_flag(exit_code: int | None) -> None:
+    """What Celery's consumer looks at between messages; left set, it would end the next worker of this process."""
+    flags: Any = state
+    flags.should_stop = exit_code

@@ -32,7 +32,7 @@ class KerasRunner:
         del self._function
 
 
-def load(version: ModelVersion, *, threads: int) -> KerasRunner:
+def load(version: ModelVersion, *, threads: int) -> KerasRunner:  # noqa: ARG001  # all runners are loaded alike
     """Load a version's model.keras in safe mode; TensorFlow chooses its threads itself, `threads` is not used.
 
     Raises:

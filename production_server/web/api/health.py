@@ -28,7 +28,10 @@ def livez() -> Response:
 def readyz() -> Response:
     """200 if the database, the broker and at least one warm worker answer; 503 says which does not."""
     parts = current_parts()
-    checks = {"database": _check(lambda: _check_database(parts)), "broker": _check(lambda: _check_broker(parts))}
+    checks = {
+        "database": _check(lambda: _check_database(parts)),
+        "broker": _check(lambda: _check_broker(parts)),
+    }
     checks["workers"] = _check(lambda: _check_workers(parts))
     is_ready = all(check.ok for check in checks.values())
     body = HealthBody(status="ok" if is_ready else "unavailable", checks=checks)

@@ -72,7 +72,9 @@ def index() -> Response:
         current_parts().database, model=query.model, state=query.state, after=query.after, limit=query.limit
     )
     is_full = len(found) == query.limit
-    return to_response(JobsBody(jobs=[JobBody.of(job) for job in found], next=found[-1].id if is_full else None))
+    return to_response(
+        JobsBody(jobs=[JobBody.of(job) for job in found], next=found[-1].id if is_full else None)
+    )
 
 
 @blueprint.get("/<uuid:job_id>")

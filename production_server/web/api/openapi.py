@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
-from production_server.web.api.operations import Answer, Operation, operation, operation_of
+from production_server.web.api.operations import Answer, Operation, operation_of
 from production_server.web.api.schemas import ProblemBody
 
 blueprint = Blueprint("openapi", __name__)
@@ -35,7 +35,6 @@ _HEADERS: dict[str, dict[str, Any]] = {
 
 
 @blueprint.get("/openapi.json")
-@operation("This document", responses={200: "application/json"})
 def show() -> Response:
     """The document that describes this API."""
     return Response(json.dumps(build_document(current_app)), mimetype="application/json")
@@ -49,7 +48,11 @@ def build_document(app: Flask) -> dict[str, Any]:
         paths.setdefault(_path(rule), {})[method.lower()] = _describe(rule, method, noted, doc)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Celeriac", "version": "1", "description": "Jobs of predictions and the models that make them."},
+        "info": {
+            "title": "Celeriac",
+            "version": "1",
+            "description": "Jobs of predictions and their models.",
+        },
         "paths": paths,
         "components": {"schemas": _schemas(noted for _, _, noted, _ in found)},
     }
@@ -93,7 +96,12 @@ def _query_parameters(noted: Operation) -> Iterator[dict[str, Any]]:
             # A query string has no null: an optional parameter is one that may be left out.
             options = [option for option in schema.pop("anyOf", []) if option.get("type") != "null"]
             schema.pop("default", None) if options else None
-            yield {"name": name, "in": "query", "required": False, "schema": {**schema, **(options or [{}])[0]}}
+            yield {
+                "name": name,
+                "in": "query",
+                "required": False,
+                "schema": {**schema, **(options or [{}])[0]},
+            }
 
 
 def _header_parameters(noted: Operation) -> Iterator[dict[str, Any]]:
@@ -119,16 +127,16 @@ def _responses(noted: Operation) -> dict[str, Any]:
     answers = {str(status): _response(status, answer) for status, answer in noted.responses.items()}
     problem = {"application/problem+json": {"schema": _reference(ProblemBody)}}
     # 405 and 500 are not listed: no request that follows this document gets them.
-    errors = {str(status): {"description": HTTPStatus(status).phrase, "content": problem} for status in noted.errors}
+    errors = {
+        str(status): {"description": HTTPStatus(status).phrase, "content": problem} for status in noted.errors
+    }
     return answers | errors
 
 
 def _response(status: int, answer: Answer) -> dict[str, Any]:
-    if isinstance(answer, str):
-        content: dict[str, Any] = {answer: {"schema": {"type": "object"} if answer == "application/json" else {"type": "string"}}}
-    else:
-        content = {"application/json": {"schema": _reference(answer)}}
-    return {"description": HTTPStatus(status).phrase, "content": content}
+    schema: dict[str, Any] = _reference(answer) if not isinstance(answer, str) else {"type": "string"}
+    media_type = answer if isinstance(answer, str) else "application/json"
+    return {"description": HTTPStatus(status).phrase, "content": {media_type: {"schema": schema}}}
 
 
 def _reference(model: type[BaseModel] | None) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from flask import Response
 from pydantic import BaseModel
@@ -12,6 +12,7 @@ from pydantic import BaseModel
 View = TypeVar("View", bound=Callable[..., Response])
 Answer = type[BaseModel] | str
 """A JSON body's model, or the media type of another body."""
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -26,7 +27,7 @@ class Operation:
     headers: tuple[str, ...]
 
 
-_NOTES: dict[Callable[..., Response], Operation] = {}
+_NOTES: dict[Callable[..., Any], Operation] = {}
 
 
 def operation(
@@ -48,6 +49,6 @@ def operation(
     return note
 
 
-def operation_of(view: Callable[..., Response]) -> Operation | None:
+def operation_of(view: Callable[..., Any]) -> Operation | None:
     """What was noted for a view."""
     return _NOTES.get(view)

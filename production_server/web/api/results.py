@@ -32,7 +32,9 @@ MAX_LABEL_COLUMNS = 20
 
 
 @blueprint.get("/results")
-@operation("List a job's items in order", query=ResultsQuery, responses={200: ResultsBody}, errors=(400, 404, 503))
+@operation(
+    "List a job's items in order", query=ResultsQuery, responses={200: ResultsBody}, errors=(400, 404, 503)
+)
 def page(job_id: UUID) -> Response:
     """A page of items with what is known of them so far."""
     query, parts = read_query(ResultsQuery), current_parts()
@@ -112,7 +114,9 @@ def _event_stream(database: Database, job: Job, after: int) -> Iterator[str]:
 def _download(pieces: Iterator[str], mimetype: str, file_name: str) -> Response:
     # The first piece is made before the status is sent, so that a fault still becomes a problem response.
     body = chain([next(pieces)], pieces)
-    return Response(body, mimetype=mimetype, headers={"Content-Disposition": f'attachment; filename="{file_name}"'})
+    return Response(
+        body, mimetype=mimetype, headers={"Content-Disposition": f'attachment; filename="{file_name}"'}
+    )
 
 
 def _json_pieces(database: Database, job: Job) -> Iterator[str]:
@@ -132,7 +136,9 @@ def _csv_lines(parts: WebParts, job: Job) -> Iterator[str]:
     after = -1
     while items := list_items(parts.database, job.id, after=after, limit=PAGE):
         inputs = _csv_inputs(parts.database, job, manifest, items)
-        yield "".join(_csv_line(_csv_cells(item, cells, labels)) for item, cells in zip(items, inputs, strict=True))
+        yield "".join(
+            _csv_line(_csv_cells(item, cells, labels)) for item, cells in zip(items, inputs, strict=True)
+        )
         after = items[-1].index
 
 

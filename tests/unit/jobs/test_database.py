@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
 
 from production_server.errors import Unavailable
 from production_server.jobs.database import Database, now
-from production_server.jobs.tables import metadata
+from production_server.jobs.tables import metadata, worker
 from production_server.jobs.workers import alive_workers, beat, leave
 
 
@@ -46,16 +46,15 @@ def test_a_database_without_its_schema_is_not_ready(tmp_path: Path) -> None:
 
 
 def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
-    with pytest.raises(ZeroDivisionError), database.write() as connection:
-        connection.execute(text("DELETE FROM worker"))
-        beat_row = {"n": "w", "t": 1.0}
-        connection.execute(
-            text(
-                "INSERT INTO worker (name, started_at, seen_at, warm, items_done) VALUES (:n, :t, :t, '[]', 0)"
-            ),
-            beat_row,
-        )
-        raise ZeroDivisionError
+    def fail_halfway() -> None:
+        with database.write() as connection:
+            connection.execute(
+                insert(worker).values(name="w", started_at=0, seen_at=now(), warm=[], items_done=0)
+            )
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_halfway()
 
     assert alive_workers(database) == []
 
@@ -81,10 +80,10 @@ def test_a_worker_is_alive_from_its_first_heartbeat_until_it_leaves(database: Da
     beat(database, "w1", warm=["table/1"], items_done=0)
     beat(database, "w1", warm=["table/1"], items_done=7)
 
-    (worker,) = alive_workers(database)
+    (alive,) = alive_workers(database)
     leave(database, "w1")
 
-    assert (worker.name, worker.warm, worker.items_done) == ("w1", ("table/1",), 7)
+    assert (alive.name, alive.warm, alive.items_done) == ("w1", ("table/1",), 7)
     assert alive_workers(database) == []
 
 
@@ -97,7 +96,7 @@ def test_a_worker_that_fell_silent_is_not_alive_and_is_forgotten_later(database:
 
     with database.read() as connection:
         names = connection.execute(text("SELECT name FROM worker")).scalars().all()
-    assert [worker.name for worker in alive_workers(database)] == names == ["w2"]
+    assert [each.name for each in alive_workers(database)] == names == ["w2"]
 
 
 def test_an_sqlite_file_is_made_where_it_is_asked_for(tmp_path: Path) -> None:

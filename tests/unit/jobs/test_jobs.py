@@ -136,7 +136,10 @@ def test_a_claim_holds_all_waiting_items_and_their_inputs(database: Database) ->
 def test_results_are_stored_once_and_finish_the_job(database: Database) -> None:
     job = accept(database, 2)
     held = must_take(database, job)
-    results = [success(0), Failure(index=1, error_code="inference_failed", error_message="why")]
+    results: list[Success | Failure] = [
+        success(0),
+        Failure(index=1, error_code="inference_failed", error_message="why"),
+    ]
 
     counts = finish(database, held, results), finish(database, held, results)
 

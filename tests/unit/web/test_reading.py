@@ -67,7 +67,7 @@ def test_a_job_downloads_as_csv_with_its_inputs(web: FlaskClient, work: Any) -> 
 
     rows = list(csv.DictReader(io.StringIO(response.text)))
     assert response.mimetype == "text/csv" and "attachment" in response.headers["Content-Disposition"]
-    assert [(row["index"], row["weight"], row["label"]) for row in rows][0] == ("0", "7.5", "no")
+    assert (rows[0]["index"], rows[0]["weight"], rows[0]["label"]) == ("0", "7.5", "no")
     assert rows[1] == {
         "index": "1", "weight": "99", "state": "succeeded", "label": "yes", "score": "0.45", "probability no": "0.55",
         "probability yes": "0.45", "expected": "", "outside_training_range": "weight", "error_code": "",
