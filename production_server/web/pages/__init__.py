@@ -20,7 +20,9 @@ blueprint.add_url_rule("/predictions", "submit", predictions.submit, methods=["P
 blueprint.add_url_rule("/predictions/<uuid:job_id>", "job", job_page.show)
 blueprint.add_url_rule("/predictions/<uuid:job_id>/cancel", "cancel", job_page.cancel_job, methods=["POST"])
 blueprint.add_url_rule(
-    "/predictions/<uuid:job_id>/thumbnails/<int:index>.png", "thumbnail", job_page.show_thumbnail
+    "/predictions/<uuid:job_id>/thumbnails/<int(max=2147483647):index>.png",
+    "thumbnail",
+    job_page.show_thumbnail,
 )
 blueprint.add_url_rule("/models/<name>", "model", model_card.show)
 blueprint.add_url_rule("/models/<name>/<version>/plots/<path:file>", "plot", model_card.show_plot)

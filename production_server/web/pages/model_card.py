@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from flask import Response, abort, render_template, request, send_file
+from flask import Response, abort, render_template, request
 
 from production_server.models.manifest import Manifest
 from production_server.web.parts import current_parts
@@ -45,8 +45,11 @@ def show_plot(name: str, version: str, file: str) -> Response:
     path = PLOTS + file
     if path not in plot_files(found.manifest):
         abort(404, f"version {version} of {name} has no plot {file}")
-    response = send_file(found.verified_file(path).absolute(), mimetype="image/svg+xml", max_age=3600)
+    response = Response(found.verified_file(path).read_bytes(), mimetype="image/svg+xml")
     response.headers["Content-Security-Policy"] = PLOT_POLICY
+    response.headers["Cache-Control"] = "no-cache"
+    response.set_etag(found.manifest.files[path].sha256)
+    response.make_conditional(request)
     return response
 
 
