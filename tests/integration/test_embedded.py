@@ -1,0 +1,122 @@
+"""The service in one process, as `make run` starts it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.services.celeriac import ROOT, Celeriac, celeriac
+
+PATIENT = [6, 148, 72, 35, 0, 33.6, 0.627, 50]
+SMALL_STEPS = {"CHUNK_ITEMS": "32", "BATCH_ITEMS": "8"}
+
+
+@pytest.fixture
+def service(tmp_path: Path, model_store: str) -> Iterator[Celeriac]:
+    with celeriac(tmp_path, MODEL_STORE=model_store, **SMALL_STEPS) as running:
+        yield running
+
+
+def test_both_built_in_models_answer(service: Celeriac) -> None:
+    white_square = [[255 if 8 <= x < 20 and 6 <= y < 22 else 0 for x in range(28)] for y in range(28)]
+
+    diabetes = service.web.post(
+        "/api/jobs", json={"model": "diabetes", "inputs": [PATIENT]}, headers={"Prefer": "wait=20"}
+    )
+    fashion = service.wait_for(service.submit("fashion_mnist", [white_square]))
+
+    assert (diabetes.status_code, diabetes.json()["state"]) == (200, "finished")
+    (patient,), (square,) = service.results(diabetes.json()), service.results(fashion)
+    assert patient["label"] in ("diabetes", "no diabetes")
+    assert len(square["output"]) == 10
+    assert sum(square["output"]) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_job_survives_kill_9_with_every_item_once(service: Celeriac) -> None:
+    job = service.submit("slow", [[n, 1] for n in range(1500)])
+    service.wait_for(job, done=100)
+
+    service.kill()
+    service.start()
+
+    done = service.wait_for(job)
+    results = service.results(job)
+    assert (done["state"], done["succeeded"], done["failed"]) == ("finished", 1500, 0)
+    assert [item["index"] for item in results] == list(range(1500))
+    assert {item["state"] for item in results} == {"succeeded"}
+
+
+def test_a_stop_ends_in_order_and_the_job_goes_on_later(service: Celeriac) -> None:
+    job = service.submit("slow", [[n, 1] for n in range(1500)])
+    service.wait_for(job, done=50)
+
+    code = service.stop()
+    service.start()
+
+    assert code == 0
+    assert service.wait_for(job)["succeeded"] == 1500
+
+
+def test_a_second_server_on_the_same_state_is_refused_in_one_line(service: Celeriac) -> None:
+    second = run_server(STATE_DIR=str(service.directory / "state"), PORT="0")
+    third = run_server(STATE_DIR=str(service.directory / "other"), PORT=str(service.port))
+
+    assert second.returncode == 1
+    assert second.stderr.count("\n") == 1
+    assert third.returncode == 1
+    assert third.stderr.startswith("celeriac: HOST, PORT: expected an address that can be listened on")
+
+
+def test_settings_that_make_no_sense_are_named_together_and_nothing_starts(tmp_path: Path) -> None:
+    refused = run_server(STATE_DIR=str(tmp_path), PORT="x", WORKERS="0", DATABASE_URL="mysql://u:s3cret@h/d")
+
+    assert refused.returncode == 1
+    assert [line.split(":")[1].strip() for line in refused.stderr.splitlines()] == [
+        "DATABASE_URL", "PORT", "WORKERS",
+    ]  # fmt: skip
+    assert "s3cret" not in refused.stderr
+
+
+def test_a_state_folder_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    refused = run_server(STATE_DIR=str(tmp_path / "file" / "state"))
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("celeriac: STATE_DIR: expected a folder that can be written")
+
+
+def test_only_its_owner_can_read_the_state(service: Celeriac) -> None:
+    assert (service.directory / "state").stat().st_mode & 0o077 == 0
+
+
+def test_it_listens_on_loopback_only(service: Celeriac) -> None:
+    listening = subprocess.run(["ss", "-Hltn"], capture_output=True, text=True, check=True).stdout
+
+    assert [line.split()[3] for line in listening.splitlines() if f":{service.port} " in line] == [
+        f"127.0.0.1:{service.port}"
+    ]
+
+
+def test_help_explains_each_command() -> None:
+    for arguments in ([], ["run"], ["web"], ["worker"], ["migrate"]):
+        shown = run_server(arguments=[*arguments, "--help"])
+        assert shown.returncode == 0
+        assert shown.stdout.startswith("Usage:")
+
+
+def run_server(*, arguments: list[str] | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a server that is expected to end at once."""
+    return subprocess.run(
+        [sys.executable, "-m", "production_server", *(arguments or ["run"])],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | settings,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )

@@ -1,0 +1,186 @@
+"""The service over RabbitMQ and PostgreSQL, with two workers, while things are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.services.celeriac import Celeriac, celeriac
+from tests.services.postgres import PostgresCluster
+from tests.services.processes import wait_until
+from tests.services.rabbitmq import RabbitMQNode
+
+ROWS = [[n, 1] for n in range(2000)]
+
+
+@pytest.fixture
+def service(tmp_path: Path, model_store: str, broker_url: str, database_url: str) -> Iterator[Celeriac]:
+    settings = {
+        "MODEL_STORE": model_store,
+        "BROKER_URL": broker_url,
+        "DATABASE_URL": database_url,
+        "WORKERS": "2",
+        "CHUNK_ITEMS": "32",
+        "BATCH_ITEMS": "8",
+    }
+    with celeriac(tmp_path, **settings) as running:
+        yield running
+
+
+def assert_every_item_once(service: Celeriac, job: dict[str, object]) -> None:
+    done = service.wait_for(job)
+    results = service.results(job)
+    assert (done["state"], done["succeeded"], done["failed"]) == ("finished", job["total"], 0)
+    assert [item["index"] for item in results] == list(range(len(results)))
+    assert {item["state"] for item in results} == {"succeeded"}
+
+
+def test_a_prediction_travels_through_the_broker_and_back(service: Celeriac) -> None:
+    job = service.wait_for(service.submit("table", [[0, 7], [9, 7], [10, 7]]))
+
+    assert [item["label"] or item["error"]["code"] for item in service.results(job)] == [
+        "no", "yes", "inference_failed",
+    ]  # fmt: skip
+
+
+def test_every_worker_is_alive_by_name(service: Celeriac) -> None:
+    wait_until(
+        lambda: service.web.get("/readyz").json()["checks"]["workers"]["detail"].startswith("2 alive"),
+        what="two workers are alive",
+    )
+
+
+def test_killing_a_worker_loses_nothing(service: Celeriac) -> None:
+    job = service.submit("slow", ROWS)
+    service.wait_for(job, done=100)
+
+    os.kill(service.children("worker")[0], signal.SIGKILL)
+
+    assert_every_item_once(service, job)
+    assert "starting it again" in service.log
+
+
+def test_killing_the_web_process_loses_nothing(service: Celeriac) -> None:
+    job = service.submit("slow", ROWS)
+
+    os.kill(service.children("web")[0], signal.SIGKILL)
+    service.wait_until_ready()
+
+    assert_every_item_once(service, job)
+
+
+def test_killing_everything_loses_nothing(service: Celeriac) -> None:
+    job = service.submit("slow", ROWS)
+    service.wait_for(job, done=50)
+
+    service.kill()
+    service.start()
+
+    assert_every_item_once(service, job)
+
+
+def test_a_broker_that_forgets_everything_loses_nothing(
+    service: Celeriac, rabbitmq: RabbitMQNode, vhost: str
+) -> None:
+    job = service.submit("slow", ROWS)
+    service.wait_for(job, done=50)
+
+    rabbitmq.wipe(vhost)
+
+    assert_every_item_once(service, job)
+
+
+def test_a_broker_that_is_killed_loses_nothing(service: Celeriac, rabbitmq: RabbitMQNode) -> None:
+    job = service.submit("slow", ROWS)
+    service.wait_for(job, done=50)
+
+    rabbitmq.kill()
+    rabbitmq.start()
+
+    assert_every_item_once(service, job)
+
+
+def test_a_job_is_accepted_while_the_broker_is_down_and_runs_when_it_is_back(
+    service: Celeriac, rabbitmq: RabbitMQNode
+) -> None:
+    rabbitmq.stop()
+
+    job = service.submit("table", [[1, 7]])
+    not_ready = service.web.get("/readyz")
+    rabbitmq.start()
+
+    assert (not_ready.status_code, not_ready.json()["checks"]["broker"]["ok"]) == (503, False)
+    assert_every_item_once(service, job)
+
+
+def test_a_database_that_is_killed_loses_nothing(service: Celeriac, postgres: PostgresCluster) -> None:
+    job = service.submit("slow", ROWS)
+    service.wait_for(job, done=50)
+
+    postgres.kill()
+    answer = service.web.get("/api/jobs")
+    postgres.start()
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert_every_item_once(service, job)
+
+
+def test_a_message_that_makes_no_sense_is_dropped_and_the_worker_goes_on(
+    service: Celeriac, broker_url: str
+) -> None:
+    from production_server.broker.app import create_celery
+    from production_server.broker.messages import NORMAL_QUEUE, RUN_CHUNK
+    from production_server.settings import read_settings
+
+    app = create_celery(read_settings({"BROKER_URL": broker_url}))
+    for body in ({}, {"job_id": "x", "start": 0, "stop": 1}, {"job_id": 5, "start": "0", "stop": None}):
+        app.send_task(RUN_CHUNK, kwargs=body, queue=NORMAL_QUEUE)
+    app.send_task("os.system", args=["false"], queue=NORMAL_QUEUE)
+    with app.producer_pool.acquire() as producer:
+        producer.publish(
+            b"\x80\x04.", content_type="application/x-python-serialize", routing_key=NORMAL_QUEUE
+        )
+    app.close()
+
+    job = service.submit("table", [[1, 7]] * 40)
+
+    assert_every_item_once(service, job)
+
+
+def test_small_jobs_overtake_a_bulk_job(service: Celeriac) -> None:
+    bulk = service.submit("slow", ROWS)
+    service.wait_for(bulk, done=50)
+
+    service.wait_for(service.submit("table", [[1, 7]]))
+
+    assert service.job(bulk)["state"] == "running"
+    service.web.delete(bulk["links"]["self"])
+
+
+def test_a_cancelled_job_stops(service: Celeriac) -> None:
+    job = service.submit("slow", ROWS)
+    service.wait_for(job, done=50)
+
+    cancelled = service.web.delete(job["links"]["self"]).json()
+    over = service.wait_for(job)
+
+    assert cancelled["state"] == over["state"] == "cancelled"
+    assert over["cancelled"] > 0
+    assert over["succeeded"] + over["cancelled"] == len(ROWS)
+
+
+def test_a_stop_drains_and_leaves_no_process(service: Celeriac) -> None:
+    job = service.submit("slow", ROWS)
+    service.wait_for(job, done=50)
+    children = service.children()
+
+    code = service.stop()
+
+    assert code == 0
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+    service.start()
+    assert_every_item_once(service, job)

@@ -1,0 +1,145 @@
+"""The service itself, as a user starts it: `python -m production_server run` in processes of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+
+from tests.services.processes import ServiceError, end, free_ports, spawn, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = {"LEASE_S": "2", "DRAIN_S": "5"}
+
+
+class Celeriac:
+    """One service with its state in `directory`; a test may stop, kill and start it."""
+
+    def __init__(self, directory: Path, **settings: str) -> None:
+        self.directory = directory
+        (self.port,) = free_ports(1)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._settings = SETTINGS | settings
+        self._process: subprocess.Popen[bytes] | None = None
+        # Reads are repeated: a test that restarts things may find the connection closed.
+        self.web = httpx.Client(base_url=self.url, timeout=60, transport=httpx.HTTPTransport(retries=3))
+
+    @property
+    def log(self) -> str:
+        """What all processes of the service have logged."""
+        return (self.directory / "celeriac.log").read_text()
+
+    def start(self, *, wait: bool = True) -> Self:
+        """Start the service and wait until it is ready."""
+        self._process = spawn(
+            [sys.executable, "-m", "production_server", "run"],
+            directory=self.directory,
+            env=self._env(),
+            log="celeriac.log",
+        )
+        if wait:
+            self.wait_until_ready()
+        return self
+
+    def wait_until_ready(self) -> None:
+        """Wait until /readyz says yes."""
+        wait_until(self._is_ready, what="the service is ready")
+
+    def stop(self) -> int:
+        """Ask the service to stop, as Ctrl-C does, and wait for its end; returns the exit code."""
+        assert self._process is not None
+        end(self._process, by=signal.SIGTERM)
+        return self._process.returncode
+
+    def kill(self) -> None:
+        """End the main process at once, as `kill -9` does; the others must follow it."""
+        assert self._process is not None
+        orphans = self.children()
+        end(self._process, by=signal.SIGKILL)
+        wait_until(lambda: not any(_is_alive(pid) for pid in orphans), what="the children have ended")
+
+    def close(self) -> None:
+        """End everything that was started."""
+        self.web.close()
+        if self._process is not None and self._process.poll() is None:
+            self.stop()
+
+    def children(self, role: str = "") -> list[int]:
+        """The process ids of the service's children, all or those of one role (`worker`, `web`)."""
+        assert self._process is not None
+        found = subprocess.run(
+            ["pgrep", "-P", str(self._process.pid), "-f", f"production_server {role}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return [int(pid) for pid in found.stdout.split()]
+
+    def submit(self, model: str, inputs: list[Any], **more: Any) -> dict[str, Any]:
+        """Submit a job; it must be accepted."""
+        response = self.web.post("/api/jobs", json={"model": model, "inputs": inputs} | more)
+        assert response.status_code in (200, 202), response.text
+        job: dict[str, Any] = response.json()
+        return job
+
+    def job(self, job: dict[str, Any]) -> dict[str, Any]:
+        """A job as it stands."""
+        shown: dict[str, Any] = self.web.get(job["links"]["self"]).raise_for_status().json()
+        return shown
+
+    def wait_for(self, job: dict[str, Any], *, done: int | None = None) -> dict[str, Any]:
+        """Wait until `done` items of a job (all, if not said) are over."""
+        wanted = job["total"] if done is None else done
+
+        def is_done() -> bool:
+            with contextlib.suppress(httpx.HTTPError):
+                shown = self.job(job)
+                return bool(shown["succeeded"] + shown["failed"] + shown["cancelled"] >= wanted)
+            return False
+
+        wait_until(is_done, what=f"{wanted} items of {job['id']} are done", timeout_s=90)
+        return self.job(job)
+
+    def results(self, job: dict[str, Any]) -> list[dict[str, Any]]:
+        """All items of a job."""
+        items: list[dict[str, Any]] = self.web.get(job["links"]["results_json"]).json()["results"]
+        return items
+
+    def _is_ready(self) -> bool:
+        if self._process is not None and self._process.poll() is not None:
+            raise ServiceError(f"the service did not start:\n{self.log}")
+        with contextlib.suppress(httpx.HTTPError):
+            return self.web.get("/readyz").status_code == 200
+        return False
+
+    def _env(self) -> dict[str, str]:
+        # Coverage measures the service's processes too, where the tests run under it.
+        kept = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COV")}
+        state = str(self.directory / "state")
+        return kept | {"PYTHONPATH": str(ROOT), "PORT": str(self.port), "STATE_DIR": state} | self._settings
+
+
+@contextlib.contextmanager
+def celeriac(directory: Path, **settings: str) -> Iterator[Celeriac]:
+    """A running service; afterwards its processes are gone."""
+    service = Celeriac(directory, **settings)
+    try:
+        yield service.start()
+    finally:
+        service.close()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
