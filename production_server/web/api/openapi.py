@@ -118,7 +118,13 @@ def _request_content(noted: Operation) -> dict[str, Any]:
         }
         fields = noted.form.model_json_schema()["properties"]
         either = [{"required": ["file"]}, {"required": ["csv"]}]
-        schema = {"type": "object", "required": ["model"], "properties": fields | files, "oneOf": either}
+        schema = {
+            "type": "object",
+            "required": ["model"],
+            "properties": fields | files,
+            "additionalProperties": False,
+            "oneOf": either,
+        }
         content["multipart/form-data"] = {"schema": schema}
     return content
 

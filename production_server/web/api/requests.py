@@ -18,6 +18,9 @@ MAX_WAIT_S = 60
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])")
 
+# What was expected and what came, where pydantic's own words do not fit into that sentence.
+_EXPECTED = {"missing": ("a value", "nothing"), "extra_forbidden": ("no field of this name", "one")}
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -88,7 +91,10 @@ def _checked(model: type[M], value: object, where: str) -> M:
         return model.model_validate(value)
     except ValidationError as exc:
         faults = tuple(
-            Fault(_path(error["loc"]) or where, error["msg"], describe(error["input"]))
+            Fault(
+                _path(error["loc"]) or where,
+                *_EXPECTED.get(error["type"], (error["msg"], describe(error["input"]))),
+            )
             for error in exc.errors(include_url=False, include_context=False)
         )
         raise InvalidInput("; ".join(map(str, faults[:3])), faults) from exc

@@ -1,0 +1,84 @@
+"""The OpenAPI document against the behaviour: schemathesis asks what the document allows, and what it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from production_server.jobs.workers import beat
+from production_server.settings import read_settings
+from production_server.web.app import create_app
+from production_server.web.parts import build_parts
+from tests.small_models import write_image_model, write_table_model
+
+OPERATIONS = [
+    ("/api/jobs", "get"),
+    ("/api/jobs", "post"),
+    ("/api/jobs/{job_id}", "delete"),
+    ("/api/jobs/{job_id}", "get"),
+    ("/api/jobs/{job_id}/events", "get"),
+    ("/api/jobs/{job_id}/results", "get"),
+    ("/api/jobs/{job_id}/results.csv", "get"),
+    ("/api/jobs/{job_id}/results.json", "get"),
+    ("/api/models", "get"),
+    ("/api/models/{name}", "get"),
+    ("/livez", "get"),
+    ("/readyz", "get"),
+]
+
+TAKES_ANYTHING = [
+    ("/api/models", "get"),
+    ("/api/models/{name}", "get"),
+    ("/livez", "get"),
+    ("/readyz", "get"),
+]
+
+
+@pytest.fixture(scope="module")
+def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The document, bound to an app that has the small models and no job."""
+    folder: Path = tmp_path_factory.mktemp("openapi")
+    write_table_model(folder / "store")
+    write_image_model(folder / "store")
+    parts = build_parts(
+        read_settings({"DATABASE_URL": f"sqlite:///{folder / 'db'}", "MODEL_STORE": str(folder / "store")})
+    )
+    parts.database.migrate()
+    beat(parts.database, "a worker", warm=["table/1"], items_done=0)
+    yield schemathesis.openapi.from_wsgi("/openapi.json", create_app(parts))
+    parts.database.close()
+
+
+def test_the_document_describes_every_operation(schema: Any) -> None:
+    found = {(path, method) for path, methods in schema.raw_schema["paths"].items() for method in methods}
+
+    assert found == set(OPERATIONS)
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_what_the_document_allows_is_answered_as_it_says(schema: Any, path: str, method: str) -> None:
+    # What a file may hold is more than a schema can say: a text that is no table fits the document and is refused.
+    ask(schema[path][method.upper()], GenerationMode.POSITIVE, excluded_checks=[positive_data_acceptance])
+
+
+@pytest.mark.parametrize(("path", "method"), [each for each in OPERATIONS if each not in TAKES_ANYTHING])
+def test_what_the_document_forbids_is_refused_as_it_says(schema: Any, path: str, method: str) -> None:
+    ask(schema[path][method.upper()], GenerationMode.NEGATIVE)
+
+
+def ask(operation: Any, mode: GenerationMode, **options: Any) -> None:
+    """Send generated requests and hold each answer against the document."""
+
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @settings(max_examples=30, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    def send(case: Any) -> None:
+        case.call_and_validate(**options)
+
+    send()
