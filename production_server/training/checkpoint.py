@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from production_server.training.errors import TrainingError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,10 +70,21 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def load_checkpoint(path: Path) -> Checkpoint | None:
-    """Read the checkpoint at `path`, or None if there is none."""
+    """Read the checkpoint at `path`, or None if there is none.
+
+    Raises:
+        TrainingError: the file is damaged.
+    """
     if not path.exists():
         return None
-    with np.load(path, allow_pickle=False) as file:
+    try:
+        return _read(path)
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as exc:
+        raise TrainingError(f"the checkpoint {path} is damaged; remove it to start anew") from exc
+
+
+def _read(path: Path) -> Checkpoint:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         state = json.loads(str(file["state"]))
         groups = {
             name: [file[key] for key in sorted(file.files) if key.startswith(f"{name}/")] for name in _ARRAYS

@@ -54,7 +54,7 @@ def train_images(
         model, split.train, split.validation, recipe, path=path, revision=code_revision(), reporter=reporter
     )
     folder = publish(description, state, split, recipe, store=store, reporter=reporter)
-    path.unlink()
+    path.unlink(missing_ok=True)
     return folder
 
 

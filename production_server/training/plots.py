@@ -46,7 +46,10 @@ def _figure(path: Path, *, width: float = 6.0, height: float = 4.0, columns: int
 
 
 def draw_learning_curves(history: Sequence[Epoch], path: Path, *, chosen: int) -> None:
-    """Loss and accuracy by epoch on training (augmented) and validation images; the chosen epoch is marked."""
+    """Loss and accuracy by epoch on training and validation images; the chosen epoch is marked.
+
+    The training loss is the higher one: its images are augmented and its labels smoothed.
+    """
     numbers = np.arange(1, len(history) + 1)
     with _figure(path, width=9, columns=2) as (left, right):
         for axes, what in ((left, "loss"), (right, "accuracy")):
