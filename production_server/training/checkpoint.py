@@ -7,16 +7,18 @@ import os
 import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from production_server.training.errors import TrainingError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    Arrays = list[NDArray[np.generic]]
+    Arrays = Sequence[NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,9 @@ class Checkpoint:
     history: list[Epoch] = field(default_factory=list)
     best_epoch: int = -1
     """Index of the epoch with the best validation accuracy (the later one of equals)."""
-    weights: Arrays = field(default_factory=list)
-    optimizer: Arrays = field(default_factory=list)
-    best_weights: Arrays = field(default_factory=list)
+    weights: Arrays = ()
+    optimizer: Arrays = ()
+    best_weights: Arrays = ()
 
 
 _ARRAYS = ("weights", "optimizer", "best_weights")
