@@ -11,7 +11,7 @@ export class Drawing {
 
   constructor(canvas) {
     this.#canvas = canvas;
-    this.#context = canvas.getContext("2d");
+    this.#context = canvas.getContext("2d", { willReadFrequently: true });
     canvas.addEventListener("pointerdown", (event) => this.#start(event));
     canvas.addEventListener("pointermove", (event) => this.#move(event));
     for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => this.#end());
@@ -75,7 +75,8 @@ export class Drawing {
       context.lineWidth = stroke.width;
       context.beginPath();
       context.moveTo(x, y);
-      for (const [a, b] of rest.length ? rest : [[x, y]]) context.lineTo(a, b);
+      // A line of no length is not drawn: a tap is a very short one.
+      for (const [a, b] of rest.length ? rest : [[x + 0.01, y]]) context.lineTo(a, b);
       if (stroke.isFilled) context.fill();
       context.stroke();
     }
