@@ -50,7 +50,7 @@ PIMA = Source(
     url="https://raw.githubusercontent.com/jbrownlee/Datasets/master/pima-indians-diabetes.data.csv",
     sha256="6bfe5d0f379d17a0e0819b996407e3c09bf80febd4287f2ed212190dfff154af",
     title="Pima Indians Diabetes",
-    licence="CC0-1.0",
+    licence="not stated at its origin",
 )
 _ZALANDO = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 

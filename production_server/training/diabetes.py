@@ -45,7 +45,8 @@ class Column:
     """What people call a column of the data."""
 
     name: str
-    alias: str
+    aliases: tuple[str, ...]
+    """How the column is headed in copies of the data that go around."""
     label: str
     unit: str | None
     is_integer: bool
@@ -53,29 +54,49 @@ class Column:
 
 
 COLUMNS = (
-    Column("pregnancies", "Pregnancies", "Pregnancies", None, is_integer=True, example=6),
+    Column("pregnancies", ("NumTimesPrg", "preg"), "Pregnancies", None, is_integer=True, example=6),
     Column(
-        "glucose", "Glucose", "Plasma glucose, 2 h after oral glucose", "mg/dL", is_integer=True, example=148
+        "glucose",
+        ("PlGlcConc", "plas"),
+        "Plasma glucose, 2 h after oral glucose",
+        "mg/dL",
+        is_integer=True,
+        example=148,
     ),
     Column(
-        "blood_pressure", "BloodPressure", "Diastolic blood pressure", "mmHg", is_integer=True, example=72
+        "blood_pressure",
+        ("BloodPressure", "BloodP", "pres"),
+        "Diastolic blood pressure",
+        "mmHg",
+        is_integer=True,
+        example=72,
     ),
     Column(
-        "skin_thickness", "SkinThickness", "Triceps skin fold thickness", "mm", is_integer=True, example=35
+        "skin_thickness",
+        ("SkinThickness", "SkinThick", "skin"),
+        "Triceps skin fold thickness",
+        "mm",
+        is_integer=True,
+        example=35,
     ),
     Column(
-        "insulin", "Insulin", "Serum insulin, 2 h after oral glucose", "µU/mL", is_integer=True, example=0
+        "insulin",
+        ("TwoHourSerIns", "insu"),
+        "Serum insulin, 2 h after oral glucose",
+        "µU/mL",
+        is_integer=True,
+        example=0,
     ),
-    Column("bmi", "BMI", "Body mass index", "kg/m²", is_integer=False, example=33.6),
+    Column("bmi", ("mass",), "Body mass index", "kg/m²", is_integer=False, example=33.6),
     Column(
         "diabetes_pedigree",
-        "DiabetesPedigreeFunction",
+        ("DiabetesPedigreeFunction", "DiPedFunc", "pedi"),
         "Diabetes pedigree function",
         None,
         is_integer=False,
         example=0.627,
     ),
-    Column("age", "Age", "Age", "years", is_integer=True, example=50),
+    Column("age", (), "Age", "years", is_integer=True, example=50),
 )
 DESCRIPTIONS = {
     "diabetes_pedigree": "Weighs diabetes in relatives by how closely they are related.",
@@ -185,7 +206,7 @@ def _feature(column: Column, values: Rows, index: int) -> card.Feature:
         integer=column.is_integer,
         example=column.example,
         missing=0 if CAN_BE_MISSING[index] else None,
-        aliases=(column.alias,),
+        aliases=column.aliases,
     )
 
 

@@ -21,6 +21,7 @@ from production_server.errors import (
     TooLarge,
     Unavailable,
 )
+from production_server.web.parts import current_parts
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,8 @@ def _from_http(exc: HTTPException) -> Problem:
     code = re.sub(r"[^a-z]+", "_", status.phrase.lower()).strip("_")
     detail = exc.description or status.phrase
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        code, detail = TooLarge.code, "the request body is over the server's limit"
+        limit = current_parts().settings.max_body_bytes
+        code, detail = TooLarge.code, f"the request body is over the server's limit of {limit} bytes"
     return Problem(status.value, code, status.phrase, detail)
 
 

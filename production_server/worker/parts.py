@@ -16,6 +16,7 @@ from production_server.inference import Engine
 from production_server.jobs.database import Database
 from production_server.models.store import Store
 from production_server.settings import Settings
+from production_server.worker.celery_steps import CONSUMER, PromptStop
 from production_server.worker.chunks import ChunkRunner
 from production_server.worker.housekeeping import Housekeeping
 from production_server.worker.tasks import register_tasks
@@ -37,6 +38,8 @@ class WorkerParts:
     def build(cls, settings: Settings, *, app: Celery | None = None) -> Self:
         """Load and warm up the models, and wire everything; nothing runs yet."""
         app = app or create_celery(settings)
+        app.conf.worker_consumer = CONSUMER
+        app.steps["worker"].add(PromptStop)
         database = Database(settings.resolved_database_url)
         engine = Engine(Store(settings.model_stores), threads=_threads_per_call(settings))
         warm = engine.warm_up()

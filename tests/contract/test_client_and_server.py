@@ -12,7 +12,7 @@ from client.errors import Refused
 from client.following import Following
 from client.uploads import Upload
 from tests.services.api_server import api_server
-from tests.services.server import running_server
+from tests.services.celeriac import celeriac
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +25,9 @@ CSV = "6,148,72,35,0,33.6,0.627,50\n1,85,66,29,0,26.6,0.351,31\n"
 
 
 @pytest.fixture(scope="module", params=["double", "service"])
-def url(request: pytest.FixtureRequest) -> Iterator[str]:
-    with api_server() if request.param == "double" else running_server() as server:
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("service")
+    with api_server() if request.param == "double" else celeriac(folder) as server:
         yield server.url
 
 

@@ -1,0 +1,67 @@
+"""Measures the service: make bench."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks import bulk, footprint, fresh_clone, latency
+
+PARTS = ("footprint", "latency", "bulk", "clone")
+
+
+@click.command()
+@click.argument("parts", nargs=-1, type=click.Choice(PARTS))
+@click.option("--images", default=10_000, show_default=True, help="Images in the bulk job.")
+@click.option("--rounds", default=3, show_default=True, help="Rounds of the bulk job; medians are told.")
+@click.option("--jobs", default=500, show_default=True, help="Jobs of one row.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def main(*, parts: tuple[str, ...], images: int, rounds: int, jobs: int, as_json: bool) -> None:
+    """Measure this service on this machine: all PARTS, or those named.
+
+    Fashion-MNIST is taken from MODEL_DATA_DIR or downloaded, as for training.
+    """
+
+    def report(line: str) -> None:
+        click.echo(line, err=True)
+
+    wanted = parts or PARTS
+    found: dict[str, Any] = {"machine": _machine()}
+    if "footprint" in wanted:
+        found["footprint"] = footprint.measure()
+    if "latency" in wanted:
+        found["one_row_job"] = latency.measure(jobs, report)
+    if "bulk" in wanted:
+        found["bulk_job"] = bulk.measure(images, rounds, report)
+    if "clone" in wanted:
+        found["fresh_clone_to_first_prediction_s"] = fresh_clone.measure()
+    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found)))
+
+
+def _machine() -> dict[str, Any]:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown")
+    today = datetime.now(UTC).date().isoformat()
+    return {"cpu": model, "cores": os.cpu_count(), "python": platform.python_version(), "date": today}
+
+
+def _lines(value: dict[str, Any], prefix: str = "") -> list[str]:
+    lines = []
+    for name, entry in value.items():
+        if isinstance(entry, dict):
+            lines += _lines(entry, f"{prefix}{name}.")
+        else:
+            lines.append(
+                f"{prefix}{name:<{44 - len(prefix)}} {round(entry, 3) if isinstance(entry, float) else entry}"
+            )
+    return lines
+
+
+if __name__ == "__main__":
+    main()

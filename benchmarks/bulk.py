@@ -1,0 +1,60 @@
+"""Images per second of one large job, from the first byte submitted to the last result stored."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.images import png_files
+from benchmarks.services import embedded, over_rabbitmq
+from tests.services.celeriac import Celeriac
+
+BATCH_ITEMS = 64
+"""The service's default; the engine alone gets the same batches."""
+
+
+def measure(count: int, rounds: int, report: Callable[[str], None]) -> dict[str, Any]:
+    """Median images per second of the engine alone and of both ways to run the service, and their ratios."""
+    files = png_files(count)
+    rates: dict[str, list[float]] = {"engine alone": [], "embedded": [], "RabbitMQ": []}
+    with tempfile.TemporaryDirectory() as folder, embedded() as one, over_rabbitmq() as two:
+        for index, data in enumerate(files):
+            Path(folder, f"{index:05}.png").write_bytes(data)
+        for _ in range(rounds):
+            rates["engine alone"].append(_engine_alone(folder))
+            rates["embedded"].append(_job(one, files))
+            rates["RabbitMQ"].append(_job(two, files))
+            report(", ".join(f"{name} {values[-1]:.0f}/s" for name, values in rates.items()))
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    ratios = {
+        name: statistics.median(
+            rate / alone for rate, alone in zip(rates[name], rates["engine alone"], strict=True)
+        )
+        for name in ("embedded", "RabbitMQ")
+    }
+    return {"images": count, "rounds": rounds, "images_per_s": medians, "ratio_to_engine": ratios}
+
+
+def _engine_alone(folder: str) -> float:
+    command = [sys.executable, "-m", "benchmarks.engine", folder, str(BATCH_ITEMS)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def _job(service: Celeriac, files: list[bytes]) -> float:
+    parts = [("file", (f"{index}.png", data, "image/png")) for index, data in enumerate(files)]
+    # httpx writes the form before it sends it; that is the client's time, and not measured.
+    request = service.web.build_request("POST", "/api/jobs", data={"model": "fashion_mnist"}, files=parts)
+    request.read()
+    begun = time.time()
+    job = service.web.send(request).raise_for_status().json()
+    done = service.wait_for(job)
+    if done["succeeded"] != len(files):
+        raise RuntimeError(f"the job did not succeed: {done}")
+    return len(files) / (datetime.fromisoformat(done["finished"]).timestamp() - begun)

@@ -1,0 +1,49 @@
+"""The service under measurement: embedded, and over RabbitMQ with PostgreSQL, each as `make run` starts it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.services.celeriac import Celeriac, celeriac
+from tests.services.postgres import find_postgres, postgres_cluster
+from tests.services.rabbitmq import find_rabbitmq, rabbitmq_node
+
+DEFAULTS = {"LEASE_S": "30", "DRAIN_S": "20"}
+"""The service's own defaults: the tests' service has shorter ones."""
+
+
+@contextlib.contextmanager
+def embedded() -> Iterator[Celeriac]:
+    """One process, SQLite."""
+    with _folder() as folder, celeriac(folder, **DEFAULTS) as service:
+        yield service
+
+
+@contextlib.contextmanager
+def over_rabbitmq(workers: int = 1) -> Iterator[Celeriac]:
+    """A web process and workers, RabbitMQ and PostgreSQL.
+
+    Raises:
+        RuntimeError: RabbitMQ or PostgreSQL is not installed.
+    """
+    rabbitmq, postgres = find_rabbitmq(), find_postgres()
+    if rabbitmq is None or postgres is None:
+        raise RuntimeError("RabbitMQ and PostgreSQL must be installed: `make test` does that where it may")
+    with _folder() as folder, rabbitmq_node(rabbitmq) as node, postgres_cluster(postgres) as cluster:
+        cluster.add_database("bench")
+        urls = {"BROKER_URL": node.url(), "DATABASE_URL": cluster.url("bench")}
+        with celeriac(folder, WORKERS=str(workers), **urls, **DEFAULTS) as service:
+            yield service
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="celeriac-bench-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
