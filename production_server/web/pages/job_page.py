@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from functools import lru_cache
 from uuid import UUID
 
 from flask import Response, make_response, redirect, render_template, request, url_for
 
 from production_server.errors import InvalidInput, NotFound
+from production_server.jobs.database import Database
 from production_server.jobs.read import every_item, get_job, get_payload, get_payloads, list_items
 from production_server.jobs.records import Item, Job
 from production_server.jobs.submit import cancel
@@ -32,7 +35,7 @@ def show(job_id: UUID) -> Response:
     manifest = _manifest(parts, job)
     after = min(max(request.args.get("after", -1, type=int), -1), job.total - 1)
     items = list_items(parts.database, job_id, after=after, limit=PAGE_ITEMS)
-    evaluation = _evaluation(parts, job, manifest) if after == -1 else None
+    evaluation, chart = _compare(parts, job, manifest) if after == -1 else (None, None)
     page = render_template(
         "pages/job.html",
         job=job,
@@ -42,7 +45,7 @@ def show(job_id: UUID) -> Response:
         after=after,
         page_items=PAGE_ITEMS,
         evaluation=evaluation,
-        chart=_chart(evaluation, manifest),
+        chart=chart,
     )
     response = make_response(page)
     response.headers["Cache-Control"] = "no-store" if not job.is_over else "no-cache"
@@ -85,16 +88,24 @@ def _results(
     return [to_result(item, job, manifest, payload) for item, payload in zip(items, known, strict=True)]
 
 
-def _evaluation(parts: WebParts, job: Job, manifest: Manifest | None) -> Evaluation | None:
+def _compare(
+    parts: WebParts, job: Job, manifest: Manifest | None
+) -> tuple[Evaluation | None, RocChart | None]:
     if manifest is None or not job.is_over:
-        return None
+        return None, None
     first = list_items(parts.database, job.id, limit=SEARCHED_FOR_LABELS)
     if all(item.expected is None for item in first):
-        return None
-    return evaluate(manifest.labels, every_item(parts.database, job.id))
+        return None, None
+    threshold = None if manifest.threshold is None else manifest.threshold.value
+    return _compare_once(parts.database, job.id, manifest.labels, threshold)
 
 
-def _chart(evaluation: Evaluation | None, manifest: Manifest | None) -> RocChart | None:
-    if evaluation is None or evaluation.roc is None or manifest is None:
-        return None
-    return roc_chart(evaluation.roc, manifest.threshold.value if manifest.threshold else None)
+@lru_cache(maxsize=64)
+def _compare_once(
+    database: Database, job_id: UUID, labels: tuple[str, ...], threshold: float | None
+) -> tuple[Evaluation | None, RocChart | None]:
+    """The comparison of a job that is over, which reads all its items; kept without the points of its curve."""
+    evaluation = evaluate(labels, every_item(database, job_id))
+    if evaluation is None or evaluation.roc is None:
+        return evaluation, None
+    return replace(evaluation, roc=None), roc_chart(evaluation.roc, threshold)

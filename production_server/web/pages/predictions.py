@@ -10,7 +10,7 @@ from uuid import UUID
 from flask import Response, make_response, redirect, render_template, request, url_for
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from production_server.errors import Fault, InvalidInput, NotFound, TooLarge
+from production_server.errors import CeleriacError, Fault, InvalidInput, NotFound, TooLarge, Unavailable
 from production_server.jobs.database import Database
 from production_server.jobs.read import get_job, get_payload
 from production_server.jobs.records import Job, NewItem
@@ -19,8 +19,10 @@ from production_server.models.store import ModelVersion
 from production_server.web.accept import accept
 from production_server.web.intake import Upload, items_from_files, items_from_json, items_from_table
 from production_server.web.pages.fields import read_row, row_fields, typed_values
+from production_server.web.pages.shown_faults import shown_faults
 from production_server.web.pages.wording import size
 from production_server.web.parts import WebParts, current_parts
+from production_server.web.problems import RETRY_AFTER_S
 
 SETTLE_S = 0.6
 """How long a small job is waited for before its page is shown, so that most are complete at first sight."""
@@ -48,33 +50,40 @@ def submit() -> Response:
         return _render(chosen, error=TooLarge(str(fault), (fault,)))
     except InvalidInput as exc:
         return _render(chosen, typed=request.form, error=exc)
-    accepted, _ = accept(parts, chosen, items, source="page")
+    try:
+        accepted, _ = accept(parts, chosen, items, source="page")
+    except Unavailable as exc:
+        return _render(chosen, typed=request.form, error=exc)
     _settle(parts.database, accepted)
     return make_response(redirect(url_for("pages.job", job_id=accepted.id), 303))
 
 
 def _render(
-    chosen: ModelVersion, *, typed: Mapping[str, str] | None = None, error: InvalidInput | None = None
+    chosen: ModelVersion, *, typed: Mapping[str, str] | None = None, error: CeleriacError | None = None
 ) -> Response:
     """The page; after an error with its status, and the error beside the fields."""
     parts = current_parts()
     kind = (typed or {}).get("kind", "row")
-    faults = error.faults if error is not None else ()
+    faults = error.faults if isinstance(error, InvalidInput) else ()
+    fields = row_fields(chosen.manifest, typed, faults if kind == "row" else ())
     page = render_template(
         "pages/predictions.html",
         chosen=chosen.manifest,
         version=request.args.get("version"),
         models=[version.manifest for version in parts.store.stable_versions()],
-        fields=row_fields(chosen.manifest, typed, faults if kind == "row" else ()),
+        fields=fields,
         table_text=(typed or {}).get("table", ""),
         error=error,
+        faults=[] if error is None else shown_faults(error, fields),
         error_kind=kind,
         max_body_bytes=parts.settings.max_body_bytes,
         max_job_items=parts.settings.max_job_items,
     )
     if error is None:
         return make_response(page)
-    return make_response(page, 413 if isinstance(error, TooLarge) else 400)
+    if isinstance(error, InvalidInput):
+        return make_response(page, 413 if isinstance(error, TooLarge) else 400)
+    return make_response(page, 503, {"Retry-After": RETRY_AFTER_S})
 
 
 def _prefilled(parts: WebParts, chosen: ModelVersion) -> dict[str, str]:

@@ -15,16 +15,16 @@ function showProblem(problem) {
   problem.focus();
 }
 
-function noAnswer() {
+function notice(title, text) {
   const problem = document.createElement("div");
   problem.className = "problem";
   problem.tabIndex = -1;
   problem.setAttribute("role", "alert");
-  const title = document.createElement("h2");
-  title.textContent = "The server did not answer";
-  const text = document.createElement("p");
-  text.textContent = "What you chose is still here: try again in a moment.";
-  problem.append(title, text);
+  const heading = document.createElement("h2");
+  heading.textContent = title;
+  const paragraph = document.createElement("p");
+  paragraph.textContent = text;
+  problem.append(heading, paragraph);
   return problem;
 }
 
@@ -36,11 +36,8 @@ async function send(form) {
   }
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const problem = page.getElementById("problem");
-  if (problem) {
-    showProblem(document.adoptNode(problem));
-  } else {
-    document.querySelector("main").replaceWith(document.adoptNode(page.querySelector("main")));
-  }
+  const reason = page.querySelector("main .lead")?.textContent ?? `It answered ${answer.status} ${answer.statusText}.`;
+  showProblem(problem ? document.adoptNode(problem) : notice("Nothing was sent", reason));
 }
 
 async function sendInBackground(event) {
@@ -54,7 +51,7 @@ async function sendInBackground(event) {
   try {
     await send(form);
   } catch {
-    showProblem(noAnswer());
+    showProblem(notice("The server did not answer", "What you chose is still here: try again in a moment."));
   }
   button.disabled = false;
   button.textContent = button.dataset.label;

@@ -5,7 +5,7 @@ const FASTEST_MS = 250;
 const SLOWEST_MS = 4000;
 const FRESH = ["progress", "evaluation", "next-steps"];
 
-const progress = document.getElementById("progress");
+const progress = () => document.getElementById("progress");
 const announcement = document.getElementById("announcement");
 const numbers = new Intl.NumberFormat("en", { useGrouping: true });
 const count = (number) => numbers.format(number).replaceAll(",", "\u202f");
@@ -25,6 +25,10 @@ function duration(seconds) {
 }
 
 function sentence(job, done) {
+  if (job.state === "cancelled") {
+    const left = job.total - done;
+    return `${count(left)}\u00a0item${left === 1 ? "" : "s"} still in the hands of a worker`;
+  }
   let text = `${count(done)} of ${count(job.total)} done`;
   const workedS = job.started ? (Date.now() - Date.parse(job.started)) / 1000 : 0;
   if (workedS < 1 || done === 0) return text;
@@ -56,29 +60,39 @@ function showNewResults(page) {
   }
 }
 
-function showEnd(page) {
-  const hadFocus = progress.contains(document.activeElement);
+function showState(page) {
+  const focused = progress().contains(document.activeElement);
   for (const id of FRESH) document.getElementById(id).replaceWith(document.adoptNode(page.getElementById(id)));
   document.title = page.title;
-  announcement.textContent = document.getElementById("state").textContent.trim();
-  if (hadFocus) document.getElementById("title").focus();
+  if (focused) (progress().querySelector("button") ?? document.getElementById("title")).focus();
 }
 
 const isWaiting = () => document.querySelector(".result.is-queued, .result.is-running") !== null;
 
+function showProgress(job, done) {
+  const bar = document.getElementById("bar");
+  if (!bar) return; // The page was over already when it was fetched; the next step says so.
+  bar.value = done;
+  document.getElementById("sentence").textContent = sentence(job, done);
+  announce(done, job.total);
+}
+
 async function step(last) {
-  const answer = await fetch(progress.dataset.job);
+  const answer = await fetch(progress().dataset.job);
   if (!answer.ok) throw new Error(answer.statusText);
   const job = await answer.json();
   const done = job.succeeded + job.failed + job.cancelled;
   const isOver = done === job.total;
-  document.getElementById("bar").value = done;
-  document.getElementById("sentence").textContent = sentence(job, done);
-  announce(done, job.total);
-  if (isOver || (done !== last && isWaiting())) {
+  const isNewState = isOver || job.state !== progress().dataset.state;
+  if (isNewState || (done !== last && isWaiting())) {
     const page = await fetchPage();
     showNewResults(page);
-    if (isOver) showEnd(page);
+    if (isNewState) showState(page);
+  }
+  if (isOver) {
+    announcement.textContent = document.getElementById("state").textContent.trim();
+  } else {
+    showProgress(job, done);
   }
   return { done, isOver };
 }
@@ -97,10 +111,11 @@ async function follow() {
       wait = done === last ? Math.min(wait * 1.5, SLOWEST_MS) : fastest;
       last = done;
     } catch {
-      document.getElementById("sentence").textContent = "The server does not answer; trying again …";
+      const text = document.getElementById("sentence");
+      if (text) text.textContent = "The server does not answer; trying again …";
       wait = Math.min(wait * 2, SLOWEST_MS);
     }
   }
 }
 
-if (progress.dataset.isOver === "false") follow();
+if (progress().dataset.isOver === "false") follow();

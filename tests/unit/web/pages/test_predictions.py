@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from flask.testing import FlaskClient
 from PIL import Image
+from sqlalchemy import text
 
 from production_server.jobs.database import Database
 from production_server.jobs.read import get_job, get_payloads, list_items, list_jobs
@@ -165,7 +166,7 @@ def test_an_empty_table_is_refused(web: FlaskClient, fields: dict[str, object]) 
     page = post(web, "model=table", fields)
 
     assert page.status == 400
-    assert "at least one row" in page.text
+    assert "The table : expected at least one row" in page.text
 
 
 def test_several_images_become_one_job_with_their_names(web: FlaskClient, database: Database) -> None:
@@ -232,6 +233,17 @@ def test_a_form_that_does_not_fit_the_model_is_refused(
 
     assert page.status == 400
     assert "Nothing was sent" in page.text
+
+
+def test_a_database_that_does_not_answer_shows_the_form_again(web: FlaskClient, database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(text("ALTER TABLE job RENAME TO gone"))
+
+    page = post(web, "model=table", {"kind": "row", "value.index": "3", "value.weight": "7"})
+
+    assert page.status == 503
+    assert page.value("value-index") == "3"
+    assert "does not answer" in page.text
 
 
 def test_a_form_without_a_model_is_a_page_with_404(web: FlaskClient) -> None:

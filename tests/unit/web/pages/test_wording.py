@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -86,3 +87,9 @@ def test_progress_tells_no_rate_before_there_is_one() -> None:
 
 def test_a_job_that_is_over_has_no_rate() -> None:
     assert progress_of(job(1000, started_at=100), 104).rate is None
+
+
+def test_a_cancelled_job_tells_what_is_still_being_worked_on() -> None:
+    cancelled = replace(job(999, started_at=100), state="cancelled")
+
+    assert folded(progress_of(cancelled, 104).sentence) == "1 item still in the hands of a worker"
