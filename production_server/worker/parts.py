@@ -57,5 +57,8 @@ class WorkerParts:
 
 
 def _threads_per_call(settings: Settings) -> int:
-    """Threads inside one inference call: the machine's cores, shared among the workers of `run`."""
-    return max(1, (os.cpu_count() or 1) // settings.workers)
+    """Threads inside one inference call: the machine's cores, shared among all chunk threads of `run`'s workers.
+
+    Two chunks side by side with half the cores each are quicker than one with all of them: decoding is serial.
+    """
+    return max(1, (os.cpu_count() or 1) // (settings.workers * CHUNK_THREADS))

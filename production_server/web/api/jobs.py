@@ -29,7 +29,7 @@ from production_server.web.parts import WebParts, current_parts
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/api/jobs")
 
-POLL_S = 0.01
+POLL_S = 0.003
 MAX_POLL_S = 0.25
 
 
