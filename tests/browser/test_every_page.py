@@ -11,7 +11,7 @@ from tests.services.celeriac import Celeriac
 
 PAGES = (
     "welcome", "row form", "image form", "row", "warned row", "table", "images", "one image", "cancelled",
-    "tabular card", "image card",
+    "tabular card", "image card", "docs",
 )  # fmt: skip
 
 
@@ -41,6 +41,7 @@ def paths(site: Celeriac) -> dict[str, str]:
         "cancelled": cancelled["links"]["page"] + "?after=1899",
         "tabular card": "/models/diabetes",
         "image card": "/models/fashion_mnist",
+        "docs": "/docs",
     }
 
 
