@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from production_server.errors import Fault, InvalidInput, TooLarge
 from production_server.models.manifest import ImagePreprocessing
@@ -31,6 +32,18 @@ _SYNONYMS = {
 }
 _EXPECTED = "an image file (PNG, JPEG, GIF, WebP, BMP or PNM)"
 
+# What Pillow's decoders raise on damaged data depends on the format.
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error)
+# EXIF 2.32, section 4.6.4: what has to be done to an image of each orientation to turn it upright.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 def check_image(data: bytes, *, field: str, max_pixels: int, declared_type: str | None = None) -> None:
     """Check that `data` is one whole image within the limit; its size is known before any pixel is decoded.
@@ -65,7 +78,7 @@ def decode_image(data: bytes, preprocessing: ImagePreprocessing, *, max_pixels: 
     """
     size = (preprocessing.width, preprocessing.height)
     with _opened(data, "image", max_pixels) as image:
-        flat = _flatten(ImageOps.exif_transpose(image), preprocessing.mode)
+        flat = _flatten(_upright(image), preprocessing.mode)
         resized = flat if flat.size == size else flat.resize(size, Image.Resampling.BILINEAR)
     pixels = np.asarray(resized, dtype=np.uint8).reshape(size[1], size[0], preprocessing.channels)
     if preprocessing.invert == "auto" and _has_bright_corners(pixels):
@@ -114,7 +127,7 @@ def thumbnail(data: bytes, *, max_side: int, max_pixels: int) -> bytes:
     """
     with _opened(data, "image", max_pixels) as image:
         image.draft(None, (max_side, max_side))
-        small = ImageOps.exif_transpose(image)
+        small = _upright(image)
         small.thumbnail((max_side, max_side))
         buffer = io.BytesIO()
         _flatten(small, "L" if small.mode in ("1", "L", "LA", "I;16") else "RGB").save(buffer, "PNG")
@@ -135,14 +148,25 @@ def _opened(data: bytes, field: str, max_pixels: int) -> Iterator[Image.Image]:
         raise _too_large(field, max_pixels, "far more") from exc
     except UnidentifiedImageError as exc:
         raise _invalid(field, "not_an_image", _EXPECTED, "other bytes") from exc
-    # What Pillow's decoders raise on damaged data depends on the format.
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError) as exc:
+    except _DAMAGE as exc:
         raise _invalid(
             field, "damaged_image", "a whole image file", "one that is cut off or damaged"
         ) from exc
 
 
 def _flatten(image: Image.Image, mode: str) -> Image.Image:
+def _upright(image: Image.Image) -> Image.Image:
+    """The image, turned as its EXIF data says; damaged EXIF data says nothing, the pixels are whole all the same.
+
+    `ImageOps.exif_transpose` also writes that data anew, and fails when cameras or editors wrote it wrongly.
+    """
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except (*_DAMAGE, TypeError):
+        turn = None
+    return image if turn is None else image.transpose(turn)
+
+
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.has_transparency_data:

@@ -113,6 +113,17 @@ def test_an_image_is_resized_and_turned_upright() -> None:
     assert pixels[3].max() < 55
 
 
+def test_an_image_with_damaged_exif_data_is_classified_and_shown() -> None:
+    entries = struct.pack("<HHII", 0x0106, 12, 1, 38) + struct.pack("<HHII", 0x0112, 3, 1, 6)
+    exif = b"Exif\0\0" + b"II*\0\x08\0\0\0\x02\0" + entries + b"\0\0\0\0" + struct.pack("<d", 1.5)
+    data = file_of(grey(200), "JPEG", exif=exif)
+
+    check(data)
+
+    assert decode_image(data, GREY, max_pixels=LIMIT).min() > 190
+    assert thumbnail(data, max_side=4, max_pixels=LIMIT).startswith(b"\x89PNG")
+
+
 def test_transparency_is_laid_on_white() -> None:
     clear = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
 
