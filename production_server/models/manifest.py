@@ -87,8 +87,8 @@ class ImagePreprocessing(Frozen):
     scale: float
     offset: float = 0.0
     invert: Literal["auto", "never"] = "never"
-    """auto: an image with bright corners (most pixels of its four 2x2 corner patches above 127) is inverted, because the
-    training images have a black background and people photograph on white paper."""
+    """auto: an image with bright corners (most pixels of its four 2x2 corner patches above 127) is inverted, since
+    the training images have a black background and people photograph on white paper."""
 
     @property
     def channels(self) -> int:
