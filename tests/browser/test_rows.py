@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import ROW, Complaints, Visit, table, upload
+from tests.services.celeriac import Celeriac
 
 JOB = re.compile(r"/predictions/[0-9a-f-]{36}$")
 BAD_TABLE = "6,148,72,35,0,33.6,0.627,50\n6,148,72\n6,x,72,35,0,33.6,0.627,50"
@@ -139,3 +140,17 @@ def test_a_server_that_does_not_answer_leaves_the_form_as_it_is(visit: Visit, co
     page.get_by_role("button", name="Predict all rows").click()
 
     expect(page).to_have_url(JOB)
+
+
+def test_two_clicks_send_one_job_and_back_the_form_can_be_sent_again(visit: Visit, site: Celeriac) -> None:
+    page = visit("/predictions?model=diabetes&example=1")
+    before = site.web.get("/api/jobs", params={"limit": 1}).json()["jobs"]
+
+    page.get_by_role("button", name="Predict", exact=True).dblclick(no_wait_after=True)
+    expect(page).to_have_url(JOB)
+    newest = site.web.get("/api/jobs", params={"limit": 2}).json()["jobs"]
+    page.go_back()
+    page.get_by_role("button", name="Predict", exact=True).click()
+
+    expect(page).to_have_url(JOB)
+    assert [job["id"] for job in newest[1:]] == [job["id"] for job in before]

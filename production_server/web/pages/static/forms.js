@@ -44,15 +44,19 @@ async function sendInBackground(event) {
   const form = event.target;
   const hasFiles = [...form.elements].some((field) => field.type === "file" && field.files.length > 0);
   const button = form.querySelector("button[type=submit]");
+  button.disabled = true; // A second click would be a second job.
   if (!hasFiles) return;
   event.preventDefault();
-  button.disabled = true;
   button.textContent = "Sending …";
   try {
     await send(form);
   } catch {
     showProblem(notice("The server did not answer", "What you chose is still here: try again in a moment."));
   }
+  reset(button);
+}
+
+function reset(button) {
   button.disabled = false;
   button.textContent = button.dataset.label;
 }
@@ -62,5 +66,7 @@ for (const form of document.querySelectorAll("form[enctype='multipart/form-data'
   const button = form.querySelector("button[type=submit]");
   button.dataset.label = button.textContent;
   form.addEventListener("submit", sendInBackground);
+  // Back from the job's page, the browser may show this one as it was left.
+  addEventListener("pageshow", () => reset(button));
 }
 document.getElementById("problem")?.focus();
