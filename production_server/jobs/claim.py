@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, select, update
+from sqlalchemy import ColumnElement, Connection, Update, bindparam, case, select, update
 
 from production_server.jobs.database import Database, now
 from production_server.jobs.records import Claim, Failure, Success
@@ -175,7 +175,7 @@ def _store_failures(connection: Connection, held: Claim, failures: Sequence[Fail
     return connection.execute(statement, rows).rowcount
 
 
-def _update_held(held: Claim):  # type: ignore[no-untyped-def]  # SQLAlchemy's Update is generic in private ways
+def _update_held(held: Claim) -> Update:
     return update(item).where(
         item.c.job_id == held.job_id, item.c.idx == bindparam("key"), item.c.lease_token == held.token
     )

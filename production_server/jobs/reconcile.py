@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from production_server.jobs.database import Database, now
-from production_server.jobs.records import Chunk
+from production_server.jobs.records import Chunk, Priority
 from production_server.jobs.tables import item, job
 
 FORGOTTEN_AFTER_S = 900
@@ -63,7 +63,7 @@ def mark_unpublished(database: Database, job_id: UUID) -> None:
         connection.execute(update(job).where(job.c.id == job_id).values(published_at=None))
 
 
-def _take_jobs(database: Database, age_s: float, grace_s: float) -> list[tuple[UUID, str]]:
+def _take_jobs(database: Database, age_s: float, grace_s: float) -> list[tuple[UUID, Priority]]:
     """Jobs whose publication is due, marked as published now so that no other reconciler takes them too.
 
     One that was never published is left alone for `grace_s` seconds: whoever accepted it is about to publish it.
@@ -76,14 +76,14 @@ def _take_jobs(database: Database, age_s: float, grace_s: float) -> list[tuple[U
     return sorted((row.id, row.priority) for row in rows)
 
 
-def _to_chunks(job_id: UUID, priority: str, indexes: Iterable[int], chunk_items: int) -> Iterator[Chunk]:
+def _to_chunks(job_id: UUID, priority: Priority, indexes: Iterable[int], chunk_items: int) -> Iterator[Chunk]:
     """Sorted indexes as ranges of at most `chunk_items`; a range may span items that are done (a claim skips them)."""
     start = stop = None
     for index in indexes:
         if start is None or index >= start + chunk_items:
             if start is not None and stop is not None:
-                yield Chunk(job_id, start, stop, priority)  # type: ignore[arg-type]  # checked when it was stored
+                yield Chunk(job_id, start, stop, priority)
             start = index
         stop = index + 1
     if start is not None and stop is not None:
-        yield Chunk(job_id, start, stop, priority)  # type: ignore[arg-type]  # checked when it was stored
+        yield Chunk(job_id, start, stop, priority)
