@@ -12,6 +12,7 @@ from production_server.broker.publisher import Publisher
 from production_server.jobs.database import Database
 from production_server.models.store import Store
 from production_server.settings import Settings
+from production_server.web.waiting import WaitingRoom
 
 EXTENSION = "celeriac"
 
@@ -24,6 +25,7 @@ class WebParts:
     database: Database
     store: Store
     publisher: Publisher
+    waiting_room: WaitingRoom
 
 
 def build_parts(settings: Settings, app: Celery | None = None) -> WebParts:
@@ -33,6 +35,7 @@ def build_parts(settings: Settings, app: Celery | None = None) -> WebParts:
         database=Database(settings.resolved_database_url),
         store=Store(settings.model_stores),
         publisher=Publisher(app or create_celery(settings)),
+        waiting_room=WaitingRoom(settings.web_threads // 2),
     )
 
 

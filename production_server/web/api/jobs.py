@@ -8,7 +8,6 @@ from uuid import UUID
 from flask import Blueprint, Response, request
 
 from production_server.errors import Fault, InvalidInput
-from production_server.jobs.database import Database
 from production_server.jobs.read import get_job, list_jobs
 from production_server.jobs.records import Job, NewItem
 from production_server.jobs.submit import cancel
@@ -43,7 +42,10 @@ MAX_POLL_S = 0.25
     headers=("Idempotency-Key", "Prefer"),
 )
 def submit() -> Response:
-    """Accept a job: it is stored before this answers 202, or 200 if it is over within `Prefer: wait=N`."""
+    """Accept a job: it is stored before this answers 202, or 200 if it is over within `Prefer: wait=N`.
+
+    While too many requests wait already, nobody waits for this one: 202.
+    """
     parts = current_parts()
     key = read_idempotency_key()
     asked, version, items = _read_submission(parts)
@@ -56,7 +58,7 @@ def submit() -> Response:
         requested_version=asked.version,
         idempotency_key=key,
     )
-    accepted = _wait(parts.database, accepted, read_wait_s(request))
+    accepted = _wait(parts, accepted, read_wait_s(request))
     body = JobBody.of(accepted)
     response = to_response(body, 200 if accepted.is_over else 202)
     response.headers["Location"] = body.links.self
@@ -117,11 +119,14 @@ def _items_from_form(version: ModelVersion, parts: WebParts) -> list[NewItem]:
     return items_from_files(version, uploads, parts.settings)
 
 
-def _wait(database: Database, job: Job, wait_s: int) -> Job:
+def _wait(parts: WebParts, job: Job, wait_s: int) -> Job:
     """The job as it stands when it is over, or when the time is."""
+    if not wait_s:
+        return job
     deadline, pause_s = time.monotonic() + wait_s, POLL_S
-    while not job.is_over and time.monotonic() < deadline:
-        time.sleep(pause_s)
-        pause_s = min(pause_s * 1.5, MAX_POLL_S)
-        job = get_job(database, job.id)
+    with parts.waiting_room.seat() as may_wait:
+        while may_wait and not job.is_over and time.monotonic() < deadline:
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 1.5, MAX_POLL_S)
+            job = get_job(parts.database, job.id)
     return job

@@ -7,7 +7,7 @@ import io
 import json
 import time
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, takewhile
 from uuid import UUID
 
 from flask import Blueprint, Response, request
@@ -26,6 +26,8 @@ blueprint = Blueprint("results", __name__, url_prefix="/api/jobs/<uuid:job_id>")
 
 PAGE = 1000
 EVENT_POLL_S = 0.25
+RECONNECT_MS = 2000
+"""When a client asks again that found too many others waiting."""
 KEEP_ALIVE_S = 15
 MAX_LABEL_COLUMNS = 20
 """A model with more labels than this gets no column per label in a CSV: its JSON has all probabilities."""
@@ -73,42 +75,55 @@ def as_json(job_id: UUID) -> Response:
     headers=("Last-Event-ID",),
 )
 def events(job_id: UUID) -> Response:
-    """Server-sent events: `item` with each item in order (id: its index), then `job` when it is over."""
+    """Server-sent events: `item` with each item in order (id: its index), then `job` when it is over.
+
+    While too many requests wait already, the stream ends after what there is; an EventSource connects again by itself.
+    """
     parts = current_parts()
     job = get_job(parts.database, job_id)
-    stream = _event_stream(parts.database, job, _read_last_event_id())
+    stream = _event_stream(parts, job, _read_last_event_id(job))
     return Response(stream, mimetype="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
-def _read_last_event_id() -> int:
+def _read_last_event_id(job: Job) -> int:
     text = request.headers.get("Last-Event-ID", "")
     if not text:
         return -1
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) < job.total):
         fault = Fault("Last-Event-ID", "the id of an event of this stream", repr(text[:40]))
         raise InvalidInput(str(fault), (fault,))
     return int(text)
 
 
-def _event_stream(database: Database, job: Job, after: int) -> Iterator[str]:
+def _event_stream(parts: WebParts, job: Job, after: int) -> Iterator[str]:
     """Items as a growing prefix: one that finishes early waits for those before it, so that an id says all."""
     quiet_since = time.monotonic()
-    while True:
-        job = get_job(database, job.id)
-        items = list_items(database, job.id, after=after, limit=PAGE)
-        for item in items:
-            if item.state in ("queued", "running"):
-                break
-            after = item.index
-            quiet_since = time.monotonic()
-            yield f"id: {after}\nevent: item\ndata: {ItemBody.of(item, job.version).model_dump_json()}\n\n"
-        if after == job.total - 1:
-            yield f"event: job\ndata: {JobBody.of(job).model_dump_json()}\n\n"
-            return
-        if time.monotonic() - quiet_since > KEEP_ALIVE_S:
-            quiet_since = time.monotonic()
-            yield ": still working\n\n"
-        time.sleep(EVENT_POLL_S)
+    with parts.waiting_room.seat() as may_wait:
+        while True:
+            job = get_job(parts.database, job.id)
+            finished = _finished_prefix(parts.database, job, after)
+            for item in finished:
+                after = item.index
+                yield f"id: {after}\nevent: item\ndata: {ItemBody.of(item, job.version).model_dump_json()}\n\n"
+            if after == job.total - 1:
+                yield f"event: job\ndata: {JobBody.of(job).model_dump_json()}\n\n"
+                return
+            if finished:
+                quiet_since = time.monotonic()
+                continue
+            if not may_wait:
+                yield f"retry: {RECONNECT_MS}\n\n"
+                return
+            if time.monotonic() - quiet_since > KEEP_ALIVE_S:
+                quiet_since = time.monotonic()
+                yield ": still working\n\n"
+            time.sleep(EVENT_POLL_S)
+
+
+def _finished_prefix(database: Database, job: Job, after: int) -> list[Item]:
+    """The items behind `after` that are done, up to the first one that is not; at most a page of them."""
+    items = list_items(database, job.id, after=after, limit=PAGE)
+    return list(takewhile(lambda item: item.state not in ("queued", "running"), items))
 
 
 def _download(pieces: Iterator[str], mimetype: str, file_name: str) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from contextlib import ExitStack
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +14,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from production_server.jobs.workers import beat
-from production_server.settings import read_settings
+from production_server.settings import Settings, read_settings
 from production_server.web.app import create_app
 from production_server.web.parts import WebParts, build_parts
 from tests.unit.models.test_images import file_of
@@ -109,6 +110,32 @@ def test_events_tell_each_item_once_and_go_on_after_the_last_one_seen(web: Flask
         400,
         "invalid_input",
     )
+
+
+def test_events_after_the_last_item_that_a_job_can_have_are_refused_instead_of_awaited(
+    web: FlaskClient, work: Any
+) -> None:
+    job = submit(web, 3)
+    work(job)
+
+    response = web.get(job["links"]["events"], headers={"Last-Event-ID": "3"})
+
+    assert problem(response)[0::2] == (400, ["Last-Event-ID"])
+
+
+def test_a_stream_that_finds_no_seat_tells_what_there_is_and_lets_its_client_come_again(
+    web: FlaskClient, parts: WebParts, settings: Settings
+) -> None:
+    job = submit(web, 3)
+
+    with ExitStack() as others:
+        for _ in range(settings.web_threads // 2):
+            assert others.enter_context(parts.waiting_room.seat())
+        events = web.get(job["links"]["events"]).text
+        waited = post(web, {"model": "table", "inputs": [[1, 7]]}, Prefer="wait=60")
+
+    assert events == "retry: 2000\n\n"
+    assert (waited.status_code, waited.get_json()["state"]) == (202, "queued")
 
 
 def test_jobs_are_listed_newest_first(web: FlaskClient) -> None:
