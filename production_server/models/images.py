@@ -35,7 +35,7 @@ _EXPECTED = "an image file (PNG, JPEG, GIF, WebP, BMP or PNM)"
 # What Pillow's decoders raise on damaged data depends on the format.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error)
 # EXIF 2.32, section 4.6.4: what has to be done to an image of each orientation to turn it upright.
-_TURNS = {
+_TURNS: dict[object, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -178,7 +178,7 @@ def _flatten(image: Image.Image, mode: str) -> Image.Image:
 
 def _has_bright_corners(pixels: np.ndarray) -> bool:
     corners = pixels[_CORNERS]
-    return np.count_nonzero(corners > 127) * 2 > corners.size
+    return bool(np.count_nonzero(corners > 127) * 2 > corners.size)
 
 
 def _invalid(field: str, code: str, expected: str, got: str) -> InvalidInput:
