@@ -10,11 +10,14 @@ from typing import TypeVar
 from flask import Request, Response, request
 from pydantic import BaseModel, ValidationError
 from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from production_server.errors import Fault, InvalidInput
 from production_server.models.tabular import describe
 
 MAX_WAIT_S = 60
+MAX_MEMBERS = 100
+"""Far more members than any body has: a body of millions would get a fault, and memory, for each of them."""
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])")
 
@@ -29,13 +32,20 @@ def read_json(model: type[M]) -> M:
 
     Raises:
         InvalidInput: it is not JSON (code `malformed_json`) or not what `model` describes.
+        RequestEntityTooLarge: it is over the server's limit.
     """
+    data, limit = request.get_data(cache=False), request.max_content_length
+    # Without a Content-Length, Werkzeug cuts the body off at the limit and says nothing.
+    if request.content_length is None and limit is not None and len(data) >= limit:
+        raise RequestEntityTooLarge
     try:
-        body = json.loads(request.get_data(cache=False))
+        body = json.loads(data)
     except RecursionError as exc:
         raise InvalidInput("the body is nested too deeply", code="malformed_json") from exc
-    except ValueError as exc:
+    except (json.JSONDecodeError, UnicodeDecodeError) as exc:
         raise InvalidInput(f"the body is not JSON: {exc}", code="malformed_json") from exc
+    except ValueError as exc:
+        raise InvalidInput("the body holds a number of thousands of digits", code="malformed_json") from exc
     return _checked(model, body, "body")
 
 
@@ -87,6 +97,9 @@ def to_response(body: BaseModel, status: int = 200) -> Response:
 
 
 def _checked(model: type[M], value: object, where: str) -> M:
+    if isinstance(value, dict) and len(value) > MAX_MEMBERS:
+        fault = Fault(where, f"at most {MAX_MEMBERS} members", str(len(value)))
+        raise InvalidInput(str(fault), (fault,))
     try:
         return model.model_validate(value)
     except ValidationError as exc:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from production_server.jobs.records import Item, ItemState, Job, JobState, Priority
 from production_server.models.manifest import Manifest
@@ -22,13 +22,20 @@ class Schema(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
 
+_INPUTS_SCHEMA = {
+    "type": "array",
+    "minItems": 1,
+    "items": {"anyOf": [{"type": "array", "items": {}}, {"type": "object"}]},
+    "examples": [[[6, 148, 72, 35, 0, 33.6, 0.627, 50]]],
+}
+
+
 class JobRequest(Schema):
     """A new job. Inputs are rows in feature order, rows by feature name, nested pixels, or images in Base64."""
 
     model: str = Field(max_length=64, examples=["diabetes"])
-    inputs: list[list[Any] | dict[str, Any]] = Field(
-        min_length=1, examples=[[[6, 148, 72, 35, 0, 33.6, 0.627, 50]]]
-    )
+    # Each input is checked against the manifest; here it would only be copied, and each bad one would be a fault.
+    inputs: Annotated[list[Any], Field(min_length=1), WithJsonSchema(_INPUTS_SCHEMA)]
     version: str | None = Field(default=None, max_length=9, examples=["1"])
     priority: Priority = "normal"
 
@@ -150,7 +157,7 @@ class ItemBody(Schema):
 class JobsQuery(Schema):
     """Which jobs to list; `after` is the last job of the page before."""
 
-    model: str | None = Field(default=None, max_length=64)
+    model: str | None = Field(default=None, max_length=64, pattern=r"^[^\x00]*$")
     state: JobState | None = None
     after: UUID | None = None
     limit: int = Field(default=50, ge=1, le=MAX_PAGE)

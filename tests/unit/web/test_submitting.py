@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 from werkzeug.test import TestResponse
 
 from production_server.jobs.read import list_jobs
+from production_server.web.app import create_app
 from production_server.web.parts import WebParts
 from tests.unit.models.test_images import file_of, png_that_claims
 
@@ -205,6 +207,42 @@ def test_pixels_and_base64_that_are_no_image_are_refused(
     status, _, fields = problem(post(web, {"model": "picture", "inputs": [pixels]}))
 
     assert (status, fields) == (400, [field])
+
+
+def test_a_million_inputs_of_no_use_are_refused_after_the_first_faults(parts: WebParts) -> None:
+    app = create_app(
+        replace(parts, settings=replace(parts.settings, max_job_items=10**6, max_body_bytes=10**7))
+    )
+
+    response = post(app.test_client(), {"model": "table", "inputs": [1] * 10**6})
+
+    assert problem(response) == (400, "invalid_input", [f"inputs[{n}]" for n in range(20)])
+
+
+def test_a_body_of_many_unknown_members_is_refused_once(web: FlaskClient) -> None:
+    response = post(web, {f"member {n}": n for n in range(1000)})
+
+    assert problem(response) == (400, "invalid_input", ["body"])
+
+
+def test_a_number_of_thousands_of_digits_is_refused_in_words_for_the_client(web: FlaskClient) -> None:
+    body = b'{"model": "table", "inputs": [[' + b"9" * 5000 + b", 7]]}"
+
+    response = web.post("/api/jobs", data=body, content_type="application/json")
+
+    assert problem(response)[:2] == (400, "malformed_json")
+    assert "sys." not in response.text
+
+
+def test_a_chunked_body_over_the_limit_is_too_large_and_not_malformed(web: FlaskClient) -> None:
+    response = web.post(
+        "/api/jobs",
+        input_stream=io.BytesIO(b" " * 300_000),
+        content_type="application/json",
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+
+    assert problem(response)[:2] == (413, "too_large")
 
 
 def test_a_body_over_the_limit_is_refused(web: FlaskClient) -> None:
