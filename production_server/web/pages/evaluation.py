@@ -63,6 +63,18 @@ class Evaluation:
         """Of the items that are truly `labels[0]`, the share answered so; None without such items."""
         return self._recall(0)
 
+    def mistakes(self, limit: int) -> list[tuple[str, str, int]]:
+        """The most frequent wrong answers: true label, answered label, and how many items."""
+        wrong = self.confusion.copy()
+        np.fill_diagonal(wrong, 0)
+        order = np.argsort(-wrong, axis=None, kind="stable")[:limit]
+        pairs = zip(*np.unravel_index(order, wrong.shape), strict=True)
+        return [
+            (self.labels[true], self.labels[answered], int(wrong[true, answered]))
+            for true, answered in pairs
+            if wrong[true, answered]
+        ]
+
     def _recall(self, label: int) -> float | None:
         total = int(self.confusion[label].sum())
         return int(self.confusion[label, label]) / total if total and len(self.labels) == 2 else None

@@ -11,7 +11,6 @@ from flask import Response, make_response, redirect, render_template, request, u
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from production_server.errors import CeleriacError, Fault, InvalidInput, NotFound, TooLarge, Unavailable
-from production_server.jobs.database import Database
 from production_server.jobs.read import get_job, get_payload
 from production_server.jobs.records import Job, NewItem
 from production_server.jobs.submit import SMALL_JOB_ITEMS
@@ -54,7 +53,7 @@ def submit() -> Response:
         accepted, _ = accept(parts, chosen, items, source="page")
     except Unavailable as exc:
         return _render(chosen, typed=request.form, error=exc)
-    _settle(parts.database, accepted)
+    _settle(parts, accepted)
     return make_response(redirect(url_for("pages.job", job_id=accepted.id), 303))
 
 
@@ -128,8 +127,12 @@ def _table_bytes() -> bytes:
     return request.form.get("table", "").encode()
 
 
-def _settle(database: Database, accepted: Job) -> None:
-    deadline = time.monotonic() + (SETTLE_S if accepted.total <= SMALL_JOB_ITEMS else 0)
-    while not accepted.is_over and time.monotonic() < deadline:
-        time.sleep(SETTLE_POLL_S)
-        accepted = get_job(database, accepted.id)
+def _settle(parts: WebParts, accepted: Job) -> None:
+    """Wait a moment for a small job, unless many requests wait already."""
+    if accepted.total > SMALL_JOB_ITEMS:
+        return
+    deadline = time.monotonic() + SETTLE_S
+    with parts.waiting_room.seat() as may_wait:
+        while may_wait and not accepted.is_over and time.monotonic() < deadline:
+            time.sleep(SETTLE_POLL_S)
+            accepted = get_job(parts.database, accepted.id)

@@ -110,3 +110,12 @@ def test_a_curve_of_many_items_is_drawn_with_few_points() -> None:
     assert chart.line.count("L") < MAX_POINTS
     assert chart.line.endswith("L240.0 0.0")
     assert chart.mark is None
+
+
+def test_the_most_frequent_mistakes_come_first() -> None:
+    pairs = [("a", "b"), ("b", "c"), ("b", "c"), ("c", "c"), ("a", "a")]
+    found = evaluate(("a", "b", "c"), [item(true, label, (0.2, 0.3, 0.5)) for true, label in pairs])
+
+    assert found is not None
+    assert found.mistakes(5) == [("b", "c", 2), ("a", "b", 1)]
+    assert found.mistakes(1) == [("b", "c", 2)]

@@ -202,6 +202,21 @@ def test_of_many_labels_the_most_probable_five_are_shown(
     assert "15 less likely labels are in the downloads." in page.text
 
 
+def test_of_many_labels_the_page_lists_mistakes_instead_of_a_matrix(
+    model_store: Path, get: Get, make_job: Make, answer: Answer
+) -> None:
+    write_image_model(model_store, name="many", labels=[f"kind {number}" for number in range(30)])
+    job = make_job([NewItem(png((8, 8)), "a.png", "kind 7")], model="many", version="1")
+    output = tuple([0.1] * 30)
+    answer(job, [Success(index=0, label="kind 3", score=0.1, output=output, ms=1.0)])
+
+    page = get(f"/predictions/{job.id}")
+
+    assert "truly kind 7, answered kind 3 1 item" in page.text
+    assert "<table" not in page.source
+    assert "30 labels" in get("/models/many").text
+
+
 def test_an_unknown_job_is_a_page_with_404(web: FlaskClient, get: Get) -> None:
     for path in ("/predictions/01900000-0000-7000-8000-000000000000", "/predictions/nonsense"):
         assert "There is nothing here." in get(path).text
