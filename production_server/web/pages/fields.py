@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from production_server.web.pages.wording import plain
 
 PREFIX = "value."
 """Before each feature's name in the form, so that a feature may be called `model`."""
+MAX_EXACT = 2**53
+"""Whole numbers below it are written without a point: as people typed them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +97,10 @@ def _number(text: str) -> float | str:
     if text.count(",") == 1 and "." not in text:
         text = text.replace(",", ".")
     try:
-        return text if "_" in text else float(text)
+        value = float(text) if "_" not in text else math.nan
     except ValueError:
         return text
+    return int(value) if value.is_integer() and abs(value) < MAX_EXACT else value
 
 
 def _shorten(text: str) -> str:

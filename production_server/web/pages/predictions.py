@@ -97,7 +97,7 @@ def _prefilled(parts: WebParts, chosen: ModelVersion) -> dict[str, str]:
         if get_job(parts.database, earlier).model != manifest.name:
             return {}
         values = json.loads(get_payload(parts.database, earlier, 0))
-    except NotFound:
+    except (NotFound, ValueError):  # no such job, or an image: the model took images when that job came
         return {}
     return typed_values(manifest, values) if len(values) == len(manifest.features) else {}
 

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from production_server.jobs.database import Database
 from production_server.jobs.read import get_job, get_payloads, list_items, list_jobs
-from production_server.jobs.records import Job
+from production_server.jobs.records import Job, NewItem
 from tests.unit.web.pages.conftest import Page, row, to_page
 
 Get = Callable[[str], Page]
@@ -66,6 +66,21 @@ def test_an_earlier_row_fills_in_the_form(get: Get, make_job: Callable[..., Job]
     page = get(f"/predictions?model=table&from={job.id}")
 
     assert (page.value("value-index"), page.value("value-weight")) == ("5", "")
+
+
+def test_an_earlier_item_that_is_no_row_leaves_the_form_empty(get: Get, make_job: Callable[..., Job]) -> None:
+    job = make_job([NewItem(png())])
+
+    page = get(f"/predictions?model=table&from={job.id}")
+
+    assert (page.status, page.value("value-index")) == (200, "")
+
+
+def test_whole_numbers_are_stored_as_they_were_typed(web: FlaskClient, database: Database) -> None:
+    fields: dict[str, object] = {"kind": "row", "value.index": "3", "value.weight": "7,5"}
+    job = accepted(web, database, "model=table", fields)
+
+    assert get_payloads(database, job.id, limit=1) == [b"[3,7.5]"]
 
 
 @pytest.mark.parametrize("earlier", ["nonsense", "01900000-0000-7000-8000-000000000000"])
