@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Connection, Update, bindparam, case, select, update
+from sqlalchemy import ColumnElement, Connection, Update, bindparam, case, func, select, update
 
 from production_server.jobs.database import Database, now
 from production_server.jobs.records import Claim, Failure, Success
 from production_server.jobs.tables import item, item_input, job
 
 WORKER_LOST = "worker_lost"
+
+_JOB_OF_CLAIM = select(job.c.model, job.c.version, job.c.state).where(job.c.id == bindparam("job_id"))
 
 
 def claim(
@@ -24,36 +26,34 @@ def claim(
 
     Items are taken all together, but for those whose last worker was lost: each of them is taken alone, so that one
     that kills its worker does not take its neighbours along. When an item's attempts run out it becomes `failed`.
+    Of a cancelled job nothing is taken: what its workers put back is cancelled too.
+
+    Raises:
+        Unavailable: the database does not answer.
     """
     in_range = (item.c.job_id == job_id) & (item.c.idx >= start) & (item.c.idx < stop)
     with database.write() as connection:
+        asked = connection.execute(_JOB_OF_CLAIM, {"job_id": job_id}).one_or_none()
+        if asked is None:
+            return None
+        if asked.state == "cancelled":
+            cancel_waiting(connection, job_id)
+            return None
         token = uuid4()
-        lost = f"{max_attempts} workers in a row were lost while they had this item"
-        _fail(
-            connection, job_id, in_range & _is_free() & (item.c.attempts >= max_attempts), WORKER_LOST, lost
-        )
-        was_never_lost = (item.c.attempts == 0) | item.c.error_code.is_not(None)
-        indexes = _take(connection, in_range & (item.c.state == "queued") & was_never_lost, token, lease_s)
-        if not indexes:
-            free = (
-                select(item.c.idx)
-                .where(in_range & _is_free())
-                .order_by(item.c.idx)
-                .limit(1)
-                .scalar_subquery()
-            )
-            # The subquery is evaluated before the row is locked: the condition is asked again on the locked row.
-            one = (item.c.job_id == job_id) & (item.c.idx == free) & _is_free()
-            indexes = _take(connection, one, token, lease_s)
+        _fail_hopeless(connection, job_id, in_range, max_attempts)
+        indexes = _take_next(connection, job_id, in_range, token, lease_s)
         if not indexes:
             return None
-        started = update(job).where(job.c.id == job_id, job.c.started_at.is_(None))
-        connection.execute(
-            started.values(
-                started_at=now(), state=case((job.c.state == "queued", "running"), else_=job.c.state)
-            )
-        )
-        return _read_claim(connection, job_id, token, indexes)
+        _note_start(connection, job_id)
+        payloads = _read_payloads(connection, job_id, indexes)
+    return Claim(
+        job_id=job_id,
+        model=asked.model,
+        version=asked.version,
+        token=token,
+        indexes=tuple(indexes),
+        payloads=payloads,
+    )
 
 
 def finish(
@@ -105,6 +105,23 @@ def give_up(
         )
 
 
+def cancel_waiting(connection: Connection, job_id: UUID) -> None:
+    """Cancel a job's queued items, and with them the job; does nothing if there are none."""
+    waiting = (item.c.job_id == job_id) & (item.c.state == "queued")
+    # Items before the job, as claims and results lock them: the other order could deadlock.
+    count = connection.execute(update(item).where(waiting).values(state="cancelled")).rowcount
+    if count:
+        connection.execute(
+            update(job)
+            .where(job.c.id == job_id)
+            .values(
+                state="cancelled",
+                cancelled=job.c.cancelled + count,
+                finished_at=func.coalesce(job.c.finished_at, now()),
+            )
+        )
+
+
 def _is_free() -> ColumnElement[bool]:
     """Waiting, or held by somebody whose lease has run out."""
     return (item.c.state == "queued") | ((item.c.state == "running") & (item.c.lease_until < now()))
@@ -115,6 +132,27 @@ def _is_held(held: Claim) -> ColumnElement[bool]:
     return (item.c.job_id == held.job_id) & is_between & (item.c.lease_token == held.token)
 
 
+def _fail_hopeless(
+    connection: Connection, job_id: UUID, in_range: ColumnElement[bool], max_attempts: int
+) -> None:
+    """Fail the items whose workers were lost too often."""
+    lost = f"{max_attempts} workers in a row were lost while they had this item"
+    _fail(connection, job_id, in_range & _is_free() & (item.c.attempts >= max_attempts), WORKER_LOST, lost)
+
+
+def _take_next(
+    connection: Connection, job_id: UUID, in_range: ColumnElement[bool], token: UUID, lease_s: float
+) -> list[int]:
+    """Take all waiting items whose worker was never lost; if there are none, one of the others."""
+    was_never_lost = (item.c.attempts == 0) | item.c.error_code.is_not(None)
+    together = _take(connection, in_range & (item.c.state == "queued") & was_never_lost, token, lease_s)
+    if together:
+        return together
+    first = select(item.c.idx).where(in_range & _is_free()).order_by(item.c.idx).limit(1).scalar_subquery()
+    # The subquery is evaluated before the row is locked: the condition is asked again on the locked row.
+    return _take(connection, (item.c.job_id == job_id) & (item.c.idx == first) & _is_free(), token, lease_s)
+
+
 def _take(connection: Connection, where: ColumnElement[bool], token: UUID, lease_s: float) -> list[int]:
     taken = update(item).where(where).values(
         state="running", attempts=item.c.attempts + 1, lease_token=token, lease_until=now() + lease_s,
@@ -123,21 +161,20 @@ def _take(connection: Connection, where: ColumnElement[bool], token: UUID, lease
     return sorted(connection.execute(taken.returning(item.c.idx)).scalars())
 
 
-def _read_claim(connection: Connection, job_id: UUID, token: UUID, indexes: list[int]) -> Claim:
-    model, version = connection.execute(select(job.c.model, job.c.version).where(job.c.id == job_id)).one()
+def _note_start(connection: Connection, job_id: UUID) -> None:
+    """Note when a job's first item was taken."""
+    is_running = case((job.c.state == "queued", "running"), else_=job.c.state)
+    started = update(job).where(job.c.id == job_id, job.c.started_at.is_(None))
+    connection.execute(started.values(started_at=now(), state=is_running))
+
+
+def _read_payloads(connection: Connection, job_id: UUID, indexes: list[int]) -> tuple[bytes, ...]:
     between = item_input.c.idx.between(indexes[0], indexes[-1])
     rows = connection.execute(
         select(item_input.c.idx, item_input.c.payload).where(item_input.c.job_id == job_id, between)
     )
     payloads = {row.idx: bytes(row.payload) for row in rows}
-    return Claim(
-        job_id=job_id,
-        model=model,
-        version=version,
-        token=token,
-        indexes=tuple(indexes),
-        payloads=tuple(payloads[index] for index in indexes),
-    )
+    return tuple(payloads[index] for index in indexes)
 
 
 def _fail(connection: Connection, job_id: UUID, where: ColumnElement[bool], code: str, message: str) -> None:

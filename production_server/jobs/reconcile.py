@@ -44,7 +44,8 @@ def unpublished_chunks(
     """For each job with queued items that no message seems to speak of: its id and the chunks to publish.
 
     Such are jobs that were never published (the broker was down) and, when the queue is empty, those published more
-    than `grace_s` seconds ago (the broker was wiped). A job that is returned counts as published from now on; call
+    than `grace_s` seconds ago (the broker was wiped). A cancelled job is one of them while items that its workers put
+    back are to be cancelled by a claim. A job that is returned counts as published from now on; call
     `mark_unpublished` if that fails.
     """
     for job_id, priority in _take_jobs(database, grace_s if is_queue_empty else FORGOTTEN_AFTER_S, grace_s):
@@ -70,7 +71,9 @@ def _take_jobs(database: Database, age_s: float, grace_s: float) -> list[tuple[U
     """
     never = job.c.published_at.is_(None) & (job.c.created_at < now() - grace_s)
     is_due = never | (job.c.published_at < now() - age_s)
-    query = update(job).where(job.c.state.in_(("queued", "running")) & is_due).values(published_at=now())
+    is_open = job.c.succeeded + job.c.failed + job.c.cancelled < job.c.total
+    is_waiting = job.c.state.in_(("queued", "running")) | ((job.c.state == "cancelled") & is_open)
+    query = update(job).where(is_waiting & is_due).values(published_at=now())
     with database.write() as connection:
         rows = connection.execute(query.returning(job.c.id, job.c.priority)).all()
     return sorted((row.id, row.priority) for row in rows)

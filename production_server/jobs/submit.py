@@ -10,6 +10,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from production_server.errors import Conflict
+from production_server.jobs.claim import cancel_waiting
 from production_server.jobs.database import Database, now
 from production_server.jobs.read import get_job, job_columns, to_job
 from production_server.jobs.records import Chunk, Job, NewJob
@@ -58,14 +59,7 @@ def cancel(database: Database, job_id: UUID) -> Job:
         NotFound: there is no such job.
     """
     with database.write() as connection:
-        waiting = (item.c.job_id == job_id) & (item.c.state == "queued")
-        # Items before the job, as claims and results lock them: the other order could deadlock.
-        count = connection.execute(update(item).where(waiting).values(state="cancelled")).rowcount
-        if count:
-            counted = update(job).where(job.c.id == job_id)
-            connection.execute(
-                counted.values(state="cancelled", cancelled=job.c.cancelled + count, finished_at=now())
-            )
+        cancel_waiting(connection, job_id)
     return get_job(database, job_id)
 
 

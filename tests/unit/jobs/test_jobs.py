@@ -13,7 +13,8 @@ from production_server.errors import Conflict, NotFound
 from production_server.jobs.claim import claim, finish, give_back, give_up
 from production_server.jobs.database import Database, now
 from production_server.jobs.read import every_item, get_job, get_payload, get_payloads, list_items, list_jobs
-from production_server.jobs.records import Claim, Failure, Job, NewItem, NewJob, Success
+from production_server.jobs.reconcile import expired_chunks, unpublished_chunks
+from production_server.jobs.records import Chunk, Claim, Failure, Job, NewItem, NewJob, Success
 from production_server.jobs.submit import cancel, chunks_of, submit
 from production_server.jobs.tables import item
 
@@ -239,6 +240,30 @@ def test_cancelling_stops_what_waits_and_lets_what_runs_finish(database: Databas
     assert (cancelled.state, cancelled.cancelled, cancelled.is_over) == ("cancelled", 2, False)
     assert (after.state, after.succeeded, after.is_over) == ("cancelled", 2, True)
     assert take(database, job) is None
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_what_a_worker_had_in_hand_when_its_job_was_cancelled_does_not_wait_for_ever(
+    database: Database, is_lost: bool
+) -> None:
+    job = accept(database, 4)
+    held = claim(database, job.id, 0, 2, lease_s=60, max_attempts=3)
+    assert held is not None
+    cancel(database, job.id)
+    if is_lost:
+        lose_leases(database, job)
+        assert expired_chunks(database, chunk_items=9) == [Chunk(job.id, 0, 2, "normal")]
+    else:
+        give_back(database, held)
+
+    found = list(unpublished_chunks(database, chunk_items=9, grace_s=0, is_queue_empty=True))
+    taken = take(database, job)
+
+    after = get_job(database, job.id)
+    assert found == [(job.id, [Chunk(job.id, 0, 2, "normal")])]
+    assert taken is None
+    assert (after.state, after.cancelled, after.is_over) == ("cancelled", 4, True)
+    assert not list(unpublished_chunks(database, chunk_items=9, grace_s=0, is_queue_empty=True))
 
 
 def test_cancelling_a_finished_job_changes_nothing(database: Database) -> None:
