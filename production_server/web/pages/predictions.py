@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from uuid import UUID
 
-from flask import Response, make_response, redirect, render_template, request, url_for
+from flask import Response, current_app, make_response, redirect, render_template, request, url_for
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from production_server.errors import CeleriacError, Fault, InvalidInput, NotFound, TooLarge, Unavailable
@@ -45,7 +45,8 @@ def submit() -> Response:
     try:
         items = _read_items(chosen, parts)
     except RequestEntityTooLarge:
-        fault = Fault("form", f"at most {size(parts.settings.max_body_bytes)} at once", "more")
+        limits = f"at most {size(parts.settings.max_body_bytes)} at once, {_pasted_limit()} of it pasted"
+        fault = Fault("form", limits, "more")
         return _render(chosen, error=TooLarge(str(fault), (fault,)))
     except InvalidInput as exc:
         return _render(chosen, typed=request.form, error=exc)
@@ -77,12 +78,18 @@ def _render(
         error_kind=kind,
         max_body_bytes=parts.settings.max_body_bytes,
         max_job_items=parts.settings.max_job_items,
+        pasted_limit=_pasted_limit(),
     )
     if error is None:
         return make_response(page)
     if isinstance(error, InvalidInput):
         return make_response(page, 413 if isinstance(error, TooLarge) else 400)
     return make_response(page, 503, {"Retry-After": RETRY_AFTER_S})
+
+
+def _pasted_limit() -> str:
+    """How large a form field may be that is not a file."""
+    return size(current_app.config["MAX_FORM_MEMORY_SIZE"])
 
 
 def _prefilled(parts: WebParts, chosen: ModelVersion) -> dict[str, str]:

@@ -225,7 +225,7 @@ def test_a_form_over_the_limit_of_bytes_is_too_large_and_shown_again(web: FlaskC
     page = post(web, "model=table", {"kind": "table", "csv": (io.BytesIO(b"3,7\n" * 2**16), "big.csv")})
 
     assert page.status == 413
-    assert "at most 128 kB at once" in page.text
+    assert "at most 128 kB at once, 8 MB of it pasted" in page.text
     assert "Predict with Table" in page.source
 
 
