@@ -8,8 +8,11 @@ from typing import Any
 from celery import Celery
 from celery.worker import state
 
+from production_server.broker.messages import HIGH_QUEUE
 from production_server.settings import Settings
 from production_server.worker.parts import CHUNK_THREADS, WorkerParts
+
+WAKE = "celeriac.wake"
 
 
 class EmbeddedWorker:
@@ -18,6 +21,7 @@ class EmbeddedWorker:
     def __init__(self, settings: Settings, app: Celery) -> None:
         self._parts = WorkerParts.build(settings, app=app)
         self._settings = settings
+        self._parts.app.task(name=WAKE)(_do_nothing)
         self._controller: Any = None
         self._thread: threading.Thread | None = None
 
@@ -43,10 +47,17 @@ class EmbeddedWorker:
         """Finish the batches in hand, put the rest back, and end; what is queued waits in the database."""
         self._parts.runner.stopping.set()
         _set_stop_flag(0)
+        # The consumer looks at the flag after a message, or after 2 s without one, and once more before it ends.
+        for _ in range(2):
+            self._parts.app.send_task(WAKE, queue=HIGH_QUEUE)
         if self._thread is not None:
             self._thread.join(self._settings.drain_s)
         _set_stop_flag(None)
         self._parts.close()
+
+
+def _do_nothing() -> None:
+    """The body of the task that wakes the consumer."""
 
 
 def _set_stop_flag(exit_code: int | None) -> None:
