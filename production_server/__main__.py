@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import sys
 
 import click
 
 from production_server.errors import CeleriacError, Fault, SettingsError
 from production_server.jobs.database import Database
+from production_server.run.address import with_free_address
 from production_server.run.logs import set_up_logs
 from production_server.run.state import hold, make_state_dir
 from production_server.run.supervisor import Supervisor, die_with_parent
@@ -55,7 +55,7 @@ def run(settings: Settings) -> None:
     Without BROKER_URL all of it runs in one process; with it, a web process and WORKERS workers are started, and
     restarted when they die.
     """
-    _refuse_taken_port(settings)
+    settings = with_free_address(settings)
     make_state_dir(settings.state_dir)
     if settings.is_embedded:
         _serve_embedded(settings)
@@ -68,7 +68,7 @@ def run(settings: Settings) -> None:
 @click.pass_obj
 def web(settings: Settings) -> None:
     """Start one web process (with an embedded worker if there is no BROKER_URL)."""
-    _refuse_taken_port(settings)
+    settings = with_free_address(settings)
     if settings.is_embedded:
         make_state_dir(settings.state_dir)
         _serve_embedded(settings)
@@ -109,22 +109,6 @@ def _serve_embedded(settings: Settings) -> None:
     serve(settings)
     logging.getLogger(__name__).info("stopped")
     os.close(held)
-
-
-def _refuse_taken_port(settings: Settings) -> None:
-    """A port in use is an error of one line here; granian would log a traceback.
-
-    Raises:
-        SettingsError: HOST and PORT cannot be listened on.
-    """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as exc:
-            got = f"{settings.host}:{settings.port} ({exc.strerror})"
-            raise SettingsError((Fault("HOST, PORT", "an address that can be listened on", got),)) from exc
 
 
 if __name__ == "__main__":

@@ -35,10 +35,15 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return read
 
 
-def _url(*schemes: str) -> Callable[[str], str]:
+def _url(*starts: str) -> Callable[[str], str]:
     def read(text: str) -> str:
-        if urlsplit(text).scheme not in schemes:
-            raise _Invalid("a URL that starts with " + " or ".join(f"{scheme}://" for scheme in schemes))
+        try:
+            # Reading the port checks it.
+            is_url = text.startswith(starts) and urlsplit(text).port != 0
+        except ValueError:
+            is_url = False
+        if not is_url:
+            raise _Invalid("a URL that starts with " + " or ".join(starts))
         return text
 
     return read
@@ -61,14 +66,14 @@ class Settings:
     broker_url: str = _setting(
         "BROKER_URL",
         "",
-        _url("amqp", "amqps"),
+        _url("amqp://", "amqps://"),
         "RabbitMQ, `amqp://user:password@host:5672/vhost`; empty: embedded, one process and no broker",
         secret=True,
     )
     database_url: str = _setting(
         "DATABASE_URL",
         "",
-        _url("sqlite", "postgresql"),
+        _url("sqlite:////", "postgresql://"),
         "`postgresql://…` or `sqlite:////absolute/path`; empty: SQLite under `STATE_DIR`",
         secret=True,
     )

@@ -43,6 +43,14 @@ def test_all_faults_are_reported_together_by_variable_and_secrets_are_not_shown(
     assert "70000" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///relative.db", "postgresql://[half", "postgresql://host:port/name", "host"]
+)
+def test_a_database_url_of_no_use_is_a_fault_of_the_settings(url: str) -> None:
+    with pytest.raises(SettingsError, match="DATABASE_URL: expected a URL that starts with sqlite:////"):
+        read_settings({"DATABASE_URL": url})
+
+
 def test_settings_print_without_their_secrets() -> None:
     settings = read_settings({"BROKER_URL": "amqp://u:s3cret@h", "DATABASE_URL": "postgresql://u:s3cret@h/d"})
 
