@@ -30,6 +30,14 @@ def foreign_origin(headers: Mapping[str, str], host: str) -> Fault | None:
     if site is not None and site not in ("same-origin", "none"):
         return Fault("Sec-Fetch-Site", "a form of this server", site)
     origin = headers.get("Origin")
-    if site is None and origin is not None and urlsplit(origin).netloc != host:
+    if site is None and origin is not None and _host_of(origin) != host:
         return Fault("Origin", f"a form of {host}", origin[:100])
     return None
+
+
+def _host_of(origin: str) -> str | None:
+    """An origin's host and port; None if it is not written as one."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None

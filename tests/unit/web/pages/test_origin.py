@@ -15,6 +15,7 @@ ROW = {"kind": "row", "value.index": "3", "value.weight": "7"}
         {"Origin": "https://evil.example"},
         {"Origin": "http://localhost:8000"},
         {"Origin": "null"},
+        {"Origin": "http://[half"},
     ],
 )
 def test_a_form_that_another_site_sends_is_refused(web: FlaskClient, headers: dict[str, str]) -> None:
