@@ -94,7 +94,8 @@ class Database:
         """Answer quickly, or raise.
 
         Raises:
-            Unavailable: the database does not answer, or its schema is not the one that this code expects.
+            Unavailable: the database does not answer, its file was removed, or its schema is not the one that this
+                code expects.
         """
         expected = ScriptDirectory(str(MIGRATIONS)).get_current_head()
         with self.read() as connection:
@@ -103,6 +104,9 @@ class Database:
             raise Unavailable(
                 f"the database schema is at revision {found}, this code needs {expected}: run migrate"
             )
+        if self.is_sqlite and not Path(self._url.database or "").exists():
+            # Open connections still work on the removed file, and all that they store is lost with them.
+            raise Unavailable(f"the file of {self} was removed: stop the server")
 
     def close(self) -> None:
         self.engine.dispose()

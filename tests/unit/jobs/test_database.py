@@ -76,6 +76,19 @@ def test_an_sqlite_folder_that_cannot_be_opened_is_unavailable(tmp_path: Path) -
         pass
 
 
+def test_an_sqlite_file_that_was_removed_is_no_database_though_connections_still_work(tmp_path: Path) -> None:
+    file = tmp_path / "jobs.sqlite3"
+    database = Database(f"sqlite:///{file}")
+    database.migrate()
+    database.check()
+
+    file.unlink()
+
+    with pytest.raises(Unavailable, match="was removed"):
+        database.check()
+    database.close()
+
+
 def test_a_worker_is_alive_from_its_first_heartbeat_until_it_leaves(database: Database) -> None:
     beat(database, "w1", warm=["table/1"], items_done=0)
     beat(database, "w1", warm=["table/1"], items_done=7)
