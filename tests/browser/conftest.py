@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from tests.services.celeriac import Celeriac, celeriac
 from tests.services.processes import temporary_directory
@@ -20,12 +20,15 @@ Visit = Callable[..., Page]
 
 ROW = [6, 148, 72, 35, 0, 33.6, 0.627, 50]
 HEADER = "Pregnancies,Glucose,BloodPressure,SkinThickness,Insulin,BMI,DiabetesPedigreeFunction,Age,Outcome"
+PATIENCE_MS = 15_000
+"""How long a page may take on a busy machine until what is expected of it is there."""
 PHONE = {"width": 320, "height": 640}
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Celeriac]:
     """The service with its built-in models and `slow`, of which each batch of 16 takes a while."""
+    expect.set_options(timeout=PATIENCE_MS)
     store: Path = tmp_path_factory.mktemp("store")
     write_slow_model(store)
     with (

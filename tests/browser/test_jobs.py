@@ -14,26 +14,26 @@ LONG_MS = 60_000
 
 
 def test_results_appear_on_the_page_as_they_come(visit: Visit, site: Celeriac) -> None:
-    job = site.submit("slow", [[number, 1] for number in range(1500)])
+    job = site.submit("slow", [[number, 1] for number in range(4000)])
     page = visit(job["links"]["page"])
     page.evaluate("document.body.dataset.sameDocument = 'yes'")
 
     expect(page.get_by_role("progressbar")).to_be_visible()
     expect(page.locator(".result.is-succeeded").first).to_be_visible()
     expect(page.locator("#sentence")).to_have_text(
-        re.compile(r"of 1\s500 done, \d+ per second, about \d+\ss left")
+        re.compile(r"of 4\s000 done, \d+ per second, about \d+\ss left")
     )
     expect(page.get_by_text("Finished", exact=True).first).to_be_visible(timeout=LONG_MS)
 
     expect(page.locator(".result.is-succeeded")).to_have_count(100)
     expect(page.get_by_role("progressbar")).to_have_count(0)
     assert page.evaluate("document.body.dataset.sameDocument") == "yes"
-    assert page.title().startswith("1")
+    assert page.title().startswith("4")
     assert "finished" in page.title()
 
 
 def test_the_end_of_a_job_is_announced(visit: Visit, site: Celeriac) -> None:
-    job = site.submit("slow", [[number, 1] for number in range(600)])
+    job = site.submit("slow", [[number, 1] for number in range(3000)])
     page = visit(job["links"]["page"])
 
     expect(page.locator("#announcement[role=status]")).to_have_text("Finished", timeout=LONG_MS)
@@ -68,7 +68,7 @@ def test_a_page_that_loses_the_server_goes_on_when_it_is_back(
     visit: Visit, site: Celeriac, complaints: Complaints
 ) -> None:
     complaints.allowed = "ERR_INTERNET_DISCONNECTED"
-    job = site.submit("slow", [[number, 1] for number in range(1500)])
+    job = site.submit("slow", [[number, 1] for number in range(4000)])
     page = visit(job["links"]["page"])
 
     page.context.set_offline(True)
@@ -118,7 +118,7 @@ def test_a_table_and_images_are_predicted_without_javascript(visit: Visit) -> No
 
 
 def test_a_running_job_refreshes_itself_without_javascript(visit: Visit, site: Celeriac) -> None:
-    job = site.submit("slow", [[number, 1] for number in range(1000)])
+    job = site.submit("slow", [[number, 1] for number in range(3000)])
 
     page = visit(job["links"]["page"], java_script_enabled=False)
 
