@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import wait
@@ -56,7 +57,9 @@ def _load(settings: Settings) -> Flask:
     app = create_celery(settings)
     if settings.is_embedded:
         _start_embedded_worker(settings, app)
-    return create_app(build_parts(settings, app))
+    parts = build_parts(settings, app)
+    _when_asked_to_stop(parts.waiting_room.close)
+    return create_app(parts)
 
 
 def _start_embedded_worker(settings: Settings, app: object) -> None:
@@ -66,6 +69,22 @@ def _start_embedded_worker(settings: Settings, app: object) -> None:
     worker = EmbeddedWorker(settings, app)  # type: ignore[arg-type]  # a Celery app
     worker.start()
     _at_exit(worker.stop)
+
+
+def _when_asked_to_stop(react: Callable[[], None]) -> None:
+    """Run `react` in a thread at SIGTERM or SIGINT: granian waits for requests in hand, and some of them wait for jobs.
+
+    granian puts its own handlers in place after this, and tells nobody; the wake-up descriptor hears of them all.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+
+    def watch() -> None:
+        os.read(reading, 1)
+        react()
+
+    threading.Thread(target=watch, name="stop-watch", daemon=True).start()
 
 
 def _at_exit(stop: Callable[[], None]) -> None:

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+Wait = Callable[[float], bool]
+"""Waits for so many seconds; False, at once, for whoever may not wait (any longer)."""
 
 
 class WaitingRoom:
-    """As many seats as requests may wait at once; never blocks. Safe to share between threads."""
+    """As many seats as requests may wait at once. Safe to share between threads."""
 
     def __init__(self, seats: int) -> None:
-        self._seats = threading.BoundedSemaphore(seats) if seats else None
+        self._seats = threading.Semaphore(seats)
+        self._closed = threading.Event()
 
     @contextmanager
-    def seat(self) -> Iterator[bool]:
-        """Whether there was a free seat; it is kept until the end of the block."""
-        is_seated = self._seats is not None and self._seats.acquire(blocking=False)
+    def seat(self) -> Iterator[Wait]:
+        """Take a seat until the end of the block; without a free one, the block may not wait. Never blocks itself."""
+        is_seated = self._seats.acquire(blocking=False)
         try:
-            yield is_seated
+            yield lambda seconds: is_seated and not self._closed.wait(seconds)
         finally:
-            if is_seated and self._seats is not None:
+            if is_seated:
                 self._seats.release()
+
+    def close(self) -> None:
+        """Wake all who wait, and let nobody wait any more: the server stops."""
+        self._closed.set()

@@ -62,6 +62,18 @@ def test_a_stop_ends_in_order_and_the_job_goes_on_later(service: Celeriac) -> No
     assert service.wait_for(job)["succeeded"] == 1500
 
 
+def test_an_open_event_stream_is_ended_in_order_when_the_service_stops(service: Celeriac) -> None:
+    job = service.submit("slow", [[n, 1] for n in range(1500)])
+
+    with service.web.stream("GET", job["links"]["events"]) as stream:
+        lines = stream.iter_lines()
+        first = next(lines)
+        code = service.stop()
+        last = [line for line in lines if line][-1]
+
+    assert (first, last, code) == ("id: 0", "retry: 2000", 0)
+
+
 def test_a_second_server_on_the_same_state_is_refused_in_one_line(service: Celeriac) -> None:
     second = run_server(STATE_DIR=str(service.directory / "state"), PORT="0")
     third = run_server(STATE_DIR=str(service.directory / "other"), PORT=str(service.port))

@@ -124,9 +124,8 @@ def _wait(parts: WebParts, job: Job, wait_s: int) -> Job:
     if not wait_s:
         return job
     deadline, pause_s = time.monotonic() + wait_s, POLL_S
-    with parts.waiting_room.seat() as may_wait:
-        while may_wait and not job.is_over and time.monotonic() < deadline:
-            time.sleep(pause_s)
+    with parts.waiting_room.seat() as wait:
+        while not job.is_over and time.monotonic() < deadline and wait(pause_s):
             pause_s = min(pause_s * 1.5, MAX_POLL_S)
             job = get_job(parts.database, job.id)
     return job

@@ -27,7 +27,7 @@ blueprint = Blueprint("results", __name__, url_prefix="/api/jobs/<uuid:job_id>")
 PAGE = 1000
 EVENT_POLL_S = 0.25
 RECONNECT_MS = 2000
-"""When a client asks again that found too many others waiting."""
+"""When a client asks again that found too many others waiting, or a server that stops."""
 KEEP_ALIVE_S = 15
 MAX_LABEL_COLUMNS = 20
 """A model with more labels than this gets no column per label in a CSV: its JSON has all probabilities."""
@@ -98,7 +98,7 @@ def _read_last_event_id(job: Job) -> int:
 def _event_stream(parts: WebParts, job: Job, after: int) -> Iterator[str]:
     """Items as a growing prefix: one that finishes early waits for those before it, so that an id says all."""
     quiet_since = time.monotonic()
-    with parts.waiting_room.seat() as may_wait:
+    with parts.waiting_room.seat() as wait:
         while True:
             job = get_job(parts.database, job.id)
             finished = _finished_prefix(parts.database, job, after)
@@ -111,13 +111,12 @@ def _event_stream(parts: WebParts, job: Job, after: int) -> Iterator[str]:
             if finished:
                 quiet_since = time.monotonic()
                 continue
-            if not may_wait:
-                yield f"retry: {RECONNECT_MS}\n\n"
-                return
             if time.monotonic() - quiet_since > KEEP_ALIVE_S:
                 quiet_since = time.monotonic()
                 yield ": still working\n\n"
-            time.sleep(EVENT_POLL_S)
+            if not wait(EVENT_POLL_S):
+                yield f"retry: {RECONNECT_MS}\n\n"
+                return
 
 
 def _finished_prefix(database: Database, job: Job, after: int) -> list[Item]:

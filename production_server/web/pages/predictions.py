@@ -139,7 +139,6 @@ def _settle(parts: WebParts, accepted: Job) -> None:
     if accepted.total > SMALL_JOB_ITEMS:
         return
     deadline = time.monotonic() + SETTLE_S
-    with parts.waiting_room.seat() as may_wait:
-        while may_wait and not accepted.is_over and time.monotonic() < deadline:
-            time.sleep(SETTLE_POLL_S)
+    with parts.waiting_room.seat() as wait:
+        while not accepted.is_over and time.monotonic() < deadline and wait(SETTLE_POLL_S):
             accepted = get_job(parts.database, accepted.id)

@@ -130,12 +130,20 @@ def test_a_stream_that_finds_no_seat_tells_what_there_is_and_lets_its_client_com
 
     with ExitStack() as others:
         for _ in range(settings.web_threads // 2):
-            assert others.enter_context(parts.waiting_room.seat())
+            assert others.enter_context(parts.waiting_room.seat())(0)
         events = web.get(job["links"]["events"]).text
         waited = post(web, {"model": "table", "inputs": [[1, 7]]}, Prefer="wait=60")
 
     assert events == "retry: 2000\n\n"
     assert (waited.status_code, waited.get_json()["state"]) == (202, "queued")
+
+
+def test_a_server_that_stops_lets_nobody_wait(web: FlaskClient, parts: WebParts) -> None:
+    job = submit(web, 3)
+
+    parts.waiting_room.close()
+
+    assert web.get(job["links"]["events"]).text == "retry: 2000\n\n"
 
 
 def test_jobs_are_listed_newest_first(web: FlaskClient) -> None:
