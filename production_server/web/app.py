@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask, Response
 
 from production_server.web.api import health, jobs, models, openapi, results
+from production_server.web.bodies import BoundedBodies
 from production_server.web.pages import blueprint as pages
 from production_server.web.pages import render_problem
 from production_server.web.parts import EXTENSION, WebParts
@@ -45,6 +46,8 @@ def create_app(parts: WebParts) -> Flask:
         app.register_blueprint(blueprint)
     register_problem_handlers(app, render_page=render_problem)
     app.after_request(_add_security_headers)
+    readers = max(1, parts.settings.web_threads // 4)
+    app.wsgi_app = BoundedBodies(app.wsgi_app, readers=readers)  # type: ignore[method-assign]  # Flask's own advice
     return app
 
 
