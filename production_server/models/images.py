@@ -160,6 +160,8 @@ def _upright(image: Image.Image) -> Image.Image:
 
     `ImageOps.exif_transpose` also writes that data anew, and fails when cameras or editors wrote it wrongly.
     """
+    # Before the EXIF data is read: that loads the pixels of a PNG, and damaged ones must be told from damaged EXIF.
+    image.load()
     try:
         turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
     except (*_DAMAGE, TypeError):

@@ -124,6 +124,22 @@ def test_an_image_with_damaged_exif_data_is_classified_and_shown() -> None:
     assert thumbnail(data, max_side=4, max_pixels=LIMIT).startswith(b"\x89PNG")
 
 
+def test_a_png_with_good_checksums_and_rubbish_for_pixels_is_not_classified_as_black() -> None:
+    whole = file_of(grey(200))
+    start = whole.index(b"IDAT")
+    length = struct.unpack(">I", whole[start - 4 : start])[0]
+    rubbish = b"IDAT" + bytes(length)
+    data = whole[:start] + rubbish + struct.pack(">I", zlib.crc32(rubbish)) + whole[start + 8 + length :]
+
+    for read in (
+        lambda: decode_image(data, GREY, max_pixels=LIMIT),
+        lambda: thumbnail(data, max_side=9, max_pixels=LIMIT),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            read()
+        assert caught.value.code == "damaged_image"
+
+
 def test_transparency_is_laid_on_white() -> None:
     clear = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
 
