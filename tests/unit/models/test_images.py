@@ -146,6 +146,22 @@ def test_transparency_is_laid_on_white() -> None:
     assert decode_image(file_of(clear), GREY, max_pixels=LIMIT).min() == 255
 
 
+@pytest.mark.parametrize(("mode", "colour"), [("RGBA", (0, 0, 0, 51)), ("LA", (0, 51))])
+def test_what_is_half_transparent_is_mixed_with_white(mode: str, colour: tuple[int, ...]) -> None:
+    veil = file_of(Image.new(mode, (40, 40), colour))
+
+    pixels = decode_image(veil, GREY, max_pixels=LIMIT)
+
+    assert (pixels.min(), pixels.max()) == (204, 204)
+
+
+@pytest.mark.parametrize("size", [(100_000, 1), (1, 100_000)])
+def test_an_image_of_one_line_is_resized_like_any_other(size: tuple[int, int]) -> None:
+    pixels = decode_image(file_of(grey(200, size)), GREY, max_pixels=LIMIT)
+
+    assert (pixels.min(), pixels.max()) == (200, 200)
+
+
 def test_sixteen_bit_images_keep_their_brightness() -> None:
     image = Image.fromarray(np.full((4, 4), 0x8000, np.uint16))
 
