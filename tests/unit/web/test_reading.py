@@ -161,7 +161,7 @@ def test_jobs_are_listed_newest_first(web: FlaskClient) -> None:
 @pytest.mark.parametrize(
     ("query", "field"),
     [("limit=0", "limit"), ("limit=x", "limit"), ("limit=1001", "limit"), ("state=lost", "state"), ("after=1", "after"),
-     ("page=2", "page"), ("limit=1&limit=2", "limit")],
+     ("page=2", "page"), ("limit=1&limit=2", "limit"), ("model=%00", "model")],
 )  # fmt: skip
 def test_a_query_that_makes_no_sense_is_refused_by_field(web: FlaskClient, query: str, field: str) -> None:
     assert problem(web.get(f"/api/jobs?{query}")) == (400, "invalid_input", [field])
