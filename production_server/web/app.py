@@ -6,6 +6,7 @@ from flask import Flask, Response
 
 from production_server.web.api import health, jobs, models, openapi, results
 from production_server.web.bodies import BoundedBodies
+from production_server.web.forms import StrictFormRequest
 from production_server.web.pages import blueprint as pages
 from production_server.web.pages import render_problem
 from production_server.web.parts import EXTENSION, WebParts
@@ -28,6 +29,7 @@ SECURITY_HEADERS = {
 def create_app(parts: WebParts) -> Flask:
     """A Flask app that serves the API and the pages; opens no connection."""
     app = Flask(__name__, static_folder=None)
+    app.request_class = StrictFormRequest
     app.config.update(
         MAX_CONTENT_LENGTH=parts.settings.max_body_bytes,
         MAX_FORM_PARTS=parts.settings.max_job_items + 100,

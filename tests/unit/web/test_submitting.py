@@ -267,6 +267,26 @@ def test_forms_of_another_shape_are_refused_by_field(
     assert problem(post_form(web, **fields)) == (400, "invalid_input", [expected])
 
 
+@pytest.mark.parametrize(
+    ("boundary", "body"),
+    [
+        ("; boundary=B", b"rubbish"),
+        ("; boundary=B", b'--B\r\nContent-Disposition: form-data; name="model"\r\n\r\ntab'),
+        ("; boundary=B", b'--B\r\nContent-Disposition: form-data; name="\xff"\r\n\r\ntable\r\n--B--\r\n'),
+        ("", b'--B\r\nContent-Disposition: form-data; name="model"\r\n\r\ntable\r\n--B--\r\n'),
+    ],
+)
+def test_a_damaged_form_is_called_damaged_and_not_empty(web: FlaskClient, boundary: str, body: bytes) -> None:
+    kind = "multipart/form-data" + boundary
+
+    api = web.post("/api/jobs", data=body, content_type=kind)
+    page = web.post("/predictions?model=table", data=body, content_type=kind)
+
+    assert problem(api) == (400, "invalid_input", ["form"])
+    assert "damaged" in api.get_json(force=True)["detail"]
+    assert page.status_code == 400
+
+
 def test_a_bad_table_is_refused_by_line_and_column(web: FlaskClient, parts: WebParts) -> None:
     table = b"index,weight\n1,7\n2\nx,7\n"
 

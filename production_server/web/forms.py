@@ -1,0 +1,42 @@
+"""Reading forms strictly: a damaged one is refused, where Werkzeug would pass over it as if it were empty."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+from flask import Request
+from werkzeug.datastructures import MultiDict
+from werkzeug.formparser import FormDataParser
+
+from production_server.errors import Fault, InvalidInput
+
+
+class StrictFormParser(FormDataParser):
+    """Werkzeug's parser, with an error for what is cut off or damaged."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **(options | {"silent": False}))
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        mimetype: str,
+        content_length: int | None,
+        options: dict[str, str] | None = None,
+    ) -> tuple[IO[bytes], MultiDict[str, str], MultiDict[str, Any]]:
+        """The stream, fields and files of a form.
+
+        Raises:
+            InvalidInput: the form is cut off, damaged, or names no boundary.
+        """
+        try:
+            return super().parse(stream, mimetype, content_length, options)
+        except ValueError as exc:
+            fault = Fault("form", "a whole multipart form with UTF-8 headers", f"a damaged one ({exc})")
+            raise InvalidInput(str(fault), (fault,)) from exc
+
+
+class StrictFormRequest(Request):
+    """A request whose forms are read strictly."""
+
+    form_data_parser_class = StrictFormParser
