@@ -14,7 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Double, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
@@ -155,6 +155,9 @@ def _translated(database: Database) -> Iterator[None]:
     except DBAPIError as exc:
         if exc.connection_invalidated:
             raise Unavailable(f"the connection to {database} was lost") from exc
+        # The class itself, none of its children: SQLite says so of a file that is damaged or no database at all.
+        if type(exc) is DatabaseError:
+            raise Unavailable(f"the database {database} cannot be read: {_first_line(exc)}") from exc
         raise
 
 

@@ -89,6 +89,14 @@ def test_an_sqlite_file_that_was_removed_is_no_database_though_connections_still
     database.close()
 
 
+def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
+    file = tmp_path / "jobs.sqlite3"
+    file.write_bytes(b"no database" * 1000)
+
+    with pytest.raises(Unavailable, match="not a database"):
+        Database(f"sqlite:///{file}").migrate()
+
+
 def test_a_worker_is_alive_from_its_first_heartbeat_until_it_leaves(database: Database) -> None:
     beat(database, "w1", warm=["table/1"], items_done=0)
     beat(database, "w1", warm=["table/1"], items_done=7)
