@@ -70,6 +70,8 @@ class _Reader:
         places: dict[int, int] = {}
         target: int | None = None
         for column, cell in enumerate(cells):
+            if self.is_full:
+                return None
             name = cell.strip().lower()
             if name in known and known[name] not in places:
                 places[known[name]] = column
@@ -197,7 +199,7 @@ def _decode(data: bytes) -> str:
 
 def _delimiter_of(text: str, manifest: Manifest) -> str:
     """The delimiter that parts the first line into the expected number of cells, else the most frequent one."""
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    first = next((line for line in io.StringIO(text, newline="") if line.strip()), "")
     counts = {delimiter: first.count(delimiter) + 1 for delimiter in DELIMITERS}
     wanted = (len(manifest.features), len(manifest.features) + 1)
     fitting = [delimiter for delimiter, count in counts.items() if count in wanted]

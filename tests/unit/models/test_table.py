@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,6 +105,20 @@ def test_the_first_twenty_faults_are_listed_and_nothing_is_accepted(manifest: Ma
 
     assert len(faults) == 20
     assert faults[0].startswith("csv line 2, column 1") and faults[-1].startswith("csv line 11, column 2")
+
+
+def test_a_header_of_very_many_unknown_names_needs_little_memory(manifest: Manifest) -> None:
+    text = "a," * 300_000
+
+    tracemalloc.start()
+    try:
+        faults = faults_of(manifest, text)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(faults) == 20
+    assert peak_bytes < 20_000_000
 
 
 def test_a_table_with_too_many_rows_is_refused(manifest: Manifest) -> None:
