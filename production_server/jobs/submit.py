@@ -6,10 +6,11 @@ import os
 import time
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from production_server.errors import Conflict
+from production_server.jobs.bulk import insert_many
 from production_server.jobs.claim import cancel_waiting
 from production_server.jobs.database import Database, now
 from production_server.jobs.read import get_job, job_columns, to_job
@@ -36,13 +37,7 @@ def submit(database: Database, new: NewJob) -> tuple[Job, bool]:
     try:
         with database.write() as connection:
             connection.execute(insert(job).values(_job_values(job_id, new)))
-            rows = [_item_values(job_id, index, new) for index in range(len(new.items))]
-            connection.execute(insert(item), rows)
-            payloads = [
-                {"job_id": job_id, "idx": index, "payload": entry.payload}
-                for index, entry in enumerate(new.items)
-            ]
-            connection.execute(insert(item_input), payloads)
+            _insert_items(connection, job_id, new)
     except IntegrityError:
         # The same key came twice at once and the other request was first.
         earlier = _find_earlier(database, new)
@@ -112,13 +107,21 @@ def _job_values(job_id: UUID, new: NewJob) -> dict[str, object]:
     }
 
 
-def _item_values(job_id: UUID, index: int, new: NewJob) -> dict[str, object]:
-    entry = new.items[index]
-    return {
-        "job_id": job_id,
-        "idx": index,
-        "name": entry.name,
-        "expected": entry.expected,
-        "outside_training_range": list(entry.outside_training_range) or None,
-        "state": "queued",
-    }
+def _insert_items(connection: Connection, job_id: UUID, new: NewJob) -> None:
+    insert_many(
+        connection,
+        item,
+        {"job_id": job_id, "state": "queued"},
+        ("idx", "name", "expected", "outside_training_range"),
+        (
+            (index, entry.name, entry.expected, list(entry.outside_training_range) or None)
+            for index, entry in enumerate(new.items)
+        ),
+    )
+    insert_many(
+        connection,
+        item_input,
+        {"job_id": job_id},
+        ("idx", "payload"),
+        ((index, entry.payload) for index, entry in enumerate(new.items)),
+    )

@@ -8,7 +8,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePosixPath
 
 from production_server.errors import MAX_FAULTS, Fault, InvalidInput, TooLarge
 from production_server.jobs.records import NewItem
@@ -61,8 +60,7 @@ def items_from_files(version: ModelVersion, uploads: Sequence[Upload], settings:
         raise InvalidInput(str(fault), (fault,))
     _check_count(len(uploads), settings, "file")
     return _collect(
-        partial(_image_from_file, upload, f"file[{index}] ({safe_name(upload.name)})", settings)
-        for index, upload in enumerate(uploads)
+        partial(_image_from_file, upload, index, settings) for index, upload in enumerate(uploads)
     )
 
 
@@ -94,8 +92,8 @@ def digest_of(model: str, version: str | None, priority: str, items: Iterable[Ne
 
 def safe_name(name: str) -> str:
     """A client's file name as one that can be stored and shown: no folders, no control characters, not too long."""
-    last = PurePosixPath(name.replace("\\", "/")).name
-    kept = "".join(character for character in last if character.isprintable())
+    last = name.replace("\\", "/").rpartition("/")[2]
+    kept = last if last.isprintable() else "".join(filter(str.isprintable, last))
     return kept[:MAX_NAME] or "unnamed"
 
 
@@ -119,11 +117,15 @@ def _collect(makers: Iterable[Callable[[], NewItem]]) -> list[NewItem]:
     raise type(first)(f"{len(faults)} inputs cannot be used", tuple(faults), code=first.code)
 
 
-def _image_from_file(upload: Upload, field: str, settings: Settings) -> NewItem:
+def _image_from_file(upload: Upload, index: int, settings: Settings) -> NewItem:
+    name = safe_name(upload.name)
     check_image(
-        upload.data, field=field, max_pixels=settings.max_image_pixels, declared_type=upload.media_type
+        upload.data,
+        field=f"file[{index}] ({name})",
+        max_pixels=settings.max_image_pixels,
+        declared_type=upload.media_type,
     )
-    return NewItem(upload.data, safe_name(upload.name))
+    return NewItem(upload.data, name)
 
 
 def _image_from_json(item: object, image: ImagePreprocessing, field: str, settings: Settings) -> NewItem:
