@@ -71,8 +71,18 @@ def finish(
         failed = _store_failures(connection, held, failures)
         _count(connection, held.job_id, succeeded=succeeded, failed=failed)
         if renew_s is not None:
-            connection.execute(update(item).where(_is_held(held)).values(lease_until=now() + renew_s))
+            _renew(connection, held, renew_s)
     return succeeded + failed
+
+
+def renew(database: Database, held: Claim, *, lease_s: float) -> None:
+    """Hold what is left of a claim for `lease_s` seconds from now; items whose lease was lost are not taken back.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    with database.write() as connection:
+        _renew(connection, held, lease_s)
 
 
 def give_back(database: Database, held: Claim) -> None:
@@ -122,6 +132,10 @@ def cancel_waiting(connection: Connection, job_id: UUID) -> None:
         )
 
 
+def _renew(connection: Connection, held: Claim, lease_s: float) -> None:
+    connection.execute(update(item).where(_is_held(held)).values(lease_until=now() + lease_s))
+
+
 def _is_free() -> ColumnElement[bool]:
     """Waiting, or held by somebody whose lease has run out."""
     return (item.c.state == "queued") | ((item.c.state == "running") & (item.c.lease_until < now()))
@@ -148,8 +162,9 @@ def _take_next(
     together = _take(connection, in_range & (item.c.state == "queued") & was_never_lost, token, lease_s)
     if together:
         return together
-    first = select(item.c.idx).where(in_range & _is_free()).order_by(item.c.idx).limit(1).scalar_subquery()
-    # The subquery is evaluated before the row is locked: the condition is asked again on the locked row.
+    # Two who look at once find different items. (SQLite knows no row locks, and has one writer at a time.)
+    free = select(item.c.idx).where(in_range & _is_free()).order_by(item.c.idx).limit(1)
+    first = free.with_for_update(skip_locked=True).scalar_subquery()
     return _take(connection, (item.c.job_id == job_id) & (item.c.idx == first) & _is_free(), token, lease_s)
 
 

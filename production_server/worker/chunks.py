@@ -11,7 +11,7 @@ from uuid import UUID
 
 from production_server.errors import CeleriacError, Unavailable
 from production_server.inference import Engine, Outcome
-from production_server.jobs.claim import claim, finish, give_back, give_up
+from production_server.jobs.claim import claim, finish, give_back, give_up, renew
 from production_server.jobs.database import Database
 from production_server.jobs.records import Claim, Failure, Success
 from production_server.models.classify import Classification
@@ -20,7 +20,9 @@ from production_server.settings import Settings
 log = logging.getLogger(__name__)
 
 STORE_AFTER_S = 1.0
-"""A slow model's results are stored at least this often, so that they appear as they come and leases are renewed."""
+"""A slow model's results are stored this often, so that they appear as they come."""
+STUCK_AFTER_S = 600
+"""A batch that takes longer than this counts as stuck: its lease is not renewed any more."""
 
 
 @dataclass(slots=True)
@@ -32,6 +34,18 @@ class ChunkRunner:
     settings: Settings
     stopping: threading.Event = field(default_factory=threading.Event)
     items_done: int = 0
+    _in_hand: dict[UUID, tuple[Claim, float]] = field(default_factory=dict)
+    """By token: each claim that a thread works on, and when that thread last finished a batch."""
+
+    def renew_leases(self) -> None:
+        """Renew the leases of all claims in hand but stuck ones; one batch may take longer than a lease.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        for held, progress_at in list(self._in_hand.values()):
+            if time.monotonic() - progress_at < STUCK_AFTER_S:
+                renew(self.database, held, lease_s=self.settings.lease_s)
 
     def run(self, job_id: UUID, start: int, stop: int) -> bool:
         """Work on items `start` to `stop - 1` that nobody holds; False if a stop was asked for and some are left.
@@ -54,6 +68,7 @@ class ChunkRunner:
 
     def _work_on(self, held: Claim) -> bool:
         """Whether all of a claim was dealt with; if not, what is left of it was put back."""
+        self._in_hand[held.token] = (held, time.monotonic())
         try:
             position = self._classify(held)
         except CeleriacError as exc:
@@ -68,6 +83,8 @@ class ChunkRunner:
                 error_message=str(exc),
             )
             return False
+        finally:
+            del self._in_hand[held.token]
         if position < len(held.indexes):
             give_back(self.database, held)
         return position == len(held.indexes)
@@ -86,6 +103,7 @@ class ChunkRunner:
         for outcomes in batches:
             results += _to_results(held.indexes[position : position + len(outcomes)], outcomes)
             position += len(outcomes)
+            self._in_hand[held.token] = (held, time.monotonic())
             if self.stopping.is_set():
                 break
             if time.monotonic() - stored_at > STORE_AFTER_S and position < len(held.indexes):

@@ -1,4 +1,4 @@
-"""What a worker does beside its chunks: heartbeats, and the reconciler that publishes what the broker has lost."""
+"""What a worker does beside its chunks: heartbeats, leases, and the reconciler that publishes what the broker lost."""
 
 from __future__ import annotations
 
@@ -60,8 +60,9 @@ class Housekeeping:
             log.warning("%s", exc)
 
     def _run(self) -> None:
-        while not self._stopped.wait(INTERVAL_S):
+        while not self._stopped.wait(min(INTERVAL_S, self.settings.lease_s / 3)):
             try:
+                self.runner.renew_leases()
                 beat(self.database, self.name, warm=self.warm, items_done=self.runner.items_done)
                 self._reconcile(alone=False)
                 self._note("")

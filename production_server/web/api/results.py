@@ -12,7 +12,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, request
 
-from production_server.errors import Fault, InvalidInput
+from production_server.errors import Fault, InvalidInput, NotFound
 from production_server.jobs.database import Database
 from production_server.jobs.read import every_item, get_job, get_payloads, list_items
 from production_server.jobs.records import Item, Job
@@ -141,9 +141,9 @@ def _json_pieces(database: Database, job: Job) -> Iterator[str]:
 
 
 def _csv_lines(parts: WebParts, job: Job) -> Iterator[str]:
-    manifest = parts.store.get(job.model, job.version).manifest
-    labels = manifest.labels if len(manifest.labels) <= MAX_LABEL_COLUMNS else ()
-    features = [feature.name for feature in manifest.features]
+    manifest = _manifest_of(parts, job)
+    labels = manifest.labels if manifest and len(manifest.labels) <= MAX_LABEL_COLUMNS else ()
+    features = [feature.name for feature in manifest.features] if manifest else []
     answers = ["state", "label", "score", *(f"probability {label}" for label in labels)]
     yield _csv_line(["index", *(features or ["name"]), *answers, "expected", "outside_training_range", "error_code",
                      "error_message"])  # fmt: skip
@@ -156,8 +156,18 @@ def _csv_lines(parts: WebParts, job: Job) -> Iterator[str]:
         after = items[-1].index
 
 
-def _csv_inputs(database: Database, job: Job, manifest: Manifest, items: list[Item]) -> list[list[object]]:
-    if not manifest.is_tabular:
+def _manifest_of(parts: WebParts, job: Job) -> Manifest | None:
+    """The manifest of a job's version; None if that version was removed since."""
+    try:
+        return parts.store.get(job.model, job.version).manifest
+    except NotFound:
+        return None
+
+
+def _csv_inputs(
+    database: Database, job: Job, manifest: Manifest | None, items: list[Item]
+) -> list[list[object]]:
+    if manifest is None or not manifest.is_tabular:
         return [[_inert(item.name or "")] for item in items]
     payloads = get_payloads(database, job.id, after=items[0].index - 1, limit=len(items))
     return [json.loads(payload) for payload in payloads]

@@ -13,6 +13,8 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
+from production_server.jobs.records import NewItem, NewJob
+from production_server.jobs.submit import submit as submit_job
 from production_server.jobs.workers import beat
 from production_server.settings import Settings, read_settings
 from production_server.web.app import create_app
@@ -75,6 +77,17 @@ def test_a_job_downloads_as_csv_with_its_inputs(web: FlaskClient, work: Any) -> 
         "error_message": "",
     } | {"index": rows[1]["index"]}  # fmt: skip
     assert rows[2]["error_code"] == "inference_failed"
+
+
+def test_a_job_downloads_although_its_version_was_removed(web: FlaskClient, parts: WebParts) -> None:
+    item = NewItem(b"[1,2]", "a row")
+    job, _ = submit_job(
+        parts.database, NewJob(model="gone", version="1", items=[item], source="test", client="somebody")
+    )
+
+    (row,) = csv.DictReader(io.StringIO(web.get(f"/api/jobs/{job.id}/results.csv").text))
+
+    assert (row["name"], row["state"]) == ("a row", "queued")
 
 
 def test_a_file_name_that_looks_like_a_formula_downloads_as_text(web: FlaskClient) -> None:

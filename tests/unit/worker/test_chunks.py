@@ -15,6 +15,7 @@ from production_server.models.store import Store
 from production_server.settings import read_settings
 from production_server.worker.chunks import ChunkRunner
 from tests.small_models import write_slow_model
+from tests.unit.jobs.test_jobs import lose_leases
 
 
 @pytest.fixture
@@ -106,3 +107,21 @@ def test_a_stop_ends_after_the_batch_in_hand_and_gives_the_rest_back(
     runner.stopping.clear()
     assert runner.run(job.id, after.succeeded, after.succeeded + 1), "no attempt was lost by stopping"
     assert get_job(sqlite_database, job.id).succeeded == after.succeeded + 1
+
+
+def test_a_batch_may_take_longer_than_its_lease(sqlite_database: Database, tmp_path: Path) -> None:
+    write_slow_model(tmp_path / "store", turns=1_000_000)
+    runner = ChunkRunner(sqlite_database, Engine(Store([tmp_path / "store"]), threads=1), read_settings({}))
+    job = accept(sqlite_database, [b"[0,1]"] * 3, model="slow")
+    thread = threading.Thread(target=runner.run, args=(job.id, 0, 3))
+
+    thread.start()
+    while get_job(sqlite_database, job.id).state == "queued":
+        threading.Event().wait(0.005)
+    lose_leases(sqlite_database, job)
+    runner.renew_leases()
+    stolen = claim(sqlite_database, job.id, 0, 3, lease_s=60, max_attempts=3)
+    thread.join(60)
+
+    assert stolen is None
+    assert get_job(sqlite_database, job.id).succeeded == 3
