@@ -1,4 +1,4 @@
-"""The one place that knows how to reach the database: engine, transactions, clock, migrations."""
+"""The one place that knows how to reach the database: engine, transactions, clock."""
 
 from __future__ import annotations
 
@@ -8,10 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Double, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
@@ -22,7 +18,6 @@ from sqlalchemy.sql.expression import FunctionElement
 from production_server.errors import Unavailable
 from production_server.settings import redact
 
-MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_S = 30
 
 
@@ -82,13 +77,19 @@ class Database:
             yield connection
 
     def migrate(self) -> None:
-        """Bring the schema to the newest revision; does nothing if it is there. Safe to run twice at once."""
+        """Bring the schema to the newest revision; does nothing if it is there. Safe to run twice at once.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        from production_server.jobs import schema
+
         if self.is_sqlite and self._url.database:
             Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
         with self.write() as connection:
             if not self.is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(5100)"))
-            command.upgrade(_alembic_config(connection), "head")
+            schema.upgrade(connection)
 
     def check(self) -> None:
         """Answer quickly, or raise.
@@ -97,9 +98,11 @@ class Database:
             Unavailable: the database does not answer, its file was removed, or its schema is not the one that this
                 code expects.
         """
-        expected = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+        from production_server.jobs import schema
+
+        expected = schema.expected_revision()
         with self.read() as connection:
-            found = MigrationContext.configure(connection).get_current_revision()
+            found = schema.found_revision(connection)
         if found != expected:
             raise Unavailable(
                 f"the database schema is at revision {found}, this code needs {expected}: run migrate"
@@ -164,10 +167,3 @@ def _translated(database: Database) -> Iterator[None]:
 def _first_line(exc: Exception) -> str:
     cause = getattr(exc, "orig", None) or exc
     return str(cause).strip().split("\n")[0]
-
-
-def _alembic_config(connection: Connection) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["connection"] = connection
-    return config
