@@ -15,6 +15,8 @@ from production_server.errors import Unavailable
 from production_server.jobs.records import Chunk
 
 POOL_TIMEOUT_S = 5
+ANSWER_TIMEOUT_S = 10
+"""A broker that says nothing for this long does not answer: a damaged quorum queue is silent for a minute."""
 # One more try on a fresh connection: a pooled one may have died with a restart of the broker.
 RETRY_ONCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
 
@@ -49,7 +51,8 @@ class Publisher:
             Unavailable: the broker does not answer.
         """
         # A connection of its own: a pooled channel believes that it has declared the queues already.
-        with _translated(), self._app.connection_for_write() as connection:
+        bounded = {"read_timeout": ANSWER_TIMEOUT_S, "write_timeout": ANSWER_TIMEOUT_S}
+        with _translated(), self._app.connection_for_write(transport_options=bounded) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=POOL_TIMEOUT_S)
             with connection.channel() as channel:
                 queues = [self._app.amqp.queues[name](channel) for name in (HIGH_QUEUE, NORMAL_QUEUE)]

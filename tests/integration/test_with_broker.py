@@ -98,6 +98,7 @@ def test_a_broker_that_is_killed_loses_nothing(service: Celeriac, rabbitmq: Rabb
     job = service.submit("slow", ROWS)
     service.wait_for(job, done=50)
 
+    rabbitmq.settle()
     rabbitmq.kill()
     rabbitmq.start()
 

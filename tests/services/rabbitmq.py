@@ -80,6 +80,14 @@ class RabbitMQNode:
         """End the node at once, as a power cut would."""
         self._end(signal.SIGKILL)
 
+    def settle(self) -> None:
+        """Let the node write to disk what it otherwise writes some seconds later.
+
+        RabbitMQ 3.10 keeps its list of quorum queues in DETS files: killed within seconds of declaring one, it may know
+        the queue and not its members when it starts again, and that queue then never answers.
+        """
+        self.evaluate("[dets:sync(Table) || Table <- dets:all()]")
+
     def close(self) -> None:
         """End everything that was started. The directory's owner removes the data."""
         self.kill()
