@@ -10,8 +10,7 @@ CeleriacError
 ├── InferenceFailed       the model itself failed on a batch
 └── Unavailable           the database or the broker does not answer; the same request may succeed later
 
-`code` is a stable string that reaches the client; `retryable` decides what the worker does. HTTP status codes live in
-`web/`, exit codes in the command line.
+`code` is a stable string that reaches the client. HTTP status codes live in `web/`, exit codes in the command line.
 """
 
 from __future__ import annotations
@@ -37,7 +36,6 @@ class CeleriacError(Exception):
     """Root of all errors that this server raises on purpose; `str(error)` says how to mend it."""
 
     code = "internal_error"
-    retryable = False
 
 
 class SettingsError(CeleriacError):
@@ -86,7 +84,6 @@ class BrokenVersion(CeleriacError):
     """Raised when a version's files do not match its manifest, or do not load. Another worker may have it whole."""
 
     code = "broken_version"
-    retryable = True
 
 
 class InferenceFailed(CeleriacError):
@@ -99,4 +96,3 @@ class Unavailable(CeleriacError):
     """Raised when the database or the broker does not answer; the same request may succeed later."""
 
     code = "unavailable"
-    retryable = True

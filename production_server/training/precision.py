@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-PRECISIONS = ("auto", "float32", "bfloat16")
 _FLAGS = {"avx512_bf16", "amx_bf16", "avx_ne_convert"}
 _CPUINFO = Path("/proc/cpuinfo")
 

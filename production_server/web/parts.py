@@ -9,7 +9,10 @@ from flask import current_app
 
 from production_server.broker.app import create_celery
 from production_server.broker.publisher import Publisher
+from production_server.errors import NotFound
 from production_server.jobs.database import Database
+from production_server.jobs.records import Job
+from production_server.models.manifest import Manifest
 from production_server.models.store import Store
 from production_server.settings import Settings
 from production_server.web.waiting import WaitingRoom
@@ -26,6 +29,13 @@ class WebParts:
     store: Store
     publisher: Publisher
     waiting_room: WaitingRoom
+
+    def manifest_of(self, job: Job) -> Manifest | None:
+        """The manifest of a job's version; a version that was taken away leaves its jobs readable."""
+        try:
+            return self.store.get(job.model, job.version).manifest
+        except NotFound:
+            return None
 
 
 def build_parts(settings: Settings, app: Celery | None = None) -> WebParts:

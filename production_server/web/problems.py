@@ -72,9 +72,14 @@ def register_problem_handlers(app: Flask, render_page: Callable[[Problem], Respo
     app.register_error_handler(Exception, lambda exc: respond(_from_bug(exc)))
 
 
+def status_of(exc: CeleriacError) -> HTTPStatus:
+    """The status that an error is answered with."""
+    by_class = (status for kind, status in STATUS if isinstance(exc, kind))
+    return STATUS_BY_CODE.get(exc.code) or next(by_class, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
 def _from_error(exc: CeleriacError) -> Problem:
-    status = STATUS_BY_CODE.get(exc.code)
-    status = status or next((status for kind, status in STATUS if isinstance(exc, kind)), HTTPStatus(500))
+    status = status_of(exc)
     faults = exc.faults if isinstance(exc, InvalidInput) else ()
     return Problem(status.value, exc.code, status.phrase, str(exc), faults)
 

@@ -71,9 +71,9 @@ class ChunkRunner:
         self._in_hand[held.token] = (held, time.monotonic())
         try:
             position = self._classify(held)
+        except Unavailable:
+            raise
         except CeleriacError as exc:
-            if isinstance(exc, Unavailable):
-                raise
             log.error("job %s: %s", held.job_id, exc)
             give_up(
                 self.database,

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, request
 
-from production_server.errors import Fault, InvalidInput, NotFound
+from production_server.errors import Fault, InvalidInput
 from production_server.jobs.database import Database
 from production_server.jobs.read import every_item, get_job, get_payloads, list_items
 from production_server.jobs.records import Item, Job
@@ -141,7 +141,7 @@ def _json_pieces(database: Database, job: Job) -> Iterator[str]:
 
 
 def _csv_lines(parts: WebParts, job: Job) -> Iterator[str]:
-    manifest = _manifest_of(parts, job)
+    manifest = parts.manifest_of(job)
     labels = manifest.labels if manifest and len(manifest.labels) <= MAX_LABEL_COLUMNS else ()
     features = [feature.name for feature in manifest.features] if manifest else []
     answers = ["state", "label", "score", *(f"probability {label}" for label in labels)]
@@ -154,14 +154,6 @@ def _csv_lines(parts: WebParts, job: Job) -> Iterator[str]:
             _csv_line(_csv_cells(item, cells, labels)) for item, cells in zip(items, inputs, strict=True)
         )
         after = items[-1].index
-
-
-def _manifest_of(parts: WebParts, job: Job) -> Manifest | None:
-    """The manifest of a job's version; None if that version was removed since."""
-    try:
-        return parts.store.get(job.model, job.version).manifest
-    except NotFound:
-        return None
 
 
 def _csv_inputs(

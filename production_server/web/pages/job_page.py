@@ -32,7 +32,7 @@ def show(job_id: UUID) -> Response:
     """A job as it stands, with one page of its items: those after `?after=`."""
     parts = current_parts()
     job = get_job(parts.database, job_id)
-    manifest = _manifest(parts, job)
+    manifest = parts.manifest_of(job)
     after = min(max(request.args.get("after", -1, type=int), -1), job.total - 1)
     items = list_items(parts.database, job_id, after=after, limit=PAGE_ITEMS)
     evaluation, chart = _compare(parts, job, manifest) if after == -1 else (None, None)
@@ -68,14 +68,6 @@ def show_thumbnail(job_id: UUID, index: int) -> Response:
         raise NotFound(f"item {index} of job {job_id} is no image", code="item_not_found") from exc
     headers = {"Cache-Control": "private, max-age=31536000, immutable"}
     return Response(png, mimetype="image/png", headers=headers)
-
-
-def _manifest(parts: WebParts, job: Job) -> Manifest | None:
-    """The manifest of the job's version; a version that was taken away leaves its jobs readable."""
-    try:
-        return parts.store.get(job.model, job.version).manifest
-    except NotFound:
-        return None
 
 
 def _results(

@@ -21,7 +21,7 @@ from production_server.web.pages.fields import read_row, row_fields, typed_value
 from production_server.web.pages.shown_faults import shown_faults
 from production_server.web.pages.wording import size
 from production_server.web.parts import WebParts, current_parts
-from production_server.web.problems import RETRY_AFTER_S
+from production_server.web.problems import RETRY_AFTER_S, status_of
 
 SETTLE_S = 0.6
 """How long a small job is waited for before its page is shown, so that most are complete at first sight."""
@@ -82,9 +82,8 @@ def _render(
     )
     if error is None:
         return make_response(page)
-    if isinstance(error, InvalidInput):
-        return make_response(page, 413 if isinstance(error, TooLarge) else 400)
-    return make_response(page, 503, {"Retry-After": RETRY_AFTER_S})
+    headers = {"Retry-After": RETRY_AFTER_S} if isinstance(error, Unavailable) else {}
+    return make_response(page, status_of(error), headers)
 
 
 def _pasted_limit() -> str:
