@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 
 from production_server.errors import Unavailable
+from production_server.jobs.read import get_job
 from production_server.jobs.records import Job, NewItem, NewJob, Priority
 from production_server.jobs.submit import chunks_of, mark_published, submit
 from production_server.models.store import ModelVersion
@@ -15,6 +17,9 @@ from production_server.web.parts import WebParts
 log = logging.getLogger(__name__)
 
 ANONYMOUS = "anonymous"
+POLL_S = 0.003
+MAX_POLL_S = 0.25
+"""A job that is waited for is looked at after the first, then less and less often, down to the second."""
 
 
 def accept(
@@ -50,6 +55,18 @@ def accept(
     if is_new:
         _publish(parts, accepted)
     return accepted, is_new
+
+
+def wait_until_over(parts: WebParts, job: Job, wait_s: float) -> Job:
+    """The job as it stands when it is over, when the time is, or at once while too many requests wait already."""
+    if not wait_s:
+        return job
+    deadline, pause_s = time.monotonic() + wait_s, POLL_S
+    with parts.waiting_room.seat() as wait:
+        while not job.is_over and time.monotonic() < deadline and wait(pause_s):
+            pause_s = min(pause_s * 1.5, MAX_POLL_S)
+            job = get_job(parts.database, job.id)
+    return job
 
 
 def _publish(parts: WebParts, accepted: Job) -> None:

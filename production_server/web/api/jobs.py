@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from uuid import UUID
 
 from flask import Blueprint, Response, request
 
 from production_server.errors import Fault, InvalidInput
 from production_server.jobs.read import get_job, list_jobs
-from production_server.jobs.records import Job, NewItem
+from production_server.jobs.records import NewItem
 from production_server.jobs.submit import cancel
 from production_server.models.store import ModelVersion
-from production_server.web.accept import accept
+from production_server.web.accept import accept, wait_until_over
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import (
     read_form,
@@ -27,9 +26,6 @@ from production_server.web.intake import Upload, items_from_files, items_from_js
 from production_server.web.parts import WebParts, current_parts
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/api/jobs")
-
-POLL_S = 0.003
-MAX_POLL_S = 0.25
 
 
 @blueprint.post("")
@@ -58,7 +54,7 @@ def submit() -> Response:
         requested_version=asked.version,
         idempotency_key=key,
     )
-    accepted = _wait(parts, accepted, read_wait_s(request))
+    accepted = wait_until_over(parts, accepted, read_wait_s(request))
     body = JobBody.of(accepted)
     response = to_response(body, 200 if accepted.is_over else 202)
     response.headers["Location"] = body.links.self
@@ -117,15 +113,3 @@ def _items_from_form(version: ModelVersion, parts: WebParts) -> list[NewItem]:
         return items_from_table(version, tables[0].read(), parts.settings)
     uploads = [Upload(file.filename or "", file.mimetype, file.read()) for file in images]
     return items_from_files(version, uploads, parts.settings)
-
-
-def _wait(parts: WebParts, job: Job, wait_s: int) -> Job:
-    """The job as it stands when it is over, or when the time is."""
-    if not wait_s:
-        return job
-    deadline, pause_s = time.monotonic() + wait_s, POLL_S
-    with parts.waiting_room.seat() as wait:
-        while not job.is_over and time.monotonic() < deadline and wait(pause_s):
-            pause_s = min(pause_s * 1.5, MAX_POLL_S)
-            job = get_job(parts.database, job.id)
-    return job

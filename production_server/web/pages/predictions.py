@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from uuid import UUID
 
@@ -12,10 +11,10 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from production_server.errors import CeleriacError, Fault, InvalidInput, NotFound, TooLarge, Unavailable
 from production_server.jobs.read import get_job, get_payload
-from production_server.jobs.records import Job, NewItem
+from production_server.jobs.records import NewItem
 from production_server.jobs.submit import SMALL_JOB_ITEMS
 from production_server.models.store import ModelVersion
-from production_server.web.accept import accept
+from production_server.web.accept import accept, wait_until_over
 from production_server.web.intake import Upload, items_from_files, items_from_json, items_from_table
 from production_server.web.pages.fields import read_row, row_fields, typed_values
 from production_server.web.pages.shown_faults import shown_faults
@@ -25,7 +24,6 @@ from production_server.web.problems import RETRY_AFTER_S, status_of
 
 SETTLE_S = 0.6
 """How long a small job is waited for before its page is shown, so that most are complete at first sight."""
-SETTLE_POLL_S = 0.02
 
 
 def show() -> Response:
@@ -54,7 +52,8 @@ def submit() -> Response:
         accepted, _ = accept(parts, chosen, items, source="page")
     except Unavailable as exc:
         return _render(chosen, typed=request.form, error=exc)
-    _settle(parts, accepted)
+    if accepted.total <= SMALL_JOB_ITEMS:
+        wait_until_over(parts, accepted, SETTLE_S)
     return make_response(redirect(url_for("pages.job", job_id=accepted.id), 303))
 
 
@@ -131,13 +130,3 @@ def _table_bytes() -> bytes:
     if file is not None and file.filename:
         return bytes(file.read())
     return request.form.get("table", "").encode()
-
-
-def _settle(parts: WebParts, accepted: Job) -> None:
-    """Wait a moment for a small job, unless many requests wait already."""
-    if accepted.total > SMALL_JOB_ITEMS:
-        return
-    deadline = time.monotonic() + SETTLE_S
-    with parts.waiting_room.seat() as wait:
-        while not accepted.is_over and time.monotonic() < deadline and wait(SETTLE_POLL_S):
-            accepted = get_job(parts.database, accepted.id)
