@@ -1,9 +1,10 @@
-"""What can go wrong between a user and the server.
+"""What can go wrong between a user and the server, or the cloud that shall boot one.
 
-ClientError        the root: its message is one line a user can act on
-├── InputError     raised when what the user typed or named cannot be sent
-├── Refused        raised when the server understood the request and said no (4xx)
-└── Unavailable    raised when no server answered, or one answered that it cannot (5xx), or not in time
+ClientError            the root: its message is one line a user can act on
+├── InputError         raised when what the user typed or named cannot be sent
+├── Refused            raised when the server, or the cloud, understood the request and said no (4xx)
+├── Unavailable        raised when nobody answered, or one answered that it cannot (5xx), or not in time
+└── InstanceFailed     raised when an instance was made and does not come up
 """
 
 from __future__ import annotations
@@ -50,3 +51,15 @@ class Unavailable(ClientError):
         super().__init__(detail)
         self.is_passing = is_passing
         self.retry_after_s = retry_after_s
+
+
+class InstanceFailed(ClientError):
+    """Raised when an instance was made and does not come up: an error, a failed boot, or time is up.
+
+    `log` is the end of its console, `advice` what to try, one line each.
+    """
+
+    def __init__(self, detail: str, *, log: str = "", advice: tuple[str, ...] = ()) -> None:
+        super().__init__(detail)
+        self.log = log
+        self.advice = advice

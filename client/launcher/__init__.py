@@ -1,0 +1,1 @@
+"""Boots an instance in a cloud and waits until it answers: configuration → preflight → plan → apply."""
