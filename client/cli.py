@@ -1,4 +1,4 @@
-"""The command line: predict, jobs, models. Exit codes live here and nowhere else."""
+"""The command line for predictions: predict, jobs, models."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 
 from client import output
 from client.api import Server
-from client.errors import ClientError, InputError, Refused, Unavailable
+from client.exits import SOME_FAILED, run
 from client.options import Shared, setting, shared, timeout
 from client.results import Destination, show_results
 from client.submission import Submission
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-SOME_FAILED, USAGE, REFUSED, UNAVAILABLE, INTERRUPTED = 1, 2, 3, 4, 130
-EXIT_CODES: dict[type[ClientError], int] = {InputError: USAGE, Refused: REFUSED, Unavailable: UNAVAILABLE}
 
 EPILOG = """\
 \b
@@ -186,32 +183,9 @@ def models(options: Shared, name: str | None) -> None:
             options.show(asdict(model), lambda: output.print_model(model))
 
 
-def _where_help_is(error: click.ClickException) -> str:
-    command = (
-        error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "python -m client"
-    )
-    return f" See: {command} --help"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and answer its exit code: one line on stderr for what went wrong, never a traceback."""
-    try:
-        return int(cli.main(arguments, prog_name="python -m client", standalone_mode=False) or 0)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return USAGE
-    except click.ClickException as error:
-        output.print_error(error.format_message() + _where_help_is(error))
-        return error.exit_code
-    except ClientError as error:
-        output.print_failure(error)
-        return EXIT_CODES[type(error)]
-    except (click.Abort, KeyboardInterrupt):
-        output.print_error("interrupted")
-        return INTERRUPTED
-    except OSError as error:
-        output.print_error(f"{error.filename or 'file'}: {error.strerror or error}")
-        return USAGE
+    """Run the command line and answer its exit code."""
+    return run(cli, arguments, name="python -m client")
 
 
 if __name__ == "__main__":

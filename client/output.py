@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from client.errors import ClientError, Refused
+from client.errors import ClientError, InstanceFailed, Refused
 from client.files import name_of
 
 if TYPE_CHECKING:
@@ -31,11 +31,16 @@ def print_error(message: str) -> None:
 
 
 def print_failure(error: ClientError) -> None:
-    """One line, or, for a refusal with faults, one line for each fault: field, what was expected, what came."""
+    """One line; for a refusal also its faults, for an instance that failed the end of its console and what to try."""
+    if isinstance(error, InstanceFailed) and error.log:
+        sys.stderr.write(f"{error.log.rstrip()}\n")
     print_error(str(error))
     if isinstance(error, Refused):
         for fault in error.faults:
             print_error(str(fault))
+    if isinstance(error, InstanceFailed):
+        for advice in error.advice:
+            print_note(f"try: {advice}")
 
 
 def print_note(message: str) -> None:

@@ -1,0 +1,229 @@
+"""The launcher's options: from a flag, from launch.yaml, or from the environment, in that order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import yaml
+from click.core import ParameterSource
+
+from client.errors import InputError
+from client.launcher.request import (
+    DEFAULT_NAME,
+    CodeRequest,
+    LaunchRequest,
+    checked_name,
+    checked_source,
+)
+from client.options import setting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+DEFAULT_FILE = "launch.yaml"
+
+
+class FromFile(click.Parameter):
+    """A parameter that launch.yaml may set, too: the file goes before the environment, the command line before both."""
+
+    @property
+    def key(self) -> str:
+        """What the file calls it."""
+        return str(self.name).replace("_", "-")
+
+    def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, ParameterSource]:
+        value, source = super().consume_value(ctx, opts)
+        settings = ctx.default_map or {}
+        if source is not ParameterSource.COMMANDLINE and self.name in settings:
+            return settings[self.name], ParameterSource.DEFAULT_MAP
+        return value, source
+
+
+class FileOption(FromFile, click.Option):
+    """An option that launch.yaml may set."""
+
+
+class FileArgument(FromFile, click.Argument):
+    """An argument that launch.yaml may set."""
+
+
+def _read_file(ctx: click.Context, _option: click.Parameter, path: Path | None) -> None:
+    is_named = path is not None
+    path = path or Path(DEFAULT_FILE)
+    if not is_named and not path.exists():
+        return
+    try:
+        content = yaml.safe_load(path.read_text()) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not YAML: {error}") from error
+    ctx.default_map = _settings(content, path=path, command=ctx.command)
+
+
+def _settings(content: Any, *, path: Path, command: click.Command) -> dict[str, Any]:
+    known = {each.key: each for each in command.params if isinstance(each, FromFile)}
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a mapping such as `flavor: m1.small`")
+    if unknown := [str(name) for name in content if name not in known]:
+        raise InputError(f"{path}: unknown {', '.join(unknown)}; it may set {', '.join(sorted(known))}")
+    return {str(known[name].name): _value(known[name], value, path=path) for name, value in content.items()}
+
+
+def _value(parameter: FromFile, value: Any, *, path: Path) -> Any:
+    is_list = getattr(parameter, "multiple", False)
+    values = value if is_list and isinstance(value, list) else [value]
+    if not all(isinstance(each, str | int | float | bool) for each in values):
+        raise InputError(f"{path}: {parameter.key}: expected one value, got {value!r}")
+    plain = [each if isinstance(each, bool) else str(each) for each in values]
+    return plain if is_list else plain[0]
+
+
+def option(flag: str, *, env: str, **attributes: Any) -> Callable[[Any], Any]:
+    """An option of the launcher; --help names its variable."""
+    return setting(flag, env=env, cls=FileOption, **attributes)
+
+
+def _many(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def decorate(command: Any) -> Any:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+settings_file = click.option(
+    "--settings",
+    "settings_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=_read_file,
+    envvar="CELERIAC_SETTINGS",
+    show_envvar=True,
+    metavar="FILE",
+    help=f"A YAML file that sets options by their names.  [default: {DEFAULT_FILE}, if there is one]",
+)
+
+cloud = click.option(
+    "--cloud",
+    envvar="OS_CLOUD",
+    show_envvar=True,
+    metavar="NAME",
+    help="A cloud of clouds.yaml. Without one, OS_AUTH_URL and the other variables of an openrc file count.",
+)
+
+name = click.argument("name", cls=FileArgument, required=False, metavar="[NAME]", envvar="CELERIAC_NAME")
+
+as_json = setting("--json", env="JSON", is_flag=True, help="Print JSON on stdout at the end, for scripts.")
+quiet = setting("--quiet", env="QUIET", is_flag=True, help="Show no progress; errors are still shown.")
+
+code = _many(
+    option(
+        "--repository",
+        env="REPOSITORY",
+        metavar="URL",
+        help="The git repository that the instance fetches the code from.  [default: this one's origin]",
+    ),
+    option(
+        "--commit",
+        env="COMMIT",
+        metavar="REVISION",
+        help="What of it: a commit, branch or tag; it is pinned to its commit now.  [default: HEAD of this checkout]",
+    ),
+    option(
+        "--upload",
+        env="UPLOAD",
+        is_flag=True,
+        help="Push the code from this checkout's HEAD over SSH: the repository needs no public address.",
+    ),
+    option(
+        "--workers",
+        env="WORKERS",
+        type=click.IntRange(1, 64),
+        metavar="N",
+        help="Worker processes.  [default: one for each core]",
+    ),
+)
+
+resources = _many(
+    option(
+        "--image",
+        env="IMAGE",
+        metavar="IMAGE",
+        help="Debian 12, Debian 13 or Ubuntu 24.04, or a baked image.",
+    ),
+    option(
+        "--flavor", env="FLAVOR", metavar="FLAVOR", help="The size: 1 GB of memory, 6 GB of disk or more."
+    ),
+    option(
+        "--network", env="NETWORK", metavar="NETWORK", help="The network that the instance is attached to."
+    ),
+    option("--keypair", env="KEYPAIR", metavar="KEYPAIR", help="The SSH key that opens the instance."),
+    option(
+        "--floating-network",
+        env="FLOATING_NETWORK",
+        metavar="NETWORK",
+        help="The external network that a floating IP is taken from, or `none`.",
+    ),
+    option(
+        "--security-group",
+        env="SECURITY_GROUP",
+        metavar="GROUP",
+        help="A security group that exists, instead of one of the instance's own; it is not changed.",
+    ),
+    option(
+        "--allow-from",
+        env="ALLOW_FROM",
+        multiple=True,
+        metavar="CIDR",
+        help="Who may reach ports 22 and 5100; may be repeated.  [default: this machine's address towards the cloud]",
+    ),
+)
+
+ssh = _many(
+    option(
+        "--identity",
+        env="IDENTITY",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="The private key of the keypair.  [default: those that ssh finds]",
+    ),
+    option(
+        "--login",
+        env="LOGIN",
+        metavar="USER",
+        help="The image's login user.  [default: the one that its console names]",
+    ),
+)
+
+
+def launch_request(name: str | None, options: Mapping[str, Any]) -> LaunchRequest:
+    """What the options ask for.
+
+    Raises:
+        InputError: They contradict each other, or the name or a range of addresses is none.
+    """
+    wanted: Sequence[str] = options["allow_from"]
+    if options["security_group"] and wanted:
+        raise InputError("--security-group names a group that is not changed: --allow-from would do nothing")
+    chosen = ("image", "flavor", "network", "keypair", "security_group", "floating_network", "workers")
+    return LaunchRequest(
+        name=checked_name(name or DEFAULT_NAME),
+        allow_from=tuple(checked_source(source) for source in wanted),
+        code=code_request(options),
+        **{each: options[each] for each in chosen},
+    )
+
+
+def code_request(options: Mapping[str, Any]) -> CodeRequest:
+    """Which code the options ask for.
+
+    Raises:
+        InputError: They contradict each other.
+    """
+    asked = CodeRequest(options["repository"], options["commit"], is_uploaded=options["upload"])
+    if asked.is_uploaded and (asked.repository or asked.commit):
+        raise InputError("--upload pushes this checkout's HEAD: it does not go with --repository or --commit")
+    return asked
