@@ -6,165 +6,72 @@ after how many looks. A test may also put code before and after every call, and 
 
 from __future__ import annotations
 
-import functools
-import ipaddress
 import itertools
-import threading
-from collections import Counter
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Concatenate, Literal, ParamSpec, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from client.errors import Refused
 from client.launcher.cloud import (
-    Account,
     Belongings,
     Flavor,
     FloatingAddress,
     Image,
     Inventory,
-    Keypair,
     Mark,
-    Network,
     Quota,
     Rule,
     SecurityGroup,
     Server,
     ServerRequest,
 )
+from tests.services import fake_cloud_contents as contents
+from tests.services.fake_cloud_calls import Call, Calls, operation
+from tests.services.fake_cloud_refusals import charge, checked, found, minus
+from tests.services.fake_cloud_server import FakeServer, boot, coming_up, failing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-P = ParamSpec("P")
-R = TypeVar("R")
-Moment = Literal["before", "after"]
+__all__ = ["Call", "FakeCloud"]
 
-ACCOUNT = Account("demo", "project-1", "alice", "cloud.example", "RegionOne")
-IMAGES = (Image("image-1", "debian-12", "active", properties={"os_distro": "debian"}),)
-FLAVORS = (
-    Flavor("flavor-1", "m1.tiny", 1, 512, 1),
-    Flavor("flavor-2", "m1.small", 1, 1024, 10),
-    Flavor("flavor-3", "m1.medium", 2, 2048, 20),
-    Flavor("flavor-4", "m1.large", 2, 4096, 40),
-)
-NETWORKS = (
-    Network("network-1", "private", is_external=False),
-    Network("network-2", "public", is_external=True),
-)
-KEYPAIRS = (Keypair("laptop", "laptop"),)
-QUOTA = Quota(instances=10, cores=20, memory_mb=51200, floating_addresses=10, security_groups=10)
-POOL = tuple(f"203.0.113.{last}" for last in range(10, 30))
-USER_DATA_LIMIT_BYTES = 49149  # 65,535 bytes after base64
-BOOT_TASKS = ("scheduling", "networking", "spawning")
+USER_DATA_LIMIT_BYTES = 49149  # 65,535 in base64
 
 
-@dataclass(frozen=True)
-class Call:
-    """One call as hooks see it: the `number`-th of its operation, before or after its effect."""
-
-    operation: str
-    moment: Moment
-    number: int
-
-
-@dataclass
-class _Failure:
-    operation: str
-    moment: Moment
-    error: BaseException
-    numbers: range
-
-    def strikes(self, call: Call) -> bool:
-        is_meant = (self.operation, self.moment) == (call.operation, call.moment)
-        return is_meant and call.number in self.numbers
-
-
-@dataclass
-class _Guest:
-    """A server and what will become of it: the states that it passes, one with each look."""
-
-    server: Server
-    request: ServerRequest
-    flavor: Flavor
-    script: tuple[str, ...]
-    coming: list[dict[str, object]] = field(default_factory=list)
-    looks_until_gone: int | None = None
-    lines_written: int = 0
-    group_ids: list[str] = field(default_factory=list)
-
-    def grow_older(self) -> None:
-        """Be looked at once more."""
-        if self.looks_until_gone is not None:
-            self.looks_until_gone -= 1
-        elif self.coming:
-            self.server = replace(self.server, **self.coming.pop(0))  # type: ignore[arg-type]
-
-
-def call(method: Callable[Concatenate[FakeCloud, P], R]) -> Callable[Concatenate[FakeCloud, P], R]:
-    """Wrap an operation into hooks and ordered failures; its effect is atomic."""
-
-    @functools.wraps(method)
-    def wrapper(self: FakeCloud, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        number = self.enter(method.__name__)
-        self.pass_by(Call(method.__name__, "before", number))
-        with self.lock:
-            result = method(self, *args, **kwargs)
-        self.pass_by(Call(method.__name__, "after", number))
-        return result
-
-    return wrapper
-
-
-class FakeCloud:
+class FakeCloud(Calls):
     """One project. What there is to choose from, and the limits, are attributes that a test may change at any time.
 
     `quota` is what the project may have in all, `pool` the floating addresses that are free. A server is ACTIVE after
     `ready_after` looks, one that is deleted disappears after `gone_after`, a stopped one is off and an image is active
     after `settled_after`. `script` is what every server writes to its console once it is active, `lines_per_look` of it
-    with each look at the console. `calls` are the operations as they came.
+    with each look at the console.
     """
 
     def __init__(
         self,
         *,
-        quota: Quota = QUOTA,
-        pool: Sequence[str] = POOL,
+        quota: Quota = contents.QUOTA,
+        pool: Sequence[str] = contents.POOL,
         ready_after: int = 3,
         gone_after: int = 1,
         settled_after: int = 1,
         script: Sequence[str] = ("Linux version 6.1", "cloud-init: finished", "login:"),
         lines_per_look: int = 1,
     ) -> None:
-        self.account, self.images, self.flavors = ACCOUNT, list(IMAGES), list(FLAVORS)
-        self.networks, self.keypairs = list(NETWORKS), list(KEYPAIRS)
+        super().__init__()
+        self.account, self.images = contents.ACCOUNT, list(contents.IMAGES)
+        self.flavors = list(contents.FLAVORS)
+        self.networks, self.keypairs = list(contents.NETWORKS), list(contents.KEYPAIRS)
         self.quota, self.pool, self.script = quota, list(pool), tuple(script)
         self.ready_after, self.gone_after, self.settled_after = ready_after, gone_after, settled_after
         self.lines_per_look = lines_per_look
-        self.hooks: list[Callable[[Call], None]] = []
-        self.calls: list[str] = []
-        self.lock = threading.RLock()
-        self._guests: dict[str, _Guest] = {}
+        self._servers: dict[str, FakeServer] = {}
         self._addresses: dict[str, FloatingAddress] = {}
         self._groups = {"group-0": SecurityGroup("group-0", "default")}
-        self._failures: list[_Failure] = []
-        self._boot_fault: str | None = None
-        self._numbers, self._counts = itertools.count(1), Counter[str]()
         self._image_looks: dict[str, int] = {}
+        self._boot_fault: str | None = None
+        self._numbers = itertools.count(101)
 
-    # What tests order, and what they see.
-
-    def fail(
-        self,
-        operation: str,
-        *,
-        with_: BaseException,
-        on_call: int = 1,
-        times: int = 1,
-        moment: Moment = "before",
-    ) -> None:
-        """Let the next calls of an operation fail, from the `on_call`-th from now; `after` loses only the answer."""
-        first = self._counts[operation] + on_call
-        self._failures.append(_Failure(operation, moment, with_, range(first, first + times)))
+    # What tests order and see, beside what `Calls` offers.
 
     def error_on_boot(self, fault: str | None) -> None:
         """Let servers that are made from now on end in ERROR."""
@@ -172,34 +79,27 @@ class FakeCloud:
 
     def write_console(self, server_id: str, *lines: str) -> None:
         """Let a server write more to its console than its script says."""
-        self._guests[server_id].script += lines
+        self._servers[server_id].script += lines
 
     def request_of(self, server_id: str) -> ServerRequest:
         """How a server was asked for."""
-        return self._guests[server_id].request
+        return self._servers[server_id].request
 
-    def add_foreign_server(self, name: str, *, group_ids: Sequence[str] = ()) -> Server:
+    def add_foreign_server(self, name: str, *, group_id: str = "") -> Server:
         """A server that somebody else made in the project."""
-        request = ServerRequest(name, "image-1", "flavor-1", "network-1", "laptop", "", "", {}, Mark("", ""))
-        guest = self._boot(request, mark=None, group_ids=list(group_ids))
-        return guest.server
+        image, flavor, network = self.images[0].id, self.flavors[0].id, self.networks[0].id
+        request = ServerRequest(name, image, flavor, network, "", group_id, "", {}, Mark("", ""))
+        return self._boot(request, mark=None)
 
-    def enter(self, operation: str) -> int:
-        with self.lock:
-            self.calls.append(operation)
-            self._counts[operation] += 1
-            return self._counts[operation]
-
-    def pass_by(self, call: Call) -> None:
-        for hook in tuple(self.hooks):
-            hook(call)
-        for failure in self._failures:
-            if failure.strikes(call):
-                raise failure.error
+    @property
+    def leftovers(self) -> list[str]:
+        """The ids of all that was made and is there still, marked or not; servers that are going do not count."""
+        servers = [each.now.id for each in self._servers.values() if not each.is_going]
+        return [*servers, *self._addresses, *(group_id for group_id in self._groups if group_id != "group-0")]
 
     # The protocol.
 
-    @call
+    @operation
     def inventory(self) -> Inventory:
         return Inventory(
             account=self.account,
@@ -211,122 +111,113 @@ class FakeCloud:
             quota=self._left(),
         )
 
-    @call
+    @operation
     def belongings(self) -> Belongings:
-        guests = [guest for guest in self._guests.values() if guest.looks_until_gone is None]
+        servers = [each for each in self._servers.values() if each.now.mark and not each.is_going]
         return Belongings(
-            servers=tuple(self._shown(guest) for guest in guests if guest.server.mark),
+            servers=tuple(map(self._shown, servers)),
             floating_addresses=tuple(each for each in self._addresses.values() if each.mark),
             security_groups=tuple(each for each in self._groups.values() if each.mark),
         )
 
-    @call
+    @operation
     def create_security_group(self, name: str, rules: Sequence[Rule], *, mark: Mark) -> SecurityGroup:
-        _charge("security groups", self._left().security_groups, 1)
-        group = SecurityGroup(self._new_id("group"), name, frozenset(map(_checked, rules)), mark)
+        charge("security groups", self._left().security_groups, 1)
+        group = SecurityGroup(f"group-{next(self._numbers)}", name, frozenset(map(checked, rules)), mark)
         self._groups[group.id] = group
         return group
 
-    @call
+    @operation
     def open_port(self, group_id: str, rule: Rule) -> None:
-        group = _found(self._groups, group_id, "security group")
-        self._groups[group_id] = replace(group, rules=group.rules | {_checked(rule)})
+        group = found(self._groups, group_id, "security group")
+        self._groups[group_id] = replace(group, rules=group.rules | {checked(rule)})
 
-    @call
+    @operation
     def create_floating_address(self, network_id: str, *, mark: Mark) -> FloatingAddress:
-        network = _found({each.id: each for each in self.networks}, network_id, "network")
+        network = found({each.id: each for each in self.networks}, network_id, "network")
         if not network.is_external:
             raise Refused(f"{network.name} is not an external network", code="invalid")
-        _charge("floating addresses", self._left().floating_addresses, 1)
+        charge("floating addresses", self._left().floating_addresses, 1)
         if not self.pool:
             raise Refused(f"no more addresses in network {network.name}", code="conflict")
-        address = FloatingAddress(self._new_id("address"), self.pool.pop(0), network_id, None, mark)
+        address = FloatingAddress(f"address-{next(self._numbers)}", self.pool.pop(0), network_id, None, mark)
         self._addresses[address.id] = address
         return address
 
-    @call
+    @operation
     def create_server(self, request: ServerRequest) -> Server:
         self._check(request)
-        flavor = next(each for each in self.flavors if each.id == request.flavor_id)
-        left = self._left()
-        _charge("instances", left.instances, 1)
-        _charge("cores", left.cores, flavor.cores)
-        _charge("memory", left.memory_mb, flavor.memory_mb)
-        return self._boot(request, mark=request.mark, group_ids=[request.security_group_id]).server
+        flavor, left = self._flavor(request), self._left()
+        charge("instances", left.instances, 1)
+        charge("cores", left.cores, flavor.cores)
+        charge("memory", left.memory_mb, flavor.memory_mb)
+        return self._boot(request, mark=request.mark)
 
-    @call
+    @operation
     def attach(self, floating_address_id: str, server_id: str) -> None:
-        address = _found(self._addresses, floating_address_id, "floating address")
-        if not _found(self._guests, server_id, "server").server.addresses:
-            raise Refused(f"server {server_id} has no port yet", code="conflict")
+        address = found(self._addresses, floating_address_id, "floating address")
+        self._with_port(server_id)
         self._addresses[address.id] = replace(address, server_id=server_id)
 
-    @call
+    @operation
     def add_security_group(self, server_id: str, group_id: str) -> None:
-        group, guest = _found(self._groups, group_id, "security group"), self._guest(server_id)
-        if group.id not in guest.group_ids:
-            guest.group_ids.append(group.id)
+        server, group = self._with_port(server_id), found(self._groups, group_id, "security group")
+        if group.id not in server.group_ids:
+            server.group_ids.append(group.id)
 
-    @call
+    @operation
     def server(self, server_id: str) -> Server | None:
-        if server_id not in self._guests:
-            return None
-        self._look_at(server_id)
-        return self._shown(self._guests[server_id]) if server_id in self._guests else None
+        if server_id in self._servers:
+            self._look_at(server_id)
+        return self._shown(self._servers[server_id]) if server_id in self._servers else None
 
-    @call
+    @operation
     def console(self, server_id: str, *, lines: int | None = None) -> str:
-        guest = self._guests.get(server_id)
-        if guest is None or guest.server.status not in {"ACTIVE", "SHUTOFF"}:
-            return ""
-        guest.lines_written = min(len(guest.script), guest.lines_written + self.lines_per_look)
-        written = guest.script[: guest.lines_written]
-        shown = written if lines is None else written[-lines:]
-        return "".join(f"{line}\n" for line in shown)
+        server = self._servers.get(server_id)
+        return "" if server is None else server.console(lines, pace=self.lines_per_look)
 
-    @call
+    @operation
     def start_server(self, server_id: str) -> None:
-        self._switch(server_id, needs="SHUTOFF", task="powering-on", then="ACTIVE")
+        server = found(self._servers, server_id, "server")
+        server.switch(needs="SHUTOFF", task="powering-on", then="ACTIVE", after=self.settled_after)
 
-    @call
+    @operation
     def stop_server(self, server_id: str) -> None:
-        self._switch(server_id, needs="ACTIVE", task="powering-off", then="SHUTOFF")
+        server = found(self._servers, server_id, "server")
+        server.switch(needs="ACTIVE", task="powering-off", then="SHUTOFF", after=self.settled_after)
 
-    @call
+    @operation
     def delete_server(self, server_id: str) -> None:
-        guest = self._guests.get(server_id)
-        if guest is not None and guest.looks_until_gone is None:
-            guest.looks_until_gone = self.gone_after
-            guest.server = replace(guest.server, task="deleting")
+        if server_id in self._servers:
+            self._servers[server_id].delete(after=self.gone_after)
 
-    @call
+    @operation
     def delete_floating_address(self, floating_address_id: str) -> None:
         address = self._addresses.pop(floating_address_id, None)
         if address is not None:
             self.pool.append(address.address)
 
-    @call
+    @operation
     def delete_security_group(self, group_id: str) -> None:
-        users = [server_id for server_id, guest in self._guests.items() if group_id in guest.group_ids]
-        if not users:
-            self._groups.pop(group_id, None)
-            return
+        users = [server_id for server_id, server in self._servers.items() if group_id in server.group_ids]
         for server_id in users:
-            if self._guests[server_id].looks_until_gone is not None:
+            if self._servers[server_id].is_going:  # who asks again and again shall succeed
                 self._look_at(server_id)
-        raise Refused(f"security group {group_id} is in use", code="conflict")
+        if users:
+            raise Refused(f"security group {group_id} is in use", code="conflict")
+        self._groups.pop(group_id, None)
 
-    @call
+    @operation
     def create_image(self, server_id: str, name: str, *, properties: Mapping[str, str]) -> Image:
-        server = self._guest(server_id).server
+        server = found(self._servers, server_id, "server").now
         if server.status != "SHUTOFF":
             raise Refused(f"server {server_id} is {server.status}", code="conflict")
-        image = Image(self._new_id("image"), name, "queued", properties=dict(properties))
+        image = Image(f"image-{next(self._numbers)}", name, "queued", properties=dict(properties))
         self.images.append(image)
         self._image_looks[image.id] = self.settled_after
         return image
 
-    @call
+    @operation
     def image(self, image_id: str) -> Image | None:
         looks = self._image_looks.get(image_id, 0)
         self._image_looks[image_id] = looks - 1
@@ -336,74 +227,49 @@ class FakeCloud:
                 return self.images[index]
         return None
 
-    @call
+    @operation
     def delete_image(self, image_id: str) -> None:
         self.images = [image for image in self.images if image.id != image_id]
 
     # How it works inside.
 
-    def _new_id(self, kind: str) -> str:
-        return f"{kind}-{next(self._numbers) + 100}"
+    def _with_port(self, server_id: str) -> FakeServer:
+        server = self._servers.get(server_id)
+        if server is None or not server.now.addresses:
+            raise Refused(f"server {server_id} has no port", code="conflict")
+        return server
 
-    def _guest(self, server_id: str) -> _Guest:
-        return _found(self._guests, server_id, "server")
-
-    def _shown(self, guest: _Guest) -> Server:
-        names = tuple(self._groups[each].name for each in guest.group_ids)
-        return replace(guest.server, security_groups=names)
+    def _shown(self, server: FakeServer) -> Server:
+        return server.shown(lambda group_id: self._groups[group_id].name)
 
     def _look_at(self, server_id: str) -> None:
-        guest = self._guests[server_id]
-        guest.grow_older()
-        if guest.looks_until_gone is not None and guest.looks_until_gone < 0:
-            del self._guests[server_id]
-            for address in self._addresses.values():
+        server = self._servers[server_id]
+        server.look()
+        if server.is_gone:
+            del self._servers[server_id]
+            for address in tuple(self._addresses.values()):
                 if address.server_id == server_id:
                     self._addresses[address.id] = replace(address, server_id=None)
 
-    def _boot(self, request: ServerRequest, *, mark: Mark | None, group_ids: list[str]) -> _Guest:
+    def _boot(self, request: ServerRequest, *, mark: Mark | None) -> Server:
         number = next(self._numbers)
-        server = Server(
-            id=f"server-{number + 100}",
-            name=request.name,
-            status="BUILD",
-            created=f"2026-01-02T{number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}Z",
-            task="scheduling",
-            metadata=dict(request.metadata),
-            mark=mark,
-        )
-        flavor = next(each for each in self.flavors if each.id == request.flavor_id)
-        guest = _Guest(server, request, flavor, self.script, self._future(number), group_ids=group_ids)
-        self._guests[server.id] = guest
-        return guest
+        server = boot(request, self._flavor(request), number=number, mark=mark, script=self.script)
+        fault = self._boot_fault
+        server.coming = coming_up(number, looks=self.ready_after) if fault is None else failing(fault)
+        self._servers[server.now.id] = server
+        return server.now
 
-    def _future(self, number: int) -> list[dict[str, object]]:
-        if self._boot_fault is not None:
-            return [{"status": "ERROR", "task": None, "fault": self._boot_fault}]
-        fixed = (str(ipaddress.ip_address("10.0.0.0") + number),)
-        stages: list[dict[str, object]] = [
-            {"task": BOOT_TASKS[min(look, len(BOOT_TASKS) - 1)]} for look in range(self.ready_after - 1)
-        ]
-        for stage in stages[2:]:
-            stage["addresses"] = fixed
-        return [*stages, {"status": "ACTIVE", "task": None, "addresses": fixed}]
-
-    def _switch(self, server_id: str, *, needs: str, task: str, then: str) -> None:
-        guest = self._guest(server_id)
-        if guest.server.status != needs or guest.server.task:
-            raise Refused(f"server {server_id} is {guest.server.status}, not {needs}", code="conflict")
-        guest.server = replace(guest.server, task=task)
-        guest.coming = [{"task": task} for _ in range(self.settled_after - 1)]
-        guest.coming.append({"task": None, "status": then})
+    def _flavor(self, request: ServerRequest) -> Flavor:
+        return next(each for each in self.flavors if each.id == request.flavor_id)
 
     def _left(self) -> Quota:
-        guests = self._guests.values()
+        flavors = [server.flavor for server in self._servers.values()]
         return Quota(
-            instances=_minus(self.quota.instances, len(guests)),
-            cores=_minus(self.quota.cores, sum(guest.flavor.cores for guest in guests)),
-            memory_mb=_minus(self.quota.memory_mb, sum(guest.flavor.memory_mb for guest in guests)),
-            floating_addresses=_minus(self.quota.floating_addresses, len(self._addresses)),
-            security_groups=_minus(self.quota.security_groups, len(self._groups)),
+            instances=minus(self.quota.instances, len(flavors)),
+            cores=minus(self.quota.cores, sum(each.cores for each in flavors)),
+            memory_mb=minus(self.quota.memory_mb, sum(each.memory_mb for each in flavors)),
+            floating_addresses=minus(self.quota.floating_addresses, len(self._addresses)),
+            security_groups=minus(self.quota.security_groups, len(self._groups)),
         )
 
     def _check(self, request: ServerRequest) -> None:
@@ -419,28 +285,3 @@ class FakeCloud:
                 raise Refused(f"{what} {named} could not be found", code="invalid")
         if len(request.user_data.encode()) > USER_DATA_LIMIT_BYTES:
             raise Refused("the user data is too long", code="invalid")
-
-
-Found = TypeVar("Found")
-
-
-def _found(things: Mapping[str, Found], thing_id: str, kind: str) -> Found:
-    if thing_id not in things:
-        raise Refused(f"{kind} {thing_id} could not be found", code="not_found")
-    return things[thing_id]
-
-
-def _charge(what: str, left: int | None, wanted: int) -> None:
-    if left is not None and wanted > left:
-        raise Refused(f"quota exceeded for {what}: {wanted} wanted, {left} left", code="quota_exceeded")
-
-
-def _minus(limit: int | None, used: int) -> int | None:
-    return None if limit is None else max(0, limit - used)
-
-
-def _checked(rule: Rule) -> Rule:
-    try:
-        return Rule(rule.port, str(ipaddress.ip_network(rule.source)))
-    except ValueError as error:
-        raise Refused(f"{rule.source} is not a range of addresses", code="invalid") from error
