@@ -2,7 +2,31 @@
 
 from __future__ import annotations
 
+import base64
+import re
+import shutil
+import subprocess
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import yaml
+
+from client.errors import InputError
+from client.launcher.cloud_config_shapes import shape_faults
+
+TEMPLATES = Path(__file__).parents[2] / "cloud-init"
+TEMPLATE = "celeriac.yaml.jinja"
+FIRST_LINE = "#cloud-config"
+MAX_ENCODED_BYTES = 65_535
+"""What OpenStack takes, after base64."""
+SCHEMA_TIMEOUT_S = 60
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+# What reaches the instance's files and command lines: no credentials (user-data is readable), no query, no quotes.
+_REPOSITORY = re.compile(r"(https?|git)://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~+%-]+)+/?")
+_MAX_WORKERS = 256
 
 
 @dataclass(frozen=True)
@@ -20,11 +44,101 @@ class CloudConfig:
     is_baked: bool = False
 
 
+@dataclass(frozen=True)
+class InstanceFile:
+    """A file that the instance gets as it stands in cloud-init/files/, at the same path."""
+
+    path: str
+    permissions: str
+    content: str
+
+
 def render(config: CloudConfig) -> str:
-    """The user-data, as text that begins with #cloud-config."""
-    raise NotImplementedError
+    """The user-data, as text that begins with #cloud-config.
+
+    Raises:
+        InputError: The commit, the repository or the number of workers cannot be used.
+    """
+    _check(config)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 # YAML, not HTML: what comes from outside was checked above
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(TEMPLATE).render(
+        commit=config.commit,
+        repository=config.repository,
+        workers=config.workers,
+        is_baked=config.is_baked,
+        files=instance_files(),
+    )
 
 
 def faults_of(user_data: str) -> list[str]:
-    """What keeps a cloud-config from working: not YAML, a key that cloud-init does not know, too large."""
-    raise NotImplementedError
+    """What keeps a cloud-config from working: not YAML, a key that cloud-init does not know, too large.
+
+    Where cloud-init is installed, its own schema is asked as well.
+    """
+    if user_data.partition("\n")[0].rstrip() != FIRST_LINE:
+        return [f"the first line is not {FIRST_LINE}"]
+    try:
+        content = yaml.safe_load(user_data)
+    except yaml.YAMLError as exc:
+        return [f"it is not YAML: {' '.join(str(exc).split())}"]
+    faults = shape_faults(content)
+    size = len(base64.b64encode(user_data.encode()))
+    if size > MAX_ENCODED_BYTES:
+        faults.append(f"it is too large: {size} bytes after base64, at most {MAX_ENCODED_BYTES}")
+    return faults or _schema_faults(user_data)
+
+
+def instance_files() -> list[InstanceFile]:
+    """Everything in cloud-init/files/, programs executable."""
+    root = TEMPLATES / "files"
+    paths = sorted(path for path in root.rglob("*") if path.is_file())
+    return [
+        InstanceFile(
+            path=f"/{path.relative_to(root)}",
+            permissions="0755" if path.parent.name == "sbin" else "0644",
+            content=path.read_text(),
+        )
+        for path in paths
+    ]
+
+
+def _check(config: CloudConfig) -> None:
+    if not _COMMIT.fullmatch(config.commit):
+        raise InputError(f"a commit is 40 hexadecimal digits, not {config.commit!r}")
+    if config.repository is not None and not _REPOSITORY.fullmatch(config.repository):
+        raise InputError(
+            "the instance fetches from a http, https or git URL without user, password or query, "
+            f"not from {_without_credentials(config.repository)!r}"
+        )
+    if config.workers is not None and not 1 <= config.workers <= _MAX_WORKERS:
+        raise InputError(f"there can be 1 to {_MAX_WORKERS} workers, not {config.workers}")
+
+
+def _without_credentials(url: str) -> str:
+    return re.sub(r"//[^/]*@", "//[redacted]@", url).partition("?")[0]
+
+
+def _schema_faults(user_data: str) -> list[str]:
+    program = shutil.which("cloud-init")
+    if program is None:
+        return []
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(user_data)
+        file.flush()
+        done = subprocess.run(
+            [program, "schema", "--config-file", file.name],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SCHEMA_TIMEOUT_S,
+        )
+    if done.returncode == 0:
+        return []
+    return [f"cloud-init: {line}" for line in (done.stdout + done.stderr).splitlines() if line.strip()]
