@@ -2,6 +2,7 @@
 
 SERVING  := .venv-serving
 CLIENT   := .venv-client
+LAUNCHER := .venv-launcher
 TRAINING := .venv-training
 DEV      := .venv
 
@@ -22,6 +23,10 @@ run: $(SERVING) ## Start the service at http://127.0.0.1:5100 (PORT, WORKERS, BR
 client: $(CLIENT) ## Set up the command line client
 	@echo "Ready: $(CLIENT)/bin/python -m client --help"
 
+.PHONY: launch
+launch: $(LAUNCHER) ## Boot a cloud instance that answers predictions: make launch ARGS="lab --flavor m1.small"
+	@exec $(LAUNCHER)/bin/python client/start_instance.py $(ARGS)
+
 .PHONY: train
 train: $(TRAINING) ## Train a model and write a new version of it: make train MODEL=diabetes
 	@exec $(TRAINING)/bin/python -m production_server.training $(MODEL) $(ARGS)
@@ -35,9 +40,18 @@ bench: $(DEV) ## Measure how fast the service is on this machine
 test: $(DEV) programs ## Run the tests, with services of their own: make test ARGS="tests/unit -x"
 	$(DEV)/bin/pytest $(ARGS)
 
+.PHONY: test-deploy
+test-deploy: $(DEV) programs ## Boot instances in a container and launch them in an OpenStack without guests (needs TEST_RIG)
+	$(DEV)/bin/pytest tests/deploy $(ARGS)
+
+.PHONY: test-cloud
+test-cloud: $(DEV) programs ## Launch real machines in a real OpenStack: half an hour (needs TEST_RIG)
+	$(DEV)/bin/pytest tests/cloud $(ARGS)
+
 .PHONY: check
-check: lint type arch ## Run everything that CI runs: lint, type, arch, and the tests with their coverage
+check: lint type arch ## Run everything that CI runs: lint, type, arch, the tests with their coverage, and test-deploy
 	@$(MAKE) test ARGS="--cov --cov-report=term $(ARGS)"
+	@$(MAKE) test-deploy
 
 .PHONY: lint
 lint: $(DEV) ## Look for mistakes and bad style
@@ -72,18 +86,20 @@ clean: ## Remove the virtual environments and every cache; the service's state s
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 # Hashes for every platform; no registry's address, since everyone has their own mirror.
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(DEV)/bin/uv pip compile --quiet \
     --universal --generate-hashes --no-emit-index-url --no-annotate $(ARGS)
 
 # The environments are always looked at: the script returns at once if one holds what its requirements say.
-.PHONY: $(SERVING) $(CLIENT) $(TRAINING) $(DEV) programs
+.PHONY: $(SERVING) $(CLIENT) $(LAUNCHER) $(TRAINING) $(DEV) programs
 $(SERVING):
 	@tools/virtualenv $@ requirements.txt
 $(CLIENT):
 	@tools/virtualenv $@ requirements/client.txt
+$(LAUNCHER):
+	@tools/virtualenv $@ requirements/launcher.txt
 $(TRAINING):
 	@tools/virtualenv $@ requirements/training.txt
 $(DEV):

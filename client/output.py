@@ -53,6 +53,11 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def print_lines(lines: Iterable[str]) -> None:
+    """Lines of text on stdout."""
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+
+
 def print_jobs(jobs: Sequence[Job]) -> None:
     """A line for each job."""
     columns = ("ID", "STATE", "MODEL", "VERSION", "DONE", "FAILED", "CREATED")
@@ -68,7 +73,7 @@ def print_jobs(jobs: Sequence[Job]) -> None:
         )
         for job in jobs
     )
-    _print_table(columns, rows)
+    print_table(columns, rows)
 
 
 def print_job(job: Job) -> None:
@@ -92,7 +97,7 @@ def print_job(job: Job) -> None:
 def print_results(results: Iterable[Result], *, names: Sequence[str] = ()) -> None:
     """A line for each result: what went in, what came out, and what to know about it."""
     columns = ("INPUT", "PREDICTION", "SCORE", "NOTE")
-    _print_table(columns, ((name_of(result, names), *_outcome(result)) for result in results))
+    print_table(columns, ((name_of(result, names), *_outcome(result)) for result in results))
 
 
 def print_models(models: Sequence[Model]) -> None:
@@ -107,7 +112,7 @@ def print_models(models: Sequence[Model]) -> None:
         )
         for model in models
     )
-    _print_table(("NAME", "TASK", "VERSIONS", "CHANNELS", "TITLE"), rows)
+    print_table(("NAME", "TASK", "VERSIONS", "CHANNELS", "TITLE"), rows)
 
 
 def print_model(model: Model) -> None:
@@ -128,7 +133,7 @@ def print_model(model: Model) -> None:
     )
     if features := model.manifest.get("features"):
         sys.stdout.write("\n")
-        _print_table(("FEATURE", "UNIT", "SEEN IN TRAINING", "EXAMPLE", "MEANING"), map(_feature, features))
+        print_table(("FEATURE", "UNIT", "SEEN IN TRAINING", "EXAMPLE", "MEANING"), map(_feature, features))
 
 
 def summary(job: Job, path: Path | None) -> str:
@@ -191,7 +196,8 @@ def _print_facts(facts: dict[str, str | None]) -> None:
             sys.stdout.write(f"{name:<10} {fact}\n")
 
 
-def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on stdout."""
     # Into a pipe goes every character; on a terminal long cells wrap.
     console = Console(width=None if sys.stdout.isatty() else UNLIMITED_WIDTH, highlight=False)
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")

@@ -76,7 +76,7 @@ class Keypair:
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Rule:
     """One TCP port, open from one range of addresses (CIDR)."""
 
@@ -178,6 +178,13 @@ class Belongings:
     @property
     def is_empty(self) -> bool:
         return not (self.servers or self.floating_addresses or self.security_groups)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the instances, in alphabetical order."""
+        found: tuple[Server | FloatingAddress | SecurityGroup, ...]
+        found = (*self.servers, *self.floating_addresses, *self.security_groups)
+        return sorted({each.mark.name for each in found if each.mark is not None})
 
     def of_name(self, name: str) -> Belongings:
         """Those of one instance."""

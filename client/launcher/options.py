@@ -199,6 +199,27 @@ ssh = _many(
 )
 
 
+running = _many(
+    setting(
+        "--timeout",
+        env="LAUNCH_TIMEOUT",
+        type=click.FloatRange(min=0, min_open=True),
+        default=1800,
+        show_default=True,
+        metavar="SECONDS",
+        help="When to give up.",
+    ),
+    click.option(
+        "--wait/--no-wait",
+        "waits",
+        default=True,
+        show_default=True,
+        help="Wait until the service answers; or leave when the cloud has booted the instance.",
+    ),
+    click.option("--keep", is_flag=True, help="Keep what was made when the launch fails or is interrupted."),
+)
+
+
 def launch_request(name: str | None, options: Mapping[str, Any]) -> LaunchRequest:
     """What the options ask for.
 
@@ -206,6 +227,8 @@ def launch_request(name: str | None, options: Mapping[str, Any]) -> LaunchReques
         InputError: They contradict each other, or the name or a range of addresses is none.
     """
     wanted: Sequence[str] = options["allow_from"]
+    if not options["waits"] and (options["upload"] or options["bake"]):
+        raise InputError("--no-wait does not go with --upload and --bake, which need the instance")
     if options["security_group"] and wanted:
         raise InputError("--security-group names a group that is not changed: --allow-from would do nothing")
     chosen = ("image", "flavor", "network", "keypair", "security_group", "floating_network", "workers")
@@ -213,6 +236,7 @@ def launch_request(name: str | None, options: Mapping[str, Any]) -> LaunchReques
         name=checked_name(name or DEFAULT_NAME),
         allow_from=tuple(checked_source(source) for source in wanted),
         code=code_request(options),
+        waits=options["waits"],
         **{each: options[each] for each in chosen},
     )
 

@@ -33,6 +33,7 @@ class LaunchRequest:
     """One instance and what it shall be made of: names or ids; what is None is taken if there is just one.
 
     `allow_from` are address ranges (CIDR); empty: this machine. `floating_network` may be `NONE`: no floating address.
+    `waits`: until the service answers, else until the cloud has booted the instance.
     """
 
     name: str = DEFAULT_NAME
@@ -45,6 +46,7 @@ class LaunchRequest:
     allow_from: tuple[str, ...] = ()
     workers: int | None = None
     code: CodeRequest = CodeRequest()
+    waits: bool = True
 
 
 def checked_name(name: str) -> str:

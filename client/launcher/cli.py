@@ -1,0 +1,212 @@
+"""The launcher's command lines: start_instance.py (launch, list, render) and stop_instance.py."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from client import exits, output
+from client.errors import Refused
+from client.launcher import cloud_config, options, outcome
+from client.launcher.bake import bake
+from client.launcher.clock import Clock
+from client.launcher.launch import launch, prepare
+from client.launcher.listing import listed
+from client.launcher.removal import TIMEOUT_S, remove_all
+from client.launcher.report import live_report
+from client.launcher.request import checked_name
+from client.launcher.source import find_source, uncommitted
+from client.launcher.ssh import known_hosts_file
+from client.launcher.surroundings import Outside
+from client.launcher.tools import Tools
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from client.launcher.cloud import Cloud
+    from client.launcher.outcome import Outcome
+    from client.launcher.request import LaunchRequest
+
+START, STOP = "start_instance.py", "stop_instance.py"
+
+EPILOG = """\
+\b
+Exit codes
+  0    all went well
+  2    wrong usage: an option, a file, or no credentials
+  3    the cloud refused, or something would stop the launch; nothing was left behind
+  4    the cloud does not answer, or did not finish in time
+  5    the instance was made and did not come up; it was deleted again, unless --keep
+  130  interrupted; what was made was deleted again, unless --keep
+"""
+
+
+class DefaultCommand(click.Group):
+    """A group whose first command is meant when none is named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or args[0] not in self.commands:
+            args = [next(iter(self.commands)), *args]
+        return super().parse_args(ctx, args)
+
+
+def connect(name: str | None) -> Cloud:
+    """The project that the credentials open."""
+    # The libraries of the cloud take a second to load: --help and render do without.
+    from client.launcher.openstack_cloud import connect as connect_openstack
+
+    return connect_openstack(name)
+
+
+@contextlib.contextmanager
+def _at_work(given: Mapping[str, Any], outside: Outside, *, timeout_s: float) -> Iterator[Tools]:
+    cloud, clock = connect(given["cloud"]), Clock(timeout_s)
+    with live_report(lambda: clock.elapsed_s, is_quiet=given["quiet"]) as report:
+        yield Tools(cloud, outside, clock, report)
+
+
+@click.group(cls=DefaultCommand, epilog=EPILOG)
+def start() -> None:
+    """Boot a cloud instance that configures itself and answers predictions."""
+
+
+@start.command("launch", epilog=EPILOG)
+@options.name
+@options.settings_file
+@options.cloud
+@options.resources
+@options.code
+@options.ssh
+@options.running
+@click.option("--dry-run", is_flag=True, help="Print the plan and the cloud-config, and change nothing.")
+@click.option("--bake", metavar="IMAGE", help="Make an image of the instance, then delete the instance.")
+@options.as_json
+@options.quiet
+def launch_command(name: str | None, **given: Any) -> None:
+    """Boot an instance that configures itself, and wait until it answers predictions.
+
+    NAME is what it is called; `celeriac`, if not given. A second run with the same name adds what is missing of the
+    instance and waits for it. Other commands: `list` shows what runs, `render` prints the cloud-config without a cloud.
+
+    \b
+    Examples
+      start_instance.py --cloud mycloud --flavor m1.small --keypair laptop
+      start_instance.py lab --upload --allow-from 192.0.2.0/24
+      start_instance.py lab --dry-run
+      start_instance.py --bake celeriac-image
+      start_instance.py lab --image celeriac-image
+    """
+    request = options.launch_request(name, given)
+    outside = Outside(request.name, login=given["login"], identity=given["identity"])
+    with _at_work(given, outside, timeout_s=given["timeout"]) as tools:
+        end = _launched(request, tools, outside, given)
+    end.show(as_json=given["json"])
+
+
+def _launched(request: LaunchRequest, tools: Tools, outside: Outside, given: Mapping[str, Any]) -> Outcome:
+    if (changed := uncommitted()) and not request.code.repository:
+        tools.report.note(
+            f"{changed} files of this checkout have changes that are not committed: they stay here"
+        )
+    if given["dry_run"]:
+        return outcome.of_plan(prepare(request, tools))
+    if given["bake"]:
+        return outcome.of_bake(bake(request, given["bake"], tools, keeps=given["keep"]), tools)
+    launched = launch(request, tools, keeps=given["keep"])
+    instance = launched.instance
+    shell = outside.shell(instance.address, login=instance.login, host_keys=instance.host_keys)
+    return outcome.of_launch(launched, tools, ssh=shell.command())
+
+
+@start.command("list", epilog=EPILOG)
+@options.cloud
+@options.as_json
+@options.quiet
+def list_command(**given: Any) -> None:
+    """Show the instances that the launcher has made in this project, and what is left of some.
+
+    \b
+    Examples
+      start_instance.py list
+      start_instance.py list --json
+    """
+    found = listed(connect(given["cloud"]).belongings())
+    if given["json"]:
+        output.print_json({"instances": [asdict(each) for each in found]})
+    else:
+        columns = ("NAME", "STATUS", "URL", "COMMIT", "CREATED")
+        rows = ((each.name, each.status, each.url, (each.commit or "")[:12], each.created) for each in found)
+        output.print_table(columns, ([cell or "" for cell in row] for row in rows))
+
+
+@start.command("render", epilog=EPILOG)
+@options.settings_file
+@options.code
+@click.option("--baked", is_flag=True, help="For an image that was made with --bake.")
+def render_command(**given: Any) -> None:
+    """Print the cloud-config (user-data) of an instance; asks no cloud.
+
+    \b
+    Examples
+      start_instance.py render --upload
+      start_instance.py render --repository https://git.example/celeriac --commit v1.0 > user-data.yaml
+    """
+    source = find_source(options.code_request(given))
+    config = cloud_config.CloudConfig(
+        source.commit, source.repository, workers=given["workers"], is_baked=given["baked"]
+    )
+    click.echo(cloud_config.render(config), nl=False)
+
+
+@click.command(epilog=EPILOG)
+@click.argument("name", envvar="CELERIAC_NAME")
+@options.cloud
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@options.as_json
+@options.quiet
+def stop(name: str, **given: Any) -> None:
+    """Delete an instance, its floating IP and its security group, and nothing else.
+
+    Its jobs and results are lost with it.
+
+    \b
+    Examples
+      stop_instance.py lab
+      stop_instance.py lab --yes --json
+    """
+    checked_name(name)
+    with _at_work(given, Outside(name), timeout_s=TIMEOUT_S) as tools:
+        instances = listed(tools.cloud.belongings())
+    found = next((each for each in instances if each.name == name), None)
+    if found is None:
+        others = ", ".join(each.name for each in instances) or "none"
+        raise Refused(f"the launcher has made no instance called {name} in this project; there is: {others}")
+    if not given["yes"]:
+        what = [f"server {found.name}"] if found.server_id else []
+        what += [f"floating IP {address}" for address in found.floating_addresses]
+        what += [f"security group {group}" for group in found.security_groups]
+        click.confirm(f"Delete {', '.join(what)}, with all jobs and results?", abort=True, err=True)
+    with _at_work(given, Outside(name), timeout_s=TIMEOUT_S) as tools:
+        remove_all(name, tools)
+    known_hosts_file(name).unlink(missing_ok=True)
+    outcome.of_removal(name, found).show(as_json=given["json"])
+
+
+def main_start(arguments: Sequence[str] | None = None) -> int:
+    """Run start_instance.py and answer its exit code."""
+    return _main(start, arguments, name=START)
+
+
+def main_stop(arguments: Sequence[str] | None = None) -> int:
+    """Run stop_instance.py and answer its exit code."""
+    return _main(stop, arguments, name=STOP)
+
+
+def _main(command: click.Command, arguments: Sequence[str] | None, *, name: str) -> int:
+    # Asked to end, the launcher undoes what it made, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return exits.run(command, arguments, name=name)

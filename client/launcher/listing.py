@@ -1,0 +1,46 @@
+"""What runs: the instances that carry the launcher's marks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from client.launcher.plan import COMMIT, SERVICE_PORT
+
+if TYPE_CHECKING:
+    from client.launcher.cloud import Belongings
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One instance, or what is left of one: then it has no server."""
+
+    name: str
+    status: str
+    url: str | None
+    commit: str | None
+    created: str | None
+    server_id: str | None
+    floating_addresses: tuple[str, ...]
+    security_groups: tuple[str, ...]
+
+
+def listed(belongings: Belongings) -> list[Listed]:
+    """A line for each name."""
+    return [_listed(name, belongings.of_name(name)) for name in belongings.names]
+
+
+def _listed(name: str, own: Belongings) -> Listed:
+    server = own.servers[0] if own.servers else None
+    floating = tuple(each.address for each in own.floating_addresses)
+    addresses = floating or (server.addresses if server is not None else ())
+    return Listed(
+        name=name,
+        status=server.status if server is not None else "no server",
+        url=f"http://{addresses[0]}:{SERVICE_PORT}" if server is not None and addresses else None,
+        commit=server.metadata.get(COMMIT) if server is not None else None,
+        created=server.created if server is not None else None,
+        server_id=server.id if server is not None else None,
+        floating_addresses=floating,
+        security_groups=tuple(each.name for each in own.security_groups),
+    )

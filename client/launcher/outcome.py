@@ -1,0 +1,109 @@
+"""What a command of the launcher prints at its end: facts for scripts and lines for people."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from client import output
+from client.launcher.report import minutes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from client.launcher.cloud import Image
+    from client.launcher.launch import Launched, Prepared
+    from client.launcher.listing import Listed
+    from client.launcher.report import Stage
+    from client.launcher.tools import Tools
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of a command."""
+
+    facts: dict[str, Any]
+    lines: tuple[str, ...]
+
+    def show(self, *, as_json: bool) -> None:
+        """Print it on stdout."""
+        if as_json:
+            output.print_json(self.facts)
+        else:
+            output.print_lines(self.lines)
+
+
+def of_plan(prepared: Prepared) -> Outcome:
+    """What would be done."""
+    plan, account = prepared.plan, prepared.account
+    steps = [str(step) for step in plan.steps]
+    facts = {
+        "name": plan.name,
+        "project": account.project,
+        "commit": prepared.source.commit,
+        "origin": prepared.source.origin,
+        "steps": steps,
+        "notes": list(plan.notes),
+        "user_data": prepared.user_data,
+    }
+    lines = (
+        f"project {account.project} at {account.host}, as {account.user}",
+        f"code: commit {prepared.source.commit}, from {prepared.source.origin}",
+        *(f"note: {note}" for note in plan.notes),
+        *(f"{number:>3}. {step}" for number, step in enumerate(steps, 1)),
+        "",
+        prepared.user_data.rstrip("\n"),
+    )
+    return Outcome(facts, lines)
+
+
+def of_launch(launched: Launched, tools: Tools, *, ssh: Sequence[str]) -> Outcome:
+    """Where the service is, and how to get in and rid of it."""
+    instance, seconds = launched.instance, round(tools.clock.elapsed_s, 1)
+    facts = {
+        "name": instance.name,
+        "url": instance.url,
+        "address": instance.address,
+        "ssh": shlex.join(ssh),
+        "server_id": instance.server_id,
+        "project": launched.prepared.account.project,
+        "commit": launched.prepared.source.commit,
+        "is_ready": launched.is_awaited,
+        "seconds": seconds,
+        "stages": _stages(tools.report.stages),
+    }
+    lines = (
+        f"{instance.name} {'is ready' if launched.is_awaited else 'boots'}, after {minutes(seconds)}.",
+        f"  page         {instance.url}/",
+        f"  predictions  {instance.url}/predictions",
+        f"  API          {instance.url}/docs",
+        f"  ssh          {shlex.join(ssh)}",
+        f"  delete it    python client/stop_instance.py {instance.name}",
+    )
+    return Outcome(facts, lines)
+
+
+def of_bake(image: Image, tools: Tools) -> Outcome:
+    """Which image was made."""
+    seconds = round(tools.clock.elapsed_s, 1)
+    facts = {
+        "image": image.name,
+        "image_id": image.id,
+        "seconds": seconds,
+        "stages": _stages(tools.report.stages),
+    }
+    lines = (
+        f"Image {image.name} is ready, after {minutes(seconds)}.",
+        f"  launch from it  python client/start_instance.py --image {image.name}",
+    )
+    return Outcome(facts, lines)
+
+
+def of_removal(name: str, removed: Listed) -> Outcome:
+    """What was deleted."""
+    return Outcome({"name": name, "deleted": asdict(removed)}, (f"{name} is deleted.",))
+
+
+def _stages(stages: Sequence[Stage]) -> list[dict[str, Any]]:
+    return [asdict(stage) for stage in stages]

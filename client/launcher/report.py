@@ -1,0 +1,89 @@
+"""What a user sees while the launcher works: one live line on a terminal, else a line for each stage."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Report(Protocol):
+    """Is told what goes on. A stage lasts until the next one begins; a note is said once."""
+
+    def stage(self, text: str) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What went on, and when it began: seconds after the start."""
+
+    text: str
+    began_s: float
+
+
+class TimedReport:
+    """Keeps every stage with its time, and shows what is new."""
+
+    def __init__(
+        self, elapsed_s: Callable[[], float], *, show: Callable[[Stage], None], note: Callable[[str], None]
+    ) -> None:
+        self.stages: list[Stage] = []
+        self._elapsed_s = elapsed_s
+        self._show = show
+        self._note = note
+
+    def stage(self, text: str) -> None:
+        """Go on to a stage; the one that goes on already is not said again."""
+        if not self.stages or self.stages[-1].text != text:
+            self.stages.append(Stage(text, round(self._elapsed_s(), 1)))
+            self._show(self.stages[-1])
+
+    def note(self, text: str) -> None:
+        """Tell what a user should know."""
+        self._note(text)
+
+
+def minutes(seconds: float) -> str:
+    """A duration as a person reads it: 1:05."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
+@contextlib.contextmanager
+def live_report(elapsed_s: Callable[[], float], *, is_quiet: bool) -> Iterator[TimedReport]:
+    """A report on stderr."""
+    console = Console(stderr=True, highlight=False)
+    if is_quiet:
+        yield TimedReport(elapsed_s, show=_nothing, note=_nothing)
+    elif not console.is_terminal:
+        yield TimedReport(
+            elapsed_s,
+            show=lambda stage: _say(f"[{minutes(stage.began_s)}] {stage.text}"),
+            note=lambda text: _say(f"note: {text}"),
+        )
+    else:
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        with Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task("", total=None)
+            yield TimedReport(
+                elapsed_s,
+                show=lambda stage: progress.update(task, description=stage.text),
+                note=lambda text: progress.console.print(f"note: {text}", markup=False),
+            )
+
+
+def _nothing(_said: object) -> None:
+    pass
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()

@@ -1,0 +1,185 @@
+"""Finds out which code an instance shall run, and whether the instance can get it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from client.errors import InputError, Refused
+
+if TYPE_CHECKING:
+    from client.launcher.request import CodeRequest
+
+UPLOADED, IN_IMAGE = "upload", "image"
+CHECKOUT = Path(__file__).parents[2]
+TIMEOUT_S = 60
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SSH_URL = re.compile(r"(?:ssh://)?(?:[\w.-]+@)(?P<host>[\w.-]+)(?::\d+(?=/))?[:/](?P<path>.+)")
+_FETCHED_URL = re.compile(r"(https?|git)://[^/@\s]+/\S+")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One commit (40 hexadecimal digits) and where it comes from: a URL, UPLOADED (from this checkout), or IN_IMAGE."""
+
+    commit: str
+    origin: str
+
+    @property
+    def repository(self) -> str | None:
+        """The URL, if it is one."""
+        return None if self.origin in {UPLOADED, IN_IMAGE} else self.origin
+
+    @property
+    def is_uploaded(self) -> bool:
+        return self.origin == UPLOADED
+
+
+def find_source(asked: CodeRequest, *, checkout: Path = CHECKOUT) -> Source:
+    """What the user asked for, or this checkout's HEAD and origin; asks nobody.
+
+    Raises:
+        InputError: There is no such commit or origin here, or the URL is not one that an instance can fetch from.
+    """
+    if asked.is_uploaded:
+        return Source(_commit_here(checkout, "HEAD"), UPLOADED)
+    repository = fetched_url(asked.repository or _origin(checkout))
+    if asked.repository and not asked.commit:
+        return Source(_commit_there(repository, "HEAD"), repository)
+    if asked.commit is None:
+        return Source(_commit_here(checkout, "HEAD"), repository)
+    if _COMMIT.fullmatch(asked.commit):
+        return Source(asked.commit, repository)
+    if asked.repository:
+        return Source(_commit_there(repository, asked.commit), repository)
+    return Source(_commit_here(checkout, asked.commit), repository)
+
+
+def check_is_pushed(source: Source, *, checkout: Path = CHECKOUT) -> None:
+    """Whether an instance, which has no credentials, can fetch the commit; a commit that is pushed from here is fine.
+
+    Raises:
+        Refused: It cannot.
+    """
+    if source.repository is None:
+        return
+    tips = _tips(source.repository)
+    if source.commit in tips.values() or any(
+        _is_ancestor(checkout, source.commit, tip) for tip in tips.values()
+    ):
+        return
+    if not _can_be_fetched(source):
+        raise Refused(
+            f"commit {source.commit[:12]} is not in {source.repository}: push it, or take --upload",
+            code="not_pushed",
+        )
+
+
+def uncommitted(checkout: Path = CHECKOUT) -> int:
+    """How many files of the checkout differ from its HEAD; they are not part of what is launched."""
+    status = _git("status", "--porcelain", "--untracked-files=no", checkout=checkout)
+    return len(status.splitlines()) if status else 0
+
+
+def fetched_url(url: str) -> str:
+    """The URL as an instance without credentials fetches it: git@host:path becomes https://host/path.
+
+    Raises:
+        InputError: It is not https://, http:// or git://, or it carries credentials, which user-data must not.
+    """
+    is_ssh = "://" not in url or url.startswith("ssh://")
+    if is_ssh and (parts := _SSH_URL.fullmatch(url)):
+        url = f"https://{parts['host']}/{parts['path']}"
+    if _FETCHED_URL.fullmatch(url):
+        return url
+    if "@" in url and "://" in url:
+        raise InputError(
+            "the repository's URL carries credentials: any process of an instance could read them"
+        )
+    raise InputError(f"an instance fetches from https://, http:// or git://; got {url!r}. Or take --upload")
+
+
+def _origin(checkout: Path) -> str:
+    url = _git("remote", "get-url", "origin", checkout=checkout)
+    if url is None:
+        raise InputError(f"{checkout} has no git remote `origin`: name a --repository, or take --upload")
+    return url
+
+
+def _commit_here(checkout: Path, revision: str) -> str:
+    commit = _git(
+        "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", checkout=checkout
+    )
+    if commit is None:
+        raise InputError(f"{checkout} has no commit {revision!r}: is it a git checkout?")
+    return commit
+
+
+def _commit_there(repository: str, revision: str) -> str:
+    tips = _tips(repository)
+    names = (revision, f"refs/tags/{revision}^{{}}", f"refs/tags/{revision}", f"refs/heads/{revision}")
+    for name in names:
+        if name in tips:
+            return tips[name]
+    raise InputError(f"{repository} has no branch or tag {revision!r}")
+
+
+def _tips(repository: str) -> dict[str, str]:
+    """The commits of a repository's HEAD, branches and tags, by name."""
+    listing = _git("ls-remote", "--quiet", "--", repository)
+    if listing is None:
+        raise Refused(
+            f"{repository} cannot be read without credentials: make it public, or take --upload",
+            code="not_pushed",
+        )
+    return {name: commit for commit, _, name in (line.partition("\t") for line in listing.splitlines())}
+
+
+def _is_ancestor(checkout: Path, commit: str, tip: str) -> bool:
+    return _git("merge-base", "--is-ancestor", commit, tip, checkout=checkout) is not None
+
+
+def _can_be_fetched(source: Source) -> bool:
+    with tempfile.TemporaryDirectory(prefix="celeriac-") as directory:
+        empty = Path(directory)
+        _git("init", "--quiet", "--bare", checkout=empty)
+        fetch = (
+            "fetch",
+            "--quiet",
+            "--depth=1",
+            "--filter=tree:0",
+            "--",
+            str(source.repository),
+            source.commit,
+        )
+        return _git(*fetch, checkout=empty) is not None
+
+
+def _git(*arguments: str, checkout: Path | None = None) -> str | None:
+    """What git prints; None if it fails. It asks nobody for a password and takes none from a helper.
+
+    Raises:
+        InputError: There is no git.
+    """
+    where = [] if checkout is None else ["-C", str(checkout)]
+    try:
+        done = subprocess.run(
+            ["git", *where, "-c", "credential.helper=", *arguments],
+            env=os.environ | {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true"},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise InputError("git is not installed") from error
+    except subprocess.TimeoutExpired:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,134 @@
+"""Options come from a flag, from launch.yaml, or from the environment, in that order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from client import exits
+from client.launcher import options
+from client.launcher.request import LaunchRequest
+
+asked: list[LaunchRequest] = []
+
+
+@click.command
+@options.name
+@options.settings_file
+@options.resources
+@options.code
+@options.running
+@click.option("--bake")
+def command(name: str | None, **given: Any) -> None:
+    asked.append(options.launch_request(name, given))
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def read(*arguments: str) -> LaunchRequest:
+    assert exits.run(command, arguments, name="test") == 0
+    return asked.pop()
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert exits.run(command, arguments, name="test") == exits.USAGE
+    return capsys.readouterr().err
+
+
+def test_a_flag_goes_before_the_file_and_the_file_before_the_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("IMAGE", "FLAVOR", "NETWORK"):
+        monkeypatch.setenv(f"CELERIAC_{name}", "environment")
+    (folder / "launch.yaml").write_text("flavor: file\nnetwork: file\n")
+
+    request = read("--network", "flag")
+
+    assert (request.image, request.flavor, request.network) == ("environment", "file", "flag")
+
+
+def test_the_name_may_come_from_all_three(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read().name == "celeriac"
+    monkeypatch.setenv("CELERIAC_NAME", "environment")
+    assert read().name == "environment"
+    (folder / "launch.yaml").write_text("name: file")
+    assert read().name == "file"
+    assert read("flag").name == "flag"
+
+
+def test_the_file_may_set_every_kind_of_option(folder: Path) -> None:
+    (folder / "launch.yaml").write_text(
+        "workers: 3\nupload: true\nallow-from: [192.0.2.7, 2001:db8::/32]\nfloating-network: none\n"
+    )
+
+    request = read()
+
+    assert (request.workers, request.code.is_uploaded, request.floating_network) == (3, True, "none")
+    assert request.allow_from == ("192.0.2.7/32", "2001:db8::/32")
+
+
+def test_another_file_can_be_named(folder: Path) -> None:
+    (folder / "launch.yaml").write_text("flavor: default")
+    (folder / "large.yaml").write_text("flavor: large\nallow-from: 192.0.2.0/24")
+
+    request = read("--settings", "large.yaml")
+
+    assert (request.flavor, request.allow_from) == ("large", ("192.0.2.0/24",))
+
+
+def test_an_empty_file_sets_nothing(folder: Path) -> None:
+    (folder / "launch.yaml").write_text("# nothing yet\n")
+
+    assert read() == LaunchRequest()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("flavour: m1.small", "launch.yaml: unknown flavour; it may set allow-from, commit, flavor"),
+        ("- flavor", "launch.yaml: expected a mapping"),
+        ("flavor: [a, b]", "launch.yaml: flavor: expected one value"),
+        ("flavor: {a: b}", "launch.yaml: flavor: expected one value"),
+        ("flavor: 'open", "launch.yaml is not YAML"),
+        ("workers: many", "'many' is not a valid integer"),
+        ("allow-from: [everyone]", "'everyone' does not appear to be an IPv4 or IPv6 network"),
+    ],
+)
+def test_a_file_with_a_mistake_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], text: str, says: str
+) -> None:
+    (folder / "launch.yaml").write_text(text)
+
+    error = refusal(capsys)
+
+    assert says in error
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("Lab",), "lower-case letters"),
+        (("-x",), "No such option"),
+        (("a" * 64,), "up to 63"),
+        (("--allow-from", "192.0.2.7/24"), "has host bits set"),
+        (("--upload", "--commit", "main"), "--upload pushes this checkout's HEAD"),
+        (("--security-group", "web", "--allow-from", "192.0.2.7"), "--allow-from would do nothing"),
+        (("--no-wait", "--upload"), "--no-wait does not go with --upload"),
+        (("--no-wait", "--bake", "image"), "--no-wait does not go with --upload and --bake"),
+        (("--timeout", "0"), "0"),
+        (("--settings", "gone.yaml"), "gone.yaml"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str
+) -> None:
+    assert says in refusal(capsys, *arguments)
