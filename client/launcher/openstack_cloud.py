@@ -252,6 +252,7 @@ class OpenStackCloud:
     def _ports(self, server_id: str) -> list[Any]:
         ports = list(self._network.ports(device_id=server_id))
         if not ports:
+            self._compute.get_server(server_id)  # which says so if there is none
             raise Refused(f"server {server_id} has no port yet", code="conflict")
         return ports
 

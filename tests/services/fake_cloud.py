@@ -91,6 +91,12 @@ class FakeCloud(Calls):
         request = ServerRequest(name, image, flavor, network, "", group_id, "", {}, Mark("", ""))
         return self._boot(request, mark=None)
 
+    def add_foreign_group(self, name: str) -> SecurityGroup:
+        """A security group that somebody else made in the project."""
+        group = SecurityGroup(f"group-{next(self._numbers)}", name)
+        self._groups[group.id] = group
+        return group
+
     @property
     def leftovers(self) -> list[str]:
         """The ids of all that was made and is there still, marked or not; servers that are going do not count."""
@@ -234,8 +240,8 @@ class FakeCloud(Calls):
     # How it works inside.
 
     def _with_port(self, server_id: str) -> FakeServer:
-        server = self._servers.get(server_id)
-        if server is None or not server.now.addresses:
+        server = found(self._servers, server_id, "server")
+        if not server.now.addresses:
             raise Refused(f"server {server_id} has no port", code="conflict")
         return server
 
