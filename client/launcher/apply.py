@@ -140,7 +140,7 @@ class Applying:
             server = self._looked_at()
             if server.status == "ACTIVE":
                 break
-            self._say(f"{server.task or server.status.lower()} (the cloud)")
+            self._say(f"the cloud boots the server: {server.task or server.status.lower()}")
             self._pause(SERVER_POLL_S, waiting_for="the cloud boots the server")
         if not self.instance.address:
             if not server.addresses:

@@ -137,6 +137,8 @@ def list_command(**given: Any) -> None:
     found = listed(connect(given["cloud"]).belongings())
     if given["json"]:
         output.print_json({"instances": [asdict(each) for each in found]})
+    elif not found:
+        output.print_note("The launcher has made nothing in this project.")
     else:
         columns = ("NAME", "STATUS", "URL", "COMMIT", "CREATED")
         rows = ((each.name, each.status, each.url, (each.commit or "")[:12], each.created) for each in found)

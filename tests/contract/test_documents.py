@@ -8,12 +8,15 @@ from dataclasses import fields
 from pathlib import Path
 
 import click
+import pytest
 
 from client import cli
+from client.launcher import cli as launcher
 from production_server.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 CLIENT_PAGE = ROOT / "docs" / "client.md"
+LAUNCH_PAGE = ROOT / "docs" / "launch.md"
 OPERATIONS_PAGE = ROOT / "docs" / "operations.md"
 
 
@@ -23,12 +26,14 @@ def documents() -> str:
     return "\n".join(page.read_text() for page in pages if page.exists())
 
 
-def commands() -> list[click.Command]:
-    return list(cli.cli.commands.values())
+COMMANDS = {
+    CLIENT_PAGE: [cli.cli, *cli.cli.commands.values()],
+    LAUNCH_PAGE: [*launcher.start.commands.values(), launcher.stop],
+}
 
 
-def options() -> list[click.Option]:
-    return [each for command in commands() for each in command.params if isinstance(each, click.Option)]
+def parameters(page: Path) -> list[click.Parameter]:
+    return [each for command in COMMANDS[page] for each in command.params]
 
 
 def test_every_make_target_is_documented_and_no_other() -> None:
@@ -48,27 +53,42 @@ def test_every_setting_is_in_the_table_of_the_operations_page_and_no_other() -> 
     assert documented == settings
 
 
-def test_every_flag_of_the_client_is_documented_and_no_other() -> None:
-    flags = {flag for option in options() for flag in option.opts} | {"--help"}
+@pytest.mark.parametrize("page", COMMANDS, ids=lambda page: page.stem)
+def test_every_flag_of_a_command_line_is_documented_and_no_other(page: Path) -> None:
+    options = [each for each in parameters(page) if isinstance(each, click.Option)]
+    flags = {flag for option in options for flag in (*option.opts, *option.secondary_opts)} | {"--help"}
 
-    documented = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", CLIENT_PAGE.read_text()))
+    documented = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", _without_other_programs(page.read_text())))
 
     assert documented == flags
 
 
-def test_every_environment_variable_of_the_client_is_documented_and_no_other() -> None:
-    variables = {option.envvar for option in options() if option.envvar}
+def _without_other_programs(text: str) -> str:
+    """Without the lines of code, and the code in lines, that are of other programs."""
+    return re.sub(r"openstack [^`]*|(?:systemctl|python -m client) [^`\n]*", "", text)
 
-    assert set(re.findall(r"CELERIAC_\w+", CLIENT_PAGE.read_text())) == variables
+
+@pytest.mark.parametrize("page", COMMANDS, ids=lambda page: page.stem)
+def test_every_environment_variable_of_a_command_line_is_documented_and_no_other(page: Path) -> None:
+    variables = {str(each.envvar) for each in parameters(page) if each.envvar}
+
+    assert set(re.findall(r"(?:CELERIAC|OS)_\w+", page.read_text())) == variables
 
 
-def test_every_exit_code_of_the_client_is_documented() -> None:
-    codes = re.findall(r"^  (\d+) ", cli.EPILOG, re.MULTILINE)
+@pytest.mark.parametrize(("page", "epilog"), [(CLIENT_PAGE, cli.EPILOG), (LAUNCH_PAGE, launcher.EPILOG)])
+def test_every_exit_code_of_a_command_line_is_documented(page: Path, epilog: str) -> None:
+    codes = re.findall(r"^  (\d+) ", epilog, re.MULTILINE)
 
-    assert re.findall(r"^\| (\d+) \|", CLIENT_PAGE.read_text(), re.MULTILINE) == codes
+    assert re.findall(r"^\| (\d+) \|", page.read_text(), re.MULTILINE) == codes
 
 
 def test_the_help_of_every_command_has_examples_and_exit_codes() -> None:
-    for command in [*commands(), cli.cli]:
+    for command in [each for commands in COMMANDS.values() for each in commands]:
         assert "Examples" in (command.help or ""), command.name
         assert "Exit codes" in (command.epilog or ""), command.name
+
+
+def test_the_help_of_every_option_of_the_launcher_names_its_variable_or_has_none() -> None:
+    for each in parameters(LAUNCH_PAGE):
+        if isinstance(each, click.Option) and each.envvar:
+            assert each.show_envvar, each.name

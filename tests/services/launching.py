@@ -84,8 +84,11 @@ class World:
     time: FakeTime = field(default_factory=FakeTime)
     notes: list[str] = field(default_factory=list)
 
+    def clock(self, timeout_s: float) -> Clock:
+        return Clock(timeout_s, self.time.now, self.time.sleep)
+
     def tools(self, *, timeout_s: float = 600) -> Tools:
-        clock = Clock(timeout_s, self.time.now, self.time.sleep)
+        clock = self.clock(timeout_s)
         report = TimedReport(lambda: clock.elapsed_s, show=lambda _stage: None, note=self.notes.append)
         return Tools(self.cloud, self.around, clock, report)
 

@@ -1,0 +1,303 @@
+"""The two command lines, on a cloud in memory."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from client.errors import Unavailable
+from client.exits import INSTANCE_FAILED, INTERRUPTED, REFUSED, UNAVAILABLE, USAGE
+from client.launcher import cli
+from client.launcher.cli import main_start, main_stop
+from client.launcher.cloud import Mark
+from client.launcher.plan import COMMIT
+from client.launcher.ssh import known_hosts_file
+from tests.services.launching import COMMIT as COMMIT_ID
+from tests.services.launching import HOST_KEY, REPOSITORY, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).parents[4]
+LAUNCH = ("lab", "--flavor", "m1.small", "--repository", REPOSITORY, "--commit", COMMIT_ID)
+
+
+@pytest.fixture(autouse=True)
+def at_home(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command lines find the world instead of an OpenStack, and an empty home directory."""
+    monkeypatch.setattr(cli, "connect", lambda _name: world.cloud)
+    monkeypatch.setattr(cli, "Clock", world.clock)
+    monkeypatch.setattr(cli.Outside, "own_address", lambda _self, towards: world.around.own_address(towards))
+    monkeypatch.setattr(cli.Outside, "is_ready", lambda _self, url: world.around.is_ready(url))
+    monkeypatch.setattr(
+        cli.Outside, "execute", lambda _self, *command, **to: world.around.execute(*command, **to)
+    )
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: str, main: Callable[..., int] = main_start) -> int:
+    return main(arguments)
+
+
+def test_a_launch_ends_with_the_addresses_and_the_ssh_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*LAUNCH) == 0
+
+    said = capsys.readouterr()
+    assert said.out.splitlines()[0].startswith("lab is ready, after 0:")
+    assert "page         http://203.0.113.10:5100/" in said.out
+    assert f"UserKnownHostsFile={known_hosts_file('lab')} debian@203.0.113.10" in said.out
+    assert known_hosts_file("lab").read_text() == f"203.0.113.10 {HOST_KEY}\n"
+    assert "] asking for server lab" in said.err
+
+
+def test_a_launch_answers_json_for_scripts(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*LAUNCH, "--json", "--quiet") == 0
+
+    said = capsys.readouterr()
+    end = json.loads(said.out)
+    assert said.err == ""
+    assert (end["name"], end["url"], end["commit"]) == ("lab", "http://203.0.113.10:5100", COMMIT_ID)
+    assert end["server_id"] == world.cloud.belongings().servers[0].id
+    assert end["is_ready"] is True
+    assert end["stages"][0] == {"text": "looking at the cloud", "began_s": 0.0}
+
+
+def test_a_launch_may_leave_before_the_service_answers(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.around.ready_after_looks = None
+
+    assert run(*LAUNCH, "--no-wait") == 0
+
+    assert capsys.readouterr().out.startswith("lab boots, after 0:")
+
+
+def test_a_dry_run_prints_the_plan_and_the_cloud_config_and_changes_nothing(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*LAUNCH, "--dry-run") == 0
+
+    said = capsys.readouterr().out
+    assert "  1. take a floating IP from public\n" in said
+    assert "note: keypair laptop: the only one" in said
+    assert "\n#cloud-config\n" in said
+    assert not [call for call in world.cloud.calls if call.startswith("create")]
+
+
+def test_a_dry_run_answers_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*LAUNCH, "--dry-run", "--json") == 0
+
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["steps"][-1] == "wait until http://…:5100/readyz answers 200"
+    assert plan["user_data"].startswith("#cloud-config\n")
+
+
+def test_every_fault_is_a_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*LAUNCH, "--image", "gone", "--keypair", "gone") == REFUSED
+
+    assert capsys.readouterr().err.splitlines()[-3:] == [
+        "error: lab cannot be launched; nothing was made",
+        "error: image: expected one of debian-12, got 'gone'",
+        "error: keypair: expected one of laptop, got 'gone'",
+    ]
+
+
+def test_an_instance_that_fails_is_told_with_advice(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.cloud.error_on_boot("No valid host was found.")
+
+    assert run(*LAUNCH) == INSTANCE_FAILED
+
+    error, *advice = capsys.readouterr().err.splitlines()[-3:]
+    assert error == "error: the cloud could not boot lab: No valid host was found."
+    assert all(line.startswith("try: ") for line in advice)
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [(KeyboardInterrupt(), INTERRUPTED), (Unavailable("the cloud does not answer"), UNAVAILABLE)],
+)
+def test_a_launch_that_is_cut_short_says_so_in_one_line(
+    world: World, capsys: pytest.CaptureFixture[str], failure: BaseException, code: int
+) -> None:
+    world.cloud.fail("create_server", with_=failure)
+
+    assert run(*LAUNCH, "--quiet") == code
+
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert world.cloud.belongings().is_empty
+
+
+def test_an_image_is_baked_and_its_instance_deleted(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*LAUNCH, "--bake", "baked") == 0
+
+    image = world.cloud.images[-1]
+    assert (image.name, image.status, image.properties[COMMIT]) == ("baked", "active", COMMIT_ID)
+    assert world.around.executed == [("sudo", "celeriac", "seal")]
+    assert world.cloud.belongings().is_empty
+    assert "--image baked" in capsys.readouterr().out
+
+
+def test_a_launch_from_a_baked_image_runs_what_was_baked(world: World) -> None:
+    run(*LAUNCH, "--bake", "baked")
+    world.around.looks = 0
+
+    assert run("lab", "--flavor", "m1.small", "--image", "baked") == 0
+
+    server = world.cloud.belongings().servers[0]
+    assert server.metadata[COMMIT] == COMMIT_ID
+    assert "packages:" not in world.cloud.request_of(server.id).user_data
+
+
+def test_what_runs_is_not_baked(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    run(*LAUNCH)
+
+    assert run(*LAUNCH, "--bake", "baked") == USAGE
+
+    assert "lab exists, and baking would destroy its data" in capsys.readouterr().err
+    assert len(world.cloud.belongings().servers) == 1
+
+
+def test_an_image_of_the_same_name_is_not_made_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*LAUNCH, "--bake", "debian-12") == USAGE
+
+    assert "there is an image called 'debian-12' already" in capsys.readouterr().err
+
+
+def test_a_bake_that_fails_leaves_neither_image_nor_instance(world: World) -> None:
+    world.cloud.fail("image", with_=Unavailable("the cloud does not answer"))
+
+    assert run(*LAUNCH, "--bake", "baked") == UNAVAILABLE
+
+    assert [image.name for image in world.cloud.images] == ["debian-12"]
+    assert world.cloud.belongings().is_empty
+
+
+def test_list_shows_what_runs(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    run(*LAUNCH)
+    world.cloud.create_floating_address("network-2", mark=Mark("leftover", "run"))
+    capsys.readouterr()
+
+    assert run("list") == 0
+    header, lab, leftover = capsys.readouterr().out.splitlines()
+
+    assert header.split() == ["NAME", "STATUS", "URL", "COMMIT", "CREATED"]
+    assert lab.split()[:4] == ["lab", "ACTIVE", "http://203.0.113.10:5100", COMMIT_ID[:12]]
+    assert leftover.split() == ["leftover", "no", "server"]
+
+
+def test_list_answers_json(capsys: pytest.CaptureFixture[str]) -> None:
+    run(*LAUNCH)
+    capsys.readouterr()
+
+    assert run("list", "--json") == 0
+
+    (instance,) = json.loads(capsys.readouterr().out)["instances"]
+    assert (instance["name"], instance["floating_addresses"]) == ("lab", ["203.0.113.10"])
+
+
+def test_list_of_an_empty_project_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("list") == 0
+
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "The launcher has made nothing in this project.\n")
+
+
+def test_stop_deletes_everything_of_one_instance_and_nothing_else(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.cloud.add_foreign_server("lab")
+    run("other", *LAUNCH[1:])
+    run(*LAUNCH)
+
+    assert run("lab", "--yes", main=main_stop) == 0
+
+    assert world.cloud.belongings().names == ["other"]
+    assert capsys.readouterr().out.splitlines()[-1] == "lab is deleted."
+    assert world.cloud.calls.count("delete_server") == 1
+    assert not known_hosts_file("lab").exists()
+
+
+@pytest.mark.parametrize(("answer", "is_left"), [("y\n", False), ("n\n", True), ("", True)])
+def test_stop_asks_first(
+    world: World,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+    is_left: bool,
+) -> None:
+    run(*LAUNCH)
+    monkeypatch.setattr("click.termui.visible_prompt_func", _answering(answer))
+
+    code = run("lab", main=main_stop)
+
+    assert code == (INTERRUPTED if is_left else 0)
+    assert world.cloud.belongings().is_empty is not is_left
+
+
+def _answering(answer: str) -> Callable[[str], str]:
+    def prompt(_text: str) -> str:
+        if not answer:
+            raise EOFError
+        return answer.strip()
+
+    return prompt
+
+
+def test_stop_of_what_does_not_exist_names_what_does(capsys: pytest.CaptureFixture[str]) -> None:
+    run(*LAUNCH)
+
+    assert run("gone", "--yes", main=main_stop) == REFUSED
+
+    assert "no instance called gone in this project; there is: lab" in capsys.readouterr().err
+
+
+def test_stop_answers_json(capsys: pytest.CaptureFixture[str]) -> None:
+    run(*LAUNCH, "--quiet")
+    capsys.readouterr()
+
+    assert run("lab", "--yes", "--json", "--quiet", main=main_stop) == 0
+
+    assert json.loads(capsys.readouterr().out)["deleted"]["floating_addresses"] == ["203.0.113.10"]
+
+
+def test_render_needs_no_cloud(capsys: pytest.CaptureFixture[str], world: World) -> None:
+    assert run("render", "--repository", REPOSITORY, "--commit", COMMIT_ID) == 0
+
+    assert capsys.readouterr().out.startswith("#cloud-config\n")
+    assert world.cloud.calls == []
+
+
+@pytest.mark.parametrize("script", ["start_instance.py", "stop_instance.py"])
+@pytest.mark.parametrize("folder", [".", "client"])
+def test_the_scripts_run_from_anywhere_without_credentials(script: str, folder: str, tmp_path: Path) -> None:
+    path = ROOT / "client" / script
+    arguments = [script] if folder == "client" else [str(path)]
+    done = subprocess.run(
+        [sys.executable, *arguments, "--help"],
+        cwd=ROOT / "client" if folder == "client" else tmp_path,
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Exit codes" in done.stdout
+
+
+def test_without_its_libraries_it_says_how_to_get_them(tmp_path: Path) -> None:
+    done: Any = subprocess.run(
+        [sys.executable, "-S", "-E", str(ROOT / "client" / "start_instance.py"), "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: click is not installed: `make launch ARGS=--help`")
