@@ -23,15 +23,17 @@ ANYWHERE, ANYWHERE_6 = "0.0.0.0/0", "::/0"
 class Place(Protocol):
     """A project to test in: the cloud, and what only its administrator can do."""
 
-    cloud: Cloud
     keypair: str
+
+    @property
+    def cloud(self) -> Cloud: ...
 
     def limits(self, **limits: int | None) -> AbstractContextManager[None]:
         """Limit what the project may have, in the words of `Quota`."""
         ...
 
-    def no_addresses(self) -> AbstractContextManager[None]:
-        """Leave no floating address to take."""
+    def empty_pool(self) -> AbstractContextManager[str]:
+        """Yields the name of an external network that has no floating address left."""
         ...
 
     def failing_boot(self) -> AbstractContextManager[str]:

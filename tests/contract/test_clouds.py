@@ -34,9 +34,9 @@ class FakePlace:
         self.cloud.quota = before
 
     @contextlib.contextmanager
-    def no_addresses(self) -> Iterator[None]:
+    def empty_pool(self) -> Iterator[str]:
         pool, self.cloud.pool = self.cloud.pool, []
-        yield
+        yield "public"
         self.cloud.pool = pool
 
     @contextlib.contextmanager

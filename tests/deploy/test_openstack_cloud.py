@@ -48,8 +48,8 @@ class OpenStackPlace:
     def limits(self, **limits: int | None) -> AbstractContextManager[None]:
         return self.project.limits(**limits)
 
-    def no_addresses(self) -> AbstractContextManager[None]:
-        return self.project.no_addresses()
+    def empty_pool(self) -> AbstractContextManager[str]:
+        return self.project.empty_pool()
 
     def failing_boot(self) -> AbstractContextManager[str]:
         return self.project.failing_flavor()
@@ -141,7 +141,7 @@ def test_an_application_credential_opens_the_project(
     ("changes", "words"),
     [
         ({"region": "Nowhere"}, "region_name"),
-        ({"project_name": None, "unscoped": True}, "project_name"),
+        ({"project_name": None, "kind": "v3password", "unscoped": True}, "project_name"),
         ({"project_domain_name": None}, "domain"),
         ({"auth_url": "nonsense"}, "auth_url"),
     ],

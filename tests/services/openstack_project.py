@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 KEYPAIR = "laptop"
 EXTERNAL_NETWORK, PRIVATE_NETWORK = "public", "private"
 SUBNET = "10.78.0.0/24"
+EMPTY_SUBNET, EMPTY_SUBNET_ADDRESS = "198.51.100.0/29", "198.51.100.2"
 COMPUTE_QUOTAS = {"instances": "instances", "cores": "cores", "memory_mb": "ram"}
 NETWORK_QUOTAS = {"floating_addresses": "floating_ips", "security_groups": "security_groups"}
 TOO_LARGE_GB = 100_000_000  # a disk that no host has
@@ -99,17 +100,44 @@ class OpenStackProject:
             self._admin.network.delete_quota(self.id)
 
     @contextlib.contextmanager
+    def empty_pool(self) -> Iterator[str]:
+        """Yield the name of an external network, of this project only, whose one floating address is taken."""
+        network, name = self._admin.network, f"{self.name}-empty"
+        made = network.create_network(name=name, project_id=self.id)
+        try:
+            network.create_subnet(
+                name=name,
+                network_id=made.id,
+                project_id=self.id,
+                cidr=EMPTY_SUBNET,
+                ip_version=4,
+                is_dhcp_enabled=False,
+                allocation_pools=[{"start": EMPTY_SUBNET_ADDRESS, "end": EMPTY_SUBNET_ADDRESS}],
+            )
+            network.create_rbac_policy(
+                object_type="network",
+                object_id=made.id,
+                action="access_as_external",
+                target_project_id=self.id,
+            )
+            port = network.create_port(network_id=made.id)
+            yield name
+            network.delete_port(port)
+        finally:
+            network.delete_network(made)
+
+    @contextlib.contextmanager
     def no_addresses(self) -> Iterator[None]:
-        """Leave no free floating address in the cloud: only the router's own remains in the pool."""
+        """Leave no free floating address in `public`, for all projects: only the router's own remains in the pool."""
         network = self._admin.network.find_network(EXTERNAL_NETWORK)
         (subnet,) = self._admin.network.subnets(network_id=network.id)
         port = next(self._admin.network.ports(network_id=network.id, device_owner="network:router_gateway"))
-        taken = port.fixed_ips[0]["ip_address"]
+        taken, pools = port.fixed_ips[0]["ip_address"], list(subnet.allocation_pools)
         self._admin.network.update_subnet(subnet, allocation_pools=[{"start": taken, "end": taken}])
         try:
             yield
         finally:
-            self._admin.network.update_subnet(subnet, allocation_pools=subnet.allocation_pools)
+            self._admin.network.update_subnet(subnet, allocation_pools=pools)
 
     @contextlib.contextmanager
     def failing_flavor(self) -> Iterator[str]:
