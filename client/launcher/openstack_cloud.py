@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from openstack.connection import Connection
 
 TAGS_SINCE = "2.52"  # the compute API that takes a new server's tags
+PAGE_SIZE = 1000  # images; by itself the service gives 25 at a time
 NOT_TOLD = frozenset({"forbidden", "not_found"})
 UNTAGGED = NOT_TOLD | {"conflict", "invalid", "quota_exceeded"}
 
@@ -73,7 +74,7 @@ class OpenStackCloud:
         account = self._account()
         return Inventory(
             account=account,
-            images=[values.image_from(each) for each in self._image.images()],
+            images=[values.image_from(each) for each in self._image.images(limit=PAGE_SIZE)],
             flavors=[values.flavor_from(each) for each in self._compute.flavors()],
             networks=[
                 values.network_from(each)
@@ -153,7 +154,7 @@ class OpenStackCloud:
 
     def server(self, server_id: str) -> Server | None:
         found = _unless({"not_found"}, lambda: self._compute.get_server(server_id), None)
-        return None if found is None or found.status == "DELETED" else values.server_from(found)
+        return None if found is None or values.is_gone(found) else values.server_from(found)
 
     def console(self, server_id: str, *, lines: int | None = None) -> str:
         # It has no host yet (409), it is gone (404), it is in ERROR (400).

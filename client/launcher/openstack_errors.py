@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from client.errors import ClientError, InputError, Refused, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    Table = tuple[tuple[type[BaseException], Callable[[Any], ClientError]], ...]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,19 +52,26 @@ def foreign() -> tuple[type[BaseException], ...]:
 
 
 @functools.cache
-def _table() -> tuple[tuple[type[BaseException], Callable[[Any], ClientError]], ...]:
-    """From the special to the general."""
+def _table() -> Table:
+    """Everything that the libraries raise, from the special to the general."""
     import requests
-    from keystoneauth1 import exceptions as keystone
-    from novaclient import exceptions as nova  # type: ignore[import-untyped]
-    from openstack import exceptions as sdk
 
     return (
-        # The session raises these while it logs in; what the services answer has the classes of sdk and nova.
+        *_of_keystoneauth(),
+        *_of_openstacksdk(),
+        *_of_novaclient(),
+        (requests.exceptions.JSONDecodeError, _unintelligible),
+        (requests.RequestException, _unreachable),
+    )
+
+
+def _of_keystoneauth() -> Table:
+    """The session's: what goes wrong while it connects and logs in. Answers of services have the others' classes."""
+    from keystoneauth1 import exceptions as keystone
+
+    return (
         (keystone.HTTPClientError, _login_refused),
         (keystone.HttpError, _answered),
-        (sdk.HttpException, _answered),
-        (nova.ClientException, _answered),
         (keystone.SSLError, _not_trusted),
         (keystone.ConnectionError, _unreachable),
         (keystone.RetriableConnectionFailure, _unreachable),
@@ -76,6 +85,14 @@ def _table() -> tuple[tuple[type[BaseException], Callable[[Any], ClientError]], 
         (keystone.ImpliedVersionMismatch, _configured_wrongly),
         (keystone.InvalidResponse, _unintelligible),
         (keystone.ClientException, _failed),
+    )
+
+
+def _of_openstacksdk() -> Table:
+    from openstack import exceptions as sdk
+
+    return (
+        (sdk.HttpException, _answered),
         (sdk.ServiceDisabledException, _no_such_service),
         (sdk.ConfigException, _configured_wrongly),
         (sdk.EndpointNotFound, _no_such_service),
@@ -89,23 +106,25 @@ def _table() -> tuple[tuple[type[BaseException], Callable[[Any], ClientError]], 
         (sdk.NotSupported, _too_different),
         (sdk.ResourceTimeout, _too_slow),
         (sdk.SDKException, _failed),
-        *((kind, _too_different) for kind in _of_versions(nova)),
+    )
+
+
+def _of_novaclient() -> Table:
+    from novaclient import exceptions as nova  # type: ignore[import-untyped]
+
+    return (
+        (nova.ClientException, _answered),
+        (nova.UnsupportedVersion, _too_different),
+        (nova.VersionNotFoundForAPIMethod, _too_different),
+        (nova.UnsupportedAttribute, _too_different),
+        (nova.UnsupportedConsoleType, _too_different),
         (nova.NoUniqueMatch, _ambiguous),
         (nova.ResourceInErrorState, _ambiguous),
         (nova.ResourceNotFound, _not_found),
         (nova.InstanceInDeletedState, _not_found),
         (nova.CommandError, _failed),
         (nova.InvalidUsage, _failed),
-        (requests.exceptions.JSONDecodeError, _unintelligible),
-        (requests.RequestException, _unreachable),
     )
-
-
-def _of_versions(nova: Any) -> Iterator[type[BaseException]]:
-    yield nova.UnsupportedVersion
-    yield nova.VersionNotFoundForAPIMethod
-    yield nova.UnsupportedAttribute
-    yield nova.UnsupportedConsoleType
 
 
 def message_of(error: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from typing import TYPE_CHECKING, Any
 
 from keystoneauth1.identity import BaseIdentityPlugin
@@ -29,7 +31,7 @@ class PatientSession(Session):
     """Repeats reads that failed for a passing reason, and only those: a creation may have worked."""
 
     def request(self, url: str, method: str, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send one request; also the keystoneauth's own for tokens and versions."""
+        """Send one request: a service's, or keystoneauth's own for tokens and versions."""
         retries = READ_RETRIES if method.upper() in READS else 0
         kwargs |= {"connect_retries": retries, "status_code_retries": retries}
         kwargs["retriable_status_codes"] = RETRIED_STATUSES
@@ -44,8 +46,10 @@ def open_connection(cloud: str | None) -> Connection:
     Raises:
         InputError: The credentials are incomplete.
     """
+    _quieten()
     config = OpenStackConfig(session_constructor=PatientSession, app_name="celeriac")
-    region = config.get_one(cloud=cloud)
+    # Where OS_CLOUD names a cloud that is not there, the library alone would ask for an openrc instead.
+    region = config.get_one(cloud=cloud or os.environ.get("OS_CLOUD") or None)
     _check_password(region)
     return Connection(config=region)
 
@@ -76,6 +80,14 @@ def access_of(connection: Connection) -> tuple[AccessInfo, str]:
     if not access.project_id:
         raise InputError("the credentials name no project: set project_name (OS_PROJECT_NAME)")
     return access, plugin.auth_url or ""
+
+
+def _quieten() -> None:
+    """Keep the libraries' warnings, which the errors repeat, off stderr; a root logger still gets them."""
+    for name in ("keystoneauth", "openstack", "novaclient", "stevedore"):
+        logger = logging.getLogger(name)
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
 
 
 def _check_password(region: CloudRegion) -> None:

@@ -137,9 +137,14 @@ def server_from(server: Any) -> Server:
     )
 
 
+def is_gone(server: Any) -> bool:
+    """Whether a server is deleted; some clouds keep such a one for a while."""
+    return server.status in {"DELETED", "SOFT_DELETED"}
+
+
 def is_going(server: Any) -> bool:
     """Whether a server is deleted, or about to be."""
-    return server.task_state == "deleting" or server.status in {"DELETED", "SOFT_DELETED"}
+    return server.task_state == "deleting" or is_gone(server)
 
 
 def rule_attributes(group_id: str, rule: Rule) -> dict[str, Any]:

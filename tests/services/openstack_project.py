@@ -143,7 +143,7 @@ class OpenStackProject:
     def failing_flavor(self) -> Iterator[str]:
         """The name of a flavor that fits on no host: servers of it end in ERROR."""
         name = f"{self.name}-huge"
-        flavor = self._admin.compute.create_flavor(name=name, vcpus=1, ram=512, disk=TOO_LARGE_GB)
+        flavor = self._admin.compute.create_flavor(name=name, vcpus=1, ram=1024, disk=TOO_LARGE_GB)
         try:
             yield name
         finally:
@@ -220,8 +220,10 @@ class OpenStackProject:
 
     def _contents(self) -> dict[str, list[Any]]:
         groups = self._admin.network.security_groups(project_id=self.id)
+        servers = self._admin.compute.servers(all_projects=True, project_id=self.id)
         return {
-            "server": list(self._admin.compute.servers(all_projects=True, project_id=self.id)),
+            # One that is gone may be listed for a moment longer.
+            "server": [server for server in servers if server.status != "DELETED"],
             "floating address": list(self._admin.network.ips(project_id=self.id)),
             "security group": [group for group in groups if group.name != "default"],
             "image": list(self._admin.image.images(owner=self.id)),
