@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SERVER_POLL_S = 1.0
 SERVICE_POLL_S = 2.0
 LOG_LINES = 25
+OVERTAKEN = "overtaken"
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Applying:
         """Carry out every step.
 
         Raises:
-            Refused: The cloud said no; code `conflict` if another run has made the same instance meanwhile.
+            Refused: The cloud said no; or, with the code `OVERTAKEN`, another run has made the same instance meanwhile.
             Unavailable: The cloud does not answer.
             InstanceFailed: The instance was made and does not come up.
         """
@@ -133,7 +134,7 @@ class Applying:
         twins = self._tools.cloud.belongings().of_name(step.name).servers
         oldest = min(twins, key=lambda each: (each.created, each.id), default=server)
         if oldest.id != server.id:
-            raise Refused(f"another run has made {step.name} meanwhile", code="conflict")
+            raise Refused(f"another run has made {step.name} meanwhile", code=OVERTAKEN)
 
     def _await_server(self) -> None:
         while True:

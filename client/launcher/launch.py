@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from client.errors import ClientError, Fault, InputError, Refused
 from client.launcher import cloud_config
-from client.launcher.apply import Applying
+from client.launcher.apply import OVERTAKEN, Applying
 from client.launcher.clock import TimeIsUp
 from client.launcher.cloud import Mark
 from client.launcher.plan import COMMIT, ORIGIN, make_plan
@@ -122,7 +122,7 @@ def launch(request: LaunchRequest, tools: Tools, *, keeps: bool) -> Launched:
     try:
         return _launch_once(request, tools, keeps=keeps)
     except Refused as refusal:
-        if refusal.code != "conflict" or refusal.faults:
+        if refusal.code != OVERTAKEN:
             raise
         # Another run was quicker: what it makes is what we wait for.
         return _launch_once(request, tools, keeps=keeps)

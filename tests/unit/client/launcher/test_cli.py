@@ -17,6 +17,7 @@ from client.launcher.cli import main_start, main_stop
 from client.launcher.cloud import Mark
 from client.launcher.plan import COMMIT
 from client.launcher.ssh import known_hosts_file
+from client.launcher.surroundings import Outside
 from tests.services.launching import COMMIT as COMMIT_ID
 from tests.services.launching import HOST_KEY, REPOSITORY, World
 
@@ -32,10 +33,10 @@ def at_home(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """The command lines find the world instead of an OpenStack, and an empty home directory."""
     monkeypatch.setattr(cli, "connect", lambda _name: world.cloud)
     monkeypatch.setattr(cli, "Clock", world.clock)
-    monkeypatch.setattr(cli.Outside, "own_address", lambda _self, towards: world.around.own_address(towards))
-    monkeypatch.setattr(cli.Outside, "is_ready", lambda _self, url: world.around.is_ready(url))
+    monkeypatch.setattr(Outside, "own_address", lambda _self, towards: world.around.own_address(towards))
+    monkeypatch.setattr(Outside, "is_ready", lambda _self, url: world.around.is_ready(url))
     monkeypatch.setattr(
-        cli.Outside, "execute", lambda _self, *command, **to: world.around.execute(*command, **to)
+        Outside, "execute", lambda _self, *command, **to: world.around.execute(*command, **to)
     )
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)

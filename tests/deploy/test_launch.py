@@ -1,0 +1,429 @@
+"""The launcher on a real OpenStack whose instances have no guests: launch, converge, fail, be interrupted, stop.
+
+What would run in the guest is answered by this machine: the floating addresses are made local to it, and a service that
+is ready listens on port 5100 of all of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from client.errors import ClientError
+from client.launcher.clock import Clock
+from client.launcher.launch import launch
+from client.launcher.report import TimedReport
+from client.launcher.request import CodeRequest, LaunchRequest
+from client.launcher.surroundings import Outside
+from client.launcher.tools import Tools
+from tests.services.openstack_project import (  # noqa: F401 # fixtures
+    OpenStackProject,
+    openstack,
+    project,
+    shared_project,
+)
+from tests.services.processes import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from client.launcher.cloud import Cloud
+    from tests.services.openstack import OpenStack
+
+pytestmark = [pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).parents[2]
+FLOATING_RANGE = ["172.24.4.8/29", "172.24.4.16/28", "172.24.4.32/27", "172.24.4.64/26", "172.24.4.128/25"]
+FLAVOR = ("--flavor", "m1.small")
+FIVE_MINUTES_S = 300
+
+
+@dataclass
+class Command:
+    """How a launcher that has ended ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def errors(self) -> list[str]:
+        return [line for line in self.stderr.splitlines() if line.startswith("error: ")]
+
+    def json(self) -> Any:
+        assert self.code == 0, self.stderr
+        return json.loads(self.stdout)
+
+
+@dataclass
+class Launcher:
+    """The launcher's scripts, run as a user of one project."""
+
+    project: OpenStackProject
+    home: Path
+
+    def begin(self, script: str, *arguments: str, **env: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / "client" / script), *arguments],
+            cwd=self.home,
+            env={"PATH": os.environ["PATH"], "XDG_STATE_HOME": str(self.home), **self.project.env, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, script: str, *arguments: str, **env: str) -> Command:
+        process = self.begin(script, *arguments, **env)
+        stdout, stderr = process.communicate(timeout=FIVE_MINUTES_S)
+        return Command(process.returncode, stdout, stderr)
+
+    def start(self, *arguments: str, **env: str) -> Command:
+        return self.run("start_instance.py", *arguments, **env)
+
+    def stop(self, *arguments: str) -> Command:
+        return self.run("stop_instance.py", *arguments)
+
+
+class ReadyServer(http.server.ThreadingHTTPServer):
+    """Stands for the services of all instances."""
+
+    is_ready = False
+
+
+class Ready(http.server.BaseHTTPRequestHandler):
+    """Answers whether it is ready."""
+
+    server: ReadyServer
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/readyz" and self.server.is_ready else 503)
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def floating_host(openstack: OpenStack) -> Iterator[ReadyServer]:  # noqa: F811
+    """This machine, as the host of every floating address."""
+    if not openstack.is_fake:
+        pytest.skip("the OpenStack that runs has real guests; these tests want none")
+    for addresses in FLOATING_RANGE:
+        subprocess.run(["ip", "route", "replace", "local", addresses, "dev", "lo"], check=True)
+    server = ReadyServer(("0.0.0.0", 5100), Ready)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        for addresses in FLOATING_RANGE:
+            subprocess.run(["ip", "route", "del", "local", addresses, "dev", "lo"], check=True)
+
+
+@pytest.fixture
+def ready_service(floating_host: ReadyServer) -> Iterator[None]:
+    """Services that are ready at port 5100 of every floating address."""
+    floating_host.is_ready = True
+    yield
+    floating_host.is_ready = False
+
+
+@pytest.fixture
+def launcher(project: OpenStackProject, tmp_path: Path) -> Launcher:  # noqa: F811
+    return Launcher(project, tmp_path)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Iterator[tuple[str, ...]]:
+    """A repository that has this checkout's HEAD."""
+    from tests.services.git_daemon import git_daemon
+
+    subprocess.run(
+        ["git", "clone", "--quiet", "--bare", str(ROOT), str(tmp_path / "celeriac.git")], check=True
+    )
+    with git_daemon(tmp_path) as url:
+        yield ("--repository", f"{url}/celeriac.git")
+
+
+def test_an_instance_is_launched_converged_listed_and_stopped(
+    launcher: Launcher, source: tuple[str, ...], ready_service: None
+) -> None:
+    wanted = ("lab", *FLAVOR, *source, "--json")
+
+    first = launcher.start(*wanted).json()
+    second = launcher.start(*wanted).json()
+    (listed,) = launcher.start("list", "--json").json()["instances"]
+    others = launcher.stop("other", "--yes")
+    stopped = launcher.stop("lab", "--yes", "--json").json()
+
+    assert first["url"].startswith("http://172.24.4.")
+    assert (second["server_id"], second["url"]) == (first["server_id"], first["url"])
+    assert (listed["name"], listed["status"], listed["url"]) == ("lab", "ACTIVE", first["url"])
+    assert others.code == 3
+    assert stopped["deleted"]["server_id"] == first["server_id"]
+    assert launcher.project.leftovers() == []
+
+
+def test_what_was_lost_is_made_anew(launcher: Launcher, source: tuple[str, ...], ready_service: None) -> None:
+    wanted = ("lab", *FLAVOR, *source, "--json")
+    first = launcher.start(*wanted).json()
+    with launcher.project.as_user() as user:
+        (address,) = user.network.ips()
+        user.network.delete_ip(address)
+        user.compute.stop_server(first["server_id"])
+        wait_until(lambda: user.compute.get_server(first["server_id"]).status == "SHUTOFF", what="it is off")
+
+    again = launcher.start(*wanted, "--allow-from", "192.0.2.0/24").json()
+
+    assert again["server_id"] == first["server_id"]
+    with launcher.project.as_user() as user:
+        assert user.compute.get_server(first["server_id"]).status == "ACTIVE"
+        (group,) = [each for each in user.network.security_groups() if each.name == "celeriac-lab"]
+        ports = {
+            rule["port_range_min"] for rule in group.security_group_rules if rule["direction"] == "ingress"
+        }
+    assert ports == {22, 5100}
+
+
+def test_two_names_at_once_get_an_instance_each(
+    launcher: Launcher, source: tuple[str, ...], ready_service: None
+) -> None:
+    processes = [
+        launcher.begin("start_instance.py", name, *FLAVOR, *source, "--json") for name in ("one", "two")
+    ]
+    answers = [process.communicate(timeout=FIVE_MINUTES_S) for process in processes]
+
+    assert [process.returncode for process in processes] == [0, 0], answers
+    assert len({json.loads(stdout)["server_id"] for stdout, _ in answers}) == 2
+    assert len(launcher.start("list", "--json").json()["instances"]) == 2
+
+
+def test_one_name_twice_at_once_gets_one_instance(
+    launcher: Launcher, source: tuple[str, ...], ready_service: None
+) -> None:
+    processes = [launcher.begin("start_instance.py", "lab", *FLAVOR, *source, "--json") for _ in range(2)]
+    answers = [process.communicate(timeout=FIVE_MINUTES_S) for process in processes]
+
+    assert [process.returncode for process in processes] == [0, 0], answers
+    assert len({json.loads(stdout)["server_id"] for stdout, _ in answers}) == 1
+    assert sorted(what.split()[0] for what in launcher.project.leftovers()) == [
+        "floating",
+        "security",
+        "server",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("image", "image: expected one of debian-12, got 'gone'"),
+        ("flavor", "flavor: expected one of "),
+        ("network", "network: expected one of "),
+        ("keypair", "keypair: expected one of laptop, got 'gone'"),
+        ("floating-network", "floating-network: expected one of public, got 'gone'"),
+    ],
+)
+def test_what_does_not_exist_is_refused_before_anything_is_made(
+    launcher: Launcher, source: tuple[str, ...], option: str, says: str
+) -> None:
+    flavor = () if option == "flavor" else FLAVOR
+    ended = launcher.start("lab", *flavor, *source, f"--{option}", "gone")
+
+    assert ended.code == 3
+    assert ended.errors[0] == "error: lab cannot be launched; nothing was made"
+    assert ended.errors[1].startswith(f"error: {says}")
+    assert launcher.project.leftovers() == []
+
+
+def test_every_quota_that_is_used_up_is_told_at_once(launcher: Launcher, source: tuple[str, ...]) -> None:
+    with launcher.project.limits(instances=0, cores=0, memory_mb=0, floating_addresses=0, security_groups=1):
+        ended = launcher.start("lab", *FLAVOR, *source)
+
+    assert ended.code == 3
+    assert [line.split(": ")[1] for line in ended.errors[1:]] == ["quota"] * 5
+    assert launcher.project.leftovers() == []
+
+
+def test_a_wrong_password_is_told_in_one_line(launcher: Launcher, tmp_path: Path) -> None:
+    launcher.project.write_config(tmp_path / "clouds.yaml", password="wrong")
+
+    ended = launcher.start("lab", *FLAVOR, OS_CLIENT_CONFIG_FILE=str(tmp_path / "clouds.yaml"))
+
+    assert ended.code == 3
+    assert len(ended.errors) == 1
+    assert "wrong" not in ended.stderr.replace("wrong password", "")
+
+
+@pytest.mark.parametrize("given", ["none", "openrc", "application credential"])
+def test_credentials_come_as_everywhere_in_openstack(launcher: Launcher, tmp_path: Path, given: str) -> None:
+    env = {"OS_CLIENT_CONFIG_FILE": "", "OS_CLOUD": ""}
+    if given == "openrc":
+        names = {f"OS_{name.upper()}": value for name, value in launcher.project.auth.items()}
+        env |= names | {"OS_REGION_NAME": "RegionOne", "OS_IDENTITY_API_VERSION": "3"}
+    elif given == "application credential":
+        with launcher.project.as_user() as user:
+            credential = user.identity.create_application_credential(user.current_user_id, "celeriac")
+        launcher.project.write_config(
+            tmp_path / "clouds.yaml",
+            kind="v3applicationcredential",
+            username=None,
+            password=None,
+            project_name=None,
+            user_domain_name=None,
+            project_domain_name=None,
+            application_credential_id=credential.id,
+            application_credential_secret=credential.secret,
+        )
+        env = {"OS_CLIENT_CONFIG_FILE": str(tmp_path / "clouds.yaml"), "OS_CLOUD": "rig"}
+
+    ended = launcher.start("list", "--json", **env)
+
+    assert ended.code == (2 if given == "none" else 0), ended.stderr
+    assert len(ended.stderr.splitlines()) == (1 if given == "none" else 0)
+
+
+def test_a_server_that_ends_in_error_is_told_and_undone(launcher: Launcher, source: tuple[str, ...]) -> None:
+    with launcher.project.failing_flavor() as flavor:
+        ended = launcher.start("lab", "--flavor", flavor, *source)
+
+    assert ended.code == 5, ended.stderr
+    assert "No valid host was found" in ended.errors[0]
+    assert launcher.project.leftovers() == []
+
+
+def test_an_empty_pool_of_floating_addresses_is_told_and_undone(
+    launcher: Launcher, source: tuple[str, ...]
+) -> None:
+    with launcher.project.no_addresses():
+        ended = launcher.start("lab", *FLAVOR, *source)
+
+    assert ended.code == 3
+    assert "address" in ended.errors[0].lower()
+    assert launcher.project.leftovers() == []
+
+
+def test_a_service_that_never_answers_is_told_and_undone(launcher: Launcher, source: tuple[str, ...]) -> None:
+    ended = launcher.start("lab", *FLAVOR, *source, "--timeout", "20")
+
+    assert ended.code == 5
+    assert "FAKE CONSOLE OUTPUT" in ended.stderr
+    assert "error: time is up after " in ended.stderr
+    assert launcher.project.leftovers() == []
+
+
+def test_a_kept_failure_is_found_by_the_next_run(
+    launcher: Launcher, source: tuple[str, ...], request: pytest.FixtureRequest
+) -> None:
+    failed = launcher.start("lab", *FLAVOR, *source, "--timeout", "20", "--keep")
+    request.getfixturevalue("ready_service")
+
+    again = launcher.start("lab", *FLAVOR, *source, "--json").json()
+
+    assert failed.code == 5
+    assert len(launcher.project.leftovers()) == 3
+    assert launcher.start("list", "--json").json()["instances"][0]["server_id"] == again["server_id"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_is_ended_by_a_signal_leaves_nothing_or_what_the_next_finds(
+    launcher: Launcher, source: tuple[str, ...], number: signal.Signals, request: pytest.FixtureRequest
+) -> None:
+    process = launcher.begin("start_instance.py", "lab", *FLAVOR, *source)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "asking for server" in line:
+            break
+    process.send_signal(number)
+    _, rest = process.communicate(timeout=FIVE_MINUTES_S)
+
+    if number != signal.SIGKILL:
+        assert process.returncode == 130, rest
+        assert launcher.project.leftovers() == []
+        return
+    request.getfixturevalue("ready_service")
+    again = launcher.start("lab", *FLAVOR, *source)
+    assert again.code == 0, again.stderr
+    assert len(launcher.project.leftovers()) == 3
+
+
+class Interrupted:
+    """A cloud whose user presses Ctrl-C at one moment."""
+
+    def __init__(self, cloud: Cloud, operation: str, *, after: bool) -> None:
+        self._cloud = cloud
+        self._operation: str | None = operation
+        self._after = after
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._cloud, name)
+        if name != self._operation:
+            return method
+
+        def interrupted(*args: Any, **kwargs: Any) -> None:
+            self._operation = None
+            if self._after:
+                method(*args, **kwargs)
+            raise KeyboardInterrupt
+
+        return interrupted
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    "operation", ["create_floating_address", "create_security_group", "create_server", "server", "attach"]
+)
+def test_nothing_is_left_wherever_a_launch_is_interrupted(
+    launcher: Launcher,
+    source: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    operation: str,
+    after: bool,
+) -> None:
+    with contextlib.closing(launcher.project.connect(monkeypatch)) as cloud:
+        clock = Clock(120)
+        report = TimedReport(lambda: clock.elapsed_s, show=lambda _stage: None, note=lambda _note: None)
+        interrupted: Any = Interrupted(cloud, operation, after=after)
+        tools = Tools(interrupted, Outside("lab"), clock, report)
+        request = LaunchRequest("lab", flavor="m1.small", code=CodeRequest(source[1]), waits=False)
+
+        with pytest.raises(KeyboardInterrupt):
+            launch(request, tools, keeps=False)
+
+    assert launcher.project.leftovers() == []
+
+
+def test_a_cloud_that_refuses_in_the_middle_leaves_nothing(
+    launcher: Launcher, source: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The quota is there at preflight and gone when the server is asked for."""
+    with contextlib.ExitStack() as stack:
+        cloud = stack.enter_context(contextlib.closing(launcher.project.connect(monkeypatch)))
+        clock = Clock(120)
+
+        def show(stage: Any) -> None:
+            if stage.text == "asking for server lab":
+                stack.enter_context(launcher.project.limits(instances=0))
+
+        report = TimedReport(lambda: clock.elapsed_s, show=show, note=lambda _note: None)
+        request = LaunchRequest("lab", flavor="m1.small", code=CodeRequest(source[1]), waits=False)
+
+        with pytest.raises(ClientError) as refusal:
+            launch(request, Tools(cloud, Outside("lab"), clock, report), keeps=False)
+
+    assert getattr(refusal.value, "code", "") == "quota_exceeded"
+    assert launcher.project.leftovers() == []
