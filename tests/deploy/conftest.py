@@ -1,0 +1,159 @@
+"""Machines that boot what the launcher renders, and a repository for them to fetch from."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from client.launcher.cloud_config import CloudConfig, render
+from tests.services.nspawn import HOST, Machine, find_rig, machine, root_tree
+from tests.services.processes import end, free_ports, spawn, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ROOT = Path(__file__).parents[2]
+READY_WITHIN_S = 300
+
+
+@dataclass(frozen=True)
+class Repository:
+    """This checkout's HEAD, the same with another name, and commits that do not work; served to machines at `url`."""
+
+    path: Path
+    url: str
+
+    def commit(self, files: Mapping[str, str], *, message: str) -> str:
+        """A commit on top of HEAD, in which some files are others."""
+        index = {"GIT_INDEX_FILE": str(self.path / f"index-{message}")}
+        self._git("read-tree", "HEAD", **index)
+        for name, content in files.items():
+            blob = self._git("hash-object", "-w", "--stdin", stdin=content)
+            self._git("update-index", "--cacheinfo", f"100644,{blob},{name}", **index)
+        tree = self._git("write-tree", **index)
+        commit = self._git("commit-tree", tree, "-p", "HEAD", "-m", message)
+        self._git("branch", "--force", message, commit)
+        return commit
+
+    @property
+    def head(self) -> str:
+        return self._git("rev-parse", "HEAD")
+
+    def _git(self, *arguments: str, stdin: str = "", **env: str) -> str:
+        author = {
+            f"GIT_{who}_{what}": "tests" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+        }
+        command = ["git", "-C", str(self.path), *arguments]
+        done = subprocess.run(
+            command, input=stdin, env=os.environ | author | env, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+
+@dataclass
+class Listeners:
+    """Every address that anything listened on while a machine was watched."""
+
+    machine: Machine
+    seen: set[str] = field(default_factory=set)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def watch(self) -> None:
+        while not self._stop.wait(0.2):
+            self.look()
+
+    def look(self) -> None:
+        command = ["ip", "netns", "exec", self.machine.name, "ss", "-H", "-l", "-n", "-t"]
+        listing = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        self.seen |= {line.split()[3] for line in listing.splitlines()}
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        thread = threading.Thread(target=self.watch)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            thread.join()
+
+
+@dataclass(frozen=True)
+class Booted:
+    """A machine that serves, and who listened while it came up."""
+
+    machine: Machine
+    listeners: Listeners
+
+
+@pytest.fixture(scope="session")
+def tree() -> Path:
+    """What machines are copied from; skipped where the rig or its rights are missing, and on CI a failure."""
+    rig = find_rig()
+    if rig is not None:
+        return root_tree(rig)
+    reason = "machines are booted as root, with the scripts in the folder that TEST_RIG names"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
+    folder = tmp_path_factory.mktemp("git")
+    path = folder / "celeriac.git"
+    subprocess.run(["git", "clone", "--quiet", "--bare", str(ROOT), str(path)], check=True)
+    (port,) = free_ports(1)
+    command = ["git", "daemon", "--reuseaddr", "--listen=127.0.0.1", f"--port={port}", "--export-all"]
+    daemon = spawn([*command, f"--base-path={folder}"], directory=folder, env=os.environ)
+    try:
+        yield Repository(path, f"git://{HOST}:{port}/celeriac.git")
+    finally:
+        end(daemon)
+
+
+@pytest.fixture(scope="session")
+def booted(tree: Path, repository: Repository) -> Iterator[Booted]:
+    """The machine that most tests share, brought up by what the launcher would send; two workers."""
+    with machine(tree) as made:
+        made.seed(render(CloudConfig(repository.head, repository.url, workers=2)))
+        listeners = Listeners(made)
+        with listeners.watching():
+            made.start()
+            wait_until_ready(made)
+        assert made.cloud_init_status()["status"] == "done", made.console
+        # What an operator may do; the tests need not wait so long for a dead worker's items.
+        made.run("sh", "-c", "echo LEASE_S=3 >>/etc/celeriac/celeriac.env; systemctl restart celeriac.target")
+        wait_until_ready(made)
+        yield Booted(made, listeners)
+
+
+@pytest.fixture
+def instance(booted: Booted) -> Machine:
+    wait_until_ready(booted.machine)
+    return booted.machine
+
+
+def wait_until_ready(instance: Machine) -> None:
+    """Wait until /readyz says yes, or first boot says that it will not."""
+    wait_until(
+        lambda: is_ready(instance) or "celeriac: failed" in instance.console,
+        what=f"{instance.name} is ready",
+        timeout_s=READY_WITHIN_S,
+    )
+    assert is_ready(instance), instance.console
+
+
+def is_ready(instance: Machine) -> bool:
+    try:
+        return httpx.get(f"{instance.url}/readyz", timeout=15).status_code == 200
+    except httpx.TransportError:
+        return False

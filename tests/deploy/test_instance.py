@@ -1,0 +1,350 @@
+"""An instance, from its user-data to predictions and through what may happen to it: real systemd, real cloud-init."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from client.launcher.cloud_config import CloudConfig, render
+from client.launcher.console import read
+from tests.deploy.conftest import ROOT, is_ready, wait_until_ready
+from tests.services.nspawn import machine
+from tests.services.processes import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.deploy.conftest import Booted, Repository
+    from tests.services.nspawn import Machine
+
+pytestmark = pytest.mark.timeout(600)
+
+ROW = [6, 148, 72, 35, 0, 33.6, 0.627, 50]
+PATIENT = tuple(map(str, ROW))
+MISSING_COMMIT = "f" * 40
+PROGRAM = "celeriac"
+
+
+def predict(instance: Machine, *arguments: str) -> str:
+    command = [sys.executable, "-m", "client", "predict", "--url", instance.url, *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def submit(instance: Machine, rows: int) -> str:
+    answer = httpx.post(
+        f"{instance.url}/api/jobs", json={"model": "diabetes", "inputs": [ROW] * rows}, timeout=60
+    )
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+def job(instance: Machine, job_id: str) -> dict[str, Any]:
+    answer: dict[str, Any] = httpx.get(f"{instance.url}/api/jobs/{job_id}", timeout=60).json()
+    return answer
+
+
+def workers(instance: Machine) -> set[str]:
+    """Process numbers of the workers that the service says are alive."""
+    try:
+        checks = httpx.get(f"{instance.url}/readyz", timeout=15).json()["checks"]
+    except httpx.TransportError:
+        return set()
+    return set(re.findall(r"-(\d+)-[0-9a-f]{4}\b", checks["workers"]["detail"]))
+
+
+def main_pid(instance: Machine, unit: str) -> str:
+    return instance.ask("systemctl", "show", "--property=MainPID", "--value", unit)
+
+
+def units(instance: Machine) -> str:
+    """What of the service is enabled or running."""
+    links = instance.ask("find", "/etc/systemd/system", "-type", "l", "-name", "celeriac*")
+    return links + instance.ask(
+        "systemctl", "list-units", "--no-legend", "--state=active", "celeriac*.service"
+    )
+
+
+def password(instance: Machine) -> str:
+    return instance.run("cat", "/etc/celeriac/broker.env").stdout
+
+
+def serving(instance: Machine) -> str:
+    """The commit that serves."""
+    return instance.run("readlink", "/opt/celeriac/current").stdout.strip().rpartition("/")[2]
+
+
+def test_first_boot_tells_the_console_how_it_went(booted: Booted, repository: Repository) -> None:
+    console = booted.machine.console
+    progress = read(console)
+
+    assert progress.is_ready and progress.failure is None
+    assert progress.login == "debian"
+    public = booted.machine.run("cat", "/etc/ssh/ssh_host_ed25519_key.pub").stdout.split()
+    assert " ".join(public[:2]) in progress.host_keys
+    assert console.count(f"celeriac: ready {repository.head}") == 1
+    assert re.findall("celeriac: stage (.*)", console.replace("\r", "")) == [
+        "packages",
+        "code",
+        "environment",
+        "broker",
+        "database",
+        "services",
+    ]
+
+
+def test_each_model_predicts_through_the_client(instance: Machine, tmp_path: Path) -> None:
+    Image.new("L", (28, 28), 200).save(tmp_path / "square.png")
+
+    assert "row 1  diabetes" in predict(instance, "--model", "diabetes", *PATIENT)
+    assert "square.png" in predict(instance, "--model", "fashion_mnist", str(tmp_path / "square.png"))
+
+
+def test_nothing_ever_listened_beyond_loopback_but_ssh_and_the_web(booted: Booted) -> None:
+    booted.listeners.look()
+
+    beyond = {each for each in booted.listeners.seen if not each.startswith(("127.", "[::1]"))}
+    assert {each.rpartition(":")[2] for each in beyond} == {"22", "5100"}
+    assert "127.0.0.1:5672" in booted.listeners.seen
+
+
+def test_the_broker_knows_one_user_and_no_guest(instance: Machine) -> None:
+    users = instance.run("rabbitmqctl", "--quiet", "list_users", "--no-table-headers").stdout
+
+    assert [line.split()[0] for line in users.splitlines()] == ["celeriac"]
+    assert instance.ask("stat", "-c", "%a %U", "/etc/celeriac/broker.env") == "600 root"
+    assert instance.ask("stat", "-c", "%a", "/etc/rabbitmq/celeriac.json") == "600"
+
+
+@pytest.mark.parametrize("unit", ["celeriac-web", "celeriac-worker@1"])
+def test_a_process_of_the_service_can_do_little_else(instance: Machine, unit: str) -> None:
+    pid = main_pid(instance, unit)
+
+    status = dict(
+        line.split(":\t", 1)
+        for line in instance.run("cat", f"/proc/{pid}/status").stdout.splitlines()
+        if "\t" in line
+    )
+    assert status["Uid"].split()[0] == instance.ask("id", "-u", "celeriac")
+    assert (status["NoNewPrivs"], status["Seccomp"], int(status["CapBnd"], 16)) == ("1", "2", 0)
+    for folder in ("/etc", "/opt/celeriac", "/usr", "/var/lib"):
+        denied = instance.run("nsenter", f"--target={pid}", "--mount", "touch", f"{folder}/x", check=False)
+        assert "Read-only file system" in denied.stderr
+    assert instance.ask("systemctl", "show", "--property=MemoryMax", "--value", unit) == str(2**30)
+
+
+def test_the_units_have_no_fault(instance: Machine) -> None:
+    names = ("celeriac.target", "celeriac.slice", "celeriac-web.service", "celeriac-worker@1.service")
+    verified = instance.run("systemd-analyze", "verify", "--man=no", *names, check=False)
+
+    assert "celeriac" not in verified.stderr
+
+
+@pytest.mark.parametrize("name", ["fetched", "uploaded", "baked"])
+def test_cloud_inits_schema_finds_nothing(instance: Machine, name: str) -> None:
+    golden = ROOT / "tests/unit/client/launcher/golden" / f"cloud-config-{name}.yaml"
+    (instance.disk / "root" / golden.name).write_text(golden.read_text())
+
+    checked = instance.run("cloud-init", "schema", "--config-file", f"/root/{golden.name}", check=False)
+
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_logs_upgrades_and_time_are_taken_care_of(instance: Machine) -> None:
+    upgrades = instance.run("apt-config", "dump").stdout
+
+    assert re.findall(r'Unattended-Upgrade::Origins-Pattern:: "(.*)";', upgrades) == [
+        "origin=Debian,codename=${distro_codename}-security,label=Debian-Security",
+        "origin=Ubuntu,archive=${distro_codename}-security,label=Ubuntu",
+    ]
+    assert 'APT::Periodic::Unattended-Upgrade "1";' in upgrades
+    assert 'Unattended-Upgrade::Automatic-Reboot "false";' in upgrades
+    assert instance.ask("systemctl", "is-enabled", "systemd-timesyncd") == "enabled"
+    assert "listening on" in instance.run("journalctl", "--unit=celeriac-web", "--boot").stdout
+    assert instance.run("logrotate", "--debug", "/etc/logrotate.d/celeriac").returncode == 0
+
+
+def test_a_killed_worker_comes_back_and_its_job_is_finished(instance: Machine) -> None:
+    wait_until(lambda: len(workers(instance)) == 2, what="two workers")
+    killed = main_pid(instance, "celeriac-worker@1")
+
+    job_id = submit(instance, rows=50_000)
+    wait_until(lambda: job(instance, job_id)["state"] != "queued", what="the job runs")
+    instance.run("kill", "-KILL", killed)
+
+    wait_until(
+        lambda: job(instance, job_id)["state"] == "finished", what="the job is finished", timeout_s=120
+    )
+    assert job(instance, job_id)["succeeded"] == 50_000
+    wait_until(
+        lambda: main_pid(instance, "celeriac-worker@1") in workers(instance), what="the worker is back"
+    )
+    assert main_pid(instance, "celeriac-worker@1") != killed
+
+
+def test_workers_are_scaled_to_three_and_back(instance: Machine) -> None:
+    wait_until(lambda: len(workers(instance)) == 2, what="two workers")
+    try:
+        instance.run("systemctl", "enable", "--now", "celeriac-worker@3")
+        wait_until(lambda: len(workers(instance)) == 3, what="three workers")
+        instance.run("systemctl", "restart", "celeriac.target")
+        wait_until(
+            lambda: main_pid(instance, "celeriac-worker@3") in workers(instance), what="the third one again"
+        )
+    finally:
+        instance.run("systemctl", "disable", "--now", "celeriac-worker@3")
+
+    wait_until(lambda: len(workers(instance)) == 2, what="two workers again")
+
+
+def test_setting_up_again_changes_nothing(instance: Machine) -> None:
+    before = password(instance), serving(instance), main_pid(instance, "celeriac-web")
+
+    output = instance.run(PROGRAM, "setup", serving(instance), timeout_s=120).stdout
+
+    assert f"celeriac: ready {before[1]}" in output
+    assert (password(instance), serving(instance), main_pid(instance, "celeriac-web")) == before
+
+
+def test_a_wiped_broker_is_set_up_by_its_restart(instance: Machine) -> None:
+    instance.run("systemctl", "stop", "rabbitmq-server")
+    instance.run("sh", "-c", "rm -rf /var/lib/rabbitmq/mnesia/*")
+    instance.run("systemctl", "start", "rabbitmq-server")
+
+    wait_until_ready(instance)
+    assert "row 1  diabetes" in predict(instance, "--model", "diabetes", *PATIENT)
+
+
+def test_another_commit_is_deployed_and_a_broken_one_is_not(
+    instance: Machine, repository: Repository
+) -> None:
+    other = repository.commit({}, message="other")
+    broken = repository.commit(
+        {"production_server/worker/process.py": "raise OSError('broken')\n"}, message="broken"
+    )
+    try:
+        deployed = instance.run(PROGRAM, "deploy", other, timeout_s=120)
+        assert f"celeriac: ready {other}" in deployed.stdout
+        assert serving(instance) == other
+
+        refused = instance.run(PROGRAM, "deploy", broken, check=False, timeout_s=200)
+        assert refused.returncode != 0
+        assert "celeriac: failed services: celeriac-worker@" in refused.stdout
+        assert f"{other} serves again" in refused.stdout
+        assert serving(instance) == other
+        assert is_ready(instance)
+    finally:
+        instance.run(PROGRAM, "deploy", repository.head, timeout_s=120)
+    assert serving(instance) == repository.head
+
+
+def test_a_commit_that_cannot_be_built_leaves_the_service_alone(
+    instance: Machine, repository: Repository
+) -> None:
+    before = serving(instance), main_pid(instance, "celeriac-web")
+    broken = repository.commit({"requirements.txt": "flask==0.0.0 --hash=sha256:00\n"}, message="unbuildable")
+
+    refused = instance.run(PROGRAM, "deploy", broken, check=False, timeout_s=200)
+
+    assert "celeriac: failed environment: " in refused.stdout
+    assert (serving(instance), main_pid(instance, "celeriac-web")) == before
+
+
+def test_a_reboot_brings_all_back(instance: Machine) -> None:
+    job_id = submit(instance, rows=10)
+    wait_until(lambda: job(instance, job_id)["state"] == "finished", what="the job is finished")
+    before = password(instance)
+
+    instance.reboot()
+
+    wait_until_ready(instance)
+    assert job(instance, job_id)["succeeded"] == 10
+    assert password(instance) == before
+    wait_until(lambda: len(workers(instance)) == 2, what="two workers")
+    assert "row 1  diabetes" in predict(instance, "--model", "diabetes", *PATIENT)
+
+
+def test_a_first_boot_that_fails_says_so_and_leaves_nothing_running(
+    tree: Path, repository: Repository
+) -> None:
+    with machine(tree) as failing:
+        failing.seed(render(CloudConfig(MISSING_COMMIT, repository.url)))
+        status = failing.start().cloud_init_status()
+
+        assert status["status"] == "error"
+        progress = read(failing.console)
+        assert not progress.is_ready
+        assert progress.failure == f"code: {repository.url} has no commit {MISSING_COMMIT}"
+        assert units(failing) == ""
+
+
+def test_an_uploaded_instance_is_sealed_and_boots_as_a_new_one(
+    tree: Path, repository: Repository, tmp_path: Path
+) -> None:
+    with machine(tree) as first:
+        user_data = render(CloudConfig(repository.head, None, workers=1))
+        first.seed(f"{user_data}ssh_authorized_keys: [{new_key(tmp_path)}]\n")
+        first.start()
+        wait_until(lambda: "stage upload" in first.console, what="it waits for the code", timeout_s=120)
+        push(first, repository, tmp_path)
+        wait_until_ready(first)
+        assert first.cloud_init_status()["status"] == "done"
+        job_id, keys, secret = submit(first, rows=1), read(first.console).host_keys, password(first)
+
+        first.run(PROGRAM, "seal", timeout_s=120)
+        first.power_off()
+        assert traces(first, secret) == []
+
+        first.seed(render(CloudConfig(repository.head, None, workers=1, is_baked=True)))
+        first.start()
+        wait_until_ready(first)
+        assert first.cloud_init_status()["status"] == "done"
+        assert job(first, job_id)["code"] == "job_not_found"
+        assert not set(read(first.console).host_keys) & set(keys)
+        assert password(first) != secret
+        assert "row 1  diabetes" in predict(first, "--model", "diabetes", *PATIENT)
+
+
+def new_key(folder: Path) -> str:
+    """Make a throw-away key; returns its public half."""
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key")], check=True)
+    return (folder / "key.pub").read_text().strip()
+
+
+def push(instance: Machine, repository: Repository, folder: Path) -> None:
+    """Push HEAD as the launcher does: as the user that the console names, if the machine has the keys it showed."""
+    progress = read(instance.console)
+    where = f"[127.0.0.1]:{instance.ssh_port}"
+    (folder / "known_hosts").write_text("".join(f"{where} {key}\n" for key in progress.host_keys))
+    ssh = ["ssh", "-i", str(folder / "key"), "-o", f"UserKnownHostsFile={folder / 'known_hosts'}"]
+    ssh += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes"]
+    url = f"ssh://{progress.login}@127.0.0.1:{instance.ssh_port}/opt/celeriac/code.git"
+    command = ["git", "-C", str(repository.path), "push", "--quiet", url, "HEAD:refs/heads/upload"]
+    subprocess.run(command, env=os.environ | {"GIT_SSH_COMMAND": shlex.join(ssh)}, check=True, timeout=60)
+
+
+def traces(sealed: Machine, secret: str) -> list[str]:
+    """What must not be in an image and is there."""
+    patterns = (
+        "etc/ssh/ssh_host_*", "etc/celeriac/*.env", "etc/rabbitmq/celeriac.json", "var/lib/celeriac/*",
+        "var/lib/rabbitmq/.erlang.cookie", "var/lib/rabbitmq/mnesia/*", "home/*/.ssh/authorized_keys",
+        "root/.ssh/authorized_keys", "home/*/.bash_history", "var/log/journal/*", "var/lib/cloud/instances/*",
+        "var/log/cloud-init*.log", "var/lib/cloud/seed/*", "etc/systemd/system/*.wants/celeriac*",
+    )  # fmt: skip
+    found = [str(path) for pattern in patterns for path in sealed.disk.glob(pattern)]
+    value = secret.partition("celeriac:")[2].partition("@")[0]
+    grep = subprocess.run(
+        ["grep", "-rlF", value, str(sealed.disk / "etc"), str(sealed.disk / "var")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    identity = (sealed.disk / "etc/machine-id").read_text().strip()
+    return found + grep.stdout.split() + ([identity] if identity else [])
