@@ -34,8 +34,6 @@ class OpenStack:
     """A cloud that answers. `config` is a clouds.yaml with the clouds `rig` and `rig-admin`."""
 
     config: Path
-    is_fake: bool
-    """Whether instances go ACTIVE without there being one."""
 
     def auth(self, cloud: str = CLOUD) -> dict[str, str]:
         """The credentials of one of its clouds."""
@@ -74,14 +72,19 @@ def must_have_rig() -> Path:
 
 
 @contextlib.contextmanager
-def running_openstack(rig: Path) -> Iterator[OpenStack]:
-    """The rig's OpenStack. Started if it does not answer, with the fake driver, and then stopped in the end."""
-    base = Path(os.environ.get("RIG_STATE", "/var/tmp/rig")) / "openstack"  # the rig's own default
-    was_running = _answers(base)
+def running_openstack(rig: Path, *, has_guests: bool = False) -> Iterator[OpenStack]:
+    """The rig's OpenStack. One that runs is used and left; else it is started, and stopped in the end.
+
+    It `has_guests` if instances are machines; an OpenStack of the other kind that runs is stopped first.
+    """
+    state = Path(os.environ.get("RIG_STATE", "/var/tmp/rig"))  # the rig's own default
+    base, kind = state / "openstack", "libvirt" if has_guests else "fake"
+    was_running = _answers(base) and (base / ".virt").read_text().strip() == kind
     if not was_running:
-        _run(rig / "openstack-up.sh", OS_VIRT="fake")
+        _run(rig / "openstack-down.sh")
+        _run(rig / "openstack-up.sh", OS_VIRT=kind, **(_image(rig, state) if has_guests else {}))
     try:
-        yield OpenStack(base / "clouds.yaml", is_fake=(base / ".virt").read_text().strip() == "fake")
+        yield OpenStack(base / "clouds.yaml")
     finally:
         if not was_running:
             _run(rig / "openstack-down.sh")
@@ -104,6 +107,14 @@ def _answers(base: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def _image(rig: Path, state: Path) -> dict[str, str]:
+    """What instances boot from; made once, in a minute."""
+    image = state / "vm" / "debian-cloudimg.qcow2"
+    if not image.exists():
+        _run(rig / "vm-image.sh")
+    return {"OS_IMAGE_FILE": str(image)}
 
 
 def _run(script: Path, **env: str) -> None:
