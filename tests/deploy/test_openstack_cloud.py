@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["openstack", "project", "shared_project"]
 
-# openstacksdk warns of what only openstacksdk itself does.
-pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning:openstack")
-
 
 class ConnectWith(Protocol):
     """Connects to the project with other credentials."""

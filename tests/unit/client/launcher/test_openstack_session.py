@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# openstacksdk warns of what only openstacksdk itself does.
-pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning:openstack")
-
 OPENRC = {
     "OS_USERNAME": "alice",
     "OS_PASSWORD": "secret",
