@@ -153,6 +153,7 @@ def undo(mark: Mark, tools: Tools) -> None:
         tools.clock.pause(SETTLING_S)
         while not (made := tools.cloud.belongings().of_run(mark.run)).is_empty:
             remove(made, tools)
+        tools.report.note("what was made is deleted again")
     except (ClientError, KeyboardInterrupt, TimeIsUp) as error:
         why = str(error) or "interrupted again"
         tools.report.note(f"not everything was undone ({why}): stop_instance.py {mark.name} deletes the rest")
