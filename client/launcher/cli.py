@@ -119,7 +119,9 @@ def _launched(request: LaunchRequest, tools: Tools, outside: Outside, given: Map
         return outcome.of_bake(bake(request, given["bake"], tools, keeps=given["keep"]), tools)
     launched = launch(request, tools, keeps=given["keep"])
     instance = launched.instance
-    shell = outside.shell(instance.address, login=instance.login or DEFAULT_LOGIN, host_keys=instance.host_keys)
+    shell = outside.shell(
+        instance.address, login=instance.login or DEFAULT_LOGIN, host_keys=instance.host_keys
+    )
     return outcome.of_launch(launched, tools, ssh=shell.command())
 
 

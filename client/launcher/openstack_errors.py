@@ -110,7 +110,7 @@ def _of_openstacksdk() -> Table:
 
 
 def _of_novaclient() -> Table:
-    from novaclient import exceptions as nova  # type: ignore[import-untyped]
+    from novaclient import exceptions as nova
 
     return (
         (nova.ClientException, _answered),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from keystoneauth1.identity import BaseIdentityPlugin
 from keystoneauth1.session import Session
-from novaclient.client import Client as NovaClient  # type: ignore[import-untyped]
+from novaclient.client import Client as NovaClient
 from openstack.config import OpenStackConfig
 from openstack.connection import Connection
 

@@ -307,8 +307,8 @@ def test_a_server_that_ends_in_error_is_told_and_undone(launcher: Launcher, sour
 def test_an_empty_pool_of_floating_addresses_is_told_and_undone(
     launcher: Launcher, source: tuple[str, ...]
 ) -> None:
-    with launcher.project.no_addresses():
-        ended = launcher.start("lab", *FLAVOR, *source)
+    with launcher.project.empty_pool() as network:
+        ended = launcher.start("lab", *FLAVOR, *source, "--floating-network", network)
 
     assert ended.code == 3
     assert "address" in ended.errors[0].lower()

@@ -127,19 +127,6 @@ class OpenStackProject:
             network.delete_network(made)
 
     @contextlib.contextmanager
-    def no_addresses(self) -> Iterator[None]:
-        """Leave no free floating address in `public`, for all projects: only the router's own remains in the pool."""
-        network = self._admin.network.find_network(EXTERNAL_NETWORK)
-        (subnet,) = self._admin.network.subnets(network_id=network.id)
-        port = next(self._admin.network.ports(network_id=network.id, device_owner="network:router_gateway"))
-        taken, pools = port.fixed_ips[0]["ip_address"], list(subnet.allocation_pools)
-        self._admin.network.update_subnet(subnet, allocation_pools=[{"start": taken, "end": taken}])
-        try:
-            yield
-        finally:
-            self._admin.network.update_subnet(subnet, allocation_pools=pools)
-
-    @contextlib.contextmanager
     def failing_flavor(self) -> Iterator[str]:
         """The name of a flavor that fits on no host: servers of it end in ERROR."""
         name = f"{self.name}-huge"

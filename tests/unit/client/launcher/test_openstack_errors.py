@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import keystoneauth1.exceptions as keystone
-import novaclient.exceptions as nova  # type: ignore[import-untyped]
+import novaclient.exceptions as nova
 import openstack.exceptions as sdk
 import pytest
 import requests
