@@ -23,6 +23,7 @@ from client.launcher.source import find_source, uncommitted
 from client.launcher.ssh import known_hosts_file
 from client.launcher.surroundings import Outside
 from client.launcher.tools import Tools
+from client.options import setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -83,8 +84,6 @@ def start() -> None:
 @options.code
 @options.ssh
 @options.running
-@click.option("--dry-run", is_flag=True, help="Print the plan and the cloud-config, and change nothing.")
-@click.option("--bake", metavar="IMAGE", help="Make an image of the instance, then delete the instance.")
 @options.as_json
 @options.quiet
 def launch_command(name: str | None, **given: Any) -> None:
@@ -151,7 +150,7 @@ def list_command(**given: Any) -> None:
 @start.command("render", epilog=EPILOG)
 @options.settings_file
 @options.code
-@click.option("--baked", is_flag=True, help="For an image that was made with --bake.")
+@options.option("--baked", env="BAKED", is_flag=True, help="For an image that was made with --bake.")
 def render_command(**given: Any) -> None:
     """Print the cloud-config (user-data) of an instance; asks no cloud.
 
@@ -170,7 +169,7 @@ def render_command(**given: Any) -> None:
 @click.command(epilog=EPILOG)
 @click.argument("name", envvar="CELERIAC_NAME")
 @options.cloud
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@setting("--yes", env="YES", is_flag=True, help="Do not ask.")
 @options.as_json
 @options.quiet
 def stop(name: str, **given: Any) -> None:

@@ -200,7 +200,7 @@ ssh = _many(
 
 
 running = _many(
-    setting(
+    option(
         "--timeout",
         env="LAUNCH_TIMEOUT",
         type=click.FloatRange(min=0, min_open=True),
@@ -209,14 +209,28 @@ running = _many(
         metavar="SECONDS",
         help="When to give up.",
     ),
-    click.option(
+    option(
         "--wait/--no-wait",
-        "waits",
+        env="WAIT",
         default=True,
         show_default=True,
         help="Wait until the service answers; or leave when the cloud has booted the instance.",
     ),
-    click.option("--keep", is_flag=True, help="Keep what was made when the launch fails or is interrupted."),
+    option(
+        "--keep", env="KEEP", is_flag=True, help="Keep what was made when the launch fails or is interrupted."
+    ),
+    option(
+        "--dry-run",
+        env="DRY_RUN",
+        is_flag=True,
+        help="Print the plan and the cloud-config, and change nothing.",
+    ),
+    option(
+        "--bake",
+        env="BAKE",
+        metavar="IMAGE",
+        help="Make an image of the instance, then delete the instance.",
+    ),
 )
 
 
@@ -227,7 +241,7 @@ def launch_request(name: str | None, options: Mapping[str, Any]) -> LaunchReques
         InputError: They contradict each other, or the name or a range of addresses is none.
     """
     wanted: Sequence[str] = options["allow_from"]
-    if not options["waits"] and (options["upload"] or options["bake"]):
+    if not options["wait"] and (options["upload"] or options["bake"]):
         raise InputError("--no-wait does not go with --upload and --bake, which need the instance")
     if options["security_group"] and wanted:
         raise InputError("--security-group names a group that is not changed: --allow-from would do nothing")
@@ -236,7 +250,7 @@ def launch_request(name: str | None, options: Mapping[str, Any]) -> LaunchReques
         name=checked_name(name or DEFAULT_NAME),
         allow_from=tuple(checked_source(source) for source in wanted),
         code=code_request(options),
-        waits=options["waits"],
+        waits=options["wait"],
         **{each: options[each] for each in chosen},
     )
 

@@ -21,7 +21,6 @@ asked: list[LaunchRequest] = []
 @options.resources
 @options.code
 @options.running
-@click.option("--bake")
 def command(name: str | None, **given: Any) -> None:
     asked.append(options.launch_request(name, given))
 
@@ -93,7 +92,7 @@ def test_an_empty_file_sets_nothing(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("flavour: m1.small", "launch.yaml: unknown flavour; it may set allow-from, commit, flavor"),
+        ("flavour: m1.small", "launch.yaml: unknown flavour; it may set allow-from, bake, commit"),
         ("- flavor", "launch.yaml: expected a mapping"),
         ("flavor: [a, b]", "launch.yaml: flavor: expected one value"),
         ("flavor: {a: b}", "launch.yaml: flavor: expected one value"),
