@@ -18,7 +18,7 @@ _ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (
         ("packages", "apt", "install"),
-        "whether the instance's network reaches the package mirrors: has it a router?",
+        "whether the instance's network reaches the package mirrors: has it a router and a name server?",
     ),
     (("code", "repository"), "whether the instance reaches the git repository; --upload needs nobody else"),
     (("environment", "pip"), "whether the instance reaches a Python package mirror; more --timeout"),

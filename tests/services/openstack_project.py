@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 KEYPAIR = "laptop"
 EXTERNAL_NETWORK, PRIVATE_NETWORK = "public", "private"
 SUBNET = "10.78.0.0/24"
+RIGS_SUBNET = "private-subnet"  # whose name servers guests can reach
 EMPTY_SUBNET, EMPTY_SUBNET_ADDRESS = "198.51.100.0/29", "198.51.100.2"
 COMPUTE_QUOTAS = {"instances": "instances", "cores": "cores", "memory_mb": "ram"}
 NETWORK_QUOTAS = {"floating_addresses": "floating_ips", "security_groups": "security_groups"}
@@ -185,7 +186,12 @@ class OpenStackProject:
         network = self._admin.network
         made = network.create_network(name=PRIVATE_NETWORK, project_id=self.id)
         subnet = network.create_subnet(
-            name=PRIVATE_NETWORK, network_id=made.id, project_id=self.id, cidr=SUBNET, ip_version=4
+            name=PRIVATE_NETWORK,
+            network_id=made.id,
+            project_id=self.id,
+            cidr=SUBNET,
+            ip_version=4,
+            dns_nameservers=network.find_subnet(RIGS_SUBNET).dns_nameservers,
         )
         external = network.find_network(EXTERNAL_NETWORK)
         router = network.create_router(
