@@ -14,7 +14,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -46,8 +45,8 @@ def find_rig() -> Path | None:
 def root_tree(rig: Path) -> Path:
     """The tree of a machine that never booted, built if it is not there; what it needs is installed."""
     if not all(map(shutil.which, PROGRAMS)):
-        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES]
-        subprocess.run(install, check=True, capture_output=True, env=_clean_env())
+        for arguments in (["update"], ["install", "-y", "--no-install-recommends", *PACKAGES]):
+            subprocess.run(["apt-get", "-qq", *arguments], check=True, capture_output=True, env=_clean_env())
     state = Path(os.environ.get("RIG_STATE", "/var/tmp/rig")) / "vm"
     work = state / ("build" if SUITE == "bookworm" else f"build-{SUITE}")
     # Written when the tree is complete.
@@ -98,13 +97,9 @@ class Machine:
         """Power the machine on; it boots."""
         if self._network is None:
             self._network = self._connect()
-        command = [
-            "systemd-nspawn",
-            "--quiet",
-            f"--directory={self.disk}",
-            "--boot",
-            f"--machine={self.name}",
-        ]
+        # Killed, it would leave the guest running: should the tests be killed, it is asked to stop.
+        command = ["setpriv", "--pdeathsig", "TERM", "systemd-nspawn", "--quiet", "--boot"]
+        command += [f"--directory={self.disk}", f"--machine={self.name}"]
         command += ["--register=no", "--keep-unit", "--resolv-conf=off", "--timezone=off"]
         command += [f"--network-namespace-path=/run/netns/{self.name}", "--console=read-only"]
         env = _clean_env()
@@ -194,8 +189,10 @@ class Machine:
 
     def close(self) -> None:
         """End everything that was started."""
+        if (leader := self._leader()) is not None:
+            os.kill(leader, signal.SIGKILL)
         if self._container is not None:
-            end(self._container, by=signal.SIGKILL)
+            end(self._container, timeout_s=90)
         if self._network is not None:
             end(self._network)
             subprocess.run(["ip", "netns", "delete", self.name], check=True)
@@ -237,10 +234,3 @@ def _forward(control: Path, host_port: int, guest_port: int) -> None:
         answer = client.recv(4096).decode()
     if "error" in answer:
         raise ServiceError(f"port {host_port} could not be forwarded: {answer}")
-
-
-def seconds_until(is_true: Any, *, what: str, timeout_s: float) -> float:
-    """How long a condition takes to become true."""
-    began = time.monotonic()
-    wait_until(is_true, what=what, timeout_s=timeout_s)
-    return time.monotonic() - began
