@@ -287,6 +287,18 @@ def test_a_first_boot_that_fails_says_so_and_leaves_nothing_running(
         assert units(failing) == ""
 
 
+def test_packages_that_cannot_be_installed_fail_the_first_boot(tree: Path, repository: Repository) -> None:
+    with machine(tree) as failing:
+        failing.seed(render(CloudConfig(repository.head, repository.url)))
+        nowhere = (f'Acquire::{kind}::Proxy "http://127.0.0.1:9";\n' for kind in ("http", "https"))
+        (failing.disk / "etc/apt/apt.conf.d/99-nowhere").write_text("".join(nowhere))
+        status = failing.start().cloud_init_status()
+
+        assert status["status"] == "error"
+        assert (read(failing.console).failure or "").startswith("packages: apt-get ended with 100: ")
+        assert units(failing) == ""
+
+
 def test_an_uploaded_instance_is_sealed_and_boots_as_a_new_one(
     tree: Path, repository: Repository, tmp_path: Path
 ) -> None:
