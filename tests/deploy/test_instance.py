@@ -291,7 +291,8 @@ def test_packages_that_cannot_be_installed_fail_the_first_boot(tree: Path, repos
     with machine(tree) as failing:
         failing.seed(render(CloudConfig(repository.head, repository.url)))
         nowhere = (f'Acquire::{kind}::Proxy "http://127.0.0.1:9";\n' for kind in ("http", "https"))
-        (failing.disk / "etc/apt/apt.conf.d/99-nowhere").write_text("".join(nowhere))
+        settings = ('Acquire::Retries "0";\n', *nowhere)
+        (failing.disk / "etc/apt/apt.conf.d/99-nowhere").write_text("".join(settings))
         status = failing.start().cloud_init_status()
 
         assert status["status"] == "error"
