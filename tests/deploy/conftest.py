@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 READY_WITHIN_S = 300
+PROGRAM = "celeriac"
+ROW = [6, 148, 72, 35, 0, 33.6, 0.627, 50]
+PATIENT = tuple(map(str, ROW))
 
 
 @dataclass(frozen=True)
@@ -157,3 +161,27 @@ def is_ready(instance: Machine) -> bool:
         return httpx.get(f"{instance.url}/readyz", timeout=15).status_code == 200
     except httpx.TransportError:
         return False
+
+
+def predict(instance: Machine, *arguments: str) -> str:
+    command = [sys.executable, "-m", "client", "predict", "--url", instance.url, *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def submit(instance: Machine, rows: int) -> str:
+    answer = httpx.post(
+        f"{instance.url}/api/jobs", json={"model": "diabetes", "inputs": [ROW] * rows}, timeout=60
+    )
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+def job(instance: Machine, job_id: str) -> dict[str, Any]:
+    answer: dict[str, Any] = httpx.get(f"{instance.url}/api/jobs/{job_id}", timeout=60).json()
+    return answer
+
+
+def password(instance: Machine) -> str:
+    return instance.run("cat", "/etc/celeriac/broker.env").stdout

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
-import subprocess
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 from PIL import Image
 
-from client.launcher.cloud_config import CloudConfig, render
 from client.launcher.console import read
-from tests.deploy.conftest import ROOT, is_ready, wait_until_ready
-from tests.services.nspawn import machine
+from tests.deploy.conftest import (
+    PATIENT,
+    PROGRAM,
+    ROOT,
+    is_ready,
+    job,
+    password,
+    predict,
+    submit,
+    wait_until_ready,
+)
 from tests.services.processes import wait_until
 
 if TYPE_CHECKING:
@@ -26,31 +30,6 @@ if TYPE_CHECKING:
     from tests.services.nspawn import Machine
 
 pytestmark = pytest.mark.timeout(600)
-
-ROW = [6, 148, 72, 35, 0, 33.6, 0.627, 50]
-PATIENT = tuple(map(str, ROW))
-MISSING_COMMIT = "f" * 40
-PROGRAM = "celeriac"
-
-
-def predict(instance: Machine, *arguments: str) -> str:
-    command = [sys.executable, "-m", "client", "predict", "--url", instance.url, *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def submit(instance: Machine, rows: int) -> str:
-    answer = httpx.post(
-        f"{instance.url}/api/jobs", json={"model": "diabetes", "inputs": [ROW] * rows}, timeout=60
-    )
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["id"])
-
-
-def job(instance: Machine, job_id: str) -> dict[str, Any]:
-    answer: dict[str, Any] = httpx.get(f"{instance.url}/api/jobs/{job_id}", timeout=60).json()
-    return answer
 
 
 def workers(instance: Machine) -> set[str]:
@@ -64,18 +43,6 @@ def workers(instance: Machine) -> set[str]:
 
 def main_pid(instance: Machine, unit: str) -> str:
     return instance.ask("systemctl", "show", "--property=MainPID", "--value", unit)
-
-
-def units(instance: Machine) -> str:
-    """What of the service is enabled or running."""
-    links = instance.ask("find", "/etc/systemd/system", "-type", "l", "-name", "celeriac*")
-    return links + instance.ask(
-        "systemctl", "list-units", "--no-legend", "--state=active", "celeriac*.service"
-    )
-
-
-def password(instance: Machine) -> str:
-    return instance.run("cat", "/etc/celeriac/broker.env").stdout
 
 
 def serving(instance: Machine) -> str:
@@ -271,93 +238,3 @@ def test_a_reboot_brings_all_back(instance: Machine) -> None:
     assert password(instance) == before
     wait_until(lambda: len(workers(instance)) == 2, what="two workers")
     assert "row 1  diabetes" in predict(instance, "--model", "diabetes", *PATIENT)
-
-
-def test_a_first_boot_that_fails_says_so_and_leaves_nothing_running(
-    tree: Path, repository: Repository
-) -> None:
-    with machine(tree) as failing:
-        failing.seed(render(CloudConfig(MISSING_COMMIT, repository.url)))
-        status = failing.start().cloud_init_status()
-
-        assert status["status"] == "error"
-        progress = read(failing.console)
-        assert not progress.is_ready
-        assert progress.failure == f"code: {repository.url} has no commit {MISSING_COMMIT}"
-        assert units(failing) == ""
-
-
-def test_packages_that_cannot_be_installed_fail_the_first_boot(tree: Path, repository: Repository) -> None:
-    with machine(tree) as failing:
-        failing.seed(render(CloudConfig(repository.head, repository.url)))
-        nowhere = (f'Acquire::{kind}::Proxy "http://127.0.0.1:9";\n' for kind in ("http", "https"))
-        settings = ('Acquire::Retries "0";\n', *nowhere)
-        (failing.disk / "etc/apt/apt.conf.d/99-nowhere").write_text("".join(settings))
-        status = failing.start().cloud_init_status()
-
-        assert status["status"] == "error"
-        assert (read(failing.console).failure or "").startswith("packages: apt-get ended with 100: ")
-        assert units(failing) == ""
-
-
-def test_an_uploaded_instance_is_sealed_and_boots_as_a_new_one(
-    tree: Path, repository: Repository, tmp_path: Path
-) -> None:
-    with machine(tree) as first:
-        user_data = render(CloudConfig(repository.head, None, workers=1))
-        first.seed(f"{user_data}ssh_authorized_keys: [{new_key(tmp_path)}]\n")
-        first.start()
-        wait_until(lambda: "stage upload" in first.console, what="it waits for the code", timeout_s=120)
-        push(first, repository, tmp_path)
-        wait_until_ready(first)
-        assert first.cloud_init_status()["status"] == "done"
-        job_id, keys, secret = submit(first, rows=1), read(first.console).host_keys, password(first)
-
-        first.run(PROGRAM, "seal", timeout_s=120)
-        first.power_off()
-        assert traces(first, secret) == []
-
-        first.seed(render(CloudConfig(repository.head, None, workers=1, is_baked=True)))
-        first.start()
-        wait_until_ready(first)
-        assert first.cloud_init_status()["status"] == "done"
-        assert job(first, job_id)["code"] == "job_not_found"
-        assert not set(read(first.console).host_keys) & set(keys)
-        assert password(first) != secret
-        assert "row 1  diabetes" in predict(first, "--model", "diabetes", *PATIENT)
-
-
-def new_key(folder: Path) -> str:
-    """Make a throw-away key; returns its public half."""
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key")], check=True)
-    return (folder / "key.pub").read_text().strip()
-
-
-def push(instance: Machine, repository: Repository, folder: Path) -> None:
-    """Push HEAD as the launcher does: as the user that the console names, if the machine has the keys it showed."""
-    progress = read(instance.console)
-    where = f"[127.0.0.1]:{instance.ssh_port}"
-    (folder / "known_hosts").write_text("".join(f"{where} {key}\n" for key in progress.host_keys))
-    ssh = ["ssh", "-i", str(folder / "key"), "-o", f"UserKnownHostsFile={folder / 'known_hosts'}"]
-    ssh += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes"]
-    url = f"ssh://{progress.login}@127.0.0.1:{instance.ssh_port}/opt/celeriac/code.git"
-    command = ["git", "-C", str(repository.path), "push", "--quiet", url, "HEAD:refs/heads/upload"]
-    subprocess.run(command, env=os.environ | {"GIT_SSH_COMMAND": shlex.join(ssh)}, check=True, timeout=60)
-
-
-def traces(sealed: Machine, secret: str) -> list[str]:
-    """What must not be in an image and is there."""
-    patterns = (
-        "etc/ssh/ssh_host_*", "etc/celeriac/*.env", "etc/rabbitmq/celeriac.json", "var/lib/celeriac/*",
-        "var/lib/rabbitmq/.erlang.cookie", "var/lib/rabbitmq/mnesia/*", "home/*/.ssh/authorized_keys",
-        "root/.ssh/authorized_keys", "home/*/.bash_history", "var/log/journal/*", "var/lib/cloud/instances/*",
-        "var/log/cloud-init*.log", "var/lib/cloud/seed/*", "etc/systemd/system/*.wants/celeriac*",
-    )  # fmt: skip
-    found = [str(path) for pattern in patterns for path in sealed.disk.glob(pattern)]
-    value = secret.partition("celeriac:")[2].partition("@")[0]
-    grep = subprocess.run(
-        ["grep", "-rlF", value, str(sealed.disk / "etc"), str(sealed.disk / "var")],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    identity = (sealed.disk / "etc/machine-id").read_text().strip()
-    return found + grep.stdout.split() + ([identity] if identity else [])
