@@ -57,6 +57,7 @@ check: lint type arch ## Run everything that CI runs: lint, type, arch, the test
 lint: $(DEV) ## Look for mistakes and bad style
 	$(DEV)/bin/ruff check
 	$(DEV)/bin/ruff format --check
+	$(DEV)/bin/shellcheck tools/* .ci/run cloud-init/files/usr/local/sbin/celeriac
 
 .PHONY: type
 type: $(DEV) ## Check the types
