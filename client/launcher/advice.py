@@ -22,7 +22,10 @@ _ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (("code", "repository"), "whether the instance reaches the git repository; --upload needs nobody else"),
     (("environment", "pip"), "whether the instance reaches a Python package mirror; more --timeout"),
-    (("processor",), "a --flavor or a region of newer machines; or ask the cloud for the CPU model of its hosts"),
+    (
+        ("processor",),
+        "a --flavor or a region of newer machines; or ask the cloud for the CPU model of its hosts",
+    ),
     (("memory", "killed"), "a --flavor with more memory"),
     (
         ("time is up",),
