@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.services.git_daemon import git_daemon
-from tests.services.openstack import OpenStack, must_have_rig, running_openstack
+from tests.services.openstack import OpenStack, running_openstack
 from tests.services.openstack_project import OpenStackProject, openstack_project
 from tests.services.processes import wait_until
+from tests.services.rig import must_have_rig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

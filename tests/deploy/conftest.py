@@ -15,8 +15,10 @@ import httpx
 import pytest
 
 from client.launcher.cloud_config import CloudConfig, render
-from tests.services.nspawn import HOST, Machine, find_rig, machine, root_tree
-from tests.services.processes import end, free_ports, spawn, wait_until
+from tests.services.git_daemon import git_daemon
+from tests.services.nspawn import HOST, Machine, machine, root_tree
+from tests.services.processes import wait_until
+from tests.services.rig import must_have_rig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -101,13 +103,7 @@ class Booted:
 @pytest.fixture(scope="session")
 def tree() -> Path:
     """What machines are copied from; skipped where the rig or its rights are missing, and on CI a failure."""
-    rig = find_rig()
-    if rig is not None:
-        return root_tree(rig)
-    reason = "machines are booted as root, with the scripts in the folder that TEST_RIG names"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    return root_tree(must_have_rig())
 
 
 @pytest.fixture(scope="session")
@@ -115,13 +111,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]
     folder = tmp_path_factory.mktemp("git")
     path = folder / "celeriac.git"
     subprocess.run(["git", "clone", "--quiet", "--bare", str(ROOT), str(path)], check=True)
-    (port,) = free_ports(1)
-    command = ["git", "daemon", "--reuseaddr", "--listen=127.0.0.1", f"--port={port}", "--export-all"]
-    daemon = spawn([*command, f"--base-path={folder}"], directory=folder, env=os.environ)
-    try:
-        yield Repository(path, f"git://{HOST}:{port}/celeriac.git")
-    finally:
-        end(daemon)
+    with git_daemon(folder) as url:
+        yield Repository(path, f"{url.replace('127.0.0.1', HOST)}/celeriac.git")
 
 
 @pytest.fixture(scope="session")

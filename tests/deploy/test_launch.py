@@ -27,6 +27,7 @@ from client.launcher.report import TimedReport
 from client.launcher.request import CodeRequest, LaunchRequest
 from client.launcher.surroundings import Outside
 from client.launcher.tools import Tools
+from tests.services.git_daemon import git_daemon
 from tests.services.openstack_project import (  # noqa: F401 # fixtures
     OpenStackProject,
     openstack,
@@ -149,8 +150,6 @@ def launcher(project: OpenStackProject, tmp_path: Path) -> Launcher:  # noqa: F8
 @pytest.fixture
 def source(tmp_path: Path) -> Iterator[tuple[str, ...]]:
     """A repository that has this checkout's HEAD."""
-    from tests.services.git_daemon import git_daemon
-
     subprocess.run(
         ["git", "clone", "--quiet", "--bare", str(ROOT), str(tmp_path / "celeriac.git")], check=True
     )

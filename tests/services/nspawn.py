@@ -1,7 +1,6 @@
 """Machines with a real systemd and a real cloud-init: containers of systemd-nspawn with a network of their own.
 
-The tree that they start from is built by the rig, the folder of scripts that the variable TEST_RIG names. In a guest
-the address 10.0.2.2 is this machine.
+The tree that they start from is built by the rig. In a guest the address 10.0.2.2 is this machine.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from tests.services.processes import ServiceError, end, free_ports, spawn, temporary_directory, wait_until
+from tests.services.rig import STATE, run_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,26 +36,16 @@ NETWORK_UNITS = (
 )
 
 
-def find_rig() -> Path | None:
-    """The folder of the rig's scripts, where this user may run what they make."""
-    folder = os.environ.get("TEST_RIG")
-    return Path(folder) if folder and os.getuid() == 0 and Path(folder, "vm-image.sh").exists() else None
-
-
 def root_tree(rig: Path) -> Path:
     """The tree of a machine that never booted, built if it is not there; what it needs is installed."""
     if not all(map(shutil.which, PROGRAMS)):
         for arguments in (["update"], ["install", "-y", "--no-install-recommends", *PACKAGES]):
             subprocess.run(["apt-get", "-qq", *arguments], check=True, capture_output=True, env=_clean_env())
-    state = Path(os.environ.get("RIG_STATE", "/var/tmp/rig")) / "vm"
-    work = state / ("build" if SUITE == "bookworm" else f"build-{SUITE}")
+    work = STATE / "vm" / ("build" if SUITE == "bookworm" else f"build-{SUITE}")
     # Written when the tree is complete.
     if not (work / "root_mb").exists():
-        env = {**_clean_env(), "SUITE": SUITE, "WORK": str(work)}
-        image = state / f"debian-{SUITE}.qcow2"
-        subprocess.run(
-            ["bash", str(rig / "vm-image.sh"), str(image)], check=True, capture_output=True, env=env
-        )
+        image = STATE / "vm" / f"debian-{SUITE}.qcow2"
+        run_script(rig / "vm-image.sh", str(image), SUITE=SUITE, WORK=str(work))
     return work / "root"
 
 
