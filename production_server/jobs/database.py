@@ -77,7 +77,9 @@ class Database:
             yield connection
 
     def migrate(self) -> None:
-        """Bring the schema to the newest revision; does nothing if it is there. Safe to run twice at once.
+        """Bring the schema to the newest revision; does nothing if it is there, or at one of a newer release.
+
+        Safe to run twice at once.
 
         Raises:
             Unavailable: the database does not answer.
@@ -95,15 +97,15 @@ class Database:
         """Answer quickly, or raise.
 
         Raises:
-            Unavailable: the database does not answer, its file was removed, or its schema is not the one that this
-                code expects.
+            Unavailable: the database does not answer, its file was removed, or its schema is older than this code
+                expects; a newer one holds all that the code needs.
         """
         from production_server.jobs import schema
 
         expected = schema.expected_revision()
         with self.read() as connection:
             found = schema.found_revision(connection)
-        if found != expected:
+        if found != expected and not schema.is_newer(found):
             raise Unavailable(
                 f"the database schema is at revision {found}, this code needs {expected}: run migrate"
             )

@@ -30,6 +30,22 @@ def test_migrating_twice_and_at_once_is_harmless(database: Database) -> None:
     database.check()
 
 
+def test_a_database_that_a_newer_release_has_migrated_still_serves(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    database.migrate()
+
+    database.check()
+    with database.read() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "9999"
+    assert [record.getMessage() for record in caplog.records] == [
+        "the database is at revision 9999, of a newer release than this: left as it is"
+    ]
+
+
 def test_the_databases_clock_tells_seconds_since_the_epoch(database: Database) -> None:
     with database.read() as connection:
         told = connection.execute(select(now())).scalar_one()
