@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -25,15 +26,25 @@ if TYPE_CHECKING:
 UNLIMITED_WIDTH = 10_000
 
 
+_TERMINAL_CODE = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+)
+
+
+def printable(text: str) -> str:
+    """Without what commands a terminal: the text may be from another machine."""
+    return _TERMINAL_CODE.sub("", text)
+
+
 def print_error(message: str) -> None:
     """Say on stderr what went wrong, on one line."""
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    sys.stderr.write(f"error: {' '.join(printable(message).split())}\n")
 
 
 def print_failure(error: ClientError) -> None:
     """One line; for a refusal also its faults, for an instance that failed the end of its console and what to try."""
     if isinstance(error, InstanceFailed) and error.log:
-        sys.stderr.write(f"{error.log.rstrip()}\n")
+        sys.stderr.write(f"{printable(error.log).rstrip()}\n")
     print_error(str(error))
     if isinstance(error, Refused):
         for fault in error.faults:

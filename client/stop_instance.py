@@ -9,6 +9,8 @@ if not __package__:
 
 try:
     from client.launcher.cli import main_stop
+except KeyboardInterrupt:
+    sys.exit(130)
 except ModuleNotFoundError as error:
     needed = "`make launch ARGS=--help` sets up .venv-launcher; or pip install -r requirements/launcher.txt"
     sys.exit(f"error: {error.name} is not installed: {needed}")

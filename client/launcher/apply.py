@@ -5,26 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from client.errors import InputError, InstanceFailed, Refused, Unavailable
-from client.launcher import console
+from client.errors import InputError, InstanceFailed, Refused
 from client.launcher import plan as steps
-from client.launcher.advice import advice_for
-from client.launcher.clock import TimeIsUp
+from client.launcher.address import preferred, service_url
 from client.launcher.cloud import ServerRequest
-from client.launcher.plan import SERVICE_PORT, THIS_MACHINE, rules_for
-from client.launcher.report import minutes
+from client.launcher.plan import THIS_MACHINE, rules_for
+from client.launcher.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from client.launcher.cloud import Mark, Server
-    from client.launcher.console import BootProgress
+    from client.launcher.cloud import Mark
     from client.launcher.plan import Plan, Step
     from client.launcher.tools import Tools
 
-SERVER_POLL_S = 1.0
-SERVICE_POLL_S = 2.0
-LOG_LINES = 25
 OVERTAKEN = "overtaken"
 
 
@@ -43,12 +37,14 @@ class Instance:
     @property
     def url(self) -> str:
         """Where the service answers."""
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"http://{host}:{SERVICE_PORT}"
+        return service_url(self.address)
 
 
 class Applying:
-    """One run of a plan. `instance` is what has come of it, at any time."""
+    """One run of a plan. `instance` is what has come of it, at any time.
+
+    `is_creating` is true while the cloud is asked to make something: interrupted then, it may appear later.
+    """
 
     def __init__(self, plan: Plan, tools: Tools, *, mark: Mark, host: str) -> None:
         self._plan = plan
@@ -56,6 +52,8 @@ class Applying:
         self._mark = mark
         self._host = host
         self.instance = _existing(plan)
+        self.is_creating = False
+        self._has_made_server = False
 
     def run(self) -> Instance:
         """Carry out every step.
@@ -66,6 +64,9 @@ class Applying:
             InstanceFailed: The instance was made and does not come up.
         """
         for step in self._plan.steps:
+            self.is_creating = isinstance(
+                step, steps.TakeFloatingAddress | steps.MakeSecurityGroup | steps.MakeServer
+            )
             self._carry_out(step)
         return self.instance
 
@@ -86,8 +87,7 @@ class Applying:
             case steps.MakeServer():
                 self._make_server(step)
             case steps.StartServer(server):
-                self._say(str(step))
-                cloud.start_server(server.id)
+                self._start(server.id, what=str(step))
             case steps.JoinSecurityGroup(server):
                 cloud.add_security_group(server.id, self.instance.security_group_id)
             case steps.AwaitServer():
@@ -130,92 +130,48 @@ class Applying:
             )
         )
         self._learn(server_id=server.id)
-        # Clouds do not mind two servers of one name: of two runs at once, the older server stays.
-        twins = self._tools.cloud.belongings().of_name(step.name).servers
-        oldest = min(twins, key=lambda each: (each.created, each.id), default=server)
-        if oldest.id != server.id:
-            raise Refused(f"another run has made {step.name} meanwhile", code=OVERTAKEN)
+        self._has_made_server = True
+        self._give_way()
+
+    def _give_way(self) -> None:
+        """Clouds do not mind two servers of one name: of two runs at once, the older server stays."""
+        twins = self._tools.patiently(self._tools.cloud.belongings).of_name(self._plan.name).servers
+        oldest = min(twins, key=lambda each: (each.created, each.id), default=None)
+        if oldest is not None and oldest.id != self.instance.server_id:
+            raise Refused(f"another run has made {self._plan.name} meanwhile", code=OVERTAKEN)
+
+    def _start(self, server_id: str, *, what: str) -> None:
+        self._say(what)
+        try:
+            self._tools.cloud.start_server(server_id)
+        except Refused as refusal:
+            # Somebody else has started it.
+            if refusal.code != "conflict":
+                raise
 
     def _await_server(self) -> None:
-        while True:
-            server = self._looked_at()
-            if server.status == "ACTIVE":
-                break
-            self._say(f"the cloud boots the server: {server.task or server.status.lower()}")
-            self._pause(SERVER_POLL_S, waiting_for="the cloud boots the server")
+        server = self._watch().until_active()
+        if self._has_made_server:
+            # A second time: another run's server may be older and have come later, by the clocks of the cloud.
+            self._give_way()
         if not self.instance.address:
-            if not server.addresses:
+            address = preferred(server.addresses)
+            if address is None:
                 raise InstanceFailed(f"server {server.name} has no address", advice=("another --network",))
-            self._learn(address=server.addresses[0])
+            self._learn(address=address)
 
     def _push(self, commit: str) -> None:
-        while not self._is_ready():
-            progress = self._boot()
-            if progress.host_keys and progress.login:
-                self._learn(login=progress.login, host_keys=progress.host_keys)
-                try:
-                    self._tools.surroundings.push(
-                        commit,
-                        address=self.instance.address,
-                        login=progress.login,
-                        host_keys=progress.host_keys,
-                    )
-                except Unavailable as failure:
-                    # sshd, or git, is not there yet.
-                    if not failure.is_passing:
-                        raise
-                else:
-                    return
-            self._pause(SERVICE_POLL_S, waiting_for="the instance takes the code")
+        self._watch().until_pushed(commit, address=self.instance.address, is_ready=self._is_ready)
 
     def _await_service(self) -> None:
-        while not self._is_ready():
-            self._boot()
-            self._pause(SERVICE_POLL_S, waiting_for="the service is ready")
-        progress = console.read(self._tools.cloud.console(self.instance.server_id))
-        self._learn(
-            login=progress.login or self.instance.login,
-            host_keys=progress.host_keys or self.instance.host_keys,
-        )
+        progress = self._watch().until_ready(self._is_ready)
+        self._learn(login=progress.login or "", host_keys=progress.host_keys)
 
     def _is_ready(self) -> bool:
         return self._tools.surroundings.is_ready(self.instance.url)
 
-    def _boot(self) -> BootProgress:
-        """Look at the server and at its console; what goes wrong there is raised."""
-        self._looked_at()
-        log = self._tools.cloud.console(self.instance.server_id)
-        progress = console.read(log)
-        self._say(progress.stage)
-        if progress.failure is not None:
-            raise InstanceFailed(
-                f"the first boot of {self._plan.name} failed: {progress.failure}",
-                log=_end_of(log),
-                advice=advice_for(progress.failure),
-            )
-        return progress
-
-    def _looked_at(self) -> Server:
-        server = self._tools.cloud.server(self.instance.server_id)
-        if server is None:
-            raise InstanceFailed(f"server {self._plan.name} is gone: somebody deleted it")
-        if server.status == "ERROR":
-            fault = server.fault or "it does not say why"
-            raise InstanceFailed(
-                f"the cloud could not boot {self._plan.name}: {fault}", advice=advice_for(fault)
-            )
-        return server
-
-    def _pause(self, seconds: float, *, waiting_for: str) -> None:
-        try:
-            self._tools.clock.pause(seconds)
-        except TimeIsUp as error:
-            log = self._tools.cloud.console(self.instance.server_id, lines=LOG_LINES)
-            raise InstanceFailed(
-                f"time is up after {minutes(self._tools.clock.elapsed_s)}, before {waiting_for}",
-                log=_end_of(log),
-                advice=advice_for("time is up"),
-            ) from error
+    def _watch(self) -> Watch:
+        return Watch(self._plan.name, self.instance.server_id, self._tools)
 
     def _say(self, text: str) -> None:
         self._tools.report.stage(text)
@@ -228,14 +184,11 @@ def _existing(plan: Plan) -> Instance:
     """What a plan begins with."""
     found = plan.existing
     groups = (plan.security_group,) if plan.security_group is not None else found.security_groups
+    address = found.usable_address
     return Instance(
         plan.name,
         server_id=found.servers[0].id if found.servers else "",
-        address=found.floating_addresses[0].address if found.floating_addresses else "",
-        floating_address_id=found.floating_addresses[0].id if found.floating_addresses else "",
+        address=address.address if address is not None else "",
+        floating_address_id=address.id if address is not None else "",
         security_group_id=groups[0].id if groups else "",
     )
-
-
-def _end_of(log: str) -> str:
-    return "\n".join(log.splitlines()[-LOG_LINES:])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from client.errors import InputError, InstanceFailed, Unavailable
+from client.errors import ClientError, InstanceFailed, Refused, Unavailable
 from client.launcher.clock import TimeIsUp
 from client.launcher.launch import launch
 from client.launcher.plan import COMMIT
-from client.launcher.removal import remove_all
+from client.launcher.undo import undo
 
 if TYPE_CHECKING:
     from client.launcher.apply import Instance
@@ -23,16 +24,12 @@ def bake(request: LaunchRequest, image_name: str, tools: Tools, *, keeps: bool) 
     """Launch an instance, make an image of it, and delete the instance, unless it `keeps` it (shut down and empty).
 
     Raises:
-        InputError: There is such an instance, whose data baking would destroy, or such an image.
+        Refused: There is such an instance, whose data baking would destroy, or such an image; or as `launch`.
         Unavailable: There is no way in by SSH, or the cloud does not finish in time.
         InstanceFailed: The instance does not come up, or the image could not be made.
-        Refused: As `launch`.
     """
-    if not tools.cloud.belongings().of_name(request.name).is_empty:
-        raise InputError(f"{request.name} exists, and baking would destroy its data: take another name")
-    if any(image.name == image_name for image in tools.cloud.inventory().images):
-        raise InputError(f"there is an image called {image_name!r} already: take another name")
-    launched = launch(request, tools, keeps=keeps)
+    check_bake(image_name, tools)
+    launched = launch(request, tools, keeps=keeps, is_new=True)
     try:
         _seal(launched.instance, tools)
         return _make_image(launched.instance, image_name, launched.prepared.source.commit, tools)
@@ -40,7 +37,17 @@ def bake(request: LaunchRequest, image_name: str, tools: Tools, *, keeps: bool) 
         raise Unavailable(f"the cloud did not make the image in {tools.clock.timeout_s:.0f} s") from error
     finally:
         if not keeps:
-            remove_all(request.name, tools)
+            undo(launched.mark, tools)
+
+
+def check_bake(image_name: str, tools: Tools) -> None:
+    """Whether an image may be made.
+
+    Raises:
+        Refused: There is one of that name.
+    """
+    if any(image.name == image_name for image in tools.cloud.inventory().images):
+        raise Refused(f"there is an image called {image_name!r} already: take another name")
 
 
 def _seal(instance: Instance, tools: Tools) -> None:
@@ -53,25 +60,36 @@ def _seal(instance: Instance, tools: Tools) -> None:
     )
     tools.report.stage("shutting down")
     tools.cloud.stop_server(instance.server_id)
-    while (server := tools.cloud.server(instance.server_id)) is not None and server.status != "SHUTOFF":
+    look = partial(tools.cloud.server, instance.server_id)
+    while (server := tools.patiently(look)) is not None and server.status != "SHUTOFF":
         tools.clock.pause(POLL_S)
 
 
 def _make_image(instance: Instance, name: str, commit: str, tools: Tools) -> Image:
     tools.report.stage(f"making image {name}")
-    image = tools.cloud.create_image(instance.server_id, name, properties={COMMIT: commit})
     try:
+        image = tools.cloud.create_image(instance.server_id, name, properties={COMMIT: commit})
         while not image.is_active:
             tools.clock.pause(POLL_S)
             image = _looked_at(image, tools)
     except BaseException:
-        tools.cloud.delete_image(image.id)
+        _delete_half_made(name, commit, tools)
         raise
     return image
 
 
+def _delete_half_made(name: str, commit: str, tools: Tools) -> None:
+    """An image has no mark; but none had this name before."""
+    try:
+        for image in tools.cloud.inventory().images:
+            if image.name == name and image.properties.get(COMMIT) == commit:
+                tools.cloud.delete_image(image.id)
+    except ClientError as error:
+        tools.report.warn(f"image {name} may be left half made ({error})")
+
+
 def _looked_at(image: Image, tools: Tools) -> Image:
-    latest = tools.cloud.image(image.id)
+    latest = tools.patiently(partial(tools.cloud.image, image.id))
     if latest is None or latest.status in {"killed", "deleted", "error"}:
         raise InstanceFailed(f"the cloud could not make image {image.name}")
     return latest

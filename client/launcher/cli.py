@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from client import exits, output
-from client.errors import Refused
+from client.errors import InputError, Refused
 from client.launcher import cloud_config, options, outcome
-from client.launcher.bake import bake
+from client.launcher.bake import bake, check_bake
 from client.launcher.clock import Clock
 from client.launcher.launch import launch, prepare
 from client.launcher.listing import listed
-from client.launcher.removal import TIMEOUT_S, remove_all
+from client.launcher.removal import TIMEOUT_S, remove
 from client.launcher.report import live_report
 from client.launcher.request import checked_name
 from client.launcher.source import find_source, uncommitted
-from client.launcher.ssh import known_hosts_file
 from client.launcher.surroundings import Outside
 from client.launcher.tools import Tools
 from client.options import setting
@@ -28,11 +27,10 @@ from client.options import setting
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from client.launcher.cloud import Cloud
+    from client.launcher.cloud import Belongings, Cloud
     from client.launcher.outcome import Outcome
     from client.launcher.request import LaunchRequest
 
-DEFAULT_LOGIN = "debian"  # where the cloud shows no console
 START, STOP = "start_instance.py", "stop_instance.py"
 
 EPILOG = """\
@@ -40,10 +38,12 @@ EPILOG = """\
 Exit codes
   0    all went well
   2    wrong usage: an option, a file, or no credentials
-  3    the cloud refused, or something would stop the launch; nothing was left behind
+  3    the cloud refused, or something would stop the launch
   4    the cloud does not answer, or did not finish in time
-  5    the instance was made and did not come up; it was deleted again, unless --keep
-  130  interrupted; what was made was deleted again, unless --keep
+  5    the instance did not come up
+  130  interrupted, or not confirmed
+
+What a run that ends with 3, 4, 5 or 130 has made is deleted again, unless --keep.
 """
 
 
@@ -112,15 +112,23 @@ def _launched(request: LaunchRequest, tools: Tools, outside: Outside, given: Map
         tools.report.note(
             f"{changed} files of this checkout have changes that are not committed: they stay here"
         )
+    if given["bake"] and given["dry_run"]:
+        check_bake(given["bake"], tools)
     if given["dry_run"]:
-        return outcome.of_plan(prepare(request, tools))
+        return outcome.of_plan(prepare(request, tools), image_name=given["bake"])
+    # Found out now, a folder that cannot be written to costs nothing.
+    outside.known_hosts.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if given["bake"]:
         return outcome.of_bake(bake(request, given["bake"], tools, keeps=given["keep"]), tools)
     launched = launch(request, tools, keeps=given["keep"])
     instance = launched.instance
-    shell = outside.shell(
-        instance.address, login=instance.login or DEFAULT_LOGIN, host_keys=instance.host_keys
-    )
+    shell = outside.shell(instance.address, login=instance.login)
+    try:
+        shell.trust(instance.host_keys)
+    except OSError as error:
+        tools.report.warn(
+            f"the host keys could not be kept ({error.strerror}): ssh will not know the instance"
+        )
     return outcome.of_launch(launched, tools, ssh=shell.command())
 
 
@@ -182,22 +190,31 @@ def stop(name: str, **given: Any) -> None:
       stop_instance.py lab
       stop_instance.py lab --yes --json
     """
-    checked_name(name)
-    with _at_work(given, Outside(name), timeout_s=TIMEOUT_S) as tools:
-        instances = listed(tools.cloud.belongings())
-    found = next((each for each in instances if each.name == name), None)
-    if found is None:
-        others = ", ".join(each.name for each in instances) or "none"
+    outside = Outside(checked_name(name))
+    with _at_work(given, outside, timeout_s=TIMEOUT_S) as tools:
+        belongings = tools.cloud.belongings()
+    own = belongings.of_name(name)
+    if own.is_empty:
+        others = ", ".join(belongings.names) or "none"
         raise Refused(f"the launcher has made no instance called {name} in this project; there is: {others}")
-    if not given["yes"]:
-        what = [f"server {found.name}"] if found.server_id else []
-        what += [f"floating IP {address}" for address in found.floating_addresses]
-        what += [f"security group {group}" for group in found.security_groups]
-        click.confirm(f"Delete {', '.join(what)}, with all jobs and results?", abort=True, err=True)
-    with _at_work(given, Outside(name), timeout_s=TIMEOUT_S) as tools:
-        remove_all(name, tools)
-    known_hosts_file(name).unlink(missing_ok=True)
-    outcome.of_removal(name, found).show(as_json=given["json"])
+    if not given["yes"] and not _is_confirmed(own):
+        output.print_note("Nothing was deleted.")
+        raise click.exceptions.Exit(exits.INTERRUPTED)
+    with _at_work(given, outside, timeout_s=TIMEOUT_S) as tools:
+        remove(own, tools)
+    with contextlib.suppress(OSError):
+        outside.known_hosts.unlink(missing_ok=True)
+    outcome.of_removal(name, own).show(as_json=given["json"])
+
+
+def _is_confirmed(own: Belongings) -> bool:
+    what = [f"server {server.name}" for server in own.servers]
+    what += [f"floating IP {address.address}" for address in own.floating_addresses]
+    what += [f"security group {group.name}" for group in own.security_groups]
+    try:
+        return click.confirm(f"Delete {', '.join(what)}, with all jobs and results?", err=True)
+    except click.Abort as error:
+        raise InputError("there is nobody to ask: give --yes") from error
 
 
 def main_start(arguments: Sequence[str] | None = None) -> int:
@@ -211,6 +228,7 @@ def main_stop(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(command: click.Command, arguments: Sequence[str] | None, *, name: str) -> int:
-    # Asked to end, the launcher undoes what it made, as after Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Asked to end, or left alone by its terminal, the launcher undoes what it made, as after Ctrl-C.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     return exits.run(command, arguments, name=name)

@@ -186,6 +186,14 @@ class Belongings:
         found = (*self.servers, *self.floating_addresses, *self.security_groups)
         return sorted({each.mark.name for each in found if each.mark is not None})
 
+    @property
+    def usable_address(self) -> FloatingAddress | None:
+        """Of one instance: the floating address that points at its server; else one that points nowhere."""
+        own = {server.id for server in self.servers}
+        pointing = (each for each in self.floating_addresses if each.server_id in own)
+        free = (each for each in self.floating_addresses if each.server_id is None)
+        return next(pointing, None) or next(free, None)
+
     def of_name(self, name: str) -> Belongings:
         """Those of one instance."""
         return self._where(lambda mark: mark.name == name)

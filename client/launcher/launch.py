@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from client.errors import ClientError, Fault, InputError, Refused
+from client.errors import Fault, InputError, Refused
 from client.launcher import cloud_config
 from client.launcher.apply import OVERTAKEN, Applying
-from client.launcher.clock import TimeIsUp
 from client.launcher.cloud import Mark
 from client.launcher.plan import COMMIT, ORIGIN, make_plan
 from client.launcher.preflight import preflight
-from client.launcher.removal import TIMEOUT_S, remove
-from client.launcher.source import IN_IMAGE, UPLOADED, Source, check_is_pushed, find_source
+from client.launcher.source import IN_IMAGE, UPLOADED, Source, check_is_pushed, find_source, is_commit
+from client.launcher.undo import give_way, remove_unused, undo
 
 if TYPE_CHECKING:
     from client.launcher.apply import Instance
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from client.launcher.preflight import Choices
     from client.launcher.request import LaunchRequest
     from client.launcher.tools import Tools
-
-SETTLING_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +40,7 @@ class Launched:
 
     instance: Instance
     prepared: Prepared
+    mark: Mark
     is_awaited: bool
 
 
@@ -84,9 +82,9 @@ def _sources(
 
 def _source(request: LaunchRequest, choices: Choices, faults: list[Fault]) -> Source | None:
     """The code that was asked for; if none was, that of the instance or the image; else this checkout's."""
-    if request.code.is_open and choices.server is not None and COMMIT in choices.server.metadata:
+    if request.code.is_open and choices.server is not None and is_commit(choices.server.metadata.get(COMMIT)):
         return Source(choices.server.metadata[COMMIT], choices.server.metadata.get(ORIGIN, UPLOADED))
-    if request.code.is_open and choices.image is not None and COMMIT in choices.image.properties:
+    if request.code.is_open and choices.image is not None and is_commit(choices.image.properties.get(COMMIT)):
         return Source(choices.image.properties[COMMIT], IN_IMAGE)
     try:
         source = find_source(request.code)
@@ -99,6 +97,8 @@ def _source(request: LaunchRequest, choices: Choices, faults: list[Fault]) -> So
 
 
 def _user_data(request: LaunchRequest, choices: Choices, source: Source, faults: list[Fault]) -> str:
+    if choices.server is not None:
+        return ""
     is_baked = choices.image is not None and COMMIT in choices.image.properties
     config = cloud_config.CloudConfig(
         source.commit, source.repository, workers=request.workers, is_baked=is_baked
@@ -110,50 +110,44 @@ def _user_data(request: LaunchRequest, choices: Choices, source: Source, faults:
     return user_data
 
 
-def launch(request: LaunchRequest, tools: Tools, *, keeps: bool) -> Launched:
+def launch(request: LaunchRequest, tools: Tools, *, keeps: bool, is_new: bool = False) -> Launched:
     """Make an instance, or what is missing of it, and wait until it answers.
 
-    What this run has made is deleted again if it fails or is interrupted, unless it `keeps` it.
+    What this run has made is deleted again if it fails or is interrupted, unless it `keeps` it. If it shall be
+    `is_new`, an instance that exists already, or that another run makes meanwhile, is refused.
 
     Raises:
         Refused: There are faults, or the cloud says no. InstanceFailed: It does not come up.
         Unavailable: The cloud does not answer.
     """
+    mark = Mark(request.name, run=secrets.token_hex(8))
     try:
-        return _launch_once(request, tools, keeps=keeps)
+        return _launch_once(request, tools, mark=mark, keeps=keeps, is_new=is_new)
     except Refused as refusal:
-        if refusal.code != OVERTAKEN:
+        if refusal.code != OVERTAKEN or is_new:
             raise
-        # Another run was quicker: what it makes is what we wait for.
-        return _launch_once(request, tools, keeps=keeps)
+    # Another run was quicker: what it makes is what we wait for.
+    try:
+        again = Mark(request.name, run=secrets.token_hex(8))
+        return _launch_once(request, tools, mark=again, keeps=keeps, is_new=False)
+    finally:
+        remove_unused(mark, tools)
 
 
-def _launch_once(request: LaunchRequest, tools: Tools, *, keeps: bool) -> Launched:
+def _launch_once(request: LaunchRequest, tools: Tools, *, mark: Mark, keeps: bool, is_new: bool) -> Launched:
     prepared = prepare(request, tools)
+    if is_new and not prepared.plan.existing.is_empty:
+        raise Refused(f"there is something called {request.name} already: take another name")
     for note in prepared.plan.notes:
         tools.report.note(note)
-    mark = Mark(request.name, run=secrets.token_hex(8))
     applying = Applying(prepared.plan, tools, mark=mark, host=prepared.account.host)
     try:
-        return Launched(applying.run(), prepared, is_awaited=request.waits)
-    except BaseException:
-        if keeps:
-            tools.report.note(f"kept what was made: stop_instance.py {request.name} deletes it")
+        return Launched(applying.run(), prepared, mark, is_awaited=request.waits)
+    except BaseException as failure:
+        if isinstance(failure, Refused) and failure.code == OVERTAKEN and not is_new:
+            give_way(mark, tools)
+        elif keeps:
+            tools.report.warn(f"kept what was made: stop_instance.py {request.name} deletes it")
         else:
-            undo(mark, tools)
+            undo(mark, tools, is_settled=not applying.is_creating)
         raise
-
-
-def undo(mark: Mark, tools: Tools) -> None:
-    """Delete what one run has made; if that does not succeed, say so and leave it to the user."""
-    tools.report.stage("undoing what was made")
-    tools = replace(tools, clock=tools.clock.restarted(TIMEOUT_S))
-    try:
-        # A request that was interrupted may take effect a moment later.
-        tools.clock.pause(SETTLING_S)
-        while not (made := tools.cloud.belongings().of_run(mark.run)).is_empty:
-            remove(made, tools)
-        tools.report.note("what was made is deleted again")
-    except (ClientError, KeyboardInterrupt, TimeIsUp) as error:
-        why = str(error) or "interrupted again"
-        tools.report.note(f"not everything was undone ({why}): stop_instance.py {mark.name} deletes the rest")

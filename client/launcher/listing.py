@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from client.launcher.plan import COMMIT, SERVICE_PORT
+from client.launcher.address import preferred, service_url
+from client.launcher.plan import COMMIT
 
 if TYPE_CHECKING:
     from client.launcher.cloud import Belongings
@@ -33,11 +34,11 @@ def listed(belongings: Belongings) -> list[Listed]:
 def _listed(name: str, own: Belongings) -> Listed:
     server = own.servers[0] if own.servers else None
     floating = tuple(each.address for each in own.floating_addresses)
-    addresses = floating or (server.addresses if server is not None else ())
+    address = preferred(floating or (server.addresses if server is not None else ()))
     return Listed(
         name=name,
         status=server.status if server is not None else "no server",
-        url=f"http://{addresses[0]}:{SERVICE_PORT}" if server is not None and addresses else None,
+        url=service_url(address) if server is not None and address is not None else None,
         commit=server.metadata.get(COMMIT) if server is not None else None,
         created=server.created if server is not None else None,
         server_id=server.id if server is not None else None,

@@ -44,14 +44,22 @@ def open_connection(cloud: str | None) -> Connection:
     """A connection that has not spoken to the cloud yet. `cloud` None: what the environment says.
 
     Raises:
-        InputError: The credentials are incomplete.
+        InputError: The credentials are incomplete, or clouds.yaml has another shape than it should.
     """
     _quieten()
-    config = OpenStackConfig(session_constructor=PatientSession, app_name="celeriac")
-    # Where OS_CLOUD names a cloud that is not there, the library alone would ask for an openrc instead.
-    region = config.get_one(cloud=cloud or os.environ.get("OS_CLOUD") or None)
-    _check_password(region)
-    return Connection(config=region)
+    try:
+        config = OpenStackConfig(session_constructor=PatientSession, app_name="celeriac")
+        # Where OS_CLOUD names a cloud that is not there, the library alone would ask for an openrc instead.
+        region = config.get_one(cloud=cloud or os.environ.get("OS_CLOUD") or None)
+        _check_password(region)
+        return Connection(config=region)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        # The library takes the file's values as they come.
+        raise _not_understood(error) from error
+
+
+def _not_understood(error: Exception) -> InputError:
+    return InputError(f"clouds.yaml is not understood ({error}): {WHERE_CREDENTIALS_ARE}")
 
 
 def open_nova(connection: Connection) -> Any:
@@ -76,7 +84,10 @@ def access_of(connection: Connection) -> tuple[AccessInfo, str]:
     plugin = connection.session.auth
     if not isinstance(plugin, BaseIdentityPlugin):
         raise InputError(f"these credentials name no user: {WHERE_CREDENTIALS_ARE}")
-    access = plugin.get_access(connection.session)
+    try:
+        access = plugin.get_access(connection.session)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise _not_understood(error) from error
     if not access.project_id:
         raise InputError("the credentials name no project: set project_name (OS_PROJECT_NAME)")
     return access, plugin.auth_url or ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,13 +57,16 @@ def _read_file(ctx: click.Context, _option: click.Parameter, path: Path | None) 
         return
     try:
         content = yaml.safe_load(path.read_text()) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    # Beside its own errors, YAML's values may be no dates, no numbers, or nested without end.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not YAML: {error}") from error
-    ctx.default_map = _settings(content, path=path, command=ctx.command)
+    ctx.default_map = _settings(content, path=path, ctx=ctx)
 
 
-def _settings(content: Any, *, path: Path, command: click.Command) -> dict[str, Any]:
-    known = {each.key: each for each in command.params if isinstance(each, FromFile)}
+def _settings(content: Any, *, path: Path, ctx: click.Context) -> dict[str, Any]:
+    # One file serves launch and render: each takes what it knows.
+    siblings = ctx.parent.command.commands.values() if ctx.parent else [ctx.command]  # type: ignore[attr-defined]
+    known = {each.key: each for command in siblings for each in command.params if isinstance(each, FromFile)}
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a mapping such as `flavor: m1.small`")
     if unknown := [str(name) for name in content if name not in known]:
@@ -71,12 +75,20 @@ def _settings(content: Any, *, path: Path, command: click.Command) -> dict[str, 
 
 
 def _value(parameter: FromFile, value: Any, *, path: Path) -> Any:
-    is_list = getattr(parameter, "multiple", False)
+    is_list, is_flag = getattr(parameter, "multiple", False), getattr(parameter, "is_flag", False)
     values = value if is_list and isinstance(value, list) else [value]
-    if not all(isinstance(each, str | int | float | bool) for each in values):
+    if not all(isinstance(each, str | int | float) and "\0" not in str(each) for each in values):
         raise InputError(f"{path}: {parameter.key}: expected one value, got {value!r}")
+    if not is_flag and any(isinstance(each, bool) for each in values):
+        raise InputError(f"{path}: {parameter.key}: expected text, got {value!r}: put it in quotes")
     plain = [each if isinstance(each, bool) else str(each) for each in values]
     return plain if is_list else plain[0]
+
+
+def _finite(_ctx: click.Context, _option: click.Parameter, value: float) -> float:
+    if not math.isfinite(value):
+        raise click.BadParameter("it is no number of seconds")
+    return value
 
 
 def option(flag: str, *, env: str, **attributes: Any) -> Callable[[Any], Any]:
@@ -108,6 +120,7 @@ settings_file = click.option(
 
 cloud = click.option(
     "--cloud",
+    cls=FileOption,
     envvar="OS_CLOUD",
     show_envvar=True,
     metavar="NAME",
@@ -116,8 +129,8 @@ cloud = click.option(
 
 name = click.argument("name", cls=FileArgument, required=False, metavar="[NAME]", envvar="CELERIAC_NAME")
 
-as_json = setting("--json", env="JSON", is_flag=True, help="Print JSON on stdout at the end, for scripts.")
-quiet = setting("--quiet", env="QUIET", is_flag=True, help="Show no progress; errors are still shown.")
+as_json = option("--json", env="JSON", is_flag=True, help="Print JSON on stdout at the end, for scripts.")
+quiet = option("--quiet", env="QUIET", is_flag=True, help="Show no progress; errors are still shown.")
 
 code = _many(
     option(
@@ -207,6 +220,7 @@ running = _many(
         default=1800,
         show_default=True,
         metavar="SECONDS",
+        callback=_finite,
         help="When to give up.",
     ),
     option(

@@ -12,9 +12,8 @@ from client.launcher.report import minutes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from client.launcher.cloud import Image
+    from client.launcher.cloud import Belongings, Image
     from client.launcher.launch import Launched, Prepared
-    from client.launcher.listing import Listed
     from client.launcher.report import Stage
     from client.launcher.tools import Tools
 
@@ -34,10 +33,16 @@ class Outcome:
             output.print_lines(self.lines)
 
 
-def of_plan(prepared: Prepared) -> Outcome:
-    """What would be done."""
+def of_plan(prepared: Prepared, *, image_name: str | None) -> Outcome:
+    """What would be done; an image would be made of the instance if it has a name."""
     plan, account = prepared.plan, prepared.account
     steps = [str(step) for step in plan.steps]
+    if image_name is not None:
+        steps += [
+            "remove identity, keys, secrets and data",
+            f"make image {image_name}",
+            "delete the instance",
+        ]
     facts = {
         "name": plan.name,
         "project": account.project,
@@ -100,9 +105,14 @@ def of_bake(image: Image, tools: Tools) -> Outcome:
     return Outcome(facts, lines)
 
 
-def of_removal(name: str, removed: Listed) -> Outcome:
+def of_removal(name: str, removed: Belongings) -> Outcome:
     """What was deleted."""
-    return Outcome({"name": name, "deleted": asdict(removed)}, (f"{name} is deleted.",))
+    deleted = {
+        "servers": [server.id for server in removed.servers],
+        "floating_addresses": [address.address for address in removed.floating_addresses],
+        "security_groups": [group.name for group in removed.security_groups],
+    }
+    return Outcome({"name": name, "deleted": deleted}, (f"{name} is deleted.",))
 
 
 def _stages(stages: Sequence[Stage]) -> list[dict[str, Any]]:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from client.launcher.cloud import (
         Flavor,
-        FloatingAddress,
         Image,
         Keypair,
         Network,
@@ -229,10 +228,8 @@ def _join(choices: Choices, existing: Belongings) -> list[Step]:
 
 
 def _needs_attaching(choices: Choices, existing: Belongings) -> bool:
-    if choices.floating_network is not None:
-        return True
-    addresses: tuple[FloatingAddress, ...] = existing.floating_addresses
-    return bool(addresses) and not any(each.server_id for each in addresses)
+    address = existing.usable_address
+    return choices.floating_network is not None or (address is not None and address.server_id is None)
 
 
 def _wait(request: LaunchRequest, server: Server | None, source: Source) -> list[Step]:

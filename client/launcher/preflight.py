@@ -28,6 +28,7 @@ MIN_MEMORY_MB = 1000
 # The system, packages, two releases with their environments, and room for jobs.
 MIN_DISK_GB = 6
 LISTED = 12
+USABLE_STATUSES = frozenset({"BUILD", "ACTIVE", "SHUTOFF", "REBOOT", "HARD_REBOOT"})
 
 
 class Named(Protocol):
@@ -124,11 +125,11 @@ def _existing_server(request: LaunchRequest, existing: Belongings, findings: Fin
         found = f"{len(existing.servers)}: {_ids(existing.servers)}"
         findings.fault("name", expected=f"one instance called {request.name}", got=found)
     server = existing.servers[0] if existing.servers else None
-    if server is not None and server.status == "ERROR":
+    if server is not None and server.status not in USABLE_STATUSES:
         findings.fault(
             "name",
             expected="an instance that can go on; stop_instance.py removes this one",
-            got=f"one in ERROR: {server.fault or 'the cloud does not say why'}",
+            got=f"one in {server.status}" + (f": {server.fault}" if server.fault else ""),
         )
     return server
 
@@ -177,7 +178,7 @@ def _floating_network(
     request: LaunchRequest, inventory: Inventory, existing: Belongings, findings: Findings
 ) -> Network | None:
     external = [each for each in inventory.networks if each.is_external]
-    if existing.floating_addresses or request.floating_network == NONE:
+    if existing.usable_address is not None or request.floating_network == NONE:
         return None
     if not external and request.floating_network is None:
         findings.notes.append("no floating IP: the project sees no external network")

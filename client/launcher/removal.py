@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from client.errors import Refused, Unavailable
@@ -16,16 +16,6 @@ POLL_S = 1.0
 TIMEOUT_S = 180.0
 
 
-def remove_all(name: str, tools: Tools) -> None:
-    """Delete everything of one instance, in a time of its own.
-
-    Raises:
-        Unavailable: As `remove`.
-    """
-    own = tools.cloud.belongings().of_name(name)
-    remove(own, replace(tools, clock=tools.clock.restarted(TIMEOUT_S)))
-
-
 def remove(belongings: Belongings, tools: Tools) -> None:
     """Delete servers, then floating addresses, then, once the servers are gone, security groups.
 
@@ -36,13 +26,13 @@ def remove(belongings: Belongings, tools: Tools) -> None:
     try:
         for server in belongings.servers:
             report.stage(f"deleting server {server.name}")
-            cloud.delete_server(server.id)
+            tools.patiently(partial(cloud.delete_server, server.id))
         for address in belongings.floating_addresses:
             report.stage(f"giving back floating IP {address.address}")
-            cloud.delete_floating_address(address.id)
+            tools.patiently(partial(cloud.delete_floating_address, address.id))
         for server in belongings.servers:
             report.stage(f"waiting until server {server.name} is gone")
-            while cloud.server(server.id) is not None:
+            while tools.patiently(partial(cloud.server, server.id)) is not None:
                 tools.clock.pause(POLL_S)
         for group in belongings.security_groups:
             report.stage(f"deleting security group {group.name}")
@@ -56,7 +46,7 @@ def _delete_group(group_id: str, tools: Tools) -> None:
     # A server that is gone leaves its port behind for a moment.
     while True:
         try:
-            tools.cloud.delete_security_group(group_id)
+            tools.patiently(partial(tools.cloud.delete_security_group, group_id))
         except Refused as refusal:
             if refusal.code != "conflict":
                 raise

@@ -5,21 +5,13 @@ from __future__ import annotations
 import contextlib
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-
-class Report(Protocol):
-    """Is told what goes on. A stage lasts until the next one begins; a note is said once."""
-
-    def stage(self, text: str) -> None: ...
-
-    def note(self, text: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -31,25 +23,39 @@ class Stage:
 
 
 class TimedReport:
-    """Keeps every stage with its time, and shows what is new."""
+    """Keeps every stage with its time, and shows what is new.
+
+    It never fails: who cannot be told (a closed pipe, a full disk) must not keep the launcher from its work.
+    """
 
     def __init__(
-        self, elapsed_s: Callable[[], float], *, show: Callable[[Stage], None], note: Callable[[str], None]
+        self,
+        elapsed_s: Callable[[], float],
+        *,
+        show: Callable[[Stage], None],
+        note: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> None:
         self.stages: list[Stage] = []
         self._elapsed_s = elapsed_s
-        self._show = show
-        self._note = note
+        self._show, self._note, self._warn = show, note, warn
 
     def stage(self, text: str) -> None:
         """Go on to a stage; the one that goes on already is not said again."""
         if not self.stages or self.stages[-1].text != text:
             self.stages.append(Stage(text, round(self._elapsed_s(), 1)))
-            self._show(self.stages[-1])
+            with contextlib.suppress(OSError):
+                self._show(self.stages[-1])
 
     def note(self, text: str) -> None:
-        """Tell what a user should know."""
-        self._note(text)
+        """Tell what a user may want to know."""
+        with contextlib.suppress(OSError):
+            self._note(text)
+
+    def warn(self, text: str) -> None:
+        """Tell what a user must know, however quiet it shall be."""
+        with contextlib.suppress(OSError):
+            self._warn(text)
 
 
 def minutes(seconds: float) -> str:
@@ -62,12 +68,13 @@ def live_report(elapsed_s: Callable[[], float], *, is_quiet: bool) -> Iterator[T
     """A report on stderr."""
     console = Console(stderr=True, highlight=False)
     if is_quiet:
-        yield TimedReport(elapsed_s, show=_nothing, note=_nothing)
+        yield TimedReport(elapsed_s, show=_nothing, note=_nothing, warn=_warn)
     elif not console.is_terminal:
         yield TimedReport(
             elapsed_s,
             show=lambda stage: _say(f"[{minutes(stage.began_s)}] {stage.text}"),
             note=lambda text: _say(f"note: {text}"),
+            warn=_warn,
         )
     else:
         columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
@@ -77,11 +84,16 @@ def live_report(elapsed_s: Callable[[], float], *, is_quiet: bool) -> Iterator[T
                 elapsed_s,
                 show=lambda stage: progress.update(task, description=stage.text),
                 note=lambda text: progress.console.print(f"note: {text}", markup=False),
+                warn=lambda text: progress.console.print(f"error: {text}", markup=False),
             )
 
 
 def _nothing(_said: object) -> None:
     pass
+
+
+def _warn(text: str) -> None:
+    _say(f"error: {text}")
 
 
 def _say(line: str) -> None:

@@ -10,6 +10,7 @@ from client.errors import InputError
 
 DEFAULT_NAME = "celeriac"
 NONE = "none"
+COMMANDS = frozenset({"launch", "list", "render"})
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -55,6 +56,8 @@ def checked_name(name: str) -> str:
     Raises:
         InputError: It cannot be one.
     """
+    if name in COMMANDS:
+        raise InputError(f"{name} is a command: it goes before all options, and is no name of an instance")
     if _NAME.fullmatch(name):
         return name
     raise InputError(

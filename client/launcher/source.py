@@ -21,7 +21,8 @@ TIMEOUT_S = 60
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SSH_URL = re.compile(r"(?:ssh://)?(?:[\w.-]+@)(?P<host>[\w.-]+)(?::\d+(?=/))?[:/](?P<path>.+)")
-_FETCHED_URL = re.compile(r"(https?|git)://[^/@\s]+/\S+")
+# No credentials and no query, where some put them: a repository's URL reaches logs, user-data and command lines.
+_FETCHED_URL = re.compile(r"(https?|git)://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~+%-]+)+/?")
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def find_source(asked: CodeRequest, *, checkout: Path = CHECKOUT) -> Source:
         return Source(_commit_there(repository, "HEAD"), repository)
     if asked.commit is None:
         return Source(_commit_here(checkout, "HEAD"), repository)
-    if _COMMIT.fullmatch(asked.commit):
+    if is_commit(asked.commit):
         return Source(asked.commit, repository)
     if asked.repository:
         return Source(_commit_there(repository, asked.commit), repository)
@@ -70,6 +71,8 @@ def check_is_pushed(source: Source, *, checkout: Path = CHECKOUT) -> None:
     if source.repository is None:
         return
     tips = _tips(source.repository)
+    if any(commit == source.commit and f"{name}^{{}}" in tips for name, commit in tips.items()):
+        raise Refused(f"{source.commit} is a tag, not a commit: name the tag", code="not_pushed")
     if source.commit in tips.values() or any(
         _is_ancestor(checkout, source.commit, tip) for tip in tips.values()
     ):
@@ -98,11 +101,16 @@ def fetched_url(url: str) -> str:
         url = f"https://{parts['host']}/{parts['path']}"
     if _FETCHED_URL.fullmatch(url):
         return url
-    if "@" in url and "://" in url:
+    if re.search(r"://.*[@?#]", url):
         raise InputError(
             "the repository's URL carries credentials: any process of an instance could read them"
         )
     raise InputError(f"an instance fetches from https://, http:// or git://; got {url!r}. Or take --upload")
+
+
+def is_commit(text: str | None) -> bool:
+    """Whether it is the full hash of a commit."""
+    return text is not None and _COMMIT.fullmatch(text) is not None
 
 
 def _origin(checkout: Path) -> str:
@@ -113,17 +121,23 @@ def _origin(checkout: Path) -> str:
 
 
 def _commit_here(checkout: Path, revision: str) -> str:
+    # What stands in a folder of some other repository is no checkout of it.
+    if _git("rev-parse", "--show-toplevel", checkout=checkout) != str(checkout.resolve()):
+        raise InputError(
+            f"{checkout} is not a git checkout: clone the repository, or name a --repository and --commit"
+        )
     commit = _git(
         "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", checkout=checkout
     )
     if commit is None:
-        raise InputError(f"{checkout} has no commit {revision!r}: is it a git checkout?")
+        raise InputError(f"{checkout} has no commit {revision!r}")
     return commit
 
 
 def _commit_there(repository: str, revision: str) -> str:
     tips = _tips(repository)
-    names = (revision, f"refs/tags/{revision}^{{}}", f"refs/tags/{revision}", f"refs/heads/{revision}")
+    full = (revision, f"refs/tags/{revision}", f"refs/heads/{revision}")
+    names = [name for each in full for name in (f"{each}^{{}}", each)]
     for name in names:
         if name in tips:
             return tips[name]
@@ -132,7 +146,7 @@ def _commit_there(repository: str, revision: str) -> str:
 
 def _tips(repository: str) -> dict[str, str]:
     """The commits of a repository's HEAD, branches and tags, by name."""
-    listing = _git("ls-remote", "--quiet", "--", repository)
+    listing = _git_as_a_stranger("ls-remote", "--quiet", "--", repository)
     if listing is None:
         raise Refused(
             f"{repository} cannot be read without credentials: make it public, or take --upload",
@@ -146,34 +160,38 @@ def _is_ancestor(checkout: Path, commit: str, tip: str) -> bool:
 
 
 def _can_be_fetched(source: Source) -> bool:
-    with tempfile.TemporaryDirectory(prefix="celeriac-") as directory:
-        empty = Path(directory)
+    fetch = ("fetch", "--quiet", "--depth=1", "--filter=tree:0", "--", str(source.repository), source.commit)
+    return _git_as_a_stranger(*fetch) is not None
+
+
+def _git_as_a_stranger(*arguments: str) -> str | None:
+    """Git as an instance runs it: without this user's credentials, headers and rewritten URLs."""
+    with tempfile.TemporaryDirectory(prefix="celeriac-") as home:
+        empty = Path(home)
         _git("init", "--quiet", "--bare", checkout=empty)
-        fetch = (
-            "fetch",
-            "--quiet",
-            "--depth=1",
-            "--filter=tree:0",
-            "--",
-            str(source.repository),
-            source.commit,
-        )
-        return _git(*fetch, checkout=empty) is not None
+        nobody = {
+            "HOME": home,
+            "XDG_CONFIG_HOME": home,
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+        }
+        return _git(*arguments, checkout=empty, **nobody)
 
 
-def _git(*arguments: str, checkout: Path | None = None) -> str | None:
+def _git(*arguments: str, checkout: Path, **env: str) -> str | None:
     """What git prints; None if it fails. It asks nobody for a password and takes none from a helper.
 
     Raises:
         InputError: There is no git.
     """
-    where = [] if checkout is None else ["-C", str(checkout)]
+    own = {name: value for name, value in os.environ.items() if name not in {"GIT_DIR", "GIT_WORK_TREE"}}
     try:
         done = subprocess.run(
-            ["git", *where, "-c", "credential.helper=", *arguments],
-            env=os.environ | {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true"},
+            ["git", "-C", str(checkout), "-c", "credential.helper=", *arguments],
+            env={**own, "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", **env},
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=TIMEOUT_S,
             stdin=subprocess.DEVNULL,
             check=False,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROBE_TIMEOUT_S = 3.0
+DEFAULT_LOGIN = "debian"  # where the cloud shows no console
 PUSH_TIMEOUT_S = 300.0
 COMMAND_TIMEOUT_S = 300.0
 
@@ -45,9 +46,11 @@ class Outside:
     """The real one. `name` is the instance's, `identity` the private key to log in with."""
 
     def __init__(self, name: str, *, login: str | None = None, identity: Path | None = None) -> None:
-        self._known_hosts = known_hosts_file(name)
+        self.known_hosts = known_hosts_file(name)
         self._login = login
         self._identity = identity
+        # The instance lets this machine in, not some proxy.
+        self._http = httpx.Client(timeout=PROBE_TIMEOUT_S, trust_env=False)
 
     def own_address(self, towards: str) -> str | None:
         """Ask the routing table; nothing is sent.
@@ -67,7 +70,7 @@ class Outside:
             ) from error
         if own.is_loopback:
             return None
-        if own.is_private and ipaddress.ip_address(str(destination[0]).partition("%")[0]).is_global:
+        if not own.is_global and ipaddress.ip_address(str(destination[0]).partition("%")[0]).is_global:
             raise InputError(
                 f"this machine reaches {towards} from the private address {own}, which the cloud does not see: "
                 "name the public one with --allow-from"
@@ -76,21 +79,21 @@ class Outside:
 
     def is_ready(self, url: str) -> bool:
         try:
-            return httpx.get(f"{url}/readyz", timeout=PROBE_TIMEOUT_S).status_code == httpx.codes.OK
+            return self._http.get(f"{url}/readyz").status_code == httpx.codes.OK
         except (httpx.HTTPError, httpx.InvalidURL):
             return False
 
-    def shell(self, address: str, *, login: str, host_keys: Sequence[str]) -> SecureShell:
-        """A way into the instance; its keys, if they are known, are kept for the user's own ssh."""
-        shell = SecureShell(address, self._login or login, self._known_hosts, identity=self._identity)
-        if host_keys:
-            shell.trust(host_keys)
-        return shell
+    def shell(self, address: str, *, login: str) -> SecureShell:
+        """A way into the instance."""
+        user = self._login or login or DEFAULT_LOGIN
+        return SecureShell(address, user, self.known_hosts, identity=self._identity)
 
     def push(self, commit: str, *, address: str, login: str, host_keys: Sequence[str]) -> None:
-        shell = self.shell(address, login=login, host_keys=host_keys)
+        shell = self.shell(address, login=login)
+        shell.trust(host_keys)
         shell.push(commit, checkout=CHECKOUT, timeout_s=PUSH_TIMEOUT_S)
 
     def execute(self, *command: str, address: str, login: str, host_keys: Sequence[str]) -> str:
-        shell = self.shell(address, login=login, host_keys=host_keys)
+        shell = self.shell(address, login=login)
+        shell.trust(host_keys)
         return shell.run(*command, timeout_s=COMMAND_TIMEOUT_S)

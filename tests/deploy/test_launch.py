@@ -172,7 +172,7 @@ def test_an_instance_is_launched_converged_listed_and_stopped(
     assert (second["server_id"], second["url"]) == (first["server_id"], first["url"])
     assert (listed["name"], listed["status"], listed["url"]) == ("lab", "ACTIVE", first["url"])
     assert others.code == 3
-    assert stopped["deleted"]["server_id"] == first["server_id"]
+    assert stopped["deleted"]["servers"] == [first["server_id"]]
     assert launcher.project.leftovers() == []
 
 
@@ -358,6 +358,10 @@ def test_a_run_that_is_ended_by_a_signal_leaves_nothing_or_what_the_next_finds(
     assert len(launcher.project.leftovers()) == 3
 
 
+def _unheard(_said: object) -> None:
+    pass
+
+
 class Interrupted:
     """A cloud whose user presses Ctrl-C at one moment."""
 
@@ -393,7 +397,7 @@ def test_nothing_is_left_wherever_a_launch_is_interrupted(
 ) -> None:
     with contextlib.closing(launcher.project.connect(monkeypatch)) as cloud:
         clock = Clock(120)
-        report = TimedReport(lambda: clock.elapsed_s, show=lambda _stage: None, note=lambda _note: None)
+        report = TimedReport(lambda: clock.elapsed_s, show=_unheard, note=_unheard, warn=_unheard)
         interrupted: Any = Interrupted(cloud, operation, after=after)
         tools = Tools(interrupted, Outside("lab"), clock, report)
         request = LaunchRequest("lab", flavor="m1.small", code=CodeRequest(source[1]), waits=False)
@@ -416,7 +420,7 @@ def test_a_cloud_that_refuses_in_the_middle_leaves_nothing(
             if stage.text == "asking for server lab":
                 stack.enter_context(launcher.project.limits(instances=0))
 
-        report = TimedReport(lambda: clock.elapsed_s, show=show, note=lambda _note: None)
+        report = TimedReport(lambda: clock.elapsed_s, show=show, note=_unheard, warn=_unheard)
         request = LaunchRequest("lab", flavor="m1.small", code=CodeRequest(source[1]), waits=False)
 
         with pytest.raises(ClientError) as refusal:

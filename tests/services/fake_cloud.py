@@ -77,6 +77,10 @@ class FakeCloud(Calls):
         """Let servers that are made from now on end in ERROR."""
         self._boot_fault = fault
 
+    def set_status(self, server_id: str, status: str) -> None:
+        """Let a server be in a state that the launcher does not bring it into."""
+        self._servers[server_id].now = replace(self._servers[server_id].now, status=status)
+
     def write_console(self, server_id: str, *lines: str) -> None:
         """Let a server write more to its console than its script says."""
         self._servers[server_id].script += lines

@@ -89,7 +89,8 @@ class World:
 
     def tools(self, *, timeout_s: float = 600) -> Tools:
         clock = self.clock(timeout_s)
-        report = TimedReport(lambda: clock.elapsed_s, show=lambda _stage: None, note=self.notes.append)
+        said = self.notes.append
+        report = TimedReport(lambda: clock.elapsed_s, show=lambda _stage: None, note=said, warn=said)
         return Tools(self.cloud, self.around, clock, report)
 
     def launch(self, request: LaunchRequest, *, keeps: bool = False, timeout_s: float = 600) -> Launched:

@@ -18,6 +18,7 @@ from client.launcher.cloud import Mark
 from client.launcher.plan import COMMIT
 from client.launcher.ssh import known_hosts_file
 from client.launcher.surroundings import Outside
+from tests.services.fake_cloud_calls import Call
 from tests.services.launching import COMMIT as COMMIT_ID
 from tests.services.launching import HOST_KEY, REPOSITORY, World
 
@@ -158,14 +159,14 @@ def test_a_launch_from_a_baked_image_runs_what_was_baked(world: World) -> None:
 def test_what_runs_is_not_baked(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     run(*LAUNCH)
 
-    assert run(*LAUNCH, "--bake", "baked") == USAGE
+    assert run(*LAUNCH, "--bake", "baked") == REFUSED
 
-    assert "lab exists, and baking would destroy its data" in capsys.readouterr().err
+    assert "there is something called lab already" in capsys.readouterr().err
     assert len(world.cloud.belongings().servers) == 1
 
 
 def test_an_image_of_the_same_name_is_not_made_twice(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(*LAUNCH, "--bake", "debian-12") == USAGE
+    assert run(*LAUNCH, "--bake", "debian-12") == REFUSED
 
     assert "there is an image called 'debian-12' already" in capsys.readouterr().err
 
@@ -177,6 +178,75 @@ def test_a_bake_that_fails_leaves_neither_image_nor_instance(world: World) -> No
 
     assert [image.name for image in world.cloud.images] == ["debian-12"]
     assert world.cloud.belongings().is_empty
+
+
+def test_a_dry_run_of_a_bake_shows_its_steps_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*LAUNCH, "--bake", "baked", "--dry-run", "--json") == 0
+    steps = json.loads(capsys.readouterr().out)["steps"]
+
+    assert steps[-3:] == [
+        "remove identity, keys, secrets and data",
+        "make image baked",
+        "delete the instance",
+    ]
+    assert run(*LAUNCH, "--bake", "debian-12", "--dry-run") == REFUSED
+
+
+def test_an_instance_that_another_run_makes_meanwhile_is_not_baked(world: World) -> None:
+    """Baking would destroy it."""
+    begun: list[str] = []
+
+    def overtake(call: Call) -> None:
+        if (call.operation, call.moment) == ("create_server", "before") and not begun:
+            begun.append(call.operation)
+            run(*LAUNCH)
+
+    world.cloud.hooks.append(overtake)
+
+    assert run(*LAUNCH, "--bake", "baked") == REFUSED
+
+    assert world.around.executed == []
+    assert len(world.cloud.belongings().servers) == 1
+
+
+def test_a_folder_that_cannot_be_written_to_is_found_before_anything_is_made(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+
+    assert run(*LAUNCH, "--quiet") == USAGE
+
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert world.cloud.belongings().is_empty
+
+
+def test_what_commands_a_terminal_is_not_passed_on_from_the_console(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.around.ready_after_looks = None
+    world.cloud.script = (
+        "\x1b[2J\x1b]0;title\x07Linux version 6.1 \x9b31mred",
+        "celeriac: failed code: no\x1b[1m network",
+    )
+
+    assert run(*LAUNCH) == INSTANCE_FAILED
+
+    said = capsys.readouterr().err
+    assert not {"\x1b", "\x07", "\x9b"} & set(said)
+    assert "failed: code: no network" in said
+
+
+def test_a_failed_undo_is_told_however_quiet_it_shall_be(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.cloud.fail("attach", with_=Unavailable("503"))
+    world.cloud.fail("delete_server", with_=Unavailable("503"))
+
+    assert run(*LAUNCH, "--quiet") == UNAVAILABLE
+
+    undone = "error: not everything was undone (503): stop_instance.py lab deletes the rest"
+    assert capsys.readouterr().err.splitlines() == [undone, "error: 503"]
 
 
 def test_list_shows_what_runs(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,21 +294,20 @@ def test_stop_deletes_everything_of_one_instance_and_nothing_else(
     assert not known_hosts_file("lab").exists()
 
 
-@pytest.mark.parametrize(("answer", "is_left"), [("y\n", False), ("n\n", True), ("", True)])
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", INTERRUPTED), ("", USAGE)])
 def test_stop_asks_first(
     world: World,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     answer: str,
-    is_left: bool,
+    code: int,
 ) -> None:
     run(*LAUNCH)
     monkeypatch.setattr("click.termui.visible_prompt_func", _answering(answer))
 
-    code = run("lab", main=main_stop)
+    assert run("lab", main=main_stop) == code
 
-    assert code == (INTERRUPTED if is_left else 0)
-    assert world.cloud.belongings().is_empty is not is_left
+    assert world.cloud.belongings().is_empty is (code == 0)
 
 
 def _answering(answer: str) -> Callable[[str], str]:

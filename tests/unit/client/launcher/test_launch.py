@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from client.exits import EXIT_CODES
 from client.launcher.cloud import Mark, Quota, Rule
 from client.launcher.launch import launch
 from client.launcher.plan import COMMIT, ORIGIN
+from client.launcher.report import TimedReport
 from client.launcher.request import NONE, CodeRequest
 from tests.services.fake_cloud import Call
 from tests.services.launching import COMMIT as COMMIT_ID
@@ -255,7 +257,9 @@ def test_a_first_boot_that_fails_is_told_with_the_end_of_the_console(world: Worl
 def test_a_service_that_never_answers_ends_at_the_timeout(world: World) -> None:
     world.around.ready_after_looks = None
 
-    with pytest.raises(InstanceFailed, match="time is up after 1:00, before the service is ready") as failure:
+    with pytest.raises(
+        InstanceFailed, match="time is up after 1:00, before the service was ready"
+    ) as failure:
         world.launch(wanted(), timeout_s=60)
 
     assert f"celeriac: ready {COMMIT_ID}" in failure.value.log
@@ -348,3 +352,127 @@ def test_an_undo_leaves_what_others_have_made(world: World) -> None:
 
 def test_every_error_has_an_exit_code() -> None:
     assert set(EXIT_CODES) == set(ClientError.__subclasses__())
+
+
+def test_a_cloud_that_does_not_answer_for_a_while_does_not_end_a_launch(world: World) -> None:
+    down = Unavailable("503: try again", is_passing=True)
+    world.cloud.fail("server", with_=down, on_call=2, times=5)
+    world.cloud.fail("console", with_=down, times=3)
+
+    launched = world.launch(wanted())
+
+    assert launched.instance.address
+    assert len(world.cloud.belongings().servers) == 1
+
+
+def test_an_undo_waits_until_the_cloud_answers_again(world: World) -> None:
+    world.cloud.fail("attach", with_=KeyboardInterrupt())
+    down = Unavailable("503: try again", is_passing=True)
+    for operation in ("delete_server", "delete_floating_address", "delete_security_group"):
+        world.cloud.fail(operation, with_=down, times=4)
+
+    with pytest.raises(KeyboardInterrupt):
+        world.launch(wanted())
+
+    assert is_empty(world)
+
+
+def test_what_appears_after_an_interrupt_is_deleted_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to a request never came, and the cloud shows what it made some seconds later."""
+    monkeypatch.setattr("client.launcher.launch.secrets.token_hex", lambda _size: "f" * 16)
+    appeared: list[str] = []
+
+    def appear_late(call: Call) -> None:
+        if (call.operation, call.moment) == ("create_server", "before"):
+            if not world.cloud.belongings().servers and not appeared:
+                appeared.append(str(world.time.now_s + 8))
+                raise KeyboardInterrupt
+        elif (
+            call.operation == "belongings"
+            and appeared
+            and world.time.now_s > float(appeared[0])
+            and len(appeared) == 1
+        ):
+            appeared.append("now")
+            world.cloud.create_floating_address("network-2", mark=Mark("lab", "f" * 16))
+
+    world.cloud.hooks.append(appear_late)
+
+    with pytest.raises(KeyboardInterrupt):
+        world.launch(wanted())
+
+    assert len(appeared) == 2
+    assert is_empty(world)
+
+
+def test_an_unexpected_error_is_undone_as_well(world: World) -> None:
+    world.cloud.fail("attach", with_=ValueError("nobody thought of this"))
+    world.cloud.fail("delete_floating_address", with_=ValueError("nor of this"))
+
+    with pytest.raises(ValueError, match="nobody thought of this"):
+        world.launch(wanted())
+
+    assert "not everything was undone (nor of this): stop_instance.py lab deletes the rest" in world.notes
+
+
+def test_who_does_not_listen_keeps_nothing_from_being_undone(world: World) -> None:
+    def closed(_said: object) -> None:
+        raise BrokenPipeError
+
+    world.cloud.error_on_boot("No valid host was found.")
+    report = TimedReport(lambda: 0.0, show=closed, note=closed, warn=closed)
+
+    with pytest.raises(InstanceFailed):
+        launch(wanted(), replace(world.tools(), report=report), keeps=False)
+
+    assert is_empty(world)
+
+
+def test_an_overtaken_run_leaves_what_the_other_one_has_found(world: World) -> None:
+    """A makes an address and a group, B finds both and is quicker with the server, A finds B's."""
+    other: list[str] = []
+
+    def overtake(call: Call) -> None:
+        if (call.operation, call.moment) == ("create_server", "before") and not other:
+            other.append("begun")
+            other.append(world.launch(wanted()).instance.address)
+
+    world.cloud.hooks.append(overtake)
+
+    launched = world.launch(wanted())
+
+    own = world.cloud.belongings()
+    assert launched.instance.address == other[1]
+    assert [address.address for address in own.floating_addresses] == [other[1]]
+    assert (len(own.servers), len(own.security_groups)) == (1, 1)
+
+
+def test_a_floating_address_that_points_elsewhere_is_not_taken_for_ours(world: World) -> None:
+    foreign = world.cloud.add_foreign_server("other")
+    for _ in range(4):
+        world.cloud.server(foreign.id)
+    taken = world.cloud.create_floating_address("network-2", mark=Mark("lab", "before"))
+    world.cloud.attach(taken.id, foreign.id)
+
+    launched = world.launch(wanted())
+
+    assert launched.instance.address != taken.address
+
+
+@pytest.mark.parametrize("status", ["PAUSED", "SUSPENDED", "SHELVED_OFFLOADED", "RESCUE", "VERIFY_RESIZE"])
+def test_an_instance_that_cannot_go_on_is_refused_at_once(world: World, status: str) -> None:
+    instance = world.launch(wanted()).instance
+    world.cloud.set_status(instance.server_id, status)
+
+    with pytest.raises(Refused) as refusal:
+        world.launch(wanted())
+
+    assert f"got one in {status}" in str(refusal.value.faults[0])
+
+
+def test_a_login_that_is_none_is_not_believed(world: World) -> None:
+    world.cloud.script = (*CONSOLE[:3], "celeriac: login -oProxyCommand=reboot", *CONSOLE[4:])
+
+    assert world.launch(wanted()).instance.login == ""

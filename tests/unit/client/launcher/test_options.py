@@ -98,6 +98,12 @@ def test_an_empty_file_sets_nothing(folder: Path) -> None:
         ("flavor: {a: b}", "launch.yaml: flavor: expected one value"),
         ("flavor: 'open", "launch.yaml is not YAML"),
         ("workers: many", "'many' is not a valid integer"),
+        ("bake: false", "launch.yaml: bake: expected text, got False: put it in quotes"),
+        ("floating-network: no", "expected text, got False"),
+        ("flavor: 2026-13-45", "launch.yaml is not YAML"),
+        ("[" * 5000, "launch.yaml is not YAML"),
+        ('flavor: "a\\0b"', "expected one value"),
+        ("timeout: .nan", "no number of seconds"),
         ("allow-from: [everyone]", "'everyone' does not appear to be an IPv4 or IPv6 network"),
     ],
 )
@@ -117,6 +123,8 @@ def test_a_file_with_a_mistake_is_refused(
     [
         (("Lab",), "lower-case letters"),
         (("-x",), "No such option"),
+        (("list",), "list is a command"),
+        (("--timeout", "nan"), "no number of seconds"),
         (("a" * 64,), "up to 63"),
         (("--allow-from", "192.0.2.7/24"), "has host bits set"),
         (("--upload", "--commit", "main"), "--upload pushes this checkout's HEAD"),

@@ -11,7 +11,9 @@ from client.launcher.report import Stage, TimedReport, live_report, minutes
 def test_a_stage_is_told_once_however_often_it_is_reported() -> None:
     seconds = iter([0.0, 2.04, 3.0])
     shown: list[Stage] = []
-    report = TimedReport(lambda: next(seconds), show=shown.append, note=lambda _text: None)
+    report = TimedReport(
+        lambda: next(seconds), show=shown.append, note=lambda _text: None, warn=lambda _text: None
+    )
 
     for stage in ("booting", "booting", "ready", "ready"):
         report.stage(stage)

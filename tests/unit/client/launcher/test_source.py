@@ -123,6 +123,35 @@ def test_a_branch_that_does_not_exist_is_refused(checkout: Path, url: str) -> No
         find_source(CodeRequest(commit="gone"), checkout=checkout)
 
 
+def test_a_tag_object_is_no_commit(checkout: Path, url: str) -> None:
+    git(checkout, "tag", "--annotate", "--message", "v1", "v1")
+    git(checkout, "push", "--quiet", "../public.git", "v1")
+    tag = git(checkout, "rev-parse", "v1")
+
+    with pytest.raises(Refused, match="is a tag, not a commit"):
+        check_is_pushed(Source(tag, url), checkout=checkout)
+    assert find_source(CodeRequest(url, "refs/tags/v1")).commit == head(checkout)
+
+
+def test_a_folder_of_another_repository_is_no_checkout(checkout: Path) -> None:
+    (checkout / "unpacked").mkdir()
+
+    with pytest.raises(InputError, match="unpacked is not a git checkout"):
+        find_source(CodeRequest(is_uploaded=True), checkout=checkout / "unpacked")
+
+
+def test_the_repository_is_asked_as_a_stranger(
+    checkout: Path, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This user's configuration would lead a private URL to the public one; an instance's does not."""
+    private = url.replace("public", "private")
+    (tmp_path / "gitconfig").write_text(f'[url "{url}"]\n\tinsteadOf = {private}\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+
+    with pytest.raises(Refused, match="cannot be read without credentials"):
+        check_is_pushed(Source(head(checkout), private), checkout=checkout)
+
+
 def test_what_is_not_committed_is_counted(checkout: Path) -> None:
     assert uncommitted(checkout) == 0
 
@@ -148,15 +177,25 @@ def test_a_url_is_what_an_instance_without_credentials_fetches(url: str, fetched
 
 
 @pytest.mark.parametrize(
-    "url", ["/srv/celeriac.git", "file:///srv/x", "ext::sh -c true", "https://", "-x", "http://a b/c"]
+    "url",
+    [
+        "/srv/celeriac.git",
+        "file:///srv/x",
+        "ext::sh -c true",
+        "https://",
+        "-x",
+        "http://a b/c",
+        "https://[::1/x",
+    ],
 )
 def test_a_url_that_an_instance_cannot_fetch_is_refused(url: str) -> None:
     with pytest.raises(InputError, match="https://, http:// or git://"):
         fetched_url(url)
 
 
-def test_a_url_with_credentials_is_refused_without_repeating_them() -> None:
+@pytest.mark.parametrize("url", ["https://user:secret@git.example/x", "https://git.example/x?token=secret"])
+def test_a_url_with_credentials_is_refused_without_repeating_them(url: str) -> None:
     with pytest.raises(InputError, match="carries credentials") as error:
-        fetched_url("https://user:secret@git.example/celeriac")
+        fetched_url(url)
 
     assert "secret" not in str(error.value)

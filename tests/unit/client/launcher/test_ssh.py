@@ -37,7 +37,8 @@ def test_a_user_gets_the_command_to_type(programs: Path) -> None:
     command = shell(identity=Path("/keys/lab")).command()
 
     known_hosts = f"UserKnownHostsFile={known_hosts_file('lab')}"
-    assert command == ["ssh", "-i", "/keys/lab", "-o", known_hosts, "debian@203.0.113.7"]
+    identity = ["-i", "/keys/lab", "-o", "IdentitiesOnly=yes"]
+    assert command == ["ssh", *identity, "-o", known_hosts, "debian@203.0.113.7"]
 
 
 def test_host_keys_are_kept_for_one_instance_and_replaced_by_new_ones(programs: Path) -> None:
@@ -55,7 +56,7 @@ def test_an_unknown_host_is_never_talked_to(programs: Path) -> None:
     assert "StrictHostKeyChecking=yes" in said
     assert "BatchMode=yes" in said
     assert f"UserKnownHostsFile={known_hosts_file('lab')}" in said
-    assert said.endswith("debian@203.0.113.7 -- sudo celeriac seal\n")
+    assert said.endswith("-- debian@203.0.113.7 sudo celeriac seal\n")
 
 
 def test_arguments_reach_the_instance_as_they_are(programs: Path) -> None:
@@ -68,10 +69,59 @@ def test_arguments_reach_the_instance_as_they_are(programs: Path) -> None:
 def test_the_way_in_may_be_tried_again_the_command_not(programs: Path, code: int, is_passing: bool) -> None:
     install(programs, "ssh", f"echo first >&2; echo 'it did not work' >&2; exit {code}")
 
-    with pytest.raises(Unavailable, match=r"^ssh: it did not work$") as failure:
+    with pytest.raises(Unavailable, match=r"^it did not work$") as failure:
         shell().run("true", timeout_s=10)
 
     assert failure.value.is_passing is is_passing
+
+
+@pytest.mark.parametrize(
+    ("stderr", "says", "is_passing"),
+    [
+        (
+            "debian@203.0.113.7: Permission denied (publickey).\nfatal: Could not read\n\nand the repository exists.",
+            "ssh: debian@203.0.113.7: Permission denied (publickey).",
+            False,
+        ),
+        ("Host key verification failed.\nfatal: Could not read", "ssh: Host key verification failed.", False),
+        (
+            "ssh: connect to host 203.0.113.7 port 22: Connection refused\nfatal: Could not read",
+            "ssh: connect to host 203.0.113.7 port 22: Connection refused",
+            True,
+        ),
+    ],
+)
+def test_why_there_is_no_way_in_is_told_in_sshs_own_words(
+    programs: Path, stderr: str, says: str, is_passing: bool
+) -> None:
+    install(programs, "ssh", f"printf '%s\\n' '{stderr}' >&2; exit 255")
+
+    with pytest.raises(Unavailable) as failure:
+        shell().run("true", timeout_s=10)
+
+    assert (str(failure.value), failure.value.is_passing) == (says, is_passing)
+
+
+def test_a_home_with_spaces_and_percent_signs_is_quoted_for_ssh(
+    programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "my %i state"))
+
+    shown = subprocess.run(["ssh", "-G", *shell().command()[1:]], capture_output=True, text=True, check=True)
+
+    assert f"userknownhostsfile {known_hosts_file('lab')}\n" in shown.stdout
+
+
+def test_without_a_home_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", _no_home)
+
+    with pytest.raises(InputError, match="set XDG_STATE_HOME"):
+        known_hosts_file("lab")
+
+
+def _no_home() -> Path:
+    raise RuntimeError("Could not determine home directory.")
 
 
 def test_a_command_that_takes_too_long_is_ended(programs: Path) -> None:
