@@ -44,7 +44,7 @@ _IS_FIRST_BOOT = re.compile(r"BEGIN SSH HOST KEY|Generating public/private|(?<![
 _FATAL = re.compile(
     r"Kernel panic - not syncing.*"
     r"|You are in emergency mode.*"
-    r"|Failed to run module (?:scripts|write)[-_](?:user|files)\b.*"
+    r"|Failed to run module (?:scripts[-_]per[-_]boot|write[-_]files)\b.*"
     r"|Failed to start (?:cloud-final\.service|Execute cloud user/final scripts).*"
 )
 

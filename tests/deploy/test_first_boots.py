@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,6 +35,10 @@ def units(instance: Machine) -> str:
     )
 
 
+def says(instance: Machine, text: str) -> bool:
+    return text in instance.console
+
+
 def test_a_first_boot_that_fails_says_so_and_leaves_nothing_running(
     tree: Path, repository: Repository
 ) -> None:
@@ -61,6 +66,27 @@ def test_packages_that_cannot_be_installed_fail_the_first_boot(tree: Path, repos
         assert units(failing) == ""
 
 
+def test_a_first_boot_that_is_cut_off_goes_on_at_the_next(tree: Path, repository: Repository) -> None:
+    with machine(tree) as cut:
+        cut.seed(render(CloudConfig(repository.head, repository.url, workers=1)))
+        for where in ("Setting up erlang", "celeriac: stage environment"):
+            cut.start()
+            wait_until(partial(says, cut, where), what=where, timeout_s=200)
+            cut.cut_power()
+        cut.start()
+        wait_until_ready(cut)
+        assert cut.cloud_init_status()["status"] == "done"
+        assert read(cut.console).is_ready
+        assert "+ dpkg --configure -a" in cut.run("cat", "/var/log/celeriac-setup.log").stdout
+        assert "row 1  diabetes" in predict(cut, "--model", "diabetes", *PATIENT)
+
+        stages = cut.console.count("celeriac: stage")
+        cut.reboot()
+        wait_until_ready(cut)
+        assert cut.cloud_init_status()["status"] == "done"
+        assert cut.console.count("celeriac: stage") == stages
+
+
 def test_an_uploaded_instance_is_sealed_and_boots_as_a_new_one(
     tree: Path, repository: Repository, tmp_path: Path
 ) -> None:
@@ -73,6 +99,9 @@ def test_an_uploaded_instance_is_sealed_and_boots_as_a_new_one(
         wait_until_ready(first)
         assert first.cloud_init_status()["status"] == "done"
         job_id, keys, secret = submit(first, rows=1), read(first.console).host_keys, password(first)
+
+        refused = first.run(PROGRAM, "deploy", MISSING_COMMIT, check=False)
+        assert f"celeriac: failed start: nobody pushed commit {MISSING_COMMIT}" in refused.stdout
 
         first.run(PROGRAM, "seal", timeout_s=120)
         first.power_off()
@@ -112,7 +141,8 @@ def traces(sealed: Machine, secret: str) -> list[str]:
         "etc/ssh/ssh_host_*", "etc/celeriac/*.env", "etc/rabbitmq/celeriac.json", "var/lib/celeriac/*",
         "var/lib/rabbitmq/.erlang.cookie", "var/lib/rabbitmq/mnesia/*", "home/*/.ssh/authorized_keys",
         "root/.ssh/authorized_keys", "home/*/.bash_history", "var/log/journal/*", "var/lib/cloud/instances/*",
-        "var/log/cloud-init*.log", "var/lib/cloud/seed/*", "etc/systemd/system/*.wants/celeriac*",
+        "var/lib/cloud/scripts/per-boot/*", "var/log/cloud-init*.log", "var/lib/cloud/seed/*",
+        "etc/systemd/system/*.wants/celeriac*",
     )  # fmt: skip
     found = [str(path) for pattern in patterns for path in sealed.disk.glob(pattern)]
     value = secret.partition("celeriac:")[2].partition("@")[0]

@@ -182,6 +182,28 @@ def test_setting_up_again_changes_nothing(instance: Machine) -> None:
     assert (password(instance), serving(instance), main_pid(instance, "celeriac-web")) == before
 
 
+def test_nobody_but_root_can_change_the_code(instance: Machine) -> None:
+    folders = ("/opt/celeriac/releases", "/opt/celeriac/environments")
+
+    assert instance.ask("find", *folders, "!", "-type", "l", "-perm", "/022") == ""
+    assert instance.ask("find", *folders, "!", "-user", "root") == ""
+
+
+def test_the_port_may_be_another_one_and_in_quotes(instance: Machine) -> None:
+    settings = "/etc/celeriac/celeriac.env"
+    instance.run("cp", settings, "/root/settings")
+    try:
+        instance.run("sh", "-c", f"""printf 'HOST="127.0.0.2"\nPORT="5200"\n' >>{settings}""")
+        instance.run("systemctl", "restart", "celeriac.target")
+        wait_until(
+            lambda: instance.run(PROGRAM, "status", check=False).returncode == 0, what="it is asked there"
+        )
+    finally:
+        instance.run("cp", "/root/settings", settings)
+        instance.run("systemctl", "restart", "celeriac.target")
+    wait_until_ready(instance)
+
+
 def test_a_wiped_broker_is_set_up_by_its_restart(instance: Machine) -> None:
     instance.run("systemctl", "stop", "rabbitmq-server")
     instance.run("sh", "-c", "rm -rf /var/lib/rabbitmq/mnesia/*")
@@ -198,10 +220,12 @@ def test_another_commit_is_deployed_and_a_broken_one_is_not(
     broken = repository.commit(
         {"production_server/worker/process.py": "raise OSError('broken')\n"}, message="broken"
     )
+    instance.run("systemctl", "disable", "--now", "celeriac-worker@2")
     try:
         deployed = instance.run(PROGRAM, "deploy", other, timeout_s=120)
         assert f"celeriac: ready {other}" in deployed.stdout
         assert serving(instance) == other
+        assert instance.ask("systemctl", "is-enabled", "celeriac-worker@2") == "disabled"
 
         refused = instance.run(PROGRAM, "deploy", broken, check=False, timeout_s=200)
         assert refused.returncode != 0
@@ -210,8 +234,29 @@ def test_another_commit_is_deployed_and_a_broken_one_is_not(
         assert serving(instance) == other
         assert is_ready(instance)
     finally:
+        instance.run("systemctl", "enable", "celeriac-worker@2")
         instance.run(PROGRAM, "deploy", repository.head, timeout_s=120)
     assert serving(instance) == repository.head
+
+
+def test_a_deployment_that_is_cut_off_is_taken_back_at_the_next_boot(
+    instance: Machine, repository: Repository
+) -> None:
+    before = serving(instance)
+    hanging = repository.commit(
+        {"production_server/worker/process.py": "import time\ntime.sleep(600)\n"}, message="hanging"
+    )
+
+    instance.run("systemd-run", "--no-block", PROGRAM, "deploy", hanging)
+    wait_until(lambda: serving(instance) == hanging, what="it has switched", timeout_s=120)
+    assert f"celeriac deploy {before}" in instance.ask(PROGRAM, "status")
+    instance.cut_power()
+    instance.start()
+
+    wait_until(lambda: serving(instance) == before, what="it has switched back", timeout_s=120)
+    wait_until_ready(instance)
+    assert instance.cloud_init_status()["status"] == "done"
+    assert "next boot" not in instance.ask(PROGRAM, "status")
 
 
 def test_a_commit_that_cannot_be_built_leaves_the_service_alone(

@@ -171,6 +171,14 @@ class Machine:
         self._container.wait(REBOOT_S)
         self.start()
 
+    def cut_power(self) -> None:
+        """Stop at once, whatever it is doing; `start` boots what is on its disk."""
+        if (leader := self._leader()) is not None:
+            os.kill(leader, signal.SIGKILL)
+        if self._container is not None:
+            end(self._container, timeout_s=90)
+            self._container = None
+
     def power_off(self) -> None:
         """Shut down in order."""
         if self._container is not None:
@@ -179,10 +187,7 @@ class Machine:
 
     def close(self) -> None:
         """End everything that was started."""
-        if (leader := self._leader()) is not None:
-            os.kill(leader, signal.SIGKILL)
-        if self._container is not None:
-            end(self._container, timeout_s=90)
+        self.cut_power()
         if self._network is not None:
             end(self._network)
             subprocess.run(["ip", "netns", "delete", self.name], check=True)

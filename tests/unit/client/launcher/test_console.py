@@ -17,7 +17,7 @@ KERNEL = "[    0.000000] Linux version 6.1.0-56-cloud-amd64 (debian-kernel@lists
 FINAL = "[   14.5] cloud-init[602]: Cloud-init v. 22.4.2 running 'modules:final' at Fri, 20 Nov 2026. Up 14.41 seconds."
 FINISHED = "[  58.1] cloud-init[602]: Cloud-init v. 22.4.2 finished at Fri, 20 Nov 2026. Datasource OpenStack. Up 58 s"
 SCRIPTS_FAILED = (
-    "2026-11-20 13:08:26,896 - cc_scripts_user.py[WARNING]: Failed to run module scripts-user (scripts in …)"
+    "13:08:26 - cc_scripts_per_boot.py[WARNING]: Failed to run module scripts-per-boot (per-boot in …)"
 )
 
 
@@ -90,7 +90,10 @@ def test_a_first_boot_that_fails_says_where_and_why() -> None:
 
 
 def test_a_failure_before_the_set_up_ran_is_cloud_inits_own() -> None:
-    assert of(KERNEL, FINAL, SCRIPTS_FAILED).failure == "Failed to run module scripts-user (scripts in …)"
+    assert (
+        of(KERNEL, FINAL, SCRIPTS_FAILED).failure == "Failed to run module scripts-per-boot (per-boot in …)"
+    )
+    assert of(KERNEL, FINAL, SCRIPTS_FAILED.replace("per-boot", "per_boot")).failure is not None
 
 
 def test_a_module_that_the_service_does_not_need_may_fail() -> None:
@@ -110,6 +113,24 @@ def test_a_first_boot_that_ends_without_the_set_up_has_failed() -> None:
     progress = of(KERNEL, "-----BEGIN SSH HOST KEY KEYS-----", FINISHED)
 
     assert progress.failure == "cloud-init finished without setting up the service"
+
+
+def test_a_boot_that_takes_up_a_set_up_which_was_cut_off_is_followed_like_the_first() -> None:
+    cut = (KERNEL, FINAL, *INTRODUCTION, *said("stage packages", "stage environment"))
+
+    assert of(*cut, KERNEL).stage == "kernel booting"
+    resumed = (*cut, KERNEL, FINAL, *INTRODUCTION, *said("stage packages", "stage code"))
+    assert of(*resumed).stage == "first boot: getting the code"
+    assert of(*resumed, FINISHED).failure == "cloud-init finished without setting up the service"
+    assert of(*resumed, *said(f"ready {COMMIT}"), FINISHED).is_ready
+
+
+def test_a_set_up_that_failed_and_succeeds_at_the_next_boot_is_ready() -> None:
+    failed = (KERNEL, FINAL, *INTRODUCTION, *said("failed code: no network"), SCRIPTS_FAILED, FINISHED)
+
+    progress = of(*failed, KERNEL, FINAL, *INTRODUCTION, *said(f"ready {COMMIT}"))
+
+    assert (progress.is_ready, progress.failure) == (True, None)
 
 
 def test_a_later_boot_does_not_set_up_and_has_not_failed() -> None:
