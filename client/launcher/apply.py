@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from client.errors import InputError, InstanceFailed, Refused
+from client.errors import InputError, InstanceFailed, Refused, Unavailable
 from client.launcher import plan as steps
 from client.launcher.address import preferred, service_url
+from client.launcher.clock import TimeIsUp
 from client.launcher.cloud import ServerRequest
 from client.launcher.plan import THIS_MACHINE, rules_for
 from client.launcher.watch import Watch
@@ -67,7 +68,10 @@ class Applying:
             self.is_creating = isinstance(
                 step, steps.TakeFloatingAddress | steps.MakeSecurityGroup | steps.MakeServer
             )
-            self._carry_out(step)
+            try:
+                self._carry_out(step)
+            except TimeIsUp as error:
+                raise Unavailable(f"the cloud did not answer until time was up: {step}") from error
         return self.instance
 
     def _carry_out(self, step: Step) -> None:  # noqa: C901 # one line for each kind of step

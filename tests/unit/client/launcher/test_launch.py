@@ -365,6 +365,16 @@ def test_a_cloud_that_does_not_answer_for_a_while_does_not_end_a_launch(world: W
     assert len(world.cloud.belongings().servers) == 1
 
 
+def test_a_cloud_that_stays_silent_ends_a_launch_when_time_is_up(world: World) -> None:
+    silent = Unavailable("503: try again", is_passing=True)
+    world.cloud.fail("belongings", with_=silent, on_call=2, times=35)
+
+    with pytest.raises(Unavailable, match="did not answer until time was up: boot server lab"):
+        world.launch(wanted(), timeout_s=60)
+
+    assert is_empty(world)
+
+
 def test_an_undo_waits_until_the_cloud_answers_again(world: World) -> None:
     world.cloud.fail("attach", with_=KeyboardInterrupt())
     down = Unavailable("503: try again", is_passing=True)
