@@ -119,9 +119,9 @@ def test_the_units_have_no_fault(instance: Machine) -> None:
 @pytest.mark.parametrize("name", ["fetched", "uploaded", "baked"])
 def test_cloud_inits_schema_finds_nothing(instance: Machine, name: str) -> None:
     golden = ROOT / "tests/unit/client/launcher/golden" / f"cloud-config-{name}.yaml"
-    (instance.disk / "root" / golden.name).write_text(golden.read_text())
+    (instance.disk / "var/tmp" / golden.name).write_text(golden.read_text())
 
-    checked = instance.run("cloud-init", "schema", "--config-file", f"/root/{golden.name}", check=False)
+    checked = instance.run("cloud-init", "schema", "--config-file", f"/var/tmp/{golden.name}", check=False)
 
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
@@ -191,7 +191,7 @@ def test_nobody_but_root_can_change_the_code(instance: Machine) -> None:
 
 def test_the_port_may_be_another_one_and_in_quotes(instance: Machine) -> None:
     settings = "/etc/celeriac/celeriac.env"
-    instance.run("cp", settings, "/root/settings")
+    instance.run("cp", settings, "/var/tmp/settings")
     try:
         instance.run("sh", "-c", f"""printf 'HOST="127.0.0.2"\nPORT="5200"\n' >>{settings}""")
         instance.run("systemctl", "restart", "celeriac.target")
@@ -199,7 +199,7 @@ def test_the_port_may_be_another_one_and_in_quotes(instance: Machine) -> None:
             lambda: instance.run(PROGRAM, "status", check=False).returncode == 0, what="it is asked there"
         )
     finally:
-        instance.run("cp", "/root/settings", settings)
+        instance.run("cp", "/var/tmp/settings", settings)
         instance.run("systemctl", "restart", "celeriac.target")
     wait_until_ready(instance)
 

@@ -84,6 +84,11 @@ class World:
     time: FakeTime = field(default_factory=FakeTime)
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing carries a mark."""
+        return self.cloud.belongings().is_empty
+
     def clock(self, timeout_s: float) -> Clock:
         return Clock(timeout_s, self.time.now, self.time.sleep)
 
