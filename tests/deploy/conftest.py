@@ -94,10 +94,11 @@ class Listeners:
 
 @dataclass(frozen=True)
 class Booted:
-    """A machine that serves, and who listened while it came up."""
+    """A machine that serves, who listened while it came up, and what its console said until then."""
 
     machine: Machine
     listeners: Listeners
+    console: str
 
 
 @pytest.fixture(scope="session")
@@ -125,10 +126,11 @@ def booted(tree: Path, repository: Repository) -> Iterator[Booted]:
             made.start()
             wait_until_ready(made)
         assert made.cloud_init_status()["status"] == "done", made.console
+        console = made.console
         # What an operator may do; the tests need not wait so long for a dead worker's items.
         made.run("sh", "-c", "echo LEASE_S=3 >>/etc/celeriac/celeriac.env; systemctl restart celeriac.target")
         wait_until_ready(made)
-        yield Booted(made, listeners)
+        yield Booted(made, listeners, console)
 
 
 @pytest.fixture

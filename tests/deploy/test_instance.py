@@ -51,7 +51,7 @@ def serving(instance: Machine) -> str:
 
 
 def test_first_boot_tells_the_console_how_it_went(booted: Booted, repository: Repository) -> None:
-    console = booted.machine.console
+    console = booted.console
     progress = read(console)
 
     assert progress.is_ready and progress.failure is None
