@@ -15,6 +15,7 @@ import yaml
 
 from client.errors import InputError
 from client.launcher.cloud_config_shapes import shape_faults
+from client.launcher.source import is_commit, is_repository
 
 TEMPLATES = Path(__file__).parents[2] / "cloud-init"
 TEMPLATE = "celeriac.yaml.jinja"
@@ -23,9 +24,6 @@ MAX_ENCODED_BYTES = 65_535
 """What OpenStack takes, after base64."""
 SCHEMA_TIMEOUT_S = 60
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-# What reaches the instance's files and command lines: no credentials (user-data is readable), no query, no quotes.
-_REPOSITORY = re.compile(r"(https?|git)://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~+%-]+)+/?")
 _MAX_WORKERS = 256
 
 
@@ -110,9 +108,9 @@ def instance_files() -> list[InstanceFile]:
 
 
 def _check(config: CloudConfig) -> None:
-    if not _COMMIT.fullmatch(config.commit):
+    if not is_commit(config.commit):
         raise InputError(f"a commit is 40 hexadecimal digits, not {config.commit!r}")
-    if config.repository is not None and not _REPOSITORY.fullmatch(config.repository):
+    if config.repository is not None and not is_repository(config.repository):
         raise InputError(
             "the instance fetches from a http, https or git URL without user, password or query, "
             f"not from {_without_credentials(config.repository)!r}"

@@ -99,7 +99,7 @@ def fetched_url(url: str) -> str:
     is_ssh = "://" not in url or url.startswith("ssh://")
     if is_ssh and (parts := _SSH_URL.fullmatch(url)):
         url = f"https://{parts['host']}/{parts['path']}"
-    if _FETCHED_URL.fullmatch(url):
+    if is_repository(url):
         return url
     if re.search(r"://.*[@?#]", url):
         raise InputError(
@@ -111,6 +111,11 @@ def fetched_url(url: str) -> str:
 def is_commit(text: str | None) -> bool:
     """Whether it is the full hash of a commit."""
     return text is not None and _COMMIT.fullmatch(text) is not None
+
+
+def is_repository(url: str) -> bool:
+    """Whether an instance can fetch from a URL, and may be told it: user-data is readable by every process there."""
+    return _FETCHED_URL.fullmatch(url) is not None
 
 
 def _origin(checkout: Path) -> str:
