@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from client.output import print_error, print_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,13 +69,13 @@ def live_report(elapsed_s: Callable[[], float], *, is_quiet: bool) -> Iterator[T
     """A report on stderr."""
     console = Console(stderr=True, highlight=False)
     if is_quiet:
-        yield TimedReport(elapsed_s, show=_nothing, note=_nothing, warn=_warn)
+        yield TimedReport(elapsed_s, show=_nothing, note=_nothing, warn=print_error)
     elif not console.is_terminal:
         yield TimedReport(
             elapsed_s,
-            show=lambda stage: _say(f"[{minutes(stage.began_s)}] {stage.text}"),
-            note=lambda text: _say(f"note: {text}"),
-            warn=_warn,
+            show=lambda stage: print_note(f"[{minutes(stage.began_s)}] {stage.text}"),
+            note=lambda text: print_note(f"note: {text}"),
+            warn=print_error,
         )
     else:
         columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
@@ -90,12 +91,3 @@ def live_report(elapsed_s: Callable[[], float], *, is_quiet: bool) -> Iterator[T
 
 def _nothing(_said: object) -> None:
     pass
-
-
-def _warn(text: str) -> None:
-    _say(f"error: {text}")
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
