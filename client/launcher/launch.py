@@ -71,13 +71,13 @@ def _sources(
     """Who may come in, as far as that is known before there is an address; empty: this machine."""
     if request.allow_from or request.security_group is not None:
         return request.allow_from
-    addresses = existing.floating_addresses
+    floating = existing.usable_address
     try:
-        own = tools.surroundings.own_address(addresses[0].address if addresses else account.host)
+        own = tools.surroundings.own_address(account.host if floating is None else floating.address)
     except InputError as error:
         faults.append(Fault("allow-from", "the addresses that may come in", str(error)))
         own = None
-    return (own,) if own is not None and addresses else ()
+    return (own,) if own is not None and floating is not None else ()
 
 
 def _source(request: LaunchRequest, choices: Choices, faults: list[Fault]) -> Source | None:
