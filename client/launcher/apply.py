@@ -135,9 +135,9 @@ class Applying:
         )
         self._learn(server_id=server.id)
         self._has_made_server = True
-        self._give_way()
+        self._check_is_oldest()
 
-    def _give_way(self) -> None:
+    def _check_is_oldest(self) -> None:
         """Clouds do not mind two servers of one name: of two runs at once, the older server stays."""
         twins = self._tools.patiently(self._tools.cloud.belongings).of_name(self._plan.name).servers
         oldest = min(twins, key=lambda each: (each.created, each.id), default=None)
@@ -157,7 +157,7 @@ class Applying:
         server = self._watch().until_active()
         if self._has_made_server:
             # A second time: another run's server may be older and have come later, by the clocks of the cloud.
-            self._give_way()
+            self._check_is_oldest()
         if not self.instance.address:
             address = preferred(server.addresses)
             if address is None:

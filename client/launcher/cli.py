@@ -65,9 +65,9 @@ def connect(name: str | None) -> Cloud:
 
 
 @contextlib.contextmanager
-def _at_work(given: Mapping[str, Any], outside: Outside, *, timeout_s: float) -> Iterator[Tools]:
-    cloud, clock = connect(given["cloud"]), Clock(timeout_s)
-    with live_report(lambda: clock.elapsed_s, is_quiet=given["quiet"]) as report:
+def _at_work(cloud: Cloud, outside: Outside, *, timeout_s: float, is_quiet: bool) -> Iterator[Tools]:
+    clock = Clock(timeout_s)
+    with live_report(lambda: clock.elapsed_s, is_quiet=is_quiet) as report:
         yield Tools(cloud, outside, clock, report)
 
 
@@ -102,7 +102,8 @@ def launch_command(name: str | None, **given: Any) -> None:
     """
     request = options.launch_request(name, given)
     outside = Outside(request.name, login=given["login"], identity=given["identity"])
-    with _at_work(given, outside, timeout_s=given["timeout"]) as tools:
+    cloud = connect(given["cloud"])
+    with _at_work(cloud, outside, timeout_s=given["timeout"], is_quiet=given["quiet"]) as tools:
         end = _launched(request, tools, outside, given)
     end.show(as_json=given["json"])
 
@@ -191,8 +192,8 @@ def stop(name: str, **given: Any) -> None:
       stop_instance.py lab --yes --json
     """
     outside = Outside(checked_name(name))
-    with _at_work(given, outside, timeout_s=TIMEOUT_S) as tools:
-        belongings = tools.cloud.belongings()
+    cloud = connect(given["cloud"])
+    belongings = cloud.belongings()
     own = belongings.of_name(name)
     if own.is_empty:
         others = ", ".join(belongings.names) or "none"
@@ -200,7 +201,7 @@ def stop(name: str, **given: Any) -> None:
     if not given["yes"] and not _is_confirmed(own):
         output.print_note("Nothing was deleted.")
         raise click.exceptions.Exit(exits.INTERRUPTED)
-    with _at_work(given, outside, timeout_s=TIMEOUT_S) as tools:
+    with _at_work(cloud, outside, timeout_s=TIMEOUT_S, is_quiet=given["quiet"]) as tools:
         remove(own, tools)
     with contextlib.suppress(OSError):
         outside.known_hosts.unlink(missing_ok=True)
