@@ -10,6 +10,8 @@ import binascii
 import re
 from dataclasses import dataclass
 
+from client.output import printable
+
 WORDS_OF_CLOUD_INIT = {
     "init-local": "first boot: looking for its user-data",
     "init": "first boot: network and SSH keys",
@@ -27,9 +29,6 @@ WORDS_OF_STAGE = {
 }
 NOTHING, KERNEL, BOOTED, READY = "nothing on the console yet", "kernel booting", "booted", "ready"
 
-_TERMINAL_CODE = re.compile(
-    r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[ -/]*[0-~])|[\x00-\x08\x0b-\x1f\x7f]"
-)
 _KERNEL = re.compile(r"\bLinux version \d")
 _CLOUD_INIT = re.compile(r"Cloud-init v\. \S+ (?:running '([a-z:-]+)'|(finished) at)")
 _MARKER = re.compile(r"(?<![\w-])celeriac: (stage|ready|failed|host-key|login) (\S.*)")
@@ -65,7 +64,7 @@ class BootProgress:
 
 def read(console: str) -> BootProgress:
     """What the console says of the last boot that it shows; keys and login may be from an earlier one."""
-    lines = _TERMINAL_CODE.sub("", console).splitlines()
+    lines = printable(console).splitlines()
     boot = _Boot(KERNEL if any(line.strip() for line in lines) else NOTHING)
     for line in lines[_start_of_last_boot(lines) :]:
         boot.follow(line)
