@@ -23,6 +23,30 @@ run: $(SERVING) ## Start the service at http://127.0.0.1:5100 (PORT, WORKERS, BR
 client: $(CLIENT) ## Set up the command line client
 	@echo "Ready: $(CLIENT)/bin/python -m client --help"
 
+.PHONY: up
+up: ## Start the service in containers at http://127.0.0.1:5100 (WORKERS, BIND, PORT, IMAGE_PREFIX change it)
+	@tools/compose up
+
+.PHONY: scale
+scale: ## Run that many workers in containers: make scale WORKERS=3
+	@tools/compose scale $(WORKERS)
+
+.PHONY: ps
+ps: ## Show the containers and their health
+	@tools/compose ps
+
+.PHONY: logs
+logs: ## Follow the containers' logs
+	@tools/compose logs $(ARGS)
+
+.PHONY: down
+down: ## Stop and remove the containers; jobs and results stay
+	@tools/compose down
+
+.PHONY: destroy
+destroy: ## Remove the containers with all jobs, results and passwords; asks
+	@tools/compose destroy $(ARGS)
+
 .PHONY: launch
 launch: $(LAUNCHER) ## Boot a cloud instance that answers predictions: make launch ARGS="lab --flavor m1.small"
 	@exec $(LAUNCHER)/bin/python client/start_instance.py $(ARGS)
@@ -57,7 +81,8 @@ check: lint type arch ## Run everything that CI runs: lint, type, arch, the test
 lint: $(DEV) ## Look for mistakes and bad style
 	$(DEV)/bin/ruff check
 	$(DEV)/bin/ruff format --check
-	$(DEV)/bin/shellcheck tools/* .ci/run cloud-init/files/usr/local/sbin/celeriac
+	$(DEV)/bin/hadolint docker/Dockerfile
+	$(DEV)/bin/shellcheck tools/* docker/make-environment docker/strip-base .ci/run cloud-init/files/usr/local/sbin/celeriac
 
 .PHONY: type
 type: $(DEV) ## Check the types
@@ -76,6 +101,7 @@ format: $(DEV) ## Format the code and mend what a tool can mend
 lock: $(DEV) ## Compile the requirement sets from pyproject.toml: make lock ARGS=--upgrade
 	$(COMPILE) pyproject.toml --group development -o requirements/development.txt
 	$(COMPILE) pyproject.toml -c requirements/development.txt -o requirements.txt
+	$(COMPILE) --group flower -c requirements/development.txt -o requirements/flower.txt
 	$(COMPILE) --group client -c requirements/development.txt -o requirements/client.txt
 	$(COMPILE) --group launcher -c requirements/development.txt -o requirements/launcher.txt
 	$(COMPILE) --group training -c requirements/development.txt -o requirements/training.txt

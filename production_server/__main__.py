@@ -95,7 +95,8 @@ def worker(settings: Settings) -> None:
 @click.pass_obj
 def migrate(settings: Settings) -> None:
     """Bring the database schema to the newest revision; does nothing if it is there."""
-    make_state_dir(settings.state_dir)
+    if not settings.database_url:
+        make_state_dir(settings.state_dir)
     database = Database(settings.resolved_database_url)
     database.migrate()
     click.echo(f"{database} is up to date")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -11,10 +12,19 @@ from urllib.parse import urlsplit, urlunsplit
 from production_server.errors import Fault, SettingsError
 
 BUILT_IN_MODEL_STORE = Path(__file__).parent / "model_store"
+MAX_SECRET_CHARACTERS = 10_000
 
 
 class _Invalid(Exception):
     """What a reader raises: the message says what was expected."""
+
+
+class _BadFile(Exception):
+    """A file that should hold a secret, and what is wrong with it."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
 
 
 def _integer(minimum: int, maximum: int) -> Callable[[str], int]:
@@ -33,6 +43,12 @@ def _one_of(*choices: str) -> Callable[[str], str]:
         return text.lower()
 
     return read
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[\w.-]{1,100}", text, re.ASCII):
+        raise _Invalid("up to 100 letters, digits, hyphens, dots and underscores")
+    return text
 
 
 def _url(*starts: str) -> Callable[[str], str]:
@@ -88,6 +104,9 @@ class Settings:
     workers: int = _setting(
         "WORKERS", 1, _integer(1, 256), "worker processes of `run`; embedded: worker threads"
     )
+    worker_name: str = _setting(
+        "WORKER_NAME", "", _name, "what a worker process is called; no two alive may share a name"
+    )
     web_threads: int = _setting(
         "WEB_THREADS", 16, _integer(1, 1024), "requests that the web process handles at once"
     )
@@ -112,6 +131,18 @@ class Settings:
         "MAX_ATTEMPTS", 3, _integer(1, 100), "claims of an item before it counts as failed"
     )
     drain_s: int = _setting("DRAIN_S", 20, _integer(0, 3600), "seconds that a stop waits for work in hand")
+    heartbeat_file: Path | None = _setting(
+        "HEARTBEAT_FILE",
+        None,
+        Path,
+        "file that a worker touches every few seconds, as long as database and broker answer it",
+    )
+    remote_control: str = _setting(
+        "REMOTE_CONTROL",
+        "off",
+        _one_of("off", "on"),
+        "`on`: whoever may use the broker may watch and command the workers, as Flower does",
+    )
     log_level: str = _setting(
         "LOG_LEVEL",
         "info",
@@ -139,6 +170,8 @@ class Settings:
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Read all settings from `environ`; an empty variable counts as unset.
 
+    A secret may stand in a file that `<variable>_FILE` names, so that it is not in the environment.
+
     Raises:
         SettingsError: one or more variables hold values that cannot be used; it names them all. Secret values are
             shown as [redacted].
@@ -146,17 +179,35 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     values: dict[str, Any] = {}
     faults: list[Fault] = []
     for setting in fields(Settings):
-        text = environ.get(setting.metadata["variable"], "").strip()
-        if not text:
-            continue
         try:
+            text = _text_of(setting, environ)
+            if not text:
+                continue
             values[setting.name] = setting.metadata["read"](text)
         except _Invalid as exc:
             got = "[redacted]" if setting.metadata["secret"] else repr(text)
             faults.append(Fault(setting.metadata["variable"], str(exc), got))
+        except _BadFile as exc:
+            faults.append(exc.fault)
     if faults:
         raise SettingsError(tuple(faults))
     return Settings(**values)
+
+
+def _text_of(setting: Field[Any], environ: Mapping[str, str]) -> str:
+    variable = setting.metadata["variable"]
+    text = environ.get(variable, "").strip()
+    file = environ.get(f"{variable}_FILE", "").strip() if setting.metadata["secret"] else ""
+    if not file:
+        return text
+    if text:
+        raise _BadFile(Fault(f"{variable}_FILE", f"to be alone, without {variable}", repr(file)))
+    try:
+        with Path(file).open() as opened:
+            return opened.read(MAX_SECRET_CHARACTERS).strip()
+    except (OSError, ValueError) as exc:
+        why = exc.strerror if isinstance(exc, OSError) else exc
+        raise _BadFile(Fault(f"{variable}_FILE", "a file that can be read", f"{file!r} ({why})")) from exc
 
 
 def redact(url: str) -> str:

@@ -38,8 +38,10 @@ def create_celery(settings: Settings) -> Celery:
         worker_soft_shutdown_timeout=settings.drain_s,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
-        # Heartbeats are rows in the database: no control or event queue is needed, and none has to be exclusive.
-        worker_enable_remote_control=False,
+        # Heartbeats are rows in the database. Control and events are for those who watch, events only while they do.
+        worker_enable_remote_control=settings.remote_control == "on",
+        control_queue_exclusive=True,
+        event_queue_exclusive=True,
         worker_send_task_events=False,
         broker_connection_timeout=CONNECT_TIMEOUT_S,
         broker_connection_retry_on_startup=True,

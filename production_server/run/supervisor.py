@@ -24,12 +24,20 @@ PARENT_PIPE_VARIABLE = "CELERIAC_PARENT_PIPE"
 
 @dataclass(slots=True)
 class Child:
-    """One process of the service and what starts it."""
+    """One process of the service; `number` tells workers apart, web has 0."""
 
-    name: str
-    command: list[str]
+    role: str
+    number: int
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return f"{self.role} {self.number}" if self.number else self.role
+
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "production_server", self.role]
 
 
 @dataclass(slots=True)
@@ -46,7 +54,7 @@ class Supervisor:
         """Block until a stop is asked for; returns the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
-        self.children = [_child("web")] + [_child("worker", n + 1) for n in range(self.settings.workers)]
+        self.children = [Child("web", 0)] + [Child("worker", n + 1) for n in range(self.settings.workers)]
         for child in self.children:
             self._start(child)
         while not self._stop.wait(LOOK_EVERY_S):
@@ -56,6 +64,8 @@ class Supervisor:
 
     def _start(self, child: Child) -> None:
         environ = {**self.environ, PARENT_PIPE_VARIABLE: str(self._pipe[0])}
+        if self.settings.worker_name:
+            environ["WORKER_NAME"] = f"{self.settings.worker_name}-{child.number}"
         # A session of their own: Ctrl-C reaches this process alone, which then stops them in order.
         child.process = subprocess.Popen(
             child.command, env=environ, pass_fds=(self._pipe[0],), start_new_session=True
@@ -97,8 +107,3 @@ def die_with_parent(environ: Mapping[str, str]) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
-
-
-def _child(role: str, number: int | None = None) -> Child:
-    name = role if number is None else f"{role} {number}"
-    return Child(name, [sys.executable, "-m", "production_server", role])

@@ -43,6 +43,8 @@ class Housekeeping:
         Raises:
             Unavailable: the database does not answer.
         """
+        # Whoever had this name before is gone.
+        leave(self.database, self.name)
         beat(self.database, self.name, warm=self.warm, items_done=0)
         if alone:
             self._reconcile(alone=True)
@@ -60,11 +62,14 @@ class Housekeeping:
             log.warning("%s", exc)
 
     def _run(self) -> None:
-        while not self._stopped.wait(min(INTERVAL_S, self.settings.lease_s / 3)):
+        pause_s = 0.0
+        while not self._stopped.wait(pause_s):
+            pause_s = min(INTERVAL_S, self.settings.lease_s / 3)
             try:
                 self.runner.renew_leases()
                 beat(self.database, self.name, warm=self.warm, items_done=self.runner.items_done)
                 self._reconcile(alone=False)
+                self._touch()
                 self._note("")
             except Unavailable as exc:
                 self._note(str(exc))
@@ -90,6 +95,11 @@ class Housekeeping:
                 mark_unpublished(self.database, job_id)
                 raise
             log.info("job %s: published %d chunks again", job_id, len(chunks))
+
+    def _touch(self) -> None:
+        """Show a health check that looks at the file's date that all is well."""
+        if self.settings.heartbeat_file is not None:
+            self.settings.heartbeat_file.touch()
 
     def _note(self, fault: str) -> None:
         """Log an outage once when it begins and once when it ends, not every few seconds."""

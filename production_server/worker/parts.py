@@ -45,8 +45,7 @@ class WorkerParts:
         warm = engine.warm_up()
         runner = ChunkRunner(database, engine, settings)
         register_tasks(app, runner)
-        name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:4]}"
-        housekeeping = Housekeeping(name, warm, runner, database, Publisher(app), settings)
+        housekeeping = Housekeeping(_name(settings), warm, runner, database, Publisher(app), settings)
         return cls(app, engine, runner, housekeeping)
 
     def close(self) -> None:
@@ -54,6 +53,10 @@ class WorkerParts:
         self.housekeeping.stop()
         self.engine.close()
         self.runner.database.close()
+
+
+def _name(settings: Settings) -> str:
+    return settings.worker_name or f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:4]}"
 
 
 def _threads_per_call(settings: Settings) -> int:

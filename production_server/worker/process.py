@@ -32,6 +32,7 @@ def run_worker(settings: Settings) -> None:
         # Threads, not processes: the models are loaded once, and ONNX Runtime works outside the GIL.
         parts.app.Worker(
             pool="threads",
+            quiet=True,  # no banner
             concurrency=CHUNK_THREADS,
             without_gossip=True,
             without_mingle=True,

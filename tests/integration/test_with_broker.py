@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from production_server.broker.app import create_celery
+from production_server.settings import read_settings
 from tests.services.celeriac import Celeriac, celeriac
 from tests.services.postgres import PostgresCluster
 from tests.services.processes import wait_until
@@ -26,6 +28,9 @@ def service(tmp_path: Path, model_store: str, broker_url: str, database_url: str
         "WORKERS": "2",
         "CHUNK_ITEMS": "32",
         "BATCH_ITEMS": "8",
+        "WORKER_NAME": "lab",
+        "HEARTBEAT_FILE": str(tmp_path / "heartbeat"),
+        "REMOTE_CONTROL": "on",
     }
     with celeriac(tmp_path, **settings) as running:
         yield running
@@ -49,8 +54,38 @@ def test_a_prediction_travels_through_the_broker_and_back(service: Celeriac) -> 
 
 def test_every_worker_is_alive_by_name(service: Celeriac) -> None:
     wait_until(
-        lambda: service.web.get("/readyz").json()["checks"]["workers"]["detail"].startswith("2 alive"),
+        lambda: service.web.get("/readyz").json()["checks"]["workers"]["detail"] == "2 alive: lab-1, lab-2",
         what="two workers are alive",
+    )
+
+
+def test_heartbeats_stop_while_the_broker_is_down(
+    service: Celeriac, rabbitmq: RabbitMQNode, tmp_path: Path
+) -> None:
+    file = tmp_path / "heartbeat"
+    wait_until(file.exists, what="the first heartbeat")
+    rabbitmq.kill()
+    file.unlink()
+
+    wait_until(lambda: "the broker does not answer" in service.log, what="the workers notice")
+    was_there = file.exists()
+    rabbitmq.start()
+    wait_until(file.exists, what="heartbeats go on")
+
+    assert not was_there
+
+
+def test_whoever_may_use_the_broker_can_ask_the_workers_where_remote_control_is_on(
+    service: Celeriac, broker_url: str
+) -> None:
+    app = create_celery(read_settings({"BROKER_URL": broker_url}))
+
+    wait_until(
+        lambda: (
+            {name for answer in app.control.ping(timeout=2) or () for name in answer}
+            == {"celery@lab-1", "celery@lab-2"}
+        ),
+        what="both workers answer",
     )
 
 

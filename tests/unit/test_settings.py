@@ -60,3 +60,48 @@ def test_settings_print_without_their_secrets() -> None:
 def test_a_url_is_logged_without_its_password() -> None:
     assert redact("amqp://u:s3cret@h:5672/v") == "amqp://u:[redacted]@h:5672/v"
     assert redact("sqlite:////tmp/x") == "sqlite:////tmp/x"
+
+
+def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("amqp://u:s3cret@h\n")
+
+    settings = read_settings({"BROKER_URL_FILE": str(tmp_path / "url"), "BROKER_URL": ""})
+
+    assert settings.broker_url == "amqp://u:s3cret@h"
+
+
+def test_a_secret_in_a_file_and_in_the_environment_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("amqp://u:s3cret@h")
+
+    with pytest.raises(
+        SettingsError, match="BROKER_URL_FILE: expected to be alone, without BROKER_URL"
+    ) as caught:
+        read_settings({"BROKER_URL_FILE": str(tmp_path / "url"), "BROKER_URL": "amqp://u:0ther@h"})
+
+    assert "s3cret" not in str(caught.value) and "0ther" not in str(caught.value)
+
+
+def test_files_of_secrets_that_cannot_be_read_are_reported_with_all_other_faults(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "wrong").write_text("mysql://u:s3cret@h/d")
+
+    with pytest.raises(SettingsError) as caught:
+        read_settings({"BROKER_URL_FILE": str(tmp_path / "none"), "PORT": "x"})
+    with pytest.raises(SettingsError, match="BROKER_URL_FILE: expected a file that can be read"):
+        read_settings({"BROKER_URL_FILE": str(tmp_path / "binary")})
+    with pytest.raises(SettingsError, match=r"DATABASE_URL: expected a URL .*\[redacted\]"):
+        read_settings({"DATABASE_URL_FILE": str(tmp_path / "wrong")})
+
+    assert {fault.field for fault in caught.value.faults} == {"BROKER_URL_FILE", "PORT"}
+
+
+def test_what_is_no_secret_cannot_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "port").write_text("8080")
+
+    assert read_settings({"PORT_FILE": str(tmp_path / "port")}).port == 5100
+
+
+@pytest.mark.parametrize("name", ["two words", "a/b", "x" * 101, "\N{LATIN SMALL LETTER U WITH DIAERESIS}"])
+def test_a_worker_has_a_name_that_can_be_shown_anywhere(name: str) -> None:
+    with pytest.raises(SettingsError, match="WORKER_NAME: expected up to 100 letters"):
+        read_settings({"WORKER_NAME": name})
