@@ -21,6 +21,10 @@ _ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
         "whether the instance's network reaches the package mirrors: has it a router and a name server?",
     ),
     (("code", "repository"), "whether the instance reaches the git repository; --upload needs nobody else"),
+    (
+        ("images:", "registry", "pull"),
+        "whether the instance reaches the registry; --registry-ca, if it has an authority of its own",
+    ),
     (("environment", "pip"), "whether the instance reaches a Python package mirror; more --timeout"),
     (
         ("processor",),

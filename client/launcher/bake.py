@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 from client.errors import ClientError, InstanceFailed, Refused, Unavailable
 from client.launcher.clock import TimeIsUp
+from client.launcher.labels import COMMIT, IMAGE_PREFIX, MODE
 from client.launcher.launch import launch
-from client.launcher.plan import COMMIT
 from client.launcher.undo import undo
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from client.launcher.apply import Instance
     from client.launcher.cloud import Image
+    from client.launcher.launch import Prepared
     from client.launcher.request import LaunchRequest
     from client.launcher.tools import Tools
 
@@ -32,7 +35,7 @@ def bake(request: LaunchRequest, image_name: str, tools: Tools, *, keeps: bool) 
     launched = launch(request, tools, keeps=keeps, is_new=True)
     try:
         _seal(launched.instance, tools)
-        return _make_image(launched.instance, image_name, launched.prepared.source.commit, tools)
+        return _make_image(launched.instance, image_name, _labels(launched.prepared), tools)
     except TimeIsUp as error:
         raise Unavailable(f"the cloud did not make the image in {tools.clock.timeout_s:.0f} s") from error
     finally:
@@ -65,15 +68,20 @@ def _seal(instance: Instance, tools: Tools) -> None:
         tools.clock.pause(POLL_S)
 
 
-def _make_image(instance: Instance, name: str, commit: str, tools: Tools) -> Image:
+def _labels(prepared: Prepared) -> dict[str, str]:
+    prefix = {IMAGE_PREFIX: prepared.images.prefix} if prepared.images.prefix is not None else {}
+    return {COMMIT: prepared.source.commit, MODE: str(prepared.mode), **prefix}
+
+
+def _make_image(instance: Instance, name: str, labels: Mapping[str, str], tools: Tools) -> Image:
     tools.report.stage(f"making image {name}")
     try:
-        image = tools.cloud.create_image(instance.server_id, name, properties={COMMIT: commit})
+        image = tools.cloud.create_image(instance.server_id, name, properties=labels)
         while not image.is_active:
             tools.clock.pause(POLL_S)
             image = _looked_at(image, tools)
     except BaseException:
-        _delete_half_made(name, commit, tools)
+        _delete_half_made(name, labels[COMMIT], tools)
         raise
     return image
 

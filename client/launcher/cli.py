@@ -16,6 +16,7 @@ from client.launcher.bake import bake, check_bake
 from client.launcher.clock import Clock
 from client.launcher.launch import launch, prepare
 from client.launcher.listing import listed
+from client.launcher.mode import Mode
 from client.launcher.removal import TIMEOUT_S, remove
 from client.launcher.report import live_report
 from client.launcher.request import checked_name
@@ -98,6 +99,7 @@ def launch_command(name: str | None, **given: Any) -> None:
       start_instance.py lab --upload --allow-from 192.0.2.0/24
       start_instance.py lab --dry-run
       start_instance.py --bake celeriac-image
+      start_instance.py lab --mode docker --image-prefix registry.example:5000/lab/
       start_instance.py lab --image celeriac-image
     """
     request = options.launch_request(name, given)
@@ -166,11 +168,17 @@ def render_command(**given: Any) -> None:
     \b
     Examples
       start_instance.py render --upload
+      start_instance.py render --mode docker
       start_instance.py render --repository https://git.example/celeriac --commit v1.0 > user-data.yaml
     """
     source = find_source(options.code_request(given))
     config = cloud_config.CloudConfig(
-        source.commit, source.repository, workers=given["workers"], is_baked=given["baked"]
+        source.commit,
+        source.repository,
+        workers=given["workers"],
+        is_baked=given["baked"],
+        mode=Mode(given["mode"] or Mode.SYSTEMD),
+        images=options.image_source(given),
     )
     click.echo(cloud_config.render(config), nl=False)
 

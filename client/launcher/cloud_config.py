@@ -15,6 +15,8 @@ import yaml
 
 from client.errors import InputError
 from client.launcher.cloud_config_shapes import shape_faults
+from client.launcher.images import ImageSource
+from client.launcher.mode import Mode
 from client.launcher.source import is_commit, is_repository
 
 TEMPLATES = Path(__file__).parents[2] / "cloud-init"
@@ -33,18 +35,20 @@ class CloudConfig:
 
     `repository` is where the code comes from at `commit` (40 hexadecimal digits); None: it is pushed over SSH, and
     first boot waits for it. `workers` is the number of worker processes, None: one for each core. `is_baked`: the image
-    was made from a ready instance and has the packages already.
+    was made from a ready instance and has the packages already. `images` count in containers only.
     """
 
     commit: str
     repository: str | None
     workers: int | None = None
     is_baked: bool = False
+    mode: Mode = Mode.SYSTEMD
+    images: ImageSource = ImageSource()
 
 
 @dataclass(frozen=True)
 class InstanceFile:
-    """A file that the instance gets as it stands in cloud-init/files/, at the same path."""
+    """A file that the instance gets."""
 
     path: str
     permissions: str
@@ -71,7 +75,9 @@ def render(config: CloudConfig) -> str:
         repository=config.repository,
         workers=config.workers,
         is_baked=config.is_baked,
-        files=instance_files(),
+        mode=config.mode,
+        images=config.images,
+        files=instance_files(config.mode) + _certificates(config.images),
     )
 
 
@@ -93,18 +99,25 @@ def faults_of(user_data: str) -> list[str]:
     return faults or _schema_faults(user_data)
 
 
-def instance_files() -> list[InstanceFile]:
-    """Everything in cloud-init/files/, programs executable."""
-    root = TEMPLATES / "files"
-    paths = sorted(path for path in root.rglob("*") if path.is_file())
+def instance_files(mode: Mode) -> list[InstanceFile]:
+    """What stands in cloud-init/files/ and in the folder of the mode, each at the same path on the instance."""
+    roots = (TEMPLATES / "files", TEMPLATES / mode)
+    found = {path.relative_to(root): path for root in roots for path in root.rglob("*") if path.is_file()}
     return [
-        InstanceFile(
-            path=f"/{path.relative_to(root)}",
-            permissions="0755" if path.parent.name == "sbin" else "0644",
-            content=path.read_text(),
-        )
-        for path in paths
+        InstanceFile(f"/{place}", permissions=_permissions(place), content=path.read_text())
+        for place, path in sorted(found.items())
     ]
+
+
+def _permissions(place: Path) -> str:
+    return {"sbin": "0755", "sudoers.d": "0440"}.get(place.parent.name, "0644")
+
+
+def _certificates(images: ImageSource) -> list[InstanceFile]:
+    """Where the engine looks for whom to trust with a registry."""
+    if images.authority is None:
+        return []
+    return [InstanceFile(f"/etc/docker/certs.d/{images.registry}/ca.crt", "0644", images.authority)]
 
 
 def _check(config: CloudConfig) -> None:

@@ -19,10 +19,11 @@ WORDS_OF_CLOUD_INIT = {
     "modules:final": "first boot: installing packages",
 }
 WORDS_OF_STAGE = {
-    "packages": "first boot: checking the packages",
+    "packages": "first boot: installing packages",
     "upload": "first boot: waiting for the code",
     "code": "first boot: getting the code",
     "environment": "first boot: Python environment",
+    "images": "first boot: container images",
     "broker": "first boot: message broker",
     "database": "first boot: database",
     "services": "first boot: starting the services",

@@ -10,7 +10,9 @@ from client.errors import Fault, InputError, Refused
 from client.launcher import cloud_config
 from client.launcher.apply import OVERTAKEN, Applying
 from client.launcher.cloud import Mark
-from client.launcher.plan import COMMIT, ORIGIN, make_plan
+from client.launcher.images import ImageSource
+from client.launcher.labels import COMMIT, IMAGE_PREFIX, ORIGIN
+from client.launcher.plan import make_plan
 from client.launcher.preflight import preflight
 from client.launcher.source import IN_IMAGE, UPLOADED, Source, check_is_pushed, find_source, is_commit
 from client.launcher.undo import give_way, remove_unused, undo
@@ -18,6 +20,7 @@ from client.launcher.undo import give_way, remove_unused, undo
 if TYPE_CHECKING:
     from client.launcher.apply import Instance
     from client.launcher.cloud import Account, Belongings
+    from client.launcher.mode import Mode
     from client.launcher.plan import Plan
     from client.launcher.preflight import Choices
     from client.launcher.request import LaunchRequest
@@ -31,6 +34,8 @@ class Prepared:
     plan: Plan
     account: Account
     source: Source
+    mode: Mode
+    images: ImageSource
     user_data: str
 
 
@@ -58,11 +63,14 @@ def prepare(request: LaunchRequest, tools: Tools) -> Prepared:
     sources = _sources(request, existing, inventory.account, tools=tools, faults=faults)
     tools.report.stage("looking at the code")
     source = _source(request, choices, faults)
-    user_data = _user_data(request, choices, source, faults) if source is not None else ""
+    images = _images(request, choices)
+    user_data = (
+        _user_data(request, choices, source, images=images, faults=faults) if source is not None else ""
+    )
     if faults or source is None:
         raise Refused(f"{request.name} cannot be launched; nothing was made", faults=tuple(faults))
     plan = make_plan(request, choices, existing, sources=sources, source=source, user_data=user_data)
-    return Prepared(plan, inventory.account, source, user_data)
+    return Prepared(plan, inventory.account, source, choices.mode, images, user_data)
 
 
 def _sources(
@@ -96,12 +104,26 @@ def _source(request: LaunchRequest, choices: Choices, faults: list[Fault]) -> So
     return source
 
 
-def _user_data(request: LaunchRequest, choices: Choices, source: Source, faults: list[Fault]) -> str:
+def _images(request: LaunchRequest, choices: Choices) -> ImageSource:
+    """Where container images are from: a baked image has those of one registry, by their names there."""
+    if request.images.prefix is not None or choices.image is None:
+        return request.images
+    return ImageSource(choices.image.properties.get(IMAGE_PREFIX))
+
+
+def _user_data(
+    request: LaunchRequest, choices: Choices, source: Source, *, images: ImageSource, faults: list[Fault]
+) -> str:
     if choices.server is not None:
         return ""
     is_baked = choices.image is not None and COMMIT in choices.image.properties
     config = cloud_config.CloudConfig(
-        source.commit, source.repository, workers=request.workers, is_baked=is_baked
+        source.commit,
+        source.repository,
+        workers=request.workers,
+        is_baked=is_baked,
+        mode=choices.mode,
+        images=images,
     )
     user_data = cloud_config.render(config)
     faults += [

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from client.launcher.address import preferred, service_url
-from client.launcher.plan import COMMIT
+from client.launcher.labels import COMMIT
 
 if TYPE_CHECKING:
     from client.launcher.cloud import Belongings

@@ -11,6 +11,8 @@ import yaml
 from click.core import ParameterSource
 
 from client.errors import InputError
+from client.launcher.images import ImageSource, checked_prefix, read_authority
+from client.launcher.mode import Mode
 from client.launcher.request import (
     DEFAULT_NAME,
     CodeRequest,
@@ -158,6 +160,27 @@ code = _many(
         metavar="N",
         help="Worker processes.  [default: one for each core]",
     ),
+    option(
+        "--mode",
+        env="MODE",
+        type=click.Choice([str(mode) for mode in Mode]),
+        help="How it runs there: units of systemd, or containers under Compose.  "
+        "[default: systemd, or as the image was baked]",
+    ),
+    option(
+        "--image-prefix",
+        env="IMAGE_PREFIX",
+        metavar="PREFIX",
+        help="With --mode docker: the registry that has the images, such as registry.example:5000/lab/, instead of "
+        "building them on the instance.",
+    ),
+    option(
+        "--registry-ca",
+        env="REGISTRY_CA",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="With --image-prefix: the certificate (PEM) of the authority that the instance shall trust with it.",
+    ),
 )
 
 resources = _many(
@@ -165,10 +188,13 @@ resources = _many(
         "--image",
         env="IMAGE",
         metavar="IMAGE",
-        help="Debian 12, Debian 13 or Ubuntu 24.04, or a baked image.",
+        help="Debian 12, Debian 13 or Ubuntu 24.04 (containers: not Debian 12), or a baked image.",
     ),
     option(
-        "--flavor", env="FLAVOR", metavar="FLAVOR", help="The size: 1 GB of memory, 6 GB of disk or more."
+        "--flavor",
+        env="FLAVOR",
+        metavar="FLAVOR",
+        help="The size: 1 GB of memory, 6 GB of disk or more; in containers 2 GB and 10 GB.",
     ),
     option(
         "--network", env="NETWORK", metavar="NETWORK", help="The network that the instance is attached to."
@@ -264,6 +290,8 @@ def launch_request(name: str | None, options: Mapping[str, Any]) -> LaunchReques
         name=checked_name(name or DEFAULT_NAME),
         allow_from=tuple(checked_source(source) for source in wanted),
         code=code_request(options),
+        mode=Mode(options["mode"]) if options["mode"] else None,
+        images=image_source(options),
         waits=options["wait"],
         **{each: options[each] for each in chosen},
     )
@@ -279,3 +307,19 @@ def code_request(options: Mapping[str, Any]) -> CodeRequest:
     if asked.is_uploaded and (asked.repository or asked.commit):
         raise InputError("--upload pushes this checkout's HEAD: it does not go with --repository or --commit")
     return asked
+
+
+def image_source(options: Mapping[str, Any]) -> ImageSource:
+    """Where the options say that container images are from.
+
+    Raises:
+        InputError: There will be no containers; or the registry or the certificate is none.
+    """
+    prefix, authority = options["image_prefix"], options["registry_ca"]
+    if (prefix or authority) and options["mode"] != Mode.DOCKER:
+        raise InputError("--image-prefix and --registry-ca are for containers: they go with --mode docker")
+    if authority and not prefix:
+        raise InputError("--registry-ca is for the registry that --image-prefix names")
+    return ImageSource(
+        checked_prefix(prefix) if prefix else None, read_authority(authority) if authority else None
+    )

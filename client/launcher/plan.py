@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from client.launcher.cloud import Belongings, Rule
+from client.launcher.labels import COMMIT, MODE, ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 SSH_PORT, SERVICE_PORT = 22, 5100
 PORTS = (SSH_PORT, SERVICE_PORT)
 THIS_MACHINE = "this machine"
-
-# Metadata of a server and properties of an image: what code they are of, and where it came from.
-COMMIT, ORIGIN = "celeriac-commit", "celeriac-origin"
 
 
 @dataclass(frozen=True)
@@ -214,7 +212,7 @@ def _make_server(name: str, choices: Choices, source: Source, user_data: str) ->
     image, flavor, network, keypair = chosen
     if image is None or flavor is None or network is None or keypair is None:
         raise ValueError("a plan is made of a preflight without faults")
-    metadata = {COMMIT: source.commit, ORIGIN: source.origin[:255]}
+    metadata = {COMMIT: source.commit, ORIGIN: source.origin[:255], MODE: str(choices.mode)}
     return MakeServer(name, image, flavor, network, keypair, user_data=user_data, metadata=metadata)
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from client.errors import Fault
+from client.launcher.labels import mode_of
+from client.launcher.mode import NEEDS, Mode
 from client.launcher.request import NONE
 
 if TYPE_CHECKING:
@@ -23,10 +25,6 @@ if TYPE_CHECKING:
     )
     from client.launcher.request import LaunchRequest
 
-# RabbitMQ, a web process and one worker at rest take about half of it; two workers under load fit in.
-MIN_MEMORY_MB = 1000
-# The system, packages, two releases with their environments, and room for jobs.
-MIN_DISK_GB = 6
 LISTED = 12
 USABLE_STATUSES = frozenset({"BUILD", "ACTIVE", "SHUTOFF", "REBOOT", "HARD_REBOOT"})
 
@@ -49,6 +47,7 @@ class Choices:
     """What the instance is made of; None is what exists or is not wanted. `notes` tell what was taken unasked."""
 
     server: Server | None
+    mode: Mode = Mode.SYSTEMD
     image: Image | None = None
     flavor: Flavor | None = None
     network: Network | None = None
@@ -103,11 +102,14 @@ def preflight(
     image = flavor = network = keypair = None
     if not existing.servers:
         image = _image(request, inventory, findings)
-        flavor = _flavor(request, inventory, image, findings)
+    mode = _mode(request, server, image, findings)
+    if not existing.servers:
+        flavor = _flavor(request, inventory, image, mode=mode, findings=findings)
         network = _network(request, inventory, findings)
         keypair = findings.take("keypair", request.keypair, inventory.keypairs)
     choices = Choices(
         server=server,
+        mode=mode,
         image=image,
         flavor=flavor,
         network=network,
@@ -142,11 +144,35 @@ def _image(request: LaunchRequest, inventory: Inventory, findings: Findings) -> 
     return image
 
 
+def _mode(request: LaunchRequest, server: Server | None, image: Image | None, findings: Findings) -> Mode:
+    """That of the instance or of the baked image, which cannot be changed; else the one that was asked for."""
+    given, expected = None, ""
+    if server is not None:
+        given = mode_of(server.metadata) or Mode.SYSTEMD
+        expected = f"{given}, as {server.name} was launched; stop_instance.py {server.name} removes it"
+    elif image is not None:
+        given = mode_of(image.properties)
+        expected = f"{given}, for which image {image.name} was baked; or another image"
+    asked = request.mode or given or Mode.SYSTEMD
+    if given is not None and asked != given:
+        findings.fault("mode", expected=expected, got=asked)
+    if asked == Mode.DOCKER and image is not None and _is_debian_12(image):
+        findings.fault(
+            "image", expected="Debian 13 or Ubuntu 24.04 for containers", got=f"{image.name}, Debian 12"
+        )
+    return asked
+
+
+def _is_debian_12(image: Image) -> bool:
+    release = image.properties.get("os_version", "").partition(".")[0]
+    return image.properties.get("os_distro", "").lower() == "debian" and release == "12"
+
+
 def _flavor(
-    request: LaunchRequest, inventory: Inventory, image: Image | None, findings: Findings
+    request: LaunchRequest, inventory: Inventory, image: Image | None, *, mode: Mode, findings: Findings
 ) -> Flavor | None:
-    memory_mb = max(MIN_MEMORY_MB, image.min_memory_mb if image else 0)
-    disk_gb = max(MIN_DISK_GB, image.min_disk_gb if image else 0)
+    memory_mb = max(NEEDS[mode].memory_mb, image.min_memory_mb if image else 0)
+    disk_gb = max(NEEDS[mode].disk_gb, image.min_disk_gb if image else 0)
 
     def is_large_enough(flavor: Flavor) -> bool:
         # A disk of 0 GB is as large as the image: what that is cannot be known from here.

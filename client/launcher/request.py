@@ -5,8 +5,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from client.errors import InputError
+from client.launcher.images import ImageSource
+
+if TYPE_CHECKING:
+    from client.launcher.mode import Mode
 
 DEFAULT_NAME = "celeriac"
 NONE = "none"
@@ -34,7 +39,8 @@ class LaunchRequest:
     """One instance and what it shall be made of: names or ids; what is None is taken if there is just one.
 
     `allow_from` are address ranges (CIDR); empty: this machine. `floating_network` may be `NONE`: no floating address.
-    `waits`: until the service answers, else until the cloud has booted the instance.
+    `waits`: until the service answers, else until the cloud has booted the instance. `mode` None: that of the instance
+    or the image, if it has one. `images` count in containers only.
     """
 
     name: str = DEFAULT_NAME
@@ -47,6 +53,8 @@ class LaunchRequest:
     allow_from: tuple[str, ...] = ()
     workers: int | None = None
     code: CodeRequest = CodeRequest()
+    mode: Mode | None = None
+    images: ImageSource = ImageSource()
     waits: bool = True
 
 

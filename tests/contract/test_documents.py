@@ -65,7 +65,7 @@ def test_every_flag_of_a_command_line_is_documented_and_no_other(page: Path) -> 
 
 def _without_other_programs(text: str) -> str:
     """Without the lines of code, and the code in lines, that are of other programs."""
-    return re.sub(r"openstack [^`]*|(?:systemctl|python -m client) [^`\n]*", "", text)
+    return re.sub(r"openstack [^`]*|(?:systemctl|docker compose|python -m client) [^`\n]*", "", text)
 
 
 @pytest.mark.parametrize("page", COMMANDS, ids=lambda page: page.stem)

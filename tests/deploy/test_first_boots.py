@@ -12,8 +12,9 @@ import pytest
 
 from client.launcher.cloud_config import CloudConfig, render
 from client.launcher.console import read
+from client.launcher.mode import Mode
 from tests.deploy.conftest import PATIENT, PROGRAM, job, password, predict, submit, wait_until_ready
-from tests.services.nspawn import machine
+from tests.services.nspawn import SUITE, machine
 from tests.services.processes import wait_until
 
 if TYPE_CHECKING:
@@ -64,6 +65,17 @@ def test_packages_that_cannot_be_installed_fail_the_first_boot(tree: Path, repos
         assert status["status"] == "error"
         assert (read(failing.console).failure or "").startswith("packages: apt-get ended with 100: ")
         assert units(failing) == ""
+
+
+@pytest.mark.skipif(SUITE != "bookworm", reason="about the distribution that has no Compose")
+def test_containers_are_refused_at_once_where_there_is_no_compose(tree: Path, repository: Repository) -> None:
+    with machine(tree) as failing:
+        failing.seed(render(CloudConfig(repository.head, repository.url, mode=Mode.DOCKER)))
+        failing.start().cloud_init_status()
+
+        assert (read(failing.console).failure or "").startswith("packages: debian 12 has no engine 25")
+        assert units(failing) == ""
+        assert "docker.io" not in failing.ask("dpkg", "--get-selections")
 
 
 def test_a_first_boot_that_is_cut_off_goes_on_at_the_next(tree: Path, repository: Repository) -> None:

@@ -116,7 +116,7 @@ def test_the_units_have_no_fault(instance: Machine) -> None:
     assert "celeriac" not in verified.stderr
 
 
-@pytest.mark.parametrize("name", ["fetched", "uploaded", "baked"])
+@pytest.mark.parametrize("name", ["fetched", "uploaded", "baked", "docker", "docker-pulled"])
 def test_cloud_inits_schema_finds_nothing(instance: Machine, name: str) -> None:
     golden = ROOT / "tests/unit/client/launcher/golden" / f"cloud-config-{name}.yaml"
     (instance.disk / "var/tmp" / golden.name).write_text(golden.read_text())

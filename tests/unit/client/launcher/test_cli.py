@@ -15,7 +15,7 @@ from client.exits import INSTANCE_FAILED, INTERRUPTED, REFUSED, UNAVAILABLE, USA
 from client.launcher import cli
 from client.launcher.cli import main_start, main_stop
 from client.launcher.cloud import Mark
-from client.launcher.plan import COMMIT
+from client.launcher.labels import COMMIT, MODE
 from client.launcher.ssh import known_hosts_file
 from client.launcher.surroundings import Outside
 from tests.services.fake_cloud_calls import Call
@@ -154,6 +154,23 @@ def test_a_launch_from_a_baked_image_runs_what_was_baked(world: World) -> None:
     server = world.cloud.belongings().servers[0]
     assert server.metadata[COMMIT] == COMMIT_ID
     assert "packages:" not in world.cloud.request_of(server.id).user_data
+
+
+def test_a_launch_from_an_image_with_containers_finds_its_images_again(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    containers = ("--flavor", "m1.medium", "--mode", "docker", "--image-prefix", "registry.example/")
+    assert run("lab", *LAUNCH[3:], *containers, "--bake", "baked") == 0
+    world.around.looks = 0
+
+    assert run("lab", "--flavor", "m1.medium", "--image", "baked", "--json") == 0
+
+    server = world.cloud.belongings().servers[0]
+    assert server.metadata[MODE] == "docker"
+    assert "image_prefix=registry.example/\n" in world.cloud.request_of(server.id).user_data
+    assert '"mode": "docker"' in capsys.readouterr().out
+    assert run("other", "--flavor", "m1.medium", "--image", "baked", "--mode", "systemd") == REFUSED
+    assert "error: mode: expected docker, for which image baked was baked" in capsys.readouterr().err
 
 
 def test_what_runs_is_not_baked(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -341,6 +358,18 @@ def test_render_needs_no_cloud(capsys: pytest.CaptureFixture[str], world: World)
 
     assert capsys.readouterr().out.startswith("#cloud-config\n")
     assert world.cloud.calls == []
+
+
+def test_render_knows_both_modes(capsys: pytest.CaptureFixture[str]) -> None:
+    code = ("--repository", REPOSITORY, "--commit", COMMIT_ID)
+
+    assert run("render", *code, "--mode", "docker", "--image-prefix", "registry.example/") == 0
+
+    text = capsys.readouterr().out
+    assert "image_prefix=registry.example/\n" in text
+    assert 'path: "/etc/docker/daemon.json"' in text
+    assert "packages:\n" not in text
+    assert run("render", *code, "--image-prefix", "registry.example/") == USAGE
 
 
 @pytest.mark.parametrize("script", ["start_instance.py", "stop_instance.py"])

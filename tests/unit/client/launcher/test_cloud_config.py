@@ -13,6 +13,8 @@ import yaml
 
 from client.errors import InputError
 from client.launcher.cloud_config import MAX_ENCODED_BYTES, CloudConfig, faults_of, instance_files, render
+from client.launcher.images import ImageSource
+from client.launcher.mode import Mode
 
 GOLDEN = Path(__file__).parent / "golden"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -21,12 +23,21 @@ CONFIGS = {
     "fetched": CloudConfig(COMMIT, URL),
     "uploaded": CloudConfig(COMMIT, None, workers=3),
     "baked": CloudConfig(COMMIT, None, is_baked=True),
+    "docker": CloudConfig(COMMIT, URL, mode=Mode.DOCKER),
+    "docker-pulled": CloudConfig(
+        COMMIT,
+        URL,
+        workers=2,
+        mode=Mode.DOCKER,
+        images=ImageSource("registry.example:5000/lab/", "-----BEGIN CERTIFICATE-----\nMIIB\n"),
+    ),
 }
 PROGRAM = "/usr/local/sbin/celeriac"
+SERVICES = "/usr/local/lib/celeriac/services.sh"
 
 
-def program() -> str:
-    return next(file.content for file in instance_files() if file.path == PROGRAM)
+def program(mode: Mode = Mode.SYSTEMD, *, part: str = PROGRAM) -> str:
+    return next(file.content for file in instance_files(mode) if file.path == part)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -52,7 +63,7 @@ def test_a_rendered_cloud_config_has_no_fault(name: str) -> None:
 def test_every_file_reaches_the_instance_as_it_is(name: str) -> None:
     written = {entry["path"]: entry for entry in yaml.safe_load(render(CONFIGS[name]))["write_files"]}
 
-    for file in instance_files():
+    for file in instance_files(CONFIGS[name].mode):
         assert written[file.path]["content"] == file.content
         assert written[file.path]["permissions"] == file.permissions
     assert written[PROGRAM]["permissions"] == "0755"
@@ -76,7 +87,7 @@ def test_a_baked_image_has_its_packages_already() -> None:
 
 
 def test_the_set_up_looks_for_the_packages_that_cloud_init_installs() -> None:
-    looked_for = re.search(r'^readonly PACKAGES="(.*)"$', program(), re.MULTILINE)
+    looked_for = re.search(r"^needed_packages\(\) {\n    echo (.*)\n}$", program(part=SERVICES), re.MULTILINE)
 
     assert looked_for
     assert looked_for.group(1).split() == yaml.safe_load(render(CONFIGS["fetched"]))["packages"]
@@ -159,10 +170,42 @@ def test_the_schema_of_an_installed_cloud_init_is_asked(
     assert faults_of(render(CONFIGS["baked"])) == ["cloud-init: #cloud-config is odd"]
 
 
-def test_the_set_up_program_is_shell_without_mistakes() -> None:
-    subprocess.run(["bash", "-n"], input=program(), text=True, check=True)
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("part", [PROGRAM, SERVICES])
+def test_the_set_up_program_is_shell_without_mistakes(mode: Mode, part: str) -> None:
+    text = program(mode, part=part)
+    subprocess.run(["bash", "-n"], input=text, text=True, check=True)
     if shellcheck := shutil.which("shellcheck"):
-        subprocess.run([shellcheck, "-"], input=program(), text=True, check=True)
+        subprocess.run([shellcheck, "-"], input=text, text=True, check=True)
+
+
+def test_both_modes_have_what_the_set_up_program_calls() -> None:
+    names = [set(re.findall(r"^(\w+)\(\) ", program(mode, part=SERVICES), re.MULTILINE)) for mode in Mode]
+    called = set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", program()))
+
+    assert names[0] & called == names[1] & called
+    assert len(names[0] & called) > 10
+
+
+def test_in_containers_the_set_up_finds_the_packages_that_the_distribution_has() -> None:
+    content = yaml.safe_load(render(CONFIGS["docker"]))
+
+    assert not {"packages", "package_update"} & set(content)
+    assert content["write_files"][0]["content"].splitlines()[1:] == [
+        f"repository={URL}",
+        "workers=",
+        "image_prefix=",
+    ]
+
+
+def test_the_engine_trusts_an_authority_with_one_registry() -> None:
+    written = {
+        entry["path"]: entry for entry in yaml.safe_load(render(CONFIGS["docker-pulled"]))["write_files"]
+    }
+
+    assert written["/etc/docker/certs.d/registry.example:5000/ca.crt"]["content"].startswith("-----BEGIN")
+    assert written["/etc/sudoers.d/celeriac"]["permissions"] == "0440"
+    assert "image_prefix=registry.example:5000/lab/\n" in written["/etc/celeriac/instance.env"]["content"]
 
 
 def test_what_first_boot_runs_is_what_the_program_removes_when_it_is_done() -> None:

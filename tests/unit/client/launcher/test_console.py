@@ -56,7 +56,7 @@ def test_an_empty_console_tells_nothing() -> None:
         *[
             (said(f"stage {marker}")[0], stage)
             for marker, stage in {
-                "packages": "first boot: checking the packages",
+                "packages": "first boot: installing packages",
                 "upload": "first boot: waiting for the code",
                 "code": "first boot: getting the code",
                 "environment": "first boot: Python environment",

@@ -12,26 +12,41 @@ from typing import TYPE_CHECKING
 import pytest
 
 from client.launcher.cloud_config import TEMPLATES
+from client.launcher.mode import Mode
 from tests.services.processes import free_ports, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PROGRAM = TEMPLATES / "files/usr/local/sbin/celeriac"
+SERVICES = "usr/local/lib/celeriac/services.sh"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-FOLDERS = ("/opt/celeriac", "/etc/celeriac", "/etc/rabbitmq", "/var/lib", "/var/log", "/run")
+FOLDERS = (
+    "/opt/celeriac",
+    "/etc/celeriac",
+    "/etc/rabbitmq",
+    "/usr/local/lib",
+    "/var/lib",
+    "/var/log",
+    "/run",
+)
 DISPATCH = '\ncase "$# '
 ROOT = "id() { echo 0; }"
 
 
 class Program:
-    """The program with a folder in place of the machine's."""
+    """The program of one mode, with a folder in place of the machine's."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mode: Mode) -> None:
         self.folder = folder
         for each in FOLDERS:
             (folder / each[1:]).mkdir(parents=True, exist_ok=True)
-        self._text = re.sub(rf"(?<![\w/.])({'|'.join(FOLDERS)})\b", rf"{folder}\1", PROGRAM.read_text())
+        self._text = self._moved(PROGRAM)
+        (folder / SERVICES).parent.mkdir()
+        (folder / SERVICES).write_text(self._moved(TEMPLATES / mode / SERVICES))
+
+    def _moved(self, path: Path) -> str:
+        return re.sub(rf"(?<![\w/.])({'|'.join(FOLDERS)})\b", rf"{self.folder}\1", path.read_text())
 
     def run(
         self, *arguments: str, replacing: str = "", stdout: int = subprocess.PIPE
@@ -61,7 +76,12 @@ class Program:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
+    return Program(tmp_path, Mode.SYSTEMD)
+
+
+@pytest.fixture
+def in_containers(tmp_path: Path) -> Program:
+    return Program(tmp_path, Mode.DOCKER)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +90,7 @@ def program(tmp_path: Path) -> Program:
         ((), "a command is missing"),
         (("",), "there is no command ''"),
         (("start",), "there is no command 'start'"),
+        (("secrets", COMMIT), "there is no command 'secrets'"),
         (("setup",), "setup takes one commit"),
         (("deploy", COMMIT, COMMIT), "deploy takes one commit"),
         (("setup", "main; id"), "a commit is 40 hexadecimal digits, not 'main; id'"),
@@ -179,3 +200,140 @@ def test_a_dpkg_that_was_cut_off_is_repaired_once_another_one_has_ended(program:
 
     assert done.stdout == "2\n"
     assert program.log.splitlines()[1:] == ["--configure -a", "--configure -a"]
+
+
+DISTRIBUTION = "distribution() {{ echo {0}; }}"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_taken"),
+    [
+        ("debian 12", False),
+        ("debian 13", True),
+        ("debian", False),
+        ("ubuntu 22.04", False),
+        ("ubuntu 24.04", True),
+        ("ubuntu 26.04", True),
+        ("fedora 43", False),
+    ],
+)
+def test_a_distribution_without_a_new_engine_is_refused_at_once(
+    in_containers: Program, name: str, is_taken: bool
+) -> None:
+    others = "introduce() { :; }; check_processor() { :; }; install_packages() { fail 'taken'; }"
+
+    done = in_containers.run("setup", COMMIT, replacing=f"{ROOT}\n{others}\n{DISTRIBUTION.format(name)}")
+
+    refusal = f"celeriac: failed packages: {name} has no engine 25 and Compose 2.26 among its packages"
+    assert (refusal in done.stdout) is not is_taken
+    assert ("failed packages: taken" in done.stdout) is is_taken
+
+
+@pytest.mark.parametrize(
+    ("name", "package"), [("debian 13", "docker-compose"), ("ubuntu 24.04", "docker-compose-v2")]
+)
+def test_each_distribution_has_its_own_names_of_packages(
+    in_containers: Program, name: str, package: str
+) -> None:
+    found = in_containers.call(f"{DISTRIBUTION.format(name)}; needed_packages").stdout.split()
+
+    assert {package, "docker.io", "docker-buildx", "git", "iptables"} <= set(found)
+    assert len(set(found) & {"docker-compose", "docker-compose-v2"}) == 1
+
+
+@pytest.mark.parametrize(
+    ("engine", "compose", "says"),
+    [
+        ("26.1.5+dfsg1", "2.26.1-4", ""),
+        ("28.2.2-0ubuntu1~24.04.1", "2.37.1+ds1-0ubuntu2~24.04.1", ""),
+        ("24.0.7", "2.26.1", "the Docker engine is 24.0.7, 25 or newer is needed"),
+        ("26.1.5", "2.24.6", "Compose is 2.24.6, 2.26 or newer is needed"),
+    ],
+)
+def test_an_engine_that_is_too_old_is_refused(
+    in_containers: Program, engine: str, compose: str, says: str
+) -> None:
+    docker = f"docker() {{ case $1 in version) echo {engine} ;; compose) echo {compose} ;; esac; }}"
+
+    done = in_containers.call(f'{docker}; fail() {{ echo "$*"; exit 1; }}; check_engine')
+
+    assert done.stdout.strip() == says
+
+
+def test_compose_is_told_what_the_machine_and_the_release_are(in_containers: Program) -> None:
+    release = in_containers.folder / "opt/celeriac/releases" / COMMIT
+    (release / "docker").mkdir(parents=True)
+    instance = "repository=\nworkers=3\nimage_prefix=registry.example:5000/lab/\n"
+    (in_containers.folder / "etc/celeriac/instance.env").write_text(instance)
+
+    done = in_containers.call(f'write_settings; tell_compose "{release}" {COMMIT}')
+
+    told = (release / "docker/.env").read_text().splitlines()
+    assert done.returncode == 0, done.stderr
+    assert "BIND=0.0.0.0" in told
+    assert f"SECRETS_DIR={in_containers.folder}/etc/celeriac/secrets" in told
+    assert told[-2:] == ["IMAGE_PREFIX=registry.example:5000/lab/", f"IMAGE_TAG={COMMIT}"]
+
+
+@pytest.mark.parametrize(("existing", "number"), [("a\nb\nc\n", 3), ("", 2)])
+def test_as_many_workers_are_started_as_there_were(
+    in_containers: Program, existing: str, number: int
+) -> None:
+    release = in_containers.folder / "opt/celeriac/releases" / COMMIT
+    (release / "docker").mkdir(parents=True)
+    (release / "tools").mkdir()
+    (release / "tools/compose").write_text("#!/bin/sh\necho $1 $WORKERS\n")
+    (release / "tools/compose").chmod(0o755)
+    (in_containers.folder / "opt/celeriac/current").symlink_to(release)
+    (in_containers.folder / "etc/celeriac/instance.env").write_text("workers=2\n")
+    (in_containers.folder / "etc/celeriac/compose.env").write_text("BIND=0.0.0.0\n")
+
+    done = in_containers.run("start", replacing=f"{ROOT}\ndocker() {{ printf '{existing}'; }}")
+
+    assert (done.returncode, done.stdout) == (0, f"up {number}\n"), done.stderr
+
+
+READYZ = '{"checks": {"workers": {"detail": "2 alive: celeriac-worker-1, celeriac-worker-20"}}}'
+
+
+@pytest.mark.parametrize(
+    ("running", "is_ready"),
+    [
+        ("celeriac-worker-1", True),
+        ("celeriac-worker-2", False),
+        ("celeriac-worker-20 celeriac-worker-3", False),
+    ],
+)
+def test_ready_is_who_has_every_worker_that_runs(
+    in_containers: Program, running: str, is_ready: bool
+) -> None:
+    functions = f"ask_readyz() {{ echo '{READYZ}'; }}; docker() {{ echo {running}; }}"
+
+    assert (in_containers.call(f"{functions}; is_ready").returncode == 0) is is_ready
+
+
+def test_the_container_that_keeps_the_others_from_starting_is_named(in_containers: Program) -> None:
+    inspected = (
+        "/celeriac-db-1 running 0 0 healthy\n/celeriac-migrate-1 exited 1 0 \n/celeriac-web-1 created 0 0 \n"
+    )
+    answers = f"ps) echo id ;; inspect) printf '{inspected}' ;; logs) echo 'no such table' ;;"
+
+    said = in_containers.call(f"docker() {{ case $1 in {answers} esac; }}; why_not_ready").stdout
+
+    assert said == "container celeriac-migrate-1 does not run: no such table\n"
+
+
+def test_images_of_releases_that_are_gone_are_removed(in_containers: Program) -> None:
+    (in_containers.folder / "opt/celeriac/releases" / COMMIT).mkdir(parents=True)
+    images = (
+        f"registry.example:5000/lab/celeriac-serve:{COMMIT}",
+        f"celeriac-serve:{'f' * 40}",
+        "celeriac-serve:local",
+        "postgres:17",
+    )
+    listing = "".join(f"{image}\n" for image in images)
+    docker = f"docker() {{ case $2 in ls) printf '{listing}' ;; rm) echo removed $3 >&3 ;; esac; }}"
+
+    done = in_containers.call(f"{docker}; forget_unused 3>&1")
+
+    assert (done.returncode, done.stdout) == (0, f"removed celeriac-serve:{'f' * 40}\n"), done.stderr

@@ -7,8 +7,8 @@ import pytest
 from client.errors import ClientError, InputError, InstanceFailed, Refused, Unavailable
 from client.exits import EXIT_CODES
 from client.launcher.cloud import Quota, Rule
+from client.launcher.labels import COMMIT, MODE, ORIGIN
 from client.launcher.launch import launch
-from client.launcher.plan import COMMIT, ORIGIN
 from client.launcher.request import NONE, CodeRequest
 from tests.services.launching import COMMIT as COMMIT_ID
 from tests.services.launching import CONSOLE, HOST_KEY, REPOSITORY, World, wanted
@@ -23,7 +23,7 @@ def test_an_instance_is_made_and_answers(world: World) -> None:
     assert own.floating_addresses[0].server_id == own.servers[0].id
     assert own.security_groups[0].rules == {Rule(22, "198.51.100.7/32"), Rule(5100, "198.51.100.7/32")}
     assert own.servers[0].security_groups == ("celeriac-lab",)
-    assert own.servers[0].metadata == {COMMIT: COMMIT_ID, ORIGIN: REPOSITORY}
+    assert own.servers[0].metadata == {COMMIT: COMMIT_ID, ORIGIN: REPOSITORY, MODE: "systemd"}
     assert world.cloud.request_of(own.servers[0].id).user_data.startswith("#cloud-config\n")
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from client import exits
 from client.launcher import options
+from client.launcher.mode import Mode
 from client.launcher.request import LaunchRequest
 
 asked: list[LaunchRequest] = []
@@ -74,6 +75,22 @@ def test_the_file_may_set_every_kind_of_option(folder: Path) -> None:
     assert request.allow_from == ("192.0.2.7/32", "2001:db8::/32")
 
 
+def test_the_mode_may_be_of_the_file_or_the_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert read().mode is None
+    monkeypatch.setenv("CELERIAC_MODE", "systemd")
+    assert read().mode is Mode.SYSTEMD
+    (folder / "launch.yaml").write_text("mode: docker\nimage-prefix: 192.0.2.1:5000/\n")
+    request = read()
+
+    assert (request.mode, request.images.prefix, request.images.registry) == (
+        Mode.DOCKER,
+        "192.0.2.1:5000/",
+        "192.0.2.1:5000",
+    )
+
+
 def test_another_file_can_be_named(folder: Path) -> None:
     (folder / "launch.yaml").write_text("flavor: default")
     (folder / "large.yaml").write_text("flavor: large\nallow-from: 192.0.2.0/24")
@@ -133,6 +150,16 @@ def test_a_file_with_a_mistake_is_refused(
         (("--no-wait", "--bake", "image"), "--no-wait does not go with --upload and --bake"),
         (("--timeout", "0"), "0"),
         (("--settings", "gone.yaml"), "gone.yaml"),
+        (("--mode", "podman"), "'podman' is not one of"),
+        (("--image-prefix", "registry.example/"), "they go with --mode docker"),
+        (("--mode", "systemd", "--image-prefix", "registry.example/"), "they go with --mode docker"),
+        (("--mode", "docker", "--image-prefix", "registry.example"), "a slash at the end"),
+        (("--mode", "docker", "--image-prefix", "user:secret@registry.example/"), "no user and no password"),
+        (("--mode", "docker", "--registry-ca", __file__), "the registry that --image-prefix names"),
+        (
+            ("--mode", "docker", "--image-prefix", "registry.example/", "--registry-ca", __file__),
+            "has no certificate",
+        ),
     ],
 )
 def test_options_that_make_no_sense_are_refused(

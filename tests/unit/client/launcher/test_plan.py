@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from client.launcher.cloud import Belongings, FloatingAddress, Mark, Rule, SecurityGroup, Server
-from client.launcher.plan import COMMIT, Plan, make_plan
+from client.launcher.labels import COMMIT
+from client.launcher.plan import Plan, make_plan
 from client.launcher.preflight import preflight
 from client.launcher.request import NONE, LaunchRequest
 from client.launcher.source import IN_IMAGE, UPLOADED, Source

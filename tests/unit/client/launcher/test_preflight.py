@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from client.launcher.cloud import Belongings, Flavor, Image, Inventory, Keypair, Mark, Network, Quota, Server
+from client.launcher.labels import COMMIT, MODE
+from client.launcher.mode import Mode
 from client.launcher.preflight import preflight
 from client.launcher.request import NONE, LaunchRequest
 from tests.services.fake_cloud import FakeCloud
@@ -159,4 +161,64 @@ def test_an_instance_in_error_stands_in_the_way() -> None:
 
     assert faults(WANTED, existing=Belongings(servers=(server,))) == [
         "name: expected an instance that can go on; stop_instance.py removes this one, got one in ERROR: No valid host"
+    ]
+
+
+def of_mode(mode: Mode | None) -> dict[str, str]:
+    """What an instance of a mode carries, or one of before there were modes."""
+    return {COMMIT: "0" * 40} | ({MODE: str(mode)} if mode else {})
+
+
+@pytest.mark.parametrize(
+    ("asked", "baked", "taken"),
+    [
+        (None, {}, Mode.SYSTEMD),
+        (Mode.DOCKER, {}, Mode.DOCKER),
+        (None, of_mode(Mode.DOCKER), Mode.DOCKER),
+        (None, of_mode(None), Mode.SYSTEMD),
+        (Mode.SYSTEMD, of_mode(None), Mode.SYSTEMD),
+        (None, {MODE: "docker"}, Mode.SYSTEMD),
+    ],
+)
+def test_the_mode_is_the_images_or_the_one_that_was_asked_for(
+    asked: Mode | None, baked: dict[str, str], taken: Mode
+) -> None:
+    image = replace(INVENTORY, images=(Image("image-1", "image", "active", properties=baked),))
+
+    choices, found = preflight(replace(WANTED, mode=asked, flavor="m1.medium"), image, NOTHING)
+
+    assert found == ()
+    assert choices.mode is taken
+
+
+def test_an_image_that_was_baked_for_another_mode_is_a_fault() -> None:
+    image = Image("image-1", "baked", "active", properties=of_mode(Mode.DOCKER))
+
+    assert faults(
+        replace(WANTED, mode=Mode.SYSTEMD, flavor="m1.medium"), replace(INVENTORY, images=(image,))
+    ) == ["mode: expected docker, for which image baked was baked; or another image, got systemd"]
+
+
+@pytest.mark.parametrize("launched", [None, Mode.SYSTEMD])
+def test_an_instance_does_not_change_its_mode(launched: Mode | None) -> None:
+    server = Server("server-1", "lab", "ACTIVE", "2026-01-02T00:00:00Z", metadata=of_mode(launched))
+
+    assert faults(LaunchRequest("lab", mode=Mode.DOCKER), existing=Belongings(servers=(server,))) == [
+        "mode: expected systemd, as lab was launched; stop_instance.py lab removes it, got docker"
+    ]
+
+
+def test_containers_need_a_larger_flavor_and_say_so() -> None:
+    assert faults(replace(WANTED, mode=Mode.DOCKER, flavor="m1.small"))[0].startswith(
+        "flavor: expected at least 2000 MB of memory and 10 GB of disk: m1.large, m1.medium, got m1.small"
+    )
+
+
+def test_an_image_that_is_known_to_be_too_old_for_containers_is_a_fault() -> None:
+    properties = {"os_distro": "debian", "os_version": "12"}
+    old = replace(INVENTORY, images=(Image("image-1", "old", "active", properties=properties),))
+
+    assert faults(replace(WANTED, flavor="m1.medium"), old) == []
+    assert faults(replace(WANTED, flavor="m1.medium", mode=Mode.DOCKER), old) == [
+        "image: expected Debian 13 or Ubuntu 24.04 for containers, got old, Debian 12"
     ]
