@@ -53,7 +53,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    r"""Train a model and write it to a model store as a new version.
+    """Train a model and write it to a model store as a new version.
 
     A version is a folder that never changes: model.keras, model.onnx, manifest.json and plots. Its ONNX model has
     answered at least 1,000 real inputs like the Keras model, or nothing is written. Public datasets are downloaded once
@@ -74,7 +74,7 @@ def cli() -> None:
 )
 @click.option("--repeats", default=5, show_default=True, type=click.IntRange(1, 50), help="Repeats of it.")
 def diabetes(*, folds: int, repeats: int, store: Path, seed: int, quiet: bool) -> None:
-    r"""Train on Pima Indians Diabetes: eight clinical values to the probability of diabetes.
+    """Train on Pima Indians Diabetes: eight clinical values to the probability of diabetes.
 
     Takes a few minutes: the metrics come from a repeated stratified cross-validation.
 
@@ -128,7 +128,7 @@ def fashion_mnist(  # noqa: PLR0913  # one argument per option
     seed: int,
     quiet: bool,
 ) -> None:
-    r"""Train the image classifier on Fashion-MNIST, or on your own labelled images (--data).
+    """Train the image classifier on Fashion-MNIST, or on your own labelled images (--data).
 
     An interrupted training goes on when the same command is run again. Fashion-MNIST takes 40 to 60 minutes on two
     cores. Your own images are parted into 70 % training, 15 % validation and 15 % test; their size and colour decide
