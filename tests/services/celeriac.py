@@ -8,11 +8,10 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
-
-import httpx
+from typing import TYPE_CHECKING, Self
 
 from tests.services.processes import ServiceError, end, free_ports, spawn, wait_until
+from tests.services.web_service import WebService
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,17 +20,15 @@ ROOT = Path(__file__).parents[2]
 SETTINGS = {"LEASE_S": "2", "DRAIN_S": "5"}
 
 
-class Celeriac:
+class Celeriac(WebService):
     """One service with its state in `directory`; a test may stop, kill and start it."""
 
     def __init__(self, directory: Path, **settings: str) -> None:
         self.directory = directory
         (self.port,) = free_ports(1)
-        self.url = f"http://127.0.0.1:{self.port}"
+        super().__init__(f"http://127.0.0.1:{self.port}")
         self._settings = SETTINGS | settings
         self._process: subprocess.Popen[bytes] | None = None
-        # Reads are repeated: a test that restarts things may find the connection closed.
-        self.web = httpx.Client(base_url=self.url, timeout=60, transport=httpx.HTTPTransport(retries=3))
 
     @property
     def log(self) -> str:
@@ -49,10 +46,6 @@ class Celeriac:
         if wait:
             self.wait_until_ready()
         return self
-
-    def wait_until_ready(self) -> None:
-        """Wait until /readyz says yes."""
-        wait_until(self._is_ready, what="the service is ready")
 
     def stop(self) -> int:
         """Ask the service to stop, as Ctrl-C does, and wait for its end; returns the exit code."""
@@ -84,42 +77,15 @@ class Celeriac:
         )
         return [int(pid) for pid in found.stdout.split()]
 
-    def submit(self, model: str, inputs: list[Any], **more: Any) -> dict[str, Any]:
-        """Submit a job; it must be accepted."""
-        response = self.web.post("/api/jobs", json={"model": model, "inputs": inputs} | more)
-        assert response.status_code in (200, 202), response.text
-        job: dict[str, Any] = response.json()
-        return job
+    def is_ready(self) -> bool:
+        """Whether /readyz says yes.
 
-    def job(self, job: dict[str, Any]) -> dict[str, Any]:
-        """A job as it stands."""
-        shown: dict[str, Any] = self.web.get(job["links"]["self"]).raise_for_status().json()
-        return shown
-
-    def wait_for(self, job: dict[str, Any], *, done: int | None = None) -> dict[str, Any]:
-        """Wait until `done` items of a job (all, if not said) are over."""
-        wanted = job["total"] if done is None else done
-
-        def is_done() -> bool:
-            with contextlib.suppress(httpx.HTTPError):
-                shown = self.job(job)
-                return bool(shown["succeeded"] + shown["failed"] + shown["cancelled"] >= wanted)
-            return False
-
-        wait_until(is_done, what=f"{wanted} items of {job['id']} are done", timeout_s=90)
-        return self.job(job)
-
-    def results(self, job: dict[str, Any]) -> list[dict[str, Any]]:
-        """All items of a job."""
-        items: list[dict[str, Any]] = self.web.get(job["links"]["results_json"]).json()["results"]
-        return items
-
-    def _is_ready(self) -> bool:
+        Raises:
+            ServiceError: The service has ended.
+        """
         if self._process is not None and self._process.poll() is not None:
             raise ServiceError(f"the service did not start:\n{self.log}")
-        with contextlib.suppress(httpx.HTTPError):
-            return self.web.get("/readyz").status_code == 200
-        return False
+        return super().is_ready()
 
     def _env(self) -> dict[str, str]:
         # Coverage measures the service's processes too, where the tests run under it.

@@ -1,0 +1,59 @@
+"""A running service as its clients see it, over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import httpx
+
+from tests.services.processes import wait_until
+
+
+class WebService:
+    """The service that answers at `url`, whatever runs it; `web` asks it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        # Reads are repeated: a test that restarts things may find the connection closed.
+        self.web = httpx.Client(base_url=url, timeout=60, transport=httpx.HTTPTransport(retries=3))
+
+    def is_ready(self) -> bool:
+        """Whether /readyz says yes."""
+        with contextlib.suppress(httpx.HTTPError):
+            return self.web.get("/readyz").status_code == 200
+        return False
+
+    def wait_until_ready(self) -> None:
+        """Wait until /readyz says yes."""
+        wait_until(self.is_ready, what="the service is ready")
+
+    def submit(self, model: str, inputs: list[Any], **more: Any) -> dict[str, Any]:
+        """Submit a job; it must be accepted."""
+        response = self.web.post("/api/jobs", json={"model": model, "inputs": inputs} | more)
+        assert response.status_code in (200, 202), response.text
+        job: dict[str, Any] = response.json()
+        return job
+
+    def job(self, job: dict[str, Any]) -> dict[str, Any]:
+        """A job as it stands."""
+        shown: dict[str, Any] = self.web.get(job["links"]["self"]).raise_for_status().json()
+        return shown
+
+    def wait_for(self, job: dict[str, Any], *, done: int | None = None) -> dict[str, Any]:
+        """Wait until `done` items of a job (all, if not said) are over."""
+        wanted = job["total"] if done is None else done
+
+        def is_done() -> bool:
+            with contextlib.suppress(httpx.HTTPError):
+                shown = self.job(job)
+                return bool(shown["succeeded"] + shown["failed"] + shown["cancelled"] >= wanted)
+            return False
+
+        wait_until(is_done, what=f"{wanted} items of {job['id']} are done", timeout_s=90)
+        return self.job(job)
+
+    def results(self, job: dict[str, Any]) -> list[dict[str, Any]]:
+        """All items of a job."""
+        items: list[dict[str, Any]] = self.web.get(job["links"]["results_json"]).json()["results"]
+        return items
