@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -9,11 +10,14 @@ UNKNOWN = "unknown"
 
 
 def code_revision() -> str:
-    """The last commit that changed the training code, with "-dirty" if files differ from it; "unknown" without git."""
+    """The last commit that changed the training code, with "-dirty" if files differ from it.
+
+    Without git, what the variable `CODE_REVISION` says (as in the image `train`), else "unknown".
+    """
     folder = Path(__file__).parent
     commit = _git("log", "-1", "--format=%H", "--", ".", folder=folder)
     if not commit:
-        return UNKNOWN
+        return os.environ.get("CODE_REVISION") or UNKNOWN
     return f"{commit}-dirty" if _git("status", "--porcelain", "--", ".", folder=folder) else commit
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -18,6 +19,8 @@ ROOT = Path(__file__).parents[2]
 CLIENT_PAGE = ROOT / "docs" / "client.md"
 LAUNCH_PAGE = ROOT / "docs" / "launch.md"
 OPERATIONS_PAGE = ROOT / "docs" / "operations.md"
+COMPOSE_PAGE = ROOT / "docs" / "compose.md"
+COMPOSE_FILE = ROOT / "docker" / "docker-compose.yml"
 
 
 def documents() -> str:
@@ -51,6 +54,33 @@ def test_every_setting_is_in_the_table_of_the_operations_page_and_no_other() -> 
     documented = set(re.findall(r"^\| `([A-Z][A-Z_]+)`", OPERATIONS_PAGE.read_text(), re.MULTILINE))
 
     assert documented == settings
+
+
+def test_every_variable_of_the_compose_file_is_in_the_table_of_its_page_and_no_other() -> None:
+    composes_own = {"COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES"}
+    variables = set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", COMPOSE_FILE.read_text()))
+
+    rows = re.findall(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \|", COMPOSE_PAGE.read_text(), re.MULTILINE)
+
+    assert {name for row in rows for name in re.findall(r"[A-Z_]+", row)} == variables | composes_own
+
+
+def test_the_images_are_labelled_with_the_projects_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    labelled = re.findall(r"^ARG VERSION=(.+)$", (ROOT / "docker" / "Dockerfile").read_text(), re.MULTILINE)
+
+    assert set(labelled) == {project["version"]}
+
+
+def test_the_containers_take_every_setting_that_is_not_theirs_to_decide() -> None:
+    decided = {"HOST", "PORT", "STATE_DIR", "BROKER_URL", "DATABASE_URL", "WORKERS"}
+    decided |= {"WORKER_NAME", "HEARTBEAT_FILE", "REMOTE_CONTROL"}
+    settings = {setting.metadata["variable"] for setting in fields(Settings)}
+
+    taken = set(re.findall(r"^ +([A-Z_]+): \$\{\1:-\}", COMPOSE_FILE.read_text(), re.MULTILINE))
+
+    assert taken | {"MODEL_STORE"} == settings - decided
 
 
 @pytest.mark.parametrize("page", COMMANDS, ids=lambda page: page.stem)
