@@ -20,6 +20,7 @@ from client.launcher.mode import Mode
 from client.launcher.removal import TIMEOUT_S, remove
 from client.launcher.report import live_report
 from client.launcher.request import checked_name
+from client.launcher.settings_file import settings_file
 from client.launcher.source import find_source, uncommitted
 from client.launcher.surroundings import Outside
 from client.launcher.tools import Tools
@@ -79,7 +80,7 @@ def start() -> None:
 
 @start.command("launch", epilog=EPILOG)
 @options.name
-@options.settings_file
+@settings_file
 @options.cloud
 @options.resources
 @options.code
@@ -159,7 +160,7 @@ def list_command(**given: Any) -> None:
 
 
 @start.command("render", epilog=EPILOG)
-@options.settings_file
+@settings_file
 @options.code
 @options.option("--baked", env="BAKED", is_flag=True, help="For an image that was made with --bake.")
 def render_command(**given: Any) -> None:

@@ -12,13 +12,14 @@ from client import exits
 from client.launcher import options
 from client.launcher.mode import Mode
 from client.launcher.request import LaunchRequest
+from client.launcher.settings_file import settings_file
 
 asked: list[LaunchRequest] = []
 
 
 @click.command
 @options.name
-@options.settings_file
+@settings_file
 @options.resources
 @options.code
 @options.running
