@@ -82,6 +82,14 @@ def _answers(base: Path) -> bool:
     return True
 
 
+def debian_13(rig: Path) -> Path:
+    """An image of Debian 13, made once in a minute."""
+    image = STATE / "vm" / "debian-trixie.qcow2"
+    if not image.exists():
+        run_script(rig / "vm-image.sh", str(image), SUITE="trixie", WORK=str(STATE / "vm" / "build-trixie"))
+    return image
+
+
 def _guests(rig: Path) -> dict[str, str]:
     """What instances boot from, made once in a minute, and on which processor."""
     image = STATE / "vm" / "debian-cloudimg.qcow2"

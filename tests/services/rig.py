@@ -14,12 +14,12 @@ STATE = Path(os.environ.get("RIG_STATE", "/var/tmp/rig"))  # the rig's own defau
 LIMIT_S = 1200  # the first time, packages are installed
 
 
-def must_have_rig() -> Path:
-    """The rig's folder; where it is missing the test is skipped, and on CI it fails."""
+def must_have_rig(script: str = "vm-image.sh", *, what: str = "machines and clouds are made") -> Path:
+    """The rig's folder, with a script in it; where it is missing the test is skipped, and on CI it fails."""
     folder = Path(os.environ.get("TEST_RIG") or "/nonexistent")
-    if os.getuid() == 0 and (folder / "vm-image.sh").is_file():
+    if os.getuid() == 0 and (folder / script).is_file():
         return folder
-    reason = "machines and clouds are made as root, with the scripts in the folder that TEST_RIG names"
+    reason = f"{what} as root, with the scripts in the folder that TEST_RIG names"
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)

@@ -1,0 +1,49 @@
+"""A service in containers that the tests share, made as a newcomer makes it: git clone, make up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.services.compose_project import ComposeProject, compose_project
+from tests.services.docker import running_engine
+from tests.services.processes import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SETTINGS = {"LEASE_S": "3", "DRAIN_S": "5", "CHUNK_ITEMS": "32", "BATCH_ITEMS": "16"}
+"""Small chunks, so that many messages are on their way; short leases, so that a dead worker's items need not wait long."""
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[None]:
+    """Docker's engine; skipped where there is none and none can be started, and on CI a failure."""
+    with running_engine():
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared_project(engine: None) -> Iterator[ComposeProject]:
+    with compose_project(**SETTINGS) as project:
+        yield project
+
+
+@pytest.fixture
+def project(shared_project: ComposeProject) -> ComposeProject:
+    """The service that the tests share, ready; a test that stops something starts it again, with one worker."""
+    shared_project.wait_until_ready()
+    return shared_project
+
+
+def wait_until_healthy(project: ComposeProject, service: str) -> None:
+    """Wait until the engine says that every container of a service is healthy."""
+    wait_until(
+        lambda: all(state == "healthy" for state in health(project, service)), what=f"{service} is healthy"
+    )
+
+
+def health(project: ComposeProject, service: str) -> list[str]:
+    """What the engine says of the containers of a service."""
+    return project.compose("ps", "--format", "{{.Health}}", service).split()

@@ -1,0 +1,156 @@
+"""What the Compose file may never say, in any service of any profile."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.services.compose_project import Checkout, checkout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ONE_SHOT = {"migrate"}
+"""Services that end."""
+SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|COOKIE|(?:^|_)(?:KEY|PASS|USER|AUTH)$|_URL$")
+
+
+@pytest.fixture(scope="module")
+def fresh(engine: None) -> Iterator[Checkout]:
+    """A checkout without passwords, and without a project of its own name."""
+    with checkout() as made:
+        del made.env["COMPOSE_PROJECT_NAME"], made.env["IMAGE_TAG"]
+        yield made
+
+
+@pytest.fixture(scope="module")
+def every_service(fresh: Checkout) -> dict[str, dict[str, Any]]:
+    return services(fresh, "--profile", "*")
+
+
+def services(made: Checkout, *options: str) -> dict[str, dict[str, Any]]:
+    """The services as Compose understands them."""
+    config = json.loads(made.compose(*options, "config", "--format", "json"))
+    return dict(config["services"])
+
+
+def published(services: dict[str, dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """Service, address and port of all that is published."""
+    return [
+        (name, port.get("host_ip", ""), port["published"])
+        for name, service in services.items()
+        for port in service.get("ports", ())
+    ]
+
+
+@pytest.mark.parametrize("folder", [".", "docker"])
+def test_the_compose_file_is_valid_where_a_user_may_stand(fresh: Checkout, folder: str) -> None:
+    done = fresh.run("docker", "compose", "--profile", "*", "config", "--quiet", folder=folder)
+
+    assert done.stdout + done.stderr == ""
+
+
+def test_both_folders_mean_the_same_project(fresh: Checkout) -> None:
+    root, folder = (fresh.compose("--profile", "*", "config", folder=each) for each in (".", "docker"))
+
+    assert services_of(root) == services_of(folder)
+
+
+def services_of(config: str) -> str:
+    """A configuration without what only one of the files has: values for tools/compose."""
+    return config.partition("\nx-values")[0]
+
+
+def test_nothing_is_published_but_the_web_service_on_loopback(fresh: Checkout) -> None:
+    assert published(services(fresh)) == [("web", "127.0.0.1", "5100")]
+
+
+def test_profiles_publish_on_loopback_only(every_service: dict[str, dict[str, Any]]) -> None:
+    assert {address for _, address, _ in published(every_service)} == {"127.0.0.1"}
+
+
+def test_no_service_has_rights_that_it_does_not_need(every_service: dict[str, dict[str, Any]]) -> None:
+    for name, service in every_service.items():
+        assert not service.get("privileged"), name
+        assert service["cap_drop"] == ["ALL"], name
+        assert not service.get("cap_add"), name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["read_only"] is True, name
+        for shared in ("pid", "ipc", "network_mode", "userns_mode", "devices"):
+            assert not service.get(shared), (name, shared)
+
+
+def test_no_service_reaches_the_engine_or_a_folder_outside_the_checkout(
+    fresh: Checkout, every_service: dict[str, dict[str, Any]]
+) -> None:
+    for name, service in every_service.items():
+        binds = [each["source"] for each in service.get("volumes", ()) if each["type"] == "bind"]
+        assert all(source.startswith(f"{fresh.root}/docker/") for source in binds), (name, binds)
+        assert all(each.get("read_only") for each in service.get("volumes", ()) if each["type"] == "bind")
+
+
+def test_every_service_runs_as_a_user_that_is_not_root(every_service: dict[str, dict[str, Any]]) -> None:
+    users = {name: str(service.get("user", "")) for name, service in every_service.items()}
+
+    assert {name for name, user in users.items() if user.split(":")[0] in ("", "0", "root")} == set()
+
+
+def test_every_service_has_limits_of_memory_and_processes(every_service: dict[str, dict[str, Any]]) -> None:
+    for name, service in every_service.items():
+        limits = service["deploy"]["resources"]["limits"]
+        assert int(limits["memory"]) > 0 and int(limits["pids"]) > 0, name
+
+
+def test_every_service_that_stays_has_a_healthcheck_and_is_started_again(
+    every_service: dict[str, dict[str, Any]],
+) -> None:
+    for name, service in every_service.items():
+        if name not in ONE_SHOT:
+            assert service["healthcheck"].get("test"), name
+            assert not service["healthcheck"].get("disable"), name
+            assert service["restart"] == "unless-stopped", name
+
+
+def test_logs_cannot_fill_the_disk(every_service: dict[str, dict[str, Any]]) -> None:
+    for name, service in every_service.items():
+        assert service["logging"]["options"].keys() >= {"max-size", "max-file"}, name
+
+
+def test_every_image_is_pinned(every_service: dict[str, dict[str, Any]]) -> None:
+    images = {name: service["image"] for name, service in every_service.items()}
+    for service in every_service.values():
+        arguments = service.get("build", {}).get("args", {})
+        images |= {name: value for name, value in arguments.items() if name.endswith("_IMAGE")}
+
+    unpinned = {
+        name
+        for name, image in images.items()
+        if not re.search(r":(?!latest)[\w.-]+$|@sha256:[0-9a-f]{64}$", image)
+    }
+
+    assert unpinned == set()
+
+
+def test_the_version_of_every_base_image_in_the_dockerfile_is_a_build_argument(fresh: Checkout) -> None:
+    text = (fresh.root / "docker" / "Dockerfile").read_text()
+    defaults = dict(re.findall(r"^ARG (\w+)=(\S+)", text, re.MULTILINE))
+    stages = set(re.findall(r"^FROM .* AS (\S+)", text, re.MULTILINE))
+
+    for base in re.findall(r"^FROM (\S+)", text, re.MULTILINE):
+        argument = base.strip("${}")
+        assert base in stages | {"scratch"} or re.search(r":(?!latest)[\w.-]+$", defaults[argument]), base
+
+
+def test_there_is_no_default_password(fresh: Checkout, every_service: dict[str, dict[str, Any]]) -> None:
+    """Every secret is a file that `make up` makes; no variable holds one."""
+    for name, service in every_service.items():
+        for variable, value in (service.get("environment") or {}).items():
+            if SECRET_NAME.search(variable.removesuffix("_FILE")) and value:
+                is_name = variable == "POSTGRES_USER"
+                assert is_name or value.startswith("/run/secrets/"), (name, variable)
+    config = fresh.compose("--profile", "*", "config")
+    assert not re.search(r"://[^/\s:]+:[^/\s@]+@|guest", config)
+    assert not fresh.secrets.exists()
