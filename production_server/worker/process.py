@@ -36,7 +36,8 @@ def run_worker(settings: Settings) -> None:
             concurrency=CHUNK_THREADS,
             without_gossip=True,
             without_mingle=True,
-            without_heartbeat=True,
+            # Celery gives a worker without heartbeats nothing to send events with, however often they are asked for.
+            without_heartbeat=settings.remote_control == "off",
             hostname=parts.housekeeping.name,
             loglevel="WARNING",
         ).start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,28 @@ def test_whoever_may_use_the_broker_can_ask_the_workers_where_remote_control_is_
         ),
         what="both workers answer",
     )
+
+
+def test_whoever_may_use_the_broker_can_watch_the_workers_where_remote_control_is_on(
+    service: Celeriac, broker_url: str
+) -> None:
+    app = create_celery(read_settings({"BROKER_URL": broker_url}))
+    seen: set[tuple[str, str]] = set()
+
+    with app.connection() as connection:
+        receiver = app.events.Receiver(
+            connection, handlers={"*": lambda event: seen.add((event["type"], event["hostname"]))}
+        )
+
+        def has_seen(*kinds: str) -> bool:
+            with suppress(TimeoutError):
+                receiver.capture(limit=20, timeout=1)
+            return {(kind, f"celery@lab-{number}") for kind in kinds for number in (1, 2)} <= seen
+
+        wait_until(lambda: has_seen("worker-heartbeat"), what="both workers' heartbeats")
+        app.control.enable_events()
+        service.submit("slow", ROWS)
+        wait_until(lambda: has_seen("task-started", "task-succeeded"), what="both workers' tasks")
 
 
 def test_killing_a_worker_loses_nothing(service: Celeriac) -> None:
