@@ -8,7 +8,8 @@ CeleriacError
 ├── Conflict              the request contradicts what an earlier one with the same key did
 ├── BrokenVersion         a version's files do not match its manifest, or do not load
 ├── InferenceFailed       the model itself failed on a batch
-└── Unavailable           the database or the broker does not answer; the same request may succeed later
+├── Unavailable           the database, the broker or a worker does not answer; the same request may succeed later
+└── DeadlineExceeded      nobody answered the call in the time that the client gave it
 
 `code` is a stable string that reaches the client. HTTP status codes live in `web/`, exit codes in the command line.
 """
@@ -93,6 +94,17 @@ class InferenceFailed(CeleriacError):
 
 
 class Unavailable(CeleriacError):
-    """Raised when the database or the broker does not answer; the same request may succeed later."""
+    """Raised when the database, the broker or a worker does not answer; the same request may succeed later."""
 
     code = "unavailable"
+
+    def __init__(self, detail: str, *, code: str | None = None) -> None:
+        if code is not None:
+            self.code = code
+        super().__init__(detail)
+
+
+class DeadlineExceeded(CeleriacError):
+    """Raised when nobody answered a call in the time that the client gave it; nothing was stored."""
+
+    code = "deadline_exceeded"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,14 @@ from production_server.models.tabular import stack_rows
 log = logging.getLogger(__name__)
 
 RunBatch = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What a model answered to a batch: float32 [items, labels], zeros where `errors` has the item's error."""
+
+    values: np.ndarray
+    errors: Mapping[int, CeleriacError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +78,24 @@ class Engine:
         runner = self._runner(found)
         for start in range(0, len(payloads), batch_items):
             begun = time.perf_counter()
-            batch = _decode(found.manifest, payloads[start : start + batch_items], max_pixels)
-            results = _classify_decoded(found.manifest, runner.run, batch)
+            inputs = _decode(found.manifest, payloads[start : start + batch_items], max_pixels)
+            results = _classified(found.manifest, _run_decoded(found.manifest, runner.run, inputs))
             ms = (time.perf_counter() - begun) * 1000 / len(results)
             yield [Outcome(result, ms) for result in results]
+
+    def run(
+        self, model: str, version: str, inputs: np.ndarray | Sequence[bytes], *, max_pixels: int
+    ) -> Outputs:
+        """What the model's graph answers to one batch: a tensor [items, ...] that it takes, or image files.
+
+        Raises:
+            NotFound, BrokenVersion: the version is not in this process' store, or does not load.
+        """
+        found = self._store.get(model, version)
+        runner = self._runner(found)
+        if isinstance(inputs, np.ndarray):
+            return _run_each(runner.run, inputs, labels=len(found.manifest.labels))
+        return _run_decoded(found.manifest, runner.run, _decode(found.manifest, inputs, max_pixels))
 
     def close(self) -> None:
         """Free all runners."""
@@ -113,23 +135,34 @@ def _decode(
     return decoded
 
 
-def _classify_decoded(
-    manifest: Manifest, run: RunBatch, decoded: Sequence[np.ndarray | CeleriacError]
-) -> list[Classification | CeleriacError]:
-    arrays = [item for item in decoded if isinstance(item, np.ndarray)]
-    results = iter(_bisect(manifest, run, np.stack(arrays)) if arrays else [])
-    return [next(results) if isinstance(item, np.ndarray) else item for item in decoded]
+def _run_decoded(manifest: Manifest, run: RunBatch, decoded: Sequence[np.ndarray | CeleriacError]) -> Outputs:
+    tensors = {place: item for place, item in enumerate(decoded) if isinstance(item, np.ndarray)}
+    errors = {place: item for place, item in enumerate(decoded) if isinstance(item, CeleriacError)}
+    values = np.zeros((len(decoded), len(manifest.labels)), dtype=np.float32)
+    if tensors:
+        places = list(tensors)
+        found = _run_each(run, np.stack(list(tensors.values())), labels=len(manifest.labels))
+        values[places] = found.values
+        errors |= {places[place]: error for place, error in found.errors.items()}
+    return Outputs(values, errors)
 
 
-def _bisect(manifest: Manifest, run: RunBatch, batch: np.ndarray) -> list[Classification | CeleriacError]:
-    """Classify a batch; where it fails, halve it until what fails is one item."""
+def _classified(manifest: Manifest, outputs: Outputs) -> list[Classification | CeleriacError]:
+    answers = classify(manifest, outputs.values)
+    return [outputs.errors.get(place, answer) for place, answer in enumerate(answers)]
+
+
+def _run_each(run: RunBatch, batch: np.ndarray, *, labels: int) -> Outputs:
+    """Run a batch; where it fails, halve it until what fails is one item."""
     try:
-        return list(classify(manifest, _run_checked(run, batch)))
+        return Outputs(_run_checked(run, batch), {})
     except InferenceFailed as exc:
         if len(batch) == 1:
-            return [exc]
+            return Outputs(np.zeros((1, labels), dtype=np.float32), {0: exc})
     middle = len(batch) // 2
-    return _bisect(manifest, run, batch[:middle]) + _bisect(manifest, run, batch[middle:])
+    left, right = (_run_each(run, half, labels=labels) for half in (batch[:middle], batch[middle:]))
+    shifted = {middle + place: error for place, error in right.errors.items()}
+    return Outputs(np.concatenate([left.values, right.values]), {**left.errors, **shifted})
 
 
 def _run_checked(run: RunBatch, batch: np.ndarray) -> np.ndarray:

@@ -1,0 +1,177 @@
+"""What travels between web and worker for interactive calls: batches of inputs, and what a worker answers to them.
+
+A body is a header in JSON, which the first four bytes give the length of, and then raw bytes: a tensor in C order,
+little-endian, or image files one after another. Nothing in it can run code.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from production_server.errors import (
+    BrokenVersion,
+    CeleriacError,
+    Fault,
+    InferenceFailed,
+    InvalidInput,
+    NotFound,
+    TooLarge,
+    Unavailable,
+)
+
+CALL_QUEUE = "celeriac.calls"
+CONTENT_TYPE = "application/octet-stream"
+CONTENT_ENCODING = "binary"
+
+_LENGTH = struct.Struct(">I")
+_ERRORS: dict[str, type[CeleriacError]] = {
+    kind.__name__: kind
+    for kind in (InvalidInput, TooLarge, NotFound, BrokenVersion, InferenceFailed, Unavailable)
+}
+
+Inputs = np.ndarray | Sequence[bytes]
+"""One batch for a model: a tensor [items, ...] of the dtype that its graph takes, or image files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A batch of inputs for one version; `trace` is what a tracer wants to hand on (W3C trace context)."""
+
+    model: str
+    version: str
+    inputs: Inputs
+    trace: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of a request: float32 [items, labels] and errors by item, or one error for all of it.
+
+    `run_ms` is how long the worker took for the batch, decoding included.
+    """
+
+    outputs: np.ndarray | None
+    errors: Mapping[int, CeleriacError]
+    error: CeleriacError | None
+    run_ms: float
+    worker: str
+
+
+def encode_request(request: Request) -> bytes:
+    """The body of a message."""
+    header: dict[str, Any] = {
+        "model": request.model,
+        "version": request.version,
+        "trace": dict(request.trace),
+    }
+    if isinstance(request.inputs, np.ndarray):
+        tensor = np.ascontiguousarray(request.inputs)
+        little_endian = tensor.astype(tensor.dtype.newbyteorder("<"), copy=False)
+        header |= {"dtype": tensor.dtype.name, "shape": tensor.shape}
+        return _join(header, [little_endian.data])
+    header["sizes"] = [len(image) for image in request.inputs]
+    return _join(header, request.inputs)
+
+
+def decode_request(body: bytes) -> Request:
+    """The request in a message's body; its tensor is a view of it.
+
+    Raises:
+        ValueError: the body is not one that `encode_request` makes.
+    """
+    header, payload = _part(body)
+    try:
+        if "sizes" in header:
+            inputs: Inputs = _split(payload, header["sizes"])
+        else:
+            inputs = _tensor(payload, header["dtype"], header["shape"])
+        return Request(str(header["model"]), str(header["version"]), inputs, header["trace"])
+    except (KeyError, TypeError) as exc:
+        raise ValueError(f"not a request: {exc!r}") from exc
+
+
+def encode_reply(reply: Reply) -> bytes:
+    """The body of a message."""
+    header: dict[str, Any] = {"ms": reply.run_ms, "worker": reply.worker}
+    if reply.errors:
+        header["errors"] = {place: _error_to_data(error) for place, error in reply.errors.items()}
+    if reply.error is not None:
+        header["error"] = _error_to_data(reply.error)
+    if reply.outputs is None:
+        return _join(header, [])
+    outputs = np.ascontiguousarray(reply.outputs, dtype="<f4")
+    return _join(header | {"shape": outputs.shape}, [outputs.data])
+
+
+def decode_reply(body: bytes) -> Reply:
+    """The reply in a message's body.
+
+    Raises:
+        ValueError: the body is not one that `encode_reply` makes.
+    """
+    header, payload = _part(body)
+    try:
+        return Reply(
+            outputs=_tensor(payload, "float32", header["shape"]) if "shape" in header else None,
+            errors={int(place): _error_of(data) for place, data in header.get("errors", {}).items()},
+            error=_error_of(header["error"]) if "error" in header else None,
+            run_ms=float(header["ms"]),
+            worker=str(header["worker"]),
+        )
+    except (KeyError, TypeError, AttributeError) as exc:
+        raise ValueError(f"not a reply: {exc!r}") from exc
+
+
+def _join(header: Mapping[str, Any], payload: Sequence[bytes | memoryview]) -> bytes:
+    head = json.dumps(header, separators=(",", ":")).encode()
+    return b"".join([_LENGTH.pack(len(head)), head, *payload])
+
+
+def _part(body: bytes) -> tuple[dict[str, Any], memoryview]:
+    try:
+        (length,) = _LENGTH.unpack_from(body)
+        header = json.loads(body[_LENGTH.size : _LENGTH.size + length])
+    except (struct.error, ValueError) as exc:
+        raise ValueError("a message without a header") from exc
+    if not isinstance(header, dict):
+        raise ValueError("a message without a header")  # noqa: TRY004  # of a peer's making, not a programming error
+    return header, memoryview(body)[_LENGTH.size + length :]
+
+
+def _tensor(payload: memoryview, dtype: str, shape: Sequence[int]) -> np.ndarray:
+    kind = np.dtype(dtype)
+    if kind.kind not in "fiu":
+        raise ValueError(f"a tensor of {dtype}")
+    return np.frombuffer(payload, dtype=kind.newbyteorder("<")).reshape(shape).astype(kind, copy=False)
+
+
+def _split(payload: memoryview, sizes: Sequence[int]) -> list[bytes]:
+    if sum(sizes) != len(payload):
+        raise ValueError("a message whose files have other sizes than it says")
+    ends = np.cumsum(sizes, dtype=int).tolist()
+    return [bytes(payload[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
+
+
+def _error_to_data(error: CeleriacError) -> dict[str, Any]:
+    faults = error.faults if isinstance(error, InvalidInput) else ()
+    return {
+        "kind": type(error).__name__,
+        "code": error.code,
+        "detail": str(error),
+        "faults": [(fault.field, fault.expected, fault.got) for fault in faults],
+    }
+
+
+def _error_of(data: Mapping[str, Any]) -> CeleriacError:
+    kind = _ERRORS.get(data["kind"])
+    if kind is not None and issubclass(kind, InvalidInput):
+        return kind(data["detail"], tuple(Fault(*fault) for fault in data["faults"]), code=data["code"])
+    if kind is NotFound:
+        return NotFound(data["detail"], code=data["code"])
+    return (kind or InferenceFailed)(data["detail"])

@@ -1,0 +1,122 @@
+"""Which calls travel together: a batch grows with the load, and nobody waits for a timer.
+
+A call goes out at once while few batches of its kind are on their way; else it is collected until one comes back.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from production_server.broker.calls import Inputs, Reply
+from production_server.errors import CeleriacError, Unavailable
+
+Answer = Reply | CeleriacError
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One request of one client. `done` is called once, from some thread, with its part of the answer or an error."""
+
+    model: str
+    version: str
+    inputs: Inputs
+    deadline: float
+    """On the monotonic clock of this process, in seconds."""
+    done: Callable[[Answer], None]
+    is_over: bool = False
+    """Set when the client has left or has been answered: what has not been sent is dropped."""
+
+    @property
+    def items(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def kind(self) -> tuple[str, str, str]:
+        """What calls must have in common to travel in one batch."""
+        tensor = self.inputs
+        signature = f"{tensor.dtype}{tensor.shape[1:]}" if isinstance(tensor, np.ndarray) else "images"
+        return self.model, self.version, signature
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """Calls of one kind that travel together."""
+
+    calls: list[Call]
+    tries: int = 0
+
+    @property
+    def deadline(self) -> float:
+        """When the last of them is of no use to anybody."""
+        return max(call.deadline for call in self.calls)
+
+    def inputs(self) -> Inputs:
+        """The inputs of all calls, in order."""
+        if isinstance(self.calls[0].inputs, np.ndarray):
+            tensors = [call.inputs for call in self.calls if isinstance(call.inputs, np.ndarray)]
+            return np.concatenate(tensors) if len(tensors) > 1 else tensors[0]
+        return [image for call in self.calls for image in call.inputs]
+
+
+@dataclass(slots=True)
+class _Kind:
+    waiting: deque[Call] = field(default_factory=deque)
+    on_their_way: int = 0
+
+
+class Grouping:
+    """Decides; does no I/O. Not safe to share between threads: its owner locks."""
+
+    def __init__(self, *, max_batches: int, max_items: int, max_waiting: int) -> None:
+        """At most `max_batches` of a kind on their way, `max_items` in one (more only in a single call's).
+
+        `max_waiting` bounds the items of all kinds that wait.
+        """
+        self._max_batches = max_batches
+        self._max_items = max_items
+        self._max_waiting = max_waiting
+        self._kinds: OrderedDict[tuple[str, str, str], _Kind] = OrderedDict()
+        self.waiting_items = 0
+
+    def add(self, call: Call, now: float) -> Batch | None:
+        """Take a call in; returns a batch to be sent now, if there is one.
+
+        Raises:
+            Unavailable: as much waits as may (code `overloaded`).
+        """
+        if self.waiting_items + call.items > self._max_waiting:
+            raise Unavailable("too many calls are waiting", code="overloaded")
+        self._kinds.setdefault(call.kind, _Kind()).waiting.append(call)
+        self.waiting_items += call.items
+        return self._next(call.kind, now)
+
+    def returned(self, batch: Batch, now: float) -> Batch | None:
+        """A batch is not on its way any more, whatever came of it; returns the next one to be sent."""
+        kind = batch.calls[0].kind
+        self._kinds[kind].on_their_way -= 1
+        return self._next(kind, now)
+
+    def _next(self, key: tuple[str, str, str], now: float) -> Batch | None:
+        kind = self._kinds[key]
+        calls = self._take(kind, now) if kind.on_their_way < self._max_batches else []
+        if calls:
+            kind.on_their_way += 1
+            return Batch(calls)
+        if not kind.waiting and not kind.on_their_way:
+            del self._kinds[key]
+        return None
+
+    def _take(self, kind: _Kind, now: float) -> list[Call]:
+        taken: list[Call] = []
+        items = 0
+        while kind.waiting and (not taken or items + kind.waiting[0].items <= self._max_items):
+            call = kind.waiting.popleft()
+            self.waiting_items -= call.items
+            if not call.is_over and call.deadline > now:
+                taken.append(call)
+                items += call.items
+        return taken

@@ -1,0 +1,127 @@
+"""The worker's side of interactive calls: one thread that takes a batch, runs it, and answers to whoever sent it.
+
+A thread of its own, beside those for chunks: a call must not wait until a chunk is done.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from functools import partial
+
+from celery import Celery
+from kombu import Connection, Consumer, Producer
+from kombu.message import Message
+
+from production_server.broker.caller import (
+    BROKEN,
+    LOOK_EVERY_S,
+    TRANSIENT,
+    body_of,
+    call_queue,
+    connect,
+)
+from production_server.broker.calls import (
+    CONTENT_ENCODING,
+    CONTENT_TYPE,
+    Reply,
+    decode_request,
+    encode_reply,
+)
+from production_server.errors import CeleriacError
+from production_server.inference import Engine
+from production_server.settings import Settings
+
+log = logging.getLogger(__name__)
+
+PREFETCH = 2
+"""While one batch is run, the next one is here already; more would wait for this worker while another one is free."""
+CONNECT_AGAIN_S = 0.5
+
+
+class CallServer:
+    """Answers calls from `start` to `stop`; a broker that does not answer is tried again for ever."""
+
+    def __init__(self, app: Celery, engine: Engine, settings: Settings, *, name: str) -> None:
+        self._app = app
+        self._engine = engine
+        self._settings = settings
+        self._name = name
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._serve_all, name="calls", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answer the batch in hand, give back what was fetched beside it, and end."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _serve_all(self) -> None:
+        last_fault = ""
+        while not self._stopped.is_set():
+            try:
+                self._serve()
+            except BROKEN as exc:
+                if str(exc) != last_fault:
+                    log.warning("interactive calls: the broker does not answer (%s); trying on", exc)
+                    last_fault = str(exc)
+            except Exception:
+                log.exception("interactive calls: starting anew")
+            self._stopped.wait(CONNECT_AGAIN_S)
+
+    def _serve(self) -> None:
+        with connect(self._app) as connection, connection.channel() as channel:
+            answer = partial(self._answer, producer=Producer(channel))
+            with Consumer(channel, [call_queue()], on_message=answer, prefetch_count=PREFETCH):
+                self._drain(connection)
+
+    def _drain(self, connection: Connection) -> None:
+        while not self._stopped.is_set():
+            try:
+                connection.drain_events(timeout=LOOK_EVERY_S)
+            except TimeoutError:
+                connection.heartbeat_check()
+
+    def _answer(self, message: Message, *, producer: Producer) -> None:
+        is_second_try = bool(message.delivery_info.get("redelivered"))
+        if is_second_try:
+            # Who had it before may have died of it: it comes no third time.
+            message.ack()
+        reply_to = message.properties.get("reply_to")
+        if reply_to:
+            producer.publish(
+                encode_reply(self._run(body_of(message))),
+                exchange="",
+                routing_key=reply_to,
+                correlation_id=message.properties.get("correlation_id"),
+                content_type=CONTENT_TYPE,
+                content_encoding=CONTENT_ENCODING,
+                delivery_mode=TRANSIENT,
+            )
+        if not is_second_try:
+            message.ack()
+
+    def _run(self, body: bytes) -> Reply:
+        began = time.perf_counter()
+        try:
+            request = decode_request(body)
+            outputs = self._engine.run(
+                request.model,
+                request.version,
+                request.inputs,
+                max_pixels=self._settings.max_image_pixels,
+            )
+        except CeleriacError as exc:
+            return self._reply(began, error=exc)
+        except Exception:
+            log.exception("a call failed")
+            return self._reply(began, error=CeleriacError("the server made a mistake; its log says which"))
+        ms = (time.perf_counter() - began) * 1000
+        return Reply(outputs.values, outputs.errors, None, ms, self._name)
+
+    def _reply(self, began: float, *, error: CeleriacError) -> Reply:
+        return Reply(None, {}, error, (time.perf_counter() - began) * 1000, self._name)

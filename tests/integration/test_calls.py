@@ -1,0 +1,241 @@
+"""Interactive calls, over RabbitMQ and over the in-memory transport: both keep the same promises."""
+
+from __future__ import annotations
+
+import io
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from celery import Celery
+from PIL import Image
+
+from production_server.broker.app import create_celery
+from production_server.broker.caller import Caller, call_queue
+from production_server.broker.calls import Inputs, Reply
+from production_server.broker.grouping import Answer, Call
+from production_server.errors import CeleriacError, InferenceFailed, InvalidInput, NotFound, Unavailable
+from production_server.inference import Engine
+from production_server.models.store import Store
+from production_server.settings import read_settings
+from production_server.worker.calls import CallServer
+from tests.services.processes import wait_until
+from tests.services.rabbitmq import RabbitMQNode
+from tests.small_models import write_image_model, write_table_model
+
+FOREVER_S = 60
+
+
+@dataclass
+class Place:
+    """A broker, a caller, and workers that can be started and stopped."""
+
+    app: Celery
+    engine: Engine
+    settings: Any
+    caller: Caller
+    servers: list[CallServer] = field(default_factory=list)
+
+    def start_worker(self) -> CallServer:
+        server = CallServer(self.app, self.engine, self.settings, name=f"worker-{len(self.servers)}")
+        server.start()
+        self.servers.append(server)
+        return server
+
+    def call(
+        self, inputs: Inputs, *, model: str = "table", version: str = "1", within_s: float = FOREVER_S
+    ) -> Waiting:
+        waiting = Waiting()
+        self.caller.submit(Call(model, version, inputs, time.monotonic() + within_s, waiting.put))
+        return waiting
+
+
+class Waiting(queue.SimpleQueue[Answer]):
+    def answer(self) -> Answer:
+        return self.get(timeout=FOREVER_S)
+
+    def reply(self) -> Reply:
+        answer = self.answer()
+        assert isinstance(answer, Reply), answer
+        return answer
+
+
+@pytest.fixture(scope="module")
+def small_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    folder = tmp_path_factory.mktemp("models")
+    write_table_model(folder)
+    write_image_model(folder)
+    return Store([folder])
+
+
+@pytest.fixture(params=["memory", "rabbitmq"])
+def place(request: pytest.FixtureRequest, small_store: Store) -> Iterator[Place]:
+    settings = read_settings({})
+    if request.param == "rabbitmq":
+        settings = read_settings({"BROKER_URL": request.getfixturevalue("broker_url")})
+    app = create_celery(settings)
+    caller = Caller(app, max_batches=2, max_items=64, max_waiting=1000)
+    caller.start()
+    wait_until(lambda: caller.is_connected, what="the caller is connected")
+    made = Place(app, Engine(small_store, threads=1), settings, caller)
+    yield made
+    for server in made.servers:
+        server.stop()
+    caller.close()
+    if request.param == "memory":
+        with app.connection_for_write() as connection, connection.channel() as channel:
+            call_queue()(channel).purge()
+
+
+def rows(*values: float) -> np.ndarray:
+    return np.array([[value, 1] for value in values], dtype=np.float32)
+
+
+def png(value: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (4, 4), value).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def shares(reply: Reply) -> list[float]:
+    """What the table model says for each row: 0.05 × its first number."""
+    assert reply.outputs is not None and not reply.errors, reply
+    return [round(row[1], 3) for row in reply.outputs.tolist()]
+
+
+def test_a_call_is_answered_with_its_outputs(place: Place) -> None:
+    place.start_worker()
+
+    reply = place.call(rows(0, 9)).reply()
+
+    assert shares(reply) == [0, 0.45]
+    assert reply.worker == "worker-0" and reply.run_ms > 0
+
+
+def test_each_of_many_calls_at_once_gets_its_own_answer(place: Place) -> None:
+    place.start_worker()
+
+    waiting = [place.call(rows(*[n % 9] * (1 + n % 3))) for n in range(400)]
+
+    for n, each in enumerate(waiting):
+        assert shares(each.reply()) == [round(0.05 * (n % 9), 3)] * (1 + n % 3)
+    assert place.caller.waiting_items == place.caller.batches_on_their_way == 0
+
+
+def test_a_row_on_which_the_model_fails_does_not_harm_the_calls_beside_it(place: Place) -> None:
+    waiting = [place.call(rows(value)) for value in (1, 2, 10, 3, -99, 4)]
+    place.start_worker()
+
+    replies = [each.reply() for each in waiting]
+
+    assert [type(reply.errors.get(0)) for reply in replies] == [
+        type(None), type(None), InferenceFailed, type(None), InferenceFailed, type(None),
+    ]  # fmt: skip
+
+
+def test_image_files_are_decoded_by_the_worker_and_a_bad_one_has_its_error(place: Place) -> None:
+    place.start_worker()
+
+    reply = place.call([png(0), b"no image", png(255)], model="picture").reply()
+
+    error = reply.errors[1]
+    assert set(reply.errors) == {1} and isinstance(error, InvalidInput) and error.code == "not_an_image"
+
+
+def test_an_unknown_version_is_the_workers_own_error(place: Place) -> None:
+    place.start_worker()
+
+    error = place.call(rows(1), version="77").answer()
+
+    assert isinstance(error, NotFound) and error.code == "version_not_found"
+
+
+def test_what_nobody_answers_in_time_is_given_up_and_what_comes_later_is_answered(place: Place) -> None:
+    late = place.call(rows(1), within_s=0.3).answer()
+    place.start_worker()
+
+    assert isinstance(late, Unavailable)
+    assert shares(place.call(rows(1)).reply()) == [0.05]
+
+
+def test_a_call_whose_client_has_left_is_not_sent(place: Place) -> None:
+    first, second = place.call(rows(1)), place.call(rows(2))
+    left, waiting = Waiting(), Waiting()
+    gone = Call("table", "1", rows(10), time.monotonic() + FOREVER_S, left.put)
+    place.caller.submit(gone)
+    place.caller.submit(Call("table", "1", rows(3), time.monotonic() + FOREVER_S, waiting.put))
+    gone.is_over = True
+
+    place.start_worker()
+
+    assert all(not each.reply().errors for each in (first, second, waiting))
+    assert left.empty()
+
+
+def test_what_a_stopped_worker_had_fetched_is_answered_by_another(place: Place) -> None:
+    busy = place.start_worker()
+    waiting = [place.call(rows(n % 9)) for n in range(200)]
+    place.start_worker()
+    busy.stop()
+
+    assert all(each.reply().outputs is not None for each in waiting)
+
+
+def test_callers_in_many_threads_do_not_mix_up_answers(place: Place) -> None:
+    place.start_worker()
+    wrong: list[int] = []
+
+    def call_often(n: int) -> None:
+        wrong.extend(n for _ in range(60) if shares(place.call(rows(n)).reply()) != [round(0.05 * n, 3)])
+
+    threads = [threading.Thread(target=call_often, args=(n,)) for n in range(9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert not wrong
+
+
+def test_a_message_that_makes_no_sense_is_answered_by_an_error(place: Place) -> None:
+    place.start_worker()
+    with place.app.connection_for_write() as connection, connection.channel() as channel:
+        producer = connection.Producer(channel)
+        for body in (b"", b"\xff" * 40, b"\x00\x00\x00\x02{}"):
+            producer.publish(
+                body,
+                routing_key="celeriac.calls",
+                content_type="application/octet-stream",
+                content_encoding="binary",
+            )
+
+    assert shares(place.call(rows(1)).reply()) == [0.05]
+
+
+def test_a_broker_that_restarts_fails_what_is_on_its_way_and_takes_what_comes_later(
+    rabbitmq: RabbitMQNode, broker_url: str, small_store: Store
+) -> None:
+    settings = read_settings({"BROKER_URL": broker_url})
+    app = create_celery(settings)
+    caller = Caller(app, max_batches=2, max_items=64, max_waiting=1000)
+    caller.start()
+    wait_until(lambda: caller.is_connected, what="the caller is connected")
+    place = Place(app, Engine(small_store, threads=1), settings, caller)
+    lost = place.call(rows(1))
+
+    rabbitmq.kill()
+    error = lost.answer()
+    rabbitmq.start()
+    place.start_worker()
+    wait_until(lambda: caller.is_connected, what="the caller is connected again")
+
+    assert isinstance(error, CeleriacError)
+    wait_until(lambda: isinstance(place.call(rows(1), within_s=5).answer(), Reply), what="calls are answered")
+    for server in place.servers:
+        server.stop()
+    caller.close()
