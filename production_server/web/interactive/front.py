@@ -1,0 +1,171 @@
+"""The front of the web process: inference requests are answered on the event loop, all others by Flask in threads."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from production_server.broker.caller import Caller
+from production_server.broker.calls import Reply
+from production_server.broker.grouping import Answer, Call
+from production_server.errors import CeleriacError, DeadlineExceeded, InferenceFailed, InvalidInput, TooLarge
+from production_server.web.bridge import Bridge, Event, Receive, Scope, Send, send_all
+from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest, InferenceProtocol
+
+log = logging.getLogger(__name__)
+
+LARGE_BODY_BYTES = 512 * 2**10
+"""Bodies from this size on are read and checked in a thread: it takes milliseconds, in which all others would wait."""
+PATIENCE_S = 30
+"""How long a client may take to send a body."""
+
+
+class ClientLeft(Exception):
+    """Raised when a client has closed its connection: there is nobody to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one call may be at most."""
+
+    body_bytes: int
+    timeout_s: float
+
+
+class Front:
+    """An ASGI application. `protocols` answer inference requests, `others` the rest."""
+
+    def __init__(
+        self, protocols: Sequence[InferenceProtocol], caller: Caller, others: Bridge, limits: Limits
+    ) -> None:
+        self._protocols = tuple(protocols)
+        self._caller = caller
+        self._others = others
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        for protocol in self._protocols:
+            if protocol.takes(scope["method"], scope["path"]):
+                await self._infer(protocol, scope, receive, send)
+                return
+        await self._others(scope, receive, send)
+
+    async def _infer(self, protocol: InferenceProtocol, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            answer = await self._answer(protocol, scope, receive)
+        except ClientLeft:
+            return
+        except CeleriacError as exc:
+            answer = protocol.write_error(exc)
+        except Exception:
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            answer = protocol.write_error(CeleriacError("the server made a mistake; its log says which"))
+        headers = [(b"content-type", answer.content_type.encode("latin-1"))]
+        headers += [(name.encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
+        await send_all(send, answer.status, headers, answer.body)
+
+    async def _answer(self, protocol: InferenceProtocol, scope: Scope, receive: Receive) -> HttpAnswer:
+        came_at = time.monotonic()
+        request = HttpRequest(
+            scope["method"], scope["path"], headers_of(scope), await self._body(scope, receive)
+        )
+        if len(request.body) < LARGE_BODY_BYTES:
+            ask = protocol.read(request)
+        else:
+            ask = await asyncio.get_running_loop().run_in_executor(None, protocol.read, request)
+        reply = await self._ask(ask, came_at, receive)
+        return protocol.write(ask, reply)
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        """The whole body.
+
+        Raises:
+            TooLarge: it is over the limit. InvalidInput: it does not come in time. ClientLeft: nor will it.
+        """
+        parts: list[bytes] = []
+        size = 0
+        limit = self._limits.body_bytes
+        if int(dict(scope["headers"]).get(b"content-length", 0)) > limit:
+            raise TooLarge(f"the request body is over the server's limit of {limit} bytes")
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while True:
+                    event: Event = await receive()
+                    if event["type"] == "http.disconnect":
+                        raise ClientLeft
+                    parts.append(event.get("body", b""))
+                    size += len(parts[-1])
+                    if size > limit:
+                        raise TooLarge(f"the request body is over the server's limit of {limit} bytes")
+                    if not event.get("more_body", False):
+                        return b"".join(parts) if len(parts) > 1 else parts[0]
+        except TimeoutError as exc:
+            raise InvalidInput(
+                f"the body did not come within {PATIENCE_S} s", code="request_timeout"
+            ) from exc
+
+    async def _ask(self, ask: Ask, came_at: float, receive: Receive) -> Reply:
+        """The reply, when it is there.
+
+        Raises:
+            DeadlineExceeded: it was not there in time. Unavailable: nobody can answer. ClientLeft: nobody wants it.
+            InvalidInput, InferenceFailed, …: as the worker says.
+        """
+        loop = asyncio.get_running_loop()
+        replied: asyncio.Future[Answer] = loop.create_future()
+        timeout_s = (
+            self._limits.timeout_s if ask.timeout_s is None else min(ask.timeout_s, self._limits.timeout_s)
+        )
+        call = Call(
+            *ask.version.key,
+            ask.inputs,
+            came_at + timeout_s,
+            lambda answer: loop.call_soon_threadsafe(_settle, replied, answer),
+        )
+        self._caller.submit(call)
+        leaving = loop.create_task(_until_gone(receive))
+        try:
+            await asyncio.wait(
+                (replied, leaving),
+                timeout=call.deadline - time.monotonic(),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            call.is_over = True
+            leaving.cancel()
+        if replied.done():
+            return _checked(replied.result())
+        if leaving.done():
+            raise ClientLeft
+        raise DeadlineExceeded(f"there was no answer within {timeout_s:g} s")
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """The headers of a request, by their names in lower case; of those that come twice, the last."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _checked(answer: Answer) -> Reply:
+    if isinstance(answer, CeleriacError):
+        raise answer
+    for place, error in answer.errors.items():
+        if isinstance(error, InvalidInput):
+            raise type(error)(f"input {place}: {error}", error.faults, code=error.code)
+        raise InferenceFailed(f"input {place}: {error}")
+    return answer
+
+
+def _settle(replied: asyncio.Future[Answer], answer: Answer) -> None:
+    if not replied.done():
+        replied.set_result(answer)
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
