@@ -124,6 +124,21 @@ class Settings:
     )
     chunk_items: int = _setting("CHUNK_ITEMS", 256, _integer(1, 10_000), "items that travel in one message")
     batch_items: int = _setting("BATCH_ITEMS", 64, _integer(1, 10_000), "items that a runner gets at once")
+    max_call_bytes: int = _setting(
+        "MAX_CALL_BYTES", 16 * 2**20, _integer(1024, 2**30), "largest body of an interactive call, bytes"
+    )
+    max_waiting_items: int = _setting(
+        "MAX_WAITING_ITEMS",
+        1024,
+        _integer(1, 10**6),
+        "items of interactive calls that may wait in a web process",
+    )
+    call_timeout_s: int = _setting(
+        "CALL_TIMEOUT_S", 10, _integer(1, 3600), "seconds that an interactive call may take at most"
+    )
+    call_batches: int = _setting(
+        "CALL_BATCHES", 3, _integer(1, 64), "batches of interactive calls that a web process has on their way"
+    )
     lease_s: int = _setting(
         "LEASE_S", 30, _integer(1, 3600), "seconds after which a silent worker's items are given to another"
     )

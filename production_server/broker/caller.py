@@ -21,6 +21,7 @@ from kombu import Connection, Consumer, Producer, Queue
 from kombu.exceptions import KombuError
 from kombu.message import Message
 
+from production_server.broker.app import is_in_memory
 from production_server.broker.calls import (
     CALL_QUEUE,
     CONTENT_ENCODING,
@@ -40,6 +41,8 @@ BROKEN = (KombuError, AMQPError, OSError)
 TRANSIENT = 1
 """AMQP's delivery mode for what need not be on disk."""
 HEARTBEAT_S = 20
+POLLING_S = 0.001
+"""The in-memory transport looks for messages this often, where somebody waits for them."""
 CONNECT_TIMEOUT_S = 4
 LOOK_EVERY_S = 0.2
 """How often the reply thread looks for batches that nobody answers, and whether it shall stop."""
@@ -64,7 +67,8 @@ def connect(app: Celery) -> Connection:
     Raises:
         KombuError, AMQPError, OSError: the broker does not answer.
     """
-    connection = app.connection_for_write(heartbeat=HEARTBEAT_S, transport_options={"confirm_publish": False})
+    options = {"polling_interval": POLLING_S} if is_in_memory(app) else {"confirm_publish": False}
+    connection = app.connection_for_write(heartbeat=HEARTBEAT_S, transport_options=options)
     connection.ensure_connection(max_retries=1, interval_start=0, timeout=CONNECT_TIMEOUT_S)
     return connection
 

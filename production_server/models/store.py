@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -60,6 +61,28 @@ def _read_version(folder: Path) -> ModelVersion | None:
     except OSError:
         return None
     return _read_once(folder, stat.st_mtime_ns, stat.st_size)
+
+
+class RecentVersions:
+    """What `Store.get` has found within the last second: to look at the disk takes longer than to read a request."""
+
+    def __init__(self, store: Store, *, for_s: float = 1.0) -> None:
+        self._store = store
+        self._for_s = for_s
+        self._found: dict[tuple[str, str | None], tuple[float, ModelVersion]] = {}
+
+    def get(self, model: str, version: str | None = None) -> ModelVersion:
+        """As `Store.get`; what is not there is looked for each time.
+
+        Raises:
+            NotFound: there is no such model or version.
+        """
+        now = time.monotonic()
+        found_at, found = self._found.get((model, version), (0.0, None))
+        if found is None or now - found_at > self._for_s:
+            found = self._store.get(model, version)
+            self._found[model, version] = (now, found)
+        return found
 
 
 class Store:

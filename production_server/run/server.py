@@ -9,18 +9,20 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import wait
 from multiprocessing.util import Finalize
+from typing import Any
 
-from flask import Flask
-from granian.constants import Interfaces
+from granian.constants import Interfaces, Loops
 from granian.log import LogLevels
 from granian.server import Server
 
 from production_server.broker.app import create_celery
 from production_server.run.logs import set_up_logs
 from production_server.settings import Settings
-from production_server.web.app import create_app
+from production_server.web.app import create_front
+from production_server.web.interactive.front import Front
 from production_server.web.parts import build_parts
 
 log = logging.getLogger(__name__)
@@ -33,27 +35,29 @@ EXTRA_STOP_S = 5
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests in hand and the embedded worker's batches are finished first."""
-    # WSGI keeps one Python thread per request in hand; one process, so that the embedded worker exists once.
+    stopping = _Stopping()
+    # One process, so that the embedded worker exists once.
     server = Server(
         "celeriac",
         address=settings.host,
         port=settings.port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.ASGINL,
         workers=1,
-        blocking_threads=settings.web_threads,
+        loop=Loops.uvloop,
         log_level=LogLevels.error,
         workers_kill_timeout=settings.drain_s + EXTRA_STOP_S,
     )
 
-    def load() -> Flask:
-        return _load(settings)
+    def load() -> Front:
+        return _load(settings, stopping)
 
     where = f"[{settings.host}]" if ":" in settings.host else settings.host
+    server.on_startup(stopping.watch)
     server.on_startup(lambda: log.info("listening on http://%s:%d", where, settings.port))
     server.serve(target_loader=load, wrap_loader=False)
 
 
-def _load(settings: Settings) -> Flask:
+def _load(settings: Settings, stopping: _Stopping) -> Front:
     """Runs once in granian's child process, before it answers."""
     set_up_logs(settings)
     _die_with_parent()
@@ -61,10 +65,12 @@ def _load(settings: Settings) -> Flask:
     if settings.is_embedded:
         _start_embedded_worker(settings, app)
     parts = build_parts(settings, app)
-    _when_asked_to_stop(parts.waiting_room.close)
-    web = create_app(parts)
+    stopping.react(parts.waiting_room.close)
+    parts.caller.start()
+    _at_exit(parts.caller.close)
+    front = create_front(parts)
     _collect_garbage_rarely()
-    return web
+    return front
 
 
 def _collect_garbage_rarely() -> None:
@@ -86,20 +92,33 @@ def _start_embedded_worker(settings: Settings, app: object) -> None:
     _at_exit(worker.stop)
 
 
-def _when_asked_to_stop(react: Callable[[], None]) -> None:
-    """Run `react` in a thread at SIGTERM or SIGINT: granian waits for requests in hand, and some of them wait for jobs.
+class _Stopping:
+    """Tells the child process that a stop is asked for: granian waits for requests in hand, and some wait for jobs.
 
-    granian puts its own handlers in place after this, and tells nobody; the wake-up descriptor hears of them all.
+    Made in the main process, before there is a child.
     """
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
 
-    def watch() -> None:
-        os.read(reading, 1)
-        react()
+    def __init__(self) -> None:
+        self._reading, self._writing = os.pipe()
 
-    threading.Thread(target=watch, name="stop-watch", daemon=True).start()
+    def watch(self) -> None:
+        """In the main process: pass on what granian itself reacts to; it has its handlers in place by now."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            granians: Any = signal.getsignal(number)
+            signal.signal(number, partial(self._pass_on, granians))
+
+    def _pass_on(self, granians: Callable[[int, object], None], number: int, frame: object) -> None:
+        os.write(self._writing, b".")
+        granians(number, frame)
+
+    def react(self, do: Callable[[], None]) -> None:
+        """In the child process: run `do` in a thread when a stop is asked for."""
+
+        def wait_for_it() -> None:
+            os.read(self._reading, 1)
+            do()
+
+        threading.Thread(target=wait_for_it, name="stop-watch", daemon=True).start()
 
 
 def _at_exit(stop: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""The app factory: a Flask app around given parts."""
+"""The app factories: a Flask app around given parts, and what stands in front of it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from flask import Flask, Response
 
 from production_server.web.api import health, jobs, models, openapi, results
 from production_server.web.bodies import BoundedBodies
+from production_server.web.bridge import Bridge
 from production_server.web.forms import StrictFormRequest
+from production_server.web.interactive.front import Front, Limits
+from production_server.web.interactive.open_inference import OpenInference
 from production_server.web.pages import blueprint as pages
 from production_server.web.pages import render_problem
 from production_server.web.parts import EXTENSION, WebParts
-from production_server.web.problems import register_problem_handlers
+from production_server.web.problems import register_problem_handlers, status_of
 
 MAX_FIELD_BYTES = 8 * 2**20
 """The largest form field that is not a file (a pasted table); Werkzeug keeps these in memory."""
@@ -51,6 +54,17 @@ def create_app(parts: WebParts) -> Flask:
     readers = max(1, parts.settings.web_threads // 4)
     app.wsgi_app = BoundedBodies(app.wsgi_app, readers=readers)  # type: ignore[method-assign]  # Flask's own advice
     return app
+
+
+def create_front(parts: WebParts) -> Front:
+    """The whole web process as an ASGI application: inference on the event loop, the Flask app in threads."""
+    settings = parts.settings
+    return Front(
+        [OpenInference(parts.store, status_of)],
+        parts.caller,
+        Bridge(create_app(parts), threads=settings.web_threads),
+        Limits(body_bytes=settings.max_call_bytes, timeout_s=settings.call_timeout_s),
+    )
 
 
 def _add_security_headers(response: Response) -> Response:

@@ -8,6 +8,7 @@ from celery import Celery
 from flask import current_app
 
 from production_server.broker.app import create_celery
+from production_server.broker.caller import Caller
 from production_server.broker.publisher import Publisher
 from production_server.errors import NotFound
 from production_server.jobs.database import Database
@@ -28,6 +29,7 @@ class WebParts:
     database: Database
     store: Store
     publisher: Publisher
+    caller: Caller
     waiting_room: WaitingRoom
 
     def manifest_of(self, job: Job) -> Manifest | None:
@@ -40,11 +42,18 @@ class WebParts:
 
 def build_parts(settings: Settings, app: Celery | None = None) -> WebParts:
     """Wire the parts of a web process; opens no connection."""
+    app = app or create_celery(settings)
     return WebParts(
         settings=settings,
         database=Database(settings.resolved_database_url),
         store=Store(settings.model_stores),
-        publisher=Publisher(app or create_celery(settings)),
+        publisher=Publisher(app),
+        caller=Caller(
+            app,
+            max_batches=settings.call_batches,
+            max_items=settings.batch_items,
+            max_waiting=settings.max_waiting_items,
+        ),
         waiting_room=WaitingRoom(settings.web_threads // 2),
     )
 

@@ -15,6 +15,7 @@ from production_server.errors import (
     BrokenVersion,
     CeleriacError,
     Conflict,
+    DeadlineExceeded,
     Fault,
     InvalidInput,
     NotFound,
@@ -32,6 +33,7 @@ STATUS = (
     (NotFound, HTTPStatus.NOT_FOUND),
     (Conflict, HTTPStatus.CONFLICT),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (DeadlineExceeded, HTTPStatus.GATEWAY_TIMEOUT),
     (BrokenVersion, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 STATUS_BY_CODE = {"unsupported_media_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE}

@@ -16,6 +16,7 @@ from production_server.inference import Engine
 from production_server.jobs.database import Database
 from production_server.models.store import Store
 from production_server.settings import Settings
+from production_server.worker.calls import CallServer
 from production_server.worker.celery_steps import CONSUMER, PromptStop
 from production_server.worker.chunks import ChunkRunner
 from production_server.worker.housekeeping import Housekeeping
@@ -33,6 +34,7 @@ class WorkerParts:
     engine: Engine
     runner: ChunkRunner
     housekeeping: Housekeeping
+    calls: CallServer
 
     @classmethod
     def build(cls, settings: Settings, *, app: Celery | None = None) -> Self:
@@ -46,10 +48,12 @@ class WorkerParts:
         runner = ChunkRunner(database, engine, settings)
         register_tasks(app, runner)
         housekeeping = Housekeeping(_name(settings), warm, runner, database, Publisher(app), settings)
-        return cls(app, engine, runner, housekeeping)
+        calls = CallServer(app, engine, settings, name=housekeeping.name)
+        return cls(app, engine, runner, housekeeping, calls)
 
     def close(self) -> None:
-        """Stop housekeeping and free models and connections; chunks must have ended."""
+        """Stop what runs beside the chunks, which must have ended, and free models and connections."""
+        self.calls.stop()
         self.housekeeping.stop()
         self.engine.close()
         self.runner.database.close()

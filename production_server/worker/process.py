@@ -20,6 +20,7 @@ def run_worker(settings: Settings) -> None:
     """
     parts = WorkerParts.build(settings)
     parts.housekeeping.start(alone=False)
+    parts.calls.start()
 
     def drain(**_signal: object) -> None:
         parts.runner.stopping.set()

@@ -119,15 +119,14 @@ class Front:
         """
         loop = asyncio.get_running_loop()
         replied: asyncio.Future[Answer] = loop.create_future()
+
+        def done(answer: Answer) -> None:
+            loop.call_soon_threadsafe(_settle, replied, answer)
+
         timeout_s = (
             self._limits.timeout_s if ask.timeout_s is None else min(ask.timeout_s, self._limits.timeout_s)
         )
-        call = Call(
-            *ask.version.key,
-            ask.inputs,
-            came_at + timeout_s,
-            lambda answer: loop.call_soon_threadsafe(_settle, replied, answer),
-        )
+        call = Call(*ask.version.key, ask.inputs, came_at + timeout_s, done)
         self._caller.submit(call)
         leaving = loop.create_task(_until_gone(receive))
         try:

@@ -1,0 +1,352 @@
+"""The Open Inference Protocol v2 over HTTP: infer requests and answers, in JSON and with the binary tensor extension.
+
+Source: https://github.com/kserve/open-inference-protocol, and Triton's extension_binary_data.md and
+extension_parameters.md for what stands in headers and parameters.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import orjson
+
+from production_server.broker.calls import Inputs, Reply
+from production_server.errors import CeleriacError, InvalidInput
+from production_server.models.classify import classify
+from production_server.models.manifest import Manifest
+from production_server.models.store import RecentVersions, Store
+from production_server.models.tabular import describe
+from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest
+from production_server.web.interactive.tensors import (
+    checked_items,
+    checked_shape,
+    fault,
+    finite,
+    tensor_of_bytes,
+    tensor_of_json,
+)
+
+DATATYPES = {
+    "BOOL": "bool", "UINT8": "uint8", "UINT16": "uint16", "UINT32": "uint32", "UINT64": "uint64",
+    "INT8": "int8", "INT16": "int16", "INT32": "int32", "INT64": "int64",
+    "FP16": "float16", "FP32": "float32", "FP64": "float64",
+}  # fmt: skip
+DATATYPE_OF = {dtype: datatype for datatype, dtype in DATATYPES.items()}
+LABEL = "label"
+"""The output that names each item's answer."""
+HEADER_LENGTH = "inference-header-content-length"
+JSON, BINARY = "application/json", "application/octet-stream"
+TIMEOUT = "timeout"
+"""The parameter that says how many microseconds a request may take (Triton)."""
+
+_PATH = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One output of an answer, and whether it is written as raw bytes."""
+
+    name: str
+    is_binary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What of a request its answer repeats or obeys."""
+
+    id: str | None
+    parameters: Mapping[str, Any]
+    outputs: tuple[Wanted, ...]
+
+
+class OpenInference:
+    """Reads and writes infer requests for the models of a store."""
+
+    name = "v2"
+
+    def __init__(self, store: Store, status_of: Callable[[CeleriacError], int]) -> None:
+        self._store = RecentVersions(store)
+        self._status_of = status_of
+
+    def takes(self, method: str, path: str) -> bool:
+        return method == "POST" and path.startswith("/v2/models/") and path.endswith("/infer")
+
+    def read(self, request: HttpRequest) -> Ask:
+        match = _PATH.fullmatch(request.path)
+        if match is None:
+            raise fault("path", "/v2/models/<model>[/versions/<version>]/infer", request.path[:200])
+        version = self._store.get(unquote(match[1]), unquote(match[2]) if match[2] else None)
+        head, tail = _parted(request)
+        body = _object(head, "the request")
+        parameters = _parameters(body.get("parameters"), "parameters")
+        inputs = _inputs(version.manifest, body.get("inputs"), tail)
+        details = Details(
+            _identifier(body.get("id")),
+            parameters,
+            _outputs(version.manifest, body.get("outputs"), parameters),
+        )
+        return Ask(version, inputs, _timeout_s(parameters), details)
+
+    def write(self, ask: Ask, reply: Reply) -> HttpAnswer:
+        details: Details = ask.details
+        manifest = ask.version.manifest
+        outputs, tail = [], []
+        for wanted in details.outputs:
+            output, raw = _output(manifest, wanted, _outputs_of(reply))
+            outputs.append(output)
+            tail.append(raw)
+        body: dict[str, Any] = {
+            "model_name": manifest.name,
+            "model_version": manifest.version,
+            "outputs": outputs,
+        }
+        if details.id is not None:
+            body["id"] = details.id
+        if details.parameters:
+            body["parameters"] = details.parameters
+        head = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+        if not any(wanted.is_binary for wanted in details.outputs):
+            return HttpAnswer(200, JSON, head)
+        return HttpAnswer(200, BINARY, b"".join([head, *tail]), {HEADER_LENGTH: str(len(head))})
+
+    def write_error(self, error: CeleriacError) -> HttpAnswer:
+        status = self._status_of(error)
+        headers = {"retry-after": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+        return HttpAnswer(status, JSON, orjson.dumps({"error": str(error), "code": error.code}), headers)
+
+
+class _Tail:
+    """The raw bytes after a request's JSON, given out in order."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._position = 0
+
+    def take(self, size: int, field: str) -> memoryview:
+        left = len(self._data) - self._position
+        if size > left:
+            raise fault(field, f"{size} bytes after the JSON", f"{left} bytes")
+        self._position += size
+        return self._data[self._position - size : self._position]
+
+    def check_end(self) -> None:
+        if self._position != len(self._data):
+            raise fault(
+                "binary_data_size", f"sizes that add up to {len(self._data)} bytes", str(self._position)
+            )
+
+
+def _parted(request: HttpRequest) -> tuple[bytes, _Tail]:
+    text = request.headers.get(HEADER_LENGTH)
+    if text is None:
+        return request.body, _Tail(memoryview(b""))
+    if not (text.isascii() and text.isdigit() and len(text) < 12 and int(text) <= len(request.body)):
+        raise fault(HEADER_LENGTH, f"a number up to the body's {len(request.body)} bytes", text[:40])
+    return request.body[: int(text)], _Tail(memoryview(request.body)[int(text) :])
+
+
+def _object(data: bytes, what: str) -> dict[str, Any]:
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as exc:
+        raise InvalidInput(f"{what} is not JSON: {exc}", code="malformed_json") from exc
+    if not isinstance(value, dict):
+        raise fault(what, "a JSON object", describe(value))
+    return value
+
+
+def _identifier(value: object) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise fault("id", "a string", describe(value))
+    return value
+
+
+def _parameters(value: object, field: str) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(
+        isinstance(each, str | int | float | bool) for each in value.values()
+    ):
+        raise fault(field, "an object of strings, numbers and booleans", describe(value))
+    return value
+
+
+def _timeout_s(parameters: Mapping[str, Any]) -> float | None:
+    value = parameters.get(TIMEOUT)
+    if value is None:
+        return None
+    if type(value) is not int or value <= 0:
+        raise fault(f"parameters.{TIMEOUT}", "a whole number of microseconds above 0", describe(value))
+    return value / 1e6
+
+
+def _inputs(manifest: Manifest, given: object, tail: _Tail) -> Inputs:
+    if not isinstance(given, list) or not given or not all(isinstance(each, dict) for each in given):
+        raise fault("inputs", "a list of tensors", describe(given))
+    names = [each.get("name") for each in given]
+    columns = [feature.name for feature in manifest.features]
+    (spec,) = manifest.inputs
+    if len(names) > 1 and sorted(map(str, names)) == sorted(columns):
+        inputs: Inputs = _columns(manifest, given, tail)
+    elif names == [spec.name]:
+        inputs = _tensor(manifest, given[0], tail)
+    else:
+        expected = spec.name + (f", or one for each of {', '.join(columns)}" if columns else "")
+        raise fault("inputs", expected, ", ".join(str(name)[:40] for name in names[:20]))
+    tail.check_end()
+    return inputs
+
+
+def _tensor(manifest: Manifest, given: Mapping[str, Any], tail: _Tail) -> Inputs:
+    (spec,) = manifest.inputs
+    field = f"inputs[0] ({spec.name})"
+    shape = checked_shape(given.get("shape"), field=f"{field}.shape")
+    if given.get("datatype") == "BYTES" and manifest.image is not None:
+        return _images(given, shape, tail, field)
+    if given.get("datatype") != DATATYPE_OF[spec.dtype]:
+        expected = DATATYPE_OF[spec.dtype] + (
+            ", or BYTES for image files" if manifest.image is not None else ""
+        )
+        raise fault(f"{field}.datatype", expected, describe(given.get("datatype")))
+    checked_items(shape, spec.item_shape, field=f"{field}.shape")
+    return _numbers(given, shape, spec.dtype, tail, field)
+
+
+def _columns(manifest: Manifest, given: list[Mapping[str, Any]], tail: _Tail) -> np.ndarray:
+    """A row's values as inputs of their own, each [items] or [items, 1], of any datatype of numbers."""
+    by_name: dict[str, np.ndarray] = {}
+    for place, each in enumerate(given):
+        field = f"inputs[{place}] ({each['name']})"
+        shape = checked_shape(each.get("shape"), field=f"{field}.shape")
+        dtype = DATATYPES.get(str(each.get("datatype")), "bool")
+        if dtype == "bool":
+            raise fault(f"{field}.datatype", "one of numbers, such as FP32", describe(each.get("datatype")))
+        if len(shape) > 2 or shape[1:] not in {(), (1,)}:
+            raise fault(f"{field}.shape", "[items] or [items, 1]", str(list(shape)))
+        by_name[each["name"]] = _numbers(each, shape, dtype, tail, field).reshape(-1)
+    counts = {len(column) for column in by_name.values()}
+    if len(counts) > 1:
+        raise fault("inputs", "columns of one length", ", ".join(map(str, sorted(counts))))
+    rows = np.column_stack([by_name[feature.name] for feature in manifest.features])
+    with np.errstate(over="ignore"):
+        return finite(rows.astype(manifest.inputs[0].dtype), field="inputs")
+
+
+def _numbers(
+    given: Mapping[str, Any], shape: tuple[int, ...], dtype: str, tail: _Tail, field: str
+) -> np.ndarray:
+    kind = np.dtype(dtype)
+    size = _binary_size(given, field)
+    if size is None:
+        return tensor_of_json(given.get("data"), shape, kind, field=f"{field}.data")
+    expected = math.prod(shape) * kind.itemsize
+    if size != expected:
+        raise fault(f"{field}.binary_data_size", f"{expected} for the shape {list(shape)}", str(size))
+    return tensor_of_bytes(tail.take(size, field), shape, kind, field=field)
+
+
+def _binary_size(given: Mapping[str, Any], field: str) -> int | None:
+    size = _parameters(given.get("parameters"), f"{field}.parameters").get("binary_data_size")
+    if size is None:
+        return None
+    if type(size) is not int or size < 0:
+        raise fault(f"{field}.binary_data_size", "a number of bytes", describe(size))
+    if "data" in given:
+        raise fault(field, "either data or binary_data_size", "both")
+    return size
+
+
+def _images(given: Mapping[str, Any], shape: tuple[int, ...], tail: _Tail, field: str) -> list[bytes]:
+    if shape[1:] not in {(), (1,)}:
+        raise fault(f"{field}.shape", "[items] or [items, 1] for image files", str(list(shape)))
+    size = _binary_size(given, field)
+    if size is None:
+        return _images_of_json(given.get("data"), shape[0], field)
+    images = _elements(tail.take(size, field), f"{field}.data")
+    if len(images) != shape[0]:
+        raise fault(f"{field}.data", f"{shape[0]} image files", str(len(images)))
+    return images
+
+
+def _elements(data: memoryview, field: str) -> list[bytes]:
+    """Byte strings, each after its length in four bytes, little-endian."""
+    elements: list[bytes] = []
+    position = 0
+    while position < len(data):
+        start = position + _LENGTH.size
+        if start > len(data) or (stop := start + _LENGTH.unpack_from(data, position)[0]) > len(data):
+            raise fault(
+                field, "elements of the lengths that they have", f"{len(data) - position} bytes at the end"
+            )
+        elements.append(bytes(data[start:stop]))
+        position = stop
+    return elements
+
+
+def _images_of_json(data: object, count: int, field: str) -> list[bytes]:
+    """Image files in Base64: JSON has no strings of bytes."""
+    if not isinstance(data, list) or len(data) != count:
+        got = str(len(data)) if isinstance(data, list) else describe(data)
+        raise fault(f"{field}.data", f"{count} image files in Base64", got)
+    images: list[bytes] = []
+    for place, text in enumerate(data):
+        # Tensors of the shape [items, 1] may be nested.
+        value = text[0] if isinstance(text, list) and len(text) == 1 else text
+        try:
+            images.append(base64.b64decode(value, validate=True))
+        except (TypeError, ValueError) as exc:
+            raise fault(f"{field}.data[{place}]", "an image file in Base64", describe(value)) from exc
+    return images
+
+
+def _outputs(manifest: Manifest, given: object, parameters: Mapping[str, Any]) -> tuple[Wanted, ...]:
+    known = (manifest.outputs[0].name, LABEL)
+    is_binary = parameters.get("binary_data_output", False) is True
+    if given is None:
+        return tuple(Wanted(name, is_binary) for name in known)
+    if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
+        raise fault("outputs", "a list of outputs", describe(given))
+    wanted: list[Wanted] = []
+    for place, each in enumerate(given):
+        if each.get("name") not in known:
+            raise fault(f"outputs[{place}].name", f"one of {', '.join(known)}", describe(each.get("name")))
+        own = _parameters(each.get("parameters"), f"outputs[{place}].parameters")
+        wanted.append(Wanted(each["name"], own.get("binary_data", is_binary) is True))
+    return tuple(wanted)
+
+
+def _output(manifest: Manifest, wanted: Wanted, outputs: np.ndarray) -> tuple[dict[str, Any], bytes]:
+    """One output as JSON has it, and what of it stands after the JSON."""
+    if wanted.name == LABEL:
+        labels = [answer.label for answer in classify(manifest, outputs)]
+        described: dict[str, Any] = {"name": LABEL, "datatype": "BYTES", "shape": [len(labels)]}
+        values: Any = labels
+        raw = (
+            b"".join(_LENGTH.pack(len(each)) + each for each in map(str.encode, labels))
+            if wanted.is_binary
+            else b""
+        )
+    else:
+        spec = manifest.outputs[0]
+        described = {"name": spec.name, "datatype": DATATYPE_OF[spec.dtype], "shape": list(outputs.shape)}
+        values = outputs.reshape(-1)
+        raw = outputs.tobytes() if wanted.is_binary else b""
+    if wanted.is_binary:
+        return described | {"parameters": {"binary_data_size": len(raw)}}, raw
+    return described | {"data": values}, b""
+
+
+def _outputs_of(reply: Reply) -> np.ndarray:
+    if reply.outputs is None:
+        raise CeleriacError("a reply without outputs is no answer")
+    return reply.outputs
