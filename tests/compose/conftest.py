@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from typing import TYPE_CHECKING
 
@@ -52,5 +53,7 @@ def health(project: ComposeProject, service: str) -> list[str]:
 
 def items_done(welcome_page: str) -> dict[str, int]:
     """The workers that the page shows as alive, and the items that each has done."""
-    found = re.findall(r">(\S+-worker-\d+)</span>\s*<span[^>]*>([\d\s]+)items? done", welcome_page)
+    found = re.findall(
+        r">(\S+-worker-\d+)</span>\s*<span[^>]*>([\d\s]+)items? done", html.unescape(welcome_page)
+    )
     return {name: int("".join(re.findall(r"\d", count))) for name, count in found}

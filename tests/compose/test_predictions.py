@@ -1,4 +1,4 @@
-"""A prediction of each model, by the page and by the client; and what the welcome page says of the workers."""
+"""A prediction of each model, by the page and by the client."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 from playwright.sync_api import expect
 
 from tests.browser.conftest import PATIENCE_MS, ROW, png, upload
-from tests.compose.conftest import items_done
 from tests.services.compose_project import ROOT
-from tests.services.processes import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,25 +54,3 @@ def test_each_model_predicts_through_the_client(project: ComposeProject, tmp_pat
 
     assert "row 1  diabetes" in predict(project, "--model", "diabetes", *map(str, ROW))
     assert "shoe.png" in predict(project, "--model", "fashion_mnist", str(tmp_path / "shoe.png"))
-
-
-def test_the_welcome_page_shows_the_workers_by_name_and_what_each_has_done(
-    project: ComposeProject, page: Page
-) -> None:
-    names = {f"{project.name}-worker-{number}" for number in (1, 2, 3)}
-    try:
-        project.scale(3)
-
-        wait_until(lambda: names_that_worked(project, page) == names, what="each of three has worked")
-
-        region = page.get_by_role("region", name="Workers")
-        expect(region.get_by_text("2 of 2 models loaded")).to_have_count(3)
-    finally:
-        project.scale(1)
-
-
-def names_that_worked(project: ComposeProject, page: Page) -> set[str]:
-    """The workers that have done something by what the page shows after another job."""
-    project.wait_for(project.submit("diabetes", [ROW] * 640))
-    page.goto(project.url)
-    return {name for name, count in items_done(page.content()).items() if count}
