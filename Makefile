@@ -68,14 +68,19 @@ test: $(DEV) programs ## Run the tests, with services of their own: make test AR
 test-deploy: $(DEV) programs ## Boot instances in a container and launch them in an OpenStack without guests (needs TEST_RIG)
 	$(DEV)/bin/pytest tests/deploy $(ARGS)
 
+.PHONY: test-compose
+test-compose: $(DEV) programs ## Run the service in containers, and whatever may happen to them (needs a Docker engine or TEST_RIG)
+	$(DEV)/bin/pytest tests/compose $(ARGS)
+
 .PHONY: test-cloud
 test-cloud: $(DEV) programs ## Launch real machines in a real OpenStack: half an hour (needs TEST_RIG)
 	$(DEV)/bin/pytest tests/cloud $(ARGS)
 
 .PHONY: check
-check: lint type arch ## Run everything that CI runs: lint, type, arch, the tests with their coverage, and test-deploy
+check: lint type arch ## Run everything that CI runs: lint, type, arch, the tests with their coverage, test-deploy and test-compose
 	@$(MAKE) test ARGS="--cov --cov-report=term $(ARGS)"
 	@$(MAKE) test-deploy
+	@$(MAKE) test-compose
 
 .PHONY: lint
 lint: $(DEV) ## Look for mistakes and bad style
@@ -113,7 +118,7 @@ clean: ## Remove the virtual environments and every cache; the service's state s
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 # Hashes for every platform; no registry's address, since everyone has their own mirror.
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(DEV)/bin/uv pip compile --quiet \

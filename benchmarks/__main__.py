@@ -11,19 +11,23 @@ from typing import Any
 
 import click
 
-from benchmarks import bulk, footprint, fresh_clone, latency
+from benchmarks import bulk, compose, footprint, fresh_clone, latency
 
-PARTS = ("footprint", "latency", "bulk", "clone")
+PARTS = ("footprint", "latency", "bulk", "clone", "compose")
+ON_DEMAND = ("compose",)
+"""Needs a Docker engine."""
 
 
 @click.command()
 @click.argument("parts", nargs=-1, type=click.Choice(PARTS))
 @click.option("--images", default=10_000, show_default=True, help="Images in the bulk job.")
-@click.option("--rounds", default=3, show_default=True, help="Rounds of the bulk job; medians are told.")
+@click.option(
+    "--rounds", default=3, show_default=True, help="Rounds of the bulk job and of compose; medians are told."
+)
 @click.option("--jobs", default=500, show_default=True, help="Jobs of one row.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def main(*, parts: tuple[str, ...], images: int, rounds: int, jobs: int, as_json: bool) -> None:
-    """Measure this service on this machine: all PARTS, or those named.
+    """Measure this service on this machine: those PARTS that are named; if none is, all but compose.
 
     Fashion-MNIST is taken from MODEL_DATA_DIR or downloaded, as for training.
     """
@@ -31,7 +35,7 @@ def main(*, parts: tuple[str, ...], images: int, rounds: int, jobs: int, as_json
     def report(line: str) -> None:
         click.echo(line, err=True)
 
-    wanted = parts or PARTS
+    wanted = parts or [part for part in PARTS if part not in ON_DEMAND]
     found: dict[str, Any] = {"machine": _machine()}
     if "footprint" in wanted:
         found["footprint"] = footprint.measure()
@@ -41,6 +45,8 @@ def main(*, parts: tuple[str, ...], images: int, rounds: int, jobs: int, as_json
         found["bulk_job"] = bulk.measure(images, rounds, report)
     if "clone" in wanted:
         found["fresh_clone_to_first_prediction_s"] = fresh_clone.measure()
+    if "compose" in wanted:
+        found["compose"] = compose.measure(rounds, report)
     click.echo(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found)))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SETTINGS = {"LEASE_S": "3", "DRAIN_S": "5", "CHUNK_ITEMS": "32", "BATCH_ITEMS": "16"}
-"""Small chunks, so that many messages are on their way; short leases, so that a dead worker's items need not wait long."""
+"""Small chunks, so that many messages are on their way; short leases, so that a dead worker's items wait not long."""
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +49,11 @@ def wait_until_healthy(project: ComposeProject, service: str) -> None:
 def health(project: ComposeProject, service: str) -> list[str]:
     """What the engine says of the containers of a service."""
     return project.compose("ps", "--format", "{{.Health}}", service).split()
+
+
+def items_done(welcome_page: str) -> dict[str, int]:
+    """The workers that the page shows as alive, and the items that each has done."""
+    found = re.findall(
+        r">(\S+-worker-\d+)</span>\s*<span[^>]*>([\d\s]+)items? done", html.unescape(welcome_page)
+    )
+    return {name: int("".join(re.findall(r"\d", count))) for name, count in found}

@@ -31,10 +31,31 @@ def every_service(fresh: Checkout) -> dict[str, dict[str, Any]]:
     return services(fresh, "--profile", "*")
 
 
+@pytest.fixture(scope="module")
+def dockerfile(fresh: Checkout) -> str:
+    return (fresh.root / "docker" / "Dockerfile").read_text()
+
+
 def services(made: Checkout, *options: str) -> dict[str, dict[str, Any]]:
     """The services as Compose understands them."""
     config = json.loads(made.compose(*options, "config", "--format", "json"))
     return dict(config["services"])
+
+
+def said_by_image(dockerfile: str, service: dict[str, Any], instruction: str) -> str:
+    """The last instruction of a kind for the image that a service builds, or for one that it stands on."""
+    stages = {
+        name: (base, body)
+        for base, name, body in re.findall(
+            r"^FROM (\S+) AS (\S+)\n(.*?)(?=^FROM|\Z)", dockerfile, re.MULTILINE | re.DOTALL
+        )
+    }
+    stage: str = service.get("build", {}).get("target", "")
+    while stage in stages:
+        stage, body = stages[stage]
+        if said := re.findall(rf"^{instruction} (.*)", body, re.MULTILINE):
+            return str(said[-1])
+    return ""
 
 
 def published(services: dict[str, dict[str, Any]]) -> list[tuple[str, str, str]]:
@@ -54,14 +75,13 @@ def test_the_compose_file_is_valid_where_a_user_may_stand(fresh: Checkout, folde
 
 
 def test_both_folders_mean_the_same_project(fresh: Checkout) -> None:
-    root, folder = (fresh.compose("--profile", "*", "config", folder=each) for each in (".", "docker"))
+    root, folder = (
+        json.loads(fresh.compose("--profile", "*", "config", "--format", "json", folder=each))
+        for each in (".", "docker")
+    )
 
-    assert services_of(root) == services_of(folder)
-
-
-def services_of(config: str) -> str:
-    """A configuration without what only one of the files has: values for tools/compose."""
-    return config.partition("\nx-values")[0]
+    for part in ("name", "services", "networks", "volumes", "secrets"):
+        assert root[part] == folder[part]
 
 
 def test_nothing_is_published_but_the_web_service_on_loopback(fresh: Checkout) -> None:
@@ -92,8 +112,13 @@ def test_no_service_reaches_the_engine_or_a_folder_outside_the_checkout(
         assert all(each.get("read_only") for each in service.get("volumes", ()) if each["type"] == "bind")
 
 
-def test_every_service_runs_as_a_user_that_is_not_root(every_service: dict[str, dict[str, Any]]) -> None:
-    users = {name: str(service.get("user", "")) for name, service in every_service.items()}
+def test_every_service_runs_as_a_user_that_is_not_root(
+    dockerfile: str, every_service: dict[str, dict[str, Any]]
+) -> None:
+    users = {
+        name: str(service.get("user") or said_by_image(dockerfile, service, "USER"))
+        for name, service in every_service.items()
+    }
 
     assert {name for name, user in users.items() if user.split(":")[0] in ("", "0", "root")} == set()
 
@@ -105,12 +130,13 @@ def test_every_service_has_limits_of_memory_and_processes(every_service: dict[st
 
 
 def test_every_service_that_stays_has_a_healthcheck_and_is_started_again(
-    every_service: dict[str, dict[str, Any]],
+    dockerfile: str, every_service: dict[str, dict[str, Any]]
 ) -> None:
     for name, service in every_service.items():
         if name not in ONE_SHOT:
-            assert service["healthcheck"].get("test"), name
-            assert not service["healthcheck"].get("disable"), name
+            check = service["healthcheck"]
+            assert check.get("test") or said_by_image(dockerfile, service, "HEALTHCHECK"), name
+            assert not check.get("disable"), name
             assert service["restart"] == "unless-stopped", name
 
 
@@ -134,12 +160,11 @@ def test_every_image_is_pinned(every_service: dict[str, dict[str, Any]]) -> None
     assert unpinned == set()
 
 
-def test_the_version_of_every_base_image_in_the_dockerfile_is_a_build_argument(fresh: Checkout) -> None:
-    text = (fresh.root / "docker" / "Dockerfile").read_text()
-    defaults = dict(re.findall(r"^ARG (\w+)=(\S+)", text, re.MULTILINE))
-    stages = set(re.findall(r"^FROM .* AS (\S+)", text, re.MULTILINE))
+def test_the_version_of_every_base_image_in_the_dockerfile_is_a_build_argument(dockerfile: str) -> None:
+    defaults = dict(re.findall(r"^ARG (\w+)=(\S+)", dockerfile, re.MULTILINE))
+    stages = set(re.findall(r"^FROM .* AS (\S+)", dockerfile, re.MULTILINE))
 
-    for base in re.findall(r"^FROM (\S+)", text, re.MULTILINE):
+    for base in re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE):
         argument = base.strip("${}")
         assert base in stages | {"scratch"} or re.search(r":(?!latest)[\w.-]+$", defaults[argument]), base
 

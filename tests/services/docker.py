@@ -26,7 +26,7 @@ def running_engine() -> Iterator[None]:
 
     Without an engine and without a rig the test is skipped, and on CI it fails.
     """
-    if _answers():
+    if engine_answers():
         yield
         return
     rig = must_have_rig("docker-up.sh", what="no Docker engine answers, and one is started")
@@ -35,6 +35,11 @@ def running_engine() -> Iterator[None]:
         yield
     finally:
         run_script(rig / "docker-down.sh")
+
+
+def engine_answers() -> bool:
+    """Whether there is an engine that can be used."""
+    return shutil.which("docker") is not None and docker("info", check=False).returncode == 0
 
 
 def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -84,7 +89,3 @@ def client_env() -> dict[str, str]:
     """What a `docker` command needs of the environment, and nothing that a Compose file reads."""
     names = {"PATH", "HOME"} | {name for name in os.environ if name.startswith("DOCKER_")}
     return {name: os.environ[name] for name in names if name in os.environ}
-
-
-def _answers() -> bool:
-    return shutil.which("docker") is not None and docker("info", check=False).returncode == 0

@@ -275,22 +275,49 @@ def test_compose_is_told_what_the_machine_and_the_release_are(in_containers: Pro
     assert told[-2:] == ["IMAGE_PREFIX=registry.example:5000/lab/", f"IMAGE_TAG={COMMIT}"]
 
 
-@pytest.mark.parametrize(("existing", "number"), [("a\nb\nc\n", 3), ("", 2)])
+def serve(program: Program, compose: str) -> None:
+    """Let a release serve whose tools/compose is a script, on a machine that asked for two workers."""
+    release = program.folder / "opt/celeriac/releases" / COMMIT
+    for name in ("docker", "tools"):
+        (release / name).mkdir(parents=True)
+    (release / "tools/compose").write_text(f"#!/bin/sh\n{compose}\n")
+    (release / "tools/compose").chmod(0o755)
+    (program.folder / "opt/celeriac/current").symlink_to(release)
+    (program.folder / "etc/celeriac/instance.env").write_text("workers=2\n")
+    (program.folder / "etc/celeriac/compose.env").write_text("BIND=0.0.0.0\n")
+
+
+@pytest.mark.parametrize(("existing", "number"), [("a\\nb\\nc\\n", 3), ("", 2)])
 def test_as_many_workers_are_started_as_there_were(
     in_containers: Program, existing: str, number: int
 ) -> None:
-    release = in_containers.folder / "opt/celeriac/releases" / COMMIT
-    (release / "docker").mkdir(parents=True)
-    (release / "tools").mkdir()
-    (release / "tools/compose").write_text("#!/bin/sh\necho $1 $WORKERS\n")
-    (release / "tools/compose").chmod(0o755)
-    (in_containers.folder / "opt/celeriac/current").symlink_to(release)
-    (in_containers.folder / "etc/celeriac/instance.env").write_text("workers=2\n")
-    (in_containers.folder / "etc/celeriac/compose.env").write_text("BIND=0.0.0.0\n")
+    serve(in_containers, "echo $1 $WORKERS")
 
     done = in_containers.run("start", replacing=f"{ROOT}\ndocker() {{ printf '{existing}'; }}")
 
     assert (done.returncode, done.stdout) == (0, f"up {number}\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("states", "tries"),
+    [
+        ("/rabbit running 0 0 unhealthy", 2),
+        ("/rabbit running 0 0 unhealthy\\n/migrate exited 1 0 ", 1),
+        ("/rabbit running 0 0 unhealthy\\n/web restarting 1 1 ", 1),
+        ("/rabbit running 0 0 healthy", 1),
+    ],
+)
+def test_what_is_only_slow_is_waited_for(in_containers: Program, states: str, tries: int) -> None:
+    serve(
+        in_containers,
+        f"echo up; [ $(echo >>{in_containers.folder}/tries; wc -l <{in_containers.folder}/tries) = 2 ]",
+    )
+    docker = f"docker() {{ case $1 in ps) echo id ;; inspect) printf '{states}\\n' ;; esac; }}"
+
+    done = in_containers.run("start", replacing=f"{ROOT}\n{docker}")
+
+    assert done.stdout.count("up\n") == tries
+    assert (done.returncode == 0) is (tries == 2)
 
 
 READYZ = '{"checks": {"workers": {"detail": "2 alive: celeriac-worker-1, celeriac-worker-20"}}}'
@@ -320,7 +347,7 @@ def test_the_container_that_keeps_the_others_from_starting_is_named(in_container
 
     said = in_containers.call(f"docker() {{ case $1 in {answers} esac; }}; why_not_ready").stdout
 
-    assert said == "container celeriac-migrate-1 does not run: no such table\n"
+    assert said == "container celeriac-migrate-1 does not work: no such table\n"
 
 
 def test_images_of_releases_that_are_gone_are_removed(in_containers: Program) -> None:

@@ -4,7 +4,7 @@
 
 export COMPOSE_FILE=$CURRENT/docker/docker-compose.yml
 readonly SETTINGS=$CONFIG/compose.env SECRETS=$CONFIG/secrets MODELS=$STATE/models
-readonly ENGINE=25 COMPOSE=2.26 UP_S=900 MAX_CRASHES=4
+readonly ENGINE=25 COMPOSE=2.26 UP_S=600 MAX_CRASHES=4
 # What no container may reach.
 readonly RULE="DOCKER-USER -d 169.254.0.0/16 -j REJECT"
 
@@ -107,7 +107,12 @@ start() {
     number=$(containers --all --filter label=com.docker.compose.service=worker | wc -l)
     # shellcheck disable=SC2154 # set by count_workers
     [ "$number" != 0 ] || number=$workers
-    WORKERS=$number timeout $UP_S $CURRENT/tools/compose up
+    export WORKERS=$number
+    # On a slow machine a container may count as unhealthy before it is there.
+    until timeout $UP_S $CURRENT/tools/compose up; do
+        [ -z "$(failed_part)" ] && [ -n "$(unhealthy_part)" ] && [ $SECONDS -lt $UP_S ] || return 1
+        say "waiting for $(unhealthy_part)"
+    done
 }
 
 stop() { docker compose stop; }
@@ -144,18 +149,18 @@ states() {
 
 crashing_part() { states | awk -v most=$MAX_CRASHES '$2 == "restarting" && $4 >= most { print substr($1, 2); exit }'; }
 
-# The container that keeps the others from starting is the last one that did not end well.
-broken_part() {
-    states | awk '$2 == "restarting" || $5 == "unhealthy" || ($2 == "exited" && $3 != 0) { name = substr($1, 2) } END { print name }'
-}
+failed_part() { states | awk '$2 == "restarting" || ($2 == "exited" && $3 != 0) { print substr($1, 2); exit }'; }
+
+unhealthy_part() { states | awk '$2 == "running" && $5 == "unhealthy" { print substr($1, 2); exit }'; }
 
 why_not_ready() {
     local name
     docker compose ps --all >>$LOG 2>&1
     docker compose logs --no-color --tail 60 >>$LOG 2>&1
-    name=$(broken_part)
+    name=$(failed_part)
+    name=${name:-$(unhealthy_part)}
     if [ -n "$name" ]; then
-        echo "container $name does not run: $(last_words "$name")"
+        echo "container $name does not work: $(last_words "$name")"
     else
         echo "not ready: $(ask_readyz || journalctl --quiet --unit celeriac --output cat _TRANSPORT=stdout | tail -n 1)"
     fi

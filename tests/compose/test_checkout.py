@@ -1,0 +1,158 @@
+"""What a checkout is on its own: passwords, images, refusals, and that it can be removed without a trace."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.services.compose_project import ComposeProject, checkout, compose_project
+from tests.services.docker import belongings, docker, images_tagged, inspect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.services.compose_project import Checkout
+
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture(scope="module")
+def fresh(engine: None) -> Iterator[Checkout]:
+    """A checkout that nobody has brought up."""
+    with checkout() as made:
+        yield made
+
+
+def one_line(text: str) -> str:
+    """The only line of what was said."""
+    (line,) = text.splitlines()
+    return line
+
+
+def test_two_checkouts_share_nothing_and_one_that_is_destroyed_leaves_nothing(
+    project: ComposeProject,
+) -> None:
+    with compose_project() as other:
+        theirs, ours = other.checkout.passwords(), project.checkout.passwords()
+        assert theirs.keys() == ours.keys()
+        assert [name for name in ours if ours[name] == theirs[name]] == []
+        assert len(belongings(other.name)) == 5 + 3 + 2  # containers, volumes, networks
+
+        other.checkout.run("make", "destroy", "ARGS=--yes")
+
+        assert belongings(other.name) == []
+        assert not other.checkout.secrets.exists()
+        assert other.checkout.run("git", "status", "--porcelain", "--ignored").stdout == ""
+        assert project.is_ready()
+
+
+@pytest.mark.parametrize("answer", ["", "n\n", "yep\n"])
+def test_destroy_asks_and_does_nothing_without_a_yes(project: ComposeProject, answer: str) -> None:
+    refused = project.checkout.run("make", "destroy", stdin=answer, check=False)
+
+    assert refused.returncode != 0
+    assert f"Remove all jobs, results and passwords of the project {project.name}? [y/N]" in refused.stderr
+    assert "error: nothing was removed" in refused.stderr
+    assert project.is_ready()
+    assert project.checkout.secrets.exists()
+
+
+def test_a_checkout_without_its_passwords_does_not_run_on_the_volumes_of_another(
+    project: ComposeProject,
+) -> None:
+    with checkout(project.name) as other:
+        refused = other.run("tools/compose", "up", check=False)
+
+        assert refused.returncode == 1
+        assert refused.stdout == ""
+        assert re.match(rf"error: volume {project.name}_db holds data", one_line(refused.stderr))
+        assert not other.secrets.exists()
+    assert project.is_ready()
+
+
+@pytest.mark.parametrize("command", ["up", "ps", "down", "destroy", "build"])
+def test_an_engine_that_does_not_answer_is_told_in_one_line(fresh: Checkout, command: str) -> None:
+    refused = fresh.run("tools/compose", command, check=False, DOCKER_HOST="unix:///nonexistent")
+
+    assert refused.returncode == 1
+    assert one_line(refused.stderr).startswith("error: the Docker engine does not answer")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (), ("fly",), ("scale",), ("scale", ""), ("scale", "x"), ("scale", "-1"), ("scale", "1", "2"), ("up", "x"),
+        ("destroy", "all"),
+    ],
+)  # fmt: skip
+def test_a_wrong_command_is_refused_in_one_line(fresh: Checkout, words: tuple[str, ...]) -> None:
+    refused = fresh.run("tools/compose", *words, check=False)
+
+    assert refused.returncode == 2
+    assert one_line(refused.stderr).startswith("error: ")
+    assert belongings(fresh.project) == []
+
+
+def test_what_is_not_up_cannot_be_scaled(fresh: Checkout) -> None:
+    refused = fresh.run("tools/compose", "scale", "2", check=False)
+
+    assert refused.returncode == 1
+    assert one_line(refused.stderr) == "error: there is nothing to scale: tools/compose up comes first"
+    assert belongings(fresh.project) == []
+
+
+def test_a_port_that_is_taken_is_told(project: ComposeProject) -> None:
+    with checkout(PORT=str(project.port)) as other:
+        refused = other.run("tools/compose", "up", check=False)
+
+        assert refused.returncode != 0
+        assert f"{project.port} failed: port is already allocated" in refused.stderr
+
+
+def layers(image: str) -> list[str]:
+    (found,) = inspect([image])
+    return list(found["RootFS"]["Layers"])
+
+
+def build(made: Checkout, tag: str, *options: str) -> list[str]:
+    """The layers of an image that is built of a checkout."""
+    command = ("docker", "build", "-q", "-f", "docker/Dockerfile", "--target", "serve", "-t", tag, *options)
+    made.run(*command, ".")
+    return layers(tag)
+
+
+def test_the_same_sources_make_the_same_layers_whenever_they_are_built(
+    project: ComposeProject, fresh: Checkout
+) -> None:
+    again = build(fresh, f"{fresh.project}:again", "--no-cache")
+    try:
+        assert again == layers(f"celeriac-serve:{project.name}")
+    finally:
+        docker("image", "rm", f"{fresh.project}:again")
+
+
+def test_a_change_of_the_code_changes_no_layer_below_it(project: ComposeProject, fresh: Checkout) -> None:
+    before = layers(f"celeriac-serve:{project.name}")
+    file = fresh.root / "production_server" / "errors.py"
+    unchanged = file.read_text()
+    file.write_text(unchanged + "\n# changed\n")
+    try:
+        after = build(fresh, f"{fresh.project}:changed")
+    finally:
+        file.write_text(unchanged)
+        docker("image", "rm", f"{fresh.project}:changed", check=False)
+
+    changed = [index for index, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
+    assert changed == [2], "base, environment, code, working directory"
+
+
+def test_the_image_says_what_it_was_made_of(project: ComposeProject) -> None:
+    (image,) = inspect([f"celeriac-serve:{project.name}"])
+
+    labels = image["Config"]["Labels"]
+
+    head = project.checkout.run("git", "rev-parse", "HEAD").stdout.strip()
+    assert labels["org.opencontainers.image.revision"] == head
+    assert images_tagged(project.name) == [f"celeriac-serve:{project.name}"]

@@ -1,0 +1,56 @@
+"""A prediction of each model, by the page and by the client."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import PATIENCE_MS, ROW, png, upload
+from tests.services.compose_project import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+    from tests.services.compose_project import ComposeProject
+
+JOB = re.compile(r"/predictions/[0-9a-f-]{36}$")
+
+
+def predict(project: ComposeProject, *arguments: str) -> str:
+    """What the client says of a prediction."""
+    command = [sys.executable, "-m", "client", "predict", "--url", project.url, *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_row_is_predicted_through_the_page(project: ComposeProject, page: Page) -> None:
+    page.goto(f"{project.url}/predictions?model=diabetes&example=1")
+
+    page.get_by_role("button", name="Predict", exact=True).click()
+
+    expect(page).to_have_url(JOB, timeout=PATIENCE_MS)
+    expect(page.locator(".result .label")).to_contain_text("diabetes", timeout=PATIENCE_MS)
+
+
+def test_images_are_predicted_through_the_page(project: ComposeProject, page: Page) -> None:
+    page.goto(f"{project.url}/predictions?model=fashion_mnist")
+    page.get_by_label("Image files").set_input_files([upload(f"{n}.png", png(n)) for n in range(3)])
+
+    page.get_by_role("button", name="Predict", exact=True).click()
+
+    expect(page).to_have_url(JOB, timeout=PATIENCE_MS)
+    expect(page.locator(".result.is-succeeded")).to_have_count(3, timeout=PATIENCE_MS)
+
+
+def test_each_model_predicts_through_the_client(project: ComposeProject, tmp_path: Path) -> None:
+    (tmp_path / "shoe.png").write_bytes(png())
+
+    assert "row 1  diabetes" in predict(project, "--model", "diabetes", *map(str, ROW))
+    assert "shoe.png" in predict(project, "--model", "fashion_mnist", str(tmp_path / "shoe.png"))
