@@ -10,6 +10,7 @@ from production_server.web.bridge import Bridge
 from production_server.web.forms import StrictFormRequest
 from production_server.web.interactive.front import Front, Limits
 from production_server.web.interactive.open_inference import OpenInference
+from production_server.web.interactive.tensorflow_serving import TensorFlowServing
 from production_server.web.pages import blueprint as pages
 from production_server.web.pages import render_problem
 from production_server.web.parts import EXTENSION, WebParts
@@ -60,7 +61,7 @@ def create_front(parts: WebParts) -> Front:
     """The whole web process as an ASGI application: inference on the event loop, the Flask app in threads."""
     settings = parts.settings
     return Front(
-        [OpenInference(parts.store, status_of)],
+        [OpenInference(parts.store, status_of), TensorFlowServing(parts.store, status_of)],
         parts.caller,
         Bridge(create_app(parts), threads=settings.web_threads),
         Limits(body_bytes=settings.max_call_bytes, timeout_s=settings.call_timeout_s),

@@ -6,7 +6,6 @@ extension_parameters.md for what stands in headers and parameters.
 
 from __future__ import annotations
 
-import base64
 import math
 import re
 import struct
@@ -20,7 +19,7 @@ import numpy as np
 import orjson
 
 from production_server.broker.calls import Inputs, Reply
-from production_server.errors import CeleriacError, InvalidInput
+from production_server.errors import CeleriacError
 from production_server.models.classify import classify
 from production_server.models.manifest import Manifest
 from production_server.models.store import RecentVersions, Store
@@ -31,6 +30,8 @@ from production_server.web.interactive.tensors import (
     checked_shape,
     fault,
     finite,
+    image_of_base64,
+    json_object,
     tensor_of_bytes,
     tensor_of_json,
 )
@@ -87,7 +88,7 @@ class OpenInference:
             raise fault("path", "/v2/models/<model>[/versions/<version>]/infer", request.path[:200])
         version = self._store.get(unquote(match[1]), unquote(match[2]) if match[2] else None)
         head, tail = _parted(request)
-        body = _object(head, "the request")
+        body = json_object(head, "the request")
         parameters = _parameters(body.get("parameters"), "parameters")
         inputs = _inputs(version.manifest, body.get("inputs"), tail)
         details = Details(
@@ -153,16 +154,6 @@ def _parted(request: HttpRequest) -> tuple[bytes, _Tail]:
     if not (text.isascii() and text.isdigit() and len(text) < 12 and int(text) <= len(request.body)):
         raise fault(HEADER_LENGTH, f"a number up to the body's {len(request.body)} bytes", text[:40])
     return request.body[: int(text)], _Tail(memoryview(request.body)[int(text) :])
-
-
-def _object(data: bytes, what: str) -> dict[str, Any]:
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError as exc:
-        raise InvalidInput(f"{what} is not JSON: {exc}", code="malformed_json") from exc
-    if not isinstance(value, dict):
-        raise fault(what, "a JSON object", describe(value))
-    return value
 
 
 def _identifier(value: object) -> str | None:
@@ -302,10 +293,7 @@ def _images_of_json(data: object, count: int, field: str) -> list[bytes]:
     for place, text in enumerate(data):
         # Tensors of the shape [items, 1] may be nested.
         value = text[0] if isinstance(text, list) and len(text) == 1 else text
-        try:
-            images.append(base64.b64decode(value, validate=True))
-        except (TypeError, ValueError) as exc:
-            raise fault(f"{field}.data[{place}]", "an image file in Base64", describe(value)) from exc
+        images.append(image_of_base64(value, field=f"{field}.data[{place}]"))
     return images
 
 

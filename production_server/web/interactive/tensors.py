@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import orjson
 
 from production_server.errors import Fault, InvalidInput, TooLarge
 from production_server.models.tabular import describe
@@ -45,8 +47,37 @@ def checked_items(shape: Sequence[int], item_shape: Sequence[int], *, field: str
         raise fault(field, str(["items", *item_shape]).replace("'", ""), str(list(shape)))
 
 
-def tensor_of_json(data: object, shape: Sequence[int], dtype: np.dtype[Any], *, field: str) -> np.ndarray:
-    """Numbers in a flat list, or in lists nested as the shape says.
+def json_object(data: bytes, what: str) -> dict[str, Any]:
+    """A body that is a JSON object.
+
+    Raises:
+        InvalidInput: it is not JSON (code `malformed_json`), or something else.
+    """
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as exc:
+        raise InvalidInput(f"{what} is not JSON: {exc}", code="malformed_json") from exc
+    if not isinstance(value, dict):
+        raise fault(what, "a JSON object", describe(value))
+    return value
+
+
+def image_of_base64(text: object, *, field: str) -> bytes:
+    """An image file, as JSON has it.
+
+    Raises:
+        InvalidInput: it is not Base64 (RFC 4648, section 4).
+    """
+    try:
+        return base64.b64decode(text, validate=True)  # type: ignore[arg-type]  # a TypeError is an answer, too
+    except (TypeError, ValueError) as exc:
+        raise fault(field, "an image file in Base64", describe(text)) from exc
+
+
+def tensor_of_json(
+    data: object, shape: Sequence[int], dtype: np.dtype[Any], *, field: str, may_be_flat: bool = True
+) -> np.ndarray:
+    """Numbers in lists nested as the shape says, or in a flat list.
 
     Raises:
         InvalidInput: there are other values, or more or fewer than the shape has, or some do not fit the dtype.
@@ -62,8 +93,9 @@ def tensor_of_json(data: object, shape: Sequence[int], dtype: np.dtype[Any], *, 
         ) from exc
     if array.dtype.kind not in "iuf":
         raise fault(field, f"{expected} numbers", _first_stranger(data))
-    if array.shape not in {(expected,), tuple(shape)}:
-        raise fault(field, f"{expected} numbers, flat or of the shape {list(shape)}", _counted(array))
+    if array.shape != tuple(shape) and not (may_be_flat and array.shape == (expected,)):
+        also = ", flat or" if may_be_flat else ""
+        raise fault(field, f"{expected} numbers{also} of the shape {list(shape)}", _counted(array))
     return finite(_cast(array, dtype, field=field).reshape(shape), field=field)
 
 

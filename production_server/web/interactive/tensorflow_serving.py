@@ -1,0 +1,193 @@
+"""TensorFlow Serving's REST API: predict in rows and columns, and classify.
+
+Source: https://www.tensorflow.org/tfx/serving/api_rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, TypeGuard
+from urllib.parse import unquote
+
+import numpy as np
+import orjson
+
+from production_server.broker.calls import Inputs, Reply
+from production_server.errors import CeleriacError, InvalidInput, NotFound
+from production_server.models.manifest import Manifest
+from production_server.models.store import STABLE, ModelVersion, RecentVersions, Store
+from production_server.models.tabular import describe
+from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest
+from production_server.web.interactive.tensors import fault, image_of_base64, json_object, tensor_of_json
+
+SIGNATURE = "serving_default"
+JSON = "application/json"
+
+_PATH = re.compile(r"/v1/models/([^/:]+)(?:/(versions|labels)/([^/:]+))?:(predict|classify|regress)")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How an answer is written: of predict in rows or columns, or of classify."""
+
+    member: str
+
+
+ROWS, COLUMNS, CLASSES = Form("predictions"), Form("outputs"), Form("result")
+
+
+class TensorFlowServing:
+    """Reads and writes predict and classify requests for the models of a store."""
+
+    name = "v1"
+
+    def __init__(self, store: Store, status_of: Callable[[CeleriacError], int]) -> None:
+        self._store = RecentVersions(store)
+        self._status_of = status_of
+
+    def takes(self, method: str, path: str) -> bool:
+        return method == "POST" and path.startswith("/v1/models/")
+
+    def read(self, request: HttpRequest) -> Ask:
+        match = _PATH.fullmatch(request.path)
+        if match is None:
+            raise NotFound(
+                "there is only /v1/models/<model>[/versions/<version>|/labels/<channel>]:predict or :classify here",
+                code="not_found",
+            )
+        model, kind, which, verb = match.groups()
+        version = self._version(unquote(model), kind, unquote(which or ""))
+        body = json_object(request.body, "the request")
+        signature = body.get("signature_name") or SIGNATURE
+        if signature != SIGNATURE:
+            raise fault("signature_name", SIGNATURE, describe(signature))
+        if verb == "regress":
+            raise InvalidInput(f"{version.manifest.name} classifies: ask :predict or :classify")
+        if verb == "classify":
+            return Ask(version, _examples(version.manifest, body), None, CLASSES)
+        return _predict(version, body)
+
+    def write(self, ask: Ask, reply: Reply) -> HttpAnswer:
+        if reply.outputs is None:
+            raise CeleriacError("a reply without outputs is no answer")
+        form: Form = ask.details
+        values: Any = reply.outputs
+        if form is CLASSES:
+            labels = ask.version.manifest.labels
+            values = [list(zip(labels, row, strict=True)) for row in reply.outputs.tolist()]
+        return HttpAnswer(200, JSON, orjson.dumps({form.member: values}, option=orjson.OPT_SERIALIZE_NUMPY))
+
+    def write_error(self, error: CeleriacError) -> HttpAnswer:
+        status = self._status_of(error)
+        headers = {"retry-after": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+        return HttpAnswer(status, JSON, orjson.dumps({"error": str(error), "code": error.code}), headers)
+
+    def _version(self, model: str, kind: str | None, which: str) -> ModelVersion:
+        """A version by its number, or by a label: Celeriac's channels are what TensorFlow Serving calls labels."""
+        if kind == "versions":
+            return self._store.get(model, which)
+        if kind == "labels" and which != STABLE:
+            raise NotFound(
+                f"model {model!r} has no label {which!r}; it has {STABLE}", code="version_not_found"
+            )
+        return self._store.get(model)
+
+
+def _predict(version: ModelVersion, body: Mapping[str, Any]) -> Ask:
+    manifest = version.manifest
+    if ("instances" in body) == ("inputs" in body):
+        raise fault("the request", "either instances or inputs", "both" if "inputs" in body else "neither")
+    if "instances" in body:
+        return Ask(version, _rows(manifest, body["instances"]), None, ROWS)
+    return Ask(version, _columns(manifest, body["inputs"]), None, COLUMNS)
+
+
+def _rows(manifest: Manifest, instances: object, *, field: str = "instances") -> Inputs:
+    """One value for each item: what the model's input takes, or an object with it by name."""
+    if not isinstance(instances, list) or not instances:
+        raise fault(field, "a list of at least one", describe(instances))
+    values = [_value(manifest, each, f"{field}[{place}]") for place, each in enumerate(instances)]
+    if manifest.image is not None and isinstance(values[0], bytes):
+        return _all_images(values, field)
+    return _tensor(manifest, values, field)
+
+
+def _value(manifest: Manifest, instance: object, field: str) -> object:
+    """An item as nested numbers, or as an image file."""
+    (spec,) = manifest.inputs
+    if not isinstance(instance, dict):
+        return instance
+    if manifest.image is not None:
+        if _is_b64(instance):
+            return _image(instance, field)
+        name, value = _only_member(instance, (spec.name, f"{spec.name}_bytes"), field)
+        return _image(value, f"{field}.{name}") if _is_b64(value) else value
+    columns = [feature.name for feature in manifest.features]
+    if set(instance) == set(columns):
+        return [instance[name] for name in columns]
+    _, value = _only_member(instance, (spec.name,), field, also=f", or all of {', '.join(columns)}")
+    return value
+
+
+def _columns(manifest: Manifest, inputs: object) -> Inputs:
+    """All items of an input together."""
+    (spec,) = manifest.inputs
+    if not isinstance(inputs, dict):
+        return _rows(manifest, inputs, field="inputs")
+    columns = [feature.name for feature in manifest.features]
+    if columns and set(inputs) == set(columns):
+        given = [inputs[name] for name in columns]
+        lengths = {len(column) if isinstance(column, list) else -1 for column in given}
+        if len(lengths) != 1 or -1 in lengths:
+            raise fault("inputs", "lists of one length", "others")
+        return _tensor(manifest, [list(row) for row in zip(*given, strict=True)], "inputs")
+    names = (spec.name,) if columns else (spec.name, f"{spec.name}_bytes")
+    also = f", or all of {', '.join(columns)}" if columns else ""
+    name, value = _only_member(inputs, names, "inputs", also=also)
+    return _rows(manifest, value, field=f"inputs.{name}")
+
+
+def _examples(manifest: Manifest, body: Mapping[str, Any]) -> Inputs:
+    """Features by name; those of `context` are in every example."""
+    context, examples = body.get("context", {}), body.get("examples")
+    if not isinstance(examples, list) or not all(isinstance(each, dict) for each in examples):
+        raise fault("examples", "a list of objects", describe(examples))
+    if not isinstance(context, dict):
+        raise fault("context", "an object", describe(context))
+    return _rows(manifest, [context | example for example in examples], field="examples")
+
+
+def _only_member(
+    given: Mapping[str, Any], names: tuple[str, ...], field: str, *, also: str = ""
+) -> tuple[str, Any]:
+    if len(given) != 1 or next(iter(given)) not in names:
+        expected = " or ".join(names) + also
+        raise fault(
+            field, f"an object with {expected}", ", ".join(str(name)[:40] for name in list(given)[:20])
+        )
+    return next(iter(given.items()))
+
+
+def _is_b64(value: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(value, dict) and set(value) == {"b64"}
+
+
+def _image(value: Mapping[str, Any], field: str) -> bytes:
+    return image_of_base64(value["b64"], field=f"{field}.b64")
+
+
+def _all_images(values: list[object], field: str) -> list[bytes]:
+    images = [value for value in values if isinstance(value, bytes)]
+    if len(images) != len(values):
+        raise fault(field, "either image files or pixels", "both")
+    return images
+
+
+def _tensor(manifest: Manifest, values: list[object], field: str) -> np.ndarray:
+    (spec,) = manifest.inputs
+    return tensor_of_json(
+        values, (len(values), *spec.item_shape), np.dtype(spec.dtype), field=field, may_be_flat=False
+    )
