@@ -8,6 +8,7 @@ from production_server.web.api import health, jobs, models, openapi, results
 from production_server.web.bodies import BoundedBodies
 from production_server.web.bridge import Bridge
 from production_server.web.forms import StrictFormRequest
+from production_server.web.interactive import metadata
 from production_server.web.interactive.front import Front, Limits
 from production_server.web.interactive.open_inference import OpenInference
 from production_server.web.interactive.tensorflow_serving import TensorFlowServing
@@ -47,6 +48,7 @@ def create_app(parts: WebParts) -> Flask:
         models.blueprint,
         health.blueprint,
         openapi.blueprint,
+        metadata.blueprint,
         pages,
     ):
         app.register_blueprint(blueprint)

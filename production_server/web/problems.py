@@ -38,7 +38,9 @@ STATUS = (
 )
 STATUS_BY_CODE = {"unsupported_media_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE}
 RETRY_AFTER_S = 5
-API_PREFIXES = ("/api/", "/v1/", "/v2", "/livez", "/readyz", "/openapi.json")
+API_PREFIXES = ("/api/", "/livez", "/readyz", "/openapi.json")
+PROTOCOL_PREFIXES = ("/v1/", "/v2")
+"""Under these an error is an object with `error`, as both inference protocols have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,12 @@ def register_problem_handlers(app: Flask, render_page: Callable[[Problem], Respo
     """Answer every error with a problem: JSON under the API's paths, what `render_page` makes elsewhere."""
 
     def respond(problem: Problem, original: HTTPException | None = None) -> Response:
-        is_api = request.path.startswith(API_PREFIXES)
-        response = _to_response(problem) if is_api else render_page(problem)
+        if request.path.startswith(PROTOCOL_PREFIXES):
+            response = _to_protocol_error(problem)
+        elif request.path.startswith(API_PREFIXES):
+            response = _to_response(problem)
+        else:
+            response = render_page(problem)
         if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
             response.headers["Retry-After"] = str(RETRY_AFTER_S)
         allowed = getattr(original, "valid_methods", None)
@@ -105,3 +111,8 @@ def _from_bug(exc: Exception) -> Problem:
 
 def _to_response(problem: Problem) -> Response:
     return Response(json.dumps(problem.to_json()), problem.status, mimetype="application/problem+json")
+
+
+def _to_protocol_error(problem: Problem) -> Response:
+    body = {"error": problem.detail, "code": problem.code}
+    return Response(json.dumps(body), problem.status, mimetype="application/json")

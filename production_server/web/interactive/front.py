@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,9 +73,13 @@ class Front:
 
     async def _answer(self, protocol: InferenceProtocol, scope: Scope, receive: Receive) -> HttpAnswer:
         came_at = time.monotonic()
-        request = HttpRequest(
-            scope["method"], scope["path"], headers_of(scope), await self._body(scope, receive)
+        headers = headers_of(scope)
+        body = decompressed(
+            await self._body(scope, receive),
+            headers.get("content-encoding", ""),
+            limit=self._limits.body_bytes,
         )
+        request = HttpRequest(scope["method"], scope["path"], headers, body)
         if len(request.body) < LARGE_BODY_BYTES:
             ask = protocol.read(request)
         else:
@@ -143,6 +148,30 @@ class Front:
         if leaving.done():
             raise ClientLeft
         raise DeadlineExceeded(f"there was no answer within {timeout_s:g} s")
+
+
+def decompressed(body: bytes, encoding: str, *, limit: int) -> bytes:
+    """A body as it was before its client compressed it.
+
+    Raises:
+        TooLarge: it is over the limit then. InvalidInput: it is damaged, or the encoding is neither gzip nor deflate.
+    """
+    if encoding in {"", "identity"}:
+        return body
+    if encoding not in {"gzip", "deflate"}:
+        raise InvalidInput(
+            f"Content-Encoding: expected gzip or deflate, got {encoding[:40]}", code="unsupported_media_type"
+        )
+    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # finds out by itself which of the two it is
+    try:
+        data = stream.decompress(body, limit + 1)
+    except zlib.error as exc:
+        raise InvalidInput(f"the body is not {encoding}: {exc}") from exc
+    if len(data) > limit:
+        raise TooLarge(f"the request body is over the server's limit of {limit} bytes")
+    if not stream.eof:
+        raise InvalidInput(f"the body is not {encoding}: it is cut off")
+    return data
 
 
 def headers_of(scope: Scope) -> dict[str, str]:

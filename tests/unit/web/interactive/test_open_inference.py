@@ -147,13 +147,25 @@ BAD = {
     "deep": (b"[" * 100_000, "the request is not JSON"),
     "no inputs": ({}, "inputs: expected a list of tensors, got null"),
     "no tensors": ({"inputs": [1]}, "inputs: expected a list of tensors"),
-    "another name": (tensor([1, 2, 3, 4], name="x"), "inputs: expected features, or one for each of index, weight, got x"),
-    "a column too few": ({"inputs": [{"name": "index", "shape": [1], "datatype": "FP32", "data": [1]}]}, "inputs: expected features"),
+    "another name": (
+        tensor([1, 2, 3, 4], name="x"),
+        "inputs: expected features, or one for each of index, weight, got x",
+    ),
+    "a column too few": (
+        {"inputs": [{"name": "index", "shape": [1], "datatype": "FP32", "data": [1]}]},
+        "inputs: expected features",
+    ),
     "twice": ({"inputs": tensor([1, 2])["inputs"] * 2}, "inputs: expected features"),
     "another datatype": (tensor([1, 2, 3, 4], datatype="FP64"), r"datatype: expected FP32, got \"FP64\""),
     "files for a table": (tensor(["eA=="], shape=[1], datatype="BYTES"), "datatype: expected FP32"),
-    "no datatype": ({"inputs": [{"name": "features", "shape": [1, 2], "data": [1, 2]}]}, "datatype: expected FP32, got null"),
-    "no shape": ({"inputs": [{"name": "features", "datatype": "FP32", "data": [1, 2]}]}, "shape: expected a list of whole numbers"),
+    "no datatype": (
+        {"inputs": [{"name": "features", "shape": [1, 2], "data": [1, 2]}]},
+        "datatype: expected FP32, got null",
+    ),
+    "no shape": (
+        {"inputs": [{"name": "features", "datatype": "FP32", "data": [1, 2]}]},
+        "shape: expected a list of whole numbers",
+    ),
     "a shape of text": (tensor([1], shape="12"), "shape: expected a list of whole numbers"),
     "a shape with a zero": (tensor([], shape=[0, 2]), r"shape: expected .* none below 1, got \[0, 2\]"),
     "a negative shape": (tensor([1, 2], shape=[-1, 2]), r"shape: .* got \[-1, 2\]"),
@@ -165,20 +177,38 @@ BAD = {
     "too little data": (tensor([1, 2, 3]), r"data: expected 4 numbers, flat or of the shape \[2, 2\], got 3"),
     "too much data": (tensor([1, 2, 3, 4, 5]), "data: expected 4 numbers.* got 5"),
     "another nesting": (tensor([[1, 2, 3, 4]]), r"got 4 of the shape \[1, 4\]"),
-    "ragged data": (tensor([[1, 2], [3]]), "data: expected numbers in lists .* got lists of different lengths"),
+    "ragged data": (
+        tensor([[1, 2], [3]]),
+        "data: expected numbers in lists .* got lists of different lengths",
+    ),
     "text": (tensor([1, "2", 3, 4]), r"data: expected 4 numbers, got \"2\""),
     "nothing in a list": (tensor([1, None, 3, 4]), "data: expected 4 numbers, got null"),
     "booleans": (tensor([True, False, True, True]), "data: expected 4 numbers, got true"),
     "no list": (tensor(7), "data: expected a list of 4 numbers, got 7"),
     "too large a number": (tensor([1, 2, 1e39, 4]), r"data\[1, 0\]: expected a finite number, got Infinity"),
-    "NaN": (b'{"inputs": [{"name": "features", "shape": [1, 2], "datatype": "FP32", "data": [NaN, 1]}]}', "not JSON"),
+    "NaN": (
+        b'{"inputs": [{"name": "features", "shape": [1, 2], "datatype": "FP32", "data": [NaN, 1]}]}',
+        "not JSON",
+    ),
     "an id of numbers": (tensor([1, 2, 3, 4]) | {"id": 7}, "id: expected a string, got 7"),
-    "parameters of lists": (tensor([1, 2, 3, 4]) | {"parameters": {"a": []}}, "parameters: expected an object of strings"),
-    "a timeout of zero": (tensor([1, 2, 3, 4]) | {"parameters": {"timeout": 0}}, "parameters.timeout: expected .* above 0, got 0"),
-    "a timeout in the past": (tensor([1, 2, 3, 4]) | {"parameters": {"timeout": -5}}, "parameters.timeout: .* got -5"),
-    "an unknown output": (tensor([1, 2, 3, 4]) | {"outputs": [{"name": "x"}]}, r"outputs\[0\].name: expected one of probabilities, label"),
+    "parameters of lists": (
+        tensor([1, 2, 3, 4]) | {"parameters": {"a": []}},
+        "parameters: expected an object of strings",
+    ),
+    "a timeout of zero": (
+        tensor([1, 2, 3, 4]) | {"parameters": {"timeout": 0}},
+        "parameters.timeout: expected .* above 0, got 0",
+    ),
+    "a timeout in the past": (
+        tensor([1, 2, 3, 4]) | {"parameters": {"timeout": -5}},
+        "parameters.timeout: .* got -5",
+    ),
+    "an unknown output": (
+        tensor([1, 2, 3, 4]) | {"outputs": [{"name": "x"}]},
+        r"outputs\[0\].name: expected one of probabilities, label",
+    ),
     "outputs of text": (tensor([1, 2, 3, 4]) | {"outputs": ["label"]}, "outputs: expected a list of outputs"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -194,12 +224,20 @@ def test_a_bad_request_is_refused_and_the_field_is_named(protocol: OpenInference
 
 BAD_BINARY = {
     "a size that lies": ({"binary_data_size": 12}, b"1" * 16, "binary_data_size: expected 16 for the shape"),
-    "a negative size": ({"binary_data_size": -1}, b"", "binary_data_size: expected a number of bytes, got -1"),
+    "a negative size": (
+        {"binary_data_size": -1},
+        b"",
+        "binary_data_size: expected a number of bytes, got -1",
+    ),
     "a size of text": ({"binary_data_size": "16"}, b"1" * 16, "binary_data_size: expected a number of bytes"),
     "bytes missing": ({"binary_data_size": 16}, b"1" * 15, "expected 16 bytes after the JSON, got 15 bytes"),
     "bytes too many": ({"binary_data_size": 16}, b"1" * 17, "expected sizes that add up to 17 bytes, got 16"),
-    "NaN": ({"binary_data_size": 16}, struct.pack("<4f", 1, 2, float("nan"), 4), r"\[1, 0\]: expected a finite number, got NaN"),
-}  # fmt: skip
+    "NaN": (
+        {"binary_data_size": 16},
+        struct.pack("<4f", 1, 2, float("nan"), 4),
+        r"\[1, 0\]: expected a finite number, got NaN",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", BAD_BINARY)

@@ -1,0 +1,135 @@
+"""What the two protocols tell of the server and its models: everything but inference itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify
+
+from production_server import __version__
+from production_server.errors import NotFound, Unavailable
+from production_server.jobs.workers import alive_workers
+from production_server.models.manifest import TensorSpec
+from production_server.models.store import STABLE, ModelVersion
+from production_server.web.interactive.open_inference import DATATYPE_OF, LABEL
+from production_server.web.interactive.tensorflow_serving import SIGNATURE
+from production_server.web.parts import current_parts
+
+blueprint = Blueprint("protocols", __name__)
+
+EXTENSIONS = ("binary_tensor_data", "parameters")
+PLATFORMS = {"onnx": "onnx_onnxv1", "keras": "tensorflow_savedmodel"}
+NOT_READY = 400
+"""The Open Inference Protocol says 4xx for what is not ready."""
+TENSORFLOW_DTYPES = {"float32": "DT_FLOAT", "uint8": "DT_UINT8", "int32": "DT_INT32", "int64": "DT_INT64"}
+
+
+@blueprint.get("/v2")
+def server() -> Response:
+    """The server's metadata (v2)."""
+    return jsonify(name="celeriac", version=__version__, extensions=EXTENSIONS)
+
+
+@blueprint.get("/v2/health/live")
+def live() -> Response:
+    """Whether this process answers (v2)."""
+    return jsonify(live=True)
+
+
+@blueprint.get("/v2/health/ready")
+def ready() -> tuple[Response, int]:
+    """Whether a warm worker is alive (v2)."""
+    is_ready = _has_worker()
+    return jsonify(ready=is_ready), 200 if is_ready else NOT_READY
+
+
+@blueprint.get("/v2/models/<model>")
+@blueprint.get("/v2/models/<model>/versions/<version>")
+def model_metadata(model: str, version: str | None = None) -> Response:
+    """Inputs and outputs of a version (v2)."""
+    store = current_parts().store
+    manifest = store.get(model, version).manifest
+    outputs = [_tensor(spec) for spec in manifest.outputs]
+    outputs.append({"name": LABEL, "datatype": "BYTES", "shape": [-1]})
+    return jsonify(
+        name=manifest.name,
+        versions=[each.manifest.version for each in store.versions(model)],
+        platform=PLATFORMS[manifest.runner],
+        inputs=[_tensor(spec) for spec in manifest.inputs],
+        outputs=outputs,
+    )
+
+
+@blueprint.get("/v2/models/<model>/ready")
+@blueprint.get("/v2/models/<model>/versions/<version>/ready")
+def model_ready(model: str, version: str | None = None) -> tuple[Response, int]:
+    """Whether a version is there and a worker to run it (v2)."""
+    name = current_parts().store.get(model, version).manifest.name
+    is_ready = _has_worker()
+    return jsonify(name=name, ready=is_ready), 200 if is_ready else NOT_READY
+
+
+@blueprint.get("/v1/models/<model>")
+@blueprint.get("/v1/models/<model>/versions/<version>")
+@blueprint.get("/v1/models/<model>/labels/<label>")
+def model_status(model: str, version: str | None = None, label: str | None = None) -> Response:
+    """Which versions of a model there are (v1)."""
+    store = current_parts().store
+    asked = version is not None or label is not None
+    versions = [_version(model, version, label)] if asked else store.versions(model)
+    return jsonify(
+        model_version_status=[
+            {
+                "version": each.manifest.version,
+                "state": "AVAILABLE",
+                "status": {"error_code": "OK", "error_message": ""},
+            }
+            for each in reversed(versions)
+        ]
+    )
+
+
+@blueprint.get("/v1/models/<model>/metadata")
+@blueprint.get("/v1/models/<model>/versions/<version>/metadata")
+@blueprint.get("/v1/models/<model>/labels/<label>/metadata")
+def model_signature(model: str, version: str | None = None, label: str | None = None) -> Response:
+    """Inputs and outputs of a version (v1)."""
+    manifest = _version(model, version, label).manifest
+    signature = {
+        "inputs": {spec.name: _tensor_info(spec) for spec in manifest.inputs},
+        "outputs": {spec.name: _tensor_info(spec) for spec in manifest.outputs},
+        "method_name": "tensorflow/serving/predict",
+    }
+    return jsonify(
+        model_spec={"name": manifest.name, "signature_name": "", "version": manifest.version},
+        metadata={"signature_def": {"signature_def": {SIGNATURE: signature}}},
+    )
+
+
+def _version(model: str, version: str | None, label: str | None) -> ModelVersion:
+    if label is not None and label != STABLE:
+        raise NotFound(f"model {model!r} has no label {label!r}; it has {STABLE}", code="version_not_found")
+    return current_parts().store.get(model, version)
+
+
+def _has_worker() -> bool:
+    try:
+        return any(worker.warm for worker in alive_workers(current_parts().database))
+    except Unavailable:
+        return False
+
+
+def _tensor(spec: TensorSpec) -> dict[str, Any]:
+    return {"name": spec.name, "datatype": DATATYPE_OF[spec.dtype], "shape": [-1, *spec.item_shape]}
+
+
+def _tensor_info(spec: TensorSpec) -> dict[str, Any]:
+    """As TensorFlow's TensorInfo is written in JSON: 64-bit numbers are strings."""
+    return {
+        "dtype": TENSORFLOW_DTYPES[spec.dtype],
+        "tensor_shape": {
+            "dim": [{"size": str(size), "name": ""} for size in (-1, *spec.item_shape)],
+            "unknown_rank": False,
+        },
+        "name": spec.name,
+    }
