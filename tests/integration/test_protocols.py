@@ -178,6 +178,16 @@ def test_a_call_with_too_little_time_gets_a_timeout(service: Celeriac) -> None:
     assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
 
 
+@pytest.mark.parametrize("timeout", ["0", "-1", "soon", "1.5", "9" * 5000])
+def test_a_header_that_leaves_no_time_is_refused(service: Celeriac, timeout: str) -> None:
+    answer = service.web.post(
+        "/v1/models/diabetes:predict", json={"instances": [ROW]}, headers={"X-Request-Timeout-Ms": timeout}
+    )
+
+    assert answer.status_code == 400
+    assert "x-request-timeout-ms: expected a whole number of milliseconds above 0" in answer.json()["error"]
+
+
 def test_thousands_of_small_requests_on_one_connection_are_answered(service: Celeriac) -> None:
     body = json.dumps({"instances": [ROW]}).encode()
     head = f"POST /v1/models/diabetes:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from production_server.broker.caller import Caller
@@ -15,11 +15,13 @@ from production_server.broker.grouping import Answer, Call
 from production_server.errors import CeleriacError, DeadlineExceeded, InferenceFailed, InvalidInput, TooLarge
 from production_server.web.bridge import Bridge, Event, Receive, Scope, Send, send_all
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest, InferenceProtocol
+from production_server.web.interactive.tensors import fault
 
 log = logging.getLogger(__name__)
 
 LARGE_BODY_BYTES = 512 * 2**10
 """Bodies from this size on are read and checked in a thread: it takes milliseconds, in which all others would wait."""
+TIMEOUT_HEADER = "x-request-timeout-ms"
 PATIENCE_S = 30
 """How long a client may take to send a body."""
 
@@ -84,7 +86,9 @@ class Front:
             ask = protocol.read(request)
         else:
             ask = await asyncio.get_running_loop().run_in_executor(None, protocol.read, request)
-        reply = await self._ask(ask, came_at, receive)
+        wished_s = [ask.timeout_s, timeout_of(headers), self._limits.timeout_s]
+        timeout_s = min(seconds for seconds in wished_s if seconds is not None)
+        reply = await self._ask(ask, receive, deadline=came_at + timeout_s)
         return protocol.write(ask, reply)
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
@@ -115,8 +119,8 @@ class Front:
                 f"the body did not come within {PATIENCE_S} s", code="request_timeout"
             ) from exc
 
-    async def _ask(self, ask: Ask, came_at: float, receive: Receive) -> Reply:
-        """The reply, when it is there.
+    async def _ask(self, ask: Ask, receive: Receive, *, deadline: float) -> Reply:
+        """The reply, when it is there; `deadline` is on the monotonic clock.
 
         Raises:
             DeadlineExceeded: it was not there in time. Unavailable: nobody can answer. ClientLeft: nobody wants it.
@@ -128,16 +132,13 @@ class Front:
         def done(answer: Answer) -> None:
             loop.call_soon_threadsafe(_settle, replied, answer)
 
-        timeout_s = (
-            self._limits.timeout_s if ask.timeout_s is None else min(ask.timeout_s, self._limits.timeout_s)
-        )
-        call = Call(*ask.version.key, ask.inputs, came_at + timeout_s, done)
+        call = Call(*ask.version.key, ask.inputs, deadline, done)
         self._caller.submit(call)
         leaving = loop.create_task(_until_gone(receive))
         try:
             await asyncio.wait(
                 (replied, leaving),
-                timeout=call.deadline - time.monotonic(),
+                timeout=deadline - time.monotonic(),
                 return_when=asyncio.FIRST_COMPLETED,
             )
         finally:
@@ -147,7 +148,7 @@ class Front:
             return _checked(replied.result())
         if leaving.done():
             raise ClientLeft
-        raise DeadlineExceeded(f"there was no answer within {timeout_s:g} s")
+        raise DeadlineExceeded("there was no answer in time")
 
 
 def decompressed(body: bytes, encoding: str, *, limit: int) -> bytes:
@@ -172,6 +173,20 @@ def decompressed(body: bytes, encoding: str, *, limit: int) -> bytes:
     if not stream.eof:
         raise InvalidInput(f"the body is not {encoding}: it is cut off")
     return data
+
+
+def timeout_of(headers: Mapping[str, str]) -> float | None:
+    """How long a client wants to wait, in seconds.
+
+    Raises:
+        InvalidInput: the header is no number of milliseconds.
+    """
+    text = headers.get(TIMEOUT_HEADER)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
+        raise fault(TIMEOUT_HEADER, "a whole number of milliseconds above 0", text[:40])
+    return int(text) / 1000
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
