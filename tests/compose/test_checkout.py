@@ -103,14 +103,6 @@ def test_what_is_not_up_cannot_be_scaled(fresh: Checkout) -> None:
     assert belongings(fresh.project) == []
 
 
-def test_a_port_that_is_taken_is_told(project: ComposeProject) -> None:
-    with checkout(PORT=str(project.port)) as other:
-        refused = other.run("tools/compose", "up", check=False)
-
-        assert refused.returncode != 0
-        assert f"{project.port} failed: port is already allocated" in refused.stderr
-
-
 def layers(image: str) -> list[str]:
     (found,) = inspect([image])
     return list(found["RootFS"]["Layers"])
