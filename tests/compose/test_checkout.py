@@ -103,6 +103,31 @@ def test_what_is_not_up_cannot_be_scaled(fresh: Checkout) -> None:
     assert belongings(fresh.project) == []
 
 
+def test_a_test_that_fails_leaves_nothing_in_the_engine(project: ComposeProject) -> None:
+    image = f"celeriac-serve:{project.name}"
+    seen: list[Checkout] = []
+
+    with pytest.raises(ZeroDivisionError):
+        make_things_and_fail(image, seen)
+
+    assert belongings(seen[0].project) == images_tagged(seen[0].project) == []
+    assert images_tagged(project.name) == [image]
+
+
+def make_things_and_fail(image: str, seen: list[Checkout]) -> None:
+    with checkout() as made:
+        seen.append(made)
+        label = ("--label", f"com.docker.compose.project={made.project}")
+        network, volume = f"{made.project}_backend", f"{made.project}_db"
+        docker("volume", "create", *label, volume)
+        docker("network", "create", *label, network)
+        docker("tag", image, f"celeriac-serve:{made.project}")
+        command = ("run", "--detach", *label, "--network", network, "--volume", f"{volume}:/data")
+        docker(*command, "--entrypoint", "sleep", image, "600")
+        assert len(belongings(made.project)) == 3
+        raise ZeroDivisionError
+
+
 def layers(image: str) -> list[str]:
     (found,) = inspect([image])
     return list(found["RootFS"]["Layers"])
