@@ -74,12 +74,16 @@ def test_the_compose_file_is_valid_where_a_user_may_stand(fresh: Checkout, folde
     assert done.stdout + done.stderr == ""
 
 
-def test_both_folders_mean_the_same_project(fresh: Checkout) -> None:
+@pytest.mark.parametrize("settings", ["", "COMPOSE_PROJECT_NAME=other\nCOMPOSE_PROFILES=debug\nPORT=5101\n"])
+def test_both_folders_mean_the_same_project(fresh: Checkout, settings: str) -> None:
+    file = fresh.root / "docker" / ".env"
+    file.write_text(settings)
     root, folder = (
-        json.loads(fresh.compose("--profile", "*", "config", "--format", "json", folder=each))
-        for each in (".", "docker")
+        json.loads(fresh.compose("config", "--format", "json", folder=each)) for each in (".", "docker")
     )
+    file.unlink()
 
+    assert root["name"] == ("other" if settings else "celeriac")
     for part in ("name", "services", "networks", "volumes", "secrets"):
         assert root[part] == folder[part]
 
