@@ -96,6 +96,15 @@ def test_profiles_publish_on_loopback_only(every_service: dict[str, dict[str, An
     assert {address for _, address, _ in published(every_service)} == {"127.0.0.1"}
 
 
+def test_no_network_of_the_service_lets_anything_be_fetched_from_outside(fresh: Checkout) -> None:
+    networks = json.loads(fresh.compose("config", "--format", "json"))["networks"]
+
+    assert networks.keys() == {"backend", "frontend"}
+    assert networks["backend"]["internal"] is True
+    options = networks["frontend"]["driver_opts"]
+    assert options["com.docker.network.bridge.enable_ip_masquerade"] == "false"
+
+
 def test_no_service_has_rights_that_it_does_not_need(every_service: dict[str, dict[str, Any]]) -> None:
     for name, service in every_service.items():
         assert not service.get("privileged"), name
