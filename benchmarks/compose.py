@@ -23,8 +23,8 @@ from tests.services.processes import free_ports, wait_until
 ROW = [6, 148, 72, 35, 0, 33.6, 0.627, 50]
 SLOW_MS = 20
 """What an item takes, asleep: no core is busy, so that as many workers as are asked for could run at full speed."""
-SLOW_ITEMS = 1_000
-CHUNK_ITEMS = 8
+SLOW_ITEMS = 2_000
+CHUNK_ITEMS = 32
 LIMIT_S = 600
 SLOW = ("-f", "docker/docker-compose.yml", "-f", "tests/compose/slow.yml")
 

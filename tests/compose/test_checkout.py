@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,10 +13,13 @@ from tests.services.docker import belongings, docker, images_tagged, inspect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.services.compose_project import Checkout
 
 pytestmark = pytest.mark.timeout(400)
+
+SECRETS = ["admin_password", "broker_url", "database_url", "postgres_password", "rabbitmq_definitions"]
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +99,42 @@ def test_a_wrong_command_is_refused_in_one_line(fresh: Checkout, words: tuple[st
     assert belongings(fresh.project) == []
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"PORT": "abc"}, "error: that is what Compose says of the environment and docker/.env"),
+        ({"WORKERS": "-1"}, "error: WORKERS is a number, not '-1'"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_told_before_anything_is_made(
+    fresh: Checkout, settings: dict[str, str], said: str
+) -> None:
+    refused = fresh.run("tools/compose", "up", check=False, **settings)
+
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1] == said
+    assert fresh.run("git", "status", "--porcelain", "--ignored").stdout == ""
+    assert belongings(fresh.project) == []
+
+
+def test_passwords_that_are_not_complete_are_told(fresh: Checkout, tmp_path: Path) -> None:
+    refused = fresh.run("tools/compose", "up", check=False, SECRETS_DIR=str(tmp_path))
+
+    assert refused.returncode == 1
+    assert one_line(refused.stderr).startswith(f"error: {tmp_path} lacks broker_url: put it back")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_destroy_removes_no_file_that_it_did_not_make(fresh: Checkout, tmp_path: Path) -> None:
+    (tmp_path / "mine").touch()
+    (tmp_path / "broker_url").touch()
+
+    told = fresh.run("tools/compose", "destroy", "--yes", check=False, SECRETS_DIR=str(tmp_path))
+
+    assert f"{tmp_path} is not empty" in told.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["mine"]
+
+
 def test_what_is_not_up_cannot_be_scaled(fresh: Checkout) -> None:
     refused = fresh.run("tools/compose", "scale", "2", check=False)
 
@@ -103,12 +143,42 @@ def test_what_is_not_up_cannot_be_scaled(fresh: Checkout) -> None:
     assert belongings(fresh.project) == []
 
 
-def test_a_port_that_is_taken_is_told(project: ComposeProject) -> None:
-    with checkout(PORT=str(project.port)) as other:
-        refused = other.run("tools/compose", "up", check=False)
+def test_passwords_that_are_made_twice_at_once_are_those_of_one(fresh: Checkout) -> None:
+    # With no image to be had, both end once the passwords are there.
+    nowhere = {"IMAGE_PREFIX": "127.0.0.1:1/", "IMAGE_TAG": "none"}
 
-        assert refused.returncode != 0
-        assert f"{project.port} failed: port is already allocated" in refused.stderr
+    with ThreadPoolExecutor() as threads:
+        ups = [threads.submit(fresh.run, "tools/compose", "up", check=False, **nowhere) for _ in range(4)]
+    said = "".join(up.result().stdout for up in ups)
+
+    assert said.count("Made new passwords") == 1
+    assert sorted(file.name for file in fresh.secrets.iterdir()) == SECRETS
+    fresh.run("tools/compose", "destroy", "--yes")
+
+
+def test_a_test_that_fails_leaves_nothing_in_the_engine(project: ComposeProject) -> None:
+    image = f"celeriac-serve:{project.name}"
+    seen: list[Checkout] = []
+
+    with pytest.raises(ZeroDivisionError):
+        make_things_and_fail(image, seen)
+
+    assert belongings(seen[0].project) == images_tagged(seen[0].project) == []
+    assert images_tagged(project.name) == [image]
+
+
+def make_things_and_fail(image: str, seen: list[Checkout]) -> None:
+    with checkout() as made:
+        seen.append(made)
+        label = ("--label", f"com.docker.compose.project={made.project}")
+        network, volume = f"{made.project}_backend", f"{made.project}_db"
+        docker("volume", "create", *label, volume)
+        docker("network", "create", *label, network)
+        docker("tag", image, f"celeriac-serve:{made.project}")
+        command = ("run", "--detach", *label, "--network", network, "--volume", f"{volume}:/data")
+        docker(*command, "--entrypoint", "sleep", image, "600")
+        assert len(belongings(made.project)) == 3
+        raise ZeroDivisionError
 
 
 def layers(image: str) -> list[str]:

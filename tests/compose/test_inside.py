@@ -108,6 +108,15 @@ def test_a_worker_cannot_reach_the_outside(project: ComposeProject) -> None:
     assert "Network is unreachable" in without.stderr
 
 
+def test_a_worker_cannot_reach_the_machine_that_it_runs_on(project: ComposeProject) -> None:
+    machine = networks(project, "worker")["backend"]["Gateway"]
+
+    refused = project.execute(container(project, "worker"), "python", "-c", CONNECT, machine, "9")
+
+    # Where the machine has an address, it says that nothing listens there.
+    assert "timed out" in refused.stderr or "No route to host" in refused.stderr
+
+
 @pytest.mark.parametrize("service", ["db", "rabbit", "worker"])
 def test_only_the_web_service_has_a_network_with_a_way_out(project: ComposeProject, service: str) -> None:
     routes = project.execute(container(project, service), "cat", "/proc/net/route").stdout

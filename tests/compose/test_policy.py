@@ -74,12 +74,16 @@ def test_the_compose_file_is_valid_where_a_user_may_stand(fresh: Checkout, folde
     assert done.stdout + done.stderr == ""
 
 
-def test_both_folders_mean_the_same_project(fresh: Checkout) -> None:
+@pytest.mark.parametrize("settings", ["", "COMPOSE_PROJECT_NAME=other\nCOMPOSE_PROFILES=debug\nPORT=5101\n"])
+def test_both_folders_mean_the_same_project(fresh: Checkout, settings: str) -> None:
+    file = fresh.root / "docker" / ".env"
+    file.write_text(settings)
     root, folder = (
-        json.loads(fresh.compose("--profile", "*", "config", "--format", "json", folder=each))
-        for each in (".", "docker")
+        json.loads(fresh.compose("config", "--format", "json", folder=each)) for each in (".", "docker")
     )
+    file.unlink()
 
+    assert root["name"] == ("other" if settings else "celeriac")
     for part in ("name", "services", "networks", "volumes", "secrets"):
         assert root[part] == folder[part]
 
@@ -90,6 +94,15 @@ def test_nothing_is_published_but_the_web_service_on_loopback(fresh: Checkout) -
 
 def test_profiles_publish_on_loopback_only(every_service: dict[str, dict[str, Any]]) -> None:
     assert {address for _, address, _ in published(every_service)} == {"127.0.0.1"}
+
+
+def test_no_network_of_the_service_lets_anything_be_fetched_from_outside(fresh: Checkout) -> None:
+    networks = json.loads(fresh.compose("config", "--format", "json"))["networks"]
+
+    assert networks.keys() == {"backend", "frontend"}
+    assert networks["backend"]["internal"] is True
+    options = networks["frontend"]["driver_opts"]
+    assert options["com.docker.network.bridge.enable_ip_masquerade"] == "false"
 
 
 def test_no_service_has_rights_that_it_does_not_need(every_service: dict[str, dict[str, Any]]) -> None:

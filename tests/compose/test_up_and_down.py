@@ -25,6 +25,8 @@ def test_down_and_up_keep_jobs_and_results(project: ComposeProject) -> None:
     before = project.results(job)
 
     project.checkout.run("make", "down")
+    refused = project.checkout.run("make", "scale", "WORKERS=2", check=False)
+    assert "error: there is nothing to scale" in refused.stderr
     assert project.containers(all_states=True) == []
     project.up()
 

@@ -117,8 +117,9 @@ start() {
 
 stop() { docker compose stop; }
 
+# The names of those that run, or of `--all`.
 containers() {
-    docker ps --quiet --filter label=com.docker.compose.project=celeriac \
+    docker ps --format '{{.Names}}' --filter label=com.docker.compose.project=celeriac \
         --filter label=com.docker.compose.oneoff=False "$@"
 }
 
@@ -128,7 +129,7 @@ containers() {
 is_ready() {
     local answer name
     answer=$(ask_readyz) || return 1
-    for name in $(containers --filter label=com.docker.compose.service=worker --format '{{.Names}}'); do
+    for name in $(containers --filter label=com.docker.compose.service=worker); do
         [[ $answer =~ [^[:alnum:]-]"$name"[^[:alnum:]-] ]] || return 1
     done
 }
