@@ -164,6 +164,7 @@ class Caller:
             return
         first, key = batch.calls[0], uuid4().hex
         body = encode_request(Request(first.model, first.version, batch.inputs(), trace={}))
+        batch.sent_at = time.monotonic()
         with self._lock:
             self._on_their_way[key] = batch
         try:
@@ -225,7 +226,7 @@ class Caller:
             log.error("dropped a reply: %s", exc)
             self._settle(batch, Unavailable("a worker's answer cannot be read"))
         else:
-            self._settle(batch, reply)
+            self._settle(batch, replace(reply, sent_at=batch.sent_at, batch_items=batch.items))
 
     def _drop(self, is_lost: Callable[[Batch], bool], error: CeleriacError) -> None:
         """Give up batches that nobody will answer any more."""

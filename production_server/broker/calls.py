@@ -53,7 +53,8 @@ class Request:
 class Reply:
     """What came of a request: float32 [items, labels] and errors by item, or one error for all of it.
 
-    `run_ms` is how long the worker took for the batch, decoding included.
+    `run_ms` is how long the worker took for the batch, decoding included. Known to the caller only: when the batch was
+    sent (on its monotonic clock, in seconds), and how many items were in it.
     """
 
     outputs: np.ndarray | None
@@ -61,6 +62,8 @@ class Reply:
     error: CeleriacError | None
     run_ms: float
     worker: str
+    sent_at: float = 0.0
+    batch_items: int = 0
 
 
 def encode_request(request: Request) -> bytes:

@@ -47,12 +47,16 @@ class Batch:
     """Calls of one kind that travel together."""
 
     calls: list[Call]
-    tries: int = 0
+    sent_at: float = 0.0
 
     @property
     def deadline(self) -> float:
         """When the last of them is of no use to anybody."""
         return max(call.deadline for call in self.calls)
+
+    @property
+    def items(self) -> int:
+        return sum(call.items for call in self.calls)
 
     def inputs(self) -> Inputs:
         """The inputs of all calls, in order."""

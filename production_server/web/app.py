@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response
+import time
+
+from flask import Flask, Response, g, request
 
 from production_server.web.api import health, jobs, models, openapi, results
 from production_server.web.bodies import BoundedBodies
@@ -14,7 +16,7 @@ from production_server.web.interactive.open_inference import OpenInference
 from production_server.web.interactive.tensorflow_serving import TensorFlowServing
 from production_server.web.pages import blueprint as pages
 from production_server.web.pages import render_problem
-from production_server.web.parts import EXTENSION, WebParts
+from production_server.web.parts import EXTENSION, WebParts, current_parts
 from production_server.web.problems import register_problem_handlers, status_of
 
 MAX_FIELD_BYTES = 8 * 2**20
@@ -54,6 +56,8 @@ def create_app(parts: WebParts) -> Flask:
         app.register_blueprint(blueprint)
     register_problem_handlers(app, render_page=render_problem)
     app.after_request(_add_security_headers)
+    app.before_request(_note_start)
+    app.after_request(_count_request)
     readers = max(1, parts.settings.web_threads // 4)
     app.wsgi_app = BoundedBodies(app.wsgi_app, readers=readers)  # type: ignore[method-assign]  # Flask's own advice
     return app
@@ -64,10 +68,23 @@ def create_front(parts: WebParts) -> Front:
     settings = parts.settings
     return Front(
         [OpenInference(parts.store, status_of), TensorFlowServing(parts.store, status_of)],
-        parts.caller,
         Bridge(create_app(parts), threads=settings.web_threads),
-        Limits(body_bytes=settings.max_call_bytes, timeout_s=settings.call_timeout_s),
+        caller=parts.caller,
+        metrics=parts.metrics,
+        limits=Limits(body_bytes=settings.max_call_bytes, timeout_s=settings.call_timeout_s),
     )
+
+
+def _note_start() -> None:
+    g.began_at = time.perf_counter()
+
+
+def _count_request(response: Response) -> Response:
+    # A path that is none has no endpoint; its text is the client's, and there is no end of those.
+    endpoint = request.endpoint or "none"
+    seconds = time.perf_counter() - g.began_at
+    current_parts().metrics.request_answered(request.method, endpoint, response.status_code, seconds=seconds)
+    return response
 
 
 def _add_security_headers(response: Response) -> Response:

@@ -16,6 +16,7 @@ from production_server.jobs.records import Job
 from production_server.models.manifest import Manifest
 from production_server.models.store import Store
 from production_server.settings import Settings
+from production_server.web.metrics import Metrics
 from production_server.web.waiting import WaitingRoom
 
 EXTENSION = "celeriac"
@@ -30,6 +31,7 @@ class WebParts:
     store: Store
     publisher: Publisher
     caller: Caller
+    metrics: Metrics
     waiting_room: WaitingRoom
 
     def manifest_of(self, job: Job) -> Manifest | None:
@@ -43,17 +45,20 @@ class WebParts:
 def build_parts(settings: Settings, app: Celery | None = None) -> WebParts:
     """Wire the parts of a web process; opens no connection."""
     app = app or create_celery(settings)
+    database, publisher = Database(settings.resolved_database_url), Publisher(app)
+    caller = Caller(
+        app,
+        max_batches=settings.call_batches,
+        max_items=settings.batch_items,
+        max_waiting=settings.max_waiting_items,
+    )
     return WebParts(
         settings=settings,
-        database=Database(settings.resolved_database_url),
+        database=database,
         store=Store(settings.model_stores),
-        publisher=Publisher(app),
-        caller=Caller(
-            app,
-            max_batches=settings.call_batches,
-            max_items=settings.batch_items,
-            max_waiting=settings.max_waiting_items,
-        ),
+        publisher=publisher,
+        caller=caller,
+        metrics=Metrics(database, publisher, caller),
         waiting_room=WaitingRoom(settings.web_threads // 2),
     )
 

@@ -1,4 +1,4 @@
-"""/livez and /readyz: whether this process is up, and whether the whole service can do its work."""
+"""/livez, /readyz and /metrics: whether this process is up, whether the service can work, and how it does."""
 
 from __future__ import annotations
 
@@ -36,6 +36,13 @@ def readyz() -> Response:
     is_ready = all(check.ok for check in checks.values())
     body = HealthBody(status="ok" if is_ready else "unavailable", checks=checks)
     return to_response(body, 200 if is_ready else 503)
+
+
+@blueprint.get("/metrics")
+@operation("Metrics for Prometheus", responses={200: "text/plain"})
+def metrics() -> Response:
+    """What this web process has answered, and how the service stands, in Prometheus' text format."""
+    return Response(current_parts().metrics.text(), mimetype="text/plain")
 
 
 def _check(ask: Callable[[], str]) -> Check:

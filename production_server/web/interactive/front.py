@@ -16,6 +16,7 @@ from production_server.errors import CeleriacError, DeadlineExceeded, InferenceF
 from production_server.web.bridge import Bridge, Event, Receive, Scope, Send, send_all
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest, InferenceProtocol
 from production_server.web.interactive.tensors import fault
+from production_server.web.metrics import CallTimes, Metrics
 
 log = logging.getLogger(__name__)
 
@@ -38,15 +39,31 @@ class Limits:
     timeout_s: float
 
 
+@dataclass(slots=True)
+class _Progress:
+    """How far one call has come, for the metrics."""
+
+    came_at: float
+    key: tuple[str, str] = ("", "")
+    times: CallTimes | None = None
+
+
 class Front:
     """An ASGI application. `protocols` answer inference requests, `others` the rest."""
 
     def __init__(
-        self, protocols: Sequence[InferenceProtocol], caller: Caller, others: Bridge, limits: Limits
+        self,
+        protocols: Sequence[InferenceProtocol],
+        others: Bridge,
+        *,
+        caller: Caller,
+        metrics: Metrics,
+        limits: Limits,
     ) -> None:
         self._protocols = tuple(protocols)
         self._caller = caller
         self._others = others
+        self._metrics = metrics
         self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,8 +77,9 @@ class Front:
         await self._others(scope, receive, send)
 
     async def _infer(self, protocol: InferenceProtocol, scope: Scope, receive: Receive, send: Send) -> None:
+        progress = _Progress(time.monotonic())
         try:
-            answer = await self._answer(protocol, scope, receive)
+            answer = await self._answer(protocol, scope, receive, progress)
         except ClientLeft:
             return
         except CeleriacError as exc:
@@ -72,9 +90,17 @@ class Front:
         headers = [(b"content-type", answer.content_type.encode("latin-1"))]
         headers += [(name.encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
         await send_all(send, answer.status, headers, answer.body)
+        self._metrics.call_answered(
+            protocol.name,
+            progress.key,
+            answer.status,
+            seconds=time.monotonic() - progress.came_at,
+            times=progress.times,
+        )
 
-    async def _answer(self, protocol: InferenceProtocol, scope: Scope, receive: Receive) -> HttpAnswer:
-        came_at = time.monotonic()
+    async def _answer(
+        self, protocol: InferenceProtocol, scope: Scope, receive: Receive, progress: _Progress
+    ) -> HttpAnswer:
         headers = headers_of(scope)
         body = decompressed(
             await self._body(scope, receive),
@@ -88,7 +114,10 @@ class Front:
             ask = await asyncio.get_running_loop().run_in_executor(None, protocol.read, request)
         wished_s = [ask.timeout_s, timeout_of(headers), self._limits.timeout_s]
         timeout_s = min(seconds for seconds in wished_s if seconds is not None)
-        reply = await self._ask(ask, receive, deadline=came_at + timeout_s)
+        progress.key = ask.version.key
+        asked_at = time.monotonic()
+        reply = await self._ask(ask, receive, deadline=progress.came_at + timeout_s)
+        progress.times = _times(reply, asked_at)
         return protocol.write(ask, reply)
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
@@ -149,6 +178,16 @@ class Front:
         if leaving.done():
             raise ClientLeft
         raise DeadlineExceeded("there was no answer in time")
+
+
+def _times(reply: Reply, asked_at: float) -> CallTimes:
+    run_s = reply.run_ms / 1000
+    return CallTimes(
+        waiting_s=reply.sent_at - asked_at,
+        queue_s=max(0.0, time.monotonic() - reply.sent_at - run_s),
+        run_s=run_s,
+        batch_items=reply.batch_items,
+    )
 
 
 def decompressed(body: bytes, encoding: str, *, limit: int) -> bytes:
