@@ -12,6 +12,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from production_server.errors import Fault, InvalidInput, TooLarge
 from production_server.models.manifest import ImagePreprocessing
+from production_server.models.memory import MemoryBudget
 
 MEDIA_TYPES = {
     "PNG": "image/png",
@@ -30,6 +31,11 @@ _SYNONYMS = {
     "image/x-portable-pixmap": "image/x-portable-anymap",
     "image/x-portable-bitmap": "image/x-portable-anymap",
 }
+_DECODING = MemoryBudget(400 * 2**20)
+"""The process's: 2 kB of WebP can take 800 MB, and a service with many threads decodes as many files at once."""
+_BYTES_PER_PIXEL = {"WEBP": 16}
+_BYTES_PER_PIXEL_AT_MOST = 11
+"""Measured, with all copies that `decode_image` makes: PNG with transparency 10.5, progressive JPEG 7."""
 _CORNERS = np.ix_([0, 1, -2, -1], [0, 1, -2, -1])
 _EXPECTED = "an image file (PNG, JPEG, GIF, WebP, BMP or PNM)"
 # What Pillow's decoders raise on damaged data depends on the format.
@@ -147,7 +153,9 @@ def _opened(data: bytes, field: str, max_pixels: int) -> Iterator[Image.Image]:
         with Image.open(io.BytesIO(data), formats=tuple(MEDIA_TYPES)) as image:
             if image.width * image.height > max_pixels:
                 raise _too_large(field, max_pixels, f"{image.width} × {image.height}")
-            yield image
+            per_pixel = _BYTES_PER_PIXEL.get(image.format or "", _BYTES_PER_PIXEL_AT_MOST)
+            with _DECODING.take(image.width * image.height * per_pixel):
+                yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
         raise _too_large(field, max_pixels, "far more") from exc
     except UnidentifiedImageError as exc:

@@ -109,7 +109,8 @@ def test_a_worker_cannot_reach_the_outside(project: ComposeProject) -> None:
 
 
 def test_a_worker_cannot_reach_the_machine_that_it_runs_on(project: ComposeProject) -> None:
-    machine = networks(project, "worker")["backend"]["Gateway"]
+    (network,) = json.loads(docker("network", "inspect", f"{project.name}_backend").stdout)
+    machine = network["IPAM"]["Config"][0]["Gateway"]
 
     refused = project.execute(container(project, "worker"), "python", "-c", CONNECT, machine, "9")
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser.conftest import PATIENCE_MS, ROW, png, upload
 from tests.services.compose_project import ROOT
+from tests.services.docker import inspect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,3 +58,18 @@ def test_each_model_predicts_through_the_client(project: ComposeProject, tmp_pat
 
     assert "row 1  diabetes" in predict(project, "--model", "diabetes", *map(str, ROW))
     assert "shoe.png" in predict(project, "--model", "fashion_mnist", str(tmp_path / "shoe.png"))
+
+
+def test_small_files_that_are_huge_once_decoded_do_not_end_the_service(project: ComposeProject) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (7000, 7000)).save(file, "WEBP", lossless=True)
+    part = {"file": ("huge.webp", file.getvalue(), "image/webp")}
+
+    def submit(_number: int) -> int:
+        return project.web.post("/api/jobs", data={"model": "fashion_mnist"}, files=part).status_code
+
+    with ThreadPoolExecutor() as threads:
+        answers = list(threads.map(submit, range(6)))
+
+    assert answers == [202] * 6
+    assert [each["RestartCount"] for each in inspect(project.containers("web"))] == [0]
