@@ -5,8 +5,11 @@ Where there is no KVM the machines are emulated, and each first boot takes minut
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import time
@@ -14,12 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
+from tests.services.docker import running_engine
 from tests.services.git_daemon import git_daemon
-from tests.services.openstack import OpenStack, running_openstack
+from tests.services.openstack import OpenStack, debian_13, running_openstack
 from tests.services.openstack_project import OpenStackProject, openstack_project
 from tests.services.processes import wait_until
+from tests.services.registry import Registry, registry
 from tests.services.rig import must_have_rig
 
 if TYPE_CHECKING:
@@ -76,6 +82,19 @@ class Launcher:
         answer = self.run("-m", "client", "predict", "--url", url, "--json", "--model", model, *inputs)
         return [result["label"] for result in json.loads(answer)["results"]]
 
+    def ssh(self, answer: Any, command: str) -> str:
+        """What a command on an instance prints, by the line that the launch ended with."""
+        done = subprocess.run(
+            [*shlex.split(answer["ssh"]), command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=AN_HOUR_S,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
     def jobs(self, url: str) -> int:
         return len(json.loads(self.run("-m", "client", "jobs", "--url", url, "--json"))["jobs"])
 
@@ -104,12 +123,77 @@ def nothing_left(launcher: Launcher) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A repository that guests can fetch from, with this checkout's HEAD."""
+def repositories(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a repository that has this checkout's HEAD."""
     folder = tmp_path_factory.mktemp("repositories")
     subprocess.run(["git", "clone", "--quiet", "--bare", str(ROOT), str(folder / "celeriac.git")], check=True)
-    with git_daemon(folder, host=HOST) as url:
+    return folder
+
+
+@pytest.fixture(scope="session")
+def repository(repositories: Path) -> Iterator[str]:
+    """Where guests can fetch it from."""
+    with git_daemon(repositories, host=HOST) as url:
         yield f"{url}/celeriac.git"
+
+
+@pytest.fixture(scope="session")
+def images(repositories: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry that guests reach, with HEAD's images."""
+    checkout = tmp_path_factory.mktemp("checkout")
+    subprocess.run(["git", "clone", "--quiet", str(repositories / "celeriac.git"), str(checkout)], check=True)
+    with running_engine(), registry(HOST) as made:
+        made.push_checkout(checkout)
+        yield made
+
+
+@pytest.fixture
+def debian(launcher: Launcher) -> str:
+    """The name of an image of Debian 13, in the project."""
+    with launcher.project.as_user() as user:
+        user.create_image(
+            "debian-13",
+            filename=str(debian_13(must_have_rig())),
+            disk_format="qcow2",
+            container_format="bare",
+            os_distro="debian",
+            os_version="13",
+            wait=True,
+        )
+    return "debian-13"
+
+
+def reboot(launcher: Launcher, server_id: str) -> None:
+    """Reboot a server in order; returns when it boots again."""
+    with launcher.project.as_user() as user:
+        user.compute.reboot_server(server_id, "SOFT")
+        for status in ("REBOOT", "ACTIVE"):
+            wait_until(
+                lambda status=status: user.compute.get_server(server_id).status == status,  # type: ignore[misc]
+                what=f"it is {status}",
+                timeout_s=300,
+            )
+
+
+def variant(repositories: Path, name: str) -> str:
+    """A commit on top of HEAD with nothing in it."""
+    git = ["git", "-C", str(repositories / "celeriac.git")]
+    author = {f"GIT_{who}_{what}": "tests" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    made = [*git, "commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", name]
+    commit = subprocess.run(
+        made, env=os.environ | author, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    subprocess.run([*git, "branch", "--force", name, commit], check=True)
+    return commit
+
+
+def workers(url: str) -> set[str]:
+    """The workers that the service says are alive."""
+    try:
+        detail = httpx.get(f"{url}/readyz", timeout=30).json()["checks"]["workers"]["detail"]
+    except httpx.TransportError:
+        return set()
+    return set(re.findall(r"celeriac-worker-\d+", detail))
 
 
 @pytest.fixture(scope="session")
@@ -133,17 +217,8 @@ def test_from_an_empty_project_to_predictions_through_a_reboot_and_back(
     jobs = launcher.jobs(url)
     again = launcher.start("a second run", "lab", *FLAVOR, "--repository", repository)
 
-    with launcher.project.as_user() as user:
-        user.compute.reboot_server(started["server_id"], "SOFT")
-        began = time.monotonic()
-        wait_until(
-            lambda: user.compute.get_server(started["server_id"]).status == "REBOOT", what="it reboots"
-        )
-        wait_until(
-            lambda: user.compute.get_server(started["server_id"]).status == "ACTIVE",
-            what="the reboot is over",
-            timeout_s=300,
-        )
+    began = time.monotonic()
+    reboot(launcher, started["server_id"])
     launcher.start("after the reboot", "lab", *FLAVOR, "--repository", repository)
     launcher.seconds["reboot to ready"] = round(time.monotonic() - began, 1)
     jobs_after = launcher.jobs(url)
@@ -170,3 +245,69 @@ def test_an_uploaded_commit_is_baked_and_launched_from_the_image(launcher: Launc
     assert all(labels)
     assert jobs == 2
     assert launcher.project.leftovers() == ["image baked"]
+
+
+ASK_METADATA = "import urllib.request as u; u.urlopen('http://169.254.169.254/openstack', timeout=10)"
+
+
+def test_in_containers_from_a_registry_to_predictions_through_scaling_deployments_and_a_reboot(
+    launcher: Launcher, repositories: Path, repository: str, images: Registry, debian: str, shoe: str
+) -> None:
+    lab = ("lab", *FLAVOR, "--image", debian, "--repository", repository, "--mode", "docker")
+    pulled = ("--image-prefix", images.prefix, "--registry-ca", str(images.authority))
+    started = launcher.start("in containers", *lab, *pulled, "--workers", "1")
+    url, head = started["url"], started["commit"]
+    labels = launcher.predict(url, "diabetes", *PATIENT) + launcher.predict(url, "fashion_mnist", shoe)
+    jobs = launcher.jobs(url)
+
+    with measured(launcher, "three workers"):
+        launcher.ssh(started, "sudo docker compose up -d --scale worker=3")
+        wait_until(lambda: len(workers(url)) == 3, what="three workers", timeout_s=600)
+
+    # The host asks the metadata service, containers and builds may not.
+    asked = launcher.ssh(started, "curl --silent --show-error http://169.254.169.254/openstack")
+    refused = launcher.ssh(
+        started, f'sudo docker compose exec -T web python -c "{ASK_METADATA}" 2>&1 | tail -n 1'
+    )
+    listening = launcher.ssh(started, "sudo ss -H -l -n -t | awk '{ print $4 }'").split()
+    sys.stderr.write(launcher.ssh(started, "free -m; df -h /; sudo docker stats --no-stream"))
+
+    other, broken = variant(repositories, "other"), variant(repositories, "broken")
+    images.push_variant(head, other)
+    images.push_variant(head, broken, dockerfile='ENTRYPOINT ["false"]\n')
+    with measured(launcher, "a deployment"):
+        launcher.ssh(started, f"sudo celeriac deploy {other}")
+    with measured(launcher, "a deployment that is taken back"):
+        taken_back = launcher.ssh(started, f"sudo celeriac deploy {broken} || true")
+    missing = launcher.ssh(started, f"sudo celeriac deploy {variant(repositories, 'missing')} || true")
+    status = launcher.ssh(started, "sudo celeriac status")
+
+    began = time.monotonic()
+    reboot(launcher, started["server_id"])
+    launcher.start("in containers, after the reboot", "lab", *FLAVOR)
+    launcher.seconds["in containers, reboot to ready"] = round(time.monotonic() - began, 1)
+    wait_until(lambda: len(workers(url)) == 3, what="three workers again", timeout_s=600)
+    jobs_after = launcher.jobs(url)
+    refused_after = launcher.ssh(
+        started, f'sudo docker compose exec -T web python -c "{ASK_METADATA}" 2>&1 | tail -n 1'
+    )
+    launcher.stop("lab")
+
+    assert len(labels) == 2 and all(labels)
+    assert "latest" in asked
+    assert "Connection refused" in refused and "Connection refused" in refused_after
+    beyond = {each.rpartition(":")[2] for each in listening if not each.startswith(("127.", "[::1]"))}
+    assert beyond == {"22", "5100"}
+    assert f"{other} serves again" in taken_back
+    assert "celeriac: failed images: " in missing
+    assert f"commit  {other}" in status
+    assert (jobs, jobs_after) == (2, 2)
+    assert launcher.project.leftovers() == [f"image {debian}"]
+
+
+@contextlib.contextmanager
+def measured(launcher: Launcher, what: str) -> Iterator[None]:
+    """Note how long something takes."""
+    began = time.monotonic()
+    yield
+    launcher.seconds[what] = round(time.monotonic() - began, 1)

@@ -164,7 +164,7 @@ def test_a_test_that_fails_leaves_nothing_in_the_engine(project: ComposeProject)
         make_things_and_fail(image, seen)
 
     assert belongings(seen[0].project) == images_tagged(seen[0].project) == []
-    assert images_tagged(project.name) == [image]
+    assert image in images_tagged(project.name)
 
 
 def make_things_and_fail(image: str, seen: list[Checkout]) -> None:
@@ -225,4 +225,3 @@ def test_the_image_says_what_it_was_made_of(project: ComposeProject) -> None:
 
     head = project.checkout.run("git", "rev-parse", "HEAD").stdout.strip()
     assert labels["org.opencontainers.image.revision"] == head
-    assert images_tagged(project.name) == [f"celeriac-serve:{project.name}"]
