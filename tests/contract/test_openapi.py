@@ -30,6 +30,7 @@ OPERATIONS = [
     ("/api/models", "get"),
     ("/api/models/{name}", "get"),
     ("/livez", "get"),
+    ("/metrics", "get"),
     ("/readyz", "get"),
 ]
 
@@ -37,6 +38,7 @@ TAKES_ANYTHING = [
     ("/api/models", "get"),
     ("/api/models/{name}", "get"),
     ("/livez", "get"),
+    ("/metrics", "get"),
     ("/readyz", "get"),
 ]
 
