@@ -12,7 +12,6 @@ MEMORY_URL = "memory://"
 MEMORY_POLLING_S = 0.005
 """The in-memory transport looks for messages this often; its default of 1 s is what a page would feel."""
 CONNECT_TIMEOUT_S = 4
-CONFIRM_TIMEOUT_S = 5
 DELIVERY_LIMIT = 20
 """A message that comes back this often is dropped: the reconciler publishes anew what the database still lacks."""
 
@@ -47,9 +46,7 @@ def create_celery(settings: Settings) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options=(
-            {"polling_interval": MEMORY_POLLING_S}
-            if embedded
-            else {"confirm_publish": True, "confirm_timeout": CONFIRM_TIMEOUT_S}
+            {"polling_interval": MEMORY_POLLING_S} if embedded else {"confirm_publish": True}
         ),
     )
     return app

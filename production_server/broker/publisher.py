@@ -8,6 +8,7 @@ from typing import Any
 
 from amqp.exceptions import AMQPError
 from celery import Celery
+from kombu import pools
 from kombu.exceptions import KombuError
 
 from production_server.broker.messages import HIGH_QUEUE, NORMAL_QUEUE, RUN_CHUNK, chunk_body, queue_of
@@ -15,6 +16,7 @@ from production_server.errors import Unavailable
 from production_server.jobs.records import Chunk
 
 POOL_TIMEOUT_S = 5
+CONFIRM_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 10
 """A broker that says nothing for this long does not answer: a damaged quorum queue is silent for a minute."""
 # One more try on a fresh connection: a pooled one may have died with a restart of the broker.
@@ -26,6 +28,9 @@ class Publisher:
 
     def __init__(self, app: Celery) -> None:
         self._app = app
+        # Bounded in all that it waits for: out of memory or disk, RabbitMQ confirms nothing, and not even a close.
+        bounded = {"read_timeout": CONFIRM_TIMEOUT_S, "write_timeout": CONFIRM_TIMEOUT_S}
+        self._producers = pools.producers[app.connection_for_write(transport_options=bounded)]
 
     def publish(self, chunks: Iterable[Chunk]) -> None:
         """Publish one message per chunk; returns when the broker has confirmed them all.
@@ -33,13 +38,14 @@ class Publisher:
         Raises:
             Unavailable: the broker does not answer or refuses; some chunks may have been published.
         """
-        with _translated(), self._app.producer_pool.acquire(block=True, timeout=POOL_TIMEOUT_S) as producer:
+        with _translated(), self._producers.acquire(block=True, timeout=POOL_TIMEOUT_S) as producer:
             for chunk in chunks:
                 self._app.send_task(
                     RUN_CHUNK,
                     kwargs=chunk_body(chunk),
                     queue=queue_of(chunk),
                     producer=producer,
+                    confirm_timeout=CONFIRM_TIMEOUT_S,
                     retry=True,
                     retry_policy=RETRY_ONCE,
                 )

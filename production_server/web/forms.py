@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from typing import IO, Any
 
 from flask import Request
 from werkzeug.datastructures import MultiDict
 from werkzeug.formparser import FormDataParser
 
-from production_server.errors import Fault, InvalidInput
+from production_server.errors import Fault, InvalidInput, Unavailable
 
 
 class StrictFormParser(FormDataParser):
@@ -28,12 +29,17 @@ class StrictFormParser(FormDataParser):
 
         Raises:
             InvalidInput: the form is cut off, damaged, or names no boundary.
+            Unavailable: there is no space left for what is uploaded.
         """
         try:
             return super().parse(stream, mimetype, content_length, options)
         except ValueError as exc:
             fault = Fault("form", "a whole multipart form with UTF-8 headers", f"a damaged one ({exc})")
             raise InvalidInput(str(fault), (fault,)) from exc
+        except OSError as exc:
+            if exc.errno != errno.ENOSPC:
+                raise
+            raise Unavailable("too much is being uploaded at once: there is no space left for it") from exc
 
 
 class StrictFormRequest(Request):

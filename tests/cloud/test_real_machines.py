@@ -150,10 +150,11 @@ def images(repositories: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture
 def debian(launcher: Launcher) -> str:
     """The name of an image of Debian 13, in the project."""
-    with launcher.project.as_user() as user:
+    # By its name, openstacksdk would open the file and leave it open.
+    with launcher.project.as_user() as user, debian_13(must_have_rig()).open("rb") as file:
         user.create_image(
             "debian-13",
-            filename=str(debian_13(must_have_rig())),
+            data=file,
             disk_format="qcow2",
             container_format="bare",
             os_distro="debian",

@@ -176,6 +176,19 @@ def test_a_job_is_accepted_while_the_broker_is_down_and_runs_when_it_is_back(
     assert_every_item_once(service, job)
 
 
+def test_a_job_is_accepted_while_the_broker_is_out_of_memory_and_runs_when_it_has_some(
+    service: Celeriac, rabbitmq: RabbitMQNode
+) -> None:
+    limit = rabbitmq.evaluate("vm_memory_monitor:get_vm_memory_high_watermark()")
+    rabbitmq.evaluate("vm_memory_monitor:set_vm_memory_high_watermark({absolute, 1000000})")
+    try:
+        job = service.submit("table", [[1, 7]] * 40)
+    finally:
+        rabbitmq.evaluate(f"vm_memory_monitor:set_vm_memory_high_watermark({limit})")
+
+    assert_every_item_once(service, job)
+
+
 def test_a_database_that_is_killed_loses_nothing(service: Celeriac, postgres: PostgresCluster) -> None:
     job = service.submit("slow", ROWS)
     service.wait_for(job, done=50)

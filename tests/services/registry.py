@@ -76,9 +76,11 @@ class Registry:
         _run("docker", "push", "--quiet", f"{name}:{tag}")
 
     def forget(self) -> None:
-        """Remove from this machine's engine what was only for this registry."""
+        """Remove from this machine's engine what was only for this registry, or pushed to it under its commit."""
         found = _run("docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split()
-        if own := [name for name in found if name.startswith(self.own_prefix)]:
+        pushed = {name for name in found if name.startswith(self.own_prefix)}
+        plain = {name.removeprefix(self.own_prefix) for name in pushed if "celeriac-serve:" in name}
+        if own := pushed | plain & set(found):
             _run("docker", "image", "rm", *own)
 
 

@@ -167,7 +167,10 @@ why_not_ready() {
     fi
 }
 
-last_words() { docker logs --tail 5 "$1" 2>&1 | grep . | tail -n 1 || echo "it says nothing"; }
+last_words() {
+    docker logs --tail 5 "$1" 2>&1 | grep . | tail -n 1 ||
+        echo "it says nothing; exit code $(docker inspect --format '{{.State.ExitCode}}' "$1")"
+}
 
 show_services() { docker compose ps --all; }
 
