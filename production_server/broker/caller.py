@@ -56,6 +56,15 @@ class _Way:
     reply_to: str
 
 
+Answers = list[tuple[Call, Answer]]
+
+
+def hand_out(answers: Answers) -> None:
+    """Tell each call its answer."""
+    for call, answer in answers:
+        call.done(answer)
+
+
 def call_queue() -> Queue:
     """Where calls wait for a worker. What waits here is of no use after a restart of the broker: it is on no disk."""
     return Queue(CALL_QUEUE, routing_key=CALL_QUEUE, durable=True)
@@ -90,6 +99,7 @@ class Caller:
         self._outbox: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._reply_to = ""
         self._stopped = threading.Event()
+        self._hand_out: Callable[[Answers], object] = hand_out
         self._threads = [
             threading.Thread(target=self._send_all, name="calls", daemon=True),
             threading.Thread(target=self._receive_all, name="replies", daemon=True),
@@ -120,6 +130,10 @@ class Caller:
     @property
     def batches_on_their_way(self) -> int:
         return len(self._on_their_way)
+
+    def hand_out_by(self, way: Callable[[Answers], object]) -> None:
+        """Have the answers of a batch handed out in another thread than the one that reads replies."""
+        self._hand_out = way
 
     def submit(self, call: Call) -> None:
         """Send a call, now or with others as soon as a batch returns.
@@ -243,8 +257,7 @@ class Caller:
             following = self._grouping.returned(batch, time.monotonic())
         if following is not None:
             self._outbox.put(following)
-        for call, part in zip(batch.calls, _parts(batch, answer), strict=True):
-            call.done(part)
+        self._hand_out(list(zip(batch.calls, _parts(batch, answer), strict=True)))
 
 
 def _parts(batch: Batch, answer: Answer) -> list[Answer]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from production_server.broker.caller import Caller
+from production_server.broker.caller import Answers, Caller, hand_out
 from production_server.broker.calls import Reply
 from production_server.broker.grouping import Answer, Call
 from production_server.errors import CeleriacError, DeadlineExceeded, InferenceFailed, InvalidInput, TooLarge
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 LARGE_BODY_BYTES = 512 * 2**10
 """Bodies from this size on are read and checked in a thread: it takes milliseconds, in which all others would wait."""
 TIMEOUT_HEADER = "x-request-timeout-ms"
+SOON_S = 0.05
 PATIENCE_S = 30
 """How long a client may take to send a body."""
 
@@ -65,11 +68,16 @@ class Front:
         self._others = others
         self._metrics = metrics
         self._limits = limits
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
+        if self._loop is None:
+            # Answers of a whole batch wake the loop once.
+            self._loop = asyncio.get_running_loop()
+            self._caller.hand_out_by(partial(_hand_out_in, self._loop))
         for protocol in self._protocols:
             if protocol.takes(scope["method"], scope["path"]):
                 await self._infer(protocol, scope, receive, send)
@@ -159,24 +167,17 @@ class Front:
         replied: asyncio.Future[Answer] = loop.create_future()
 
         def done(answer: Answer) -> None:
-            loop.call_soon_threadsafe(_settle, replied, answer)
+            if not replied.done():
+                replied.set_result(answer)
 
         call = Call(*ask.version.key, ask.inputs, deadline, done)
         self._caller.submit(call)
-        leaving = loop.create_task(_until_gone(receive))
         try:
-            await asyncio.wait(
-                (replied, leaving),
-                timeout=deadline - time.monotonic(),
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            await _first_of(replied, receive, deadline)
         finally:
             call.is_over = True
-            leaving.cancel()
         if replied.done():
             return _checked(replied.result())
-        if leaving.done():
-            raise ClientLeft
         raise DeadlineExceeded("there was no answer in time")
 
 
@@ -243,9 +244,33 @@ def _checked(answer: Answer) -> Reply:
     return answer
 
 
-def _settle(replied: asyncio.Future[Answer], answer: Answer) -> None:
-    if not replied.done():
-        replied.set_result(answer)
+def _hand_out_in(loop: asyncio.AbstractEventLoop, answers: Answers) -> None:
+    # A loop that has ended has nobody who waits.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(hand_out, answers)
+
+
+async def _first_of(replied: asyncio.Future[Answer], receive: Receive, deadline: float) -> None:
+    """Wait for the reply, the deadline, or the client's leaving.
+
+    Raises:
+        ClientLeft: nobody waits any more.
+    """
+    # Nearly all replies come within this time: whether the client is still there is not worth a task of its own.
+    await asyncio.wait((replied,), timeout=min(SOON_S, deadline - time.monotonic()))
+    if replied.done():
+        return
+    leaving = asyncio.ensure_future(_until_gone(receive))
+    try:
+        await asyncio.wait(
+            (replied, leaving),
+            timeout=max(0.0, deadline - time.monotonic()),
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if leaving.done() and not replied.done():
+            raise ClientLeft
+    finally:
+        leaving.cancel()
 
 
 async def _until_gone(receive: Receive) -> None:
