@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from amqp.exceptions import AMQPError
 from celery import Celery
-from kombu import Connection, Consumer, Producer, Queue
+from kombu import Connection, Consumer, Queue
 from kombu.exceptions import KombuError
 from kombu.message import Message
 
@@ -52,7 +52,7 @@ CONNECT_AGAIN_S = 0.5
 @dataclass(slots=True)
 class _Way:
     connection: Connection
-    producer: Producer
+    channel: Any
     reply_to: str
 
 
@@ -80,6 +80,21 @@ def connect(app: Celery) -> Connection:
     connection = app.connection_for_write(heartbeat=HEARTBEAT_S, transport_options=options)
     connection.ensure_connection(max_retries=1, interval_start=0, timeout=CONNECT_TIMEOUT_S)
     return connection
+
+
+def post(channel: Any, body: bytes, queue: str, **properties: str) -> None:
+    """Put a message that need not outlive the broker into a queue. kombu's `Producer` takes several times as long.
+
+    Raises:
+        AMQPError, OSError: the connection is broken.
+    """
+    message = channel.prepare_message(
+        body,
+        content_type=CONTENT_TYPE,
+        content_encoding=CONTENT_ENCODING,
+        properties={"delivery_mode": TRANSIENT, **properties},
+    )
+    channel.basic_publish(message, exchange="", routing_key=queue)
 
 
 def body_of(message: Message) -> bytes:
@@ -169,7 +184,7 @@ class Caller:
         connection = connect(self._app)
         channel = connection.channel()
         call_queue()(channel).declare()
-        return _Way(connection, Producer(channel), self._reply_to)
+        return _Way(connection, channel, self._reply_to)
 
     def _send(self, batch: Batch, way: _Way) -> None:
         remaining_s = batch.deadline - time.monotonic()
@@ -182,15 +197,13 @@ class Caller:
         with self._lock:
             self._on_their_way[key] = batch
         try:
-            way.producer.publish(
+            post(
+                way.channel,
                 body,
-                routing_key=CALL_QUEUE,
-                content_type=CONTENT_TYPE,
-                content_encoding=CONTENT_ENCODING,
+                CALL_QUEUE,
                 reply_to=way.reply_to,
                 correlation_id=key,
-                delivery_mode=TRANSIENT,
-                expiration=remaining_s,
+                expiration=str(int(remaining_s * 1000)),
             )
         except BROKEN:
             # Somebody may have settled it already: the reply thread sees a broken connection, too.

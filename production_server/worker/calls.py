@@ -9,22 +9,21 @@ import logging
 import threading
 import time
 from functools import partial
+from typing import Any
 
 from celery import Celery
-from kombu import Connection, Consumer, Producer
+from kombu import Connection, Consumer
 from kombu.message import Message
 
 from production_server.broker.caller import (
     BROKEN,
     LOOK_EVERY_S,
-    TRANSIENT,
     body_of,
     call_queue,
     connect,
+    post,
 )
 from production_server.broker.calls import (
-    CONTENT_ENCODING,
-    CONTENT_TYPE,
     Reply,
     decode_request,
     encode_reply,
@@ -75,7 +74,7 @@ class CallServer:
 
     def _serve(self) -> None:
         with connect(self._app) as connection, connection.channel() as channel:
-            answer = partial(self._answer, producer=Producer(channel))
+            answer = partial(self._answer, channel=channel)
             with Consumer(channel, [call_queue()], on_message=answer, prefetch_count=PREFETCH):
                 self._drain(connection)
 
@@ -86,22 +85,15 @@ class CallServer:
             except TimeoutError:
                 connection.heartbeat_check()
 
-    def _answer(self, message: Message, *, producer: Producer) -> None:
+    def _answer(self, message: Message, *, channel: Any) -> None:
         is_second_try = bool(message.delivery_info.get("redelivered"))
         if is_second_try:
             # Who had it before may have died of it: it comes no third time.
             message.ack()
         reply_to = message.properties.get("reply_to")
         if reply_to:
-            producer.publish(
-                encode_reply(self._run(body_of(message))),
-                exchange="",
-                routing_key=reply_to,
-                correlation_id=message.properties.get("correlation_id"),
-                content_type=CONTENT_TYPE,
-                content_encoding=CONTENT_ENCODING,
-                delivery_mode=TRANSIENT,
-            )
+            reply = encode_reply(self._run(body_of(message)))
+            post(channel, reply, reply_to, correlation_id=message.properties.get("correlation_id", ""))
         if not is_second_try:
             message.ack()
 
