@@ -38,7 +38,8 @@ def workers(instance: Machine) -> set[str]:
         checks = httpx.get(f"{instance.url}/readyz", timeout=15).json()["checks"]
     except httpx.TransportError:
         return set()
-    return set(re.findall(r"-(\d+)-[0-9a-f]{4}\b", checks["workers"]["detail"]))
+    # Anchored at the end of each name: a host may be called celeriac-123456.
+    return set(re.findall(r"-(\d+)-[0-9a-f]{4}(?=,|$)", checks["workers"]["detail"]))
 
 
 def main_pid(instance: Machine, unit: str) -> str:
