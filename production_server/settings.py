@@ -19,14 +19,6 @@ class _Invalid(Exception):
     """What a reader raises: the message says what was expected."""
 
 
-class _BadFile(Exception):
-    """A file that should hold a secret, and what is wrong with it."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(str(fault))
-        self.fault = fault
-
-
 def _integer(minimum: int, maximum: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if not (text.isascii() and text.isdigit() and minimum <= int(text) <= maximum):
@@ -202,27 +194,33 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         except _Invalid as exc:
             got = "[redacted]" if setting.metadata["secret"] else repr(text)
             faults.append(Fault(setting.metadata["variable"], str(exc), got))
-        except _BadFile as exc:
-            faults.append(exc.fault)
+        except SettingsError as exc:
+            faults += exc.faults
     if faults:
         raise SettingsError(tuple(faults))
     return Settings(**values)
 
 
 def _text_of(setting: Field[Any], environ: Mapping[str, str]) -> str:
+    """What a setting's variable holds, or the file that stands for it.
+
+    Raises:
+        SettingsError: there are both, or the file cannot be read.
+    """
     variable = setting.metadata["variable"]
     text = environ.get(variable, "").strip()
     file = environ.get(f"{variable}_FILE", "").strip() if setting.metadata["secret"] else ""
     if not file:
         return text
     if text:
-        raise _BadFile(Fault(f"{variable}_FILE", f"to be alone, without {variable}", repr(file)))
+        raise SettingsError((Fault(f"{variable}_FILE", f"to be alone, without {variable}", repr(file)),))
     try:
         with Path(file).open() as opened:
             return opened.read(MAX_SECRET_CHARACTERS).strip()
     except (OSError, ValueError) as exc:
         why = exc.strerror if isinstance(exc, OSError) else exc
-        raise _BadFile(Fault(f"{variable}_FILE", "a file that can be read", f"{file!r} ({why})")) from exc
+        fault = Fault(f"{variable}_FILE", "a file that can be read", f"{file!r} ({why})")
+        raise SettingsError((fault,)) from exc
 
 
 def redact(url: str) -> str:

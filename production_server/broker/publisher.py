@@ -8,7 +8,7 @@ from typing import Any
 
 from amqp.exceptions import AMQPError
 from celery import Celery
-from kombu import pools
+from kombu import Connection, pools
 from kombu.exceptions import KombuError
 
 from production_server.broker.messages import HIGH_QUEUE, NORMAL_QUEUE, RUN_CHUNK, chunk_body, queue_of
@@ -29,8 +29,7 @@ class Publisher:
     def __init__(self, app: Celery) -> None:
         self._app = app
         # Bounded in all that it waits for: out of memory or disk, RabbitMQ confirms nothing, and not even a close.
-        bounded = {"read_timeout": CONFIRM_TIMEOUT_S, "write_timeout": CONFIRM_TIMEOUT_S}
-        self._producers = pools.producers[app.connection_for_write(transport_options=bounded)]
+        self._producers = pools.producers[_bounded_connection(app, CONFIRM_TIMEOUT_S)]
 
     def publish(self, chunks: Iterable[Chunk]) -> None:
         """Publish one message per chunk; returns when the broker has confirmed them all.
@@ -57,13 +56,17 @@ class Publisher:
             Unavailable: the broker does not answer.
         """
         # A connection of its own: a pooled channel believes that it has declared the queues already.
-        bounded = {"read_timeout": ANSWER_TIMEOUT_S, "write_timeout": ANSWER_TIMEOUT_S}
-        with _translated(), self._app.connection_for_write(transport_options=bounded) as connection:
+        with _translated(), _bounded_connection(self._app, ANSWER_TIMEOUT_S) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=POOL_TIMEOUT_S)
             with connection.channel() as channel:
                 queues = [self._app.amqp.queues[name](channel) for name in (HIGH_QUEUE, NORMAL_QUEUE)]
                 declared: list[Any] = [queue.queue_declare() for queue in queues]
                 return sum(queue.message_count for queue in declared)
+
+
+def _bounded_connection(app: Celery, timeout_s: float) -> Connection:
+    """A connection, not open yet, on which each read and each write ends within that time."""
+    return app.connection_for_write(transport_options={"read_timeout": timeout_s, "write_timeout": timeout_s})
 
 
 @contextmanager

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -13,8 +11,8 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser.conftest import PATIENCE_MS, ROW, png, upload
-from tests.services.compose_project import ROOT
 from tests.services.docker import inspect
+from tests.services.web_service import predict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,14 +22,6 @@ if TYPE_CHECKING:
     from tests.services.compose_project import ComposeProject
 
 JOB = re.compile(r"/predictions/[0-9a-f-]{36}$")
-
-
-def predict(project: ComposeProject, *arguments: str) -> str:
-    """What the client says of a prediction."""
-    command = [sys.executable, "-m", "client", "predict", "--url", project.url, *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_a_row_is_predicted_through_the_page(project: ComposeProject, page: Page) -> None:
@@ -56,8 +46,8 @@ def test_images_are_predicted_through_the_page(project: ComposeProject, page: Pa
 def test_each_model_predicts_through_the_client(project: ComposeProject, tmp_path: Path) -> None:
     (tmp_path / "shoe.png").write_bytes(png())
 
-    assert "row 1  diabetes" in predict(project, "--model", "diabetes", *map(str, ROW))
-    assert "shoe.png" in predict(project, "--model", "fashion_mnist", str(tmp_path / "shoe.png"))
+    assert "row 1  diabetes" in predict(project.url, "--model", "diabetes", *map(str, ROW))
+    assert "shoe.png" in predict(project.url, "--model", "fashion_mnist", str(tmp_path / "shoe.png"))
 
 
 def test_small_files_that_are_huge_once_decoded_do_not_end_the_service(project: ComposeProject) -> None:

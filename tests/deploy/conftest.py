@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,13 +153,6 @@ def is_ready(instance: Machine) -> bool:
         return httpx.get(f"{instance.url}/readyz", timeout=15).status_code == 200
     except httpx.TransportError:
         return False
-
-
-def predict(instance: Machine, *arguments: str) -> str:
-    command = [sys.executable, "-m", "client", "predict", "--url", instance.url, *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def submit(instance: Machine, rows: int) -> str:

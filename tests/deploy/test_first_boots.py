@@ -13,9 +13,10 @@ import pytest
 from client.launcher.cloud_config import CloudConfig, render
 from client.launcher.console import read
 from client.launcher.mode import Mode
-from tests.deploy.conftest import PATIENT, PROGRAM, job, password, predict, submit, wait_until_ready
+from tests.deploy.conftest import PATIENT, PROGRAM, job, password, submit, wait_until_ready
 from tests.services.nspawn import SUITE, machine
 from tests.services.processes import wait_until
+from tests.services.web_service import predict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,7 +91,7 @@ def test_a_first_boot_that_is_cut_off_goes_on_at_the_next(tree: Path, repository
         assert cut.cloud_init_status()["status"] == "done"
         assert read(cut.console).is_ready
         assert "+ dpkg --configure -a" in cut.run("cat", "/var/log/celeriac-setup.log").stdout
-        assert "row 1  diabetes" in predict(cut, "--model", "diabetes", *PATIENT)
+        assert "row 1  diabetes" in predict(cut.url, "--model", "diabetes", *PATIENT)
 
         stages = cut.console.count("celeriac: stage")
         cut.reboot()
@@ -126,7 +127,7 @@ def test_an_uploaded_instance_is_sealed_and_boots_as_a_new_one(
         assert job(first, job_id)["code"] == "job_not_found"
         assert not set(read(first.console).host_keys) & set(keys)
         assert password(first) != secret
-        assert "row 1  diabetes" in predict(first, "--model", "diabetes", *PATIENT)
+        assert "row 1  diabetes" in predict(first.url, "--model", "diabetes", *PATIENT)
 
 
 def new_key(folder: Path) -> str:

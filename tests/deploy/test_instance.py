@@ -17,11 +17,11 @@ from tests.deploy.conftest import (
     is_ready,
     job,
     password,
-    predict,
     submit,
     wait_until_ready,
 )
 from tests.services.processes import wait_until
+from tests.services.web_service import predict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,8 +73,8 @@ def test_first_boot_tells_the_console_how_it_went(booted: Booted, repository: Re
 def test_each_model_predicts_through_the_client(instance: Machine, tmp_path: Path) -> None:
     Image.new("L", (28, 28), 200).save(tmp_path / "square.png")
 
-    assert "row 1  diabetes" in predict(instance, "--model", "diabetes", *PATIENT)
-    assert "square.png" in predict(instance, "--model", "fashion_mnist", str(tmp_path / "square.png"))
+    assert "row 1  diabetes" in predict(instance.url, "--model", "diabetes", *PATIENT)
+    assert "square.png" in predict(instance.url, "--model", "fashion_mnist", str(tmp_path / "square.png"))
 
 
 def test_nothing_ever_listened_beyond_loopback_but_ssh_and_the_web(booted: Booted) -> None:
@@ -211,7 +211,7 @@ def test_a_wiped_broker_is_set_up_by_its_restart(instance: Machine) -> None:
     instance.run("systemctl", "start", "rabbitmq-server")
 
     wait_until_ready(instance)
-    assert "row 1  diabetes" in predict(instance, "--model", "diabetes", *PATIENT)
+    assert "row 1  diabetes" in predict(instance.url, "--model", "diabetes", *PATIENT)
 
 
 def test_another_commit_is_deployed_and_a_broken_one_is_not(
@@ -283,4 +283,4 @@ def test_a_reboot_brings_all_back(instance: Machine) -> None:
     assert job(instance, job_id)["succeeded"] == 10
     assert password(instance) == before
     wait_until(lambda: len(workers(instance)) == 2, what="two workers")
-    assert "row 1  diabetes" in predict(instance, "--model", "diabetes", *PATIENT)
+    assert "row 1  diabetes" in predict(instance.url, "--model", "diabetes", *PATIENT)

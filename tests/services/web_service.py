@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from tests.services.processes import wait_until
+
+ROOT = Path(__file__).parents[2]
+
+
+def predict(url: str, *arguments: str) -> str:
+    """What the command line client says of a prediction by the service at `url`."""
+    command = [sys.executable, "-m", "client", "predict", "--url", url, *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 class WebService:
