@@ -53,7 +53,8 @@ def test_a_tensor_in_json_may_be_flat_or_nested(protocol: OpenInference, data: A
     inputs = read(protocol, tensor(data)).inputs
 
     assert isinstance(inputs, np.ndarray)
-    assert (inputs.dtype, inputs.tolist()) == (np.float32, [[1, 2], [3, 4.5]])
+    assert inputs.dtype == np.float32
+    assert inputs.tolist() == [[1, 2], [3, 4.5]]
 
 
 def test_a_tensor_in_bytes_stands_after_the_json(protocol: OpenInference) -> None:
