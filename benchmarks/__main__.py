@@ -5,28 +5,41 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks import bulk, compose, footprint, fresh_clone, latency
+from benchmarks import bulk, compose, footprint, fresh_clone, interactive, latency, mixed
 
-PARTS = ("footprint", "latency", "bulk", "clone", "compose")
+PARTS = {
+    "footprint": "footprint",
+    "latency": "one_row_job",
+    "bulk": "bulk_job",
+    "interactive": "interactive",
+    "mixed": "mixed",
+    "clone": "fresh_clone_to_first_prediction_s",
+    "compose": "compose",
+}
+"""What is measured, and what its figures are called."""
 ON_DEMAND = ("compose",)
 """Needs a Docker engine."""
 
 
 @click.command()
-@click.argument("parts", nargs=-1, type=click.Choice(PARTS))
+@click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)))
 @click.option("--images", default=10_000, show_default=True, help="Images in the bulk job.")
 @click.option(
-    "--rounds", default=3, show_default=True, help="Rounds of the bulk job and of compose; medians are told."
+    "--rounds", default=3, show_default=True, help="Rounds of what is measured in turns; medians are told."
 )
 @click.option("--jobs", default=500, show_default=True, help="Jobs of one row.")
+@click.option(
+    "--seconds", default=5, show_default=True, help="How long interactive calls are measured at each point."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def main(*, parts: tuple[str, ...], images: int, rounds: int, jobs: int, as_json: bool) -> None:
+def main(*, parts: tuple[str, ...], images: int, rounds: int, jobs: int, seconds: int, as_json: bool) -> None:
     """Measure this service on this machine: those PARTS that are named; if none is, all but compose.
 
     Fashion-MNIST is taken from MODEL_DATA_DIR or downloaded, as for training.
@@ -35,18 +48,18 @@ def main(*, parts: tuple[str, ...], images: int, rounds: int, jobs: int, as_json
     def report(line: str) -> None:
         click.echo(line, err=True)
 
+    measures: dict[str, Callable[[], Any]] = {
+        "footprint": footprint.measure,
+        "latency": lambda: latency.measure(jobs, report),
+        "bulk": lambda: bulk.measure(images, rounds, report),
+        "interactive": lambda: interactive.measure(rounds, seconds, report),
+        "mixed": lambda: mixed.measure(images, rounds, seconds, report),
+        "clone": fresh_clone.measure,
+        "compose": lambda: compose.measure(rounds, report),
+    }
     wanted = parts or [part for part in PARTS if part not in ON_DEMAND]
     found: dict[str, Any] = {"machine": _machine()}
-    if "footprint" in wanted:
-        found["footprint"] = footprint.measure()
-    if "latency" in wanted:
-        found["one_row_job"] = latency.measure(jobs, report)
-    if "bulk" in wanted:
-        found["bulk_job"] = bulk.measure(images, rounds, report)
-    if "clone" in wanted:
-        found["fresh_clone_to_first_prediction_s"] = fresh_clone.measure()
-    if "compose" in wanted:
-        found["compose"] = compose.measure(rounds, report)
+    found |= {PARTS[part]: measures[part]() for part in measures if part in wanted}
     click.echo(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found)))
 
 

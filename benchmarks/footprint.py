@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.memory import resident_mib
 from benchmarks.services import over_rabbitmq
 from tests.services.celeriac import ROOT
 
@@ -48,12 +49,8 @@ def _worker_resident_mib() -> dict[str, float]:
     """VmRSS of a worker process when both models are warm, and after it has worked with batches of both."""
     with over_rabbitmq() as service:
         (pid,) = service.children("worker")
-        ready = _resident_mib(pid)
+        ready = resident_mib(pid)
         square = [[255 if 8 <= x < 20 else 0 for x in range(28)] for _ in range(28)]
         service.wait_for(service.submit("fashion_mnist", [square] * 1000))
         service.wait_for(service.submit("diabetes", [[6, 148, 72, 35, 0, 33.6, 0.627, 50]] * 1000))
-        return {"worker_ready_resident_mib": ready, "worker_used_resident_mib": _resident_mib(pid)}
-
-
-def _resident_mib(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0]) / 1024
+        return {"worker_ready_resident_mib": ready, "worker_used_resident_mib": resident_mib(pid)}

@@ -31,6 +31,12 @@ class Celeriac(WebService):
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
+    def pid(self) -> int:
+        """The main process, from which all others descend."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """What all processes of the service have logged."""
         return (self.directory / "celeriac.log").read_text()
