@@ -10,7 +10,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
@@ -70,16 +70,35 @@ def call_queue() -> Queue:
     return Queue(CALL_QUEUE, routing_key=CALL_QUEUE, durable=True)
 
 
-def connect(app: Celery) -> Connection:
+def connect(app: Celery, *, is_read: bool = True) -> Connection:
     """A connection for calls and replies. They are not confirmed: whoever gets no answer hears so at the deadline.
+
+    One that is read from has heartbeats: whoever reads must call `heartbeat_check`, too, as `drained` does.
 
     Raises:
         KombuError, AMQPError, OSError: the broker does not answer.
     """
     options = {"polling_interval": POLLING_S} if is_in_memory(app) else {"confirm_publish": False}
-    connection = app.connection_for_write(heartbeat=HEARTBEAT_S, transport_options=options)
+    connection = app.connection_for_write(heartbeat=HEARTBEAT_S if is_read else 0, transport_options=options)
     connection.ensure_connection(max_retries=1, interval_start=0, timeout=CONNECT_TIMEOUT_S)
     return connection
+
+
+def drained(connection: Connection, *, until: threading.Event) -> Iterator[None]:
+    """Have a connection's messages handled until something is set; yields every `LOOK_EVERY_S`, messages or not.
+
+    Raises:
+        AMQPError, OSError: the connection is broken.
+    """
+    looked_at = time.monotonic()
+    while not until.is_set():
+        with contextlib.suppress(TimeoutError):
+            connection.drain_events(timeout=LOOK_EVERY_S)
+        if time.monotonic() - looked_at >= LOOK_EVERY_S:
+            # Also where messages never end: what only reads would not tell the broker that it lives.
+            connection.heartbeat_check()
+            looked_at = time.monotonic()
+            yield
 
 
 def post(channel: Any, body: bytes, queue: str, **properties: str) -> None:
@@ -181,7 +200,8 @@ class Caller:
         """A connection to send by; where replies come by a new one, the old one is broken, too."""
         if old is not None:
             _close(old)
-        connection = connect(self._app)
+        # Nobody reads here, so nobody would see heartbeats: the connection for replies tells whether the broker lives.
+        connection = connect(self._app, is_read=False)
         channel = connection.channel()
         call_queue()(channel).declare()
         return _Way(connection, channel, self._reply_to)
@@ -233,11 +253,7 @@ class Caller:
             replies(channel).declare()
             with Consumer(channel, [replies], on_message=self._receive_one, no_ack=True):
                 self._reply_to = name
-                while not self._stopped.is_set():
-                    try:
-                        connection.drain_events(timeout=LOOK_EVERY_S)
-                    except TimeoutError:
-                        connection.heartbeat_check()
+                for _ in drained(connection, until=self._stopped):
                     self._drop(
                         lambda batch: batch.deadline < time.monotonic(), Unavailable("no worker answered")
                     )

@@ -12,15 +12,15 @@ from functools import partial
 from typing import Any
 
 from celery import Celery
-from kombu import Connection, Consumer
+from kombu import Consumer
 from kombu.message import Message
 
 from production_server.broker.caller import (
     BROKEN,
-    LOOK_EVERY_S,
     body_of,
     call_queue,
     connect,
+    drained,
     post,
 )
 from production_server.broker.calls import (
@@ -76,14 +76,8 @@ class CallServer:
         with connect(self._app) as connection, connection.channel() as channel:
             answer = partial(self._answer, channel=channel)
             with Consumer(channel, [call_queue()], on_message=answer, prefetch_count=PREFETCH):
-                self._drain(connection)
-
-    def _drain(self, connection: Connection) -> None:
-        while not self._stopped.is_set():
-            try:
-                connection.drain_events(timeout=LOOK_EVERY_S)
-            except TimeoutError:
-                connection.heartbeat_check()
+                for _ in drained(connection, until=self._stopped):
+                    pass
 
     def _answer(self, message: Message, *, channel: Any) -> None:
         is_second_try = bool(message.delivery_info.get("redelivered"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import queue
 import threading
@@ -75,21 +76,29 @@ def small_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(params=["memory", "rabbitmq"])
 def place(request: pytest.FixtureRequest, small_store: Store) -> Iterator[Place]:
-    settings = read_settings({})
-    if request.param == "rabbitmq":
-        settings = read_settings({"BROKER_URL": request.getfixturevalue("broker_url")})
+    is_rabbitmq = request.param == "rabbitmq"
+    environ = {"BROKER_URL": request.getfixturevalue("broker_url")} if is_rabbitmq else {}
+    with placed(environ, small_store) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def placed(environ: dict[str, str], store: Store) -> Iterator[Place]:
+    settings = read_settings(environ)
     app = create_celery(settings)
     caller = Caller(app, max_batches=2, max_items=64, max_waiting=1000)
     caller.start()
     wait_until(lambda: caller.is_connected, what="the caller is connected")
-    made = Place(app, Engine(small_store, threads=1), settings, caller)
-    yield made
-    for server in made.servers:
-        server.stop()
-    caller.close()
-    if request.param == "memory":
-        with app.connection_for_write() as connection, connection.channel() as channel:
-            call_queue()(channel).purge()
+    made = Place(app, Engine(store, threads=1), settings, caller)
+    try:
+        yield made
+    finally:
+        for server in made.servers:
+            server.stop()
+        caller.close()
+        if settings.is_embedded:
+            with app.connection_for_write() as connection, connection.channel() as channel:
+                call_queue()(channel).purge()
 
 
 def rows(*values: float) -> np.ndarray:
@@ -239,3 +248,17 @@ def test_a_broker_that_restarts_fails_what_is_on_its_way_and_takes_what_comes_la
     for server in place.servers:
         server.stop()
     caller.close()
+
+
+def test_connections_outlive_both_endless_calls_and_none(
+    broker_url: str, small_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # RabbitMQ closes a connection on which it has heard nothing for two heartbeats, however much it sends there.
+    monkeypatch.setattr("production_server.broker.caller.HEARTBEAT_S", 1)
+    with placed({"BROKER_URL": broker_url}, small_store) as place:
+        place.start_worker()
+        enough = time.monotonic() + 4
+        while time.monotonic() < enough:
+            place.call(rows(1)).reply()
+        time.sleep(4)
+        place.call(rows(1)).reply()
