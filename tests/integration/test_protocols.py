@@ -22,6 +22,7 @@ from PIL import Image
 from tritonclient.utils import InferenceServerException
 
 from tests.services.celeriac import Celeriac, celeriac
+from tests.services.event_loop import run_apart
 
 ROW = [6, 148, 72, 35, 0, 33.6, 0.627, 50]
 EXPECTED = [0.2958, 0.7042]
@@ -82,7 +83,7 @@ def test_triton_client_infers_asynchronously(service: Celeriac) -> None:
             calls = [client.infer("diabetes", [rows()]) for _ in range(50)]
             return [answer.as_numpy("probabilities") for answer in await asyncio.gather(*calls)]
 
-    assert all(np.allclose(each, [EXPECTED], atol=1e-4) for each in asyncio.run(infer_many()))
+    assert all(np.allclose(each, [EXPECTED], atol=1e-4) for each in run_apart(infer_many()))
 
 
 def test_triton_client_sends_image_files(client: triton.InferenceServerClient) -> None:

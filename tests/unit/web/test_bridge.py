@@ -9,6 +9,7 @@ import pytest
 from flask import Flask, Response, request
 
 from production_server.web.bridge import SMALL_BYTES, Bridge
+from tests.services.event_loop import run_apart
 
 LARGE = 5 * SMALL_BYTES
 DISCONNECT = {"type": "http.disconnect"}
@@ -113,7 +114,7 @@ class Application:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             return await Exchange(self.bridge, method, path, named, list(body) or [b""]).run()
 
-        return asyncio.run(run())
+        return run_apart(run())
 
 
 @pytest.fixture
@@ -155,7 +156,7 @@ def test_a_stream_ends_when_its_reader_has_left(application: Application) -> Non
         exchange.on_sent = exchange.has_left.set
         return await exchange.run()
 
-    exchange = asyncio.run(leave_early())
+    exchange = run_apart(leave_early())
 
     assert application.closed.wait(10) and len(exchange.sent) < 900
 
@@ -166,7 +167,7 @@ def test_a_client_that_leaves_before_its_body_is_whole_gets_nothing(application:
         exchange.has_left.set()
         return await exchange.run()
 
-    assert not asyncio.run(leave()).sent
+    assert not run_apart(leave()).sent
 
 
 def test_an_application_need_not_read_a_body_that_it_refuses(application: Application) -> None:
@@ -190,7 +191,7 @@ def test_the_application_is_told_who_asks_for_what(application: Application) -> 
         ]  # fmt: skip
         return await exchange.run()
 
-    told = asyncio.run(run()).body.decode()
+    told = run_apart(run()).body.decode()
 
     assert '"HTTP_X_A":"1,2"' in told and '"HTTP_COOKIE":"c=1; d=2"' in told and '"HTTP_X_B":null' in told
     assert (
@@ -208,4 +209,4 @@ def test_many_requests_at_once_take_turns(application: Application) -> None:
         ]
         return await asyncio.gather(*(exchange.run() for exchange in exchanges))
 
-    assert [answer.body for answer in asyncio.run(run())] == [b"%02d" % n for n in range(50)]
+    assert [answer.body for answer in run_apart(run())] == [b"%02d" % n for n in range(50)]

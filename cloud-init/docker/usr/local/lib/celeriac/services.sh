@@ -150,9 +150,10 @@ states() {
 
 crashing_part() { states | awk -v most=$MAX_CRASHES '$2 == "restarting" && $4 >= most { print substr($1, 2); exit }'; }
 
-failed_part() { states | awk '$2 == "restarting" || ($2 == "exited" && $3 != 0) { print substr($1, 2); exit }'; }
+# The first one; awk reads to the end, or docker would fail on a pipe that is closed.
+failed_part() { states | awk '!n && ($2 == "restarting" || ($2 == "exited" && $3 != 0)) { n = substr($1, 2) } END { print n }'; }
 
-unhealthy_part() { states | awk '$2 == "running" && $5 == "unhealthy" { print substr($1, 2); exit }'; }
+unhealthy_part() { states | awk '!n && $2 == "running" && $5 == "unhealthy" { n = substr($1, 2) } END { print n }'; }
 
 why_not_ready() {
     local name
