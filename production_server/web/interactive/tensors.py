@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from production_server.models.tabular import describe
 
 MAX_ELEMENTS = 2**27
 """More than any body within the limits holds; a shape is judged before anything of its size is made."""
+MAX_DIMENSIONS = 32
+"""To multiply the half million numbers that a body may name as its shape would take minutes."""
 
 
 def fault(field: str, expected: str, got: str) -> InvalidInput:
@@ -29,8 +32,12 @@ def checked_shape(shape: object, *, field: str) -> tuple[int, ...]:
     Raises:
         InvalidInput: it is none. TooLarge: it has more elements than any request can bring.
     """
-    if not isinstance(shape, list) or not shape or not all(type(size) is int and size > 0 for size in shape):
-        raise fault(field, "a list of whole numbers, none below 1", _described(shape))
+    if (
+        not isinstance(shape, list)
+        or not 0 < len(shape) <= MAX_DIMENSIONS
+        or not all(type(size) is int and size > 0 for size in shape)
+    ):
+        raise fault(field, f"a list of 1 to {MAX_DIMENSIONS} whole numbers, none below 1", _described(shape))
     if math.prod(shape) > MAX_ELEMENTS:
         found = Fault(field, f"at most {MAX_ELEMENTS} elements", _described(shape))
         raise TooLarge(str(found), (found,))
@@ -82,21 +89,18 @@ def tensor_of_json(
     Raises:
         InvalidInput: there are other values, or more or fewer than the shape has, or some do not fit the dtype.
     """
-    expected = math.prod(shape)
     if not isinstance(data, list):
-        raise fault(field, f"a list of {expected} numbers", describe(data))
-    try:
-        array = np.array(data)
-    except ValueError as exc:
-        raise fault(
-            field, f"numbers in lists of the shape {list(shape)}", "lists of different lengths"
-        ) from exc
-    if array.dtype.kind not in "iuf":
-        raise fault(field, f"{expected} numbers", _first_stranger(data))
-    if array.shape != tuple(shape) and not (may_be_flat and array.shape == (expected,)):
+        raise fault(field, f"a list of {math.prod(shape)} numbers", describe(data))
+    is_flat = may_be_flat and not any(isinstance(each, list) for each in data[:1])
+    numbers = _flattened(data, [math.prod(shape)] if is_flat else shape)
+    if numbers is None:
         also = ", flat or" if may_be_flat else ""
-        raise fault(field, f"{expected} numbers{also} of the shape {list(shape)}", _counted(array))
-    return finite(_cast(array, dtype, field=field).reshape(shape), field=field)
+        expected = f"{math.prod(shape)} numbers{also} of the shape {list(shape)}"
+        raise fault(field, expected, _counted(data))
+    # numpy would make text of everything where one value is text, each as wide as the widest: 40 kB become gigabytes.
+    if not set(map(type, numbers)) <= {int, float}:
+        raise fault(field, f"{len(numbers)} numbers", _first_stranger(numbers))
+    return finite(_array(numbers, dtype, field=field).reshape(shape), field=field)
 
 
 def tensor_of_bytes(
@@ -126,23 +130,47 @@ def finite(tensor: np.ndarray, *, field: str) -> np.ndarray:
     return tensor
 
 
-def _cast(array: np.ndarray, dtype: np.dtype[Any], *, field: str) -> np.ndarray:
-    with np.errstate(over="ignore", invalid="ignore"):
-        cast = array.astype(dtype, copy=False)
-    if dtype.kind in "iu" and not np.array_equal(cast, array):
+def _flattened(data: list[Any], shape: Sequence[int]) -> list[Any] | None:
+    """What lists nested as the shape says hold, in order; None if they are not."""
+    level = [data]
+    for size in shape:
+        try:
+            sizes = set(map(len, level))
+        except TypeError:
+            return None
+        if sizes != {size}:
+            return None
+        level = list(chain.from_iterable(level))
+    return level
+
+
+def _array(numbers: list[int | float], dtype: np.dtype[Any], *, field: str) -> np.ndarray:
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return np.array(numbers, dtype=dtype)
+    array = np.array(numbers)
+    with np.errstate(invalid="ignore"):
+        cast = array.astype(dtype)
+    if not np.array_equal(cast, array):
         raise fault(field, f"whole numbers from {np.iinfo(dtype).min} to {np.iinfo(dtype).max}", "others")
     return cast
 
 
-def _first_stranger(data: object) -> str:
-    """The first value in nested lists that is no number."""
-    while isinstance(data, list):
-        data = next((value for value in data if type(value) not in {int, float}), None)
-    return describe(data)
+def _first_stranger(values: list[Any]) -> str:
+    """The first value that is no number."""
+    return describe(next(value for value in values if type(value) not in {int, float}))
 
 
-def _counted(array: np.ndarray) -> str:
-    return f"{array.size}" if array.ndim == 1 else f"{array.size} of the shape {list(array.shape)}"
+def _counted(data: list[Any]) -> str:
+    """How many values lists hold, and in which shape, as far as the first of each level tells."""
+    shape: list[int] = []
+    level: Any = data
+    while isinstance(level, list) and len(shape) < MAX_DIMENSIONS:
+        shape.append(len(level))
+        level = level[0] if level else None
+    if _flattened(data, shape) is None:
+        return "lists of different lengths"
+    return str(shape[0]) if len(shape) == 1 else f"{math.prod(shape)} of the shape {shape}"
 
 
 def _described(shape: object) -> str:

@@ -142,6 +142,36 @@ def test_all_outputs_are_binary_where_the_request_says_so(protocol: OpenInferenc
     assert tail == struct.pack("<2f", 0.25, 0.75) + b"\x03\x00\x00\x00yes"
 
 
+def test_an_output_may_be_the_best_labels_instead_of_numbers(protocol: OpenInference) -> None:
+    wanted = [{"name": "probabilities", "parameters": {"classification": 5}}]
+    ask = read(protocol, tensor([1, 2, 3, 4]) | {"outputs": wanted})
+
+    body, _ = answer(protocol, ask, [[0.25, 0.75], [1, 0]])
+
+    assert body["outputs"] == [
+        {
+            "name": "probabilities",
+            "datatype": "BYTES",
+            "shape": [2, 2],
+            "data": ["0.750000:1:yes", "0.250000:0:no", "1.000000:0:no", "0.000000:1:yes"],
+        }
+    ]
+
+
+def test_the_best_labels_may_come_as_bytes(protocol: OpenInference) -> None:
+    wanted = [{"name": "probabilities", "parameters": {"classification": 1, "binary_data": True}}]
+    ask = read(protocol, tensor([1, 2], shape=[1, 2]) | {"outputs": wanted})
+
+    body, tail = answer(protocol, ask, [[0.25, 0.75]])
+
+    assert body["outputs"][0]["shape"] == [1, 1]
+    assert tail == struct.pack("<I", 14) + b"0.750000:1:yes"
+
+
+def outputs(**parameters: Any) -> Any:
+    return tensor([1, 2, 3, 4]) | {"outputs": [{"name": "probabilities", "parameters": parameters}]}
+
+
 BAD = {
     "no JSON": (b"{", "the request is not JSON"),
     "no object": ([], "the request: expected a JSON object, got a list of 0"),
@@ -165,22 +195,47 @@ BAD = {
     ),
     "no shape": (
         {"inputs": [{"name": "features", "datatype": "FP32", "data": [1, 2]}]},
-        "shape: expected a list of whole numbers",
+        "shape: expected a list of 1 to 32 whole numbers",
     ),
-    "a shape of text": (tensor([1], shape="12"), "shape: expected a list of whole numbers"),
+    "a shape of text": (tensor([1], shape="12"), "shape: expected a list of 1 to 32 whole numbers"),
     "a shape with a zero": (tensor([], shape=[0, 2]), r"shape: expected .* none below 1, got \[0, 2\]"),
     "a negative shape": (tensor([1, 2], shape=[-1, 2]), r"shape: .* got \[-1, 2\]"),
-    "a shape of halves": (tensor([1, 2], shape=[1.0, 2]), "shape: expected a list of whole numbers"),
-    "a shape of booleans": (tensor([1, 2], shape=[True, 2]), "shape: expected a list of whole numbers"),
+    "a shape of halves": (tensor([1, 2], shape=[1.0, 2]), "shape: expected a list of 1 to 32 whole numbers"),
+    "a shape of booleans": (
+        tensor([1, 2], shape=[True, 2]),
+        "shape: expected a list of 1 to 32 whole numbers",
+    ),
     "an enormous shape": (tensor([1], shape=[2**31, 2]), "shape: expected at most .* elements"),
     "many dimensions": (tensor([1], shape=[1] * 1000), "shape: expected"),
+    # the product of so many would take seconds, in which the event loop answers nobody
+    "many large dimensions": (tensor([1], shape=[2**62] * 25_000), "shape: expected a list of 1 to 32"),
+    "a long text among short ones": (
+        tensor(["a" * 20_000, *["b"] * 19_999], shape=[10_000, 2]),
+        r"data: expected 20000 numbers, got \"aaa",
+    ),
+    "deep data": (
+        b'{"inputs": [{"name": "features", "shape": [1, 2], "datatype": "FP32", "data": '
+        + b"[" * 900
+        + b"1"
+        + b"]" * 900
+        + b"}]}",
+        "data: expected 2 numbers, flat or of the shape",
+    ),
+    "an object in the data": (tensor([1, {"a": 1}, 3, 4]), "data: expected 4 numbers, got an object"),
+    "objects for lists": (tensor([{"a": 1, "b": 2}, [3, 4]]), "data: expected"),
+    "nothing": (tensor([]), "data: expected 4 numbers, .* got 0"),
+    "empty lists": (tensor([[], []]), "data: expected 4 numbers, .* got 0 of the shape"),
+    "data and bytes": (
+        tensor([1, 2, 3, 4], parameters={"binary_data_size": 16}),
+        "expected either data or binary_data_size, got both",
+    ),
     "another shape": (tensor([1, 2, 3], shape=[1, 3]), r"shape: expected \[items, 2\], got \[1, 3\]"),
     "too little data": (tensor([1, 2, 3]), r"data: expected 4 numbers, flat or of the shape \[2, 2\], got 3"),
     "too much data": (tensor([1, 2, 3, 4, 5]), "data: expected 4 numbers.* got 5"),
     "another nesting": (tensor([[1, 2, 3, 4]]), r"got 4 of the shape \[1, 4\]"),
     "ragged data": (
         tensor([[1, 2], [3]]),
-        "data: expected numbers in lists .* got lists of different lengths",
+        r"data: expected 4 numbers, .* got lists of different lengths",
     ),
     "text": (tensor([1, "2", 3, 4]), r"data: expected 4 numbers, got \"2\""),
     "nothing in a list": (tensor([1, None, 3, 4]), "data: expected 4 numbers, got null"),
@@ -207,6 +262,31 @@ BAD = {
     "an unknown output": (
         tensor([1, 2, 3, 4]) | {"outputs": [{"name": "x"}]},
         r"outputs\[0\].name: expected one of probabilities, label",
+    ),
+    "an output twice": (
+        tensor([1, 2, 3, 4]) | {"outputs": [{"name": "label"}, {"name": "label"}]},
+        "outputs: expected each output once, got label, label",
+    ),
+    "no best labels": (
+        outputs(classification=0),
+        r"outputs\[0\].parameters.classification: expected a number of labels above 0, got 0",
+    ),
+    "best labels of text": (outputs(classification="3"), r"classification: expected a number .* got \"3\""),
+    "best labels of a label": (
+        tensor([1, 2, 3, 4]) | {"outputs": [{"name": "label", "parameters": {"classification": 1}}]},
+        "classification: expected an output of numbers, probabilities, got label",
+    ),
+    "an output in shared memory": (
+        outputs(shared_memory_region="r", shared_memory_byte_size=8),
+        r"outputs\[0\].parameters: expected no shared memory",
+    ),
+    "an input in shared memory": (
+        tensor(parameters={"shared_memory_region": "r", "shared_memory_byte_size": 16}),
+        r"inputs\[0\] \(features\).parameters: expected no shared memory",
+    ),
+    "binary neither true nor false": (
+        outputs(binary_data=1),
+        r"outputs\[0\].parameters.binary_data: expected true or false, got 1",
     ),
     "outputs of text": (tensor([1, 2, 3, 4]) | {"outputs": ["label"]}, "outputs: expected a list of outputs"),
 }
