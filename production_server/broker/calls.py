@@ -177,4 +177,4 @@ def _error_of(data: Mapping[str, Any]) -> CeleriacError:
         return kind(data["detail"], tuple(Fault(*fault) for fault in data["faults"]), code=data["code"])
     if kind is NotFound:
         return NotFound(data["detail"], code=data["code"])
-    return (kind or InferenceFailed)(data["detail"])
+    return (kind or CeleriacError)(data["detail"])

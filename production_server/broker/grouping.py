@@ -12,9 +12,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from production_server.broker.calls import Inputs, Reply
-from production_server.errors import CeleriacError, Unavailable
+from production_server.errors import CeleriacError, TooLarge, Unavailable
 
 Answer = Reply | CeleriacError
+
+MAX_BATCH_BYTES = 16 * 2**20 - 2**16
+"""What RabbitMQ 4 takes as one message, without room for the header; older ones take more."""
+MAX_WAITING_BYTES = 256 * 2**20
+"""A thousand calls may be a thousand photographs."""
 
 
 @dataclass(slots=True, eq=False)
@@ -33,6 +38,11 @@ class Call:
     @property
     def items(self) -> int:
         return len(self.inputs)
+
+    @property
+    def size_bytes(self) -> int:
+        inputs = self.inputs
+        return inputs.nbytes if isinstance(inputs, np.ndarray) else sum(map(len, inputs))
 
     @property
     def kind(self) -> tuple[str, str, str]:
@@ -78,24 +88,30 @@ class Grouping:
     def __init__(self, *, max_batches: int, max_items: int, max_waiting: int) -> None:
         """At most `max_batches` of a kind on their way, `max_items` in one (more only in a single call's).
 
-        `max_waiting` bounds the items of all kinds that wait.
+        `max_waiting` bounds the items of all kinds that wait. What they take is bounded, too, together and in a batch.
         """
         self._max_batches = max_batches
         self._max_items = max_items
         self._max_waiting = max_waiting
         self._kinds: OrderedDict[tuple[str, str, str], _Kind] = OrderedDict()
         self.waiting_items = 0
+        self._waiting_bytes = 0
 
     def add(self, call: Call, now: float) -> Batch | None:
         """Take a call in; returns a batch to be sent now, if there is one.
 
         Raises:
-            Unavailable: as much waits as may (code `overloaded`).
+            TooLarge: it has more items than may ever wait. Unavailable: as much waits as may (code `overloaded`).
         """
-        if self.waiting_items + call.items > self._max_waiting:
+        self._check_size(call)
+        if (
+            self.waiting_items + call.items > self._max_waiting
+            or self._waiting_bytes + call.size_bytes > MAX_WAITING_BYTES
+        ):
             raise Unavailable("too many calls are waiting", code="overloaded")
         self._kinds.setdefault(call.kind, _Kind()).waiting.append(call)
         self.waiting_items += call.items
+        self._waiting_bytes += call.size_bytes
         return self._next(call.kind, now)
 
     def returned(self, batch: Batch, now: float) -> Batch | None:
@@ -103,6 +119,16 @@ class Grouping:
         kind = batch.calls[0].kind
         self._kinds[kind].on_their_way -= 1
         return self._next(kind, now)
+
+    def _check_size(self, call: Call) -> None:
+        if call.items > self._max_waiting:
+            raise TooLarge(
+                f"{call.items} items are more than the {self._max_waiting} of a call: submit a job"
+            )
+        if call.size_bytes > MAX_BATCH_BYTES:
+            raise TooLarge(
+                f"the inputs take {call.size_bytes} bytes, at most {MAX_BATCH_BYTES}: ask in parts"
+            )
 
     def _next(self, key: tuple[str, str, str], now: float) -> Batch | None:
         kind = self._kinds[key]
@@ -116,11 +142,18 @@ class Grouping:
 
     def _take(self, kind: _Kind, now: float) -> list[Call]:
         taken: list[Call] = []
-        items = 0
-        while kind.waiting and (not taken or items + kind.waiting[0].items <= self._max_items):
-            call = kind.waiting.popleft()
+        items = size_bytes = 0
+        while kind.waiting:
+            call = kind.waiting[0]
+            call_bytes = call.size_bytes
+            is_too_much = items + call.items > self._max_items or size_bytes + call_bytes > MAX_BATCH_BYTES
+            if taken and is_too_much:
+                break
+            kind.waiting.popleft()
             self.waiting_items -= call.items
+            self._waiting_bytes -= call_bytes
             if not call.is_over and call.deadline > now:
                 taken.append(call)
                 items += call.items
+                size_bytes += call_bytes
         return taken

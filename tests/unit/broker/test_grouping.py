@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from production_server.broker.grouping import Batch, Call, Grouping
-from production_server.errors import Unavailable
+from production_server.errors import TooLarge, Unavailable
 
 
 def call(
@@ -105,3 +105,41 @@ def test_a_batch_is_one_tensor_or_one_list_of_files_in_the_order_of_its_calls() 
 
     assert np.shape(tensors.inputs()) == (3, 2)
     assert (images.inputs(), images.deadline) == ([b"a", b"b", b"c"], 2)
+
+
+def photograph(mebibytes: int) -> Call:
+    return Call("m", "1", [bytes(mebibytes * 2**20)], 100, done=lambda _answer: None)
+
+
+def test_a_batch_is_not_more_than_a_broker_takes_as_one_message() -> None:
+    group = grouping(max_batches=1, max_items=64)
+    first = group.add(photograph(6), 0)
+    for _ in range(3):
+        group.add(photograph(6), 0)
+    assert first is not None
+
+    second = group.returned(first, 0)
+
+    assert (sizes(second), group.waiting_items) == ([1, 1], 1)
+
+
+def test_a_call_that_no_broker_takes_as_one_message_is_refused() -> None:
+    with pytest.raises(TooLarge, match=r"the inputs take 16777216 bytes, at most \d+: ask in parts"):
+        grouping().add(photograph(16), 0)
+
+
+def test_what_waits_is_bounded_in_bytes_too() -> None:
+    group = grouping(max_batches=1, max_waiting=1000)
+    group.add(photograph(1), 0)
+    for _ in range(18):
+        group.add(photograph(14), 0)
+
+    with pytest.raises(Unavailable):
+        group.add(photograph(14), 0)
+
+    assert group.waiting_items == 18
+
+
+def test_a_call_of_more_items_than_may_ever_wait_is_refused_for_good() -> None:
+    with pytest.raises(TooLarge, match="101 items are more than the 100 of a call: submit a job"):
+        grouping(max_waiting=100).add(call(101), 0)
