@@ -17,6 +17,7 @@ from production_server.errors import (
     Conflict,
     DeadlineExceeded,
     Fault,
+    InferenceFailed,
     InvalidInput,
     NotFound,
     TooLarge,
@@ -35,8 +36,13 @@ STATUS = (
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (DeadlineExceeded, HTTPStatus.GATEWAY_TIMEOUT),
     (BrokenVersion, HTTPStatus.SERVICE_UNAVAILABLE),
+    # What fails alone, not only in a batch, fails because of its numbers.
+    (InferenceFailed, HTTPStatus.UNPROCESSABLE_ENTITY),
 )
-STATUS_BY_CODE = {"unsupported_media_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE}
+STATUS_BY_CODE = {
+    "unsupported_media_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "request_timeout": HTTPStatus.REQUEST_TIMEOUT,
+}
 RETRY_AFTER_S = 5
 API_PREFIXES = ("/api/", "/livez", "/readyz", "/openapi.json")
 PROTOCOL_PREFIXES = ("/v1/", "/v2")

@@ -8,7 +8,7 @@ import logging
 import time
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from production_server.broker.caller import Answers, Caller, hand_out
@@ -40,6 +40,7 @@ class Limits:
 
     body_bytes: int
     timeout_s: float
+    patience_s: float = PATIENCE_S
 
 
 @dataclass(slots=True)
@@ -110,16 +111,13 @@ class Front:
         self, protocol: InferenceProtocol, scope: Scope, receive: Receive, progress: _Progress
     ) -> HttpAnswer:
         headers = headers_of(scope)
-        body = decompressed(
-            await self._body(scope, receive),
-            headers.get("content-encoding", ""),
-            limit=self._limits.body_bytes,
-        )
+        body = await self._body(scope, receive)
         request = HttpRequest(scope["method"], scope["path"], headers, body)
-        if len(request.body) < LARGE_BODY_BYTES:
+        # What a few compressed bytes become is not known before.
+        if len(body) < LARGE_BODY_BYTES and "content-encoding" not in headers:
             ask = protocol.read(request)
         else:
-            ask = await asyncio.get_running_loop().run_in_executor(None, protocol.read, request)
+            ask = await asyncio.get_running_loop().run_in_executor(None, self._read, protocol, request)
         wished_s = [ask.timeout_s, timeout_of(headers), self._limits.timeout_s]
         timeout_s = min(seconds for seconds in wished_s if seconds is not None)
         progress.key = ask.version.key
@@ -127,6 +125,11 @@ class Front:
         reply = await self._ask(ask, receive, deadline=progress.came_at + timeout_s)
         progress.times = _times(reply, asked_at)
         return protocol.write(ask, reply)
+
+    def _read(self, protocol: InferenceProtocol, request: HttpRequest) -> Ask:
+        encoding = request.headers.get("content-encoding", "")
+        body = decompressed(request.body, encoding, limit=self._limits.body_bytes)
+        return protocol.read(replace(request, body=body))
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         """The whole body.
@@ -140,7 +143,7 @@ class Front:
         if int(dict(scope["headers"]).get(b"content-length", 0)) > limit:
             raise TooLarge(f"the request body is over the server's limit of {limit} bytes")
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(self._limits.patience_s):
                 while True:
                     event: Event = await receive()
                     if event["type"] == "http.disconnect":
@@ -153,7 +156,7 @@ class Front:
                         return b"".join(parts) if len(parts) > 1 else parts[0]
         except TimeoutError as exc:
             raise InvalidInput(
-                f"the body did not come within {PATIENCE_S} s", code="request_timeout"
+                f"the body did not come within {self._limits.patience_s:g} s", code="request_timeout"
             ) from exc
 
     async def _ask(self, ask: Ask, receive: Receive, *, deadline: float) -> Reply:
@@ -197,9 +200,10 @@ def decompressed(body: bytes, encoding: str, *, limit: int) -> bytes:
     Raises:
         TooLarge: it is over the limit then. InvalidInput: it is damaged, or the encoding is neither gzip nor deflate.
     """
+    encoding = encoding.lower()
     if encoding in {"", "identity"}:
         return body
-    if encoding not in {"gzip", "deflate"}:
+    if encoding not in {"gzip", "x-gzip", "deflate"}:
         raise InvalidInput(
             f"Content-Encoding: expected gzip or deflate, got {encoding[:40]}", code="unsupported_media_type"
         )
@@ -212,6 +216,8 @@ def decompressed(body: bytes, encoding: str, *, limit: int) -> bytes:
         raise TooLarge(f"the request body is over the server's limit of {limit} bytes")
     if not stream.eof:
         raise InvalidInput(f"the body is not {encoding}: it is cut off")
+    if stream.unused_data:
+        raise InvalidInput(f"the body is not {encoding} alone: {len(stream.unused_data)} bytes follow")
     return data
 
 
