@@ -17,7 +17,7 @@ from production_server.web.parts import current_parts
 
 blueprint = Blueprint("protocols", __name__)
 
-EXTENSIONS = ("binary_tensor_data", "parameters")
+EXTENSIONS = ("binary_tensor_data", "parameters", "classification")
 PLATFORMS = {"onnx": "onnx_onnxv1", "keras": "tensorflow_savedmodel"}
 NOT_READY = 400
 """The Open Inference Protocol says 4xx for what is not ready."""
@@ -25,6 +25,7 @@ TENSORFLOW_DTYPES = {"float32": "DT_FLOAT", "uint8": "DT_UINT8", "int32": "DT_IN
 
 
 @blueprint.get("/v2")
+@blueprint.get("/v2/")
 def server() -> Response:
     """The server's metadata (v2)."""
     return jsonify(name="celeriac", version=__version__, extensions=EXTENSIONS)
@@ -67,6 +68,25 @@ def model_ready(model: str, version: str | None = None) -> tuple[Response, int]:
     name = current_parts().store.get(model, version).manifest.name
     is_ready = _has_worker()
     return jsonify(name=name, ready=is_ready), 200 if is_ready else NOT_READY
+
+
+@blueprint.post("/v2/repository/index")
+def index() -> Response:
+    """All versions of all models, as Triton's extension lists them (v2)."""
+    store = current_parts().store
+    is_ready = _has_worker()
+    return jsonify(
+        [
+            {
+                "name": name,
+                "version": version.manifest.version,
+                "state": "READY" if is_ready else "UNAVAILABLE",
+                "reason": "" if is_ready else "no worker is alive",
+            }
+            for name in store.model_names()
+            for version in store.versions(name)
+        ]
+    )
 
 
 @blueprint.get("/v1/models/<model>")

@@ -1,7 +1,7 @@
 """The Open Inference Protocol v2 over HTTP: infer requests and answers, in JSON and with the binary tensor extension.
 
-Source: https://github.com/kserve/open-inference-protocol, and Triton's extension_binary_data.md and
-extension_parameters.md for what stands in headers and parameters.
+Source: https://github.com/kserve/open-inference-protocol, and Triton's extension_binary_data.md,
+extension_parameters.md and extension_classification.md for what stands in headers and parameters.
 """
 
 from __future__ import annotations
@@ -48,6 +48,9 @@ HEADER_LENGTH = "inference-header-content-length"
 JSON, BINARY = "application/json", "application/octet-stream"
 TIMEOUT = "timeout"
 """The parameter that says how many microseconds a request may take (Triton)."""
+CLASSIFICATION = "classification"
+"""The parameter of an output that asks for so many of the best labels instead of the numbers (Triton)."""
+SHARED_MEMORY = "shared_memory_region"
 
 _PATH = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
 _LENGTH = struct.Struct("<I")
@@ -55,10 +58,11 @@ _LENGTH = struct.Struct("<I")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One output of an answer, and whether it is written as raw bytes."""
+    """One output of an answer, whether it is written as raw bytes, and how many labels to write instead of numbers."""
 
     name: str
     is_binary: bool
+    classes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +251,8 @@ def _numbers(
 
 
 def _binary_size(given: Mapping[str, Any], field: str) -> int | None:
-    size = _parameters(given.get("parameters"), f"{field}.parameters").get("binary_data_size")
+    parameters = _tensor_parameters(given, field)
+    size = parameters.get("binary_data_size")
     if size is None:
         return None
     if type(size) is not int or size < 0:
@@ -255,6 +260,14 @@ def _binary_size(given: Mapping[str, Any], field: str) -> int | None:
     if "data" in given:
         raise fault(field, "either data or binary_data_size", "both")
     return size
+
+
+def _tensor_parameters(given: Mapping[str, Any], field: str) -> dict[str, Any]:
+    """The parameters of an input or output. A region that nobody reads or writes would be taken for an answer."""
+    parameters = _parameters(given.get("parameters"), f"{field}.parameters")
+    if SHARED_MEMORY in parameters:
+        raise fault(f"{field}.parameters", "no shared memory: this server has none", SHARED_MEMORY)
+    return parameters
 
 
 def _images(given: Mapping[str, Any], shape: tuple[int, ...], tail: _Tail, field: str) -> list[bytes]:
@@ -299,39 +312,77 @@ def _images_of_json(data: object, count: int, field: str) -> list[bytes]:
 
 def _outputs(manifest: Manifest, given: object, parameters: Mapping[str, Any]) -> tuple[Wanted, ...]:
     known = (manifest.outputs[0].name, LABEL)
-    is_binary = parameters.get("binary_data_output", False) is True
-    if given is None:
+    is_binary = _flag(parameters, "binary_data_output", "parameters", default=False)
+    # As in Triton: who asks for none in particular gets all.
+    if given is None or given == []:
         return tuple(Wanted(name, is_binary) for name in known)
     if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
         raise fault("outputs", "a list of outputs", describe(given))
     wanted: list[Wanted] = []
     for place, each in enumerate(given):
+        field = f"outputs[{place}]"
         if each.get("name") not in known:
-            raise fault(f"outputs[{place}].name", f"one of {', '.join(known)}", describe(each.get("name")))
-        own = _parameters(each.get("parameters"), f"outputs[{place}].parameters")
-        wanted.append(Wanted(each["name"], own.get("binary_data", is_binary) is True))
+            raise fault(f"{field}.name", f"one of {', '.join(known)}", describe(each.get("name")))
+        own = _tensor_parameters(each, field)
+        is_own_binary = _flag(own, "binary_data", f"{field}.parameters", default=is_binary)
+        wanted.append(Wanted(each["name"], is_own_binary, _classes(manifest, each["name"], own, field)))
+    if len({each.name for each in wanted}) < len(wanted):
+        raise fault("outputs", "each output once", ", ".join(each.name for each in wanted[:20]))
     return tuple(wanted)
+
+
+def _flag(parameters: Mapping[str, Any], name: str, field: str, *, default: bool) -> bool:
+    value = parameters.get(name, default)
+    if not isinstance(value, bool):
+        raise fault(f"{field}.{name}", "true or false", describe(value))
+    return value
+
+
+def _classes(manifest: Manifest, output: str, parameters: Mapping[str, Any], field: str) -> int:
+    """How many of the best labels an output shall have; 0: its numbers."""
+    count = parameters.get(CLASSIFICATION)
+    if count is None:
+        return 0
+    name = f"{field}.parameters.{CLASSIFICATION}"
+    if output == LABEL:
+        raise fault(name, f"an output of numbers, {manifest.outputs[0].name}", LABEL)
+    if type(count) is not int or count < 1:
+        raise fault(name, "a number of labels above 0", describe(count))
+    return min(count, len(manifest.labels))
 
 
 def _output(manifest: Manifest, wanted: Wanted, outputs: np.ndarray) -> tuple[dict[str, Any], bytes]:
     """One output as JSON has it, and what of it stands after the JSON."""
     if wanted.name == LABEL:
         labels = [answer.label for answer in classify(manifest, outputs)]
-        described: dict[str, Any] = {"name": LABEL, "datatype": "BYTES", "shape": [len(labels)]}
-        values: Any = labels
-        raw = (
-            b"".join(_LENGTH.pack(len(each)) + each for each in map(str.encode, labels))
-            if wanted.is_binary
-            else b""
-        )
-    else:
-        spec = manifest.outputs[0]
-        described = {"name": spec.name, "datatype": DATATYPE_OF[spec.dtype], "shape": list(outputs.shape)}
-        values = outputs.reshape(-1)
-        raw = outputs.tobytes() if wanted.is_binary else b""
+        return _text_output(wanted, labels, [len(labels)])
+    if wanted.classes:
+        ranked = _ranked(manifest, wanted.classes, outputs)
+        return _text_output(wanted, ranked, [len(outputs), wanted.classes])
+    spec = manifest.outputs[0]
+    described = {"name": spec.name, "datatype": DATATYPE_OF[spec.dtype], "shape": list(outputs.shape)}
     if wanted.is_binary:
+        raw = outputs.tobytes()
         return described | {"parameters": {"binary_data_size": len(raw)}}, raw
-    return described | {"data": values}, b""
+    return described | {"data": outputs.reshape(-1)}, b""
+
+
+def _ranked(manifest: Manifest, count: int, outputs: np.ndarray) -> list[str]:
+    """The best labels of each item as Triton writes them: value, index and label."""
+    best = (-outputs).argsort(axis=1, kind="stable")[:, :count]
+    return [
+        f"{row[index]:.6f}:{index}:{manifest.labels[index]}"
+        for row, indexes in zip(outputs.tolist(), best.tolist(), strict=True)
+        for index in indexes
+    ]
+
+
+def _text_output(wanted: Wanted, texts: list[str], shape: list[int]) -> tuple[dict[str, Any], bytes]:
+    described: dict[str, Any] = {"name": wanted.name, "datatype": "BYTES", "shape": shape}
+    if not wanted.is_binary:
+        return described | {"data": texts}, b""
+    raw = b"".join(_LENGTH.pack(len(each)) + each for each in map(str.encode, texts))
+    return described | {"parameters": {"binary_data_size": len(raw)}}, raw
 
 
 def _outputs_of(reply: Reply) -> np.ndarray:

@@ -6,7 +6,7 @@ Source: https://www.tensorflow.org/tfx/serving/api_rest.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeGuard
@@ -151,13 +151,26 @@ def _columns(manifest: Manifest, inputs: object) -> Inputs:
 
 
 def _examples(manifest: Manifest, body: Mapping[str, Any]) -> Inputs:
-    """Features by name; those of `context` are in every example."""
+    """Features by name; those of `context` are in every example, and in none by themselves."""
     context, examples = body.get("context", {}), body.get("examples")
     if not isinstance(examples, list) or not all(isinstance(each, dict) for each in examples):
         raise fault("examples", "a list of objects", describe(examples))
     if not isinstance(context, dict):
         raise fault("context", "an object", describe(context))
-    return _rows(manifest, [context | example for example in examples], field="examples")
+    for place, example in enumerate(examples):
+        both = context.keys() & example.keys()
+        if both:
+            raise fault(f"examples[{place}]", "no feature of the context", min(both)[:40])
+    columns = {feature.name for feature in manifest.features}
+    return _rows(manifest, [_features(context | example, columns) for example in examples], field="examples")
+
+
+def _features(example: Mapping[str, Any], columns: Collection[str]) -> dict[str, Any]:
+    """An example's features. A column may be a list of one value: TensorFlow's Example has nothing but lists."""
+    return {
+        name: value[0] if name in columns and isinstance(value, list) and len(value) == 1 else value
+        for name, value in example.items()
+    }
 
 
 def _only_member(
