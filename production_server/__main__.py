@@ -12,6 +12,7 @@ from production_server.errors import CeleriacError, Fault, SettingsError
 from production_server.jobs.database import Database
 from production_server.run.address import with_free_address
 from production_server.run.logs import set_up_logs
+from production_server.run.shared_metrics import shared_metrics
 from production_server.run.state import hold, make_state_dir
 from production_server.run.supervisor import Supervisor, die_with_parent
 from production_server.settings import Settings, read_settings
@@ -73,9 +74,7 @@ def web(settings: Settings) -> None:
         make_state_dir(settings.state_dir)
         _serve_embedded(settings)
     else:
-        from production_server.run.server import serve
-
-        serve(settings)
+        _serve(settings)
 
 
 @main.command()
@@ -103,13 +102,19 @@ def migrate(settings: Settings) -> None:
 
 
 def _serve_embedded(settings: Settings) -> None:
-    from production_server.run.server import serve
-
     held = hold(settings.state_dir)
     Database(settings.resolved_database_url).migrate()
-    serve(settings)
+    _serve(settings)
     logging.getLogger(__name__).info("stopped")
     os.close(held)
+
+
+def _serve(settings: Settings) -> None:
+    with shared_metrics() as folder:
+        # Imported only now, for Prometheus' client comes with it.
+        from production_server.run.server import serve
+
+        serve(settings, metrics_folder=folder)
 
 
 if __name__ == "__main__":

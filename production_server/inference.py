@@ -29,6 +29,8 @@ class Outputs:
 
     values: np.ndarray
     errors: Mapping[int, CeleriacError]
+    model_s: float = 0.0
+    """What of the time was the model's own; the rest went by decoding and checking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,15 @@ class Outcome:
     """The input's share of the time that its batch took, decoding included."""
 
 
+@dataclass(frozen=True, slots=True)
+class ClassifiedBatch:
+    """What became of each input of a batch, and where its time went, in seconds."""
+
+    outcomes: list[Outcome]
+    decode_s: float
+    model_s: float
+
+
 class Engine:
     """The loaded versions of one process: each is loaded once, checked and warmed up, and then stays. Thread-safe."""
 
@@ -49,24 +60,25 @@ class Engine:
         self._runners: dict[tuple[str, str], Runner] = {}
         self._loading = threading.Lock()
 
-    def warm_up(self) -> list[str]:
-        """Load what the stable channels name; returns their names as model/version.
+    @property
+    def loaded(self) -> list[tuple[str, str]]:
+        """Model and version of each that is loaded."""
+        return list(self._runners)
+
+    def warm_up(self) -> None:
+        """Load what the stable channels name.
 
         A version that does not load is logged and left out: it must not keep the others from serving.
         """
-        warm = []
         for version in self._store.stable_versions():
             try:
                 self._runner(version)
             except CeleriacError as exc:
                 log.error("%s", exc)
-            else:
-                warm.append("/".join(version.key))
-        return warm
 
     def classify_each(
         self, model: str, version: str, payloads: Sequence[bytes], *, batch_items: int, max_pixels: int
-    ) -> Iterator[list[Outcome]]:
+    ) -> Iterator[ClassifiedBatch]:
         """Classify stored inputs (rows or image files) batch by batch, in order.
 
         An input that cannot be decoded, or on which the model fails, gets its error; its neighbours get their results.
@@ -77,11 +89,12 @@ class Engine:
         found = self._store.get(model, version)
         runner = self._runner(found)
         for start in range(0, len(payloads), batch_items):
-            begun = time.perf_counter()
+            run, begun = _Timed(runner.run), time.perf_counter()
             inputs = _decode(found.manifest, payloads[start : start + batch_items], max_pixels)
-            results = _classified(found.manifest, _run_decoded(found.manifest, runner.run, inputs))
+            decode_s = time.perf_counter() - begun
+            results = _classified(found.manifest, _run_decoded(found.manifest, run, inputs))
             ms = (time.perf_counter() - begun) * 1000 / len(results)
-            yield [Outcome(result, ms) for result in results]
+            yield ClassifiedBatch([Outcome(result, ms) for result in results], decode_s, run.seconds)
 
     def run(
         self, model: str, version: str, inputs: np.ndarray | Sequence[bytes], *, max_pixels: int
@@ -92,10 +105,12 @@ class Engine:
             NotFound, BrokenVersion: the version is not in this process' store, or does not load.
         """
         found = self._store.get(model, version)
-        runner = self._runner(found)
+        run = _Timed(self._runner(found).run)
         if isinstance(inputs, np.ndarray):
-            return _run_each(runner.run, inputs, labels=len(found.manifest.labels))
-        return _run_decoded(found.manifest, runner.run, _decode(found.manifest, inputs, max_pixels))
+            outputs = _run_each(run, inputs, labels=len(found.manifest.labels))
+        else:
+            outputs = _run_decoded(found.manifest, run, _decode(found.manifest, inputs, max_pixels))
+        return Outputs(outputs.values, outputs.errors, run.seconds)
 
     def close(self) -> None:
         """Free all runners."""
@@ -118,6 +133,21 @@ class Engine:
         self._runners[version.key] = runner
         log.info("loaded %s in %.0f ms", "/".join(version.key), (time.perf_counter() - begun) * 1000)
         return runner
+
+
+class _Timed:
+    """A runner's `run` that adds up how long it takes."""
+
+    def __init__(self, run: RunBatch) -> None:
+        self._run = run
+        self.seconds = 0.0
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        began = time.perf_counter()
+        try:
+            return self._run(batch)
+        finally:
+            self.seconds += time.perf_counter() - began
 
 
 def _decode(

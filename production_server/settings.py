@@ -96,6 +96,12 @@ class Settings:
     workers: int = _setting(
         "WORKERS", 1, _integer(1, 256), "worker processes of `run`; embedded: worker threads"
     )
+    metrics_port: int = _setting(
+        "METRICS_PORT",
+        0,
+        _integer(0, 65535),
+        "port that a worker process tells its metrics on; `run` adds a number; 0: none",
+    )
     worker_name: str = _setting(
         "WORKER_NAME", "", _name, "what a worker process is called; no two alive may share a name"
     )

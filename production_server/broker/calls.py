@@ -53,8 +53,8 @@ class Request:
 class Reply:
     """What came of a request: float32 [items, labels] and errors by item, or one error for all of it.
 
-    `run_ms` is how long the worker took for the batch, decoding included. Known to the caller only: when the batch was
-    sent (on its monotonic clock, in seconds), and how many items were in it.
+    `run_ms` is how long the worker took for the batch, decoding included, and `model_ms` what of it was the model's.
+    Known to the caller only: when the batch was sent (on its monotonic clock, in seconds), and how many items it had.
     """
 
     outputs: np.ndarray | None
@@ -62,6 +62,7 @@ class Reply:
     error: CeleriacError | None
     run_ms: float
     worker: str
+    model_ms: float = 0.0
     sent_at: float = 0.0
     batch_items: int = 0
 
@@ -101,7 +102,7 @@ def decode_request(body: bytes) -> Request:
 
 def encode_reply(reply: Reply) -> bytes:
     """The body of a message."""
-    header: dict[str, Any] = {"ms": reply.run_ms, "worker": reply.worker}
+    header: dict[str, Any] = {"ms": reply.run_ms, "model_ms": reply.model_ms, "worker": reply.worker}
     if reply.errors:
         header["errors"] = {place: _error_to_data(error) for place, error in reply.errors.items()}
     if reply.error is not None:
@@ -126,6 +127,7 @@ def decode_reply(body: bytes) -> Reply:
             error=_error_of(header["error"]) if "error" in header else None,
             run_ms=float(header["ms"]),
             worker=str(header["worker"]),
+            model_ms=float(header["model_ms"]),
         )
     except (KeyError, TypeError, AttributeError) as exc:
         raise ValueError(f"not a reply: {exc!r}") from exc

@@ -8,9 +8,10 @@ from typing import Any
 
 from amqp.exceptions import AMQPError
 from celery import Celery
-from kombu import Connection, pools
+from kombu import Connection, Queue, pools
 from kombu.exceptions import KombuError
 
+from production_server.broker.caller import call_queue
 from production_server.broker.messages import HIGH_QUEUE, NORMAL_QUEUE, RUN_CHUNK, chunk_body, queue_of
 from production_server.errors import Unavailable
 from production_server.jobs.records import Chunk
@@ -50,18 +51,32 @@ class Publisher:
                 )
 
     def waiting_messages(self) -> int:
-        """How many messages wait in the queues. Makes the queues anew if the broker has lost them.
+        """How many chunks wait in the queues. Makes the queues anew if the broker has lost them.
 
         Raises:
             Unavailable: the broker does not answer.
         """
+        return sum(
+            self._depths([self._app.amqp.queues[name] for name in (HIGH_QUEUE, NORMAL_QUEUE)]).values()
+        )
+
+    def queue_depths(self) -> dict[str, int]:
+        """How many messages wait in each queue: of chunks, and of interactive calls.
+
+        Raises:
+            Unavailable: the broker does not answer.
+        """
+        return self._depths(
+            [*(self._app.amqp.queues[name] for name in (HIGH_QUEUE, NORMAL_QUEUE)), call_queue()]
+        )
+
+    def _depths(self, queues: Iterable[Queue]) -> dict[str, int]:
         # A connection of its own: a pooled channel believes that it has declared the queues already.
         with _translated(), _bounded_connection(self._app, ANSWER_TIMEOUT_S) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=POOL_TIMEOUT_S)
             with connection.channel() as channel:
-                queues = [self._app.amqp.queues[name](channel) for name in (HIGH_QUEUE, NORMAL_QUEUE)]
-                declared: list[Any] = [queue.queue_declare() for queue in queues]
-                return sum(queue.message_count for queue in declared)
+                declared: list[Any] = [queue(channel).queue_declare() for queue in queues]
+                return {each.queue: each.message_count for each in declared}
 
 
 def _bounded_connection(app: Celery, timeout_s: float) -> Connection:

@@ -6,12 +6,14 @@ import gc
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import wait
 from multiprocessing.util import Finalize
+from pathlib import Path
 from typing import Any
 
 from granian.constants import Interfaces, Loops
@@ -33,8 +35,11 @@ EXTRA_STOP_S = 5
 """What a stop may take longer than the drain before the web process is killed."""
 
 
-def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; requests in hand and the embedded worker's batches are finished first."""
+def serve(settings: Settings, *, metrics_folder: Path) -> None:
+    """Serve until SIGTERM or SIGINT; requests in hand and the embedded worker's batches are finished first.
+
+    `metrics_folder`: where the web processes tell each other what they count.
+    """
     stopping = _Stopping()
     # One process, so that the embedded worker exists once.
     server = Server(
@@ -49,7 +54,7 @@ def serve(settings: Settings) -> None:
     )
 
     def load() -> Front:
-        return _load(settings, stopping)
+        return _load(settings, stopping, metrics_folder)
 
     where = f"[{settings.host}]" if ":" in settings.host else settings.host
     server.on_startup(stopping.watch)
@@ -57,17 +62,19 @@ def serve(settings: Settings) -> None:
     server.serve(target_loader=load, wrap_loader=False)
 
 
-def _load(settings: Settings, stopping: _Stopping) -> Front:
+def _load(settings: Settings, stopping: _Stopping, metrics_folder: Path) -> Front:
     """Runs once in granian's child process, before it answers."""
     set_up_logs(settings)
-    _die_with_parent()
+    _die_with_parent(metrics_folder)
     app = create_celery(settings)
     if settings.is_embedded:
         _start_embedded_worker(settings, app)
-    parts = build_parts(settings, app)
+    parts = build_parts(settings, app, metrics_folder=metrics_folder)
     stopping.react(parts.waiting_room.close)
     parts.caller.start()
     _at_exit(parts.caller.close)
+    parts.metrics.start()
+    _at_exit(parts.metrics.close)
     front = create_front(parts)
     _collect_garbage_rarely()
     return front
@@ -126,14 +133,18 @@ def _at_exit(stop: Callable[[], None]) -> None:
     Finalize(None, stop, exitpriority=10)
 
 
-def _die_with_parent() -> None:
-    """End this process when granian's main process is killed: an orphan would keep the port and the state folder."""
+def _die_with_parent(metrics_folder: Path) -> None:
+    """End this process when granian's main process is killed: an orphan would keep the port and the state folder.
+
+    It clears away what that process cannot any more.
+    """
     parent = multiprocessing.parent_process()
     if parent is None:
         return
 
     def watch() -> None:
         wait([parent.sentinel])
+        shutil.rmtree(metrics_folder, ignore_errors=True)
         os._exit(1)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()

@@ -66,6 +66,8 @@ class Supervisor:
         environ = {**self.environ, PARENT_PIPE_VARIABLE: str(self._pipe[0])}
         if self.settings.worker_name:
             environ["WORKER_NAME"] = f"{self.settings.worker_name}-{child.number}"
+        if self.settings.metrics_port:
+            environ["METRICS_PORT"] = str(self.settings.metrics_port + child.number)
         # A session of their own: Ctrl-C reaches this process alone, which then stops them in order.
         child.process = subprocess.Popen(
             child.command, env=environ, pass_fds=(self._pipe[0],), start_new_session=True

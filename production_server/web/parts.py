@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from celery import Celery
 from flask import current_app
@@ -42,8 +43,13 @@ class WebParts:
             return None
 
 
-def build_parts(settings: Settings, app: Celery | None = None) -> WebParts:
-    """Wire the parts of a web process; opens no connection."""
+def build_parts(
+    settings: Settings, app: Celery | None = None, *, metrics_folder: Path | None = None
+) -> WebParts:
+    """Wire the parts of a web process; opens no connection.
+
+    `metrics_folder` is the one of Prometheus' client for several processes; None: this process counts for itself.
+    """
     app = app or create_celery(settings)
     database, publisher = Database(settings.resolved_database_url), Publisher(app)
     caller = Caller(
@@ -58,7 +64,7 @@ def build_parts(settings: Settings, app: Celery | None = None) -> WebParts:
         store=Store(settings.model_stores),
         publisher=publisher,
         caller=caller,
-        metrics=Metrics(database, publisher, caller),
+        metrics=Metrics(database, publisher, caller, folder=metrics_folder),
         waiting_room=WaitingRoom(settings.web_threads // 2),
     )
 

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import Celery
 from kombu import Consumer
@@ -25,12 +25,16 @@ from production_server.broker.caller import (
 )
 from production_server.broker.calls import (
     Reply,
+    Request,
     decode_request,
     encode_reply,
 )
 from production_server.errors import CeleriacError
-from production_server.inference import Engine
+from production_server.inference import Engine, Outputs
 from production_server.settings import Settings
+
+if TYPE_CHECKING:
+    from production_server.worker.metrics import WorkerMetrics
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +46,20 @@ CONNECT_AGAIN_S = 0.5
 class CallServer:
     """Answers calls from `start` to `stop`; a broker that does not answer is tried again for ever."""
 
-    def __init__(self, app: Celery, engine: Engine, settings: Settings, *, name: str) -> None:
+    def __init__(
+        self,
+        app: Celery,
+        engine: Engine,
+        settings: Settings,
+        *,
+        name: str,
+        metrics: WorkerMetrics | None = None,
+    ) -> None:
         self._app = app
         self._engine = engine
         self._settings = settings
         self._name = name
+        self._metrics = metrics
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._serve_all, name="calls", daemon=True)
 
@@ -93,6 +106,9 @@ class CallServer:
 
     def _run(self, body: bytes) -> Reply:
         began = time.perf_counter()
+        request: Request | None = None
+        outputs: Outputs | None = None
+        error: CeleriacError | None = None
         try:
             request = decode_request(body)
             outputs = self._engine.run(
@@ -102,12 +118,21 @@ class CallServer:
                 max_pixels=self._settings.max_image_pixels,
             )
         except CeleriacError as exc:
-            return self._reply(began, error=exc)
+            error = exc
         except Exception:
             log.exception("a call failed")
-            return self._reply(began, error=CeleriacError("the server made a mistake; its log says which"))
-        ms = (time.perf_counter() - began) * 1000
-        return Reply(outputs.values, outputs.errors, None, ms, self._name)
-
-    def _reply(self, began: float, *, error: CeleriacError) -> Reply:
-        return Reply(None, {}, error, (time.perf_counter() - began) * 1000, self._name)
+            error = CeleriacError("the server made a mistake; its log says which")
+        seconds = time.perf_counter() - began
+        model_s = 0.0 if outputs is None else outputs.model_s
+        if self._metrics is not None and request is not None:
+            outcome = "failed" if outputs is None else "answered"
+            stages = {"decode": seconds - model_s, "model": model_s}
+            self._metrics.batch_ended(request.model, request.version, outcome, len(request.inputs), stages)
+        return Reply(
+            outputs=None if outputs is None else outputs.values,
+            errors={} if outputs is None else outputs.errors,
+            error=error,
+            run_ms=seconds * 1000,
+            worker=self._name,
+            model_ms=model_s * 1000,
+        )

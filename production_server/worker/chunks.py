@@ -6,7 +6,8 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from production_server.errors import CeleriacError, Unavailable
@@ -17,12 +18,24 @@ from production_server.jobs.records import Claim, Failure, Success
 from production_server.models.classify import Classification
 from production_server.settings import Settings
 
+if TYPE_CHECKING:
+    from production_server.worker.metrics import WorkerMetrics
+
 log = logging.getLogger(__name__)
 
 STORE_AFTER_S = 1.0
 """A slow model's results are stored this often, so that they appear as they come."""
 STUCK_AFTER_S = 600
 """A batch that takes longer than this counts as stuck: its lease is not renewed any more."""
+
+
+@dataclass(slots=True)
+class _Seconds:
+    """Where the time of a chunk went."""
+
+    decode: float = 0.0
+    model: float = 0.0
+    store: float = 0.0
 
 
 @dataclass(slots=True)
@@ -34,6 +47,7 @@ class ChunkRunner:
     settings: Settings
     stopping: threading.Event = field(default_factory=threading.Event)
     items_done: int = 0
+    metrics: WorkerMetrics | None = None
     _in_hand: dict[UUID, tuple[Claim, float]] = field(default_factory=dict)
     """By token: each claim that a thread works on, and when that thread last finished a batch."""
 
@@ -69,11 +83,15 @@ class ChunkRunner:
     def _work_on(self, held: Claim) -> bool:
         """Whether all of a claim was dealt with; if not, what is left of it was put back."""
         self._in_hand[held.token] = (held, time.monotonic())
+        seconds = _Seconds()
+        outcome = "unavailable"
         try:
-            position = self._classify(held)
+            position = self._classify(held, seconds)
+            outcome = "done" if position == len(held.indexes) else "given_back"
         except Unavailable:
             raise
         except CeleriacError as exc:
+            outcome = "failed"
             log.error("job %s: %s", held.job_id, exc)
             give_up(
                 self.database,
@@ -85,11 +103,13 @@ class ChunkRunner:
             return False
         finally:
             del self._in_hand[held.token]
+            if self.metrics is not None:
+                self.metrics.chunk_ended(held.model, held.version, outcome, asdict(seconds))
         if position < len(held.indexes):
             give_back(self.database, held)
         return position == len(held.indexes)
 
-    def _classify(self, held: Claim) -> int:
+    def _classify(self, held: Claim, seconds: _Seconds) -> int:
         """Classify and store a claim's items until they are done or a stop is asked for; returns how many were."""
         batches = self.engine.classify_each(
             held.model,
@@ -100,17 +120,31 @@ class ChunkRunner:
         )
         results: list[Success | Failure] = []
         position, stored_at = 0, time.monotonic()
-        for outcomes in batches:
-            results += _to_results(held.indexes[position : position + len(outcomes)], outcomes)
-            position += len(outcomes)
+        for batch in batches:
+            results += _to_results(held.indexes[position : position + len(batch.outcomes)], batch.outcomes)
+            position += len(batch.outcomes)
+            seconds.decode += batch.decode_s
+            seconds.model += batch.model_s
             self._in_hand[held.token] = (held, time.monotonic())
             if self.stopping.is_set():
                 break
             if time.monotonic() - stored_at > STORE_AFTER_S and position < len(held.indexes):
-                self.items_done += finish(self.database, held, results, renew_s=self.settings.lease_s)
+                self._store(held, results, seconds, renew_s=self.settings.lease_s)
                 results, stored_at = [], time.monotonic()
-        self.items_done += finish(self.database, held, results)
+        self._store(held, results, seconds)
         return position
+
+    def _store(
+        self, held: Claim, results: list[Success | Failure], seconds: _Seconds, *, renew_s: int | None = None
+    ) -> None:
+        began = time.perf_counter()
+        stored = finish(self.database, held, results, renew_s=renew_s)
+        seconds.store += time.perf_counter() - began
+        self.items_done += stored
+        if self.metrics is not None:
+            # Fewer are stored where the job was cancelled, or the claim was lost to another worker.
+            failed = min(stored, sum(isinstance(result, Failure) for result in results))
+            self.metrics.items_stored(held.model, held.version, succeeded=stored - failed, failed=failed)
 
 
 def _to_results(indexes: Sequence[int], outcomes: Sequence[Outcome]) -> list[Success | Failure]:

@@ -26,7 +26,6 @@ class Housekeeping:
     """A thread that runs every few seconds until `stop`; an outage of database or broker does not end it."""
 
     name: str
-    warm: list[str]
     runner: ChunkRunner
     database: Database
     publisher: Publisher
@@ -34,6 +33,11 @@ class Housekeeping:
     _stopped: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
     _last_fault: str = ""
+
+    @property
+    def warm(self) -> list[str]:
+        """What this worker has loaded, as model/version."""
+        return ["/".join(key) for key in self.runner.engine.loaded]
 
     def start(self, *, alone: bool) -> None:
         """Write the first heartbeat and start the thread.

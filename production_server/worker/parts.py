@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
 from celery import Celery
@@ -22,6 +22,9 @@ from production_server.worker.chunks import ChunkRunner
 from production_server.worker.housekeeping import Housekeeping
 from production_server.worker.tasks import register_tasks
 
+if TYPE_CHECKING:
+    from production_server.worker.metrics import WorkerMetrics
+
 CHUNK_THREADS = 2
 """While one thread waits for the database or decodes, the other one keeps the model busy."""
 
@@ -35,6 +38,7 @@ class WorkerParts:
     runner: ChunkRunner
     housekeeping: Housekeeping
     calls: CallServer
+    metrics: WorkerMetrics | None
 
     @classmethod
     def build(cls, settings: Settings, *, app: Celery | None = None) -> Self:
@@ -44,12 +48,13 @@ class WorkerParts:
         app.steps["worker"].add(PromptStop)
         database = Database(settings.resolved_database_url)
         engine = Engine(Store(settings.model_stores), threads=_threads_per_call(settings))
-        warm = engine.warm_up()
-        runner = ChunkRunner(database, engine, settings)
+        engine.warm_up()
+        metrics = _metrics(settings, engine)
+        runner = ChunkRunner(database, engine, settings, metrics=metrics)
         register_tasks(app, runner)
-        housekeeping = Housekeeping(_name(settings), warm, runner, database, Publisher(app), settings)
-        calls = CallServer(app, engine, settings, name=housekeeping.name)
-        return cls(app, engine, runner, housekeeping, calls)
+        housekeeping = Housekeeping(_name(settings), runner, database, Publisher(app), settings)
+        calls = CallServer(app, engine, settings, name=housekeeping.name, metrics=metrics)
+        return cls(app, engine, runner, housekeeping, calls, metrics)
 
     def close(self) -> None:
         """Stop what runs beside the chunks, which must have ended, and free models and connections."""
@@ -57,6 +62,16 @@ class WorkerParts:
         self.housekeeping.stop()
         self.engine.close()
         self.runner.database.close()
+
+
+def _metrics(settings: Settings, engine: Engine) -> WorkerMetrics | None:
+    """None in a worker process that nobody can ask for them."""
+    if not (settings.is_embedded or settings.metrics_port):
+        return None
+    # Imported here: it takes 50 ms and 3 MB, and pulls in a web server.
+    from production_server.worker.metrics import WorkerMetrics
+
+    return WorkerMetrics(engine)
 
 
 def _name(settings: Settings) -> str:

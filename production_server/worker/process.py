@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from celery.signals import worker_shutting_down
 
 from production_server.settings import Settings
 from production_server.worker.parts import CHUNK_THREADS, WorkerParts
+
+if TYPE_CHECKING:
+    from production_server.worker.metrics import MetricsServer
 
 log = logging.getLogger(__name__)
 
@@ -16,9 +20,11 @@ def run_worker(settings: Settings) -> None:
     """Consume chunks until SIGTERM or SIGINT, then finish the batches in hand and return.
 
     Raises:
+        SettingsError: METRICS_PORT cannot be listened on.
         Unavailable: the database does not answer at the start. A broker that does not answer is waited for.
     """
     parts = WorkerParts.build(settings)
+    metrics_server = _answer_prometheus(settings, parts)
     parts.housekeeping.start(alone=False)
     parts.calls.start()
 
@@ -44,4 +50,14 @@ def run_worker(settings: Settings) -> None:
         ).start()
     finally:
         worker_shutting_down.disconnect(drain)
+        if metrics_server is not None:
+            metrics_server.close()
         parts.close()
+
+
+def _answer_prometheus(settings: Settings, parts: WorkerParts) -> MetricsServer | None:
+    if parts.metrics is None:
+        return None
+    from production_server.worker.metrics import MetricsServer
+
+    return MetricsServer(parts.metrics, settings)

@@ -153,12 +153,24 @@ def test_flower_commands_nobody(watched: Watched) -> None:
 
 
 def test_prometheus_reaches_all_that_it_scrapes(watched: Watched) -> None:
-    def targets() -> dict[str, str]:
+    jobs = ["flower", "prometheus", "rabbitmq", "web"] + ["worker"] * len(watched.workers())
+
+    def targets() -> list[tuple[str, str]]:
         active = watched.get("prometheus", "/api/v1/targets").json()["data"]["activeTargets"]
-        return {target["labels"]["job"]: target["health"] for target in active}
+        return sorted((target["labels"]["job"], target["health"]) for target in active)
+
+    wait_until(lambda: targets() == [(job, "up") for job in jobs], what="all is scraped")
+
+
+def test_prometheus_knows_what_the_service_and_its_workers_have_done(watched: Watched) -> None:
+    job = watched.project.submit("diabetes", [[6, 148, 72, 35, 0, 33.6, 0.627, 50]] * 7)
+    watched.project.wait_for(job)
 
     wait_until(
-        lambda: targets() == dict.fromkeys(("flower", "prometheus", "rabbitmq"), "up"), what="all is scraped"
+        lambda: watched.query("sum(celeriac_chunk_items_total)").get("", 0) >= 7, what="the workers' items"
+    )
+    wait_until(
+        lambda: watched.query("celeriac_workers").popitem()[1] == len(watched.workers()), what="the workers"
     )
 
 

@@ -75,7 +75,7 @@ def test_the_images_are_labelled_with_the_projects_version() -> None:
 
 def test_the_containers_take_every_setting_that_is_not_theirs_to_decide() -> None:
     decided = {"HOST", "PORT", "STATE_DIR", "BROKER_URL", "DATABASE_URL", "WORKERS"}
-    decided |= {"WORKER_NAME", "HEARTBEAT_FILE", "REMOTE_CONTROL"}
+    decided |= {"WORKER_NAME", "HEARTBEAT_FILE", "METRICS_PORT", "REMOTE_CONTROL"}
     settings = {setting.metadata["variable"] for setting in fields(Settings)}
 
     taken = set(re.findall(r"^ +([A-Z_]+): \$\{\1:-\}", COMPOSE_FILE.read_text(), re.MULTILINE))

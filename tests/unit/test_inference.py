@@ -21,7 +21,7 @@ def engine(small_store: Store) -> Engine:
 def classify(engine: Engine, model: str, payloads: list[bytes], *, batch_items: int = 64) -> list[str]:
     """Each input's label, or its error's code."""
     batches = engine.classify_each(model, "1", payloads, batch_items=batch_items, max_pixels=10_000)
-    results = [outcome.result for batch in batches for outcome in batch]
+    results = [outcome.result for batch in batches for outcome in batch.outcomes]
     return [result.label if isinstance(result, Classification) else result.code for result in results]
 
 
@@ -39,7 +39,8 @@ def test_rows_are_classified_in_order_whatever_the_batch(engine: Engine) -> None
 
 
 def test_the_threshold_decides_and_the_score_is_the_answers_probability(engine: Engine) -> None:
-    ((outcome,),) = engine.classify_each("table", "1", [b"[4,1]"], batch_items=1, max_pixels=1)
+    (batch,) = engine.classify_each("table", "1", [b"[4,1]"], batch_items=1, max_pixels=1)
+    (outcome,) = batch.outcomes
 
     assert outcome.result == Classification("yes", 0.2, (0.8, 0.2))
     assert outcome.ms > 0
@@ -96,7 +97,11 @@ def test_one_broken_version_does_not_keep_the_others_from_warming_up(tmp_path: P
     write_image_model(tmp_path)
     (broken / "model.onnx").write_bytes(b"")
 
-    assert Engine(Store([tmp_path]), threads=1).warm_up() == ["picture/1"]
+    engine = Engine(Store([tmp_path]), threads=1)
+
+    engine.warm_up()
+
+    assert engine.loaded == [("picture", "1")]
 
 
 def test_a_version_that_is_not_in_the_store_is_an_error_of_all_items(engine: Engine) -> None:

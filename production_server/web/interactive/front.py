@@ -189,7 +189,8 @@ def _times(reply: Reply, asked_at: float) -> CallTimes:
     return CallTimes(
         waiting_s=reply.sent_at - asked_at,
         queue_s=max(0.0, time.monotonic() - reply.sent_at - run_s),
-        run_s=run_s,
+        batch_s=run_s,
+        model_s=reply.model_ms / 1000,
         batch_items=reply.batch_items,
     )
 

@@ -55,6 +55,7 @@ def test_a_reply_arrives_with_its_outputs_and_errors() -> None:
         None,
         1.5,
         "worker-1",
+        model_ms=1.25,
     )
 
     arrived = decode_reply(encode_reply(reply))
@@ -62,7 +63,7 @@ def test_a_reply_arrives_with_its_outputs_and_errors() -> None:
     assert arrived.outputs is not None and arrived.outputs.tolist() == [[0.25, 0.75], [0, 0]]
     error = arrived.errors[1]
     assert isinstance(error, InvalidInput) and (error.code, error.faults) == ("not_an_image", (fault,))
-    assert (arrived.error, arrived.run_ms, arrived.worker) == (None, 1.5, "worker-1")
+    assert (arrived.error, arrived.run_ms, arrived.model_ms, arrived.worker) == (None, 1.5, 1.25, "worker-1")
 
 
 @pytest.mark.parametrize(

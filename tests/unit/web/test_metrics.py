@@ -1,22 +1,32 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from flask.testing import FlaskClient
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from production_server.inference import Engine
 from production_server.jobs.workers import beat
 from production_server.web.metrics import CallTimes
 from production_server.web.parts import WebParts
+from production_server.web.tallies import BulkHistogram, Tally
+from production_server.worker.metrics import WorkerMetrics
+from tests.services.processes import wait_until
 
 OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
-TIMES = CallTimes(waiting_s=0.001, queue_s=0.002, run_s=0.003, batch_items=7)
+TIMES = CallTimes(waiting_s=0.001, queue_s=0.002, batch_s=0.003, model_s=0.002, batch_items=7)
 
 
 def samples(web: FlaskClient) -> dict[tuple[str, ...], float]:
     """Each value by its name and its labels' values."""
-    text = web.get("/metrics").text
+    return values(web.get("/metrics").text)
+
+
+def values(text: str) -> dict[tuple[str, ...], float]:
     return {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)
@@ -65,12 +75,83 @@ def test_every_metric_is_explained_and_no_other(parts: WebParts, web: FlaskClien
     parts.metrics.call_answered("v2", ("table", "1"), 200, seconds=0.02, times=TIMES)
     web.post("/api/jobs", json={"model": "table", "inputs": [[1, 1]]})
     beat(parts.database, "worker-1", warm=["table/1"], items_done=12)
-    text = web.get("/metrics").text
+    worker = WorkerMetrics(Engine(parts.store, threads=1))
+    texts = [web.get("/metrics").text, generate_latest(worker.registry).decode()]
 
     names = {
         family.name + ("_total" if family.type == "counter" else "")
+        for text in texts
         for family in text_string_to_metric_families(text)
     }
 
-    rows = re.findall(r"^\| (`celeriac_.*?) \|", OPERATIONS.read_text(), re.MULTILINE)
-    assert {name for row in rows for name in re.findall(r"celeriac_\w+", row)} == names
+    rows = re.findall(r"^\| (`(?:celeriac|process)_.*?) \|", OPERATIONS.read_text(), re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"\w+", row)} == names
+
+
+COUNT_AND_TELL = """
+import sys
+from pathlib import Path
+from production_server.settings import read_settings
+from production_server.web.metrics import CallTimes
+from production_server.web.parts import build_parts
+
+parts = build_parts(read_settings({}), metrics_folder=Path(sys.argv[1]))
+times = CallTimes(waiting_s=0.001, queue_s=0.002, batch_s=0.003, model_s=0.002, batch_items=7)
+parts.metrics.call_answered("v2", ("table", "1"), 200, seconds=0.02, times=times)
+parts.metrics.request_answered("GET", "health.livez", 200, seconds=0.001)
+parts.metrics.start()
+print("counted", flush=True)
+sys.stdin.readline()
+print(parts.metrics.text().decode())
+"""
+
+
+def test_any_web_process_tells_what_all_have_counted(tmp_path: Path) -> None:
+    environ = {"PYTHONPATH": ":".join(sys.path), "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    first, second, third = [
+        subprocess.Popen(
+            [sys.executable, "-c", COUNT_AND_TELL, str(tmp_path)],
+            env=environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    for process in (first, second, third):
+        assert process.stdout is not None and process.stdout.readline() == "counted\n"
+
+    first.communicate("\n")
+    wait_until(lambda: "celeriac_calls_total" in in_folder(tmp_path, second.pid), what="the second has told")
+    text, _ = third.communicate("\n")
+    second.communicate("\n")
+    found = values(text)
+
+    assert found["celeriac_calls_total", "200", "table", "v2", "1"] == 3
+    assert found["celeriac_call_batch_items_sum", "table", "v2", "1"] == 21
+    assert found["celeriac_http_request_seconds_count", "health.livez", "GET"] == 3
+    assert ("process_resident_memory_bytes", str(second.pid)) in found
+    assert ("process_resident_memory_bytes", str(first.pid)) not in found
+    assert [file.name for file in tmp_path.glob(f"gauge_*_{first.pid}.db")] == []
+
+
+def in_folder(folder: Path, pid: int) -> str:
+    """What a process has told the others."""
+    return "".join(file.read_text("latin-1") for file in folder.glob(f"*_{pid}.db"))
+
+
+def test_a_histogram_counts_each_value_in_its_bucket() -> None:
+    registry = CollectorRegistry()
+    made = BulkHistogram("h", "h", registry=registry, buckets=(1, 2))
+    tally = Tally(made, (1, 2))
+
+    for value in (0, 1, 1.5, 2, 9):
+        tally.observe(value)
+    tally.tell()
+    tally.observe(1)
+    tally.tell()
+    tally.tell()
+
+    told = values(generate_latest(registry).decode())
+    assert [told["h_bucket", le] for le in ("1.0", "2.0", "+Inf")] == [3, 5, 6]
+    assert told["h_sum",] == 14.5 and told["h_count",] == 6

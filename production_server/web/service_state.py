@@ -1,0 +1,97 @@
+"""What Prometheus is told when it asks: how the service stands, as database and broker know it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from production_server.broker.publisher import Publisher
+from production_server.errors import Unavailable
+from production_server.jobs.database import Database
+from production_server.jobs.records import WorkerInfo
+from production_server.jobs.statistics import Statistics, statistics
+from production_server.jobs.workers import alive_workers
+
+STATISTICS_FOR_S = 10.0
+"""Jobs are counted this often at most, however often somebody asks."""
+
+
+class ServiceState(Collector):
+    """The same from each web process. What does not answer is left out, and said to be down."""
+
+    def __init__(self, database: Database, publisher: Publisher) -> None:
+        self._database = database
+        self._publisher = publisher
+        self._lock = threading.Lock()
+        self._counted_at = float("-inf")
+        self._statistics = Statistics({}, {})
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: asked for it, the registry would collect everything at the start."""
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        """All that is known. Blocks while database and broker are asked."""
+        yield from self._of_broker()
+        yield from self._of_database()
+
+    def _of_broker(self) -> Iterable[Metric]:
+        try:
+            depths = self._publisher.queue_depths()
+        except Unavailable:
+            depths = {}
+        yield _gauge("celeriac_broker_up", "Whether the broker answers", float(bool(depths)))
+        yield _by_label("celeriac_queue_messages", "Messages that wait in the broker", "queue", depths)
+
+    def _of_database(self) -> Iterable[Metric]:
+        try:
+            workers = alive_workers(self._database)
+            counts = self._counts()
+        except Unavailable:
+            yield _gauge("celeriac_database_up", "Whether the database answers", 0)
+            return
+        yield _gauge("celeriac_database_up", "Whether the database answers", 1)
+        yield _by_label("celeriac_jobs", "Stored jobs", "state", counts.jobs)
+        yield _by_label("celeriac_items", "Items of stored jobs", "state", counts.items)
+        yield from _of_workers(workers)
+
+    def _counts(self) -> Statistics:
+        with self._lock:
+            if time.monotonic() - self._counted_at > STATISTICS_FOR_S:
+                self._statistics = statistics(self._database)
+                self._counted_at = time.monotonic()
+            return self._statistics
+
+
+def _of_workers(workers: Iterable[WorkerInfo]) -> Iterable[Metric]:
+    alive = list(workers)
+    yield _gauge("celeriac_workers", "Workers that are alive", len(alive))
+    done = CounterMetricFamily(
+        "celeriac_worker_items", "Items of jobs that a worker has done since it started", labels=["worker"]
+    )
+    loaded = GaugeMetricFamily(
+        "celeriac_worker_models",
+        "Versions that a worker had loaded when it started",
+        labels=["worker", "model", "version"],
+    )
+    for worker in alive:
+        done.add_metric([worker.name], worker.items_done)
+        for name in worker.warm:
+            loaded.add_metric([worker.name, *name.split("/", 1)], 1)
+    yield done
+    yield loaded
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _by_label(name: str, text: str, label: str, values: dict[str, int]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
