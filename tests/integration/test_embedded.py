@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -101,6 +102,26 @@ def test_a_state_folder_that_cannot_be_written_is_refused_in_one_line(tmp_path: 
 
     assert refused.returncode == 1
     assert refused.stderr.startswith("celeriac: STATE_DIR: expected a folder that can be written")
+
+
+def test_it_tells_what_it_and_the_worker_inside_have_done_and_leaves_nothing_behind(
+    service: Celeriac,
+) -> None:
+    service.wait_for(service.submit("table", [[0, 1], [9, 1], [10, 1]]))
+    service.web.post("/v1/models/table:predict", json={"instances": [[0, 1]]}).raise_for_status()
+    text = service.web.get("/metrics").text
+    folders = shared_folders()
+
+    service.kill()
+
+    assert re.search(r'^celeriac_chunk_items_total{.*"succeeded".*} 2.0$', text, re.MULTILINE)
+    assert re.search(r'^celeriac_calls_total{code="200",model="table".*} 1.0$', text, re.MULTILINE)
+    assert re.search(r"^process_resident_memory_bytes{pid=.*}", text, re.MULTILINE)
+    assert folders and not folders & shared_folders()
+
+
+def shared_folders() -> set[Path]:
+    return set(Path("/dev/shm").glob("celeriac-metrics-*"))
 
 
 def test_only_its_owner_can_read_the_state(service: Celeriac) -> None:

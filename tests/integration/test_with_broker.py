@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
 from production_server.broker.app import create_celery
 from production_server.settings import read_settings
 from tests.services.celeriac import Celeriac, celeriac
 from tests.services.postgres import PostgresCluster
-from tests.services.processes import wait_until
+from tests.services.processes import free_ports, wait_until
 from tests.services.rabbitmq import RabbitMQNode
 
 ROWS = [[n, 1] for n in range(2000)]
 
 
 @pytest.fixture
-def service(tmp_path: Path, model_store: str, broker_url: str, database_url: str) -> Iterator[Celeriac]:
+def metrics_port() -> int:
+    """A port before two that are free."""
+    while True:
+        (port,) = free_ports(1)
+        with suppress(OSError):
+            for number in (1, 2):
+                socket.create_server(("127.0.0.1", port + number)).close()
+            return port
+
+
+@pytest.fixture
+def service(
+    tmp_path: Path, model_store: str, broker_url: str, database_url: str, metrics_port: int
+) -> Iterator[Celeriac]:
     settings = {
         "MODEL_STORE": model_store,
         "BROKER_URL": broker_url,
@@ -32,6 +48,7 @@ def service(tmp_path: Path, model_store: str, broker_url: str, database_url: str
         "WORKER_NAME": "lab",
         "HEARTBEAT_FILE": str(tmp_path / "heartbeat"),
         "REMOTE_CONTROL": "on",
+        "METRICS_PORT": str(metrics_port),
     }
     with celeriac(tmp_path, **settings) as running:
         yield running
@@ -58,6 +75,19 @@ def test_every_worker_is_alive_by_name(service: Celeriac) -> None:
         lambda: service.web.get("/readyz").json()["checks"]["workers"]["detail"] == "2 alive: lab-1, lab-2",
         what="two workers are alive",
     )
+
+
+def test_each_worker_tells_its_metrics(service: Celeriac, metrics_port: int) -> None:
+    service.wait_for(service.submit("table", ROWS))
+
+    texts = [
+        httpx.get(f"http://127.0.0.1:{metrics_port + number}/metrics").raise_for_status().text
+        for number in (1, 2)
+    ]
+
+    done = [float(number) for text in texts for number in re.findall(r"chunk_items_total{.*} (.*)", text)]
+    assert sum(done) == len(ROWS)
+    assert all("process_resident_memory_bytes" in text for text in texts)
 
 
 def test_heartbeats_stop_while_the_broker_is_down(
