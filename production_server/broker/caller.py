@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import queue
+import select
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,7 +33,7 @@ from production_server.broker.calls import (
     encode_request,
 )
 from production_server.broker.grouping import Answer, Batch, Call, Grouping
-from production_server.errors import CeleriacError, Unavailable
+from production_server.errors import CeleriacError, DeadlineExceeded, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -186,13 +187,17 @@ class Caller:
         way: _Way | None = None
         while (batch := self._outbox.get()) is not None:
             try:
-                if way is None or way.reply_to != self._reply_to:
+                if way is None or way.reply_to != self._reply_to or _is_closed(way):
                     way = self._find_way(way)
                 self._send(batch, way)
             except BROKEN as exc:
                 log.warning("interactive calls: the broker does not take them (%s)", exc)
                 way = None
                 self._settle(batch, Unavailable(f"the broker does not answer: {exc}"))
+            except Exception:
+                # The thread must live on: without it nobody would ever be answered again.
+                log.exception("a batch of calls could not be sent")
+                self._settle(batch, CeleriacError("the server made a mistake; its log says which"))
         if way is not None:
             _close(way)
 
@@ -208,11 +213,14 @@ class Caller:
 
     def _send(self, batch: Batch, way: _Way) -> None:
         remaining_s = batch.deadline - time.monotonic()
-        if remaining_s <= 0 or not way.reply_to:
+        if remaining_s <= 0:
+            self._settle(batch, DeadlineExceeded("there was no time left to send it"))
+            return
+        if not way.reply_to:
             self._settle(batch, Unavailable("the broker does not answer"))
             return
-        first, key = batch.calls[0], uuid4().hex
-        body = encode_request(Request(first.model, first.version, batch.inputs(), trace={}))
+        first, key, until = batch.calls[0], uuid4().hex, time.time() + remaining_s
+        body = encode_request(Request(first.model, first.version, batch.inputs(), trace={}, until=until))
         batch.sent_at = time.monotonic()
         with self._lock:
             self._on_their_way[key] = batch
@@ -241,6 +249,8 @@ class Caller:
                 if str(exc) != last_fault:
                     log.warning("interactive calls: the broker does not answer (%s); trying on", exc)
                     last_fault = str(exc)
+            except Exception:
+                log.exception("interactive calls: starting anew")
             self._reply_to = ""
             self._drop(lambda _batch: True, Unavailable("the broker does not answer"))
             self._stopped.wait(CONNECT_AGAIN_S)
@@ -255,7 +265,8 @@ class Caller:
                 self._reply_to = name
                 for _ in drained(connection, until=self._stopped):
                     self._drop(
-                        lambda batch: batch.deadline < time.monotonic(), Unavailable("no worker answered")
+                        lambda batch: batch.deadline < time.monotonic(),
+                        DeadlineExceeded("no worker answered in time"),
                     )
 
     def _receive_one(self, message: Message) -> None:
@@ -302,6 +313,27 @@ def _parts(batch: Batch, answer: Answer) -> list[Answer]:
         parts.append(replace(answer, outputs=answer.outputs[start:stop], errors=errors))
         start = stop
     return parts
+
+
+def _is_closed(way: _Way) -> bool:
+    """Whether the broker has closed a connection or channel that nobody reads from: what is sent then is lost.
+
+    The in-memory transport has no socket, and closes nothing.
+    """
+    socket = getattr(way.connection.connection, "sock", None)
+    if socket is None:
+        return False
+    news = select.poll()
+    news.register(socket, select.POLLIN)
+    try:
+        if news.poll(0):
+            way.connection.drain_events(timeout=LOOK_EVERY_S)
+    except TimeoutError:
+        return False
+    except BROKEN as exc:
+        log.warning("interactive calls: the broker has closed the connection (%s); opening another one", exc)
+        return True
+    return not way.channel.is_open
 
 
 def _close(way: _Way) -> None:

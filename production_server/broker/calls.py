@@ -7,6 +7,7 @@ little-endian, or image files one after another. Nothing in it can run code.
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 from production_server.errors import (
     BrokenVersion,
     CeleriacError,
+    DeadlineExceeded,
     Fault,
     InferenceFailed,
     InvalidInput,
@@ -32,7 +34,15 @@ CONTENT_ENCODING = "binary"
 _LENGTH = struct.Struct(">I")
 _ERRORS: dict[str, type[CeleriacError]] = {
     kind.__name__: kind
-    for kind in (InvalidInput, TooLarge, NotFound, BrokenVersion, InferenceFailed, Unavailable)
+    for kind in (
+        InvalidInput,
+        TooLarge,
+        NotFound,
+        BrokenVersion,
+        InferenceFailed,
+        Unavailable,
+        DeadlineExceeded,
+    )
 }
 
 Inputs = np.ndarray | Sequence[bytes]
@@ -41,12 +51,16 @@ Inputs = np.ndarray | Sequence[bytes]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A batch of inputs for one version; `trace` is what a tracer wants to hand on (W3C trace context)."""
+    """A batch of inputs for one version; `trace` is what a tracer wants to hand on (W3C trace context).
+
+    `until` is the time of day, in seconds since 1970, when nobody waits for the answer any more.
+    """
 
     model: str
     version: str
     inputs: Inputs
     trace: Mapping[str, str]
+    until: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +87,7 @@ def encode_request(request: Request) -> bytes:
         "model": request.model,
         "version": request.version,
         "trace": dict(request.trace),
+        "until": request.until,
     }
     if isinstance(request.inputs, np.ndarray):
         tensor = np.ascontiguousarray(request.inputs)
@@ -95,7 +110,13 @@ def decode_request(body: bytes) -> Request:
             inputs: Inputs = _split(payload, header["sizes"])
         else:
             inputs = _tensor(payload, header["dtype"], header["shape"])
-        return Request(str(header["model"]), str(header["version"]), inputs, header["trace"])
+        return Request(
+            str(header["model"]),
+            str(header["version"]),
+            inputs,
+            header["trace"],
+            float(header.get("until", math.inf)),
+        )
     except (KeyError, TypeError) as exc:
         raise ValueError(f"not a request: {exc!r}") from exc
 

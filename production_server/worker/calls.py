@@ -29,7 +29,7 @@ from production_server.broker.calls import (
     decode_request,
     encode_reply,
 )
-from production_server.errors import CeleriacError
+from production_server.errors import CeleriacError, DeadlineExceeded
 from production_server.inference import Engine, Outputs
 from production_server.settings import Settings
 
@@ -111,6 +111,7 @@ class CallServer:
         error: CeleriacError | None = None
         try:
             request = decode_request(body)
+            _check_time(request)
             outputs = self._engine.run(
                 request.model,
                 request.version,
@@ -135,4 +136,17 @@ class CallServer:
             run_ms=seconds * 1000,
             worker=self._name,
             model_ms=model_s * 1000,
+        )
+
+
+def _check_time(request: Request) -> None:
+    """Whether somebody still waits: a batch may have been fetched by a worker that was stopped, or busy, since.
+
+    Raises:
+        DeadlineExceeded: nobody does.
+    """
+    late_s = time.time() - request.until
+    if late_s > 0:
+        raise DeadlineExceeded(
+            f"it reached a worker {late_s:.1f} s too late; if it was sent just now, the machines' clocks differ"
         )

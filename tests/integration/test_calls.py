@@ -14,13 +14,21 @@ from typing import Any
 import numpy as np
 import pytest
 from celery import Celery
+from kombu import Connection, Consumer, Queue
 from PIL import Image
 
 from production_server.broker.app import create_celery
-from production_server.broker.caller import Caller, call_queue
-from production_server.broker.calls import Inputs, Reply
+from production_server.broker.caller import Caller, body_of, call_queue, post
+from production_server.broker.calls import CALL_QUEUE, Inputs, Reply, Request, decode_reply, encode_request
 from production_server.broker.grouping import Answer, Call
-from production_server.errors import CeleriacError, InferenceFailed, InvalidInput, NotFound, Unavailable
+from production_server.errors import (
+    CeleriacError,
+    DeadlineExceeded,
+    InferenceFailed,
+    InvalidInput,
+    NotFound,
+    Unavailable,
+)
 from production_server.inference import Engine
 from production_server.models.store import Store
 from production_server.settings import read_settings
@@ -168,7 +176,85 @@ def test_what_nobody_answers_in_time_is_given_up_and_what_comes_later_is_answere
     late = place.call(rows(1), within_s=0.3).answer()
     place.start_worker()
 
-    assert isinstance(late, Unavailable)
+    assert isinstance(late, DeadlineExceeded)
+    assert shares(place.call(rows(1)).reply()) == [0.05]
+
+
+def test_what_a_worker_fetched_and_comes_to_too_late_is_not_run(place: Place) -> None:
+    asked: list[Reply] = []
+    with place.app.connection_for_write() as connection, connection.channel() as channel:
+        answers = Queue("late.answers", exclusive=True)
+        answers(channel).declare()
+        call_queue()(channel).declare()
+        until = time.time() - 0.5
+        body = encode_request(Request("table", "1", rows(1), {}, until))
+        post(channel, body, CALL_QUEUE, reply_to=answers.name, correlation_id="late")
+
+        place.start_worker()
+        with Consumer(channel, [answers], on_message=lambda each: asked.append(decode_reply(body_of(each)))):
+            wait_until(lambda: drained_once(connection) or bool(asked), what="there is an answer")
+
+    assert isinstance(asked[0].error, DeadlineExceeded) and "clocks differ" in str(asked[0].error)
+
+
+def drained_once(connection: Connection) -> bool:
+    with contextlib.suppress(TimeoutError):
+        connection.drain_events(timeout=0.1)
+    return False
+
+
+@pytest.mark.parametrize("which", ["timeout", "pid"])
+def test_connections_that_the_broker_closes_are_opened_anew(
+    rabbitmq: RabbitMQNode, vhost: str, broker_url: str, small_store: Store, which: str
+) -> None:
+    # The connection that only sends has no heartbeats; nobody reads from it, so nobody is told that it is closed.
+    is_meant = {"timeout": "proplists:get_value(timeout, C) == 0", "pid": "true"}[which]
+    close = (
+        'begin _ = [rabbit_networking:close_connection(proplists:get_value(pid, C), "a test")'
+        " || C <- rabbit_networking:connection_info_all([pid, vhost, timeout]),"
+        f' proplists:get_value(vhost, C) == <<"{vhost}">>, {is_meant}], {{ok, closed}} end'
+    )
+    with placed({"BROKER_URL": broker_url}, small_store) as place:
+        place.start_worker()
+        place.call(rows(1)).reply()
+
+        for _ in range(3):
+            rabbitmq.evaluate(close)
+            wait_until(lambda: is_answered(place), what="calls are answered", timeout_s=5)
+
+        assert place.caller.waiting_items == place.caller.batches_on_their_way == 0
+
+
+def is_answered(place: Place) -> bool:
+    try:
+        return isinstance(place.call(rows(1), within_s=2).answer(), Reply)
+    except Unavailable:
+        return False
+
+
+def test_a_message_that_the_broker_refuses_costs_no_other_call(
+    rabbitmq: RabbitMQNode, broker_url: str, small_store: Store
+) -> None:
+    rabbitmq.evaluate("{ok, application:set_env(rabbit, max_message_size, 100000)}")
+    try:
+        with placed({"BROKER_URL": broker_url}, small_store) as place:
+            place.start_worker()
+            place.call(rows(1)).reply()
+
+            error = place.call([bytes(200_000)], within_s=1).answer()
+
+            assert isinstance(error, CeleriacError)
+            assert shares(place.call(rows(1), within_s=5).reply()) == [0.05]
+    finally:
+        rabbitmq.evaluate("{ok, application:set_env(rabbit, max_message_size, 134217728)}")
+
+
+def test_a_batch_that_cannot_be_sent_is_answered_and_the_next_one_is_sent(place: Place) -> None:
+    place.start_worker()
+
+    error = place.call(np.array([[object(), object()]])).answer()
+
+    assert isinstance(error, CeleriacError) and error.code == "internal_error"
     assert shares(place.call(rows(1)).reply()) == [0.05]
 
 
