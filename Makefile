@@ -5,6 +5,8 @@ CLIENT   := .venv-client
 LAUNCHER := .venv-launcher
 TRAINING := .venv-training
 DEV      := .venv
+# Each in .venv-peers/<name>.
+PEERS    := litserve mlserver bentoml ray flask_celery
 
 # More arguments for the tool behind a target: make test ARGS="tests/unit -x", make train MODEL=diabetes ARGS="--help"
 ARGS ?=
@@ -59,6 +61,10 @@ train: $(TRAINING) ## Train a model and write a new version of it: make train MO
 bench: $(DEV) ## Measure how fast the service is on this machine
 	@exec $(DEV)/bin/python -m benchmarks $(ARGS)
 
+.PHONY: bench-peers
+bench-peers: $(DEV) $(PEERS:%=.venv-peers/%) ## Measure other servers of models and this one, in turns: half an hour
+	@exec $(DEV)/bin/python -m benchmarks.peers $(ARGS)
+
 ##@ Develop
 .PHONY: test
 test: $(DEV) programs ## Run the tests, with services of their own: make test ARGS="tests/unit -x"
@@ -110,6 +116,9 @@ lock: $(DEV) ## Compile the requirement sets from pyproject.toml: make lock ARGS
 	$(COMPILE) --group client -c requirements/development.txt -o requirements/client.txt
 	$(COMPILE) --group launcher -c requirements/development.txt -o requirements/launcher.txt
 	$(COMPILE) --group training -c requirements/development.txt -o requirements/training.txt
+	@for peer in $(PEERS); do \
+	    $(COMPILE) --group peer-$$peer -o requirements/peers/$$peer.txt || exit 1; \
+	done
 
 .PHONY: clean
 clean: ## Remove the virtual environments and every cache; the service's state stays
@@ -125,7 +134,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(DEV)/bin/uv pip compile --qui
     --universal --generate-hashes --no-emit-index-url --no-annotate $(ARGS)
 
 # The environments are always looked at: the script returns at once if one holds what its requirements say.
-.PHONY: $(SERVING) $(CLIENT) $(LAUNCHER) $(TRAINING) $(DEV) programs
+.PHONY: $(SERVING) $(CLIENT) $(LAUNCHER) $(TRAINING) $(DEV) $(PEERS:%=.venv-peers/%) programs
 $(SERVING):
 	@tools/virtualenv $@ requirements.txt
 $(CLIENT):
@@ -136,5 +145,7 @@ $(TRAINING):
 	@tools/virtualenv $@ requirements/training.txt
 $(DEV):
 	@tools/virtualenv $@ requirements/development.txt
+$(PEERS:%=.venv-peers/%):
+	@mkdir -p $(@D) && tools/virtualenv $@ requirements/peers/$(@F).txt
 programs:
 	@tools/test-programs

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
 
 from benchmarks import bulk, compose, footprint, fresh_clone, interactive, latency, mixed
+from benchmarks.machine import machine
 
 PARTS = {
     "footprint": "footprint",
@@ -24,6 +21,8 @@ PARTS = {
     "compose": "compose",
 }
 """What is measured, and what its figures are called."""
+TABLES = {"interactive": interactive.tables, "mixed": mixed.tables}
+"""What is told in Markdown tables, as docs/benchmarks.md has it, instead of in lines."""
 ON_DEMAND = ("compose",)
 """Needs a Docker engine."""
 
@@ -58,16 +57,15 @@ def main(*, parts: tuple[str, ...], images: int, rounds: int, jobs: int, seconds
         "compose": lambda: compose.measure(rounds, report),
     }
     wanted = parts or [part for part in PARTS if part not in ON_DEMAND]
-    found: dict[str, Any] = {"machine": _machine()}
+    found: dict[str, Any] = {"machine": machine()}
     found |= {PARTS[part]: measures[part]() for part in measures if part in wanted}
-    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found)))
+    click.echo(json.dumps(found, indent=2) if as_json else _shown(found))
 
 
-def _machine() -> dict[str, Any]:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown")
-    today = datetime.now(UTC).date().isoformat()
-    return {"cpu": model, "cores": os.cpu_count(), "python": platform.python_version(), "date": today}
+def _shown(found: dict[str, Any]) -> str:
+    shown = [tables(found[part]) for part, tables in TABLES.items() if part in found]
+    lines = _lines({part: figures for part, figures in found.items() if part not in TABLES})
+    return "\n\n".join(["\n".join(lines), *shown])
 
 
 def _lines(value: dict[str, Any], prefix: str = "") -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import orjson
 
@@ -34,6 +35,12 @@ def binary_tensor(url: str, model: str) -> Call:
 def row(url: str, model: str) -> Call:
     """TensorFlow Serving, `instances`."""
     return Call(f"{url}/v1/models/{model}:predict", orjson.dumps({"instances": [nested(model)]}), JSON)
+
+
+def probabilities(answer: Any) -> list[float]:
+    """Those in an answer in the Open Inference Protocol."""
+    outputs: dict[str, list[float]] = {output["name"]: output["data"] for output in answer["outputs"]}
+    return outputs["probabilities"]
 
 
 FORMS: dict[str, Callable[[str, str], Call]] = {"JSON": tensor_in_json, "binary": binary_tensor}

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import orjson
 
+from benchmarks.session import session
 from production_server.models.store import Store
 from production_server.settings import BUILT_IN_MODEL_STORE
 
@@ -35,16 +35,17 @@ def nested(model: str) -> list[Any]:
     return item
 
 
+def flat(model: str) -> list[float]:
+    """The same numbers in one list."""
+    numbers: list[float] = orjson.loads(
+        orjson.dumps(example(model).ravel(), option=orjson.OPT_SERIALIZE_NUMPY)
+    )
+    return numbers
+
+
 def model_file(model: str) -> Path:
     """The ONNX file that everyone serves."""
     return Store([BUILT_IN_MODEL_STORE]).get(model).verified_file("model.onnx")
-
-
-def session(path: str | Path) -> onnxruntime.InferenceSession:
-    """The engine alone, with one thread."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 @functools.cache

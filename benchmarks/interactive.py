@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,22 +12,30 @@ import httpx
 import numpy as np
 
 from benchmarks import calls, load
-from benchmarks.inputs import MODELS, example, expected, model_file, session
+from benchmarks.inputs import MODELS, example, expected, model_file
 from benchmarks.load import Call, Load
 from benchmarks.memory import descendants, resident_mib, total_mib
 from benchmarks.services import embedded, over_rabbitmq
+from benchmarks.session import session
+from benchmarks.tables import errors, number, table
 from tests.services.celeriac import Celeriac
 
 CONNECTIONS = (1, 8, 32, 64, 256)
 BATCHES = (1, 8, 32)
 WARM_UP_S = 2
 MINUTE_S = 60
+FIGURES = ("p50_ms", "p99_ms", "max_ms")
 
 
 def measure(rounds: int, seconds: int, report: Callable[[str], None]) -> dict[str, Any]:
     """The engine alone, then `rounds` over all points of both ways to run the service; medians; and a minute each."""
-    found: dict[str, Any] = {"engine_items_per_s": {model: engine_alone(model) for model in MODELS}}
-    loads: dict[tuple[str, ...], list[Load]] = {}
+    found: dict[str, Any] = {
+        "engine_items_per_s": {model: engine_alone(model) for model in MODELS},
+        "points": [],
+        "minutes": {},
+        "resident_mib": {},
+    }
+    loads: dict[tuple[str, str, str, int], list[Load]] = {}
     with embedded() as one, over_rabbitmq() as two:
         services = {"RabbitMQ": two, "embedded": one}
         for service in services.values():
@@ -36,14 +45,74 @@ def measure(rounds: int, seconds: int, report: Callable[[str], None]) -> dict[st
                 for model, form, call in _points(service.url):
                     for connections in CONNECTIONS if form in calls.FORMS else (32,):
                         got = load.run(call, connections=connections, seconds=seconds)
-                        loads.setdefault((name, model, form, str(connections)), []).append(got)
+                        loads.setdefault((name, model, form, connections), []).append(got)
                         report(f"{name} {model} {form} {told(got)}")
         for name, service in services.items():
-            found[f"a minute, {name}"] = _minute(service, report)
-            found[f"resident_mib, {name}"] = _memory(service)
-    for names, each in loads.items():
-        _put(found, names, median(each))
+            found["minutes"][name] = _minute(service, report)
+            found["resident_mib"][name] = _memory(service)
+    for (name, model, form, connections), each in loads.items():
+        point = {"service": name, "model": model, "form": form, "connections": connections}
+        found["points"].append(point | median(each))
     return found
+
+
+def tables(found: dict[str, Any]) -> str:
+    """What was found, in Markdown."""
+    engine = [
+        [f"`{model}`", *(number(rates[str(items)]) for items in BATCHES)]
+        for model, rates in found["engine_items_per_s"].items()
+    ]
+    minutes = [
+        [
+            name,
+            number(minute["per_s"]),
+            *(number(minute[figure]) for figure in FIGURES),
+            number(minute["longest_gap_ms"]),
+        ]
+        for name, minute in found["minutes"].items()
+    ]
+    memory = [
+        [name, *(f"{what} {mib:,.0f} MiB" for what, mib in held.items())]
+        for name, held in found["resident_mib"].items()
+    ]
+    parts = [
+        table(
+            ["the engine alone, one thread, items per second", *(f"batches of {items}" for items in BATCHES)],
+            engine,
+        ),
+        *(_point_table(found["points"], model) for model in MODELS),
+        table(
+            [
+                "a minute at 32 connections, `fashion_mnist`",
+                "per second",
+                "p50, ms",
+                "p99, ms",
+                "longest, ms",
+                "longest gap, ms",
+            ],
+            minutes,
+        ),
+        "\n".join(f"- resident, {', '.join(line)}" for line in memory),
+    ]
+    return "\n\n".join(parts)
+
+
+def _point_table(points: list[dict[str, Any]], model: str) -> str:
+    """Answers per second and times by connections; a row for each way to run the service and form to ask in."""
+    rows: dict[tuple[str, str], dict[int, str]] = {}
+    for point in points:
+        if point["model"] == model:
+            times = " / ".join(number(point[figure]) for figure in FIGURES)
+            wrong = f"; {errors(point['errors'])}" if point["errors"] else ""
+            row = rows.setdefault((point["service"], point["form"]), {})
+            row[point["connections"]] = f"**{number(point['per_s'])}** {times}{wrong}"
+    lines = [[*names, *(cells.get(at, "–") for at in CONNECTIONS)] for names, cells in rows.items()]
+    header = [
+        f"`{model}`: **per second** p50 / p99 / longest, ms",
+        "form",
+        *(f"at {at}" for at in CONNECTIONS),
+    ]
+    return table(header, lines)
 
 
 def engine_alone(model: str, seconds: float = 1.0) -> dict[str, float]:
@@ -64,33 +133,37 @@ def engine_alone(model: str, seconds: float = 1.0) -> dict[str, float]:
 
 
 def warm_up(service: Celeriac) -> None:
-    """Load the service a little, and see that it answers what the engine answers.
+    """Load the service a little."""
+    check(service)
+    for _, _, call in _points(service.url):
+        load.run(call, connections=8, seconds=WARM_UP_S)
+
+
+def check(service: Celeriac) -> None:
+    """See that it answers what the engine answers.
 
     Raises:
         RuntimeError: it answers something else.
     """
-    for model, form, call in _points(service.url):
-        load.run(call, connections=8, seconds=WARM_UP_S)
-        if form == "JSON":
-            answer = httpx.post(call.url, content=call.body, headers=dict(call.headers), timeout=60).json()
-            outputs = {output["name"]: output["data"] for output in answer["outputs"]}
-            if not np.allclose(outputs["probabilities"], expected(model), atol=1e-4):
-                raise RuntimeError(f"{model} answers {answer}, not {expected(model)}")
+    for model in MODELS:
+        call = calls.tensor_in_json(service.url, model)
+        answer = httpx.post(call.url, content=call.body, headers=dict(call.headers), timeout=60).json()
+        if not np.allclose(calls.probabilities(answer), expected(model), atol=1e-4):
+            raise RuntimeError(f"{model} answers {answer}, not {expected(model)}")
 
 
 def median(loads: list[Load]) -> dict[str, Any]:
     """Medians over rounds; errors are summed up, and what is longest is the longest of all."""
-    errors: dict[str, int] = {}
+    failures: Counter[str] = Counter()
     for each in loads:
-        for name, count in each.errors.items():
-            errors[name] = errors.get(name, 0) + count
+        failures.update(each.errors)
     return {
         "per_s": statistics.median(each.answers_per_s for each in loads),
         "p50_ms": statistics.median(each.p50_ms for each in loads),
         "p99_ms": statistics.median(each.p99_ms for each in loads),
         "max_ms": max(each.max_ms for each in loads),
         "longest_gap_ms": max(each.longest_gap_ms for each in loads),
-        "errors": errors,
+        "errors": dict(failures),
     }
 
 
@@ -124,9 +197,3 @@ def _memory(service: Celeriac) -> dict[str, float]:
             f"{role} {number}": resident_mib(pid) for number, pid in enumerate(service.children(role), 1)
         }
     return found | {"all processes": total_mib(descendants(service.pid))}
-
-
-def _put(found: dict[str, Any], names: tuple[str, ...], value: object) -> None:
-    for name in names[:-1]:
-        found = found.setdefault(name, {})
-    found[names[-1]] = value

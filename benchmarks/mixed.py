@@ -13,11 +13,13 @@ from benchmarks.images import png_files
 from benchmarks.interactive import median, told, warm_up
 from benchmarks.load import Call, Load
 from benchmarks.services import embedded, over_rabbitmq
+from benchmarks.tables import number, table
 from tests.services.celeriac import Celeriac
 from tests.services.processes import wait_until
 
 CONNECTIONS = 8
 LIMIT_S = 120
+STATES = ("idle", "submitted", "running")
 
 
 def measure(count: int, rounds: int, seconds: int, report: Callable[[str], None]) -> dict[str, Any]:
@@ -26,7 +28,7 @@ def measure(count: int, rounds: int, seconds: int, report: Callable[[str], None]
     `submitted` is a load during which the job is also sent, checked and stored, `running` one while it only runs.
     """
     files = png_files(count)
-    found: dict[str, Any] = {"images": count}
+    found: dict[str, Any] = {"images": count, "services": {}}
     with embedded() as one, over_rabbitmq() as two:
         for name, service in (("RabbitMQ", two), ("embedded", one)):
             warm_up(service)
@@ -36,8 +38,22 @@ def measure(count: int, rounds: int, seconds: int, report: Callable[[str], None]
                 for turn in turns:
                     for state, got in turn.items():
                         report(f"{name} {model} {state} {told(got)}")
-                found.setdefault(name, {})[model] = _summary(turns)
+                found["services"].setdefault(name, {})[model] = _summary(turns)
     return found
+
+
+def tables(found: dict[str, Any]) -> str:
+    """What was found, in Markdown."""
+    rows = []
+    for name, models in found["services"].items():
+        for model, told_of in models.items():
+            p99 = [number(told_of[state]["p99_ms"]) for state in STATES]
+            rates = " / ".join(number(told_of[state]["per_s"]) for state in STATES)
+            ratios = [f"{told_of[f'p99_ratio_{state}']:.1f}" for state in STATES[1:]]
+            rows.append([name, f"`{model}`", *p99, *ratios, rates])
+    times = ["p99 idle, ms", "p99 while it is submitted too, ms", "p99 while it runs, ms"]
+    header = ["8 connections", "asked for", *times, "÷ idle, submitted", "÷ idle, runs", "answers per second"]
+    return table(header, rows)
 
 
 def _turn(service: Celeriac, call: Call, files: list[bytes], seconds: int) -> dict[str, Load]:
@@ -80,8 +96,8 @@ def _is_over(service: Celeriac, job: dict[str, Any]) -> bool:
 
 
 def _summary(turns: list[dict[str, Load]]) -> dict[str, Any]:
-    summary: dict[str, Any] = {state: median([turn[state] for turn in turns]) for state in turns[0]}
-    for state in ("submitted", "running"):
+    summary: dict[str, Any] = {state: median([turn[state] for turn in turns]) for state in STATES}
+    for state in STATES[1:]:
         ratios = [turn[state].p99_ms / turn["idle"].p99_ms for turn in turns]
         summary[f"p99_ratio_{state}"] = statistics.median(ratios)
     return summary

@@ -30,6 +30,9 @@ REGISTRY_HOSTS = [
     )
 ]
 
+PEERS = {f"peer-{path.stem}": path for path in (ROOT / "requirements" / "peers").glob("*.txt")}
+"""Environments of their own: they agree with the others in nothing but the engine."""
+
 
 def wanted(name: str) -> set[str]:
     """The packages that pyproject.toml asks for directly."""
@@ -54,9 +57,14 @@ def pinned(path: Path) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", SETS | PEERS)
 def test_a_compiled_set_holds_what_pyproject_asks_for(name: str) -> None:
-    assert wanted(name) <= pinned(SETS[name]).keys()
+    assert wanted(name) <= pinned((SETS | PEERS)[name]).keys()
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_a_peer_is_measured_with_the_engine_that_serves(name: str) -> None:
+    assert pinned(PEERS[name])["onnxruntime"] == pinned(SETS["serving"])["onnxruntime"]
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -66,9 +74,9 @@ def test_all_sets_agree_on_versions(name: str) -> None:
     assert {package: everything[package] for package in pinned(SETS[name])} == pinned(SETS[name])
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", SETS | PEERS)
 def test_every_package_is_pinned_by_its_hashes(name: str) -> None:
-    for block in re.split(r"\n(?=[a-z])", SETS[name].read_text())[1:]:
+    for block in re.split(r"\n(?=[a-z])", (SETS | PEERS)[name].read_text())[1:]:
         assert "--hash=sha256:" in block
 
 

@@ -1,0 +1,52 @@
+"""The comparison as one picture: answers per second by connections, a panel for each model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from benchmarks.peers.catalogue import OURS
+from benchmarks.peers.comparison import Comparison
+from production_server.training.plots import STYLE
+
+# Okabe and Ito's colours, which people with any colour vision tell apart; the marks tell them apart in grey.
+LOOKS = (
+    ("#000000", "o"),
+    ("#0072B2", "s"),
+    ("#D55E00", "^"),
+    ("#009E73", "D"),
+    ("#CC79A7", "v"),
+    ("#E69F00", "P"),
+)
+
+
+def draw(comparison: Comparison, path: Path) -> None:
+    """Write an SVG with a white card behind it, so that it can be read on light and dark pages."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+        figure = Figure(figsize=(10, 4.6), layout="constrained", facecolor="white")
+        panels = figure.subplots(1, len(comparison.models), squeeze=False)[0]
+        for axes, model in zip(panels, comparison.models, strict=True):
+            _draw_model(axes, comparison, model)
+        panels[0].set_ylabel("answers per second")
+        names, labels = panels[0].get_legend_handles_labels()
+        figure.legend(names, labels, loc="outside lower center", ncols=3)
+        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def _draw_model(axes: Any, comparison: Comparison, model: str) -> None:
+    places = range(len(comparison.connections))
+    for server, (colour, mark) in zip(comparison.servers, LOOKS, strict=False):
+        figures = [comparison.loads(server, model, at) for at in comparison.connections]
+        rates = [sorted(load.answers_per_s for load in loads) or [float("nan")] for loads in figures]
+        middle = [each[len(each) // 2] for each in rates]
+        width = 2.6 if server == OURS else 1.4
+        axes.plot(places, middle, marker=mark, color=colour, linewidth=width, label=server)
+        axes.fill_between(
+            places, [each[0] for each in rates], [each[-1] for each in rates], color=colour, alpha=0.15
+        )
+    axes.set(title=model, xlabel="connections", xticks=list(places), xticklabels=comparison.connections)
+    axes.set_ylim(bottom=0)
