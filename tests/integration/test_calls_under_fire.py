@@ -1,0 +1,308 @@
+"""Interactive calls while processes die, stop and are cut off, over RabbitMQ, as clients see it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from production_server.broker.calls import CALL_QUEUE
+from tests.services.callers import call_in_a_row, calling
+from tests.services.celeriac import ROOT, Celeriac, celeriac
+from tests.services.processes import end, free_ports, spawn, wait_until
+from tests.services.rabbitmq import RabbitMQNode
+from tests.small_models import write_table_model
+
+VHOST = "under-fire"
+WATCHED = ROOT / "tests" / "services" / "watched"
+DEADLY = 666
+MAX_WAITING = 32
+PREDICT = "/v1/models/table:predict"
+CALLS = int(os.environ.get("CALLS", "10000"))
+SOON_S = 5.0
+"""No client waits longer while something breaks; the deadline is twice as far away."""
+
+
+@pytest.fixture(scope="module")
+def service(rabbitmq: RabbitMQNode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Celeriac]:
+    folder = tmp_path_factory.mktemp("fire")
+    write_table_model(folder / "store")
+    rabbitmq.start().add_vhost(VHOST)
+    settings = {
+        "BROKER_URL": rabbitmq.url(VHOST),
+        "WORKERS": "2",
+        "MODEL_STORE": str(folder / "store"),
+        "MAX_WAITING_ITEMS": str(MAX_WAITING),
+        "PYTHONPATH": f"{WATCHED}:{ROOT}",
+        "RUNS_FILE": str(folder / "runs"),
+    }
+    with celeriac(folder, **settings) as running:
+        yield running
+    rabbitmq.start().delete_vhost(VHOST)
+
+
+@pytest.fixture(autouse=True)
+def whole(service: Celeriac, rabbitmq: RabbitMQNode) -> Iterator[None]:
+    """Before and after each test two workers answer, and nothing is on its way."""
+    wait_until(lambda: is_whole(service), what="the service is whole", timeout_s=30)
+    yield
+    rabbitmq.start()
+    wait_until(lambda: is_whole(service), what="the service is whole again", timeout_s=30)
+    assert waiting(service) == on_their_way(service) == 0
+
+
+def is_whole(service: Celeriac) -> bool:
+    return len(service.children("worker")) == 2 and answers(service) and on_their_way(service) == 0
+
+
+def answers(service: Celeriac) -> bool:
+    return ask(service, 1).status_code == 200
+
+
+def ask(service: Celeriac, weight: float, *, within_ms: int = 10_000) -> httpx.Response:
+    headers = {"X-Request-Timeout-Ms": str(within_ms)}
+    return service.web.post(PREDICT, json={"instances": [[3, weight]]}, headers=headers)
+
+
+def metric(service: Celeriac, name: str) -> float:
+    found = re.search(rf"^{name} (\S+)$", service.web.get("/metrics").text, re.MULTILINE)
+    assert found, name
+    return float(found[1])
+
+
+def waiting(service: Celeriac) -> float:
+    return metric(service, "celeriac_calls_waiting_items")
+
+
+def on_their_way(service: Celeriac) -> float:
+    return metric(service, "celeriac_call_batches")
+
+
+def queue(rabbitmq: RabbitMQNode, what: str) -> int:
+    """What RabbitMQ knows of the queue of calls."""
+    name = f'rabbit_misc:r(<<"{VHOST}">>, queue, <<"{CALL_QUEUE}">>)'
+    found = f"{{ok, Q}} = rabbit_amqqueue:lookup({name}), [{{_, N}}] = rabbit_amqqueue:info(Q, [{what}]), N"
+    return int(rabbitmq.evaluate(f"begin {found} end"))
+
+
+def in_the_queue(rabbitmq: RabbitMQNode) -> int:
+    """Messages that wait in the broker, and those that workers have fetched and not acknowledged."""
+    return queue(rabbitmq, "messages")
+
+
+def runs(service: Celeriac, weight: float) -> int:
+    """How often a worker has run a row that ends so."""
+    return (service.directory / "runs").read_text().splitlines().count(f"{weight:g}")
+
+
+def signal_workers(service: Celeriac, number: signal.Signals) -> list[int]:
+    workers = service.children("worker")
+    for pid in workers:
+        os.kill(pid, number)
+    return workers
+
+
+def kill_workers(service: Celeriac, count: int) -> None:
+    """Kill so many workers, and wait until others are there instead."""
+    killed = service.children("worker")[:count]
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+
+    def are_replaced() -> bool:
+        workers = service.children("worker")
+        return len(workers) == 2 and not set(workers) & set(killed)
+
+    wait_until(are_replaced, what="there are two workers again")
+
+
+def test_calls_of_a_worker_that_is_killed_are_answered_by_the_other(
+    service: Celeriac, rabbitmq: RabbitMQNode
+) -> None:
+    with calling(service.url) as calls:
+        for turn in range(1, 4):
+            wait_until(lambda: queue(rabbitmq, "consumers") == 2, what="both workers fetch calls")
+            wait_until(lambda turn=turn: calls.codes[200] > 50 * turn, what="calls are answered")  # type: ignore[misc]
+            kill_workers(service, 1)
+
+    assert not calls.refused and not calls.is_wrong, calls.codes
+    assert calls.longest_s < SOON_S
+
+
+def test_calls_wait_for_a_worker_if_all_are_killed(service: Celeriac) -> None:
+    with calling(service.url) as calls:
+        kill_workers(service, 2)
+        before = calls.codes[200]
+        wait_until(lambda: calls.codes[200] > before, what="calls are answered")
+
+    assert calls.refused <= {503, 504} and not calls.is_wrong
+    assert calls.longest_s < 2 * SOON_S + 1
+
+
+def test_a_call_that_workers_die_of_is_not_tried_a_third_time(service: Celeriac) -> None:
+    died_before = service.log.count("ended with -9")
+
+    answer = ask(service, DEADLY, within_ms=4000)
+
+    assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
+    wait_until(lambda: is_whole(service), what="the service is whole again")
+    assert runs(service, DEADLY) == 2
+    assert service.log.count("ended with -9") == died_before + 2
+
+
+@pytest.mark.parametrize("how", ["stopped", "killed", "cut off"])
+def test_calls_are_answered_again_soon_after_the_broker(
+    service: Celeriac, rabbitmq: RabbitMQNode, how: str
+) -> None:
+    with calling(service.url) as calls:
+        wait_until(lambda: calls.codes[200] > 50, what="calls are answered")
+        if how == "cut off":
+            rabbitmq.evaluate('begin rabbit_networking:close_all_connections("a test"), {ok, closed} end')
+        else:
+            rabbitmq.stop() if how == "stopped" else rabbitmq.kill()
+            wait_until(lambda: bool(calls.refused), what="calls are refused")
+            rabbitmq.start()
+        back_at, before = time.monotonic(), calls.codes[200]
+        wait_until(lambda: calls.codes[200] > before + 50, what="calls are answered again", timeout_s=15)
+        back_s = time.monotonic() - back_at
+
+    assert calls.refused <= {503, 504} and not calls.is_wrong, calls.codes
+    assert calls.longest_s < SOON_S + 1 and back_s < 10
+
+
+def test_two_web_processes_get_their_own_answers(service: Celeriac, tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    process = spawn(
+        [sys.executable, "-m", "production_server", "web"],
+        directory=service.directory,
+        env=service._env() | {"PORT": str(port)},
+        log="second.log",
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: is_answering(url), what="the second web process answers")
+        with calling(service.url) as first, calling(url) as second:
+            wait_until(lambda: min(first.codes[200], second.codes[200]) > 300, what="both are asked")
+    finally:
+        end(process)
+
+    for calls in (first, second):
+        assert not calls.refused and not calls.is_wrong
+
+
+def is_answering(url: str) -> bool:
+    try:
+        return httpx.post(url + PREDICT, json={"instances": [[1, 1]]}).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_calls_whose_time_is_over_are_dropped_wherever_they_are(
+    service: Celeriac, rabbitmq: RabbitMQNode
+) -> None:
+    headers = {"X-Request-Timeout-Ms": "1500"}
+
+    def ask_either(n: int) -> int:
+        # Three batches of each model go out. The workers fetch two each, the others wait in the broker.
+        model, row = [("table", [3, 7000 + n]), ("diabetes", [1] * 7 + [7000 + n])][n % 2]
+        url = f"/v1/models/{model}:predict"
+        return service.web.post(url, json={"instances": [row]}, headers=headers).status_code
+
+    signal_workers(service, signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(20) as pool:
+            asked = [pool.submit(ask_either, n) for n in range(20)]
+            wait_until(lambda: in_the_queue(rabbitmq) == 6, what="six batches are on their way")
+            codes = {each.result() for each in asked}
+        wait_until(lambda: in_the_queue(rabbitmq) == 4, what="the broker has dropped what no worker fetched")
+    finally:
+        signal_workers(service, signal.SIGCONT)
+
+    assert codes == {504}
+    wait_until(lambda: in_the_queue(rabbitmq) == 0, what="nothing waits")
+    assert sum(runs(service, 7000 + n) for n in range(20)) == 0
+
+
+def test_more_calls_than_may_wait_are_refused_at_once_and_told_when_to_come_back(service: Celeriac) -> None:
+    signal_workers(service, signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(3 * MAX_WAITING) as pool:
+            asked = [pool.submit(ask, service, 1) for _ in range(2 * MAX_WAITING)]
+            wait_until(lambda: any(each.done() for each in asked), what="some are refused")
+            wait_until(lambda: waiting(service) == MAX_WAITING, what="as many wait as may")
+            signal_workers(service, signal.SIGCONT)
+            answers = [each.result() for each in asked]
+    finally:
+        signal_workers(service, signal.SIGCONT)
+
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert len(answers) - len(refused) >= MAX_WAITING
+    for answer in refused:
+        assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+        assert int(answer.headers["retry-after"]) > 0
+
+
+def test_clients_that_leave_cost_the_workers_nothing(service: Celeriac) -> None:
+    signal_workers(service, signal.SIGSTOP)
+    try:
+        # What comes first is with the workers or in the queue already; the others wait for it.
+        with ThreadPoolExecutor(3) as pool:
+            first = [pool.submit(ask, service, 8000) for _ in range(3)]
+            wait_until(lambda: on_their_way(service) == 3, what="three batches are on their way")
+            for n in range(20):
+                leave(service, 8001 + n)
+            wait_until(lambda: waiting(service) == 20, what="the others wait")
+            time.sleep(0.2)
+            signal_workers(service, signal.SIGCONT)
+            assert {each.result().status_code for each in first} == {200}
+    finally:
+        signal_workers(service, signal.SIGCONT)
+
+    wait_until(lambda: waiting(service) == 0, what="nothing waits")
+    assert sum(runs(service, 8001 + n) for n in range(20)) == 0
+
+
+def leave(service: Celeriac, weight: float) -> None:
+    body = b'{"instances": [[3, %d]]}' % weight
+    with socket.create_connection(("127.0.0.1", service.port)) as connection:
+        connection.sendall(
+            b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (PREDICT.encode(), len(body))
+            + body
+        )
+        time.sleep(0.02)
+
+
+def test_nothing_is_left_of_many_calls(service: Celeriac, rabbitmq: RabbitMQNode) -> None:
+    body = b'{"instances": [[3, 1]]}'
+    assert call_in_a_row(service.port, PREDICT, body, count=2000) == {b"200": 2000}
+    processes = [*service.children("worker"), *children_of(service.children("web")[0])]
+    threads, kibibytes = threads_of(processes), memory_of(processes)
+
+    assert call_in_a_row(service.port, PREDICT, body, count=CALLS) == {b"200": CALLS}
+
+    assert waiting(service) == on_their_way(service) == in_the_queue(rabbitmq) == 0
+    assert threads_of(processes) == threads
+    # What allocators keep differs by some megabytes, however many calls there were.
+    assert memory_of(processes) - kibibytes < 32 * 1024
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def threads_of(processes: list[int]) -> list[int]:
+    return [len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in processes]
+
+
+def memory_of(processes: list[int]) -> int:
+    """Resident memory of all of them, in KiB."""
+    found = [re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()) for pid in processes]
+    return sum(int(each[1]) for each in found if each)

@@ -1,0 +1,95 @@
+"""Clients that call all the time, and what became of their calls."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import httpx
+
+SHARE = 0.05
+"""What the table model says for each step of its first number."""
+
+
+@dataclass
+class Calls:
+    """What several clients saw, each asking one row after the other."""
+
+    codes: Counter[int] = field(default_factory=Counter)
+    longest_s: float = 0.0
+    is_wrong: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, answer: httpx.Response, index: int, seconds: float) -> None:
+        with self._lock:
+            self.codes[answer.status_code] += 1
+            self.longest_s = max(self.longest_s, seconds)
+            if answer.status_code == 200:
+                self.is_wrong |= abs(answer.json()["predictions"][0][1] - SHARE * index) > 1e-6
+
+    @property
+    def refused(self) -> set[int]:
+        """The status codes of those that got no answer."""
+        return set(self.codes) - {200}
+
+
+@contextlib.contextmanager
+def calling(url: str, *, clients: int = 8, model: str = "table") -> Iterator[Calls]:
+    """Clients that call until the end of the block."""
+    calls, stopped = Calls(), threading.Event()
+
+    def call(number: int) -> None:
+        with httpx.Client(base_url=url, timeout=60) as web:
+            turn = number
+            while not stopped.is_set():
+                turn += 1
+                began = time.monotonic()
+                answer = web.post(f"/v1/models/{model}:predict", json={"instances": [[turn % 10, number]]})
+                calls.note(answer, turn % 10, time.monotonic() - began)
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield calls
+    finally:
+        stopped.set()
+        for thread in threads:
+            thread.join()
+
+
+def call_in_a_row(port: int, path: str, body: bytes, *, count: int, connections: int = 8) -> Counter[bytes]:
+    """Send as many requests, on each connection one after another without waiting; returns the status codes."""
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+
+    def on_one_connection(number: int) -> Counter[bytes]:
+        share = count // connections + (number < count % connections)
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+            sender = threading.Thread(target=connection.sendall, args=((head + body) * share,))
+            sender.start()
+            codes = _codes(connection, share)
+            sender.join()
+        return codes
+
+    with ThreadPoolExecutor(connections) as pool:
+        return sum(pool.map(on_one_connection, range(connections)), Counter())
+
+
+def _codes(connection: socket.socket, count: int) -> Counter[bytes]:
+    codes: Counter[bytes] = Counter()
+    unread = b""
+    while codes.total() < count and (data := connection.recv(2**16)):
+        unread += data
+        end = 0
+        for match in re.finditer(rb"HTTP/1\.1 (\d{3})", unread):
+            codes[match[1]] += 1
+            end = match.end()
+        unread = unread[end:]
+    return codes
