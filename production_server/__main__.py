@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from dataclasses import replace
 
 import click
 
@@ -85,8 +86,11 @@ def worker(settings: Settings) -> None:
         raise SettingsError(
             (Fault("BROKER_URL", "a broker: without one, `run` has its worker inside", "nothing"),)
         )
+    from production_server.worker.parts import worker_name
     from production_server.worker.process import run_worker
 
+    settings = replace(settings, worker_name=worker_name(settings))
+    set_up_logs(settings, worker=settings.worker_name)
     run_worker(settings)
 
 

@@ -162,11 +162,35 @@ class Settings:
         _one_of("debug", "info", "warning", "error"),
         "least severe log line that is written",
     )
+    log_format: str = _setting(
+        "LOG_FORMAT", "text", _one_of("text", "json"), "how log lines are written: for people or for programs"
+    )
+    traces_exporter: str = _setting(
+        "OTEL_TRACES_EXPORTER",
+        "",
+        _one_of("otlp", "console", "none"),
+        "where traces go; empty: to the endpoint below, if there is one",
+    )
+    otlp_endpoint: str = _setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "",
+        _url("http://", "https://"),
+        "an OpenTelemetry collector, such as `http://127.0.0.1:4318`",
+    )
+    otlp_protocol: str = _setting(
+        "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", _one_of("http/protobuf"), "how it is spoken to"
+    )
 
     @property
     def is_embedded(self) -> bool:
         """Whether web and worker share one process, with no broker outside it."""
         return not self.broker_url
+
+    @property
+    def traces(self) -> str:
+        """Where traces go, `otlp` or `console`; empty: nobody asked for any."""
+        asked = self.traces_exporter or ("otlp" if self.otlp_endpoint else "none")
+        return "" if asked == "none" else asked
 
     @property
     def resolved_database_url(self) -> str:

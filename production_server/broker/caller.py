@@ -11,9 +11,9 @@ import queue
 import select
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from amqp.exceptions import AMQPError
@@ -34,6 +34,9 @@ from production_server.broker.calls import (
 )
 from production_server.broker.grouping import Answer, Batch, Call, Grouping
 from production_server.errors import CeleriacError, DeadlineExceeded, Unavailable
+
+if TYPE_CHECKING:
+    from production_server.tracing.spans import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -126,9 +129,18 @@ def body_of(message: Message) -> bytes:
 class Caller:
     """Safe to share between threads. `start` before the first call; one for each process."""
 
-    def __init__(self, app: Celery, *, max_batches: int, max_items: int, max_waiting: int) -> None:
+    def __init__(
+        self,
+        app: Celery,
+        *,
+        max_batches: int,
+        max_items: int,
+        max_waiting: int,
+        tracing: Tracing | None = None,
+    ) -> None:
         self._app = app
         self._grouping = Grouping(max_batches=max_batches, max_items=max_items, max_waiting=max_waiting)
+        self._tracing = tracing
         self._lock = threading.Lock()
         self._on_their_way: dict[str, Batch] = {}
         self._outbox: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
@@ -219,8 +231,16 @@ class Caller:
         if not way.reply_to:
             self._settle(batch, Unavailable("the broker does not answer"))
             return
+        if self._tracing is None:
+            self._post(batch, way, remaining_s, trace={})
+            return
+        callers = [call.span for call in batch.calls if call.span is not None]
+        with self._tracing.sending(CALL_QUEUE, len(batch.calls), callers) as trace:
+            self._post(batch, way, remaining_s, trace=trace)
+
+    def _post(self, batch: Batch, way: _Way, remaining_s: float, *, trace: Mapping[str, str]) -> None:
         first, key, until = batch.calls[0], uuid4().hex, time.time() + remaining_s
-        body = encode_request(Request(first.model, first.version, batch.inputs(), trace={}, until=until))
+        body = encode_request(Request(first.model, first.version, batch.inputs(), trace=trace, until=until))
         batch.sent_at = time.monotonic()
         with self._lock:
             self._on_their_way[key] = batch

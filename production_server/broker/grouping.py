@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from production_server.broker.calls import Inputs, Reply
 from production_server.errors import CeleriacError, TooLarge, Unavailable
+
+if TYPE_CHECKING:
+    from production_server.tracing.spans import Span
 
 Answer = Reply | CeleriacError
 
@@ -34,6 +38,8 @@ class Call:
     done: Callable[[Answer], None]
     is_over: bool = False
     """Set when the client has left or has been answered: what has not been sent is dropped."""
+    span: Span | None = None
+    """The request's, where there are traces."""
 
     @property
     def items(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import AMQPError
 from celery import Celery
@@ -15,6 +15,9 @@ from production_server.broker.caller import call_queue
 from production_server.broker.messages import HIGH_QUEUE, NORMAL_QUEUE, RUN_CHUNK, chunk_body, queue_of
 from production_server.errors import Unavailable
 from production_server.jobs.records import Chunk
+
+if TYPE_CHECKING:
+    from production_server.tracing.spans import Tracing
 
 POOL_TIMEOUT_S = 5
 CONFIRM_TIMEOUT_S = 5
@@ -27,8 +30,9 @@ RETRY_ONCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "inte
 class Publisher:
     """Gives chunks to the broker; safe to share between threads, not between processes."""
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, *, tracing: Tracing | None = None) -> None:
         self._app = app
+        self._tracing = tracing
         # Bounded in all that it waits for: out of memory or disk, RabbitMQ confirms nothing, and not even a close.
         self._producers = pools.producers[_bounded_connection(app, CONFIRM_TIMEOUT_S)]
 
@@ -38,11 +42,21 @@ class Publisher:
         Raises:
             Unavailable: the broker does not answer or refuses; some chunks may have been published.
         """
+        if self._tracing is None:
+            self._publish(chunks, {})
+            return
+        chunks = list(chunks)
+        if chunks:
+            with self._tracing.sending(queue_of(chunks[0]), len(chunks)) as carried:
+                self._publish(chunks, carried)
+
+    def _publish(self, chunks: Iterable[Chunk], headers: dict[str, str]) -> None:
         with _translated(), self._producers.acquire(block=True, timeout=POOL_TIMEOUT_S) as producer:
             for chunk in chunks:
                 self._app.send_task(
                     RUN_CHUNK,
                     kwargs=chunk_body(chunk),
+                    headers=headers,
                     queue=queue_of(chunk),
                     producer=producer,
                     confirm_timeout=CONFIRM_TIMEOUT_S,

@@ -14,8 +14,9 @@ from functools import partial
 from multiprocessing.connection import wait
 from multiprocessing.util import Finalize
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from celery import Celery
 from granian.constants import Interfaces, Loops
 from granian.log import LogLevels
 from granian.server import Server
@@ -23,14 +24,20 @@ from granian.server import Server
 from production_server.broker.app import create_celery
 from production_server.run.logs import set_up_logs
 from production_server.settings import Settings
+from production_server.tracing import create_tracing
 from production_server.web.app import create_front
 from production_server.web.interactive.front import Front
 from production_server.web.parts import build_parts
+
+if TYPE_CHECKING:
+    from production_server.tracing.spans import Tracing
 
 log = logging.getLogger(__name__)
 
 GARBAGE_OBJECTS = 100_000
 """How many more objects than now there may be before the garbage collector looks at the new ones; Python's is 700."""
+GRANIAN_LOGS = {"loggers": {"_granian": {"propagate": True}}, "handlers": {}}
+"""Its errors are logged as all others are."""
 EXTRA_STOP_S = 5
 """What a stop may take longer than the drain before the web process is killed."""
 
@@ -50,6 +57,7 @@ def serve(settings: Settings, *, metrics_folder: Path) -> None:
         workers=1,
         loop=Loops.uvloop,
         log_level=LogLevels.error,
+        log_dictconfig=GRANIAN_LOGS,
         workers_kill_timeout=settings.drain_s + EXTRA_STOP_S,
     )
 
@@ -66,10 +74,14 @@ def _load(settings: Settings, stopping: _Stopping, metrics_folder: Path) -> Fron
     """Runs once in granian's child process, before it answers."""
     set_up_logs(settings)
     _die_with_parent(metrics_folder)
+    tracing = create_tracing(settings, "web")
+    if tracing is not None:
+        # Registered first, it is done last.
+        _at_exit(tracing.close)
     app = create_celery(settings)
     if settings.is_embedded:
-        _start_embedded_worker(settings, app)
-    parts = build_parts(settings, app, metrics_folder=metrics_folder)
+        _start_embedded_worker(settings, app, tracing)
+    parts = build_parts(settings, app, metrics_folder=metrics_folder, tracing=tracing)
     stopping.react(parts.waiting_room.close)
     parts.caller.start()
     _at_exit(parts.caller.close)
@@ -90,11 +102,11 @@ def _collect_garbage_rarely() -> None:
     gc.set_threshold(GARBAGE_OBJECTS)
 
 
-def _start_embedded_worker(settings: Settings, app: object) -> None:
+def _start_embedded_worker(settings: Settings, app: Celery, tracing: Tracing | None) -> None:
     # Imported here: a web process beside a broker must not load a model runtime.
     from production_server.worker.embedded import EmbeddedWorker
 
-    worker = EmbeddedWorker(settings, app)  # type: ignore[arg-type]  # a Celery app
+    worker = EmbeddedWorker(settings, app, tracing=tracing)
     worker.start()
     _at_exit(worker.stop)
 

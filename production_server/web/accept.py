@@ -13,6 +13,7 @@ from production_server.jobs.submit import chunks_of, mark_published, submit
 from production_server.models.store import ModelVersion
 from production_server.web.intake import digest_of
 from production_server.web.parts import WebParts
+from production_server.work_in_hand import working_on
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +71,9 @@ def wait_until_over(parts: WebParts, job: Job, wait_s: float) -> Job:
 
 
 def _publish(parts: WebParts, accepted: Job) -> None:
-    try:
-        parts.publisher.publish(chunks_of(accepted, parts.settings.chunk_items))
-        mark_published(parts.database, accepted.id)
-    except Unavailable as exc:
-        log.warning("job %s is accepted and waits to be published: %s", accepted.id, exc)
+    with working_on(job=str(accepted.id)):
+        try:
+            parts.publisher.publish(chunks_of(accepted, parts.settings.chunk_items))
+            mark_published(parts.database, accepted.id)
+        except Unavailable as exc:
+            log.warning("job %s is accepted and waits to be published: %s", accepted.id, exc)

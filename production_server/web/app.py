@@ -18,6 +18,7 @@ from production_server.web.pages import blueprint as pages
 from production_server.web.pages import render_problem
 from production_server.web.parts import EXTENSION, WebParts, current_parts
 from production_server.web.problems import register_problem_handlers, status_of
+from production_server.web.request_scope import ROUTE, RequestScope
 
 MAX_FIELD_BYTES = 8 * 2**20
 """The largest form field that is not a file (a pasted table); Werkzeug keeps these in memory."""
@@ -59,7 +60,8 @@ def create_app(parts: WebParts) -> Flask:
     app.before_request(_note_start)
     app.after_request(_count_request)
     readers = max(1, parts.settings.web_threads // 4)
-    app.wsgi_app = BoundedBodies(app.wsgi_app, readers=readers)  # type: ignore[method-assign]  # Flask's own advice
+    bounded = BoundedBodies(app.wsgi_app, readers=readers)
+    app.wsgi_app = RequestScope(bounded, parts.tracing)  # type: ignore[method-assign]  # Flask's own advice
     return app
 
 
@@ -71,6 +73,7 @@ def create_front(parts: WebParts) -> Front:
         Bridge(create_app(parts), threads=settings.web_threads),
         caller=parts.caller,
         metrics=parts.metrics,
+        tracing=parts.tracing,
         limits=Limits(body_bytes=settings.max_call_bytes, timeout_s=settings.call_timeout_s),
     )
 
@@ -82,6 +85,7 @@ def _note_start() -> None:
 def _count_request(response: Response) -> Response:
     # A path that is none has no endpoint; its text is the client's, and there is no end of those.
     endpoint = request.endpoint or "none"
+    request.environ[ROUTE] = request.url_rule.rule if request.url_rule else ""
     seconds = time.perf_counter() - g.began_at
     current_parts().metrics.request_answered(request.method, endpoint, response.status_code, seconds=seconds)
     return response

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from celery import Celery
 from flask import current_app
@@ -20,6 +21,9 @@ from production_server.settings import Settings
 from production_server.web.metrics import Metrics
 from production_server.web.waiting import WaitingRoom
 
+if TYPE_CHECKING:
+    from production_server.tracing.spans import Tracing
+
 EXTENSION = "celeriac"
 
 
@@ -34,6 +38,7 @@ class WebParts:
     caller: Caller
     metrics: Metrics
     waiting_room: WaitingRoom
+    tracing: Tracing | None
 
     def manifest_of(self, job: Job) -> Manifest | None:
         """The manifest of a job's version; a version that was taken away leaves its jobs readable."""
@@ -44,19 +49,24 @@ class WebParts:
 
 
 def build_parts(
-    settings: Settings, app: Celery | None = None, *, metrics_folder: Path | None = None
+    settings: Settings,
+    app: Celery | None = None,
+    *,
+    metrics_folder: Path | None = None,
+    tracing: Tracing | None = None,
 ) -> WebParts:
     """Wire the parts of a web process; opens no connection.
 
     `metrics_folder` is the one of Prometheus' client for several processes; None: this process counts for itself.
     """
     app = app or create_celery(settings)
-    database, publisher = Database(settings.resolved_database_url), Publisher(app)
+    database, publisher = Database(settings.resolved_database_url), Publisher(app, tracing=tracing)
     caller = Caller(
         app,
         max_batches=settings.call_batches,
         max_items=settings.batch_items,
         max_waiting=settings.max_waiting_items,
+        tracing=tracing,
     )
     return WebParts(
         settings=settings,
@@ -66,6 +76,7 @@ def build_parts(
         caller=caller,
         metrics=Metrics(database, publisher, caller, folder=metrics_folder),
         waiting_room=WaitingRoom(settings.web_threads // 2),
+        tracing=tracing,
     )
 
 

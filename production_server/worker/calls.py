@@ -24,6 +24,7 @@ from production_server.broker.caller import (
     post,
 )
 from production_server.broker.calls import (
+    CALL_QUEUE,
     Reply,
     Request,
     decode_request,
@@ -34,6 +35,7 @@ from production_server.inference import Engine, Outputs
 from production_server.settings import Settings
 
 if TYPE_CHECKING:
+    from production_server.tracing.spans import Tracing
     from production_server.worker.metrics import WorkerMetrics
 
 log = logging.getLogger(__name__)
@@ -54,12 +56,14 @@ class CallServer:
         *,
         name: str,
         metrics: WorkerMetrics | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._app = app
         self._engine = engine
         self._settings = settings
         self._name = name
         self._metrics = metrics
+        self._tracing = tracing
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._serve_all, name="calls", daemon=True)
 
@@ -105,12 +109,22 @@ class CallServer:
             message.ack()
 
     def _run(self, body: bytes) -> Reply:
+        try:
+            request = decode_request(body)
+        except ValueError:
+            log.exception("a message cannot be read")
+            return Reply(None, {}, _mistake(), 0, self._name)
+        if self._tracing is None:
+            return self._run_request(request)
+        about = {"celeriac.model": request.model, "celeriac.version": request.version}
+        with self._tracing.processing(CALL_QUEUE, request.trace, about):
+            return self._run_request(request)
+
+    def _run_request(self, request: Request) -> Reply:
         began = time.perf_counter()
-        request: Request | None = None
         outputs: Outputs | None = None
         error: CeleriacError | None = None
         try:
-            request = decode_request(body)
             _check_time(request)
             outputs = self._engine.run(
                 request.model,
@@ -122,13 +136,17 @@ class CallServer:
             error = exc
         except Exception:
             log.exception("a call failed")
-            error = CeleriacError("the server made a mistake; its log says which")
+            error = _mistake()
         seconds = time.perf_counter() - began
         model_s = 0.0 if outputs is None else outputs.model_s
-        if self._metrics is not None and request is not None:
-            outcome = "failed" if outputs is None else "answered"
-            stages = {"decode": seconds - model_s, "model": model_s}
+        outcome = "answered" if error is None else error.code
+        stages = {"decode": seconds - model_s, "model": model_s}
+        if self._metrics is not None:
             self._metrics.batch_ended(request.model, request.version, outcome, len(request.inputs), stages)
+        if self._tracing is not None:
+            self._tracing.note(
+                "batch", {"outcome": outcome, **{f"{name}_s": s for name, s in stages.items()}}
+            )
         return Reply(
             outputs=None if outputs is None else outputs.values,
             errors={} if outputs is None else outputs.errors,
@@ -137,6 +155,10 @@ class CallServer:
             worker=self._name,
             model_ms=model_s * 1000,
         )
+
+
+def _mistake() -> CeleriacError:
+    return CeleriacError("the server made a mistake; its log says which")
 
 
 def _check_time(request: Request) -> None:

@@ -19,6 +19,7 @@ from production_server.models.classify import Classification
 from production_server.settings import Settings
 
 if TYPE_CHECKING:
+    from production_server.tracing.spans import Tracing
     from production_server.worker.metrics import WorkerMetrics
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class ChunkRunner:
     stopping: threading.Event = field(default_factory=threading.Event)
     items_done: int = 0
     metrics: WorkerMetrics | None = None
+    tracing: Tracing | None = None
     _in_hand: dict[UUID, tuple[Claim, float]] = field(default_factory=dict)
     """By token: each claim that a thread works on, and when that thread last finished a batch."""
 
@@ -103,11 +105,20 @@ class ChunkRunner:
             return False
         finally:
             del self._in_hand[held.token]
-            if self.metrics is not None:
-                self.metrics.chunk_ended(held.model, held.version, outcome, asdict(seconds))
+            self._tell(held, outcome, asdict(seconds))
         if position < len(held.indexes):
             give_back(self.database, held)
         return position == len(held.indexes)
+
+    def _tell(self, held: Claim, outcome: str, seconds: dict[str, float]) -> None:
+        """Tell who wants to know what became of a claim, and where its time went."""
+        if self.metrics is not None:
+            self.metrics.chunk_ended(held.model, held.version, outcome, seconds)
+        if self.tracing is not None:
+            stages = {f"{stage}_s": value for stage, value in seconds.items()}
+            self.tracing.note(
+                "chunk", {"model": held.model, "version": held.version, "outcome": outcome, **stages}
+            )
 
     def _classify(self, held: Claim, seconds: _Seconds) -> int:
         """Classify and store a claim's items until they are done or a stop is asked for; returns how many were."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import Celery
 from celery.worker import state
@@ -12,14 +12,17 @@ from production_server.broker.messages import HIGH_QUEUE
 from production_server.settings import Settings
 from production_server.worker.parts import CHUNK_THREADS, WorkerParts
 
+if TYPE_CHECKING:
+    from production_server.tracing.spans import Tracing
+
 WAKE = "celeriac.wake"
 
 
 class EmbeddedWorker:
     """Runs in this process; at most one of them at a time, since Celery keeps its stop flag in a module."""
 
-    def __init__(self, settings: Settings, app: Celery) -> None:
-        self._parts = WorkerParts.build(settings, app=app)
+    def __init__(self, settings: Settings, app: Celery, *, tracing: Tracing | None = None) -> None:
+        self._parts = WorkerParts.build(settings, app=app, tracing=tracing)
         self._settings = settings
         self._parts.app.task(name=WAKE)(_do_nothing)
         self._controller: Any = None

@@ -23,6 +23,7 @@ from production_server.worker.housekeeping import Housekeeping
 from production_server.worker.tasks import register_tasks
 
 if TYPE_CHECKING:
+    from production_server.tracing.spans import Tracing
     from production_server.worker.metrics import WorkerMetrics
 
 CHUNK_THREADS = 2
@@ -41,7 +42,7 @@ class WorkerParts:
     metrics: WorkerMetrics | None
 
     @classmethod
-    def build(cls, settings: Settings, *, app: Celery | None = None) -> Self:
+    def build(cls, settings: Settings, *, app: Celery | None = None, tracing: Tracing | None = None) -> Self:
         """Load and warm up the models, and wire everything; nothing runs yet."""
         app = app or create_celery(settings)
         app.conf.worker_consumer = CONSUMER
@@ -50,10 +51,12 @@ class WorkerParts:
         engine = Engine(Store(settings.model_stores), threads=_threads_per_call(settings))
         engine.warm_up()
         metrics = _metrics(settings, engine)
-        runner = ChunkRunner(database, engine, settings, metrics=metrics)
-        register_tasks(app, runner)
-        housekeeping = Housekeeping(_name(settings), runner, database, Publisher(app), settings)
-        calls = CallServer(app, engine, settings, name=housekeeping.name, metrics=metrics)
+        runner = ChunkRunner(database, engine, settings, metrics=metrics, tracing=tracing)
+        register_tasks(app, runner, tracing=tracing)
+        housekeeping = Housekeeping(
+            worker_name(settings), runner, database, Publisher(app, tracing=tracing), settings
+        )
+        calls = CallServer(app, engine, settings, name=housekeeping.name, metrics=metrics, tracing=tracing)
         return cls(app, engine, runner, housekeeping, calls, metrics)
 
     def close(self) -> None:
@@ -74,7 +77,8 @@ def _metrics(settings: Settings, engine: Engine) -> WorkerMetrics | None:
     return WorkerMetrics(engine)
 
 
-def _name(settings: Settings) -> str:
+def worker_name(settings: Settings) -> str:
+    """What the worker of this process is called: as the settings say, or as nobody else is."""
     return settings.worker_name or f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:4]}"
 
 

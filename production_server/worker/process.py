@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from celery.signals import worker_shutting_down
 
 from production_server.settings import Settings
+from production_server.tracing import create_tracing
 from production_server.worker.parts import CHUNK_THREADS, WorkerParts
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ def run_worker(settings: Settings) -> None:
         SettingsError: METRICS_PORT cannot be listened on.
         Unavailable: the database does not answer at the start. A broker that does not answer is waited for.
     """
-    parts = WorkerParts.build(settings)
+    tracing = create_tracing(settings, "worker")
+    parts = WorkerParts.build(settings, tracing=tracing)
     metrics_server = _answer_prometheus(settings, parts)
     parts.housekeeping.start(alone=False)
     parts.calls.start()
@@ -53,6 +55,8 @@ def run_worker(settings: Settings) -> None:
         if metrics_server is not None:
             metrics_server.close()
         parts.close()
+        if tracing is not None:
+            tracing.close()
 
 
 def _answer_prometheus(settings: Settings, parts: WorkerParts) -> MetricsServer | None:

@@ -151,6 +151,18 @@ def test_errors_beside_inference_have_the_protocols_form(service: Celeriac, path
     assert answer.status_code == 404 and isinstance(answer.json()["error"], str)
 
 
+def test_every_answer_repeats_the_requests_id(service: Celeriac) -> None:
+    body = {"instances": [ROW]}
+
+    def id_of(path: str, **headers: str) -> str:
+        return service.web.post(path, json=body, headers=headers).headers["X-Request-Id"]
+
+    good, bad = "/v1/models/diabetes:predict", "/v1/models/nowhere:predict"
+    assert id_of(good, **{"X-Request-Id": "a-1"}) == "a-1"
+    assert id_of(bad, **{"X-Request-Id": "a-2"}) == "a-2"
+    assert len({id_of(good), id_of(good), id_of(good, **{"X-Request-Id": "not fit"})}) == 3
+
+
 def test_a_bad_row_does_not_harm_the_calls_that_travel_with_it(service: Celeriac) -> None:
     def ask(n: int) -> int:
         body = {"instances": [ROW if n % 5 else ["x"] * 8]}

@@ -8,8 +8,9 @@ import logging
 import time
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from production_server.broker.caller import Answers, Caller, hand_out
 from production_server.broker.calls import Reply
@@ -19,6 +20,10 @@ from production_server.web.bridge import Bridge, Event, Receive, Scope, Send, se
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest, InferenceProtocol
 from production_server.web.interactive.tensors import fault
 from production_server.web.metrics import CallTimes, Metrics
+from production_server.web.request_ids import request_id_of
+
+if TYPE_CHECKING:
+    from production_server.tracing.spans import Span, Tracing
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +53,12 @@ class _Progress:
     """How far one call has come, for the metrics."""
 
     came_at: float
+    request_id: str
     key: tuple[str, str] = ("", "")
     times: CallTimes | None = None
+    status: int | None = None
+    """Of the answer; None until there is one."""
+    span: Span | None = None
 
 
 class Front:
@@ -62,12 +71,14 @@ class Front:
         *,
         caller: Caller,
         metrics: Metrics,
+        tracing: Tracing | None = None,
         limits: Limits,
     ) -> None:
         self._protocols = tuple(protocols)
         self._caller = caller
         self._others = others
         self._metrics = metrics
+        self._tracing = tracing
         self._limits = limits
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -86,19 +97,46 @@ class Front:
         await self._others(scope, receive, send)
 
     async def _infer(self, protocol: InferenceProtocol, scope: Scope, receive: Receive, send: Send) -> None:
-        progress = _Progress(time.monotonic())
+        came_at, headers = time.monotonic(), headers_of(scope)
+        progress = _Progress(came_at, request_id_of(headers.get("x-request-id")))
+        if self._tracing is None:
+            await self._respond(protocol, scope, receive, send, headers=headers, progress=progress)
+            return
+        progress.span = self._tracing.begin_request(scope["method"], scope["path"], headers)
         try:
-            answer = await self._answer(protocol, scope, receive, progress)
+            await self._respond(protocol, scope, receive, send, headers=headers, progress=progress)
+        finally:
+            self._tracing.end_request(progress.span, protocol.route, progress.status, _attributes(progress))
+
+    async def _respond(
+        self,
+        protocol: InferenceProtocol,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        headers: Mapping[str, str],
+        progress: _Progress,
+    ) -> None:
+        try:
+            body = await self._body(scope, receive)
+            request = HttpRequest(scope["method"], scope["path"], headers, body)
+            answer = await self._answer(protocol, request, receive, progress)
         except ClientLeft:
             return
         except CeleriacError as exc:
             answer = protocol.write_error(exc)
         except Exception:
-            log.exception("%s %s failed", scope["method"], scope["path"])
+            known = {"request_id": progress.request_id}
+            log.exception("%s %s failed", scope["method"], scope["path"], extra=known)
             answer = protocol.write_error(CeleriacError("the server made a mistake; its log says which"))
-        headers = [(b"content-type", answer.content_type.encode("latin-1"))]
-        headers += [(name.encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
-        await send_all(send, answer.status, headers, answer.body)
+        progress.status = answer.status
+        lines = [
+            (b"content-type", answer.content_type.encode("latin-1")),
+            (b"x-request-id", progress.request_id.encode()),
+        ]
+        lines += [(name.encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
+        await send_all(send, answer.status, lines, answer.body)
         self._metrics.call_answered(
             protocol.name,
             progress.key,
@@ -108,21 +146,18 @@ class Front:
         )
 
     async def _answer(
-        self, protocol: InferenceProtocol, scope: Scope, receive: Receive, progress: _Progress
+        self, protocol: InferenceProtocol, request: HttpRequest, receive: Receive, progress: _Progress
     ) -> HttpAnswer:
-        headers = headers_of(scope)
-        body = await self._body(scope, receive)
-        request = HttpRequest(scope["method"], scope["path"], headers, body)
         # What a few compressed bytes become is not known before.
-        if len(body) < LARGE_BODY_BYTES and "content-encoding" not in headers:
+        if len(request.body) < LARGE_BODY_BYTES and "content-encoding" not in request.headers:
             ask = protocol.read(request)
         else:
             ask = await asyncio.get_running_loop().run_in_executor(None, self._read, protocol, request)
-        wished_s = [ask.timeout_s, timeout_of(headers), self._limits.timeout_s]
+        wished_s = [ask.timeout_s, timeout_of(request.headers), self._limits.timeout_s]
         timeout_s = min(seconds for seconds in wished_s if seconds is not None)
         progress.key = ask.version.key
         asked_at = time.monotonic()
-        reply = await self._ask(ask, receive, deadline=progress.came_at + timeout_s)
+        reply = await self._ask(ask, receive, deadline=progress.came_at + timeout_s, span=progress.span)
         progress.times = _times(reply, asked_at)
         return protocol.write(ask, reply)
 
@@ -159,7 +194,7 @@ class Front:
                 f"the body did not come within {self._limits.patience_s:g} s", code="request_timeout"
             ) from exc
 
-    async def _ask(self, ask: Ask, receive: Receive, *, deadline: float) -> Reply:
+    async def _ask(self, ask: Ask, receive: Receive, *, deadline: float, span: Span | None) -> Reply:
         """The reply, when it is there; `deadline` is on the monotonic clock.
 
         Raises:
@@ -173,7 +208,7 @@ class Front:
             if not replied.done():
                 replied.set_result(answer)
 
-        call = Call(*ask.version.key, ask.inputs, deadline, done)
+        call = Call(*ask.version.key, ask.inputs, deadline, done, span=span)
         self._caller.submit(call)
         try:
             await _first_of(replied, receive, deadline)
@@ -182,6 +217,17 @@ class Front:
         if replied.done():
             return _checked(replied.result())
         raise DeadlineExceeded("there was no answer in time")
+
+
+def _attributes(progress: _Progress) -> dict[str, str | int | float]:
+    """What a call's span tells of it."""
+    model, version = progress.key
+    attributes: dict[str, str | int | float] = {"celeriac.request_id": progress.request_id}
+    if model:
+        attributes |= {"celeriac.model": model, "celeriac.version": version}
+    if progress.times is not None:
+        attributes |= {f"celeriac.{name}": value for name, value in asdict(progress.times).items()}
+    return attributes
 
 
 def _times(reply: Reply, asked_at: float) -> CallTimes:

@@ -78,6 +78,7 @@ class OpenInference:
     """Reads and writes infer requests for the models of a store."""
 
     name = "v2"
+    route = "/v2/models/{model}/infer"
 
     def __init__(self, store: Store, status_of: Callable[[CeleriacError], int]) -> None:
         self._store = RecentVersions(store)

@@ -48,6 +48,8 @@ class InferenceProtocol(Protocol):
     """One convention of asking over HTTP. Its methods are pure, and safe to call from several threads."""
 
     name: str
+    route: str
+    """The pattern of its paths, for traces."""
 
     def takes(self, method: str, path: str) -> bool:
         """Whether a request is one that asks for inference in this protocol."""

@@ -43,6 +43,7 @@ class TensorFlowServing:
     """Reads and writes predict and classify requests for the models of a store."""
 
     name = "v1"
+    route = "/v1/models/{model}:{method}"
 
     def __init__(self, store: Store, status_of: Callable[[CeleriacError], int]) -> None:
         self._store = RecentVersions(store)
