@@ -93,3 +93,8 @@ def _codes(connection: socket.socket, count: int) -> Counter[bytes]:
             end = match.end()
         unread = unread[end:]
     return codes
+
+
+def codes_of(said: bytes) -> list[bytes]:
+    """The status codes of the answers in what a server has said."""
+    return re.findall(rb"HTTP/1\.1 (\d{3})", said)

@@ -170,7 +170,7 @@ class Front:
         """The whole body.
 
         Raises:
-            TooLarge: it is over the limit. InvalidInput: it does not come in time. ClientLeft: nor will it.
+            TooLarge: it is over the limit. InvalidInput: it does not come in time, or ends too early.
         """
         parts: list[bytes] = []
         size = 0
@@ -182,7 +182,8 @@ class Front:
                 while True:
                     event: Event = await receive()
                     if event["type"] == "http.disconnect":
-                        raise ClientLeft
+                        # Who has closed one half of the connection still reads.
+                        raise InvalidInput("the body is cut off", code="incomplete_body")
                     parts.append(event.get("body", b""))
                     size += len(parts[-1])
                     if size > limit:

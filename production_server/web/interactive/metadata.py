@@ -70,6 +70,13 @@ def model_ready(model: str, version: str | None = None) -> tuple[Response, int]:
     return jsonify(name=name, ready=is_ready), 200 if is_ready else NOT_READY
 
 
+@blueprint.post("/v2/models/<model>/infer")
+@blueprint.post("/v2/models/<model>/versions/<version>/infer")
+def infer(model: str, version: str | None = None) -> Response:
+    """Never called, since the front answers: Flask tells those who come by another method which one to take."""
+    raise NotImplementedError
+
+
 @blueprint.post("/v2/repository/index")
 def index() -> Response:
     """All versions of all models, as Triton's extension lists them (v2)."""

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 import orjson
@@ -91,7 +90,7 @@ class OpenInference:
         match = _PATH.fullmatch(request.path)
         if match is None:
             raise fault("path", "/v2/models/<model>[/versions/<version>]/infer", request.path[:200])
-        version = self._store.get(unquote(match[1]), unquote(match[2]) if match[2] else None)
+        version = self._store.get(match[1], match[2])
         head, tail = _parted(request)
         body = json_object(head, "the request")
         parameters = _parameters(body.get("parameters"), "parameters")

@@ -13,7 +13,7 @@ from production_server.models.store import ModelVersion
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request with its whole body; names of headers are in lower case."""
+    """A request with its whole body; the path is decoded, and names of headers are in lower case."""
 
     method: str
     path: str

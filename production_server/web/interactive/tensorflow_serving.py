@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeGuard
-from urllib.parse import unquote
 
 import numpy as np
 import orjson
@@ -60,7 +59,7 @@ class TensorFlowServing:
                 code="not_found",
             )
         model, kind, which, verb = match.groups()
-        version = self._version(unquote(model), kind, unquote(which or ""))
+        version = self._version(model, kind, which or "")
         body = json_object(request.body, "the request")
         signature = body.get("signature_name") or SIGNATURE
         if signature != SIGNATURE:

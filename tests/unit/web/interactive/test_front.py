@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from production_server.errors import CeleriacError
+from production_server.web.bridge import Bridge
+from production_server.web.interactive.front import Front, Limits
+from production_server.web.interactive.protocol import Ask, HttpRequest
+from production_server.web.interactive.tensorflow_serving import TensorFlowServing
+from production_server.web.parts import WebParts
+from production_server.web.problems import status_of
+from tests.services.event_loop import run_apart
+
+Receive = Callable[[], Any]
+PATH = "/v1/models/table:predict"
+
+
+class Broken(TensorFlowServing):
+    """A protocol with a bug."""
+
+    def read(self, request: HttpRequest) -> Ask:
+        raise ZeroDivisionError
+
+
+def answer(
+    parts: WebParts, receive: Receive, *, protocol: type[TensorFlowServing] = TensorFlowServing
+) -> tuple[int, dict[str, Any]]:
+    """What a front with little patience, and no broker, answers."""
+    front = Front(
+        [protocol(parts.store, status_of)],
+        Bridge(lambda _environ, _start: [], threads=1),
+        caller=parts.caller,
+        metrics=parts.metrics,
+        limits=Limits(body_bytes=100, timeout_s=1, patience_s=0.2),
+    )
+    sent: list[Any] = []
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    scope = {"type": "http", "method": "POST", "path": PATH, "headers": []}
+    run_apart(front(scope, receive, send))
+    return sent[0]["status"], json.loads(sent[1]["body"])
+
+
+def in_parts(*parts: bytes, every_s: float = 0.0, end: str = "http.request") -> Receive:
+    """A client that sends so; `end` is what comes last."""
+
+    async def events() -> AsyncIterator[Any]:
+        for part in parts:
+            await asyncio.sleep(every_s)
+            yield {"type": "http.request", "body": part, "more_body": True}
+        yield {"type": end, "body": b"", "more_body": False}
+
+    iterator = events()
+    return lambda: anext(iterator)
+
+
+def test_a_client_that_sends_a_byte_now_and_then_is_told_that_it_took_too_long(parts: WebParts) -> None:
+    status, body = answer(parts, in_parts(*[b"x"] * 50, every_s=0.05))
+
+    assert (status, body["code"]) == (408, "request_timeout")
+    assert body["error"] == "the body did not come within 0.2 s"
+
+
+def test_a_body_in_parts_that_is_too_large_is_refused_before_its_end(parts: WebParts) -> None:
+    taken = 0
+
+    async def receive() -> Any:
+        nonlocal taken
+        taken += 1
+        return {"type": "http.request", "body": b"x" * 30, "more_body": True}
+
+    status, body = answer(parts, receive)
+
+    assert (status, body["code"], taken) == (413, "too_large", 4)
+
+
+def test_a_body_that_is_cut_off_is_refused(parts: WebParts) -> None:
+    status, body = answer(parts, in_parts(b"{", end="http.disconnect"))
+
+    assert (status, body) == (400, {"error": "the body is cut off", "code": "incomplete_body"})
+
+
+def test_a_bug_is_answered_in_the_protocols_form(parts: WebParts, caplog: pytest.LogCaptureFixture) -> None:
+    status, body = answer(parts, in_parts(b"{}"), protocol=Broken)
+
+    assert (status, body["code"]) == (500, CeleriacError.code)
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_without_a_broker_a_call_is_refused_at_once(parts: WebParts) -> None:
+    status, body = answer(parts, in_parts(b'{"instances": [', b"[3, 1]]}"))
+
+    assert (status, body["error"]) == (503, "the broker does not answer")
