@@ -194,7 +194,7 @@ def test_every_alert_can_be_computed(watched: Watched) -> None:
         return {rule["name"]: rule["health"] for rule in group["rules"]}
 
     wait_until(lambda: set(rules().values()) == {"ok"}, what="every rule is evaluated")
-    page = (watched.project.checkout.root / "docs" / "compose.md").read_text()
+    page = (watched.project.checkout.root / "docs" / "operations.md").read_text()
 
     assert [name for name in rules() if f"`{name}`" not in page] == []
 

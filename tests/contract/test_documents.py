@@ -20,6 +20,8 @@ CLIENT_PAGE = ROOT / "docs" / "client.md"
 LAUNCH_PAGE = ROOT / "docs" / "launch.md"
 OPERATIONS_PAGE = ROOT / "docs" / "operations.md"
 COMPOSE_PAGE = ROOT / "docs" / "compose.md"
+ALERTS = ROOT / "docker" / "prometheus" / "alerts.yml"
+DASHBOARD = ROOT / "docker" / "grafana" / "celeriac.json"
 COMPOSE_FILE = ROOT / "docker" / "docker-compose.yml"
 
 
@@ -63,6 +65,26 @@ def test_every_variable_of_the_compose_file_is_in_the_table_of_its_page_and_no_o
     rows = re.findall(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \|", COMPOSE_PAGE.read_text(), re.MULTILINE)
 
     assert {name for row in rows for name in re.findall(r"[A-Z_]+", row)} == variables | composes_own
+
+
+def test_every_alert_is_explained_and_no_other() -> None:
+    alerts = re.findall(r"- alert: (\w+)", ALERTS.read_text())
+
+    rows = re.findall(r"^\| ((?:`[A-Z]\w+[a-z]`(?:, )?)+) \|", OPERATIONS_PAGE.read_text(), re.MULTILINE)
+
+    assert {name for row in rows for name in re.findall(r"\w+", row)} == set(alerts)
+
+
+@pytest.mark.parametrize("file", [ALERTS, DASHBOARD, COMPOSE_PAGE], ids=lambda file: file.name)
+def test_what_is_asked_of_prometheus_is_a_metric_that_is_explained(file: Path) -> None:
+    asked = {
+        re.sub("_(bucket|count|sum)$", "", name)
+        for name in re.findall(r"\b(?:celeriac|process)_\w+", file.read_text())
+    }
+
+    rows = re.findall(r"^\| (`(?:celeriac|process)_.*?) \|", OPERATIONS_PAGE.read_text(), re.MULTILINE)
+
+    assert asked and asked <= {name for row in rows for name in re.findall(r"\w+", row)}
 
 
 def test_the_images_are_labelled_with_the_projects_version() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,21 +16,10 @@ from production_server.broker.app import create_celery
 from production_server.settings import read_settings
 from tests.services.celeriac import Celeriac, celeriac
 from tests.services.postgres import PostgresCluster
-from tests.services.processes import free_ports, wait_until
+from tests.services.processes import wait_until
 from tests.services.rabbitmq import RabbitMQNode
 
 ROWS = [[n, 1] for n in range(2000)]
-
-
-@pytest.fixture
-def metrics_port() -> int:
-    """A port before two that are free."""
-    while True:
-        (port,) = free_ports(1)
-        with suppress(OSError):
-            for number in (1, 2):
-                socket.create_server(("127.0.0.1", port + number)).close()
-            return port
 
 
 @pytest.fixture
