@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,7 +52,9 @@ class Model:
 
 
 if __name__ == "__main__":
-    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    # Ray's workers are nice by 15 to everyone else on the machine, which here would be the load generator.
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, _temp_dir=str(Path.cwd()))
     serve.start(
         http_options=HTTPOptions(host="127.0.0.1", port=GIVEN.port),
         logging_config={"enable_access_log": False},

@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.inputs import expected, model_file
 from benchmarks.load import Call
+from benchmarks.memory import descendants, resident_mib
 from benchmarks.peers.catalogue import Peer
 from tests.services.processes import ServiceError, free_ports, temporary_directory, wait_until
 
@@ -27,6 +28,7 @@ ENVIRONMENTS = ROOT / ".venv-peers"
 MARK = "PEER_RUN"
 """A variable in the environment of each process of a server: daemons leave its session and its process group."""
 LIMIT_S = 90
+PATIENCE_S = 10
 
 
 @dataclass(frozen=True)
@@ -128,19 +130,26 @@ def answer_of(call: Call) -> object:
 
 def _end(mark: str) -> None:
     """Ask all processes to end, and kill those that have not after a while."""
-    for number, patience_s in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
-        deadline = time.monotonic() + patience_s
-        for pid in _marked(mark):
+    pids = set(_marked(mark))
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
-        while _marked(mark) and time.monotonic() < deadline:
+        deadline = time.monotonic() + PATIENCE_S
+        while (pids := _alive(pids | set(_marked(mark)))) and time.monotonic() < deadline:
             time.sleep(0.1)
 
 
+def _alive(pids: set[int]) -> set[int]:
+    """Those that hold memory: what has ended and was not yet waited for holds none."""
+    return {pid for pid in pids if resident_mib(pid)}
+
+
 def _marked(mark: str) -> list[int]:
-    found = []
+    """All processes of a server: those with the mark, and what they started, for some overwrite their environment."""
+    found: set[int] = set()
     for folder in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
             if folder.name.isdigit() and f"{MARK}={mark}".encode() in (folder / "environ").read_bytes():
-                found.append(int(folder.name))
-    return found
+                found.update(descendants(int(folder.name)))
+    return sorted(found)
