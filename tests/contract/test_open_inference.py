@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,7 @@ from PIL import Image
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
-from tests.services.celeriac import Celeriac, celeriac
-from tests.small_models import write_image_model, write_table_model
+from tests.services.celeriac import Celeriac
 
 DESCRIPTION = Path(__file__).parent / "open_inference_rest.yaml"
 MODEL = "/v2/models/{MODEL_NAME}/versions/{MODEL_VERSION}"
@@ -30,15 +28,6 @@ def schema() -> Any:
     """The description, with its placeholders as OpenAPI writes them: they begin with a dollar sign there."""
     text = DESCRIPTION.read_text().replace("${MODEL", "{MODEL")
     return schemathesis.openapi.from_dict(yaml.safe_load(text))
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Celeriac]:
-    folder = tmp_path_factory.mktemp("protocol")
-    write_table_model(folder / "store")
-    write_image_model(folder / "store")
-    with celeriac(folder, MODEL_STORE=str(folder / "store")) as running:
-        yield running
 
 
 def conforms(schema: Any, path: str, answer: httpx.Response) -> bool:

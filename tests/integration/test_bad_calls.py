@@ -7,10 +7,7 @@ import gzip
 import io
 import json
 import re
-import socket
 import struct
-import threading
-import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +17,6 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.services.callers import call_in_a_row, codes_of
 from tests.services.celeriac import Celeriac, celeriac
 from tests.small_models import write_image_model, write_table_model
 
@@ -219,98 +215,34 @@ def test_a_compressed_body_that_is_bad_is_refused(service: Celeriac, case: str) 
     check(service.web.post(PREDICT, content=body, headers={"Content-Encoding": encoding}), status, message)
 
 
-def exchange(service: Celeriac, *parts: bytes, is_end: bool = False, every_s: float = 0.0) -> bytes:
-    """What the server says to these bytes until it closes the connection, or says no more."""
-    with socket.create_connection(("127.0.0.1", service.port), timeout=5) as connection:
-        for part in parts:
-            connection.sendall(part)
-            time.sleep(every_s)
-        if is_end:
-            connection.shutdown(socket.SHUT_WR)
-        said = connection.recv(2**16)
-        while b"\r\n\r\n" not in said or (b"{" in said and not said.endswith(b"}")):
-            said += connection.recv(2**16)
-    return said
-
-
-def head_of(*lines: str, path: str = PREDICT) -> bytes:
-    return "\r\n".join([f"POST {path} HTTP/1.1", "Host: x", *lines, "", ""]).encode()
-
-
-def chunked(*parts: bytes) -> bytes:
-    return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (*parts, b""))
-
-
-def test_a_body_that_is_cut_off_is_answered_with_an_error(service: Celeriac) -> None:
-    said = exchange(service, head_of("Content-Length: 1000"), b"{", is_end=True)
-
-    assert said.startswith(b"HTTP/1.1 400 ") and b'"incomplete_body"' in said
-
-
-def test_a_body_over_the_limit_is_refused_before_it_has_come(service: Celeriac) -> None:
-    said = exchange(service, head_of(f"Content-Length: {LIMIT + 1}"))
-
-    assert said.startswith(b"HTTP/1.1 413 ") and b'"too_large"' in said
-
-
-def test_a_body_over_the_limit_of_no_stated_length_is_refused(service: Celeriac) -> None:
-    said = exchange(service, head_of("Transfer-Encoding: chunked"), chunked(*[b"x" * 4000] * 26))
-
-    assert said.startswith(b"HTTP/1.1 413 ") and b'"too_large"' in said
-
-
-@pytest.mark.parametrize("lengths", [["-1"], ["x"], ["3", "5"], ["9" * 30]])
-def test_a_length_that_makes_no_sense_is_refused(service: Celeriac, lengths: list[str]) -> None:
-    said = exchange(service, head_of(*[f"Content-Length: {length}" for length in lengths]), GOOD)
-
-    assert said.startswith(b"HTTP/1.1 400 ")
-
-
-def test_a_body_in_chunks_is_read(service: Celeriac) -> None:
-    body = chunked(*[GOOD[n : n + 1] for n in range(len(GOOD))])
-
-    assert b'{"predictions":[[0.85,0.15]]}' in exchange(service, head_of("Transfer-Encoding: chunked"), body)
-
-
-def test_chunks_that_are_none_are_refused(service: Celeriac) -> None:
-    said = exchange(service, head_of("Transfer-Encoding: chunked"), b"zz\r\n{}\r\n0\r\n\r\n")
-
-    assert said.startswith(b"HTTP/1.1 400 ")
-
-
-def test_a_request_that_comes_byte_by_byte_is_answered(service: Celeriac) -> None:
-    request = head_of(f"Content-Length: {len(GOOD)}") + GOOD
-    bytes_of_it = [request[n : n + 1] for n in range(len(request))]
-
-    assert b'{"predictions":[[0.85,0.15]]}' in exchange(service, *bytes_of_it, every_s=0.001)
-
-
-def test_ten_thousand_tiny_requests_on_one_connection_are_refused_one_by_one(service: Celeriac) -> None:
-    assert call_in_a_row(service.port, PREDICT, b"{}", count=10_000, connections=1) == {b"400": 10_000}
-
-
-def test_requests_that_do_not_wait_for_answers_get_them_in_order(service: Celeriac) -> None:
-    bodies = [
-        [b'{"instances": [[%d, 1]]}' % (n % 10), b"{", b'{"instances": [[10, 1]]}'][n % 3] for n in range(90)
-    ]
-    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
-        requests = b"".join(head_of(f"Content-Length: {len(body)}") + body for body in bodies)
-        threading.Thread(target=connection.sendall, args=(requests,)).start()
-        said = b""
-        while len(codes_of(said)) < len(bodies) or not said.endswith(b"}"):
-            said += connection.recv(2**16)
-
-    assert codes_of(said) == [[b"200", b"400", b"422"][n % 3] for n in range(90)]
-    shares = [float(share) for share in re.findall(rb"\[\[[\d.]+,([\d.]+)\]\]", said)]
-    assert shares == pytest.approx([0.05 * (n % 10) for n in range(0, 90, 3)])
-
-
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
 def test_another_method_is_told_which_one_to_take(service: Celeriac, method: str) -> None:
     answer = service.web.request(method, INFER)
 
     check(answer, 405, "method")
     assert "POST" in answer.headers["allow"]
+
+
+@pytest.mark.parametrize("timeout", ["0", "-1", "soon", "1.5", "9" * 5000])
+def test_a_header_that_leaves_no_time_is_refused(service: Celeriac, timeout: str) -> None:
+    answer = service.web.post(PREDICT, content=GOOD, headers={"X-Request-Timeout-Ms": timeout})
+
+    check(answer, 400, "x-request-timeout-ms: expected a whole number of milliseconds above 0")
+
+
+@pytest.mark.parametrize("path", ["/v1/models/none", "/v2/models/none", "/v2/nothing", "/v1/models/x/y/z"])
+def test_errors_beside_inference_have_the_same_form(service: Celeriac, path: str) -> None:
+    check(service.web.get(path), 404, "no")
+
+
+def test_every_answer_repeats_the_requests_id(service: Celeriac) -> None:
+    def id_of(path: str, **headers: str) -> str:
+        return service.web.post(path, content=GOOD, headers=headers).headers["X-Request-Id"]
+
+    bad = PREDICT.replace("table", "nowhere")
+    assert id_of(PREDICT, **{"X-Request-Id": "a-1"}) == "a-1"
+    assert id_of(bad, **{"X-Request-Id": "a-2"}) == "a-2"
+    assert len({id_of(PREDICT), id_of(PREDICT), id_of(PREDICT, **{"X-Request-Id": "not fit"})}) == 3
 
 
 def test_bad_calls_do_not_harm_those_that_travel_with_them(service: Celeriac) -> None:

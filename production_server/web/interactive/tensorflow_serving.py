@@ -119,7 +119,8 @@ def _value(manifest: Manifest, instance: object, field: str) -> object:
     """An item as nested numbers, or as an image file."""
     (spec,) = manifest.inputs
     if not isinstance(instance, dict):
-        return instance
+        # TensorFlow Serving's first example: a model of one column, and a number for each item.
+        return [instance] if spec.item_shape == (1,) and not isinstance(instance, list) else instance
     if manifest.image is not None:
         if _is_b64(instance):
             return _image(instance, field)
