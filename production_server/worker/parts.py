@@ -71,7 +71,7 @@ def _metrics(settings: Settings, engine: Engine) -> WorkerMetrics | None:
     """None in a worker process that nobody can ask for them."""
     if not (settings.is_embedded or settings.metrics_port):
         return None
-    # Imported here: it takes 50 ms and 3 MB, and pulls in a web server.
+    # Imported here: it takes 15 ms and 1.5 MB.
     from production_server.worker.metrics import WorkerMetrics
 
     return WorkerMetrics(engine)
