@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from flask import Blueprint, Response
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from production_server.errors import Unavailable
 from production_server.jobs.workers import alive_workers
@@ -41,8 +42,8 @@ def readyz() -> Response:
 @blueprint.get("/metrics")
 @operation("Metrics for Prometheus", responses={200: "text/plain"})
 def metrics() -> Response:
-    """What this web process has answered, and how the service stands, in Prometheus' text format."""
-    return Response(current_parts().metrics.text(), mimetype="text/plain")
+    """What the web processes have answered, and how the service stands, in Prometheus' text format."""
+    return Response(current_parts().metrics.text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def _check(ask: Callable[[], str]) -> Check:
