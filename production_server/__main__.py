@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import socket
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import click
 
 from production_server.errors import CeleriacError, Fault, SettingsError
 from production_server.jobs.database import Database
-from production_server.run.address import with_free_address
+from production_server.run.address import take_address
 from production_server.run.logs import set_up_logs
+from production_server.run.shared_metrics import VARIABLE as METRICS_VARIABLE
 from production_server.run.shared_metrics import shared_metrics
 from production_server.run.state import hold, make_state_dir
-from production_server.run.supervisor import Supervisor, die_with_parent
+from production_server.run.supervisor import (
+    Supervisor,
+    die_with_parent,
+    handed_socket,
+    web_children,
+    worker_children,
+)
 from production_server.settings import Settings, read_settings
 
 EPILOG = (
@@ -54,28 +64,32 @@ def main(ctx: click.Context) -> None:
 def run(settings: Settings) -> None:
     """Start the whole service.
 
-    Without BROKER_URL all of it runs in one process; with it, a web process and WORKERS workers are started, and
-    restarted when they die.
+    Without BROKER_URL all of it runs in one process; with it, WEB_PROCESSES web processes and WORKERS workers are
+    started, and restarted when they die.
     """
-    settings = with_free_address(settings)
+    address = take_address(settings)
     make_state_dir(settings.state_dir)
     if settings.is_embedded:
-        _serve_embedded(settings)
+        _serve_embedded(settings, address)
     else:
         Database(settings.resolved_database_url).migrate()
-        sys.exit(Supervisor(settings, os.environ).run())
+        children = web_children(settings) + worker_children(settings)
+        sys.exit(Supervisor(settings, os.environ, address, children).run())
 
 
 @main.command()
 @click.pass_obj
 def web(settings: Settings) -> None:
-    """Start one web process (with an embedded worker if there is no BROKER_URL)."""
-    settings = with_free_address(settings)
+    """Start WEB_PROCESSES web processes (without BROKER_URL one, with an embedded worker)."""
+    handed = handed_socket(os.environ)
+    address = handed or take_address(settings)
     if settings.is_embedded:
         make_state_dir(settings.state_dir)
-        _serve_embedded(settings)
+        _serve_embedded(settings, address)
+    elif settings.web_processes > 1 and not handed:
+        sys.exit(Supervisor(settings, os.environ, address, web_children(settings)).run())
     else:
-        _serve(settings)
+        _serve(settings, address)
 
 
 @main.command()
@@ -105,20 +119,26 @@ def migrate(settings: Settings) -> None:
     click.echo(f"{database} is up to date")
 
 
-def _serve_embedded(settings: Settings) -> None:
+def _serve_embedded(settings: Settings, address: socket.socket) -> None:
+    if settings.web_processes > 1:
+        raise SettingsError(
+            (Fault("WEB_PROCESSES", "1 where there is no BROKER_URL", str(settings.web_processes)),)
+        )
     held = hold(settings.state_dir)
     Database(settings.resolved_database_url).migrate()
-    _serve(settings)
+    _serve(settings, address)
     logging.getLogger(__name__).info("stopped")
     os.close(held)
 
 
-def _serve(settings: Settings) -> None:
-    with shared_metrics() as folder:
+def _serve(settings: Settings, address: socket.socket) -> None:
+    with contextlib.ExitStack() as running:
+        if METRICS_VARIABLE not in os.environ:
+            os.environ[METRICS_VARIABLE] = str(running.enter_context(shared_metrics()))
         # Imported only now, for Prometheus' client comes with it.
         from production_server.run.server import serve
 
-        serve(settings, metrics_folder=folder)
+        serve(settings, address, metrics_folder=Path(os.environ[METRICS_VARIABLE]))
 
 
 if __name__ == "__main__":

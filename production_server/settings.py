@@ -96,6 +96,9 @@ class Settings:
     workers: int = _setting(
         "WORKERS", 1, _integer(1, 256), "worker processes of `run`; embedded: worker threads"
     )
+    web_processes: int = _setting(
+        "WEB_PROCESSES", 1, _integer(1, 256), "web processes, which share the port; embedded: one"
+    )
     metrics_port: int = _setting(
         "METRICS_PORT",
         0,
@@ -106,7 +109,7 @@ class Settings:
         "WORKER_NAME", "", _name, "what a worker process is called; no two alive may share a name"
     )
     web_threads: int = _setting(
-        "WEB_THREADS", 16, _integer(1, 1024), "requests that the web process handles at once"
+        "WEB_THREADS", 16, _integer(1, 1024), "requests other than calls that a web process handles at once"
     )
     max_body_bytes: int = _setting(
         "MAX_BODY_BYTES", 64 * 2**20, _integer(1024, 2**40), "largest request body, bytes"

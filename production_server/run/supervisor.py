@@ -1,10 +1,11 @@
-"""`run` beside a broker: one web process and several workers as children of one, restarted when they die."""
+"""Web processes and workers as children of one, which restarts those that die."""
 
 from __future__ import annotations
 
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -12,6 +13,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from production_server.run.shared_metrics import VARIABLE as METRICS_VARIABLE
+from production_server.run.shared_metrics import shared_metrics
 from production_server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -20,11 +23,13 @@ LOOK_EVERY_S = 0.5
 RESTART_AFTER_S = 1.0
 PARENT_PIPE_VARIABLE = "CELERIAC_PARENT_PIPE"
 """Names the descriptor of a pipe that closes when the parent dies, however it dies."""
+SOCKET_VARIABLE = "CELERIAC_SOCKET"
+"""Names the descriptor of the socket that all web processes listen on."""
 
 
 @dataclass(slots=True)
 class Child:
-    """One process of the service; `number` tells workers apart, web has 0."""
+    """One process of the service; `number` tells those of one role apart, the only web process has 0."""
 
     role: str
     number: int
@@ -46,7 +51,9 @@ class Supervisor:
 
     settings: Settings
     environ: Mapping[str, str]
-    children: list[Child] = field(default_factory=list)
+    address: socket.socket
+    """Taken already; the web processes listen on it."""
+    children: list[Child]
     _stop: threading.Event = field(default_factory=threading.Event)
     _pipe: tuple[int, int] = field(default_factory=os.pipe)
 
@@ -54,25 +61,36 @@ class Supervisor:
         """Block until a stop is asked for; returns the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
-        self.children = [Child("web", 0)] + [Child("worker", n + 1) for n in range(self.settings.workers)]
-        for child in self.children:
-            self._start(child)
-        while not self._stop.wait(LOOK_EVERY_S):
+        with shared_metrics() as folder:
+            self.environ = {**self.environ, METRICS_VARIABLE: str(folder)}
             for child in self.children:
-                self._look_at(child)
-        return self._end()
+                self._start(child)
+            while not self._stop.wait(LOOK_EVERY_S):
+                for child in self.children:
+                    self._look_at(child)
+            return self._end()
 
     def _start(self, child: Child) -> None:
+        handed = [self._pipe[0]]
         environ = {**self.environ, PARENT_PIPE_VARIABLE: str(self._pipe[0])}
-        if self.settings.worker_name:
-            environ["WORKER_NAME"] = f"{self.settings.worker_name}-{child.number}"
-        if self.settings.metrics_port:
-            environ["METRICS_PORT"] = str(self.settings.metrics_port + child.number)
+        if child.role == "web":
+            environ[SOCKET_VARIABLE] = str(self.address.fileno())
+            handed.append(self.address.fileno())
+        else:
+            environ |= self._own_names(child)
+            del environ[METRICS_VARIABLE]
         # A session of their own: Ctrl-C reaches this process alone, which then stops them in order.
-        child.process = subprocess.Popen(
-            child.command, env=environ, pass_fds=(self._pipe[0],), start_new_session=True
-        )
+        child.process = subprocess.Popen(child.command, env=environ, pass_fds=handed, start_new_session=True)
         child.started_at = time.monotonic()
+
+    def _own_names(self, worker: Child) -> dict[str, str]:
+        """What no two workers may share."""
+        names = {}
+        if self.settings.worker_name:
+            names["WORKER_NAME"] = f"{self.settings.worker_name}-{worker.number}"
+        if self.settings.metrics_port:
+            names["METRICS_PORT"] = str(self.settings.metrics_port + worker.number)
+        return names
 
     def _look_at(self, child: Child) -> None:
         code = child.process.poll() if child.process else None
@@ -82,6 +100,7 @@ class Supervisor:
 
     def _end(self) -> int:
         """Ask all to stop; kill those that take longer than the drain."""
+        self.address.close()
         alive = [child.process for child in self.children if child.process and child.process.poll() is None]
         for process in alive:
             process.terminate()
@@ -94,6 +113,23 @@ class Supervisor:
                 process.kill()
                 process.wait()
         return 0
+
+
+def web_children(settings: Settings) -> list[Child]:
+    """The web processes that the settings ask for."""
+    count = settings.web_processes
+    return [Child("web", n) for n in range(1, count + 1)] if count > 1 else [Child("web", 0)]
+
+
+def worker_children(settings: Settings) -> list[Child]:
+    """The workers that the settings ask for."""
+    return [Child("worker", n) for n in range(1, settings.workers + 1)]
+
+
+def handed_socket(environ: Mapping[str, str]) -> socket.socket | None:
+    """In a child of a `Supervisor`: the socket to listen on."""
+    text = environ.get(SOCKET_VARIABLE, "")
+    return socket.socket(fileno=int(text)) if text.isdigit() else None
 
 
 def die_with_parent(environ: Mapping[str, str]) -> None:

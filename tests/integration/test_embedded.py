@@ -113,6 +113,8 @@ def test_it_tells_what_it_and_the_worker_inside_have_done_and_leaves_nothing_beh
     folders = shared_folders()
 
     service.kill()
+    service.start()
+    service.stop()
 
     assert re.search(r'^celeriac_chunk_items_total{.*"succeeded".*} 2.0$', text, re.MULTILINE)
     assert re.search(r'^celeriac_calls_total{code="200",model="table".*} 1.0$', text, re.MULTILINE)

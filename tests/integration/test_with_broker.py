@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from production_server.broker.app import create_celery
 from production_server.settings import read_settings
+from production_server.web.metrics import TELL_EVERY_S
 from tests.services.celeriac import Celeriac, celeriac
 from tests.services.postgres import PostgresCluster
 from tests.services.processes import wait_until
@@ -76,6 +78,35 @@ def test_each_worker_tells_its_metrics(service: Celeriac, metrics_port: int) -> 
     done = [float(number) for text in texts for number in re.findall(r"chunk_items_total{.*} (.*)", text)]
     assert sum(done) == len(ROWS)
     assert all("process_resident_memory_bytes" in text for text in texts)
+
+
+def test_web_processes_share_a_port_and_what_they_count(
+    tmp_path: Path, model_store: str, broker_url: str, database_url: str
+) -> None:
+    settings = {"MODEL_STORE": model_store, "BROKER_URL": broker_url, "DATABASE_URL": database_url}
+    body = {"instances": [[0, 1], [9, 1]]}
+    with celeriac(tmp_path, WEB_PROCESSES="2", **settings) as running:
+        first, second = running.children("web")
+
+        def answers() -> int:
+            # A connection of its own for each: either process may take it.
+            url = f"{running.url}/v1/models/table:predict"
+            return sum(httpx.post(url, json=body).status_code == 200 for _ in range(20))
+
+        answered = answers()
+        # What a process counts, it tells the others every second: the last one's is lost when it is killed.
+        time.sleep(2 * TELL_EVERY_S)
+        os.kill(first, signal.SIGKILL)
+        wait_until(
+            lambda: len(set(running.children("web")) - {first, second}) == 1, what="it is started again"
+        )
+        wait_until(running.is_ready, what="the service is ready again")
+        answered += answers()
+        time.sleep(2 * TELL_EVERY_S)
+        text = running.web.get("/metrics").text
+
+    assert answered == 40
+    assert re.search(r'^celeriac_calls_total{code="200",model="table".*} 40.0$', text, re.MULTILINE), text
 
 
 def test_heartbeats_stop_while_the_broker_is_down(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from production_server.errors import SettingsError
-from production_server.run.address import with_free_address
+from production_server.run.address import take_address
 from production_server.settings import Settings
 
 
@@ -16,18 +16,22 @@ def taken_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_a_host_name_becomes_an_address_that_can_be_listened_on() -> None:
-    settings = with_free_address(Settings(host="localhost", port=0))
+def test_a_host_name_becomes_an_address() -> None:
+    with take_address(Settings(host="localhost", port=0)) as taken:
+        assert taken.getsockname()[0] in ("127.0.0.1", "::1")
 
-    assert settings.host in ("127.0.0.1", "::1")
+
+def test_an_address_that_is_taken_refuses_clients_until_somebody_listens() -> None:
+    with take_address(Settings(host="127.0.0.1", port=0)) as taken, pytest.raises(ConnectionRefusedError):
+        socket.create_connection(taken.getsockname(), timeout=5)
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 70, "a..b", "203.0.113.1"])
 def test_a_host_that_is_not_this_machine_is_a_fault_of_the_settings(host: str) -> None:
     with pytest.raises(SettingsError, match="HOST, PORT: expected an address that can be listened on"):
-        with_free_address(Settings(host=host, port=0))
+        take_address(Settings(host=host, port=0))
 
 
 def test_a_port_in_use_is_a_fault_of_the_settings(taken_port: int) -> None:
     with pytest.raises(SettingsError, match=f"127.0.0.1:{taken_port}"):
-        with_free_address(Settings(host="127.0.0.1", port=taken_port))
+        take_address(Settings(host="127.0.0.1", port=taken_port))

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+
+from production_server.run import guarded_http
+from production_server.run.guarded_http import MAX_HEAD_BYTES, GuardedHttp
+
+REQUEST = b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 4\r\n\r\nbody"
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Answers with the length of the headers' values, after the whole body."""
+    while (await receive()).get("more_body"):
+        pass
+    size = str(sum(len(value) for _, value in scope["headers"])).encode()
+    headers = [(b"content-length", str(len(size)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": size})
+
+
+@pytest.fixture
+def address() -> Iterator[tuple[str, int]]:
+    config = uvicorn.Config(echo, http=GuardedHttp, lifespan="off", log_config=None, ws="none")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        yield listening.getsockname()
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def client(address: tuple[str, int]) -> Iterator[socket.socket]:
+    with socket.create_connection(address, timeout=20) as connection:
+        yield connection
+
+
+def answered(client: socket.socket) -> bytes:
+    """The first answer's status line."""
+    return client.recv(4096).split(b"\r\n")[0]
+
+
+def test_requests_of_an_ordinary_size_are_answered_one_after_another(client: socket.socket) -> None:
+    large = b"GET / HTTP/1.1\r\nx: " + b"a" * (MAX_HEAD_BYTES - 100) + b"\r\n\r\n"
+
+    for request in (REQUEST, large, REQUEST, large):
+        client.sendall(request)
+        assert answered(client) == b"HTTP/1.1 200 OK"
+
+
+def test_a_head_without_end_is_refused(client: socket.socket) -> None:
+    client.sendall(b"GET / HTTP/1.1\r\n")
+    with contextlib.suppress(ConnectionError):
+        for _ in range(100):
+            client.sendall(b"x-more: " + b"a" * 8000 + b"\r\n")
+            time.sleep(0.001)
+
+    with contextlib.suppress(ConnectionResetError):  # what was still on its way may meet a closed connection
+        assert answered(client) == b"HTTP/1.1 431 Request Header Fields Too Large"
+
+
+@pytest.mark.parametrize("before", [b"", REQUEST], ids=["the first", "a later one"])
+def test_a_head_that_takes_too_long_is_not_waited_for(
+    address: tuple[str, int], before: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guarded_http, "HEAD_S", 0.3)
+    with socket.create_connection(address, timeout=20) as client:
+        if before:
+            client.sendall(before)
+            answered(client)
+        client.sendall(b"GET / HT")
+
+        assert answered(client) == b"HTTP/1.1 408 Request Timeout"
+        assert client.recv(1) == b""
+
+
+def test_a_body_may_take_longer_than_a_head(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guarded_http, "HEAD_S", 0.2)
+    with socket.create_connection(address, timeout=20) as client:
+        client.sendall(REQUEST[:-1])
+        time.sleep(0.5)
+        client.sendall(REQUEST[-1:])
+
+        assert answered(client) == b"HTTP/1.1 200 OK"
