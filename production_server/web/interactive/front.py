@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 LARGE_BODY_BYTES = 512 * 2**10
 """Bodies from this size on are read and checked in a thread: it takes milliseconds, in which all others would wait."""
+LARGE_ANSWER_NUMBERS = 2**14
+"""Answers of so many numbers are written in a thread, for the same reason."""
 TIMEOUT_HEADER = "x-request-timeout-ms"
 SOON_S = 0.05
 PATIENCE_S = 30
@@ -159,7 +161,9 @@ class Front:
         asked_at = time.monotonic()
         reply = await self._ask(ask, receive, deadline=progress.came_at + timeout_s, span=progress.span)
         progress.times = _times(reply, asked_at)
-        return protocol.write(ask, reply)
+        if reply.outputs is None or reply.outputs.size < LARGE_ANSWER_NUMBERS:
+            return protocol.write(ask, reply)
+        return await asyncio.get_running_loop().run_in_executor(None, protocol.write, ask, reply)
 
     def _read(self, protocol: InferenceProtocol, request: HttpRequest) -> Ask:
         encoding = request.headers.get("content-encoding", "")

@@ -132,8 +132,10 @@ def finite(tensor: np.ndarray, *, field: str) -> np.ndarray:
 
 def _flattened(data: list[Any], shape: Sequence[int]) -> list[Any] | None:
     """What lists nested as the shape says hold, in order; None if they are not."""
-    level = [data]
-    for size in shape:
+    if len(data) != shape[0]:
+        return None
+    level = data
+    for size in shape[1:]:
         try:
             sizes = set(map(len, level))
         except TypeError:
