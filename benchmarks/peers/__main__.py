@@ -95,19 +95,20 @@ def _settings(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> 
 )
 def main(*, as_json: bool, picture: Path | None, **asked: Any) -> None:
     """Compare Celeriac with other servers on this machine, all with the same ONNX file and the same load."""
+    where = machine()
     measured = list(_measure(Asked(**asked)))
     comparison = Comparison(measured)
     if picture:
         plot.draw(comparison, picture)
     if as_json:
         found = {
-            "machine": machine(),
+            "machine": where,
             "versions": versions(),
             "measured": [each.as_dict() for each in measured],
         }
         click.echo(json.dumps(found, indent=2))
     else:
-        click.echo(f"{json.dumps(machine())}\n{json.dumps(versions())}\n\n{comparison.tables()}")
+        click.echo(f"{json.dumps(where)}\n{json.dumps(versions())}\n\n{comparison.tables()}")
 
 
 def versions() -> dict[str, str]:
@@ -115,7 +116,7 @@ def versions() -> dict[str, str]:
     found: dict[str, str] = {}
     for peer in PEERS:
         pinned = dict(
-            re.findall(r"^([\w-]+)==(\S+)", (REQUIREMENTS / f"{peer.key}.txt").read_text(), re.MULTILINE)
+            re.findall(r"^([\w-]+)==(\S+)", (REQUIREMENTS / f"{peer.server}.txt").read_text(), re.MULTILINE)
         )
         found |= {name: pinned[name] for name in (*peer.packages, "onnxruntime")}
     return found

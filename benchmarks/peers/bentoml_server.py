@@ -14,7 +14,7 @@ from bentoml.validators import DType, Shape
 
 from benchmarks.peers.given import given, run
 
-GIVEN = given(max_batch_size=32, max_latency_ms=1000, workers=1, is_async=True, is_batched=True)
+GIVEN = given(max_batch_size=32, max_latency_ms=1000, workers=2, is_async=True, is_batched=False)
 SETTINGS = GIVEN.settings
 Items = Annotated[np.ndarray, Shape((-1, math.prod(GIVEN.shape))), DType("float32")]
 BATCHING = {name: SETTINGS[name] for name in ("max_batch_size", "max_latency_ms")}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchmarks import calls
@@ -14,15 +14,18 @@ from benchmarks.load import Call
 OURS = "Celeriac"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Peer:
-    """A server other than ours; `key` names its environment, its requirements and its module."""
+    """A server other than ours; `server` names its environment, its requirements and its module."""
 
     key: str
+    server: str
     name: str
     packages: tuple[str, ...]
     call: Callable[[str, str], Call]
     probabilities: Callable[[Any], list[float]]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What differs from the server's best for many connections."""
     needs_broker: bool = False
 
 
@@ -35,23 +38,58 @@ def _body(path: str, key: str, *, is_batch: bool = False) -> Callable[[str, str]
     return call
 
 
+LITSERVE = Peer(
+    key="litserve",
+    server="litserve",
+    name="LitServe",
+    packages=("litserve",),
+    call=_body("/predict", "input"),
+    probabilities=lambda answer: answer["output"],
+)
+MLSERVER = Peer(
+    key="mlserver",
+    server="mlserver",
+    name="MLServer",
+    packages=("mlserver",),
+    call=calls.tensor_in_json,
+    probabilities=calls.probabilities,
+)
+BENTOML = Peer(
+    key="bentoml",
+    server="bentoml",
+    name="BentoML",
+    packages=("bentoml",),
+    call=_body("/predict", "items", is_batch=True),
+    probabilities=lambda answer: answer[0],
+)
+RAY = Peer(
+    key="ray",
+    server="ray",
+    name="Ray Serve",
+    packages=("ray",),
+    call=_body("/", "input"),
+    probabilities=lambda answer: answer,
+)
+FLASK_CELERY = Peer(
+    key="flask_celery",
+    server="flask_celery",
+    name="Flask + Celery rpc://",
+    packages=("flask", "celery", "gunicorn"),
+    call=_body("/predict", "input"),
+    probabilities=lambda answer: answer["output"],
+    needs_broker=True,
+)
 PEERS = (
-    Peer("litserve", "LitServe", ("litserve",), _body("/predict", "input"), lambda answer: answer["output"]),
-    Peer("mlserver", "MLServer", ("mlserver",), calls.tensor_in_json, calls.probabilities),
-    Peer(
-        "bentoml",
-        "BentoML",
-        ("bentoml",),
-        _body("/predict", "items", is_batch=True),
-        lambda answer: answer[0],
+    LITSERVE,
+    replace(
+        LITSERVE,
+        key="litserve_single",
+        name="LitServe, no batches",
+        settings={"max_batch_size": 1, "api_servers": 1},
     ),
-    Peer("ray", "Ray Serve", ("ray",), _body("/", "input"), lambda answer: answer),
-    Peer(
-        "flask_celery",
-        "Flask + Celery rpc://",
-        ("flask", "celery", "gunicorn"),
-        _body("/predict", "input"),
-        lambda a: a["output"],
-        needs_broker=True,
-    ),
+    MLSERVER,
+    replace(MLSERVER, key="mlserver_single", name="MLServer, no batches", settings={"max_batch_size": 0}),
+    BENTOML,
+    RAY,
+    FLASK_CELERY,
 )

@@ -8,13 +8,7 @@ import numpy as np
 from benchmarks.peers.given import given, run
 
 GIVEN = given(
-    max_batch_size=32,
-    batch_timeout_s=0.001,
-    workers=1,
-    api_servers=1,
-    fast_queue=True,
-    loop="auto",
-    threads=False,
+    max_batch_size=8, batch_timeout_s=0.001, workers=1, api_servers=2, fast_queue=True, threads=False
 )
 
 
@@ -57,5 +51,4 @@ if __name__ == "__main__":
         generate_client_file=False,
         log_level="warning",
         access_log=False,
-        loop=settings["loop"],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,16 @@ from benchmarks.peers.comparison import Comparison
 from production_server.training.plots import STYLE
 
 # Okabe and Ito's colours, which people with any colour vision tell apart; the marks tell them apart in grey.
-LOOKS = (
-    ("#000000", "o"),
-    ("#0072B2", "s"),
-    ("#D55E00", "^"),
-    ("#009E73", "D"),
-    ("#CC79A7", "v"),
-    ("#E69F00", "P"),
-)
+LOOKS = {
+    OURS: ("#000000", "o", "-"),
+    "LitServe": ("#0072B2", "s", "-"),
+    "LitServe, no batches": ("#0072B2", "s", ":"),
+    "MLServer": ("#D55E00", "^", "-"),
+    "MLServer, no batches": ("#D55E00", "^", ":"),
+    "BentoML": ("#009E73", "D", "-"),
+    "Ray Serve": ("#CC79A7", "v", "-"),
+    "Flask + Celery rpc://": ("#E69F00", "P", "-"),
+}
 
 
 def draw(comparison: Comparison, path: Path) -> None:
@@ -33,20 +36,25 @@ def draw(comparison: Comparison, path: Path) -> None:
             _draw_model(axes, comparison, model)
         panels[0].set_ylabel("answers per second")
         names, labels = panels[0].get_legend_handles_labels()
-        figure.legend(names, labels, loc="outside lower center", ncols=3)
+        figure.legend(names, labels, loc="outside lower center", ncols=4)
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
 
 
 def _draw_model(axes: Any, comparison: Comparison, model: str) -> None:
     places = range(len(comparison.connections))
-    for server, (colour, mark) in zip(comparison.servers, LOOKS, strict=False):
+    for server in comparison.servers:
+        colour, mark, line = LOOKS[server]
         figures = [comparison.loads(server, model, at) for at in comparison.connections]
-        rates = [sorted(load.answers_per_s for load in loads) or [float("nan")] for loads in figures]
-        middle = [each[len(each) // 2] for each in rates]
-        width = 2.6 if server == OURS else 1.4
-        axes.plot(places, middle, marker=mark, color=colour, linewidth=width, label=server)
+        rates = [[load.answers_per_s for load in loads] or [float("nan")] for loads in figures]
+        look = {
+            "marker": mark,
+            "linestyle": line,
+            "color": colour,
+            "linewidth": 2.6 if server == OURS else 1.4,
+        }
+        axes.plot(places, [statistics.median(each) for each in rates], label=server, **look)
         axes.fill_between(
-            places, [each[0] for each in rates], [each[-1] for each in rates], color=colour, alpha=0.15
+            places, [min(each) for each in rates], [max(each) for each in rates], color=colour, alpha=0.12
         )
     axes.set(title=model, xlabel="connections", xticks=list(places), xticklabels=comparison.connections)
     axes.set_ylim(bottom=0)

@@ -50,18 +50,21 @@ class Server:
 
 
 @contextlib.contextmanager
-def server(peer: Peer, model: str, settings: Mapping[str, Any], broker_url: str = "") -> Iterator[Server]:
+def server(
+    peer: Peer, model: str, more_settings: Mapping[str, Any], broker_url: str = ""
+) -> Iterator[Server]:
     """A server of one model that answers what the engine answers; afterwards all its processes are gone.
 
     Raises:
         ServiceError: it does not start; the message has its output.
     """
     ports = free_ports(3)
-    more = {"grpc_port": ports[1], "metrics_port": ports[2]} if peer.key == "mlserver" else {}
+    settings = {**peer.settings, **more_settings}
+    more = {"grpc_port": ports[1], "metrics_port": ports[2]} if peer.server == "mlserver" else {}
     mark = secrets.token_hex(8)
     with temporary_directory("peer") as folder:
         environ = {
-            "PATH": f"{ENVIRONMENTS / peer.key / 'bin'}:{os.environ['PATH']}",
+            "PATH": f"{ENVIRONMENTS / peer.server / 'bin'}:{os.environ['PATH']}",
             "HOME": str(folder),
             "PYTHONPATH": str(ROOT),
             "PEER_PORT": str(ports[0]),
@@ -84,7 +87,11 @@ def server(peer: Peer, model: str, settings: Mapping[str, Any], broker_url: str 
 
 
 def _start(peer: Peer, folder: Path, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    command = [str(ENVIRONMENTS / peer.key / "bin" / "python"), "-m", f"benchmarks.peers.{peer.key}_server"]
+    command = [
+        str(ENVIRONMENTS / peer.server / "bin" / "python"),
+        "-m",
+        f"benchmarks.peers.{peer.server}_server",
+    ]
     with (folder / "output.log").open("wb") as output:
         return subprocess.Popen(
             command,
