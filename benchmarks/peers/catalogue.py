@@ -91,5 +91,6 @@ PEERS = (
     replace(MLSERVER, key="mlserver_single", name="MLServer, no batches", settings={"max_batch_size": 0}),
     BENTOML,
     RAY,
+    replace(RAY, key="ray_single", name="Ray Serve, no batches", settings={"max_batch_size": 1}),
     FLASK_CELERY,
 )

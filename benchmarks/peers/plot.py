@@ -22,6 +22,7 @@ LOOKS = {
     "MLServer, no batches": ("#D55E00", "^", ":"),
     "BentoML": ("#009E73", "D", "-"),
     "Ray Serve": ("#CC79A7", "v", "-"),
+    "Ray Serve, no batches": ("#CC79A7", "v", ":"),
     "Flask + Celery rpc://": ("#E69F00", "P", "-"),
 }
 
@@ -36,7 +37,7 @@ def draw(comparison: Comparison, path: Path) -> None:
             _draw_model(axes, comparison, model)
         panels[0].set_ylabel("answers per second")
         names, labels = panels[0].get_legend_handles_labels()
-        figure.legend(names, labels, loc="outside lower center", ncols=4)
+        figure.legend(names, labels, loc="outside lower center", ncols=5)
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
 
 

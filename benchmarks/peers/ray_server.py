@@ -7,6 +7,15 @@ import signal
 from pathlib import Path
 from typing import Any
 
+# Ray reads them when it is imported. The first two are its documentation's for high throughput; the third is because
+# its workers are nice by 15 to everyone else on the machine, which here would be the load generator.
+for _name, _value in (
+    ("RAY_SERVE_THROUGHPUT_OPTIMIZED", "1"),
+    ("RAY_SERVE_ENABLE_HA_PROXY", "1"),
+    ("RAY_worker_niceness", "0"),
+):
+    os.environ.setdefault(_name, _value)
+
 import numpy as np
 import ray
 from ray import serve
@@ -52,8 +61,6 @@ class Model:
 
 
 if __name__ == "__main__":
-    # Ray's workers are nice by 15 to everyone else on the machine, which here would be the load generator.
-    os.environ.setdefault("RAY_worker_niceness", "0")
     ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, _temp_dir=str(Path.cwd()))
     serve.start(
         http_options=HTTPOptions(host="127.0.0.1", port=GIVEN.port),
