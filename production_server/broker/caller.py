@@ -6,6 +6,7 @@ Nothing is stored: a call is answered once or not at all. Whoever calls looks af
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import queue
 import select
@@ -142,6 +143,8 @@ class Caller:
         self._grouping = Grouping(max_batches=max_batches, max_items=max_items, max_waiting=max_waiting)
         self._tracing = tracing
         self._lock = threading.Lock()
+        # Numbers will do: who answers late, answers to a queue of before, or to a number that is not used again.
+        self._numbers = itertools.count(1)
         self._on_their_way: dict[str, Batch] = {}
         self._outbox: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._reply_to = ""
@@ -239,7 +242,7 @@ class Caller:
             self._post(batch, way, remaining_s, trace=trace)
 
     def _post(self, batch: Batch, way: _Way, remaining_s: float, *, trace: Mapping[str, str]) -> None:
-        first, key, until = batch.calls[0], uuid4().hex, time.time() + remaining_s
+        first, key, until = batch.calls[0], str(next(self._numbers)), time.time() + remaining_s
         body = encode_request(Request(first.model, first.version, batch.inputs(), trace=trace, until=until))
         batch.sent_at = time.monotonic()
         with self._lock:

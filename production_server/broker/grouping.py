@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from production_server.tracing.spans import Span
 
 Answer = Reply | CeleriacError
+Kind = tuple[str, str, str, tuple[int, ...]]
+IMAGES = "image files"
 
 MAX_BATCH_BYTES = 16 * 2**20 - 2**16
 """What RabbitMQ 4 takes as one message, without room for the header; older ones take more."""
@@ -40,22 +42,20 @@ class Call:
     """Set when the client has left or has been answered: what has not been sent is dropped."""
     span: Span | None = None
     """The request's, where there are traces."""
+    items: int = field(init=False)
+    size_bytes: int = field(init=False)
+    kind: Kind = field(init=False)
+    """What calls must have in common to travel in one batch."""
 
-    @property
-    def items(self) -> int:
-        return len(self.inputs)
-
-    @property
-    def size_bytes(self) -> int:
+    def __post_init__(self) -> None:
         inputs = self.inputs
-        return inputs.nbytes if isinstance(inputs, np.ndarray) else sum(map(len, inputs))
-
-    @property
-    def kind(self) -> tuple[str, str, str]:
-        """What calls must have in common to travel in one batch."""
-        tensor = self.inputs
-        signature = f"{tensor.dtype}{tensor.shape[1:]}" if isinstance(tensor, np.ndarray) else "images"
-        return self.model, self.version, signature
+        self.items = len(inputs)
+        if isinstance(inputs, np.ndarray):
+            self.size_bytes = inputs.nbytes
+            self.kind = self.model, self.version, inputs.dtype.char, inputs.shape[1:]
+        else:
+            self.size_bytes = sum(map(len, inputs))
+            self.kind = self.model, self.version, IMAGES, ()
 
 
 @dataclass(slots=True, eq=False)
@@ -83,7 +83,7 @@ class Batch:
 
 
 @dataclass(slots=True)
-class _Kind:
+class _Waiting:
     waiting: deque[Call] = field(default_factory=deque)
     on_their_way: int = 0
 
@@ -99,7 +99,7 @@ class Grouping:
         self._max_batches = max_batches
         self._max_items = max_items
         self._max_waiting = max_waiting
-        self._kinds: OrderedDict[tuple[str, str, str], _Kind] = OrderedDict()
+        self._kinds: OrderedDict[Kind, _Waiting] = OrderedDict()
         self.waiting_items = 0
         self._waiting_bytes = 0
 
@@ -115,7 +115,7 @@ class Grouping:
             or self._waiting_bytes + call.size_bytes > MAX_WAITING_BYTES
         ):
             raise Unavailable("too many calls are waiting", code="overloaded")
-        self._kinds.setdefault(call.kind, _Kind()).waiting.append(call)
+        self._kinds.setdefault(call.kind, _Waiting()).waiting.append(call)
         self.waiting_items += call.items
         self._waiting_bytes += call.size_bytes
         return self._next(call.kind, now)
@@ -136,7 +136,7 @@ class Grouping:
                 f"the inputs take {call.size_bytes} bytes, at most {MAX_BATCH_BYTES}: ask in parts"
             )
 
-    def _next(self, key: tuple[str, str, str], now: float) -> Batch | None:
+    def _next(self, key: Kind, now: float) -> Batch | None:
         kind = self._kinds[key]
         calls = self._take(kind, now) if kind.on_their_way < self._max_batches else []
         if calls:
@@ -146,7 +146,7 @@ class Grouping:
             del self._kinds[key]
         return None
 
-    def _take(self, kind: _Kind, now: float) -> list[Call]:
+    def _take(self, kind: _Waiting, now: float) -> list[Call]:
         taken: list[Call] = []
         items = size_bytes = 0
         while kind.waiting:

@@ -20,16 +20,22 @@ class Classification:
 
 
 def classify(manifest: Manifest, probabilities: np.ndarray) -> list[Classification]:
-    """Name the answer for each row of `probabilities` (float32 [items, labels]).
-
-    With a threshold, `labels[1]` is the answer where its probability reaches it; otherwise the largest one wins.
-    """
-    if manifest.threshold is not None:
-        chosen = (probabilities[:, 1] >= manifest.threshold.value).astype(int)
-    else:
-        chosen = probabilities.argmax(axis=1)
+    """Name the answer for each row of `probabilities` (float32 [items, labels])."""
     rounded = probabilities.astype(float).round(6).tolist()
     return [
         Classification(manifest.labels[index], row[index], tuple(row))
-        for index, row in zip(chosen.tolist(), rounded, strict=True)
+        for index, row in zip(_chosen(manifest, probabilities), rounded, strict=True)
     ]
+
+
+def labels_of(manifest: Manifest, probabilities: np.ndarray) -> list[str]:
+    """Only the label of each answer."""
+    return [manifest.labels[index] for index in _chosen(manifest, probabilities)]
+
+
+def _chosen(manifest: Manifest, probabilities: np.ndarray) -> list[int]:
+    """With a threshold, `labels[1]` is the answer where its probability reaches it; otherwise the largest one wins."""
+    if manifest.threshold is not None:
+        reaches: np.ndarray = probabilities[:, 1] >= manifest.threshold.value
+        return list(map(int, reaches))
+    return [int(index) for index in probabilities.argmax(axis=1)]

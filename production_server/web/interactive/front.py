@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -121,7 +121,7 @@ class Front:
         progress: _Progress,
     ) -> None:
         try:
-            body = await self._body(scope, receive)
+            body = await self._body(headers, receive)
             request = HttpRequest(scope["method"], scope["path"], headers, body)
             answer = await self._answer(protocol, request, receive, progress)
         except ClientLeft:
@@ -170,7 +170,7 @@ class Front:
         body = decompressed(request.body, encoding, limit=self._limits.body_bytes)
         return protocol.read(replace(request, body=body))
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+    async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
         """The whole body.
 
         Raises:
@@ -179,7 +179,7 @@ class Front:
         parts: list[bytes] = []
         size = 0
         limit = self._limits.body_bytes
-        if int(dict(scope["headers"]).get(b"content-length", 0)) > limit:
+        if int(headers.get("content-length", 0)) > limit:
             raise TooLarge(f"the request body is over the server's limit of {limit} bytes")
         try:
             async with asyncio.timeout(self._limits.patience_s):
@@ -207,21 +207,20 @@ class Front:
             InvalidInput, InferenceFailed, …: as the worker says.
         """
         loop = asyncio.get_running_loop()
-        replied: asyncio.Future[Answer] = loop.create_future()
+        replied: asyncio.Future[Answer | ClientLeft] = loop.create_future()
 
-        def done(answer: Answer) -> None:
+        def done(answer: Answer | ClientLeft) -> None:
             if not replied.done():
                 replied.set_result(answer)
 
         call = Call(*ask.version.key, ask.inputs, deadline, done, span=span)
         self._caller.submit(call)
+        patience = _Patience(loop, receive, deadline, end=done)
         try:
-            await _first_of(replied, receive, deadline)
+            return _checked(await replied)
         finally:
             call.is_over = True
-        if replied.done():
-            return _checked(replied.result())
-        raise DeadlineExceeded("there was no answer in time")
+            patience.stop()
 
 
 def _attributes(progress: _Progress) -> dict[str, str | int | float]:
@@ -292,8 +291,8 @@ def headers_of(scope: Scope) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
 
 
-def _checked(answer: Answer) -> Reply:
-    if isinstance(answer, CeleriacError):
+def _checked(answer: Answer | ClientLeft) -> Reply:
+    if isinstance(answer, CeleriacError | ClientLeft):
         raise answer
     for place, error in answer.errors.items():
         if isinstance(error, InvalidInput):
@@ -308,29 +307,35 @@ def _hand_out_in(loop: asyncio.AbstractEventLoop, answers: Answers) -> None:
         loop.call_soon_threadsafe(hand_out, answers)
 
 
-async def _first_of(replied: asyncio.Future[Answer], receive: Receive, deadline: float) -> None:
-    """Wait for the reply, the deadline, or the client's leaving.
+class _Patience:
+    """Ends a wait at its deadline, or when the client has left."""
 
-    Raises:
-        ClientLeft: nobody waits any more.
-    """
-    # Nearly all replies come within this time: whether the client is still there is not worth a task of its own.
-    await asyncio.wait((replied,), timeout=min(SOON_S, deadline - time.monotonic()))
-    if replied.done():
-        return
-    leaving = asyncio.ensure_future(_until_gone(receive))
-    try:
-        await asyncio.wait(
-            (replied, leaving),
-            timeout=max(0.0, deadline - time.monotonic()),
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        if leaving.done() and not replied.done():
-            raise ClientLeft
-    finally:
-        leaving.cancel()
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        receive: Receive,
+        deadline: float,
+        *,
+        end: Callable[[Answer | ClientLeft], None],
+    ) -> None:
+        self._receive = receive
+        self._end = end
+        self._leaving: asyncio.Task[None] | None = None
+        left_s = max(0.0, deadline - time.monotonic())
+        self._deadline = loop.call_later(left_s, end, DeadlineExceeded("there was no answer in time"))
+        # Nearly all replies come sooner: whether the client is still there is not worth a task of its own.
+        self._soon = loop.call_later(SOON_S, self._watch_client)
 
+    def stop(self) -> None:
+        self._deadline.cancel()
+        self._soon.cancel()
+        if self._leaving is not None:
+            self._leaving.cancel()
 
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    def _watch_client(self) -> None:
+        self._leaving = asyncio.ensure_future(self._until_gone())
+
+    async def _until_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._end(ClientLeft())

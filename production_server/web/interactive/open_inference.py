@@ -19,7 +19,7 @@ import orjson
 
 from production_server.broker.calls import Inputs, Reply
 from production_server.errors import CeleriacError
-from production_server.models.classify import classify
+from production_server.models.classify import labels_of
 from production_server.models.manifest import Manifest
 from production_server.models.store import RecentVersions, Store
 from production_server.models.tabular import describe
@@ -354,7 +354,7 @@ def _classes(manifest: Manifest, output: str, parameters: Mapping[str, Any], fie
 def _output(manifest: Manifest, wanted: Wanted, outputs: np.ndarray) -> tuple[dict[str, Any], bytes]:
     """One output as JSON has it, and what of it stands after the JSON."""
     if wanted.name == LABEL:
-        labels = [answer.label for answer in classify(manifest, outputs)]
+        labels = labels_of(manifest, outputs)
         return _text_output(wanted, labels, [len(labels)])
     if wanted.classes:
         ranked = _ranked(manifest, wanted.classes, outputs)
