@@ -18,6 +18,39 @@ _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
+class _Answer:
+    """What a cycle writes its answer to. The head leaves with what follows at once, as one packet and not as two.
+
+    A client that sends requests without waiting for answers, and leaves: uvicorn tells only the last of the cycles.
+    """
+
+    def __init__(self, cycle: RequestResponseCycle, loop: asyncio.AbstractEventLoop) -> None:
+        self._cycle = cycle
+        self._transport = cycle.transport
+        self._loop = loop
+        self._head = b""
+        self.is_closing = self._transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        if self._transport.is_closing():
+            self._cycle.disconnected = True
+            self._cycle.message_event.set()
+        elif not self._head and data.startswith(b"HTTP/1.1 "):
+            self._head = data
+            self._loop.call_soon(self._flush)
+        else:
+            head, self._head = self._head, b""
+            self._transport.write(head + data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._head:
+            self.write(b"")
+
+
 class GuardedHttp(HttpToolsProtocol):
     """One connection."""
 
@@ -33,6 +66,7 @@ class GuardedHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self.pipeline.clear()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -49,6 +83,7 @@ class GuardedHttp(HttpToolsProtocol):
         self._head_bytes = 0
         self._stop_waiting()
         super().on_headers_complete()
+        self.cycle.transport = _Answer(self.cycle, self.loop)  # type: ignore[assignment]  # it has what a cycle uses
 
     def on_message_complete(self) -> None:
         self._is_in_head = True

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from production_server.broker.caller import Answers, Caller, hand_out
@@ -135,8 +136,12 @@ class Front:
         progress.status = answer.status
         lines = [
             (b"content-type", answer.content_type.encode("latin-1")),
+            (b"content-length", b"%d" % len(answer.body)),
             (b"x-request-id", progress.request_id.encode()),
         ]
+        if answer.status == HTTPStatus.REQUEST_TIMEOUT:
+            # Whoever sends so slowly would go on.
+            lines.append((b"connection", b"close"))
         lines += [(name.encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
         await send_all(send, answer.status, lines, answer.body)
         self._metrics.call_answered(
@@ -174,7 +179,7 @@ class Front:
         """The whole body.
 
         Raises:
-            TooLarge: it is over the limit. InvalidInput: it does not come in time, or ends too early.
+            TooLarge: it is over the limit. InvalidInput: it does not come in time. ClientLeft: nor will it.
         """
         parts: list[bytes] = []
         size = 0
@@ -186,8 +191,7 @@ class Front:
                 while True:
                     event: Event = await receive()
                     if event["type"] == "http.disconnect":
-                        # Who has closed one half of the connection still reads.
-                        raise InvalidInput("the body is cut off", code="incomplete_body")
+                        raise ClientLeft
                     parts.append(event.get("body", b""))
                     size += len(parts[-1])
                     if size > limit:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -12,6 +13,7 @@ import uvicorn
 
 from production_server.run import guarded_http
 from production_server.run.guarded_http import MAX_HEAD_BYTES, GuardedHttp
+from tests.services.processes import wait_until
 
 REQUEST = b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 4\r\n\r\nbody"
 
@@ -28,7 +30,13 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.fixture
 def address() -> Iterator[tuple[str, int]]:
-    config = uvicorn.Config(echo, http=GuardedHttp, lifespan="off", log_config=None, ws="none")
+    with serving(echo) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def serving(app: Any) -> Iterator[tuple[str, int]]:
+    config = uvicorn.Config(app, http=GuardedHttp, lifespan="off", log_config=None, ws="none", loop="uvloop")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
@@ -93,3 +101,36 @@ def test_a_body_may_take_longer_than_a_head(
         client.sendall(REQUEST[-1:])
 
         assert answered(client) == b"HTTP/1.1 200 OK"
+
+
+def test_the_head_of_an_answer_and_its_body_come_together(client: socket.socket) -> None:
+    for _ in range(5):
+        client.sendall(REQUEST)
+
+        assert client.recv(4096).endswith(b"\r\n\r\n5")
+
+
+def test_a_client_that_asks_on_and_leaves_is_noticed_and_the_rest_is_not_begun(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told: list[str] = []
+
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        told.append("begun")
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await receive()
+        leaving = asyncio.ensure_future(receive())
+        while not leaving.done():
+            await send({"type": "http.response.body", "body": b"x" * 1000, "more_body": True})
+            await asyncio.sleep(0.01)
+        told.append(leaving.result()["type"])
+
+    with serving(endless) as address:
+        with socket.create_connection(address, timeout=20) as client:
+            client.sendall(REQUEST * 3)
+            answered(client)
+
+        wait_until(lambda: len(told) > 1, what="the first request has ended", timeout_s=20)
+
+    assert told == ["begun", "http.disconnect"]
+    assert "Exception" not in caplog.text
