@@ -33,6 +33,8 @@ LARGE_BODY_BYTES = 512 * 2**10
 LARGE_ANSWER_NUMBERS = 2**14
 """Answers of so many numbers are written in a thread, for the same reason."""
 TIMEOUT_HEADER = "x-request-timeout-ms"
+CLIENT_LEFT = 499
+"""The status, as nginx has it, of those who get none."""
 SOON_S = 0.05
 PATIENCE_S = 30
 """How long a client may take to send a body."""
@@ -126,6 +128,7 @@ class Front:
             request = HttpRequest(scope["method"], scope["path"], headers, body)
             answer = await self._answer(protocol, request, receive, progress)
         except ClientLeft:
+            self._count(protocol, progress)
             return
         except CeleriacError as exc:
             answer = protocol.write_error(exc)
@@ -144,10 +147,13 @@ class Front:
             lines.append((b"connection", b"close"))
         lines += [(name.encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
         await send_all(send, answer.status, lines, answer.body)
+        self._count(protocol, progress)
+
+    def _count(self, protocol: InferenceProtocol, progress: _Progress) -> None:
         self._metrics.call_answered(
             protocol.name,
             progress.key,
-            answer.status,
+            progress.status or CLIENT_LEFT,
             seconds=time.monotonic() - progress.came_at,
             times=progress.times,
         )
