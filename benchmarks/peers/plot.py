@@ -28,7 +28,10 @@ LOOKS = {
 
 
 def draw(comparison: Comparison, path: Path) -> None:
-    """Write an SVG with a white card behind it, so that it can be read on light and dark pages."""
+    """Write an SVG: medians, and bars from the least to the greatest of the rounds.
+
+    There is a white card behind it, so that it can be read on light and dark pages.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
         figure = Figure(figsize=(10, 4.6), layout="constrained", facecolor="white")
@@ -47,15 +50,15 @@ def _draw_model(axes: Any, comparison: Comparison, model: str) -> None:
         colour, mark, line = LOOKS[server]
         figures = [comparison.loads(server, model, at) for at in comparison.connections]
         rates = [[load.answers_per_s for load in loads] or [float("nan")] for loads in figures]
+        middle = [statistics.median(each) for each in rates]
+        below = [median - min(each) for median, each in zip(middle, rates, strict=True)]
+        above = [max(each) - median for median, each in zip(middle, rates, strict=True)]
         look = {
             "marker": mark,
             "linestyle": line,
             "color": colour,
             "linewidth": 2.6 if server == OURS else 1.4,
         }
-        axes.plot(places, [statistics.median(each) for each in rates], label=server, **look)
-        axes.fill_between(
-            places, [min(each) for each in rates], [max(each) for each in rates], color=colour, alpha=0.12
-        )
+        axes.errorbar(places, middle, (below, above), elinewidth=0.8, capsize=2, label=server, **look)
     axes.set(title=model, xlabel="connections", xticks=list(places), xticklabels=comparison.connections)
     axes.set_ylim(bottom=0)
