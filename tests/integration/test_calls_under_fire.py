@@ -299,7 +299,7 @@ def test_nothing_is_left_of_many_calls(service: Celeriac, rabbitmq: RabbitMQNode
     assert waiting(service) == on_their_way(service) == in_the_queue(rabbitmq) == 0
     assert threads_of(processes) == threads
     # What allocators keep differs by some megabytes, however many calls there were.
-    assert memory_of(processes) - kibibytes < 32 * 1024
+    assert memory_of(processes) - kibibytes < 16 * 1024
 
 
 def threads_of(processes: list[int]) -> list[int]:

@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 
 from production_server.run import guarded_http
-from production_server.run.guarded_http import MAX_HEAD_BYTES, GuardedHttp
+from production_server.run.guarded_http import MAX_HEAD_BYTES, SLICE_BYTES, GuardedHttp
 from tests.services.processes import wait_until
 
 REQUEST = b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 4\r\n\r\nbody"
@@ -35,8 +35,8 @@ def address() -> Iterator[tuple[str, int]]:
 
 
 @contextlib.contextmanager
-def serving(app: Any) -> Iterator[tuple[str, int]]:
-    config = uvicorn.Config(app, http=GuardedHttp, lifespan="off", log_config=None, ws="none", loop="uvloop")
+def serving(app: Any, *, http: type[GuardedHttp] = GuardedHttp) -> Iterator[tuple[str, int]]:
+    config = uvicorn.Config(app, http=http, lifespan="off", log_config=None, ws="none", loop="uvloop")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
@@ -134,3 +134,32 @@ def test_a_client_that_asks_on_and_leaves_is_noticed_and_the_rest_is_not_begun(
 
     assert told == ["begun", "http.disconnect"]
     assert "Exception" not in caplog.text
+
+
+def test_what_is_sent_without_waiting_for_answers_is_read_bit_by_bit_and_all_answered() -> None:
+    connections: list[GuardedHttp] = []
+    waiting: list[int] = []
+
+    async def slow_at_first(scope: Any, receive: Any, send: Any) -> None:
+        if not waiting:
+            await asyncio.sleep(0.2)
+        waiting.append(len(connections[0].pipeline))
+        await echo(scope, receive, send)
+
+    class Watched(GuardedHttp):
+        def connection_made(self, transport: Any) -> None:
+            connections.append(self)
+            super().connection_made(transport)
+
+    with (
+        serving(slow_at_first, http=Watched) as address,
+        socket.create_connection(address, timeout=20) as client,
+    ):
+        sender = threading.Thread(target=client.sendall, args=(REQUEST * 20_000,))
+        sender.start()
+        answers = b""
+        while answers.count(b"HTTP/1.1 200 OK") < 20_000:
+            answers += client.recv(2**20)
+        sender.join()
+
+    assert 0 < max(waiting) < SLICE_BYTES / len(REQUEST) + 2
