@@ -138,7 +138,10 @@ class Settings:
         "CALL_TIMEOUT_S", 10, _integer(1, 3600), "seconds that an interactive call may take at most"
     )
     call_batches: int = _setting(
-        "CALL_BATCHES", 3, _integer(1, 64), "batches of interactive calls that a web process has on their way"
+        "CALL_BATCHES",
+        3,
+        _integer(1, 64),
+        "batches of interactive calls that a web process has on their way for each worker",
     )
     lease_s: int = _setting(
         "LEASE_S", 30, _integer(1, 3600), "seconds after which a silent worker's items are given to another"

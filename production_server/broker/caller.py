@@ -303,6 +303,8 @@ class Caller:
             log.error("dropped a reply: %s", exc)
             self._settle(batch, Unavailable("a worker's answer cannot be read"))
         else:
+            with self._lock:
+                self._grouping.heard_of(reply.worker, time.monotonic())
             self._settle(batch, replace(reply, sent_at=batch.sent_at, batch_items=batch.items))
 
     def _drop(self, is_lost: Callable[[Batch], bool], error: CeleriacError) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Answer = Reply | CeleriacError
 Kind = tuple[str, str, str, tuple[int, ...]]
 IMAGES = "image files"
+FORGET_S = 10
 
 MAX_BATCH_BYTES = 16 * 2**20 - 2**16
 """What RabbitMQ 4 takes as one message, without room for the header; older ones take more."""
@@ -92,7 +93,7 @@ class Grouping:
     """Decides; does no I/O. Not safe to share between threads: its owner locks."""
 
     def __init__(self, *, max_batches: int, max_items: int, max_waiting: int) -> None:
-        """At most `max_batches` of a kind on their way, `max_items` in one (more only in a single call's).
+        """For each worker at most `max_batches` of a kind on their way, `max_items` in one (more only in one call's).
 
         `max_waiting` bounds the items of all kinds that wait. What they take is bounded, too, together and in a batch.
         """
@@ -100,6 +101,7 @@ class Grouping:
         self._max_items = max_items
         self._max_waiting = max_waiting
         self._kinds: OrderedDict[Kind, _Waiting] = OrderedDict()
+        self._heard_at: dict[str, float] = {}
         self.waiting_items = 0
         self._waiting_bytes = 0
 
@@ -126,6 +128,16 @@ class Grouping:
         self._kinds[kind].on_their_way -= 1
         return self._next(kind, now)
 
+    def heard_of(self, worker: str, now: float) -> None:
+        """A worker has answered: it is counted until it has been silent for `FORGET_S`."""
+        self._heard_at[worker] = now
+        self._heard_at = {name: at for name, at in self._heard_at.items() if now - at < FORGET_S}
+
+    @property
+    def _limit(self) -> int:
+        """The broker gives batches to the workers in turn, so each that is there is heard of soon."""
+        return self._max_batches * max(1, len(self._heard_at))
+
     def _check_size(self, call: Call) -> None:
         if call.items > self._max_waiting:
             raise TooLarge(
@@ -138,7 +150,7 @@ class Grouping:
 
     def _next(self, key: Kind, now: float) -> Batch | None:
         kind = self._kinds[key]
-        calls = self._take(kind, now) if kind.on_their_way < self._max_batches else []
+        calls = self._take(kind, now) if kind.on_their_way < self._limit else []
         if calls:
             kind.on_their_way += 1
             return Batch(calls)

@@ -33,6 +33,7 @@ from production_server.broker.calls import (
 from production_server.errors import CeleriacError, DeadlineExceeded
 from production_server.inference import Engine, Outputs
 from production_server.settings import Settings
+from production_server.worker.courtesy import Courtesy
 
 if TYPE_CHECKING:
     from production_server.tracing.spans import Tracing
@@ -55,6 +56,7 @@ class CallServer:
         settings: Settings,
         *,
         name: str,
+        courtesy: Courtesy,
         metrics: WorkerMetrics | None = None,
         tracing: Tracing | None = None,
     ) -> None:
@@ -62,6 +64,7 @@ class CallServer:
         self._engine = engine
         self._settings = settings
         self._name = name
+        self._courtesy = courtesy
         self._metrics = metrics
         self._tracing = tracing
         self._stopped = threading.Event()
@@ -97,6 +100,7 @@ class CallServer:
                     pass
 
     def _answer(self, message: Message, *, channel: Any) -> None:
+        self._courtesy.call_came()
         is_second_try = bool(message.delivery_info.get("redelivered"))
         if is_second_try:
             # Who had it before may have died of it: it comes no third time.

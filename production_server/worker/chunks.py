@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from production_server.errors import CeleriacError, Unavailable
-from production_server.inference import Engine, Outcome
+from production_server.inference import ClassifiedBatch, Engine, Outcome
 from production_server.jobs.claim import claim, finish, give_back, give_up, renew
 from production_server.jobs.database import Database
 from production_server.jobs.records import Claim, Failure, Success
 from production_server.models.classify import Classification
 from production_server.settings import Settings
+from production_server.worker.courtesy import Courtesy
 
 if TYPE_CHECKING:
     from production_server.tracing.spans import Tracing
@@ -46,6 +47,7 @@ class ChunkRunner:
     database: Database
     engine: Engine
     settings: Settings
+    courtesy: Courtesy = field(default_factory=Courtesy)
     stopping: threading.Event = field(default_factory=threading.Event)
     items_done: int = 0
     metrics: WorkerMetrics | None = None
@@ -131,7 +133,7 @@ class ChunkRunner:
         )
         results: list[Success | Failure] = []
         position, stored_at = 0, time.monotonic()
-        for batch in batches:
+        for batch in self._in_turn(batches):
             results += _to_results(held.indexes[position : position + len(batch.outcomes)], batch.outcomes)
             position += len(batch.outcomes)
             seconds.decode += batch.decode_s
@@ -144,6 +146,15 @@ class ChunkRunner:
                 results, stored_at = [], time.monotonic()
         self._store(held, results, seconds)
         return position
+
+    def _in_turn(self, batches: Iterator[ClassifiedBatch]) -> Iterator[ClassifiedBatch]:
+        """Each batch, made when it is this thread's turn."""
+        while True:
+            with self.courtesy.turn():
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
 
     def _store(
         self, held: Claim, results: list[Success | Failure], seconds: _Seconds, *, renew_s: int | None = None

@@ -56,7 +56,15 @@ class WorkerParts:
         housekeeping = Housekeeping(
             worker_name(settings), runner, database, Publisher(app, tracing=tracing), settings
         )
-        calls = CallServer(app, engine, settings, name=housekeeping.name, metrics=metrics, tracing=tracing)
+        calls = CallServer(
+            app,
+            engine,
+            settings,
+            name=housekeeping.name,
+            courtesy=runner.courtesy,
+            metrics=metrics,
+            tracing=tracing,
+        )
         return cls(app, engine, runner, housekeeping, calls, metrics)
 
     def close(self) -> None:

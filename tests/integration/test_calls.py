@@ -33,6 +33,7 @@ from production_server.inference import Engine
 from production_server.models.store import Store
 from production_server.settings import read_settings
 from production_server.worker.calls import CallServer
+from production_server.worker.courtesy import Courtesy
 from tests.services.processes import wait_until
 from tests.services.rabbitmq import RabbitMQNode
 from tests.small_models import write_image_model, write_table_model
@@ -51,7 +52,13 @@ class Place:
     servers: list[CallServer] = field(default_factory=list)
 
     def start_worker(self) -> CallServer:
-        server = CallServer(self.app, self.engine, self.settings, name=f"worker-{len(self.servers)}")
+        server = CallServer(
+            self.app,
+            self.engine,
+            self.settings,
+            name=f"worker-{len(self.servers)}",
+            courtesy=Courtesy(),
+        )
         server.start()
         self.servers.append(server)
         return server

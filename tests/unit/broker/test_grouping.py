@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from production_server.broker.grouping import Batch, Call, Grouping
+from production_server.broker.grouping import FORGET_S, Batch, Call, Grouping
 from production_server.errors import TooLarge, Unavailable
 
 
@@ -28,6 +28,19 @@ def test_a_call_goes_at_once_while_few_are_on_their_way() -> None:
 
     assert [sizes(batch) for batch in sent] == [[1], [1], []]
     assert group.waiting_items == 1
+
+
+def test_as_many_more_are_on_their_way_as_there_are_workers() -> None:
+    group = grouping(max_batches=2)
+    group.heard_of("a", 0)
+    group.heard_of("b", FORGET_S - 1)
+
+    with_two = [group.add(call(), FORGET_S - 1) for _ in range(5)]
+    group.heard_of("b", FORGET_S + 1)
+    with_one = group.add(call(), FORGET_S + 1)
+
+    assert [sizes(batch) for batch in with_two] == [[1], [1], [1], [1], []]
+    assert with_one is None
 
 
 def test_what_was_collected_goes_together_when_a_batch_returns() -> None:
