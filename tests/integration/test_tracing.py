@@ -22,6 +22,7 @@ from production_server.web.app import create_front
 from production_server.web.interactive.front import Front
 from production_server.web.parts import WebParts, build_parts
 from production_server.worker.embedded import EmbeddedWorker
+from tests.services.event_loop import run_apart
 from tests.services.processes import wait_until
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -45,7 +46,7 @@ class Place:
                 posts = [client.post(path, json=body, headers=headers) for body in bodies]
                 return [response.raise_for_status() for response in await asyncio.gather(*posts)]
 
-        return asyncio.run(all_at_once())
+        return run_apart(all_at_once())
 
     def spans(self, kind: SpanKind) -> list[ReadableSpan]:
         return [span for span in self.exporter.get_finished_spans() if span.kind is kind]
