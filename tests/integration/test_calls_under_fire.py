@@ -252,19 +252,20 @@ def test_more_calls_than_may_wait_are_refused_at_once_and_told_when_to_come_back
 def test_clients_that_leave_cost_the_workers_nothing(service: Celeriac) -> None:
     signal_workers(service, signal.SIGSTOP)
     try:
-        # Three batches are on their way for each worker that was heard of lately; the others wait for those.
-        with ThreadPoolExecutor(6) as pool:
-            first = [pool.submit(ask, service, 8000) for _ in range(6)]
+        # Three batches are on their way for each worker that was heard of lately, killed ones of other tests among
+        # them; the others wait for those.
+        with ThreadPoolExecutor(20) as pool:
+            first = [pool.submit(ask, service, 8000) for _ in range(20)]
             wait_until(
-                lambda: on_their_way(service) + waiting(service) == 6, what="the first calls are there"
+                lambda: on_their_way(service) + waiting(service) == 20, what="the first calls are there"
             )
             in_front = waiting(service)
-            others = [begin(service, 8001 + n) for n in range(20)]
-            wait_until(lambda: waiting(service) == in_front + 20, what="the others wait")
+            others = [begin(service, 8001 + n) for n in range(10)]
+            wait_until(lambda: waiting(service) == in_front + 10, what="the others wait")
             for each in others:
                 each.close()
             wait_until(
-                lambda: have_left(service) == 20, what="it was noticed that they have left", timeout_s=5
+                lambda: have_left(service) == 10, what="it was noticed that they have left", timeout_s=5
             )
             signal_workers(service, signal.SIGCONT)
             assert {each.result().status_code for each in first} == {200}
@@ -272,7 +273,7 @@ def test_clients_that_leave_cost_the_workers_nothing(service: Celeriac) -> None:
         signal_workers(service, signal.SIGCONT)
 
     wait_until(lambda: waiting(service) == 0, what="nothing waits")
-    assert sum(runs(service, 8001 + n) for n in range(20)) == 0
+    assert sum(runs(service, 8001 + n) for n in range(10)) == 0
 
 
 def begin(service: Celeriac, weight: float) -> socket.socket:
