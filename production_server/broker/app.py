@@ -52,11 +52,6 @@ def create_celery(settings: Settings) -> Celery:
     return app
 
 
-def is_in_memory(app: Celery) -> bool:
-    """Whether all that an app sends stays in this process."""
-    return bool(app.conf.broker_url == MEMORY_URL)
-
-
 def _queue(name: str, *, embedded: bool) -> Queue:
     # A quorum queue survives the loss of a node and of power: a message is confirmed once it is on disk.
     arguments = {} if embedded else {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT}

@@ -18,6 +18,7 @@ import uvicorn
 from celery import Celery
 
 from production_server.broker.app import create_celery
+from production_server.broker.ways import LocalWay
 from production_server.run.guarded_http import GuardedHttp
 from production_server.settings import Settings
 from production_server.tracing import create_tracing
@@ -27,6 +28,7 @@ from production_server.web.parts import build_parts
 
 if TYPE_CHECKING:
     from production_server.tracing.spans import Tracing
+    from production_server.worker.embedded import EmbeddedWorker
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +50,13 @@ def serve(settings: Settings, listening: socket.socket, *, metrics_folder: Path)
         tracing = create_tracing(settings, "web")
         if tracing is not None:
             running.callback(tracing.close)
+        way = None
         if settings.is_embedded:
-            running.callback(_start_embedded_worker(settings, app, tracing))
-        parts = build_parts(settings, app, metrics_folder=metrics_folder, tracing=tracing)
+            worker = _embedded_worker(settings, app, tracing)
+            worker.start()
+            running.callback(worker.stop)
+            way = LocalWay(worker.answer_call)
+        parts = build_parts(settings, app, way=way, metrics_folder=metrics_folder, tracing=tracing)
         parts.caller.start()
         running.callback(parts.caller.close)
         parts.metrics.start()
@@ -126,11 +132,8 @@ def _collect_garbage_rarely() -> None:
     gc.set_threshold(GARBAGE_OBJECTS)
 
 
-def _start_embedded_worker(settings: Settings, app: Celery, tracing: Tracing | None) -> Callable[[], None]:
-    """Returns what stops it."""
+def _embedded_worker(settings: Settings, app: Celery, tracing: Tracing | None) -> EmbeddedWorker:
     # Imported here: a web process beside a broker must not load a model runtime.
     from production_server.worker.embedded import EmbeddedWorker
 
-    worker = EmbeddedWorker(settings, app, tracing=tracing)
-    worker.start()
-    return worker.stop
+    return EmbeddedWorker(settings, app, tracing=tracing)

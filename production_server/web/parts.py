@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from celery import Celery
 from flask import current_app
 
+from production_server.broker.amqp_way import AmqpWay
 from production_server.broker.app import create_celery
 from production_server.broker.caller import Caller
 from production_server.broker.publisher import Publisher
+from production_server.broker.ways import Way
 from production_server.errors import NotFound
 from production_server.jobs.database import Database
 from production_server.jobs.records import Job
@@ -52,17 +54,19 @@ def build_parts(
     settings: Settings,
     app: Celery | None = None,
     *,
+    way: Way | None = None,
     metrics_folder: Path | None = None,
     tracing: Tracing | None = None,
 ) -> WebParts:
     """Wire the parts of a web process; opens no connection.
 
+    `way` is how interactive calls get to a worker; None: over the broker.
     `metrics_folder` is the one of Prometheus' client for several processes; None: this process counts for itself.
     """
     app = app or create_celery(settings)
     database, publisher = Database(settings.resolved_database_url), Publisher(app, tracing=tracing)
     caller = Caller(
-        app,
+        way or AmqpWay(app),
         max_batches=settings.call_batches,
         max_items=settings.batch_items,
         max_waiting=settings.max_waiting_items,

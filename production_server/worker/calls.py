@@ -15,7 +15,7 @@ from celery import Celery
 from kombu import Consumer
 from kombu.message import Message
 
-from production_server.broker.caller import (
+from production_server.broker.amqp_way import (
     BROKEN,
     body_of,
     call_queue,
@@ -46,12 +46,11 @@ PREFETCH = 2
 CONNECT_AGAIN_S = 0.5
 
 
-class CallServer:
-    """Answers calls from `start` to `stop`; a broker that does not answer is tried again for ever."""
+class CallRunner:
+    """Runs batches of calls; safe to share between threads."""
 
     def __init__(
         self,
-        app: Celery,
         engine: Engine,
         settings: Settings,
         *,
@@ -60,57 +59,17 @@ class CallServer:
         metrics: WorkerMetrics | None = None,
         tracing: Tracing | None = None,
     ) -> None:
-        self._app = app
         self._engine = engine
         self._settings = settings
         self._name = name
         self._courtesy = courtesy
         self._metrics = metrics
         self._tracing = tracing
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._serve_all, name="calls", daemon=True)
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Answer the batch in hand, give back what was fetched beside it, and end."""
-        self._stopped.set()
-        self._thread.join()
-
-    def _serve_all(self) -> None:
-        last_fault = ""
-        while not self._stopped.is_set():
-            try:
-                self._serve()
-            except BROKEN as exc:
-                if str(exc) != last_fault:
-                    log.warning("interactive calls: the broker does not answer (%s); trying on", exc)
-                    last_fault = str(exc)
-            except Exception:
-                log.exception("interactive calls: starting anew")
-            self._stopped.wait(CONNECT_AGAIN_S)
-
-    def _serve(self) -> None:
-        with connect(self._app) as connection, connection.channel() as channel:
-            answer = partial(self._answer, channel=channel)
-            with Consumer(channel, [call_queue()], on_message=answer, prefetch_count=PREFETCH):
-                for _ in drained(connection, until=self._stopped):
-                    pass
-
-    def _answer(self, message: Message, *, channel: Any) -> None:
+    def answer(self, body: bytes) -> bytes:
+        """The reply to a message, whatever it is."""
         self._courtesy.call_came()
-        is_second_try = bool(message.delivery_info.get("redelivered"))
-        if is_second_try:
-            # Who had it before may have died of it: it comes no third time.
-            message.ack()
-        reply_to = message.properties.get("reply_to")
-        if reply_to:
-            reply = encode_reply(self._run(body_of(message)))
-            post(channel, reply, reply_to, correlation_id=message.properties.get("correlation_id", ""))
-        if not is_second_try:
-            message.ack()
+        return encode_reply(self._run(body))
 
     def _run(self, body: bytes) -> Reply:
         try:
@@ -159,6 +118,57 @@ class CallServer:
             worker=self._name,
             model_ms=model_s * 1000,
         )
+
+
+class CallServer:
+    """Answers calls over the broker from `start` to `stop`; one that does not answer is tried again for ever."""
+
+    def __init__(self, app: Celery, runner: CallRunner) -> None:
+        self._app = app
+        self._runner = runner
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._serve_all, name="calls", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answer the batch in hand, give back what was fetched beside it, and end."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _serve_all(self) -> None:
+        last_fault = ""
+        while not self._stopped.is_set():
+            try:
+                self._serve()
+            except BROKEN as exc:
+                if str(exc) != last_fault:
+                    log.warning("interactive calls: the broker does not answer (%s); trying on", exc)
+                    last_fault = str(exc)
+            except Exception:
+                log.exception("interactive calls: starting anew")
+            self._stopped.wait(CONNECT_AGAIN_S)
+
+    def _serve(self) -> None:
+        with connect(self._app) as connection, connection.channel() as channel:
+            answer = partial(self._answer, channel=channel)
+            with Consumer(channel, [call_queue()], on_message=answer, prefetch_count=PREFETCH):
+                for _ in drained(connection, until=self._stopped):
+                    pass
+
+    def _answer(self, message: Message, *, channel: Any) -> None:
+        is_second_try = bool(message.delivery_info.get("redelivered"))
+        if is_second_try:
+            # Who had it before may have died of it: it comes no third time.
+            message.ack()
+        reply_to = message.properties.get("reply_to")
+        if reply_to:
+            reply = self._runner.answer(body_of(message))
+            post(channel, reply, reply_to, correlation_id=message.properties.get("correlation_id", ""))
+        if not is_second_try:
+            message.ack()
 
 
 def _mistake() -> CeleriacError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery
@@ -28,6 +29,11 @@ class EmbeddedWorker:
         self._controller: Any = None
         self._thread: threading.Thread | None = None
 
+    @property
+    def answer_call(self) -> Callable[[bytes], bytes]:
+        """Runs a batch of interactive calls, in the thread that asks."""
+        return self._parts.call_runner.answer
+
     def start(self) -> None:
         """Publish what an earlier process left behind and start consuming.
 
@@ -45,7 +51,6 @@ class EmbeddedWorker:
         self._thread = threading.Thread(target=self._controller.start, name="embedded-worker", daemon=True)
         self._thread.start()
         self._parts.housekeeping.start(alone=True)
-        self._parts.calls.start()
 
     def stop(self) -> None:
         """Finish the batches in hand, put the rest back, and end; what is queued waits in the database."""

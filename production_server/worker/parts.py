@@ -16,7 +16,7 @@ from production_server.inference import Engine
 from production_server.jobs.database import Database
 from production_server.models.store import Store
 from production_server.settings import Settings
-from production_server.worker.calls import CallServer
+from production_server.worker.calls import CallRunner
 from production_server.worker.celery_steps import CONSUMER, PromptStop
 from production_server.worker.chunks import ChunkRunner
 from production_server.worker.housekeeping import Housekeeping
@@ -38,7 +38,7 @@ class WorkerParts:
     engine: Engine
     runner: ChunkRunner
     housekeeping: Housekeeping
-    calls: CallServer
+    call_runner: CallRunner
     metrics: WorkerMetrics | None
 
     @classmethod
@@ -56,8 +56,7 @@ class WorkerParts:
         housekeeping = Housekeeping(
             worker_name(settings), runner, database, Publisher(app, tracing=tracing), settings
         )
-        calls = CallServer(
-            app,
+        call_runner = CallRunner(
             engine,
             settings,
             name=housekeeping.name,
@@ -65,11 +64,10 @@ class WorkerParts:
             metrics=metrics,
             tracing=tracing,
         )
-        return cls(app, engine, runner, housekeeping, calls, metrics)
+        return cls(app, engine, runner, housekeeping, call_runner, metrics)
 
     def close(self) -> None:
-        """Stop what runs beside the chunks, which must have ended, and free models and connections."""
-        self.calls.stop()
+        """Stop what runs beside chunks and calls, which must have ended, and free models and connections."""
         self.housekeeping.stop()
         self.engine.close()
         self.runner.database.close()

@@ -9,6 +9,7 @@ from celery.signals import worker_shutting_down
 
 from production_server.settings import Settings
 from production_server.tracing import create_tracing
+from production_server.worker.calls import CallServer
 from production_server.worker.parts import CHUNK_THREADS, WorkerParts
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def run_worker(settings: Settings) -> None:
     parts = WorkerParts.build(settings, tracing=tracing)
     metrics_server = _answer_prometheus(settings, parts)
     parts.housekeeping.start(alone=False)
-    parts.calls.start()
+    calls = CallServer(parts.app, parts.call_runner)
+    calls.start()
 
     def drain(**_signal: object) -> None:
         parts.runner.stopping.set()
@@ -54,6 +56,7 @@ def run_worker(settings: Settings) -> None:
         worker_shutting_down.disconnect(drain)
         if metrics_server is not None:
             metrics_server.close()
+        calls.stop()
         parts.close()
         if tracing is not None:
             tracing.close()

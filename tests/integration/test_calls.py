@@ -1,4 +1,4 @@
-"""Interactive calls, over RabbitMQ and over the in-memory transport: both keep the same promises."""
+"""Interactive calls over RabbitMQ, and within one process: both keep the same promises."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +16,12 @@ from celery import Celery
 from kombu import Connection, Consumer, Queue
 from PIL import Image
 
+from production_server.broker.amqp_way import AmqpWay, body_of, call_queue, post
 from production_server.broker.app import create_celery
-from production_server.broker.caller import Caller, body_of, call_queue, post
+from production_server.broker.caller import Caller
 from production_server.broker.calls import CALL_QUEUE, Inputs, Reply, Request, decode_reply, encode_request
 from production_server.broker.grouping import Answer, Call
+from production_server.broker.ways import LocalWay
 from production_server.errors import (
     CeleriacError,
     DeadlineExceeded,
@@ -32,7 +33,7 @@ from production_server.errors import (
 from production_server.inference import Engine
 from production_server.models.store import Store
 from production_server.settings import read_settings
-from production_server.worker.calls import CallServer
+from production_server.worker.calls import CallRunner, CallServer
 from production_server.worker.courtesy import Courtesy
 from tests.services.processes import wait_until
 from tests.services.rabbitmq import RabbitMQNode
@@ -41,27 +42,27 @@ from tests.small_models import write_image_model, write_table_model
 FOREVER_S = 60
 
 
+def call_runner(engine: Engine, name: str) -> CallRunner:
+    return CallRunner(engine, read_settings({}), name=name, courtesy=Courtesy())
+
+
 @dataclass
 class Place:
-    """A broker, a caller, and workers that can be started and stopped."""
+    """A caller, and workers that can be started: over a broker several, which can be stopped, too; else one."""
 
-    app: Celery
     engine: Engine
-    settings: Any
     caller: Caller
+    app: Celery
+    local: LocalWorker | None = None
     servers: list[CallServer] = field(default_factory=list)
 
-    def start_worker(self) -> CallServer:
-        server = CallServer(
-            self.app,
-            self.engine,
-            self.settings,
-            name=f"worker-{len(self.servers)}",
-            courtesy=Courtesy(),
-        )
+    def start_worker(self) -> None:
+        if self.local is not None:
+            self.local.started.set()
+            return
+        server = CallServer(self.app, call_runner(self.engine, f"worker-{len(self.servers)}"))
         server.start()
         self.servers.append(server)
-        return server
 
     def call(
         self, inputs: Inputs, *, model: str = "table", version: str = "1", within_s: float = FOREVER_S
@@ -89,31 +90,47 @@ def small_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store([folder])
 
 
-@pytest.fixture(params=["memory", "rabbitmq"])
+class LocalWorker:
+    """A worker in this process that answers nothing before it is started."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.started = threading.Event()
+        self._runner = call_runner(engine, "worker-0")
+
+    def answer(self, body: bytes) -> bytes:
+        self.started.wait()
+        return self._runner.answer(body)
+
+
+@pytest.fixture(params=["local", "rabbitmq"])
 def place(request: pytest.FixtureRequest, small_store: Store) -> Iterator[Place]:
-    is_rabbitmq = request.param == "rabbitmq"
-    environ = {"BROKER_URL": request.getfixturevalue("broker_url")} if is_rabbitmq else {}
-    with placed(environ, small_store) as made:
+    url = request.getfixturevalue("broker_url") if request.param == "rabbitmq" else ""
+    with placed(url, small_store) as made:
+        yield made
+
+
+@pytest.fixture
+def over_broker(broker_url: str, small_store: Store) -> Iterator[Place]:
+    with placed(broker_url, small_store) as made:
         yield made
 
 
 @contextlib.contextmanager
-def placed(environ: dict[str, str], store: Store) -> Iterator[Place]:
-    settings = read_settings(environ)
-    app = create_celery(settings)
-    caller = Caller(app, max_batches=2, max_items=64, max_waiting=1000)
+def placed(broker_url: str, store: Store) -> Iterator[Place]:
+    """With a broker, or, where it has no address, in this process."""
+    app, engine = create_celery(read_settings({"BROKER_URL": broker_url})), Engine(store, threads=1)
+    local = None if broker_url else LocalWorker(engine)
+    way = AmqpWay(app) if local is None else LocalWay(local.answer)
+    caller = Caller(way, max_batches=2, max_items=64, max_waiting=1000)
     caller.start()
     wait_until(lambda: caller.is_connected, what="the caller is connected")
-    made = Place(app, Engine(store, threads=1), settings, caller)
+    made = Place(engine, caller, app, local)
     try:
         yield made
     finally:
         for server in made.servers:
             server.stop()
         caller.close()
-        if settings.is_embedded:
-            with app.connection_for_write() as connection, connection.channel() as channel:
-                call_queue()(channel).purge()
 
 
 def rows(*values: float) -> np.ndarray:
@@ -179,17 +196,17 @@ def test_an_unknown_version_is_the_workers_own_error(place: Place) -> None:
     assert isinstance(error, NotFound) and error.code == "version_not_found"
 
 
-def test_what_nobody_answers_in_time_is_given_up_and_what_comes_later_is_answered(place: Place) -> None:
-    late = place.call(rows(1), within_s=0.3).answer()
-    place.start_worker()
+def test_what_nobody_answers_in_time_is_given_up_and_what_comes_later_is_answered(over_broker: Place) -> None:
+    late = over_broker.call(rows(1), within_s=0.3).answer()
+    over_broker.start_worker()
 
     assert isinstance(late, DeadlineExceeded)
-    assert shares(place.call(rows(1)).reply()) == [0.05]
+    assert shares(over_broker.call(rows(1)).reply()) == [0.05]
 
 
-def test_what_a_worker_fetched_and_comes_to_too_late_is_not_run(place: Place) -> None:
+def test_what_a_worker_fetched_and_comes_to_too_late_is_not_run(over_broker: Place) -> None:
     asked: list[Reply] = []
-    with place.app.connection_for_write() as connection, connection.channel() as channel:
+    with over_broker.app.connection_for_write() as connection, connection.channel() as channel:
         answers = Queue("late.answers", exclusive=True)
         answers(channel).declare()
         call_queue()(channel).declare()
@@ -197,7 +214,7 @@ def test_what_a_worker_fetched_and_comes_to_too_late_is_not_run(place: Place) ->
         body = encode_request(Request("table", "1", rows(1), {}, until))
         post(channel, body, CALL_QUEUE, reply_to=answers.name, correlation_id="late")
 
-        place.start_worker()
+        over_broker.start_worker()
         with Consumer(channel, [answers], on_message=lambda each: asked.append(decode_reply(body_of(each)))):
             wait_until(lambda: drained_once(connection) or bool(asked), what="there is an answer")
 
@@ -221,7 +238,7 @@ def test_connections_that_the_broker_closes_are_opened_anew(
         " || C <- rabbit_networking:connection_info_all([pid, vhost, timeout]),"
         f' proplists:get_value(vhost, C) == <<"{vhost}">>, {is_meant}], {{ok, closed}} end'
     )
-    with placed({"BROKER_URL": broker_url}, small_store) as place:
+    with placed(broker_url, small_store) as place:
         place.start_worker()
         place.call(rows(1)).reply()
 
@@ -244,7 +261,7 @@ def test_a_message_that_the_broker_refuses_costs_no_other_call(
 ) -> None:
     rabbitmq.evaluate("{ok, application:set_env(rabbit, max_message_size, 100000)}")
     try:
-        with placed({"BROKER_URL": broker_url}, small_store) as place:
+        with placed(broker_url, small_store) as place:
             place.start_worker()
             place.call(rows(1)).reply()
 
@@ -279,10 +296,11 @@ def test_a_call_whose_client_has_left_is_not_sent(place: Place) -> None:
     assert left.empty()
 
 
-def test_what_a_stopped_worker_had_fetched_is_answered_by_another(place: Place) -> None:
-    busy = place.start_worker()
-    waiting = [place.call(rows(n % 9)) for n in range(200)]
-    place.start_worker()
+def test_what_a_stopped_worker_had_fetched_is_answered_by_another(over_broker: Place) -> None:
+    over_broker.start_worker()
+    (busy,) = over_broker.servers
+    waiting = [over_broker.call(rows(n % 9)) for n in range(200)]
+    over_broker.start_worker()
     busy.stop()
 
     assert all(each.reply().outputs is not None for each in waiting)
@@ -304,9 +322,9 @@ def test_callers_in_many_threads_do_not_mix_up_answers(place: Place) -> None:
     assert not wrong
 
 
-def test_a_message_that_makes_no_sense_is_answered_by_an_error(place: Place) -> None:
-    place.start_worker()
-    with place.app.connection_for_write() as connection, connection.channel() as channel:
+def test_a_message_that_makes_no_sense_is_answered_by_an_error(over_broker: Place) -> None:
+    over_broker.start_worker()
+    with over_broker.app.connection_for_write() as connection, connection.channel() as channel:
         producer = connection.Producer(channel)
         for body in (b"", b"\xff" * 40, b"\x00\x00\x00\x02{}"):
             producer.publish(
@@ -316,39 +334,32 @@ def test_a_message_that_makes_no_sense_is_answered_by_an_error(place: Place) -> 
                 content_encoding="binary",
             )
 
-    assert shares(place.call(rows(1)).reply()) == [0.05]
+    assert shares(over_broker.call(rows(1)).reply()) == [0.05]
 
 
 def test_a_broker_that_restarts_fails_what_is_on_its_way_and_takes_what_comes_later(
-    rabbitmq: RabbitMQNode, broker_url: str, small_store: Store
+    rabbitmq: RabbitMQNode, over_broker: Place
 ) -> None:
-    settings = read_settings({"BROKER_URL": broker_url})
-    app = create_celery(settings)
-    caller = Caller(app, max_batches=2, max_items=64, max_waiting=1000)
-    caller.start()
-    wait_until(lambda: caller.is_connected, what="the caller is connected")
-    place = Place(app, Engine(small_store, threads=1), settings, caller)
-    lost = place.call(rows(1))
+    lost = over_broker.call(rows(1))
 
     rabbitmq.kill()
     error = lost.answer()
     rabbitmq.start()
-    place.start_worker()
-    wait_until(lambda: caller.is_connected, what="the caller is connected again")
+    over_broker.start_worker()
+    wait_until(lambda: over_broker.caller.is_connected, what="the caller is connected again")
 
     assert isinstance(error, CeleriacError)
-    wait_until(lambda: isinstance(place.call(rows(1), within_s=5).answer(), Reply), what="calls are answered")
-    for server in place.servers:
-        server.stop()
-    caller.close()
+    wait_until(
+        lambda: isinstance(over_broker.call(rows(1), within_s=5).answer(), Reply), what="calls are answered"
+    )
 
 
 def test_connections_outlive_both_endless_calls_and_none(
     broker_url: str, small_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # RabbitMQ closes a connection on which it has heard nothing for two heartbeats, however much it sends there.
-    monkeypatch.setattr("production_server.broker.caller.HEARTBEAT_S", 1)
-    with placed({"BROKER_URL": broker_url}, small_store) as place:
+    monkeypatch.setattr("production_server.broker.amqp_way.HEARTBEAT_S", 1)
+    with placed(broker_url, small_store) as place:
         place.start_worker()
         enough = time.monotonic() + 4
         while time.monotonic() < enough:

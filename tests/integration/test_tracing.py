@@ -15,6 +15,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind
 
 from production_server.broker.app import create_celery
+from production_server.broker.ways import LocalWay
+from production_server.jobs.database import Database
 from production_server.settings import read_settings
 from production_server.tracing import create_tracing
 from production_server.tracing.spans import Tracing
@@ -72,10 +74,10 @@ def parts(
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracing, app = Tracing(provider), create_celery(settings)
-    parts = build_parts(settings, app, tracing=tracing)
-    parts.database.migrate()
+    Database(settings.resolved_database_url).migrate()
     worker = EmbeddedWorker(settings, app, tracing=tracing)
     worker.start()
+    parts = build_parts(settings, app, way=LocalWay(worker.answer_call), tracing=tracing)
     parts.caller.start()
     wait_until(lambda: parts.caller.is_connected, what="the caller is connected")
     yield parts

@@ -1,0 +1,57 @@
+"""How batches of calls get to whoever answers them: what every way has in common, and the shortest one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from production_server.errors import CeleriacError
+
+Replied = Callable[[str, bytes], None]
+"""Told of a reply: the batch's key, and the body."""
+Lost = Callable[[CeleriacError], None]
+"""Told that no batch which is on its way will be answered any more."""
+
+
+class Way(Protocol):
+    """Carries bodies. `start` before the first one."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether bodies can be sent, and replies come."""
+
+    def start(self, replied: Replied, lost: Lost) -> None:
+        """Tell these two from now on, from some thread."""
+
+    def send(self, key: str, body: bytes, *, remaining_s: float) -> None:
+        """Send a batch that is of use for so long. For one thread at a time.
+
+        Raises:
+            Unavailable: it cannot be sent.
+        """
+
+    def close(self) -> None:
+        """Stop; nothing is told afterwards."""
+
+
+class LocalWay:
+    """To a worker in this process: whoever sends a batch runs it."""
+
+    is_open = True
+
+    def __init__(self, answer: Callable[[bytes], bytes]) -> None:
+        self._answer = answer
+        self._replied: Replied = _to_nobody
+
+    def start(self, replied: Replied, lost: Lost) -> None:  # noqa: ARG002  # nothing is lost between two functions
+        self._replied = replied
+
+    def send(self, key: str, body: bytes, *, remaining_s: float) -> None:  # noqa: ARG002  # it is run at once
+        self._replied(key, self._answer(body))
+
+    def close(self) -> None:
+        self._replied = _to_nobody
+
+
+def _to_nobody(_key: str, _body: bytes) -> None:
+    pass
