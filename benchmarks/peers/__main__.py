@@ -19,16 +19,16 @@ from benchmarks.load import Call
 from benchmarks.machine import machine
 from benchmarks.memory import descendants, total_mib
 from benchmarks.peers import plot
-from benchmarks.peers.catalogue import OURS, PEERS, Peer
+from benchmarks.peers.catalogue import OWN, PEERS, Peer
 from benchmarks.peers.comparison import Comparison, Measured
 from benchmarks.peers.servers import ROOT, server
-from benchmarks.services import over_rabbitmq
+from benchmarks.services import embedded, over_rabbitmq
 from tests.services.processes import ServiceError
 from tests.services.rabbitmq import find_rabbitmq, rabbitmq_node
 
 WARM_UP_S = 3
 REQUIREMENTS = ROOT / "requirements" / "peers"
-NAMES = {"ours": OURS} | {peer.key: peer.name for peer in PEERS}
+NAMES = OWN | {peer.key: peer.name for peer in PEERS}
 EVERYONE = list(NAMES)
 
 
@@ -135,7 +135,7 @@ def _measure(asked: Asked) -> Iterator[Measured]:
 
 def _one(asked: Asked, number: int, model: str, key: str) -> Iterator[Measured]:
     name = NAMES[key]
-    with _ours(model) if key == "ours" else _peer(_of(key), model, asked.settings) as running:
+    with _ours(key, model) if key in OWN else _peer(_of(key), model, asked.settings) as running:
         load.run(running.call, connections=32, seconds=WARM_UP_S)
         for connections in asked.connections:
             got = load.run(running.call, connections=connections, seconds=asked.seconds)
@@ -144,9 +144,9 @@ def _one(asked: Asked, number: int, model: str, key: str) -> Iterator[Measured]:
 
 
 @contextlib.contextmanager
-def _ours(model: str) -> Iterator[Running]:
-    """The service as `make run` starts it with a BROKER_URL: a web process and one worker, both models loaded."""
-    with over_rabbitmq() as service:
+def _ours(key: str, model: str) -> Iterator[Running]:
+    """The service as `make run` starts it with a BROKER_URL (a web process and one worker), or without; both models."""
+    with over_rabbitmq() if key == "ours" else embedded() as service:
         check(service)
         yield Running(calls.tensor_in_json(service.url, model), lambda: descendants(service.pid))
 

@@ -11,7 +11,9 @@ from benchmarks import calls
 from benchmarks.inputs import flat
 from benchmarks.load import Call
 
-OURS = "Celeriac"
+OURS, EMBEDDED = "Celeriac", "Celeriac, embedded"
+"""Over RabbitMQ, and in one process."""
+OWN = {"ours": OURS, "embedded": EMBEDDED}
 
 
 @dataclass(frozen=True, kw_only=True)

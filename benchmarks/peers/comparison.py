@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks.load import Load
-from benchmarks.peers.catalogue import OURS
+from benchmarks.peers.catalogue import OWN
 from benchmarks.tables import errors, number, table
 
 
@@ -53,6 +53,7 @@ class Comparison:
         self.measured = list(measured)
         self.models = _unique(each.model for each in self.measured)
         self.servers = _unique(each.server for each in self.measured)
+        self.others = [server for server in self.servers if server not in OWN.values()]
         self.connections = sorted({each.load.connections for each in self.measured})
 
     def loads(self, server: str, model: str, connections: int) -> list[Load]:
@@ -69,17 +70,15 @@ class Comparison:
             return None
         return max(values) if name == "max_ms" else statistics.median(values)
 
-    def ratio(self, model: str, connections: int, name: str = "answers_per_s") -> Ratio | None:
-        """Ours by the best of the others in the same round; the best one's name is that of the best median."""
+    def ratio(self, ours: str, model: str, connections: int, name: str = "answers_per_s") -> Ratio | None:
+        """One of ours by the best of the others in the same round; the best one's name is that of the best median."""
         best_of = max if name == "answers_per_s" else min
         ratios = []
         for here in self._rounds(model, connections, name):
-            others = [value for server, value in here.items() if server != OURS and value]
-            if OURS in here and others:
-                ratios.append(here[OURS] / best_of(others))
-        medians = {
-            self.figure(server, model, connections, name): server for server in self.servers if server != OURS
-        }
+            others = [value for server, value in here.items() if server in self.others and value]
+            if ours in here and others:
+                ratios.append(here[ours] / best_of(others))
+        medians = {self.figure(server, model, connections, name): server for server in self.others}
         if not ratios:
             return None
         best = medians[best_of(value for value in medians if value)]
@@ -101,7 +100,12 @@ class Comparison:
     def _ratios(self) -> str:
         names = {"answers_per_s": "answers per second", "p50_ms": "p50 (less is better)"}
         rows = [
-            [f"`{model}`, {shown}", *(str(self.ratio(model, at, name) or "–") for at in self.connections)]
+            [
+                f"{ours}: `{model}`, {shown}",
+                *(str(self.ratio(ours, model, at, name) or "–") for at in self.connections),
+            ]
+            for ours in OWN.values()
+            if ours in self.servers
             for name, shown in names.items()
             for model in self.models
         ]

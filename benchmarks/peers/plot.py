@@ -9,13 +9,14 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.peers.catalogue import OURS
+from benchmarks.peers.catalogue import EMBEDDED, OURS, OWN
 from benchmarks.peers.comparison import Comparison
 from production_server.training.plots import STYLE
 
 # Okabe and Ito's colours, which people with any colour vision tell apart; the marks tell them apart in grey.
 LOOKS = {
     OURS: ("#000000", "o", "-"),
+    EMBEDDED: ("#000000", "o", ":"),
     "LitServe": ("#0072B2", "s", "-"),
     "LitServe, no batches": ("#0072B2", "s", ":"),
     "MLServer": ("#D55E00", "^", "-"),
@@ -57,7 +58,7 @@ def _draw_model(axes: Any, comparison: Comparison, model: str) -> None:
             "marker": mark,
             "linestyle": line,
             "color": colour,
-            "linewidth": 2.6 if server == OURS else 1.4,
+            "linewidth": 2.6 if server in OWN.values() else 1.4,
         }
         axes.errorbar(places, middle, (below, above), elinewidth=0.8, capsize=2, label=server, **look)
     axes.set(title=model, xlabel="connections", xticks=list(places), xticklabels=comparison.connections)

@@ -40,21 +40,28 @@ ROUNDS = [
 
 
 def test_a_ratio_is_to_the_best_of_the_others_in_the_same_round() -> None:
-    assert Comparison(ROUNDS).ratio("diabetes", 32) == Ratio(2.0, 1.6, 3.0, "quick")
+    assert Comparison(ROUNDS).ratio("Celeriac", "diabetes", 32) == Ratio(2.0, 1.6, 3.0, "quick")
+
+
+def test_our_other_way_is_none_of_the_others() -> None:
+    both = [*ROUNDS, *(measured("Celeriac, embedded", number, 500) for number in (1, 2, 3))]
+
+    assert Comparison(both).ratio("Celeriac", "diabetes", 32) == Ratio(2.0, 1.6, 3.0, "quick")
+    assert Comparison(both).ratio("Celeriac, embedded", "diabetes", 32) == Ratio(4.545454545454546, 4.0, 5.0, "quick")
 
 
 def test_of_times_the_least_is_the_best() -> None:
-    assert Comparison(ROUNDS).ratio("diabetes", 32, "p50_ms") == Ratio(0.5, 0.5, 1.0, "quick")
+    assert Comparison(ROUNDS).ratio("Celeriac", "diabetes", 32, "p50_ms") == Ratio(0.5, 0.5, 1.0, "quick")
 
 
 def test_a_round_in_which_a_server_did_not_start_does_not_count() -> None:
     without_ours = [each for each in ROUNDS if (each.server, each.round) != ("Celeriac", 1)]
 
-    assert Comparison(without_ours).ratio("diabetes", 32) == Ratio(1.8, 1.6, 2.0, "quick")
+    assert Comparison(without_ours).ratio("Celeriac", "diabetes", 32) == Ratio(1.8, 1.6, 2.0, "quick")
 
 
 def test_nothing_to_compare_with_gives_no_ratio() -> None:
-    assert Comparison(ROUNDS[:1]).ratio("diabetes", 32) is None
+    assert Comparison(ROUNDS[:1]).ratio("Celeriac", "diabetes", 32) is None
 
 
 def test_the_tables_tell_medians_and_a_dash_for_what_is_missing() -> None:
