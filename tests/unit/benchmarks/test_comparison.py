@@ -47,7 +47,9 @@ def test_our_other_way_is_none_of_the_others() -> None:
     both = [*ROUNDS, *(measured("Celeriac, embedded", number, 500) for number in (1, 2, 3))]
 
     assert Comparison(both).ratio("Celeriac", "diabetes", 32) == Ratio(2.0, 1.6, 3.0, "quick")
-    assert Comparison(both).ratio("Celeriac, embedded", "diabetes", 32) == Ratio(4.545454545454546, 4.0, 5.0, "quick")
+    assert Comparison(both).ratio("Celeriac, embedded", "diabetes", 32) == Ratio(
+        4.545454545454546, 4.0, 5.0, "quick"
+    )
 
 
 def test_of_times_the_least_is_the_best() -> None:
