@@ -209,12 +209,12 @@ def test_the_brokers_management_lets_admin_in_and_nobody_else(watched: Watched) 
 
 
 def test_watching_leaves_no_queue_in_the_broker(watched: Watched) -> None:
-    jobs = {"celeriac.jobs", "celeriac.jobs.high"}
+    lasting = {"celeriac.jobs", "celeriac.jobs.high", "celeriac.calls"}
     project = watched.project
     (worker, *_) = project.containers("worker")
     wait_until(lambda: any(worker in name for name in watched.queues()), what="the worker's queue is known")
     wait_until(lambda: any("celeryev" in name for name in watched.queues()), what="Flower's queue is known")
-    passing = [queue for name, queue in watched.queues().items() if name not in jobs]
+    passing = [queue for name, queue in watched.queues().items() if name not in lasting]
 
     docker.docker("kill", worker, project.containers("flower")[0])
     wait_until(
