@@ -33,6 +33,10 @@ class Fault:
         return f"{self.field}: expected {self.expected}, got {self.got}"
 
 
+MISTAKE = "the server made a mistake; its log says which"
+"""What a client is told of an error that nobody foresaw."""
+
+
 class CeleriacError(Exception):
     """Root of all errors that this server raises on purpose; `str(error)` says how to mend it."""
 

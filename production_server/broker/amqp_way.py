@@ -7,8 +7,9 @@ import logging
 import select
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -43,7 +44,7 @@ def call_queue() -> Queue:
 def connect(app: Celery, *, is_read: bool = True) -> Connection:
     """A connection for calls and replies. They are not confirmed: whoever gets no answer hears so at the deadline.
 
-    One that is read from has heartbeats: whoever reads must call `heartbeat_check`, too, as `drained` does.
+    One that is read from has heartbeats: whoever reads must call `heartbeat_check`, too, as `drain` does.
 
     Raises:
         KombuError, AMQPError, OSError: the broker does not answer.
@@ -55,8 +56,8 @@ def connect(app: Celery, *, is_read: bool = True) -> Connection:
     return connection
 
 
-def drained(connection: Connection, *, until: threading.Event) -> Iterator[None]:
-    """Have a connection's messages handled until something is set; yields every `LOOK_EVERY_S`, messages or not.
+def drain(connection: Connection, *, until: threading.Event) -> None:
+    """Have a connection's messages handled until something is set.
 
     Raises:
         AMQPError, OSError: the connection is broken.
@@ -69,7 +70,24 @@ def drained(connection: Connection, *, until: threading.Event) -> Iterator[None]
             # Also where messages never end: what only reads would not tell the broker that it lives.
             connection.heartbeat_check()
             looked_at = time.monotonic()
-            yield
+
+
+def keep_up(
+    serve: Callable[[], None], *, until: threading.Event, when_ended: Callable[[], None] = lambda: None
+) -> None:
+    """Serve again and again until something is set, whatever breaks; `when_ended` is run each time after."""
+    last_fault = ""
+    while not until.is_set():
+        try:
+            serve()
+        except BROKEN as exc:
+            if str(exc) != last_fault:
+                log.warning("interactive calls: the broker does not answer (%s); trying on", exc)
+                last_fault = str(exc)
+        except Exception:
+            log.exception("interactive calls: starting anew")
+        when_ended()
+        until.wait(CONNECT_AGAIN_S)
 
 
 def post(channel: Any, body: bytes, queue: str, **properties: str) -> None:
@@ -159,19 +177,11 @@ class AmqpWay:
         return _Sending(connection, channel, self._reply_to)
 
     def _receive_all(self, replied: Replied, lost: Lost) -> None:
-        last_fault = ""
-        while not self._stopped.is_set():
-            try:
-                self._receive(replied)
-            except BROKEN as exc:
-                if str(exc) != last_fault:
-                    log.warning("interactive calls: the broker does not answer (%s); trying on", exc)
-                    last_fault = str(exc)
-            except Exception:
-                log.exception("interactive calls: starting anew")
+        def close() -> None:
             self._reply_to = ""
             lost(Unavailable("the broker does not answer"))
-            self._stopped.wait(CONNECT_AGAIN_S)
+
+        keep_up(partial(self._receive, replied), until=self._stopped, when_ended=close)
 
     def _receive(self, replied: Replied) -> None:
         """Tell of replies until the connection breaks or a stop is asked for."""
@@ -185,8 +195,7 @@ class AmqpWay:
             replies(channel).declare()
             with Consumer(channel, [replies], on_message=receive, no_ack=True):
                 self._reply_to = name
-                for _ in drained(connection, until=self._stopped):
-                    pass
+                drain(connection, until=self._stopped)
 
 
 def _is_closed(way: _Sending) -> bool:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from production_server.broker.calls import CALL_QUEUE, Reply, Request, decode_reply, encode_request
 from production_server.broker.grouping import Answer, Batch, Call, Grouping
 from production_server.broker.ways import Way
-from production_server.errors import CeleriacError, DeadlineExceeded, Unavailable
+from production_server.errors import MISTAKE, CeleriacError, DeadlineExceeded, Unavailable
 
 if TYPE_CHECKING:
     from production_server.tracing.spans import Tracing
@@ -126,7 +126,7 @@ class Caller:
         except Exception:
             # The thread must live on: without it nobody would ever be answered again.
             log.exception("a batch of calls could not be sent")
-            self._settle(batch, CeleriacError("the server made a mistake; its log says which"))
+            self._settle(batch, CeleriacError(MISTAKE))
 
     def _send(self, batch: Batch) -> None:
         remaining_s = batch.deadline - time.monotonic()

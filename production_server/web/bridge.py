@@ -28,7 +28,7 @@ SMALL_BYTES = 256 * 2**10
 """A request's body up to this size is read before a thread is taken, and an answer is sent in one piece; what is larger
 is read and sent by the thread, bit by bit."""
 PATIENCE_S = 30
-"""How long a client may take for that first part of a body."""
+"""How long a client may take for that first part of a body, or for all of a call's."""
 
 
 class Bridge:

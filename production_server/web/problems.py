@@ -12,6 +12,7 @@ from flask import Flask, Response, json, request
 from werkzeug.exceptions import HTTPException
 
 from production_server.errors import (
+    MISTAKE,
     BrokenVersion,
     CeleriacError,
     Conflict,
@@ -111,7 +112,7 @@ def _from_http(exc: HTTPException) -> Problem:
 
 def _from_bug(exc: Exception) -> Problem:
     log.error("%s %s failed", request.method, request.path, exc_info=exc)
-    detail = "the server made a mistake; its log says which"
+    detail = MISTAKE
     return Problem(500, CeleriacError.code, HTTPStatus(500).phrase, detail)
 
 

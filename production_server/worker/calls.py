@@ -16,11 +16,11 @@ from kombu import Consumer
 from kombu.message import Message
 
 from production_server.broker.amqp_way import (
-    BROKEN,
     body_of,
     call_queue,
     connect,
-    drained,
+    drain,
+    keep_up,
     post,
 )
 from production_server.broker.calls import (
@@ -30,7 +30,7 @@ from production_server.broker.calls import (
     decode_request,
     encode_reply,
 )
-from production_server.errors import CeleriacError, DeadlineExceeded
+from production_server.errors import MISTAKE, CeleriacError, DeadlineExceeded
 from production_server.inference import Engine, Outputs
 from production_server.settings import Settings
 from production_server.worker.courtesy import Courtesy
@@ -43,7 +43,6 @@ log = logging.getLogger(__name__)
 
 PREFETCH = 2
 """While one batch is run, the next one is here already; more would wait for this worker while another one is free."""
-CONNECT_AGAIN_S = 0.5
 
 
 class CallRunner:
@@ -76,7 +75,7 @@ class CallRunner:
             request = decode_request(body)
         except ValueError:
             log.exception("a message cannot be read")
-            return Reply(None, {}, _mistake(), 0, self._name)
+            return Reply(None, {}, CeleriacError(MISTAKE), 0, self._name)
         if self._tracing is None:
             return self._run_request(request)
         about = {"celeriac.model": request.model, "celeriac.version": request.version}
@@ -99,7 +98,7 @@ class CallRunner:
             error = exc
         except Exception:
             log.exception("a call failed")
-            error = _mistake()
+            error = CeleriacError(MISTAKE)
         seconds = time.perf_counter() - began
         model_s = 0.0 if outputs is None else outputs.model_s
         outcome = "answered" if error is None else error.code
@@ -127,7 +126,9 @@ class CallServer:
         self._app = app
         self._runner = runner
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._serve_all, name="calls", daemon=True)
+        self._thread = threading.Thread(
+            target=partial(keep_up, self._serve, until=self._stopped), name="calls", daemon=True
+        )
 
     def start(self) -> None:
         """Start the thread."""
@@ -138,25 +139,11 @@ class CallServer:
         self._stopped.set()
         self._thread.join()
 
-    def _serve_all(self) -> None:
-        last_fault = ""
-        while not self._stopped.is_set():
-            try:
-                self._serve()
-            except BROKEN as exc:
-                if str(exc) != last_fault:
-                    log.warning("interactive calls: the broker does not answer (%s); trying on", exc)
-                    last_fault = str(exc)
-            except Exception:
-                log.exception("interactive calls: starting anew")
-            self._stopped.wait(CONNECT_AGAIN_S)
-
     def _serve(self) -> None:
         with connect(self._app) as connection, connection.channel() as channel:
             answer = partial(self._answer, channel=channel)
             with Consumer(channel, [call_queue()], on_message=answer, prefetch_count=PREFETCH):
-                for _ in drained(connection, until=self._stopped):
-                    pass
+                drain(connection, until=self._stopped)
 
     def _answer(self, message: Message, *, channel: Any) -> None:
         is_second_try = bool(message.delivery_info.get("redelivered"))
@@ -169,10 +156,6 @@ class CallServer:
             post(channel, reply, reply_to, correlation_id=message.properties.get("correlation_id", ""))
         if not is_second_try:
             message.ack()
-
-
-def _mistake() -> CeleriacError:
-    return CeleriacError("the server made a mistake; its log says which")
 
 
 def _check_time(request: Request) -> None:

@@ -16,8 +16,15 @@ from typing import TYPE_CHECKING
 from production_server.broker.caller import Answers, Caller, hand_out
 from production_server.broker.calls import Reply
 from production_server.broker.grouping import Answer, Call
-from production_server.errors import CeleriacError, DeadlineExceeded, InferenceFailed, InvalidInput, TooLarge
-from production_server.web.bridge import Bridge, Event, Receive, Scope, Send, send_all
+from production_server.errors import (
+    MISTAKE,
+    CeleriacError,
+    DeadlineExceeded,
+    InferenceFailed,
+    InvalidInput,
+    TooLarge,
+)
+from production_server.web.bridge import PATIENCE_S, Bridge, Event, Receive, Scope, Send, send_all
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest, InferenceProtocol
 from production_server.web.interactive.tensors import fault
 from production_server.web.metrics import CallTimes, Metrics
@@ -36,8 +43,6 @@ TIMEOUT_HEADER = "x-request-timeout-ms"
 CLIENT_LEFT = 499
 """The status, as nginx has it, of those who get none."""
 SOON_S = 0.05
-PATIENCE_S = 30
-"""How long a client may take to send a body."""
 
 
 class ClientLeft(Exception):
@@ -135,7 +140,7 @@ class Front:
         except Exception:
             known = {"request_id": progress.request_id}
             log.exception("%s %s failed", scope["method"], scope["path"], extra=known)
-            answer = protocol.write_error(CeleriacError("the server made a mistake; its log says which"))
+            answer = protocol.write_error(CeleriacError(MISTAKE))
         progress.status = answer.status
         lines = [
             (b"content-type", answer.content_type.encode("latin-1")),
