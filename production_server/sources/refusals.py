@@ -1,0 +1,21 @@
+"""The errors that what is no notification ends in."""
+
+from __future__ import annotations
+
+from production_server.errors import Fault, InvalidInput, TooLarge
+
+CODE = "not_an_event"
+MAX_EVENTS = 10_000
+"""Of one request; also the entries of any list or object that is walked through: the sender chose how many."""
+
+
+def not_an_event(path: str, expected: str, got: str) -> InvalidInput:
+    """The error for one fault, at `path` or in the body as a whole."""
+    fault = Fault(path or "body", expected, got)
+    return InvalidInput(str(fault), (fault,), code=CODE)
+
+
+def too_many(path: str, what: str, *, count: str) -> TooLarge:
+    """The error for more entries or events than one request may bring."""
+    fault = Fault(path or "body", f"at most {MAX_EVENTS:,} {what}", count)
+    return TooLarge(str(fault), (fault,))

@@ -1,0 +1,30 @@
+"""How a value that came from outside is named in a message: visible, on one line, in at most 80 characters."""
+
+from __future__ import annotations
+
+import json
+
+MAX_SHOWN = 80
+
+
+def shown(text: str) -> str:
+    """`text`, not too long, with escapes for what would end the line or could not be sent (half a surrogate pair)."""
+    head = text[: MAX_SHOWN + 1]
+    visible = "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in head
+    )
+    return visible if len(visible) <= MAX_SHOWN else visible[: MAX_SHOWN - 3] + "..."
+
+
+def describe(value: object) -> str:
+    """A value of a JSON document, as JSON would write it if that is short."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    if isinstance(value, dict):
+        return "an object"
+    # Cut first: a text may be as long as a body.
+    head = value[: MAX_SHOWN + 1] if isinstance(value, str) else value
+    return shown(json.dumps(head, ensure_ascii=False))
