@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
-from benchmarks import bulk, compose, footprint, fresh_clone, interactive, latency, mixed
+from benchmarks import buckets, bulk, compose, footprint, fresh_clone, interactive, latency, mixed
 from benchmarks.machine import machine
 
 PARTS = {
     "footprint": "footprint",
     "latency": "one_row_job",
     "bulk": "bulk_job",
+    "buckets": "scan",
     "interactive": "interactive",
     "mixed": "mixed",
     "clone": "fresh_clone_to_first_prediction_s",
@@ -29,7 +30,7 @@ ON_DEMAND = ("compose",)
 
 @click.command()
 @click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)))
-@click.option("--images", default=10_000, show_default=True, help="Images in the bulk job.")
+@click.option("--images", default=10_000, show_default=True, help="Images in the bulk job, and in a bucket.")
 @click.option(
     "--rounds", default=3, show_default=True, help="Rounds of what is measured in turns; medians are told."
 )
@@ -51,6 +52,7 @@ def main(*, parts: tuple[str, ...], images: int, rounds: int, jobs: int, seconds
         "footprint": footprint.measure,
         "latency": lambda: latency.measure(jobs, report),
         "bulk": lambda: bulk.measure(images, rounds, report),
+        "buckets": lambda: buckets.measure(images, rounds, report),
         "interactive": lambda: interactive.measure(rounds, seconds, report),
         "mixed": lambda: mixed.measure(images, rounds, seconds, report),
         "clone": fresh_clone.measure,

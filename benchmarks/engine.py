@@ -34,11 +34,9 @@ def engine_version() -> str:
 
 
 def _run(engine: Engine, version: str, payloads: list[bytes], batch_items: int) -> None:
-    batches = engine.classify_each(
-        "fashion_mnist", version, payloads, batch_items=batch_items, max_pixels=50_000_000
-    )
-    for _ in batches:
-        pass
+    for start in range(0, len(payloads), batch_items):
+        batch = payloads[start : start + batch_items]
+        engine.classify_batch("fashion_mnist", version, batch, max_pixels=50_000_000)
 
 
 if __name__ == "__main__":

@@ -17,14 +17,14 @@ DEFAULTS = {"LEASE_S": "30", "DRAIN_S": "20"}
 
 
 @contextlib.contextmanager
-def embedded() -> Iterator[Celeriac]:
+def embedded(**settings: str) -> Iterator[Celeriac]:
     """One process, SQLite."""
-    with _folder() as folder, celeriac(folder, **DEFAULTS) as service:
+    with _folder() as folder, celeriac(folder, **DEFAULTS, **settings) as service:
         yield service
 
 
 @contextlib.contextmanager
-def over_rabbitmq(workers: int = 1) -> Iterator[Celeriac]:
+def over_rabbitmq(workers: int = 1, **settings: str) -> Iterator[Celeriac]:
     """A web process and workers, RabbitMQ and PostgreSQL.
 
     Raises:
@@ -36,7 +36,7 @@ def over_rabbitmq(workers: int = 1) -> Iterator[Celeriac]:
     with _folder() as folder, rabbitmq_node(rabbitmq) as node, postgres_cluster(postgres) as cluster:
         cluster.add_database("bench")
         urls = {"BROKER_URL": node.url(), "DATABASE_URL": cluster.url("bench")}
-        with celeriac(folder, WORKERS=str(workers), **urls, **DEFAULTS) as service:
+        with celeriac(folder, WORKERS=str(workers), **urls, **DEFAULTS, **settings) as service:
             yield service
 
 

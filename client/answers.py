@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from client.errors import Fault, Refused, Unavailable
@@ -59,6 +59,7 @@ class Result:
     index: int
     state: str
     name: str | None = None
+    url: str | None = None
     label: str | None = None
     score: float | None = None
     output: list[float] | None = None
@@ -71,6 +72,36 @@ class Result:
     @property
     def is_final(self) -> bool:
         return self.state in FINAL_STATES
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A listing of a bucket: objects looked at, those that became items, those that were done before; and its job."""
+
+    id: str
+    state: str
+    url: str
+    pattern: str
+    model: str
+    version: str
+    dry_run: bool
+    listed: int
+    matched: int
+    skipped: int
+    created: str | None = None
+    finished: str | None = None
+    error: ItemError | None = None
+    job: Job | None = None
+    links: dict[str, str | None] = field(default_factory=dict)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is listed, and nothing more classified."""
+        return self.state != "listing" and (self.job is None or self.job.done == self.job.total)
+
+    @property
+    def is_success(self) -> bool:
+        return self.state == "listed" and (self.job is None or self.job.succeeded == self.job.total)
 
 
 @dataclass(frozen=True)
@@ -134,6 +165,14 @@ def read_result(answer: Any) -> Result:
     if result.error is None:
         return result
     return read(Result, {**answer, "error": read(ItemError, result.error)})
+
+
+def read_scan(answer: Any) -> Scan:
+    """Make a scan, its job and its error, as far as it has them."""
+    scan = read(Scan, answer)
+    job = None if scan.job is None else read(Job, scan.job)
+    error = None if scan.error is None else read(ItemError, scan.error)
+    return replace(scan, job=job, error=error)
 
 
 def read_job_page(answer: Any) -> JobPage:

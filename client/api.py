@@ -19,10 +19,12 @@ from client.answers import (
     JobPage,
     Model,
     ResultPage,
+    Scan,
     read,
     read_job_page,
     read_problem,
     read_result_page,
+    read_scan,
 )
 from client.errors import ClientError, InputError, Refused, Unavailable
 
@@ -131,6 +133,26 @@ class Server:
         """Up to a thousand results in order, finished or not."""
         params = _given({"after": after, "limit": PAGE_SIZE})
         return read_result_page(self._send("GET", f"/api/jobs/{job_id}/results", params=params))
+
+    def start_scan(self, asked: Mapping[str, Any]) -> Scan:
+        """Have what lies somewhere classified: url and model, and maybe version, pattern, again, dry_run, priority.
+
+        Asked again while it lists, the server answers the same scan: trying again makes no second one.
+        """
+        return read_scan(self._send("POST", "/api/scans", json=dict(asked)))
+
+    def scan(self, scan_id: str) -> Scan:
+        """How far a scan and its job have come."""
+        return read_scan(self._send("GET", f"/api/scans/{scan_id}"))
+
+    def scans(self, *, limit: int) -> list[Scan]:
+        """Scans, newest first."""
+        answer = self._send("GET", "/api/scans", params={"limit": limit})
+        return [read_scan(scan) for scan in answer["scans"]]
+
+    def cancel_scan(self, scan_id: str) -> Scan:
+        """Stop a scan, and cancel what has not run."""
+        return read_scan(self._send("DELETE", f"/api/scans/{scan_id}"))
 
     def _submit(self, wait_s: int, **content: Any) -> Job:
         headers = {"Idempotency-Key": str(uuid.uuid4())}

@@ -1,4 +1,4 @@
-"""The command line for predictions: predict, jobs, models."""
+"""The command line for predictions: predict, jobs, models, inject, scans."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import click
 
 from client import output
 from client.api import Server
-from client.exits import SOME_FAILED, run
+from client.exits import EPILOG, SOME_FAILED, run
+from client.inject import inject, scans
 from client.options import Shared, setting, shared, timeout
 from client.results import Destination, show_results
 from client.submission import Submission
@@ -21,17 +22,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-EPILOG = """\
-\b
-Exit codes
-  0    all went well
-  1    some items failed or were cancelled
-  2    wrong usage: an option, a number or a file
-  3    the server refused the request
-  4    no server answered, or not in time, or it is out of order
-  130  interrupted; a job that was submitted goes on
-"""
 
 
 class NumbersCommand(click.Command):
@@ -64,7 +54,12 @@ def cli() -> None:
       predict --model diabetes --csv patients.csv --output scored.csv
       jobs
       models diabetes
+      inject s3://photos/incoming --model mobilenet --pattern '*.jpg'
     """
+
+
+cli.add_command(inject)
+cli.add_command(scans)
 
 
 @cli.command(cls=NumbersCommand, epilog=EPILOG)

@@ -20,6 +20,17 @@ EXIT_CODES: dict[type[ClientError], int] = {
     InstanceFailed: INSTANCE_FAILED,
 }
 
+EPILOG = """\
+\b
+Exit codes
+  0    all went well
+  1    some items failed or were cancelled
+  2    wrong usage: an option, a number or a file
+  3    the server refused the request
+  4    no server answered, or not in time, or it is out of order
+  130  interrupted; a job that was submitted goes on
+"""
+
 
 def run(command: click.Command, arguments: Sequence[str] | None, *, name: str) -> int:
     """Run a command as the program `name`, with sys.argv's arguments if none are given."""

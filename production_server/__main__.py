@@ -67,6 +67,7 @@ def run(settings: Settings) -> None:
     Without BROKER_URL all of it runs in one process; with it, WEB_PROCESSES web processes and WORKERS workers are
     started, and restarted when they die.
     """
+    _check_rules(settings)
     address = take_address(settings)
     make_state_dir(settings.state_dir)
     if settings.is_embedded:
@@ -81,6 +82,7 @@ def run(settings: Settings) -> None:
 @click.pass_obj
 def web(settings: Settings) -> None:
     """Start WEB_PROCESSES web processes (without BROKER_URL one, with an embedded worker)."""
+    _check_rules(settings)
     handed = handed_socket(os.environ)
     address = handed or take_address(settings)
     if settings.is_embedded:
@@ -117,6 +119,19 @@ def migrate(settings: Settings) -> None:
     database = Database(settings.resolved_database_url)
     database.migrate()
     click.echo(f"{database} is up to date")
+
+
+def _check_rules(settings: Settings) -> None:
+    """Refuse rules of events that cannot be used before anything is started.
+
+    Raises:
+        SettingsError: EVENTS_FILE holds such rules.
+    """
+    if settings.events_file is not None:
+        from production_server.models.store import Store
+        from production_server.sources.notifications import open_rules
+
+        open_rules(settings, Store(settings.model_stores))
 
 
 def _serve_embedded(settings: Settings, address: socket.socket) -> None:

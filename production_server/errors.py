@@ -4,10 +4,13 @@ CeleriacError
 ├── SettingsError         the environment holds values that no process can start with
 ├── InvalidInput          the client sent something that the model or the API does not take
 │   └── TooLarge          … because it is over a limit
+├── Unauthorized          the request does not prove that its sender may ask for this
 ├── NotFound              the client names a model, version or job that does not exist
 ├── Conflict              the request contradicts what an earlier one with the same key did
 ├── BrokenVersion         a version's files do not match its manifest, or do not load
 ├── InferenceFailed       the model itself failed on a batch
+├── ObjectUnusable        an object in a bucket, or a listing of one, is not to be had, however often it is asked for
+├── StorageUnavailable    the store that an object lies in does not answer; it may later
 ├── Unavailable           the database, the broker or a worker does not answer; the same request may succeed later
 └── DeadlineExceeded      nobody answered the call in the time that the client gave it
 
@@ -71,6 +74,12 @@ class TooLarge(InvalidInput):
     code = "too_large"
 
 
+class Unauthorized(CeleriacError):
+    """Raised when a request does not prove that its sender may ask for this; nothing of it was looked at."""
+
+    code = "unauthorized"
+
+
 class NotFound(CeleriacError):
     """Raised when the client names a model, a version or a job that does not exist; `code` says which."""
 
@@ -95,6 +104,20 @@ class InferenceFailed(CeleriacError):
     """Raised when the model itself fails on a batch; trying the same batch again would not mend it."""
 
     code = "inference_failed"
+
+
+class ObjectUnusable(CeleriacError):
+    """Raised when an object in a bucket will not be read, however often it is asked for; `code` says why."""
+
+    def __init__(self, detail: str, *, code: str) -> None:
+        self.code = code
+        super().__init__(detail)
+
+
+class StorageUnavailable(CeleriacError):
+    """Raised when a store does not answer, or says that it is too busy. No fault of the service's own parts."""
+
+    code = "storage_unavailable"
 
 
 class Unavailable(CeleriacError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,10 +76,10 @@ class Engine:
             except CeleriacError as exc:
                 log.error("%s", exc)
 
-    def classify_each(
-        self, model: str, version: str, payloads: Sequence[bytes], *, batch_items: int, max_pixels: int
-    ) -> Iterator[ClassifiedBatch]:
-        """Classify stored inputs (rows or image files) batch by batch, in order.
+    def classify_batch(
+        self, model: str, version: str, inputs: Sequence[bytes | CeleriacError], *, max_pixels: int
+    ) -> ClassifiedBatch:
+        """Classify a batch of inputs (rows or image files); an error that stands for an input is its outcome.
 
         An input that cannot be decoded, or on which the model fails, gets its error; its neighbours get their results.
 
@@ -87,14 +87,12 @@ class Engine:
             NotFound, BrokenVersion: the version is not in this process' store, or does not load.
         """
         found = self._store.get(model, version)
-        runner = self._runner(found)
-        for start in range(0, len(payloads), batch_items):
-            run, begun = _Timed(runner.run), time.perf_counter()
-            inputs = _decode(found.manifest, payloads[start : start + batch_items], max_pixels)
-            decode_s = time.perf_counter() - begun
-            results = _classified(found.manifest, _run_decoded(found.manifest, run, inputs))
-            ms = (time.perf_counter() - begun) * 1000 / len(results)
-            yield ClassifiedBatch([Outcome(result, ms) for result in results], decode_s, run.seconds)
+        run, begun = _Timed(self._runner(found).run), time.perf_counter()
+        decoded = _decode(found.manifest, inputs, max_pixels)
+        decode_s = time.perf_counter() - begun
+        results = _classified(found.manifest, _run_decoded(found.manifest, run, decoded))
+        ms = (time.perf_counter() - begun) * 1000 / len(results)
+        return ClassifiedBatch([Outcome(result, ms) for result in results], decode_s, run.seconds)
 
     def run(
         self, model: str, version: str, inputs: np.ndarray | Sequence[bytes], *, max_pixels: int
@@ -151,13 +149,16 @@ class _Timed:
 
 
 def _decode(
-    manifest: Manifest, payloads: Sequence[bytes], max_pixels: int
+    manifest: Manifest, inputs: Sequence[bytes | CeleriacError], max_pixels: int
 ) -> list[np.ndarray | CeleriacError]:
-    """Each input as the array that the graph takes, or the error that it caused."""
+    """Each input as the array that the graph takes, or the error that it caused, or was."""
     if manifest.image is None:
-        return list(stack_rows(payloads))
+        return list(stack_rows([payload for payload in inputs if isinstance(payload, bytes)]))
     decoded: list[np.ndarray | CeleriacError] = []
-    for payload in payloads:
+    for payload in inputs:
+        if isinstance(payload, CeleriacError):
+            decoded.append(payload)
+            continue
         try:
             decoded.append(decode_image(payload, manifest.image, max_pixels=max_pixels))
         except InvalidInput as exc:

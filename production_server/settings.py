@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from production_server.errors import Fault, SettingsError
+from production_server.errors import Fault, InvalidInput, SettingsError
+from production_server.storage.locations import Location
 
 BUILT_IN_MODEL_STORE = Path(__file__).parent / "model_store"
 MAX_SECRET_CHARACTERS = 10_000
@@ -55,6 +56,19 @@ def _url(*starts: str) -> Callable[[str], str]:
         return text
 
     return read
+
+
+def _locations(text: str) -> tuple[Location, ...]:
+    try:
+        return tuple(Location.parse(url) for url in text.split())
+    except InvalidInput as exc:
+        raise _Invalid(f"URLs separated by spaces, each {exc.faults[0].expected}") from exc
+
+
+def _secret(text: str) -> str:
+    if not re.fullmatch(r"[!-~]{16,1000}", text):
+        raise _Invalid("16 to 1,000 printable ASCII characters without spaces")
+    return text
 
 
 def _setting(
@@ -142,6 +156,38 @@ class Settings:
         3,
         _integer(1, 64),
         "batches of interactive calls that a web process has on their way for each worker",
+    )
+    storage_allow: tuple[Location, ...] = _setting(
+        "STORAGE_ALLOW",
+        (),
+        _locations,
+        "buckets, prefixes and folders whose objects may be read, separated by spaces, such as "
+        "`s3://photos/incoming file:///srv/images`; empty: none",
+    )
+    max_object_bytes: int = _setting(
+        "MAX_OBJECT_BYTES",
+        32 * 2**20,
+        _integer(1, 2**30),
+        "largest object that is fetched from a bucket, bytes",
+    )
+    fetches: int = _setting(
+        "FETCHES", 16, _integer(1, 256), "objects that a worker fetches at once from buckets"
+    )
+    storage_patience_s: int = _setting(
+        "STORAGE_PATIENCE_S",
+        300,
+        _integer(0, 500),
+        "seconds that a worker waits for a store that does not answer, before it counts as a failed attempt",
+    )
+    events_file: Path | None = _setting(
+        "EVENTS_FILE", None, Path, "rules that say which model gets which objects that buckets tell of, YAML"
+    )
+    events_token: str = _setting(
+        "EVENTS_TOKEN",
+        "",
+        _secret,
+        "what proves to `POST /events/s3` that a sender may send, at least 16 characters",
+        secret=True,
     )
     lease_s: int = _setting(
         "LEASE_S", 30, _integer(1, 3600), "seconds after which a silent worker's items are given to another"

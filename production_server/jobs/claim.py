@@ -12,7 +12,8 @@ from sqlalchemy import ColumnElement, Connection, Update, bindparam, case, func,
 
 from production_server.jobs.database import Database, now
 from production_server.jobs.records import Claim, Failure, Success
-from production_server.jobs.tables import item, item_input, job
+from production_server.jobs.tables import item, item_input, item_reference, job
+from production_server.storage.objects import Reference
 
 WORKER_LOST = "worker_lost"
 
@@ -45,14 +46,14 @@ def claim(
         if not indexes:
             return None
         _note_start(connection, job_id)
-        payloads = _read_payloads(connection, job_id, indexes)
+        inputs = _read_inputs(connection, job_id, indexes)
     return Claim(
         job_id=job_id,
         model=asked.model,
         version=asked.version,
         token=token,
         indexes=tuple(indexes),
-        payloads=payloads,
+        inputs=inputs,
     )
 
 
@@ -183,20 +184,37 @@ def _note_start(connection: Connection, job_id: UUID) -> None:
     connection.execute(started.values(started_at=now(), state=is_running))
 
 
-def _read_payloads(connection: Connection, job_id: UUID, indexes: list[int]) -> tuple[bytes, ...]:
+def _read_inputs(connection: Connection, job_id: UUID, indexes: list[int]) -> tuple[bytes | Reference, ...]:
     between = item_input.c.idx.between(indexes[0], indexes[-1])
     rows = connection.execute(
         select(item_input.c.idx, item_input.c.payload).where(item_input.c.job_id == job_id, between)
     )
-    payloads = {row.idx: bytes(row.payload) for row in rows}
-    return tuple(payloads[index] for index in indexes)
+    inputs: dict[int, bytes | Reference] = {row.idx: bytes(row.payload) for row in rows}
+    if len(inputs) < len(indexes):
+        inputs |= _read_references(connection, job_id, indexes)
+    return tuple(inputs[index] for index in indexes)
+
+
+def _read_references(connection: Connection, job_id: UUID, indexes: list[int]) -> dict[int, Reference]:
+    refers = item_reference.c
+    query = select(refers.idx, refers.url, refers.etag, refers.size_bytes).where(
+        refers.job_id == job_id, refers.idx.between(indexes[0], indexes[-1])
+    )
+    return {row.idx: Reference(row.url, row.etag, row.size_bytes) for row in connection.execute(query)}
 
 
 def _fail(connection: Connection, job_id: UUID, where: ColumnElement[bool], code: str, message: str) -> None:
     failed = (
         update(item)
         .where(where)
-        .values(state="failed", lease_token=None, lease_until=None, error_code=code, error_message=message)
+        .values(
+            state="failed",
+            lease_token=None,
+            lease_until=None,
+            error_code=code,
+            error_message=message,
+            finished_at=now(),
+        )
     )
     _count(connection, job_id, succeeded=0, failed=connection.execute(failed).rowcount)
 
@@ -207,6 +225,7 @@ def _store_successes(connection: Connection, held: Claim, successes: Sequence[Su
     names = ("label", "score", "output", "ms")
     statement = _update_held(held).values(
         state="succeeded", lease_token=None, lease_until=None, error_code=None, error_message=None,
+        finished_at=now(),
         **{name: bindparam(f"new_{name}") for name in names},
     )  # fmt: skip
     rows = [
@@ -220,7 +239,7 @@ def _store_failures(connection: Connection, held: Claim, failures: Sequence[Fail
     if not failures:
         return 0
     statement = _update_held(held).values(
-        state="failed", lease_token=None, lease_until=None,
+        state="failed", lease_token=None, lease_until=None, finished_at=now(),
         error_code=bindparam("new_code"), error_message=bindparam("new_message"),
     )  # fmt: skip
     rows = [{"key": r.index, "new_code": r.error_code, "new_message": r.error_message} for r in failures]
@@ -238,7 +257,7 @@ def _count(connection: Connection, job_id: UUID, *, succeeded: int, failed: int)
     if succeeded + failed == 0:
         return
     done = job.c.succeeded + job.c.failed + job.c.cancelled + succeeded + failed
-    is_last = (done == job.c.total) & (job.c.state != "cancelled")
+    is_last = (done == job.c.total) & (job.c.state != "cancelled") & ~job.c.is_growing
     connection.execute(
         update(job)
         .where(job.c.id == job_id)

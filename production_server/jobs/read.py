@@ -11,16 +11,20 @@ from sqlalchemy import select
 from production_server.errors import NotFound
 from production_server.jobs.database import Database
 from production_server.jobs.records import Item, Job
-from production_server.jobs.tables import item, item_input, job
+from production_server.jobs.tables import item, item_input, item_reference, job
+from production_server.storage.objects import Reference
 
 job_columns = (
     job.c.id, job.c.model, job.c.version, job.c.source, job.c.priority, job.c.state, job.c.total, job.c.succeeded,
-    job.c.failed, job.c.cancelled, job.c.created_at, job.c.started_at, job.c.finished_at,
+    job.c.failed, job.c.cancelled, job.c.created_at, job.c.started_at, job.c.finished_at, job.c.is_growing,
 )  # fmt: skip
 _item_columns = (
     item.c.idx, item.c.name, item.c.expected, item.c.outside_training_range, item.c.state, item.c.label, item.c.score,
-    item.c.output, item.c.error_code, item.c.error_message, item.c.ms,
+    item.c.output, item.c.error_code, item.c.error_message, item.c.ms, item_reference.c.url,
 )  # fmt: skip
+_item_with_place = item.outerjoin(
+    item_reference, (item_reference.c.job_id == item.c.job_id) & (item_reference.c.idx == item.c.idx)
+)
 
 
 def get_job(database: Database, job_id: UUID) -> Job:
@@ -58,7 +62,8 @@ def list_jobs(
 
 def list_items(database: Database, job_id: UUID, *, after: int = -1, limit: int) -> list[Item]:
     """Items of a job in order, from index `after + 1`."""
-    query = select(*_item_columns).where(item.c.job_id == job_id, item.c.idx > after)
+    query = select(*_item_columns).select_from(_item_with_place)
+    query = query.where(item.c.job_id == job_id, item.c.idx > after)
     with database.read() as connection:
         return [_to_item(row) for row in connection.execute(query.order_by(item.c.idx).limit(limit))]
 
@@ -83,6 +88,23 @@ def get_payload(database: Database, job_id: UUID, index: int) -> bytes:
     if payload is None:
         raise NotFound(f"job {job_id} has no item {index}", code="item_not_found")
     return bytes(payload)
+
+
+def get_input(database: Database, job_id: UUID, index: int) -> bytes | Reference:
+    """The stored input of one item, or where it lies.
+
+    Raises:
+        NotFound: there is no such item (code `item_not_found`).
+    """
+    refers = item_reference.c
+    query = select(refers.url, refers.etag, refers.size_bytes).where(
+        refers.job_id == job_id, refers.idx == index
+    )
+    with database.read() as connection:
+        row = connection.execute(query).one_or_none()
+    return (
+        get_payload(database, job_id, index) if row is None else Reference(row.url, row.etag, row.size_bytes)
+    )
 
 
 def get_payloads(database: Database, job_id: UUID, *, after: int = -1, limit: int) -> list[bytes]:
@@ -112,4 +134,5 @@ def _to_item(row: Any) -> Item:
         error_code=row.error_code,
         error_message=row.error_message,
         ms=row.ms,
+        url=row.url,
     )

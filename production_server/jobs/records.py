@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
+from production_server.storage.objects import Reference
+
 Priority = Literal["normal", "high"]
 JobState = Literal["queued", "running", "finished", "cancelled"]
 ItemState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+ScanState = Literal["listing", "listed", "failed", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ class Job:
     created_at: float
     started_at: float | None
     finished_at: float | None
+    is_growing: bool = False
+    """Whether a scan still adds items to it."""
 
     @property
     def done(self) -> int:
@@ -62,7 +67,7 @@ class Job:
     @property
     def is_over(self) -> bool:
         """Whether no result will come any more: an item that was running when its job was cancelled still finishes."""
-        return self.done == self.total
+        return self.done == self.total and not self.is_growing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +85,8 @@ class Item:
     error_code: str | None
     error_message: str | None
     ms: float | None
+    url: str | None = None
+    """Where its input lies, if that is in a bucket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +98,8 @@ class Claim:
     version: str
     token: UUID
     indexes: tuple[int, ...]
-    payloads: tuple[bytes, ...]
+    inputs: tuple[bytes | Reference, ...]
+    """What was stored with each item, or where its input lies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,3 +141,41 @@ class WorkerInfo:
     seen_at: float
     warm: tuple[str, ...]
     items_done: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewScan:
+    """What to list, and what to make of it: objects at `url` whose keys `pattern` matches become items.
+
+    An object that this version has classified already is left out, or classified anew if `again`.
+    """
+
+    url: str
+    pattern: str
+    model: str
+    version: str
+    again: bool = False
+    dry_run: bool = False
+    priority: Priority = "normal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """A listing as it stands; unless it is a dry run, the job of the same id has what it found."""
+
+    id: UUID
+    url: str
+    pattern: str
+    model: str
+    version: str
+    again: bool
+    dry_run: bool
+    state: ScanState
+    cursor: str
+    listed: int
+    matched: int
+    skipped: int
+    created_at: float
+    finished_at: float | None
+    error_code: str | None
+    error_message: str | None

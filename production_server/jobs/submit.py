@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import time
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import IntegrityError
 
 from production_server.errors import Conflict
 from production_server.jobs.bulk import insert_many
 from production_server.jobs.claim import cancel_waiting
 from production_server.jobs.database import Database, now
+from production_server.jobs.growth import stop_growing, stop_scan
+from production_server.jobs.job_row import insert_job, uuid7
 from production_server.jobs.read import get_job, job_columns, to_job
 from production_server.jobs.records import Chunk, Job, NewJob
 from production_server.jobs.tables import item, item_input, job
@@ -36,7 +36,7 @@ def submit(database: Database, new: NewJob) -> tuple[Job, bool]:
     job_id = uuid7()
     try:
         with database.write() as connection:
-            connection.execute(insert(job).values(_job_values(job_id, new)))
+            insert_job(connection, job_id, _job_values(new))
             _insert_items(connection, job_id, new)
     except IntegrityError:
         # The same key came twice at once and the other request was first.
@@ -54,7 +54,9 @@ def cancel(database: Database, job_id: UUID) -> Job:
         NotFound: there is no such job.
     """
     with database.write() as connection:
+        stop_scan(connection, job_id)
         cancel_waiting(connection, job_id)
+        stop_growing(connection, job_id, as_cancelled=True)
     return get_job(database, job_id)
 
 
@@ -71,13 +73,6 @@ def mark_published(database: Database, job_id: UUID) -> None:
         connection.execute(update(job).where(job.c.id == job_id).values(published_at=now()))
 
 
-def uuid7() -> UUID:
-    """A UUID of version 7 (RFC 9562, section 5.7): 48 bits of milliseconds, then random bits."""
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
-    value = value & ~(0xF000 << 64) | 0x7000 << 64
-    return UUID(int=value & ~(0xC000 << 48) | 0x8000 << 48)
-
-
 def _find_earlier(database: Database, new: NewJob) -> Job | None:
     if new.idempotency_key is None:
         return None
@@ -91,9 +86,8 @@ def _find_earlier(database: Database, new: NewJob) -> Job | None:
     return to_job(row)
 
 
-def _job_values(job_id: UUID, new: NewJob) -> dict[str, object]:
+def _job_values(new: NewJob) -> dict[str, object]:
     return {
-        "id": job_id,
         "model": new.model,
         "version": new.version,
         "source": new.source,
@@ -101,9 +95,7 @@ def _job_values(job_id: UUID, new: NewJob) -> dict[str, object]:
         "idempotency_key": new.idempotency_key,
         "request_digest": new.request_digest,
         "priority": new.priority,
-        "state": "queued",
         "total": len(new.items),
-        "created_at": now(),
     }
 
 

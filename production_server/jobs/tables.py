@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Double,
@@ -16,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    false,
     text,
 )
 
@@ -42,6 +45,8 @@ job = Table(
     Column("published_at", Double),  # when its queued items were last given to the broker
     Column("started_at", Double),
     Column("finished_at", Double),
+    # A scan still adds items: a job that grows is not over when all that it has is done.
+    Column("is_growing", Boolean(create_constraint=False), nullable=False, server_default=false()),
     CheckConstraint("succeeded + failed + cancelled <= total", name="ck_job_counts"),
     Index("ux_job_idempotency", "client", "idempotency_key", unique=True),
     Index("ix_job_state", "state", "id"),
@@ -66,6 +71,7 @@ item = Table(
     Column("error_code", String(64)),
     Column("error_message", Text),
     Column("ms", Double),
+    Column("finished_at", Double),
     ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
     Index(
         "ix_item_lease",
@@ -83,6 +89,70 @@ item_input = Table(
     Column("idx", Integer, primary_key=True, autoincrement=False),
     Column("payload", LargeBinary, nullable=False),  # a row as JSON, or an image file
     ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
+)
+
+# Of an item whose input lies in a bucket: where, and what it was when it was listed. Instead of a row in item_input.
+item_reference = Table(
+    "item_reference",
+    metadata,
+    Column("job_id", Uuid, primary_key=True),
+    Column("idx", Integer, primary_key=True, autoincrement=False),
+    Column("url", Text, nullable=False),
+    Column("etag", String(255), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
+)
+
+# Which item has which object, as it was, for which version of a model: whoever tells of it again makes no second one.
+classified_object = Table(
+    "classified_object",
+    metadata,
+    # SHA-256 over model, version, URL and etag: URLs have up to 2 kB, and there may be 10^8 of them.
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("job_id", Uuid, nullable=False),
+    Column("idx", Integer, nullable=False),
+    ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
+    Index("ix_classified_object_job", "job_id", "idx"),
+)
+
+# A listing that becomes the job of the same id, page by page; of a dry run there is no job.
+scan = Table(
+    "scan",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("pattern", String(255), nullable=False),
+    Column("model", String(64), nullable=False),
+    Column("version", String(9), nullable=False),
+    Column("again", Boolean(create_constraint=False), nullable=False),
+    Column("dry_run", Boolean(create_constraint=False), nullable=False),
+    Column("state", String(9), nullable=False),  # listing | listed | failed | cancelled
+    Column("cursor", Text, nullable=False, server_default=text("''")),  # behind which object to go on
+    Column("listed", BigInteger, nullable=False, server_default=text("0")),  # objects that were looked at
+    Column(
+        "skipped", BigInteger, nullable=False, server_default=text("0")
+    ),  # … that match, and were done already
+    Column("matched", BigInteger, nullable=False, server_default=text("0")),  # … that became items, or would
+    Column("created_at", Double, nullable=False),
+    Column("finished_at", Double),
+    Column("lease_token", Uuid),
+    Column("lease_until", Double),
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Index("ix_scan_state", "state", "id"),
+    # Whoever asks for what is being scanned already gets that scan.
+    Index(
+        "ux_scan_listing",
+        "url",
+        "pattern",
+        "model",
+        "version",
+        "again",
+        "dry_run",
+        unique=True,
+        sqlite_where=text("state = 'listing'"),
+        postgresql_where=text("state = 'listing'"),
+    ),
 )
 
 worker = Table(

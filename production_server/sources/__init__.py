@@ -1,1 +1,1 @@
-"""Other front doors than HTTP clients: what happens elsewhere, in a bucket for example, becomes jobs."""
+"""Front doors beside HTTP clients: what lies in buckets, and what is told of it, becomes jobs."""

@@ -6,7 +6,7 @@ import time
 
 from flask import Flask, Response, g, request
 
-from production_server.web.api import health, jobs, models, openapi, results
+from production_server.web.api import events, health, jobs, models, openapi, results, scans
 from production_server.web.bodies import BoundedBodies
 from production_server.web.bridge import Bridge
 from production_server.web.forms import StrictFormRequest
@@ -48,6 +48,8 @@ def create_app(parts: WebParts) -> Flask:
     for blueprint in (
         jobs.blueprint,
         results.blueprint,
+        scans.blueprint,
+        events.blueprint,
         models.blueprint,
         health.blueprint,
         openapi.blueprint,

@@ -20,6 +20,8 @@ from production_server.jobs.records import Job
 from production_server.models.manifest import Manifest
 from production_server.models.store import Store
 from production_server.settings import Settings
+from production_server.sources.notifications import Notifications, open_rules
+from production_server.storage.storage import Storage
 from production_server.web.metrics import Metrics
 from production_server.web.waiting import WaitingRoom
 
@@ -39,6 +41,8 @@ class WebParts:
     publisher: Publisher
     caller: Caller
     metrics: Metrics
+    storage: Storage
+    notifications: Notifications
     waiting_room: WaitingRoom
     tracing: Tracing | None
 
@@ -60,6 +64,9 @@ def build_parts(
 ) -> WebParts:
     """Wire the parts of a web process; opens no connection.
 
+    Raises:
+        SettingsError: EVENTS_FILE holds rules that cannot be used.
+
     `way` is how interactive calls get to a worker; None: over the broker.
     `metrics_folder` is the one of Prometheus' client for several processes; None: this process counts for itself.
     """
@@ -72,13 +79,19 @@ def build_parts(
         max_waiting=settings.max_waiting_items,
         tracing=tracing,
     )
+    store, storage = Store(settings.model_stores), Storage(settings.storage_allow)
+    notifications = Notifications(
+        open_rules(settings, store), database, store, storage, publisher, chunk_items=settings.chunk_items
+    )
     return WebParts(
         settings=settings,
         database=database,
-        store=Store(settings.model_stores),
+        store=store,
         publisher=publisher,
         caller=caller,
         metrics=Metrics(database, publisher, caller, folder=metrics_folder),
+        storage=storage,
+        notifications=notifications,
         waiting_room=WaitingRoom(settings.web_threads // 2),
         tracing=tracing,
     )

@@ -21,7 +21,10 @@ from production_server.errors import (
     InferenceFailed,
     InvalidInput,
     NotFound,
+    ObjectUnusable,
+    StorageUnavailable,
     TooLarge,
+    Unauthorized,
     Unavailable,
 )
 from production_server.web.parts import current_parts
@@ -32,8 +35,12 @@ log = logging.getLogger(__name__)
 STATUS = (
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (InvalidInput, HTTPStatus.BAD_REQUEST),
+    (Unauthorized, HTTPStatus.UNAUTHORIZED),
     (NotFound, HTTPStatus.NOT_FOUND),
     (Conflict, HTTPStatus.CONFLICT),
+    # An item's input that lies in a bucket, asked for by a page.
+    (ObjectUnusable, HTTPStatus.NOT_FOUND),
+    (StorageUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (DeadlineExceeded, HTTPStatus.GATEWAY_TIMEOUT),
     (BrokenVersion, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -45,7 +52,7 @@ STATUS_BY_CODE = {
     "request_timeout": HTTPStatus.REQUEST_TIMEOUT,
 }
 RETRY_AFTER_S = 5
-API_PREFIXES = ("/api/", "/livez", "/readyz", "/openapi.json")
+API_PREFIXES = ("/api/", "/events/", "/livez", "/readyz", "/openapi.json")
 PROTOCOL_PREFIXES = ("/v1/", "/v2")
 """Under these an error is an object with `error`, as both inference protocols have it."""
 
@@ -77,6 +84,8 @@ def register_problem_handlers(app: Flask, render_page: Callable[[Problem], Respo
             response = render_page(problem)
         if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
             response.headers["Retry-After"] = str(RETRY_AFTER_S)
+        if problem.status == HTTPStatus.UNAUTHORIZED:
+            response.headers["WWW-Authenticate"] = "Bearer"
         allowed = getattr(original, "valid_methods", None)
         if allowed:
             response.headers["Allow"] = ", ".join(allowed)

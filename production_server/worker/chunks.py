@@ -18,6 +18,7 @@ from production_server.jobs.records import Claim, Failure, Success
 from production_server.models.classify import Classification
 from production_server.settings import Settings
 from production_server.worker.courtesy import Courtesy
+from production_server.worker.inputs import Inputs, Stopping
 
 if TYPE_CHECKING:
     from production_server.tracing.spans import Tracing
@@ -47,6 +48,7 @@ class ChunkRunner:
     database: Database
     engine: Engine
     settings: Settings
+    inputs: Inputs
     courtesy: Courtesy = field(default_factory=Courtesy)
     stopping: threading.Event = field(default_factory=threading.Event)
     items_done: int = 0
@@ -124,16 +126,9 @@ class ChunkRunner:
 
     def _classify(self, held: Claim, seconds: _Seconds) -> int:
         """Classify and store a claim's items until they are done or a stop is asked for; returns how many were."""
-        batches = self.engine.classify_each(
-            held.model,
-            held.version,
-            held.payloads,
-            batch_items=self.settings.batch_items,
-            max_pixels=self.settings.max_image_pixels,
-        )
         results: list[Success | Failure] = []
         position, stored_at = 0, time.monotonic()
-        for batch in self._in_turn(batches):
+        for batch in self._batches(held):
             results += _to_results(held.indexes[position : position + len(batch.outcomes)], batch.outcomes)
             position += len(batch.outcomes)
             seconds.decode += batch.decode_s
@@ -147,14 +142,16 @@ class ChunkRunner:
         self._store(held, results, seconds)
         return position
 
-    def _in_turn(self, batches: Iterator[ClassifiedBatch]) -> Iterator[ClassifiedBatch]:
-        """Each batch, made when it is this thread's turn."""
-        while True:
-            with self.courtesy.turn():
-                batch = next(batches, None)
-            if batch is None:
-                return
-            yield batch
+    def _batches(self, held: Claim) -> Iterator[ClassifiedBatch]:
+        """Each batch of a claim's inputs, classified when it is this thread's turn; ends early for a stop."""
+        limit = self.settings.max_image_pixels
+        try:
+            for inputs in self.inputs.batches(held.inputs):
+                with self.courtesy.turn():
+                    batch = self.engine.classify_batch(held.model, held.version, inputs, max_pixels=limit)
+                yield batch
+        except Stopping:
+            return
 
     def _store(
         self, held: Claim, results: list[Success | Failure], seconds: _Seconds, *, renew_s: int | None = None

@@ -50,7 +50,7 @@ class EmbeddedWorker:
         )
         self._thread = threading.Thread(target=self._controller.start, name="embedded-worker", daemon=True)
         self._thread.start()
-        self._parts.housekeeping.start(alone=True)
+        self._parts.start(alone=True)
 
     def stop(self) -> None:
         """Finish the batches in hand, put the rest back, and end; what is queued waits in the database."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 from uuid import uuid4
@@ -16,10 +17,13 @@ from production_server.inference import Engine
 from production_server.jobs.database import Database
 from production_server.models.store import Store
 from production_server.settings import Settings
+from production_server.sources.scanner import Scanner
+from production_server.storage.storage import Storage
 from production_server.worker.calls import CallRunner
 from production_server.worker.celery_steps import CONSUMER, PromptStop
 from production_server.worker.chunks import ChunkRunner
 from production_server.worker.housekeeping import Housekeeping
+from production_server.worker.inputs import Inputs
 from production_server.worker.tasks import register_tasks
 
 if TYPE_CHECKING:
@@ -38,6 +42,7 @@ class WorkerParts:
     engine: Engine
     runner: ChunkRunner
     housekeeping: Housekeeping
+    scanner: Scanner
     call_runner: CallRunner
     metrics: WorkerMetrics | None
 
@@ -51,11 +56,15 @@ class WorkerParts:
         engine = Engine(Store(settings.model_stores), threads=_threads_per_call(settings))
         engine.warm_up()
         metrics = _metrics(settings, engine)
-        runner = ChunkRunner(database, engine, settings, metrics=metrics, tracing=tracing)
-        register_tasks(app, runner, tracing=tracing)
-        housekeeping = Housekeeping(
-            worker_name(settings), runner, database, Publisher(app, tracing=tracing), settings
+        storage, stopping = Storage(settings.storage_allow), threading.Event()
+        inputs = Inputs(storage, settings, stopping)
+        runner = ChunkRunner(
+            database, engine, settings, inputs, stopping=stopping, metrics=metrics, tracing=tracing
         )
+        register_tasks(app, runner, tracing=tracing)
+        publisher = Publisher(app, tracing=tracing)
+        housekeeping = Housekeeping(worker_name(settings), runner, database, publisher, settings)
+        scanner = Scanner(database, storage, publisher, settings)
         call_runner = CallRunner(
             engine,
             settings,
@@ -64,10 +73,21 @@ class WorkerParts:
             metrics=metrics,
             tracing=tracing,
         )
-        return cls(app, engine, runner, housekeeping, call_runner, metrics)
+        return cls(app, engine, runner, housekeeping, scanner, call_runner, metrics)
+
+    def start(self, *, alone: bool) -> None:
+        """Start what runs beside chunks and calls; `alone`: no other worker uses this database.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        self.housekeeping.start(alone=alone)
+        self.scanner.start()
 
     def close(self) -> None:
         """Stop what runs beside chunks and calls, which must have ended, and free models and connections."""
+        self.scanner.stop()
+        self.runner.inputs.close()
         self.housekeeping.stop()
         self.engine.close()
         self.runner.database.close()

@@ -28,7 +28,7 @@ def run_worker(settings: Settings) -> None:
     tracing = create_tracing(settings, "worker")
     parts = WorkerParts.build(settings, tracing=tracing)
     metrics_server = _answer_prometheus(settings, parts)
-    parts.housekeeping.start(alone=False)
+    parts.start(alone=False)
     calls = CallServer(parts.app, parts.call_runner)
     calls.start()
 

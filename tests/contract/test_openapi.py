@@ -29,12 +29,19 @@ OPERATIONS = [
     ("/api/jobs/{job_id}/results.json", "get"),
     ("/api/models", "get"),
     ("/api/models/{name}", "get"),
+    ("/api/scans", "get"),
+    ("/api/scans", "post"),
+    ("/api/scans/{scan_id}", "delete"),
+    ("/api/scans/{scan_id}", "get"),
+    ("/events/s3", "post"),
     ("/livez", "get"),
     ("/metrics", "get"),
     ("/readyz", "get"),
 ]
 
 TAKES_ANYTHING = [
+    # What buckets send has no schema of ours.
+    ("/events/s3", "post"),
     ("/api/models", "get"),
     ("/api/models/{name}", "get"),
     ("/livez", "get"),

@@ -20,7 +20,11 @@ def engine(small_store: Store) -> Engine:
 
 def classify(engine: Engine, model: str, payloads: list[bytes], *, batch_items: int = 64) -> list[str]:
     """Each input's label, or its error's code."""
-    batches = engine.classify_each(model, "1", payloads, batch_items=batch_items, max_pixels=10_000)
+    starts = range(0, len(payloads), batch_items)
+    batches = [
+        engine.classify_batch(model, "1", payloads[start : start + batch_items], max_pixels=10_000)
+        for start in starts
+    ]
     results = [outcome.result for batch in batches for outcome in batch.outcomes]
     return [result.label if isinstance(result, Classification) else result.code for result in results]
 
@@ -39,7 +43,7 @@ def test_rows_are_classified_in_order_whatever_the_batch(engine: Engine) -> None
 
 
 def test_the_threshold_decides_and_the_score_is_the_answers_probability(engine: Engine) -> None:
-    (batch,) = engine.classify_each("table", "1", [b"[4,1]"], batch_items=1, max_pixels=1)
+    batch = engine.classify_batch("table", "1", [b"[4,1]"], max_pixels=1)
     (outcome,) = batch.outcomes
 
     assert outcome.result == Classification("yes", 0.2, (0.8, 0.2))

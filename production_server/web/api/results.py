@@ -42,9 +42,10 @@ def page(job_id: UUID) -> Response:
     query, parts = read_query(ResultsQuery), current_parts()
     job = get_job(parts.database, job_id)
     items = list_items(parts.database, job_id, after=query.after, limit=query.limit)
-    is_last = not items or items[-1].index == job.total - 1
+    is_last = not job.is_growing and (not items or items[-1].index == job.total - 1)
+    following = items[-1].index if items else query.after
     body = ResultsBody(
-        results=[ItemBody.of(item, job.version) for item in items], next=None if is_last else items[-1].index
+        results=[ItemBody.of(item, job.version) for item in items], next=None if is_last else following
     )
     return to_response(body)
 
@@ -105,7 +106,7 @@ def _event_stream(parts: WebParts, job: Job, after: int) -> Iterator[str]:
             for item in finished:
                 after = item.index
                 yield f"id: {after}\nevent: item\ndata: {ItemBody.of(item, job.version).model_dump_json()}\n\n"
-            if after == job.total - 1:
+            if after == job.total - 1 and not job.is_growing:
                 yield f"event: job\ndata: {JobBody.of(job).model_dump_json()}\n\n"
                 return
             if finished:

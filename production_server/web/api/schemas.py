@@ -73,7 +73,7 @@ class Links(Schema):
 
 
 class JobBody(Schema):
-    """A job as it stands; times are RFC 3339 in UTC."""
+    """A job as it stands; times are RFC 3339 in UTC. While a scan still adds items to it, it is growing."""
 
     id: UUID
     state: JobState
@@ -88,6 +88,7 @@ class JobBody(Schema):
     created: datetime
     started: datetime | None
     finished: datetime | None
+    growing: bool
     links: Links
 
     @classmethod
@@ -107,6 +108,7 @@ class JobBody(Schema):
             created=_time(job.created_at),
             started=None if job.started_at is None else _time(job.started_at),
             finished=None if job.finished_at is None else _time(job.finished_at),
+            growing=job.is_growing,
             links=Links.of(job.id),
         )
 
@@ -123,6 +125,7 @@ class ItemBody(Schema):
 
     index: int
     name: str | None
+    url: str | None
     state: ItemState
     label: str | None
     score: float | None
@@ -142,6 +145,7 @@ class ItemBody(Schema):
         return cls(
             index=item.index,
             name=item.name,
+            url=item.url,
             state=item.state,
             label=item.label,
             score=item.score,

@@ -11,7 +11,7 @@ from flask import Response, make_response, redirect, render_template, request, u
 
 from production_server.errors import InvalidInput, NotFound
 from production_server.jobs.database import Database
-from production_server.jobs.read import every_item, get_job, get_payload, get_payloads, list_items
+from production_server.jobs.read import every_item, get_input, get_job, get_payloads, list_items
 from production_server.jobs.records import Item, Job
 from production_server.jobs.submit import cancel
 from production_server.models.images import thumbnail
@@ -61,9 +61,11 @@ def cancel_job(job_id: UUID) -> Response:
 def show_thumbnail(job_id: UUID, index: int) -> Response:
     """A small copy of an item's image, made anew by the server; inputs never change, so it may be kept for good."""
     parts = current_parts()
-    payload = get_payload(parts.database, job_id, index)
+    found = get_input(parts.database, job_id, index)
+    if not isinstance(found, bytes):
+        found = parts.storage.fetch(found, max_bytes=parts.settings.max_object_bytes)
     try:
-        png = thumbnail(payload, max_side=THUMBNAIL_SIDE, max_pixels=parts.settings.max_image_pixels)
+        png = thumbnail(found, max_side=THUMBNAIL_SIDE, max_pixels=parts.settings.max_image_pixels)
     except InvalidInput as exc:
         raise NotFound(f"item {index} of job {job_id} is no image", code="item_not_found") from exc
     headers = {"Cache-Control": "private, max-age=31536000, immutable"}

@@ -128,7 +128,7 @@ def test_a_claim_holds_all_waiting_items_and_their_inputs(database: Database) ->
 
     held = must_take(database, job)
 
-    assert (held.indexes, held.payloads) == ((0, 1, 2), (b"[0,1]", b"[1,1]", b"[2,1]"))
+    assert (held.indexes, held.inputs) == ((0, 1, 2), (b"[0,1]", b"[1,1]", b"[2,1]"))
     assert (held.model, held.version) == ("table", "1")
     assert take(database, job) is None
     assert get_job(database, job.id).state == "running"

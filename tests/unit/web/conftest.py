@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from production_server.settings import Settings, read_settings
 from production_server.web.app import create_app
 from production_server.web.parts import WebParts, build_parts
 from production_server.worker.chunks import ChunkRunner
+from production_server.worker.inputs import Inputs
 
 
 @pytest.fixture
@@ -52,7 +54,8 @@ def web(app: Flask) -> FlaskClient:
 @pytest.fixture
 def work(parts: WebParts, small_store: Store) -> Any:
     """Work off a job as a worker would."""
-    runner = ChunkRunner(parts.database, Engine(small_store, threads=1), parts.settings)
+    inputs = Inputs(parts.storage, parts.settings, threading.Event())
+    runner = ChunkRunner(parts.database, Engine(small_store, threads=1), parts.settings, inputs)
 
     def run(job: dict[str, Any]) -> None:
         from uuid import UUID

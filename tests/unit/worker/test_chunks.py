@@ -12,16 +12,24 @@ from production_server.jobs.read import every_item, get_job
 from production_server.jobs.records import Job, NewItem, NewJob
 from production_server.jobs.submit import submit
 from production_server.models.store import Store
-from production_server.settings import read_settings
+from production_server.settings import Settings, read_settings
+from production_server.storage.storage import Storage
 from production_server.worker.chunks import ChunkRunner
+from production_server.worker.inputs import Inputs
 from tests.small_models import write_slow_model
 from tests.unit.jobs.test_jobs import lose_leases
+
+
+def chunk_runner(database: Database, store: Store, settings: Settings) -> ChunkRunner:
+    stopping = threading.Event()
+    inputs = Inputs(Storage(settings.storage_allow), settings, stopping)
+    return ChunkRunner(database, Engine(store, threads=1), settings, inputs, stopping=stopping)
 
 
 @pytest.fixture
 def runner(sqlite_database: Database, small_store: Store) -> ChunkRunner:
     settings = read_settings({"BATCH_ITEMS": "4", "MAX_ATTEMPTS": "2"})
-    return ChunkRunner(sqlite_database, Engine(small_store, threads=1), settings)
+    return chunk_runner(sqlite_database, small_store, settings)
 
 
 def accept(database: Database, payloads: list[bytes], model: str = "table") -> Job:
@@ -89,7 +97,7 @@ def test_a_stop_ends_after_the_batch_in_hand_and_gives_the_rest_back(
 ) -> None:
     write_slow_model(tmp_path / "store", turns=100_000)
     settings = read_settings({"BATCH_ITEMS": "1", "MAX_ATTEMPTS": "1"})
-    runner = ChunkRunner(sqlite_database, Engine(Store([tmp_path / "store"]), threads=1), settings)
+    runner = chunk_runner(sqlite_database, Store([tmp_path / "store"]), settings)
     job = accept(sqlite_database, [b"[0,1]"] * 200, model="slow")
     answers: list[bool] = []
     thread = threading.Thread(target=lambda: answers.append(runner.run(job.id, 0, 200)))
@@ -111,7 +119,7 @@ def test_a_stop_ends_after_the_batch_in_hand_and_gives_the_rest_back(
 
 def test_a_batch_may_take_longer_than_its_lease(sqlite_database: Database, tmp_path: Path) -> None:
     write_slow_model(tmp_path / "store", turns=1_000_000)
-    runner = ChunkRunner(sqlite_database, Engine(Store([tmp_path / "store"]), threads=1), read_settings({}))
+    runner = chunk_runner(sqlite_database, Store([tmp_path / "store"]), read_settings({}))
     job = accept(sqlite_database, [b"[0,1]"] * 3, model="slow")
     thread = threading.Thread(target=runner.run, args=(job.id, 0, 3))
 

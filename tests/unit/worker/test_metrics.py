@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -9,7 +11,9 @@ from production_server.inference import Engine
 from production_server.jobs.database import Database
 from production_server.models.store import Store
 from production_server.settings import Settings, read_settings
+from production_server.storage.storage import Storage
 from production_server.worker.chunks import ChunkRunner
+from production_server.worker.inputs import Inputs
 from production_server.worker.metrics import MetricsServer, WorkerMetrics
 from tests.services.processes import free_ports
 from tests.unit.worker.test_chunks import accept
@@ -36,7 +40,8 @@ def test_a_worker_tells_what_it_has_done(
 ) -> None:
     engine = Engine(small_store, threads=1)
     metrics = WorkerMetrics(engine)
-    runner = ChunkRunner(sqlite_database, engine, settings, metrics=metrics)
+    inputs = Inputs(Storage(()), settings, threading.Event())
+    runner = ChunkRunner(sqlite_database, engine, settings, inputs, metrics=metrics)
     server = MetricsServer(metrics, settings)
     try:
         runner.run(accept(sqlite_database, [b"[0,1]", b"[10,1]", b"[9,1]"]).id, 0, 3)

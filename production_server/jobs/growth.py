@@ -1,0 +1,179 @@
+"""Jobs that grow: objects of buckets become their items, page by page, each object once for a version of a model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from production_server.jobs.bulk import insert_many
+from production_server.jobs.claim import WORKER_LOST
+from production_server.jobs.database import Database, now
+from production_server.jobs.job_row import insert_job, uuid7
+from production_server.jobs.read import get_job
+from production_server.jobs.records import Job
+from production_server.jobs.tables import classified_object, item, item_reference, job, scan
+from production_server.storage.objects import Reference
+
+RETRYABLE = ("storage_unavailable", "object_forbidden", "object_missing", WORKER_LOST)
+"""Why an item has failed that might succeed another time."""
+MAX_NAME = 255
+Retake = Literal["nothing", "failed", "everything"]
+"""Which items count for nothing: none; those that were cancelled, or failed for a reason that may be gone; all of
+other jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewObjects:
+    """Objects that somebody tells of, for a version of a model."""
+
+    model: str
+    version: str
+    references: Sequence[Reference]
+    source: str
+    client: str
+
+
+def submit_objects(database: Database, new: NewObjects) -> Job | None:
+    """Store a job of those objects that this version has not been given before; None if there are none.
+
+    Raises:
+        Unavailable: the database does not answer; nothing was accepted.
+    """
+    job_id = uuid7()
+    told = {"model": new.model, "version": new.version, "source": new.source, "client": new.client}
+    with database.write() as connection:
+        insert_job(connection, job_id, told)
+        if not add_objects(connection, job_id, (new.model, new.version), new.references):
+            connection.execute(delete(job).where(job.c.id == job_id))
+            return None
+    return get_job(database, job_id)
+
+
+def add_objects(
+    connection: Connection,
+    job_id: UUID,
+    model: tuple[str, str],
+    references: Sequence[Reference],
+    *,
+    retake: Retake = "nothing",
+) -> range:
+    """Add those objects to a job that nobody has given this version of the model; returns their indexes.
+
+    Two who add the same object at once make one item of it.
+    """
+    by_digest = {digest_of(model, reference): reference for reference in references}
+    _forget(connection, job_id, list(by_digest), retake)
+    start = connection.execute(select(job.c.total).where(job.c.id == job_id)).scalar_one()
+    new = _enter(connection, job_id, list(by_digest), start)
+    added = [by_digest[digest] for digest in new]
+    _insert(connection, job_id, start, added)
+    connection.execute(update(job).where(job.c.id == job_id).values(total=job.c.total + len(added)))
+    return range(start, start + len(added))
+
+
+def digest_of(model: tuple[str, str], reference: Reference) -> bytes:
+    """What an object is called in `classified_object`: SHA-256 over model, version, URL and etag."""
+    return hashlib.sha256("\0".join((*model, reference.url, reference.etag)).encode()).digest()
+
+
+def stop_scan(connection: Connection, scan_id: UUID) -> None:
+    """Cancel a scan that still lists. Before its items and its job: it locks them in this order, too."""
+    connection.execute(
+        update(scan)
+        .where(scan.c.id == scan_id, scan.c.state == "listing")
+        .values(state="cancelled", finished_at=now(), lease_token=None, lease_until=None)
+    )
+
+
+def stop_growing(connection: Connection, job_id: UUID, *, as_cancelled: bool = False) -> None:
+    """Nothing more is added to a job: it is over if all that it has is done."""
+    done = job.c.succeeded + job.c.failed + job.c.cancelled
+    is_over = (done == job.c.total) & (job.c.state != "cancelled")
+    state: Any = "cancelled" if as_cancelled else case((is_over, "finished"), else_=job.c.state)
+    ended: Any = now() if as_cancelled else case((is_over, now()), else_=job.c.finished_at)
+    connection.execute(
+        update(job)
+        .where(job.c.id == job_id, job.c.is_growing)
+        .values(is_growing=False, state=state, finished_at=func.coalesce(job.c.finished_at, ended))
+    )
+
+
+def _forget(connection: Connection, job_id: UUID, digests: Sequence[bytes], retake: Retake) -> None:
+    """Make room for objects that are to be classified anew."""
+    if retake == "nothing":
+        return
+    is_asked = classified_object.c.digest.in_(digests)
+    is_retaken = _has_come_to_nothing() if retake == "failed" else _is_of_another(job_id)
+    connection.execute(delete(classified_object).where(is_asked & is_retaken))
+
+
+def _is_of_another(job_id: UUID) -> ColumnElement[bool]:
+    return classified_object.c.job_id != job_id
+
+
+def _has_come_to_nothing() -> ColumnElement[bool]:
+    is_vain = (item.c.state == "cancelled") | ((item.c.state == "failed") & item.c.error_code.in_(RETRYABLE))
+    return (
+        select(item.c.idx)
+        .where(item.c.job_id == classified_object.c.job_id, item.c.idx == classified_object.c.idx, is_vain)
+        .exists()
+    )
+
+
+def _enter(connection: Connection, job_id: UUID, digests: Sequence[bytes], start: int) -> list[bytes]:
+    """Enter those that are not entered yet, with indexes from `start` on; returns them in order."""
+    if not digests:
+        return []
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    # In one order, whoever enters them: two who did it in different ones could wait for each other.
+    rows = [
+        {"digest": digest, "job_id": job_id, "idx": start + place}
+        for place, digest in sorted(enumerate(digests), key=lambda entry: entry[1])
+    ]
+    statement = (
+        dialect.insert(classified_object).on_conflict_do_nothing().returning(classified_object.c.digest)
+    )
+    entered = set(connection.execute(statement, rows).scalars())
+    new = [digest for digest in digests if digest in entered]
+    moved = [
+        {"key": digest, "place": start + place}
+        for place, digest in enumerate(new)
+        if digest != digests[place]
+    ]
+    if moved:
+        is_one = classified_object.c.digest == bindparam("key")
+        connection.execute(update(classified_object).where(is_one).values(idx=bindparam("place")), moved)
+    return new
+
+
+def _insert(connection: Connection, job_id: UUID, start: int, references: Sequence[Reference]) -> None:
+    if not references:
+        return
+    insert_many(
+        connection,
+        item,
+        {"job_id": job_id, "state": "queued"},
+        ("idx", "name"),
+        ((index, _name_of(reference)) for index, reference in enumerate(references, start)),
+    )
+    insert_many(
+        connection,
+        item_reference,
+        {"job_id": job_id},
+        ("idx", "url", "etag", "size_bytes"),
+        (
+            (index, reference.url, reference.etag, reference.size_bytes)
+            for index, reference in enumerate(references, start)
+        ),
+    )
+
+
+def _name_of(reference: Reference) -> str:
+    """The last part of its key, as a name that can be shown."""
+    return "".join(filter(str.isprintable, reference.url.rpartition("/")[2]))[:MAX_NAME] or "unnamed"

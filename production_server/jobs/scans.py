@@ -1,0 +1,197 @@
+"""Scans: listings of buckets that become jobs. Whoever lists holds a lease; who comes after goes on behind a cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from production_server.errors import CeleriacError, NotFound
+from production_server.jobs.database import Database, now
+from production_server.jobs.growth import Retake, add_objects, stop_growing, stop_scan
+from production_server.jobs.job_row import insert_job, uuid7
+from production_server.jobs.records import NewScan, Priority, Scan
+from production_server.jobs.submit import cancel
+from production_server.jobs.tables import job, scan
+from production_server.storage.objects import Reference
+
+SOURCE = "scan"
+_ASKED = ("url", "pattern", "model", "version", "again", "dry_run")
+_columns = (
+    scan.c.id, *(scan.c[name] for name in _ASKED), scan.c.state, scan.c.cursor, scan.c.listed, scan.c.matched,
+    scan.c.skipped, scan.c.created_at, scan.c.finished_at, scan.c.error_code, scan.c.error_message,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ScanClaim:
+    """The right to go on with a scan; `token` fences off whoever had it before."""
+
+    scan: Scan
+    token: UUID
+    priority: Priority
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One page of a listing: how many objects were looked at, those that match, and where to go on."""
+
+    objects: int
+    matching: Sequence[Reference]
+    cursor: str
+
+
+def start_scan(database: Database, new: NewScan, *, client: str) -> tuple[Scan, bool]:
+    """Store a scan, and the job that it fills; returns it, and whether it is new.
+
+    Where the same is being listed already, that scan is returned.
+
+    Raises:
+        Unavailable: the database does not answer; nothing was accepted.
+    """
+    earlier = _find_listing(database, new)
+    if earlier is not None:
+        return earlier, False
+    scan_id = uuid7()
+    try:
+        with database.write() as connection:
+            asked = {name: getattr(new, name) for name in _ASKED}
+            connection.execute(insert(scan).values(id=scan_id, state="listing", created_at=now(), **asked))
+            if not new.dry_run:
+                told = {"model": new.model, "version": new.version, "priority": new.priority}
+                insert_job(
+                    connection, scan_id, told | {"source": SOURCE, "client": client, "is_growing": True}
+                )
+    except IntegrityError:
+        # The same came twice at once and the other request was first.
+        earlier = _find_listing(database, new)
+        if earlier is None:
+            raise
+        return earlier, False
+    return get_scan(database, scan_id), True
+
+
+def claim_scan(database: Database, *, lease_s: float) -> ScanClaim | None:
+    """Take the oldest scan that nobody goes on with; None if there is none.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    is_free = scan.c.lease_until.is_(None) | (scan.c.lease_until < now())
+    oldest = select(scan.c.id).where((scan.c.state == "listing") & is_free).order_by(scan.c.id).limit(1)
+    first = oldest.with_for_update(skip_locked=True).scalar_subquery()
+    token = uuid4()
+    taken = update(scan).where(scan.c.id == first).values(lease_token=token, lease_until=now() + lease_s)
+    with database.write() as connection:
+        row = connection.execute(taken.returning(*_columns)).one_or_none()
+        if row is None:
+            return None
+        found = connection.execute(select(job.c.priority).where(job.c.id == row.id)).scalar_one_or_none()
+    return ScanClaim(_to_scan(row), token, found or "normal")
+
+
+def note_page(database: Database, held: ScanClaim, page: Listed, *, lease_s: float) -> range | None:
+    """Make items of a page in one transaction, and go on behind it; returns their indexes, None if the claim is lost.
+
+    Of a dry run nothing is made; it counts what matches.
+    """
+    found = held.scan
+    with database.write() as connection:
+        if not _note(
+            connection, held, cursor=page.cursor, listed=scan.c.listed + page.objects, lease_s=lease_s
+        ):
+            return None
+        added = range(0)
+        if not found.dry_run:
+            model = (found.model, found.version)
+            retake: Retake = "everything" if found.again else "failed"
+            added = add_objects(connection, found.id, model, page.matching, retake=retake)
+        matched = len(page.matching) if found.dry_run else len(added)
+        counts = {
+            "matched": scan.c.matched + matched,
+            "skipped": scan.c.skipped + len(page.matching) - matched,
+        }
+        connection.execute(update(scan).where(scan.c.id == found.id).values(counts))
+    return added
+
+
+def end_scan(database: Database, held: ScanClaim, *, error: CeleriacError | None = None) -> None:
+    """The listing is complete, or cannot go on. What it has found so far is classified all the same."""
+    state = "listed" if error is None else "failed"
+    told = None if error is None else str(error)
+    values = {
+        "state": state,
+        "finished_at": now(),
+        "error_code": getattr(error, "code", None),
+        "error_message": told,
+    }
+    with database.write() as connection:
+        is_mine = (scan.c.id == held.scan.id) & (scan.c.lease_token == held.token)
+        ended = update(scan).where(is_mine).values(lease_token=None, lease_until=None, **values)
+        if connection.execute(ended).rowcount:
+            stop_growing(connection, held.scan.id)
+
+
+def put_back(database: Database, held: ScanClaim, *, after_s: float) -> None:
+    """Let somebody go on with a scan after that many seconds."""
+    with database.write() as connection:
+        is_mine = (scan.c.id == held.scan.id) & (scan.c.lease_token == held.token)
+        connection.execute(update(scan).where(is_mine).values(lease_token=None, lease_until=now() + after_s))
+
+
+def cancel_scan(database: Database, scan_id: UUID) -> Scan:
+    """Stop listing, and cancel what was found and has not run.
+
+    Raises:
+        NotFound: there is no such scan.
+    """
+    if get_scan(database, scan_id).dry_run:
+        with database.write() as connection:
+            stop_scan(connection, scan_id)
+    else:
+        cancel(database, scan_id)
+    return get_scan(database, scan_id)
+
+
+def get_scan(database: Database, scan_id: UUID) -> Scan:
+    """One scan as it stands.
+
+    Raises:
+        NotFound: there is no such scan (code `scan_not_found`).
+    """
+    with database.read() as connection:
+        row = connection.execute(select(*_columns).where(scan.c.id == scan_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no scan {scan_id}", code="scan_not_found")
+    return _to_scan(row)
+
+
+def list_scans(database: Database, *, after: UUID | None = None, limit: int) -> list[Scan]:
+    """Scans, newest first; `after` is the last one of the page before."""
+    query = select(*_columns).order_by(scan.c.id.desc()).limit(limit)
+    if after is not None:
+        query = query.where(scan.c.id < after)
+    with database.read() as connection:
+        return [_to_scan(row) for row in connection.execute(query)]
+
+
+def _note(connection: Connection, held: ScanClaim, *, cursor: str, listed: Any, lease_s: float) -> bool:
+    is_mine = (scan.c.id == held.scan.id) & (scan.c.lease_token == held.token) & (scan.c.state == "listing")
+    noted = update(scan).where(is_mine).values(cursor=cursor, listed=listed, lease_until=now() + lease_s)
+    return connection.execute(noted).rowcount > 0
+
+
+def _find_listing(database: Database, new: NewScan) -> Scan | None:
+    is_same = [scan.c[name] == getattr(new, name) for name in _ASKED]
+    with database.read() as connection:
+        query = select(*_columns).where(*is_same, scan.c.state == "listing")
+        row = connection.execute(query).one_or_none()
+    return None if row is None else _to_scan(row)
+
+
+def _to_scan(row: Any) -> Scan:
+    return Scan(**{column.name: getattr(row, column.name) for column in _columns})

@@ -1,0 +1,138 @@
+"""What buckets tell of becomes jobs: each object that a rule gives to a model, once for a version of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from production_server.broker.publisher import Publisher
+from production_server.errors import Fault, NotFound, SettingsError, Unavailable
+from production_server.jobs.database import Database
+from production_server.jobs.growth import NewObjects, submit_objects
+from production_server.jobs.records import Job
+from production_server.jobs.submit import chunks_of, mark_published
+from production_server.models.store import Store
+from production_server.settings import Settings
+from production_server.sources.event import Dialect, ObjectEvent
+from production_server.sources.rules import Rule, read_rules
+from production_server.storage.locations import Location
+from production_server.storage.objects import Reference
+from production_server.storage.storage import Storage
+
+log = logging.getLogger(__name__)
+
+SOURCE = "event"
+_SCHEMES: dict[Dialect, str] = {
+    "aws": "s3",
+    "azure": "az",
+    "ceph": "s3",
+    "eventbridge": "s3",
+    "google": "gs",
+    "minio": "s3",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of the events of one request."""
+
+    jobs: tuple[Job, ...]
+    accepted: int
+    """Items that were made: one for each object and version of a model that a rule gives it to."""
+    known: int
+    """Items that there were already."""
+    ignored: int
+    """Events that no rule is about, or that tell of nothing new: removals, folders."""
+
+
+@dataclass(slots=True)
+class Notifications:
+    """Takes events by rules. Safe to share between threads."""
+
+    rules: Sequence[Rule]
+    database: Database
+    store: Store
+    storage: Storage
+    publisher: Publisher
+    chunk_items: int = field(kw_only=True)
+
+    def take(self, events: Sequence[ObjectEvent], *, client: str) -> Taken:
+        """Store an item for each object that is told of, then publish; what comes twice changes nothing.
+
+        Raises:
+            InvalidInput: an object that a rule is about lies where nothing may be read (code `location_not_allowed`);
+                nothing of the request is taken.
+            Unavailable: the database does not answer; the request may come again, in part or as a whole.
+        """
+        wanted = [(event, tuple(self._models_of(event))) for event in events]
+        groups: dict[tuple[str, str], list[Reference]] = {}
+        for place, (event, models) in enumerate(wanted):
+            if models:
+                reference = self._reference(event, place)
+                for model in models:
+                    groups.setdefault(model, []).append(reference)
+        jobs = tuple(self._submit(groups, client))
+        made, asked = sum(job.total for job in jobs), sum(map(len, groups.values()))
+        return Taken(jobs, made, asked - made, sum(not models for _, models in wanted))
+
+    def _models_of(self, event: ObjectEvent) -> Iterator[tuple[str, str]]:
+        """Model and version of each rule that is about an event, each once."""
+        is_folder = event.key.endswith("/") and not event.size_bytes
+        found: dict[tuple[str, str], None] = {}
+        if event.is_created and not is_folder:
+            for rule in self.rules:
+                if rule.matches(event):
+                    found[self.store.get(rule.model, rule.version).key] = None
+        return iter(found)
+
+    def _reference(self, event: ObjectEvent, place: int) -> Reference:
+        field_name = f"events[{place}]"
+        url = f"{_SCHEMES[event.dialect]}://{event.bucket}/{event.key}"
+        location = Location.parse(url, field=field_name)
+        self.storage.check(location, field=field_name)
+        return Reference(location.url, event.etag or "", event.size_bytes or 0)
+
+    def _submit(self, groups: dict[tuple[str, str], list[Reference]], client: str) -> Iterable[Job]:
+        for (model, version), references in groups.items():
+            new = NewObjects(model, version, references, source=SOURCE, client=client)
+            accepted = submit_objects(self.database, new)
+            if accepted is None:
+                continue
+            try:
+                self.publisher.publish(chunks_of(accepted, self.chunk_items))
+                mark_published(self.database, accepted.id)
+            except Unavailable as exc:
+                log.warning("job %s is accepted and waits to be published: %s", accepted.id, exc)
+            yield accepted
+
+
+def open_rules(settings: Settings, store: Store) -> tuple[Rule, ...]:
+    """The rules of the file that EVENTS_FILE names; none where it names none.
+
+    Raises:
+        SettingsError: it cannot be read, or a rule cannot be used; or nobody could prove that he may send events.
+    """
+    file = settings.events_file
+    if file is None:
+        return ()
+    if not settings.events_token:
+        raise SettingsError((Fault("EVENTS_TOKEN", "a secret that senders of events know", "nothing"),))
+
+    def is_known(model: str, version: str | None) -> bool:
+        try:
+            return not store.get(model, version).manifest.is_tabular
+        except NotFound:
+            return False
+
+    return read_rules(_text_of(file), source=str(file), is_known=is_known)
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text()
+    except (OSError, UnicodeDecodeError) as exc:
+        why = exc.strerror if isinstance(exc, OSError) else "not UTF-8"
+        fault = Fault("EVENTS_FILE", "a file that can be read", f"{str(file)!r} ({why})")
+        raise SettingsError((fault,)) from exc

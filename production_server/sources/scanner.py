@@ -1,0 +1,139 @@
+"""Lists what scans ask for, page by page: each page becomes items in one transaction, then messages."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import partial
+
+from production_server.broker.publisher import Publisher
+from production_server.errors import CeleriacError, StorageUnavailable, Unavailable
+from production_server.jobs.database import Database
+from production_server.jobs.records import Chunk
+from production_server.jobs.scans import Listed, ScanClaim, claim_scan, end_scan, note_page, put_back
+from production_server.jobs.submit import mark_published
+from production_server.settings import Settings
+from production_server.storage.locations import Location
+from production_server.storage.objects import Page, Reference
+from production_server.storage.storage import Storage
+from production_server.work_in_hand import working_on
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 1.0
+AGAIN_AFTER_S = 5.0
+"""A store that does not answer is asked again after this; what was listed is not listed again."""
+
+
+@dataclass(slots=True)
+class Scanner:
+    """A thread that goes on with scans until `stop`. Every worker has one; a scan is in the hands of one of them."""
+
+    database: Database
+    storage: Storage
+    publisher: Publisher
+    settings: Settings
+    _stopped: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+    _last_fault: str = ""
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(target=self._run, name="scanner", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the page in hand; another worker, or the next start, goes on behind it."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            is_idle = True
+            try:
+                is_idle = not self.scan_next()
+                self._last_fault = ""
+            except Unavailable as exc:
+                # Housekeeping tells of a database that does not answer, too; once is enough.
+                if str(exc) != self._last_fault:
+                    log.warning("%s; trying on", exc)
+                self._last_fault = str(exc)
+            except Exception:
+                log.exception("a scan failed; it is tried again when its lease has run out")
+            if is_idle:
+                self._stopped.wait(LOOK_EVERY_S)
+
+    def scan_next(self) -> bool:
+        """Go on with a scan until it is listed, lost, or a stop is asked for; False if there is none.
+
+        Raises:
+            Unavailable: the database does not answer; the scan is gone on with when its lease has run out.
+        """
+        held = claim_scan(self.database, lease_s=self.settings.lease_s)
+        if held is None:
+            return False
+        with working_on(job=str(held.scan.id)):
+            try:
+                is_listed = self._list(held)
+            except Unavailable:
+                raise
+            except StorageUnavailable as exc:
+                log.warning("scan %s: %s; trying on", held.scan.id, exc)
+                put_back(self.database, held, after_s=AGAIN_AFTER_S)
+            except CeleriacError as exc:
+                log.error("scan %s: %s", held.scan.id, exc)
+                end_scan(self.database, held, error=exc)
+            else:
+                self._end(held, is_listed=is_listed)
+        return True
+
+    def _end(self, held: ScanClaim, *, is_listed: bool) -> None:
+        if is_listed:
+            end_scan(self.database, held)
+        elif self._stopped.is_set():
+            put_back(self.database, held, after_s=0.0)
+
+    def _list(self, held: ScanClaim) -> bool:
+        """Whether the listing is complete; if not, somebody else has it, or this process stops."""
+        location = Location.parse(held.scan.url)
+        for page in self.storage.pages(location, cursor=held.scan.cursor):
+            matching = tuple(_matching(page, location, held.scan.pattern))
+            listed = Listed(len(page.references), matching, page.cursor)
+            added = note_page(self.database, held, listed, lease_s=self.settings.lease_s)
+            if added is None:
+                return False
+            self._publish(held, added)
+            if self._stopped.is_set():
+                return False
+        return True
+
+    def _publish(self, held: ScanClaim, added: range) -> None:
+        """Give new items to the broker; one that does not answer gets them from the reconciler later."""
+        if not added:
+            return
+        job_id, step = held.scan.id, self.settings.chunk_items
+        starts = range(added.start, added.stop, step)
+        chunks = [Chunk(job_id, start, min(start + step, added.stop), held.priority) for start in starts]
+        try:
+            self.publisher.publish(chunks)
+            mark_published(self.database, job_id)
+        except Unavailable as exc:
+            log.warning("%d items wait to be published: %s", len(added), exc)
+
+
+def matches(pattern: str, location: Location, url: str) -> bool:
+    """Whether a pattern, such as `*.jpg` or `2026/*.png`, matches an object at a location, regardless of case.
+
+    A pattern with a slash is held against the key behind the location's, one without against the last part of the key.
+    """
+    key = url.removeprefix(location.url).lstrip("/") if "/" in pattern else url.rpartition("/")[2]
+    return fnmatchcase(key.lower(), pattern.lower())
+
+
+def _matching(page: Page, location: Location, pattern: str) -> Iterator[Reference]:
+    is_match = partial(matches, pattern, location)
+    return (reference for reference in page.references if is_match(reference.url))

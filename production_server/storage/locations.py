@@ -1,0 +1,84 @@
+"""Where objects lie, as URLs name it, and which of those places this service may read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from production_server.errors import Fault, InvalidInput
+
+SCHEMES = ("file", "s3", "gs", "az")
+MAX_URL = 2048
+"""S3's keys have up to 1,024 bytes."""
+_EXPECTED = "a URL such as s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///folder"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """One object, or all whose keys begin alike: a bucket and a key, which is taken as it is, nothing in it decoded.
+
+    Of a directory the bucket is empty, and the key a path without the slash in front of it.
+    """
+
+    scheme: str
+    bucket: str
+    key: str
+
+    @classmethod
+    def parse(cls, url: str, *, field: str = "url") -> Self:
+        """The location that a URL names.
+
+        Raises:
+            InvalidInput: it is none; or its key has parts, such as `..`, that somebody on the way might resolve.
+        """
+        scheme, separator, rest = url.partition("://")
+        bucket, _, key = rest.partition("/")
+        is_named = bool(bucket) != (scheme == "file")
+        if not separator or scheme not in SCHEMES or not is_named or len(url) > MAX_URL or "\0" in url:
+            raise _fault(field, _EXPECTED, repr(url[:100]))
+        if _is_ambiguous(key):
+            raise _fault(field, "a key without `.` and `..` as parts of it", repr(url[:100]))
+        return cls(scheme, bucket, key)
+
+    @property
+    def url(self) -> str:
+        """What `parse` takes."""
+        return f"{self.scheme}://{self.bucket}/{self.key}"
+
+    def is_within(self, outer: Location) -> bool:
+        """Whether this is `outer` or lies in it; a prefix ends where a folder's name ends."""
+        if (self.scheme, self.bucket) != (outer.scheme, outer.bucket):
+            return False
+        folder = outer.key.rstrip("/")
+        return not folder or self.key.rstrip("/") == folder or self.key.startswith(f"{folder}/")
+
+
+class AllowedLocations:
+    """The buckets and prefixes that an operator has named; nothing else is read, whoever asks for it."""
+
+    def __init__(self, locations: Sequence[Location]) -> None:
+        self._locations = tuple(locations)
+
+    def containing(self, location: Location, *, field: str = "url") -> Location:
+        """The allowed location that this one lies in.
+
+        Raises:
+            InvalidInput: it lies in none (code `location_not_allowed`).
+        """
+        for allowed in self._locations:
+            if location.is_within(allowed):
+                return allowed
+        expected = "a place that STORAGE_ALLOW names"
+        if not self._locations:
+            expected += " (it names none)"
+        raise _fault(field, expected, location.url[:100], code="location_not_allowed")
+
+
+def _is_ambiguous(key: str) -> bool:
+    return any(part in {".", ".."} for part in key.split("/"))
+
+
+def _fault(field: str, expected: str, got: str, *, code: str | None = None) -> InvalidInput:
+    fault = Fault(field, expected, got)
+    return InvalidInput(str(fault), (fault,), code=code)

@@ -1,0 +1,53 @@
+"""The one door to objects: every location is held against what is allowed before anything is asked of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from production_server.errors import Fault, InvalidInput
+from production_server.storage.directory import Directory
+from production_server.storage.locations import AllowedLocations, Location
+from production_server.storage.objects import Bucket, Page, Reference, too_large
+from production_server.storage.s3 import S3Buckets
+
+
+class Storage:
+    """Lists and fetches what lies in `allowed`. Safe to share between threads; connects when first asked."""
+
+    def __init__(self, allowed: Sequence[Location]) -> None:
+        self.allowed = AllowedLocations(allowed)
+        folders = [location for location in allowed if location.scheme == "file"]
+        self._buckets: dict[str, Bucket] = {"file": Directory(folders), "s3": S3Buckets()}
+
+    def check(self, location: Location, *, field: str = "url") -> None:
+        """Whether a location may be listed or read, as far as that can be told without asking its store.
+
+        Raises:
+            InvalidInput: it is not allowed, or of a kind that this service does not know.
+        """
+        self.allowed.containing(location, field=field)
+        if location.scheme not in self._buckets:
+            known = " or ".join(f"{scheme}://" for scheme in self._buckets)
+            fault = Fault(field, known, f"{location.scheme}://")
+            raise InvalidInput(str(fault), (fault,))
+
+    def pages(self, location: Location, *, cursor: str = "") -> Iterator[Page]:
+        """The objects at a location, page by page, from behind `cursor` on.
+
+        Raises:
+            InvalidInput: it is not allowed. ObjectUnusable, StorageUnavailable: as `Bucket.pages`.
+        """
+        self.check(location)
+        return self._buckets[location.scheme].pages(location, cursor=cursor)
+
+    def fetch(self, reference: Reference, *, max_bytes: int) -> bytes:
+        """The bytes of an object.
+
+        Raises:
+            InvalidInput: it is not allowed (any more). ObjectUnusable, StorageUnavailable: as `Bucket.fetch`.
+        """
+        location = Location.parse(reference.url)
+        self.check(location)
+        if reference.size_bytes > max_bytes:
+            raise too_large(location, reference.size_bytes, max_bytes)
+        return self._buckets[location.scheme].fetch(location, etag=reference.etag, max_bytes=max_bytes)

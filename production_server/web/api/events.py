@@ -1,0 +1,63 @@
+"""/events/s3: what buckets tell of, as they send it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from flask import Blueprint, Response, request
+
+from production_server.errors import NotFound, Unauthorized
+from production_server.sources.object_events import read_events
+from production_server.web.accept import ANONYMOUS
+from production_server.web.api.event_schemas import EventsBody
+from production_server.web.api.operations import operation
+from production_server.web.api.requests import to_response
+from production_server.web.parts import current_parts
+
+blueprint = Blueprint("events", __name__)
+
+MAX_EVENTS_BYTES = 4 * 2**20
+SIGNATURE_HEADER = "X-Hub-Signature-256"
+
+
+@blueprint.post("/events/s3")
+@operation(
+    "Take notifications of a bucket",
+    responses={200: EventsBody, 202: EventsBody},
+    errors=(400, 401, 404, 413, 503),
+)
+def take() -> Response:
+    """Make items of the objects that are told of, as the rules in EVENTS_FILE say; 202 if there are new ones.
+
+    The body is one of AWS S3 (also wrapped by SNS or SQS), EventBridge, Ceph, MinIO, or CloudEvents. What comes twice
+    changes nothing. EVENTS_TOKEN proves who sends: as a bearer token, as the password of basic authentication, as
+    `?token=`, or as the key of an HMAC-SHA256 of the body in `X-Hub-Signature-256: sha256=…`.
+    """
+    parts = current_parts()
+    if not parts.notifications.rules:
+        raise NotFound("this service takes no events: EVENTS_FILE names no rules", code="events_not_taken")
+    request.max_content_length = min(MAX_EVENTS_BYTES, parts.settings.max_body_bytes)
+    body = request.get_data(cache=False)
+    if not _is_authentic(parts.settings.events_token, body):
+        raise Unauthorized("the request does not prove that it knows EVENTS_TOKEN")
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    taken = parts.notifications.take(read_events(body, headers), client=ANONYMOUS)
+    return to_response(EventsBody.of(taken), 202 if taken.jobs else 200)
+
+
+def _is_authentic(secret: str, body: bytes) -> bool:
+    signature = request.headers.get(SIGNATURE_HEADER)
+    if signature is not None:
+        expected = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+        return hmac.compare_digest(signature.encode(), expected.encode())
+    return any(hmac.compare_digest(given.encode(), secret.encode()) for given in _given())
+
+
+def _given() -> list[str]:
+    """What a request offers as the token."""
+    authorization = request.authorization
+    offered = [request.args.get("token")]
+    if authorization is not None:
+        offered += [authorization.token, authorization.password]
+    return [given for given in offered if given]

@@ -1,0 +1,146 @@
+"""Scans by the service as a user runs it, and by its command line client: folders, S3, kills, outages."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.services.celeriac import ROOT, Celeriac, celeriac
+from tests.services.processes import wait_until
+from tests.services.s3 import S3, s3_store
+
+SMALL_STEPS = {"CHUNK_ITEMS": "32", "BATCH_ITEMS": "8"}
+
+
+def png(value: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (28, 28), value).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3]:
+    with s3_store() as store:
+        yield store
+
+
+def inject(service: Celeriac, *arguments: str, code: int = 0) -> dict[str, Any]:
+    """What `python -m client inject --json` says."""
+    command = [sys.executable, "-m", "client", "inject", *arguments]
+    command += ["--url", service.url, "--json", "--model", "fashion_mnist"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    found: dict[str, Any] = json.loads(done.stdout) if done.stdout else {"error": done.stderr}
+    return found
+
+
+def items_of(service: Celeriac, scan: dict[str, Any]) -> list[dict[str, Any]]:
+    answer = service.web.get(f"/api/jobs/{scan['id']}/results.json")
+    results: list[dict[str, Any]] = answer.json()["results"]
+    return results
+
+
+def test_a_folder_is_classified_from_the_command_line_and_a_second_time_only_what_is_new(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    for number in range(40):
+        (folder / "more" / f"{number}.png").write_bytes(png(number))
+    (folder / "notes.txt").write_text("no image")
+    with celeriac(tmp_path, STORAGE_ALLOW=f"file://{folder}", **SMALL_STEPS) as service:
+        dry = inject(service, f"file://{folder}", "--pattern", "*.png", "--dry-run")
+        first = inject(service, f"file://{folder}", "--pattern", "*.png")
+        (folder / "new.png").write_bytes(png(200))
+        second = inject(service, f"file://{folder}", "--pattern", "*.png")
+        everything = inject(service, f"file://{folder}", code=1)
+        refused = inject(service, "file:///etc", code=3)
+
+        assert (dry["matched"], dry["job"]) == (40, None)
+        assert (first["job"]["state"], first["job"]["succeeded"]) == ("finished", 40)
+        assert (second["matched"], second["skipped"]) == (1, 40)
+        assert [item["error"]["code"] for item in items_of(service, everything)] == ["not_an_image"]
+        assert "STORAGE_ALLOW" in refused["error"]
+
+
+def test_a_bucket_of_s3_is_classified_with_all_that_can_be_wrong_in_it(tmp_path: Path, s3: S3) -> None:
+    good = {
+        f"in/{name}": png(number) for number, name in enumerate(("a b+c%20d.png", "ä/日本.png", "q?u#e&.png"))
+    }
+    bad = {"in/empty.png": b"", "in/text.png": b"no image", "in/large.png": png(1) + b"x" * 200_000}
+    s3.fill("photos", good | bad | {"out/a.png": png(9)})
+    settings = {"STORAGE_ALLOW": "s3://photos/in", "MAX_OBJECT_BYTES": "100000", **s3.environ}
+    with celeriac(tmp_path, **settings, **SMALL_STEPS) as service:
+        scan = inject(service, "s3://photos/in", code=1)
+
+        found = {item["url"]: item["error"] and item["error"]["code"] for item in items_of(service, scan)}
+        assert found == {f"s3://photos/{key}": None for key in good} | {
+            "s3://photos/in/empty.png": "empty_file",
+            "s3://photos/in/text.png": "not_an_image",
+            "s3://photos/in/large.png": "object_too_large",
+        }
+        assert "testing" not in service.log
+
+
+def test_a_scan_survives_kill_9_and_every_object_is_classified_once(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(3000):
+        (folder / f"{number}.png").write_bytes(png(number % 256))
+    settings = {"STORAGE_ALLOW": f"file://{folder}", "FETCHES": "2"} | SMALL_STEPS
+    with celeriac(tmp_path, **settings) as service:
+        asked = {"url": f"file://{folder}", "model": "fashion_mnist"}
+        scan = service.web.post("/api/scans", json=asked).json()
+        wait_until(lambda: look(service, scan)["job"]["total"] > 0, what="something is listed")
+        service.kill()
+        service.start()
+        wait_until(lambda: look(service, scan)["job"]["succeeded"] > 500, what="500 are classified")
+        service.kill()
+        service.start()
+        wait_until(lambda: is_over(look(service, scan)), what="the scan is over", timeout_s=60)
+
+        found, items = look(service, scan), items_of(service, scan)
+        assert (found["state"], found["job"]["state"], found["job"]["succeeded"]) == (
+            "listed",
+            "finished",
+            3000,
+        )
+        assert len({item["url"] for item in items}) == 3000
+        assert [item["index"] for item in items] == list(range(3000))
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_over_rabbitmq_a_scan_goes_on_while_workers_are_killed(
+    tmp_path: Path, s3: S3, broker_url: str, database_url: str, workers: str
+) -> None:
+    bucket = f"many-{workers}"
+    s3.fill(bucket, {f"{number:04}.png": png(number % 256) for number in range(1200)})
+    settings = {"STORAGE_ALLOW": f"s3://{bucket}", "WORKERS": workers, **s3.environ, **SMALL_STEPS}
+    with celeriac(tmp_path, BROKER_URL=broker_url, DATABASE_URL=database_url, **settings) as service:
+        asked = {"url": f"s3://{bucket}", "model": "fashion_mnist"}
+        scan = service.web.post("/api/scans", json=asked).json()
+        wait_until(lambda: look(service, scan)["job"]["succeeded"] > 100, what="100 are classified")
+        for pid in service.children("worker"):
+            subprocess.run(["kill", "-9", str(pid)], check=True)
+        wait_until(lambda: is_over(look(service, scan)), what="the scan is over", timeout_s=90)
+
+        assert look(service, scan)["job"]["succeeded"] == 1200
+        assert len({item["url"] for item in items_of(service, scan)}) == 1200
+
+
+def look(service: Celeriac, scan: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = service.web.get(f"/api/scans/{scan['id']}").json()
+    return found
+
+
+def is_over(scan: dict[str, Any]) -> bool:
+    return bool(scan["state"] != "listing" and scan["job"]["state"] == "finished")

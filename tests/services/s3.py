@@ -1,0 +1,68 @@
+"""An S3 store on this machine, by moto: a real HTTP server that speaks the protocol, with everything in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@dataclass(frozen=True)
+class S3:
+    """A store that answers at `url`."""
+
+    url: str
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """What a process needs to reach it."""
+        return CREDENTIALS | {"AWS_ENDPOINT_URL": self.url}
+
+    def client(self) -> Any:
+        """Amazon's own client."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.url,
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            region_name=CREDENTIALS["AWS_DEFAULT_REGION"],
+        )
+
+    def fill(self, bucket: str, objects: Mapping[str, bytes]) -> None:
+        """Make a bucket and put objects into it."""
+        client = self.client()
+        client.create_bucket(Bucket=bucket)
+        for key, body in objects.items():
+            client.put_object(Bucket=bucket, Key=key, Body=body)
+
+
+@contextlib.contextmanager
+def s3_store() -> Iterator[S3]:
+    """A store that is empty; this process' own environment leads to it as long as it runs."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    store = S3(f"http://{host}:{port}")
+    before = {name: os.environ.get(name) for name in store.environ}
+    os.environ.update(store.environ)
+    try:
+        yield store
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+        server.stop()

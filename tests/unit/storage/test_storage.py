@@ -1,0 +1,251 @@
+"""What every kind of bucket promises: a directory, and a real S3 server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from production_server.errors import InvalidInput, ObjectUnusable, StorageUnavailable
+from production_server.storage.locations import Location
+from production_server.storage.objects import Reference
+from production_server.storage.storage import Storage
+from tests.services.processes import free_ports
+from tests.services.s3 import S3, s3_store
+
+TRICKY = [
+    "a b.png",
+    "a+b.png",
+    "a%20b.png",
+    "ä/ö/日本.png",
+    "x=1&y=2.png",
+    "q?u#e.png",
+    "deep/er/est.png",
+    "'\".png",
+]
+
+
+@dataclass(frozen=True)
+class Place:
+    """An empty place that objects may be put into."""
+
+    url: str
+    fill: Callable[[Mapping[str, bytes]], None]
+    remove: Callable[[str], None]
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3]:
+    with s3_store() as store:
+        yield store
+
+
+@pytest.fixture(params=["file", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "file":
+        return _folder(tmp_path / "objects")
+    store: S3 = request.getfixturevalue("s3")
+    bucket = f"bucket-{os.urandom(4).hex()}"
+    store.fill(bucket, {})
+    client = store.client()
+
+    def fill(objects: Mapping[str, bytes]) -> None:
+        for key, body in objects.items():
+            client.put_object(Bucket=bucket, Key=key, Body=body)
+
+    return Place(f"s3://{bucket}", fill, lambda key: client.delete_object(Bucket=bucket, Key=key))
+
+
+def _folder(folder: Path) -> Place:
+    folder.mkdir()
+
+    def fill(objects: Mapping[str, bytes]) -> None:
+        for key, body in objects.items():
+            (folder / key).parent.mkdir(parents=True, exist_ok=True)
+            (folder / key).write_bytes(body)
+
+    return Place(f"file://{folder}", fill, lambda key: (folder / key).unlink())
+
+
+def storage_of(place: Place) -> Storage:
+    return Storage([Location.parse(place.url)])
+
+
+def listed(storage: Storage, url: str, *, cursor: str = "") -> list[Reference]:
+    pages = storage.pages(Location.parse(url), cursor=cursor)
+    return [reference for page in pages for reference in page.references]
+
+
+def test_all_objects_are_listed_with_their_sizes(place: Place) -> None:
+    place.fill({key: b"x" * size for size, key in enumerate(TRICKY, 1)})
+
+    found = listed(storage_of(place), place.url)
+
+    assert sorted((each.url, each.size_bytes) for each in found) == sorted(
+        (f"{place.url}/{key}", size) for size, key in enumerate(TRICKY, 1)
+    )
+
+
+def test_what_is_listed_can_be_fetched(place: Place) -> None:
+    place.fill({key: key.encode() for key in TRICKY})
+    storage = storage_of(place)
+
+    fetched = {each.url: storage.fetch(each, max_bytes=100) for each in listed(storage, place.url)}
+
+    assert fetched == {f"{place.url}/{key}": key.encode() for key in TRICKY}
+
+
+def test_a_prefix_ends_where_a_folder_does(place: Place) -> None:
+    place.fill({"in/a": b"1", "in/b/c": b"2", "inside/d": b"3"})
+
+    found = listed(storage_of(place), f"{place.url}/in/")
+
+    assert sorted(each.url for each in found) == [f"{place.url}/in/a", f"{place.url}/in/b/c"]
+
+
+def test_a_listing_of_many_comes_in_pages(place: Place) -> None:
+    place.fill({f"{number:04}.png": b"x" for number in range(1003)})
+
+    pages = list(storage_of(place).pages(Location.parse(place.url)))
+
+    assert [len(page.references) for page in pages] == [1000, 3]
+    assert len({each.url for page in pages for each in page.references}) == 1003
+
+
+def test_an_object_that_is_gone_says_so(place: Place) -> None:
+    place.fill({"a": b"1"})
+    storage = storage_of(place)
+    (reference,) = listed(storage, place.url)
+    place.remove("a")
+
+    with pytest.raises(ObjectUnusable) as refused:
+        storage.fetch(reference, max_bytes=10)
+
+    assert refused.value.code == "object_missing"
+
+
+def test_an_object_that_was_replaced_is_not_taken_for_the_one_before(place: Place) -> None:
+    place.fill({"a": b"1"})
+    storage = storage_of(place)
+    (reference,) = listed(storage, place.url)
+    place.fill({"a": b"other"})
+
+    with pytest.raises(ObjectUnusable) as refused:
+        storage.fetch(reference, max_bytes=10)
+
+    assert refused.value.code == "object_replaced"
+    assert storage.fetch(Reference(reference.url), max_bytes=10) == b"other"
+
+
+@pytest.mark.parametrize("told_bytes", [11, 0], ids=["as listed", "unknown before"])
+def test_an_object_over_the_limit_is_not_read(place: Place, told_bytes: int) -> None:
+    place.fill({"a": b"x" * 11})
+    storage = storage_of(place)
+
+    with pytest.raises(ObjectUnusable) as refused:
+        storage.fetch(Reference(f"{place.url}/a", size_bytes=told_bytes), max_bytes=10)
+
+    assert refused.value.code == "object_too_large"
+
+
+def test_an_empty_object_is_fetched(place: Place) -> None:
+    place.fill({"a": b""})
+
+    assert storage_of(place).fetch(Reference(f"{place.url}/a"), max_bytes=10) == b""
+
+
+def test_a_place_that_is_not_there_cannot_be_listed(place: Place) -> None:
+    missing = "s3://nobody-has-this" if place.url.startswith("s3") else f"{place.url}/nothing"
+    storage = Storage([Location.parse(missing)])
+
+    with pytest.raises(ObjectUnusable) as refused:
+        listed(storage, missing)
+
+    assert refused.value.code == "object_missing"
+
+
+def test_what_is_not_allowed_is_neither_listed_nor_fetched(place: Place) -> None:
+    storage = Storage([Location.parse(f"{place.url}/in")])
+
+    with pytest.raises(InvalidInput, match="STORAGE_ALLOW"):
+        storage.pages(Location.parse(place.url))
+    with pytest.raises(InvalidInput, match="STORAGE_ALLOW"):
+        storage.fetch(Reference(f"{place.url}/out/a"), max_bytes=10)
+
+
+def test_a_listing_of_s3_goes_on_behind_its_cursor(s3: S3) -> None:
+    s3.fill("cursor", dict.fromkeys("abcde", b"x"))
+    storage = Storage([Location.parse("s3://cursor")])
+
+    assert [each.url for each in listed(storage, "s3://cursor", cursor="c")] == [
+        "s3://cursor/d",
+        "s3://cursor/e",
+    ]
+
+
+def test_markers_of_folders_are_no_objects(s3: S3) -> None:
+    s3.fill("folders", {"in/": b"", "in/a": b"x"})
+
+    assert [each.url for each in listed(Storage([Location.parse("s3://folders")]), "s3://folders")] == [
+        "s3://folders/in/a"
+    ]
+
+
+def test_a_store_that_does_not_answer_is_no_fault_of_the_object(
+    s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (port,) = free_ports(1)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    storage = Storage([Location.parse("s3://photos")])
+
+    with pytest.raises(StorageUnavailable):
+        storage.fetch(Reference("s3://photos/a"), max_bytes=10)
+    with pytest.raises(StorageUnavailable):
+        listed(storage, "s3://photos")
+
+
+@pytest.mark.parametrize("link", ["file", "folder"])
+def test_a_link_does_not_lead_out_of_an_allowed_folder(tmp_path: Path, link: str) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "key").write_bytes(b"secret")
+    place = _folder(tmp_path / "objects")
+    target = tmp_path / "secret" / ("key" if link == "file" else "")
+    (tmp_path / "objects" / "link").symlink_to(target)
+    storage, url = storage_of(place), f"{place.url}/link" + ("" if link == "file" else "/key")
+
+    assert listed(storage, place.url) == []
+    for ask in (
+        lambda: storage.fetch(Reference(url), max_bytes=100),
+        lambda: listed(storage, f"{place.url}/link"),
+    ):
+        with pytest.raises(ObjectUnusable) as refused:
+            ask()
+        assert refused.value.code == "object_forbidden"
+
+
+def test_an_allowed_folder_may_itself_be_a_link(tmp_path: Path) -> None:
+    _folder(tmp_path / "objects").fill({"a": b"1"})
+    (tmp_path / "link").symlink_to(tmp_path / "objects")
+    storage = Storage([Location.parse(f"file://{tmp_path}/link")])
+
+    (reference,) = listed(storage, f"file://{tmp_path}/link")
+
+    assert storage.fetch(reference, max_bytes=10) == b"1"
+
+
+def test_what_is_no_regular_file_is_not_opened(tmp_path: Path) -> None:
+    place = _folder(tmp_path / "objects")
+    os.mkfifo(tmp_path / "objects" / "pipe")
+    storage = storage_of(place)
+
+    assert listed(storage, place.url) == []
+    with pytest.raises(ObjectUnusable):
+        storage.fetch(Reference(f"{place.url}/pipe"), max_bytes=10)
+
+
+def test_kinds_of_buckets_that_are_not_supported_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="gs://"):
+        Storage([Location.parse("gs://photos")]).check(Location.parse("gs://photos/a"))

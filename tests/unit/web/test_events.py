@@ -1,0 +1,262 @@
+"""/events/s3: what buckets tell of becomes jobs, once, and only for who may send."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from production_server.errors import SettingsError
+from production_server.settings import Settings, read_settings
+from production_server.web.app import create_app
+from production_server.web.parts import WebParts, build_parts
+
+TOKEN = "a secret of the tests".replace(" ", "-")
+RULES = """
+rules:
+  - {bucket: photos, prefix: in/, suffix: [.png, .JPG], model: picture}
+  - {bucket: photos, prefix: in/both/, model: other}
+  - {bucket: closed, model: picture}
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path, two_image_models: Path) -> Settings:
+    (tmp_path / "events.yaml").write_text(RULES)
+    return read_settings(
+        {
+            "DATABASE_URL": f"sqlite:///{tmp_path / 'web.sqlite3'}",
+            "MODEL_STORE": str(two_image_models),
+            "STORAGE_ALLOW": "s3://photos/in",
+            "EVENTS_FILE": str(tmp_path / "events.yaml"),
+            "EVENTS_TOKEN": TOKEN,
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def two_image_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.small_models import write_image_model, write_table_model
+
+    folder = tmp_path_factory.mktemp("store")
+    write_image_model(folder)
+    write_image_model(folder, "other")
+    write_table_model(folder)
+    return folder
+
+
+@pytest.fixture
+def parts(settings: Settings) -> Iterator[WebParts]:
+    parts = build_parts(settings)
+    parts.database.migrate()
+    yield parts
+    parts.database.close()
+
+
+@pytest.fixture
+def web(parts: WebParts) -> Any:
+    return create_app(parts).test_client()
+
+
+def record(
+    key: str, *, bucket: str = "photos", etag: str = "1", name: str = "ObjectCreated:Put"
+) -> dict[str, Any]:
+    stored = {"key": key, "size": 7, "eTag": etag}
+    return {"eventSource": "ceph:s3", "eventName": name, "s3": {"bucket": {"name": bucket}, "object": stored}}
+
+
+def send(web: Any, *records: dict[str, Any], **options: Any) -> Any:
+    options = {"headers": {"Authorization": f"Bearer {TOKEN}"}} | options
+    return web.post("/events/s3", data=json.dumps({"Records": records}), **options)
+
+
+def urls(web: Any) -> list[tuple[str, str]]:
+    """Model and URL of each item of each job."""
+    jobs = web.get("/api/jobs").json["jobs"]
+    return sorted(
+        (job["model"], item["url"])
+        for job in jobs
+        for item in web.get(f"/api/jobs/{job['id']}/results").json["results"]
+    )
+
+
+def test_an_object_that_was_created_becomes_an_item(web: Any) -> None:
+    answer = send(web, record("in/a b+c%20ä.png"))
+
+    (job,) = web.get("/api/jobs").json["jobs"]
+    assert (answer.status_code, answer.json["accepted"], answer.json["jobs"]) == (202, 1, [job["id"]])
+    assert (job["source"], job["version"], job["total"]) == ("event", "1", 1)
+    assert urls(web) == [("picture", "s3://photos/in/a b+c%20ä.png")]
+
+
+def test_every_model_whose_rule_matches_gets_the_object(web: Any) -> None:
+    answer = send(web, record("in/both/a.png"), record("in/both/b.txt"), record("in/c.jpg"))
+
+    assert answer.json["accepted"] == 4
+    assert urls(web) == [
+        ("other", "s3://photos/in/both/a.png"),
+        ("other", "s3://photos/in/both/b.txt"),
+        ("picture", "s3://photos/in/both/a.png"),
+        ("picture", "s3://photos/in/c.jpg"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        record("in/a.png", name="s3:ObjectRemoved:Delete"),
+        record("in/a.txt"),
+        record("out/a.png"),
+        record("in/a.png", bucket="other"),
+        record("in/both/folder/")
+        | {"s3": {"bucket": {"name": "photos"}, "object": {"key": "in/both/x/", "size": 0}}},
+    ],
+    ids=["removed", "suffix", "prefix", "bucket", "folder"],
+)
+def test_what_no_rule_is_about_is_acknowledged_and_ignored(web: Any, told: dict[str, Any]) -> None:
+    answer = send(web, told)
+
+    assert (answer.status_code, answer.json) == (200, {"accepted": 0, "known": 0, "ignored": 1, "jobs": []})
+    assert urls(web) == []
+
+
+def test_duplicates_and_disorder_change_nothing(web: Any) -> None:
+    told = [record("in/a.png", etag="1"), record("in/a.png", etag="2"), record("in/b.png")]
+    first = send(web, *told)
+
+    repeated = [send(web, *order) for order in (told[::-1], told[1:], [told[0], told[0]])]
+
+    assert first.json["accepted"] == 3
+    assert [(each.status_code, each.json["accepted"]) for each in repeated] == [(200, 0)] * 3
+    assert len(urls(web)) == 3
+
+
+def test_an_object_that_comes_twice_in_one_request_is_one_item(web: Any) -> None:
+    answer = send(web, record("in/a.png"), record("in/a.png"))
+
+    assert (answer.json["accepted"], answer.json["known"]) == (1, 1)
+
+
+def test_a_bucket_that_may_not_be_read_is_refused_with_the_event(web: Any) -> None:
+    answer = send(web, record("in/a.png"), record("a.png", bucket="closed"))
+
+    assert (answer.status_code, answer.json["code"]) == (400, "location_not_allowed")
+    assert answer.json["faults"][0]["field"] == "events[1]"
+    assert urls(web) == []
+
+
+def test_a_key_that_leads_elsewhere_is_refused(web: Any) -> None:
+    answer = send(web, record("in/../../secret.png"))
+
+    assert (answer.status_code, urls(web)) == (400, [])
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b"{}", b'{"Records": 7}', b"\xff", b"[" * 100_000])
+def test_what_is_no_event_is_refused(web: Any, body: bytes) -> None:
+    answer = web.post("/events/s3", data=body, headers={"Authorization": f"Bearer {TOKEN}"})
+
+    assert (answer.status_code, answer.json["code"]) == (400, "not_an_event")
+
+
+def test_a_test_event_is_acknowledged(web: Any) -> None:
+    answer = web.post(
+        "/events/s3",
+        json={"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "photos"},
+        headers={"Authorization": f"Bearer {TOKEN}"},
+    )
+
+    assert (answer.status_code, answer.json["ignored"]) == (200, 0)
+
+
+def test_a_body_over_the_limit_is_refused(web: Any) -> None:
+    answer = web.post("/events/s3", data=b"x" * (5 * 2**20), headers={"Authorization": f"Bearer {TOKEN}"})
+
+    assert answer.status_code == 413
+
+
+BODY = json.dumps({"Records": [record("in/a.png")]})
+SIGNATURE = hmac.new(TOKEN.encode(), BODY.encode(), hashlib.sha256).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        ("", {"Authorization": f"Bearer {TOKEN}"}),
+        ("", {"Authorization": f"Basic {base64.b64encode(f'ceph:{TOKEN}'.encode()).decode()}"}),
+        (f"?token={TOKEN}", {}),
+        ("", {"X-Hub-Signature-256": f"sha256={SIGNATURE}"}),
+    ],
+    ids=["bearer", "basic", "query", "signature"],
+)
+def test_whoever_knows_the_token_may_send(web: Any, query: str, headers: dict[str, str]) -> None:
+    assert web.post(f"/events/s3{query}", data=BODY, headers=headers).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        ("", {}),
+        ("?token=", {}),
+        ("?token=wrong", {}),
+        ("", {"Authorization": "Bearer wrong"}),
+        ("", {"Authorization": "Bearer"}),
+        ("", {"Authorization": "ü"}),
+        ("", {"Authorization": f"Basic {base64.b64encode(b'ceph:').decode()}"}),
+        ("", {"X-Hub-Signature-256": SIGNATURE}),
+        (f"?token={TOKEN}", {"X-Hub-Signature-256": "sha256=00"}),
+    ],
+)
+def test_nobody_else_may_send(web: Any, query: str, headers: dict[str, str]) -> None:
+    answer = web.post(f"/events/s3{query}", data=BODY, headers=headers)
+
+    assert (answer.status_code, answer.json["code"]) == (401, "unauthorized")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert urls(web) == []
+
+
+def test_without_rules_no_events_are_taken(tmp_path: Path, small_models: Path) -> None:
+    parts = build_parts(read_settings({"DATABASE_URL": f"sqlite:///{tmp_path / 'db'}"}))
+
+    web: Any = create_app(parts).test_client()
+    answer = web.post("/events/s3", data=BODY)
+
+    assert (answer.status_code, answer.json["code"]) == (404, "events_not_taken")
+
+
+@pytest.mark.parametrize(
+    ("rules", "fault"),
+    [
+        ("rules:\n  - {bucket: photos, model: nothing}", "events.yaml:2: rules[0].model"),
+        ("rules:\n  - bucket: photos\n    model: table", "events.yaml:3: rules[0].model"),
+        ("rules: []", "rules"),
+    ],
+    ids=["unknown model", "no model of images", "no rules"],
+)
+def test_rules_that_cannot_be_used_are_refused_at_the_start_with_their_line(
+    tmp_path: Path, settings: Settings, rules: str, fault: str
+) -> None:
+    assert settings.events_file is not None
+    settings.events_file.write_text(rules)
+
+    with pytest.raises(SettingsError) as refused:
+        build_parts(settings)
+
+    assert fault in str(refused.value)
+
+
+def test_rules_without_a_token_are_refused_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "events.yaml").write_text(RULES)
+
+    with pytest.raises(SettingsError, match="EVENTS_TOKEN"):
+        build_parts(read_settings({"EVENTS_FILE": str(tmp_path / "events.yaml")}))
+
+
+def test_a_file_of_rules_that_is_not_there_is_refused_at_the_start() -> None:
+    with pytest.raises(SettingsError, match="EVENTS_FILE"):
+        build_parts(read_settings({"EVENTS_FILE": "/nowhere.yaml", "EVENTS_TOKEN": TOKEN}))
