@@ -47,9 +47,10 @@ POLL_S = 0.5
 @timeout
 @shared
 def inject(options: Shared, location: str, **arguments: Any) -> None:
-    """Have everything in a bucket or a folder classified, where the server may read it.
+    """Classify everything in a bucket or a folder.
 
-    The server's workers list and fetch the objects: LOCATION is s3://BUCKET/PREFIX, or file:///FOLDER on the server.
+    The server's workers list and fetch the objects, where the server may read them: LOCATION is s3://BUCKET/PREFIX, or
+    file:///FOLDER on the server.
     What the model has classified already is left out. The scan goes on whatever becomes of this command; the same
     command joins it again.
 
@@ -78,7 +79,9 @@ def inject(options: Shared, location: str, **arguments: Any) -> None:
 @timeout
 @shared
 def scans(options: Shared, scan_id: str | None, **arguments: Any) -> None:
-    """List scans of buckets, newest first; or show one, stop it, or wait for it. Its results are those of its job.
+    """List scans; or show, stop, wait for one.
+
+    The newest is the first. The results of a scan are those of the job of the same ID.
 
     \b
     Examples

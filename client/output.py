@@ -47,8 +47,10 @@ def print_failure(error: ClientError) -> None:
         sys.stderr.write(f"{printable(error.log).rstrip()}\n")
     print_error(str(error))
     if isinstance(error, Refused):
-        for fault in error.faults:
-            print_error(str(fault))
+        for fault in map(str, error.faults):
+            # One fault alone may be what the error says already.
+            if fault != str(error):
+                print_error(fault)
     if isinstance(error, InstanceFailed):
         for advice in error.advice:
             print_note(f"try: {advice}")

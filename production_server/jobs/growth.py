@@ -77,6 +77,20 @@ def add_objects(
     return range(start, start + len(added))
 
 
+def count_new(
+    connection: Connection, model: tuple[str, str], references: Sequence[Reference], *, retake: Retake
+) -> int:
+    """How many of those objects `add_objects` would make items of."""
+    digests = {digest_of(model, reference) for reference in references}
+    if retake == "everything":
+        return len(digests)
+    is_known = classified_object.c.digest.in_(digests)
+    if retake == "failed":
+        is_known &= ~_has_come_to_nothing()
+    known = select(func.count()).select_from(classified_object).where(is_known)
+    return len(digests) - connection.execute(known).scalar_one()
+
+
 def digest_of(model: tuple[str, str], reference: Reference) -> bytes:
     """What an object is called in `classified_object`: SHA-256 over model, version, URL and etag."""
     return hashlib.sha256("\0".join((*model, reference.url, reference.etag)).encode()).digest()

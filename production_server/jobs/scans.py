@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from production_server.errors import CeleriacError, NotFound
 from production_server.jobs.database import Database, now
-from production_server.jobs.growth import Retake, add_objects, stop_growing, stop_scan
+from production_server.jobs.growth import Retake, add_objects, count_new, stop_growing, stop_scan
 from production_server.jobs.job_row import insert_job, uuid7
 from production_server.jobs.records import NewScan, Priority, Scan
 from production_server.jobs.submit import cancel
@@ -97,7 +97,7 @@ def claim_scan(database: Database, *, lease_s: float) -> ScanClaim | None:
 def note_page(database: Database, held: ScanClaim, page: Listed, *, lease_s: float) -> range | None:
     """Make items of a page in one transaction, and go on behind it; returns their indexes, None if the claim is lost.
 
-    Of a dry run nothing is made; it counts what matches.
+    Of a dry run nothing is made; it counts what would be.
     """
     found = held.scan
     with database.write() as connection:
@@ -105,12 +105,13 @@ def note_page(database: Database, held: ScanClaim, page: Listed, *, lease_s: flo
             connection, held, cursor=page.cursor, listed=scan.c.listed + page.objects, lease_s=lease_s
         ):
             return None
-        added = range(0)
-        if not found.dry_run:
-            model = (found.model, found.version)
-            retake: Retake = "everything" if found.again else "failed"
+        model = (found.model, found.version)
+        retake: Retake = "everything" if found.again else "failed"
+        if found.dry_run:
+            added, matched = range(0), count_new(connection, model, page.matching, retake=retake)
+        else:
             added = add_objects(connection, found.id, model, page.matching, retake=retake)
-        matched = len(page.matching) if found.dry_run else len(added)
+            matched = len(added)
         counts = {
             "matched": scan.c.matched + matched,
             "skipped": scan.c.skipped + len(page.matching) - matched,

@@ -316,6 +316,20 @@ def test_a_dry_run_counts_and_makes_nothing(database: Database) -> None:
         get_job(database, begun.id)
 
 
+def test_a_dry_run_counts_what_was_classified_before_as_a_scan_would(database: Database) -> None:
+    scan_all(database, "a", "b", "c")
+    work_off(database, list_scans(database, limit=1)[0].id, error="storage_unavailable")
+    scan_all(database, "a")
+    for again, expected in ((False, (3, 1)), (True, (4, 0))):
+        begun = begin(database, dry_run=True, again=again)
+        held = take(database)
+        note(database, held, references("a", "b", "c", "d"))
+        end_scan(database, held)
+
+        found = get_scan(database, begun.id)
+        assert (found.matched, found.skipped) == expected
+
+
 def test_a_dry_run_can_be_cancelled(database: Database) -> None:
     begun = begin(database, dry_run=True)
 
