@@ -84,7 +84,7 @@ def count_new(
     digests = {digest_of(model, reference) for reference in references}
     if retake == "everything":
         return len(digests)
-    is_known = classified_object.c.digest.in_(digests)
+    is_known: ColumnElement[bool] = classified_object.c.digest.in_(digests)
     if retake == "failed":
         is_known &= ~_has_come_to_nothing()
     known = select(func.count()).select_from(classified_object).where(is_known)

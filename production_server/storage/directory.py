@@ -25,15 +25,15 @@ class Directory:
     """Regular files only. Links are not followed out of `roots`, and no folder that is a link is looked into."""
 
     def __init__(self, roots: Sequence[Location]) -> None:
-        self._roots = tuple(Path(os.path.realpath(_path(root))) for root in roots)
+        self._roots = tuple(os.path.realpath(_path(root)).rstrip("/") for root in roots)
 
     def pages(self, location: Location, *, cursor: str) -> Iterator[Page]:
         """A folder's files have no order that it could be gone on in: a listing begins anew, whatever `cursor` says."""
         del cursor
-        folder = _path(location)
-        is_folder = self._real(location).is_dir()
+        folder = Path(_path(location))
+        self._check(os.path.realpath(folder), location)
         try:
-            found = _files(folder) if is_folder else iter([folder])
+            found = _files(folder) if folder.is_dir() else iter([folder])
             if not folder.exists():
                 raise missing(location)
             references = (_reference(path) for path in found)
@@ -43,11 +43,11 @@ class Directory:
             raise _translated(exc, location) from exc
 
     def fetch(self, location: Location, *, etag: str, max_bytes: int) -> bytes:
-        real = self._real(location)
         try:
             # Without waiting for somebody to write into what is a pipe.
-            descriptor = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            descriptor = os.open(_path(location), os.O_RDONLY | os.O_NONBLOCK)
             with os.fdopen(descriptor, "rb") as file:
+                self._check(_opened_path(descriptor, location), location)
                 found = os.fstat(descriptor)
                 if not stat.S_ISREG(found.st_mode):
                     raise missing(location)
@@ -55,20 +55,18 @@ class Directory:
                     raise replaced(location)
                 if found.st_size > max_bytes:
                     raise too_large(location, found.st_size, max_bytes)
-                return file.read(max_bytes)
+                return file.read(found.st_size)
         except OSError as exc:
             raise _translated(exc, location) from exc
 
-    def _real(self, location: Location) -> Path:
-        """The path behind all links.
+    def _check(self, real: str, location: Location) -> None:
+        """Whether a path behind all links is one that may be read.
 
         Raises:
-            ObjectUnusable: they lead out of what is allowed.
+            ObjectUnusable: links have led out of what is allowed.
         """
-        real = Path(os.path.realpath(_path(location)))
-        if not any(real.is_relative_to(root) for root in self._roots):
+        if not any(real == root or real.startswith(f"{root}/") for root in self._roots):
             raise forbidden(location)
-        return real
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -90,12 +88,20 @@ def _reference(path: Path) -> Reference:
     return Reference(f"file://{path}", _etag(found), found.st_size)
 
 
+def _opened_path(descriptor: int, location: Location) -> str:
+    """The path behind all links of a file that is open: nobody can put a link in its way any more."""
+    try:
+        return str(Path(f"/proc/self/fd/{descriptor}").readlink())
+    except OSError:  # no Linux
+        return os.path.realpath(_path(location))
+
+
 def _etag(found: os.stat_result) -> str:
     return f"{found.st_mtime_ns:x}-{found.st_size:x}"
 
 
-def _path(location: Location) -> Path:
-    return Path("/") / location.key
+def _path(location: Location) -> str:
+    return f"/{location.key}"
 
 
 def _translated(exc: OSError, location: Location) -> ObjectUnusable | StorageUnavailable:

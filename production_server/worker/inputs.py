@@ -23,8 +23,22 @@ Input = bytes | CeleriacError
 BATCH_BYTES = 64 * 2**20
 AHEAD_BYTES = 128 * 2**20
 """So many bytes are fetched ahead at most, in each thread that works on chunks; by the sizes that were listed."""
+GROUP_ITEMS = 4
+GROUP_BYTES = 2**20
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 15.0
+
+
+@dataclass(slots=True)
+class _Group:
+    """Inputs that are fetched together."""
+
+    inputs: list[bytes | Reference]
+    size_bytes: int = 0
+
+    @property
+    def stored(self) -> list[bytes]:
+        return [each for each in self.inputs if isinstance(each, bytes)]
 
 
 class Stopping(Exception):
@@ -65,35 +79,50 @@ class Inputs:
 
     def _in_order(self, inputs: Sequence[bytes | Reference]) -> Iterator[Input]:
         """Each input; of those that follow, as many are on their way as may be."""
-        waiting = deque(inputs)
-        coming: deque[tuple[bytes | Future[Input], int]] = deque()
-        ahead_bytes = 0
+        waiting = deque(self._groups(inputs))
+        coming: deque[tuple[_Group, Future[list[Input]] | None]] = deque()
+        ahead = ahead_bytes = 0
         try:
             while waiting or coming:
-                while waiting and self._may_fetch(waiting[0], len(coming), ahead_bytes):
-                    entry = self._begin(waiting.popleft())
-                    coming.append(entry)
-                    ahead_bytes += entry[1]
-                data, size_bytes = coming.popleft()
-                ahead_bytes -= size_bytes
-                yield data if isinstance(data, bytes) else data.result()
+                while waiting and self._may_fetch(waiting[0], ahead, ahead_bytes):
+                    group = waiting.popleft()
+                    coming.append((group, self._begin(group)))
+                    ahead, ahead_bytes = ahead + len(group.inputs), ahead_bytes + group.size_bytes
+                group, fetched = coming.popleft()
+                yield from group.stored if fetched is None else fetched.result()
+                ahead, ahead_bytes = ahead - len(group.inputs), ahead_bytes - group.size_bytes
         finally:
-            for data, _ in coming:
-                if isinstance(data, Future):
-                    data.cancel()
+            for _, fetched in coming:
+                if fetched is not None:
+                    fetched.cancel()
 
-    def _may_fetch(self, following: bytes | Reference, coming: int, ahead_bytes: int) -> bool:
-        size_bytes = following.size_bytes if isinstance(following, Reference) else 0
-        is_room = coming < 2 * self.settings.batch_items and ahead_bytes + size_bytes <= AHEAD_BYTES
-        return coming == 0 or is_room
+    def _groups(self, inputs: Sequence[bytes | Reference]) -> Iterator[_Group]:
+        """Inputs that one thread fetches one after another: handing each small one to a thread would cost more."""
+        limit = max(1, min(GROUP_ITEMS, self.settings.batch_items // self.settings.fetches))
+        group = _Group([])
+        for each in inputs:
+            if len(group.inputs) >= limit or group.size_bytes >= GROUP_BYTES:
+                yield group
+                group = _Group([])
+            group.inputs.append(each)
+            group.size_bytes += each.size_bytes if isinstance(each, Reference) else 0
+        yield group
 
-    def _begin(self, following: bytes | Reference) -> tuple[bytes | Future[Input], int]:
-        if isinstance(following, bytes):
-            return following, 0
+    def _may_fetch(self, group: _Group, ahead: int, ahead_bytes: int) -> bool:
+        is_room = ahead < 2 * self.settings.batch_items and ahead_bytes + group.size_bytes <= AHEAD_BYTES
+        return ahead == 0 or is_room
+
+    def _begin(self, group: _Group) -> Future[list[Input]] | None:
+        """None where there is nothing to be fetched."""
+        if not any(isinstance(each, Reference) for each in group.inputs):
+            return None
         with self._starting:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self.settings.fetches, thread_name_prefix="fetch")
-        return self._pool.submit(self._fetch, following), following.size_bytes
+        return self._pool.submit(self._fetch_all, group)
+
+    def _fetch_all(self, group: _Group) -> list[Input]:
+        return [each if isinstance(each, bytes) else self._fetch(each) for each in group.inputs]
 
     def _fetch(self, reference: Reference) -> Input:
         """The object, or why it cannot be had; a store that does not answer is asked again, less and less often."""
