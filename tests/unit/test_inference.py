@@ -46,6 +46,15 @@ def test_the_threshold_decides_and_the_score_is_the_answers_probability(engine: 
     assert outcome.ms > 0
 
 
+def test_a_model_of_many_labels_answers_with_its_best_ones(engine: Engine) -> None:
+    (batch,) = engine.classify_each("shades", "1", [png(255), b"no image"], batch_items=2, max_pixels=99)
+    found, failed = (outcome.result for outcome in batch.outcomes)
+
+    assert isinstance(found, Classification) and isinstance(failed, CeleriacError)
+    assert (found.label, [place for place, _ in found.output]) == ("shade 29", [29, 28, 27])  # type: ignore[misc]
+    assert found.output[0] == (29, found.score)
+
+
 def test_an_item_on_which_the_model_fails_does_not_harm_its_neighbours(engine: Engine) -> None:
     rows = [b"[0,1]"] * 37 + [b"[10,1]"] + [b"[9,1]"] * 20 + [b"[-99,1]"]
 
