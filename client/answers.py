@@ -63,6 +63,7 @@ class Result:
     label: str | None = None
     score: float | None = None
     output: list[float] | None = None
+    top: list[dict[str, Any]] | None = None
     error: ItemError | None = None
     expected: str | None = None
     outside_training_range: list[str] = field(default_factory=list)
@@ -118,6 +119,19 @@ class Model:
     @property
     def labels(self) -> list[str]:
         return [str(label) for label in self.manifest.get("labels", ())]
+
+    @property
+    def top(self) -> int | None:
+        """How many of its best labels it keeps; None: the probabilities of all."""
+        top = self.manifest.get("top")
+        return None if top is None else int(top)
+
+    @property
+    def score_columns(self) -> list[str]:
+        """What the columns of a table of results are called that hold its probabilities."""
+        if self.top is None:
+            return [f"probability {label}" for label in self.labels]
+        return [f"{what} {place}" for place in range(1, self.top + 1) for what in ("label", "score")]
 
     @property
     def columns(self) -> list[str]:

@@ -30,11 +30,15 @@ class ResultFile(Protocol):
 
 
 class CsvFile:
-    """One line for each result: the user's own columns, then label, score and a probability for each label."""
+    """One line for each result: the user's own columns, then label, score and a probability for each label.
+
+    A model that keeps only its best labels has these and their scores instead of the probabilities.
+    """
 
     def __init__(self, file: TextIO, *, model: Model, table: Table | None, names: Sequence[str]) -> None:
         self._lines = csv.writer(file, lineterminator="\n")
         self._model = model
+        self._score_columns = model.score_columns
         self._table = table
         self._names = names
         self._rows: Iterator[list[str]] | None = None
@@ -45,16 +49,23 @@ class CsvFile:
         if self._table is not None and sum(1 for _ in self._table.rows()) == total:
             self._rows = self._table.rows()
             header = self._table.header or self._model.columns[: self._table.width]
-        probabilities = (f"probability {label}" for label in self._model.labels)
-        self._lines.writerow([*header, *RESULT_COLUMNS, *probabilities])
+        self._lines.writerow([*header, *RESULT_COLUMNS, *self._score_columns])
 
     def write(self, result: Result) -> None:
         own = [str(result.index), name_of(result, self._names)] if self._rows is None else next(self._rows)
         error = "" if result.error is None else str(result.error)
         outside = " ".join(result.outside_training_range)
         cells = (result.state, result.label, result.score, result.expected, outside, error, result.version)
-        nothing = [None] * len(self._model.labels)
-        self._lines.writerow([*own, *cells, *(result.output or nothing)])
+        self._lines.writerow([*own, *cells, *self._scores(result)])
+
+    def _scores(self, result: Result) -> list[str | float | None]:
+        """What belongs into the score columns: nothing without a result."""
+        width = len(self._score_columns)
+        if self._model.top is None:
+            scores: list[str | float | None] = list(result.output or ())
+        else:
+            scores = [each[what] for each in result.top or () for what in ("label", "score")]
+        return [*scores, *[None] * width][:width]
 
 
 class JsonFile:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from client.answers import Job, Model, Result, Scan
 
 UNLIMITED_WIDTH = 10_000
+LABELS_SHOWN = 20
+"""A model with more labels has some of them named: all are in the JSON."""
 
 
 _TERMINAL_CODE = re.compile(
@@ -183,11 +185,11 @@ def print_model(model: Model) -> None:
             "task": model.task.replace("_", " "),
             "versions": ", ".join(model.versions),
             "channels": ", ".join(f"{channel} is {version}" for channel, version in model.channels.items()),
-            "labels": ", ".join(model.labels),
+            "labels": _labels(model.labels),
             "measured": ", ".join(
                 f"{name} {_metric(metric)}" for name, metric in metrics.get("values", {}).items()
             ),
-            "on": metrics.get("data"),
+            "on": metrics.get("data") if metrics.get("values") else None,
         }
     )
     if features := model.manifest.get("features"):
@@ -259,6 +261,12 @@ def _outcome(result: Result) -> tuple[str, str, str]:
     if result.outside_training_range:
         notes.append(f"outside the range seen in training: {', '.join(result.outside_training_range)}")
     return result.label or result.state, score, "; ".join(notes)
+
+
+def _labels(labels: Sequence[str]) -> str:
+    if len(labels) <= LABELS_SHOWN:
+        return ", ".join(labels)
+    return f"{', '.join(labels[:5])}, … ({len(labels)}; all of them with --json)"
 
 
 def _metric(metric: dict[str, Any]) -> str:

@@ -61,6 +61,31 @@ def write_image_model(store: Path, name: str = "picture", version: str = "1", **
     return _write(store, name, version, nodes, constants, manifest | changes)
 
 
+def write_shades_model(store: Path, name: str = "shades", version: str = "1", **changes: Any) -> Path:
+    """An image model of 30 shades of grey that keeps its 3 best labels: the nearest shade is the best one."""
+    count = 30
+    nodes = [
+        helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1, 2], keepdims=0),
+        helper.make_node("Mul", ["mean", "last"], ["place"]),
+        helper.make_node("Sub", ["place", "places"], ["apart"]),
+        helper.make_node("Abs", ["apart"], ["distance"]),
+        helper.make_node("Neg", ["distance"], ["nearness"]),
+        helper.make_node("Softmax", ["nearness"], ["probabilities"], axis=1),
+    ]
+    constants = [
+        helper.make_tensor("last", TensorProto.FLOAT, [], [count - 1]),
+        helper.make_tensor("places", TensorProto.FLOAT, [count], range(count)),
+    ]
+    manifest = {
+        "task": "image_classification",
+        "inputs": [{"name": "image", "shape": [None, 4, 4, 1], "dtype": "float32"}],
+        "image": {"mode": "L", "width": 4, "height": 4, "scale": 1 / 255},
+        "labels": [f"shade {place}" for place in range(count)],
+        "top": 3,
+    }
+    return _write(store, name, version, nodes, constants, manifest | changes)
+
+
 def write_slow_model(store: Path, name: str = "slow", version: str = "1", *, turns: int = 20_000) -> Path:
     """The table model after a loop of `turns` small steps: each batch takes a while, however small it is."""
     step = helper.make_graph(

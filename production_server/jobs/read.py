@@ -122,6 +122,8 @@ def to_job(row: Any) -> Job:
 
 
 def _to_item(row: Any) -> Item:
+    # Either numbers, or pairs of a label's place and its number: see the table.
+    has_pairs = bool(row.output) and isinstance(row.output[0], list)
     return Item(
         index=row.idx,
         name=row.name,
@@ -130,7 +132,8 @@ def _to_item(row: Any) -> Item:
         state=row.state,
         label=row.label,
         score=row.score,
-        output=None if row.output is None else tuple(row.output),
+        output=None if row.output is None or has_pairs else tuple(row.output),
+        kept=tuple((place, share) for place, share in row.output) if has_pairs else None,
         error_code=row.error_code,
         error_message=row.error_message,
         ms=row.ms,

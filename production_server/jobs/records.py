@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
+from production_server.models.classify import Ranking, rank
 from production_server.storage.objects import Reference
 
 Priority = Literal["normal", "high"]
 JobState = Literal["queued", "running", "finished", "cancelled"]
 ItemState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ScanState = Literal["listing", "listed", "failed", "cancelled"]
+
+BEST_LABELS = 5
+"""So many best labels are told of an item of whose model all probabilities are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One input of a job and what became of it; `output` are probabilities in the order of the model's labels."""
+    """One input of a job and what became of it."""
 
     index: int
     name: str | None
@@ -82,11 +86,21 @@ class Item:
     label: str | None
     score: float | None
     output: tuple[float, ...] | None
+    """Probabilities in the order of the model's labels; None where the model keeps only its best ones."""
+    kept: Ranking | None = None
+    """Those, where it does."""
     error_code: str | None
     error_message: str | None
     ms: float | None
     url: str | None = None
     """Where its input lies, if that is in a bucket."""
+
+    @property
+    def best(self) -> Ranking:
+        """The labels that were kept, or else the best of all; empty without a result."""
+        if self.kept is not None:
+            return self.kept
+        return rank(self.output or (), BEST_LABELS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +123,8 @@ class Success:
     index: int
     label: str
     score: float
-    output: tuple[float, ...]
+    output: tuple[float, ...] | Ranking
+    """All probabilities in the order of the model's labels, or only the best labels."""
     ms: float
 
 

@@ -67,7 +67,9 @@ item = Table(
     Column("lease_until", Double),
     Column("label", Text),
     Column("score", Double),
-    Column("output", JSON(none_as_null=True)),  # probabilities in the order of the labels
+    # Probabilities in the order of the labels; of a model with `top` in its manifest its best labels only, best first:
+    # [place among the labels, probability].
+    Column("output", JSON(none_as_null=True)),
     Column("error_code", String(64)),
     Column("error_message", Text),
     Column("ms", Double),

@@ -155,6 +155,11 @@ class Manifest(Frozen):
     features: tuple[Feature, ...] = ()
     image: ImagePreprocessing | None = None
     labels: tuple[str, ...] = Field(min_length=2)
+    # Left out where there is none: a manifest from before this field is written as it was read.
+    top: int | None = Field(default=None, ge=1, exclude_if=lambda top: top is None)
+    """How many of its best labels an answer of a job keeps; None: the probabilities of all labels.
+
+    For models with many labels: 1,000 probabilities for each of a million items would be gigabytes."""
     target: str = "label"
     """The name of the column that holds the true label in a CSV."""
     threshold: Threshold | None = None
@@ -170,14 +175,23 @@ class Manifest(Frozen):
     )
 
     @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        (tensor,), (output,) = self.inputs, self.outputs
+    def _answers_with_its_labels(self) -> Self:
+        (output,), count = self.outputs, len(self.labels)
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("labels must differ from each other")
-        if output.item_shape != (len(self.labels),):
-            raise ValueError(f"outputs: expected one probability per label, shape [null, {len(self.labels)}]")
-        if self.threshold is not None and len(self.labels) != 2:
+        if output.item_shape != (count,):
+            raise ValueError(f"outputs: expected one probability per label, shape [null, {count}]")
+        if self.threshold is not None and count != 2:
             raise ValueError("threshold: only a model with two labels has one")
+        if self.top is not None and self.top >= count:
+            raise ValueError(f"top: expected fewer than all {count} labels")
+        if self.top is not None and self.threshold is not None:
+            raise ValueError("top: a model with a threshold keeps both probabilities")
+        return self
+
+    @model_validator(mode="after")
+    def _takes_what_its_task_says(self) -> Self:
+        (tensor,) = self.inputs
         if self.task == "tabular_classification":
             names = [feature.name for feature in self.features]
             if len(set(names)) != len(names) or tensor.item_shape != (len(names),) or self.image is not None:

@@ -176,7 +176,7 @@ def _to_results(indexes: Sequence[int], outcomes: Sequence[Outcome]) -> list[Suc
                     index=index,
                     label=answer.label,
                     score=answer.score,
-                    output=answer.probabilities,
+                    output=answer.output,
                     ms=outcome.ms,
                 )
             )

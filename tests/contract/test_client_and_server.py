@@ -57,6 +57,8 @@ def test_a_row_that_is_waited_for_comes_back_finished(server: Server) -> None:
     assert result.output is not None
     assert len(result.output) == 2
     assert result.label in server.model("diabetes").labels
+    assert result.top is not None
+    assert [each["score"] for each in result.top] == sorted(result.output, reverse=True)
 
 
 def test_a_row_may_be_given_by_the_names_of_its_features(server: Server) -> None:

@@ -280,14 +280,23 @@ def _diabetes(index: int, row: list[Any], *, place: str) -> dict[str, Any]:
     output = [1 - probability, probability]
     label = LABELS["diabetes"][probability > 0.5]
     common = {"index": index, "name": None, "state": "succeeded", "version": "1", "ms": 0.5}
-    return {**common, "label": label, "score": 0.75, "output": output, "outside_training_range": outside}
+    told = {"label": label, "score": 0.75, "output": output, "top": _top("diabetes", output)}
+    return {**common, **told, "outside_training_range": outside}
 
 
 def _image(index: int, name: str, content: bytes) -> dict[str, Any]:
     common = {"index": index, "name": name, "version": "1", "ms": 0.5, "size": len(content)}
     if not content.startswith(b"\x89PNG"):
         error = {"code": "not_an_image", "message": "this file is not an image"}
-        return {**common, "state": "failed", "label": None, "score": None, "output": None, "error": error}
+        nothing = dict.fromkeys(("label", "score", "output", "top"))
+        return {**common, "state": "failed", **nothing, "error": error}
     label = next((label for label in LABELS["fashion_mnist"] if label in name), "shirt")
     output = [0.9 if label == each else 0.05 for each in LABELS["fashion_mnist"]]
-    return {**common, "state": "succeeded", "label": label, "score": 0.9, "output": output}
+    told = {"label": label, "score": 0.9, "output": output, "top": _top("fashion_mnist", output)}
+    return {**common, "state": "succeeded", **told}
+
+
+def _top(model: str, output: list[float]) -> list[dict[str, Any]]:
+    """The best labels, best first."""
+    best = sorted(zip(LABELS[model], output, strict=True), key=lambda entry: -entry[1])
+    return [{"label": label, "score": score} for label, score in best]

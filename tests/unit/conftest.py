@@ -9,15 +9,16 @@ import pytest
 
 from production_server.jobs.database import Database
 from production_server.models.store import Store
-from tests.small_models import write_image_model, write_table_model
+from tests.small_models import write_image_model, write_shades_model, write_table_model
 
 
 @pytest.fixture(scope="session")
 def small_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model store with `table` and `picture`."""
+    """A model store with `table`, `picture` and `shades`."""
     folder = tmp_path_factory.mktemp("store")
     write_table_model(folder)
     write_image_model(folder)
+    write_shades_model(folder)
     return folder
 
 

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from production_server.errors import BrokenVersion, CeleriacError, NotFound
-from production_server.inference import Engine
+from production_server.inference import MOST_NUMBERS, Engine
 from production_server.models.classify import Classification
 from production_server.models.store import Store
-from tests.small_models import write_image_model, write_table_model
+from tests.small_models import write_image_model, write_shades_model, write_table_model
 
 
 @pytest.fixture
@@ -50,12 +52,44 @@ def test_the_threshold_decides_and_the_score_is_the_answers_probability(engine: 
     assert outcome.ms > 0
 
 
+def test_a_model_of_many_labels_answers_with_its_best_ones(engine: Engine) -> None:
+    batch = engine.classify_batch("shades", "1", [png(255), b"no image"], max_pixels=99)
+    found, failed = (outcome.result for outcome in batch.outcomes)
+
+    assert isinstance(found, Classification) and isinstance(failed, CeleriacError)
+    assert (found.label, [place for place, _ in found.output]) == ("shade 29", [29, 28, 27])  # type: ignore[misc]
+    assert found.output[0] == (29, found.score)
+
+
 def test_an_item_on_which_the_model_fails_does_not_harm_its_neighbours(engine: Engine) -> None:
     rows = [b"[0,1]"] * 37 + [b"[10,1]"] + [b"[9,1]"] * 20 + [b"[-99,1]"]
 
     assert classify(engine, "table", rows) == ["no"] * 37 + ["inference_failed"] + ["yes"] * 20 + [
         "inference_failed"
     ]
+
+
+def test_large_images_go_to_the_model_a_few_at_once_and_their_answers_come_in_order(tmp_path: Path) -> None:
+    side = math.isqrt(MOST_NUMBERS // 3)
+    inputs = [{"name": "image", "shape": [None, side, side, 1], "dtype": "float32"}]
+    image = {"mode": "L", "width": side, "height": side, "scale": 1 / 255}
+    write_shades_model(tmp_path, inputs=inputs, image=image)
+    values = [0, 88, 176, 255, 255, 176, 88, 0]
+    sizes: list[int] = []
+    engine = Engine(Store([tmp_path]), threads=1)
+    runner = engine._runner(Store([tmp_path]).get("shades"))
+    as_it_is = runner.run
+
+    def watched(batch: np.ndarray) -> np.ndarray:
+        sizes.append(len(batch))
+        return as_it_is(batch)
+
+    runner.run = watched  # type: ignore[method-assign]
+    pixels = np.repeat(np.array(values, np.float32) / 255, side * side).reshape(-1, side, side, 1)
+    outputs = engine.run("shades", "1", pixels, max_pixels=1)
+
+    assert outputs.values.argmax(axis=1).tolist() == [0, 10, 20, 29, 29, 20, 10, 0]
+    assert sizes == [2, 2, 2, 2]
 
 
 def test_an_image_that_cannot_be_decoded_does_not_harm_its_neighbours(engine: Engine) -> None:

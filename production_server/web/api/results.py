@@ -20,11 +20,14 @@ from production_server.models.manifest import Manifest
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import read_query, to_response
 from production_server.web.api.schemas import ItemBody, JobBody, ResultsBody, ResultsQuery
+from production_server.web.best_labels import best_labels
 from production_server.web.parts import WebParts, current_parts
 
 blueprint = Blueprint("results", __name__, url_prefix="/api/jobs/<uuid:job_id>")
 
 PAGE = 1000
+IN_BUCKETS = {"scan", "event"}
+"""Sources of jobs whose inputs lie in buckets: a name would not say which one."""
 EVENT_POLL_S = 0.25
 RECONNECT_MS = 2000
 """When a client asks again that found too many others waiting, or a server that stops."""
@@ -44,8 +47,10 @@ def page(job_id: UUID) -> Response:
     items = list_items(parts.database, job_id, after=query.after, limit=query.limit)
     is_last = not job.is_growing and (not items or items[-1].index == job.total - 1)
     following = items[-1].index if items else query.after
+    manifest = parts.manifest_of(job)
     body = ResultsBody(
-        results=[ItemBody.of(item, job.version) for item in items], next=None if is_last else following
+        results=[ItemBody.of(item, job.version, manifest) for item in items],
+        next=None if is_last else following,
     )
     return to_response(body)
 
@@ -53,7 +58,7 @@ def page(job_id: UUID) -> Response:
 @blueprint.get("/results.csv")
 @operation("Download all items as CSV", responses={200: "text/csv"}, errors=(404, 503))
 def as_csv(job_id: UUID) -> Response:
-    """The whole job as a table, streamed: inputs of a tabular model, answers, probabilities, errors."""
+    """The whole job as a table, streamed: inputs of a tabular model, answers, probabilities or best labels, errors."""
     parts = current_parts()
     job = get_job(parts.database, job_id)
     return _download(_csv_lines(parts, job), "text/csv", f"{job.model}-{job.id}.csv")
@@ -65,7 +70,7 @@ def as_json(job_id: UUID) -> Response:
     """The whole job as one JSON document, streamed."""
     parts = current_parts()
     job = get_job(parts.database, job_id)
-    return _download(_json_pieces(parts.database, job), "application/json", f"{job.model}-{job.id}.json")
+    return _download(_json_pieces(parts, job), "application/json", f"{job.model}-{job.id}.json")
 
 
 @blueprint.get("/events")
@@ -99,13 +104,15 @@ def _read_last_event_id(job: Job) -> int:
 def _event_stream(parts: WebParts, job: Job, after: int) -> Iterator[str]:
     """Items as a growing prefix: one that finishes early waits for those before it, so that an id says all."""
     quiet_since = time.monotonic()
+    manifest = parts.manifest_of(job)
     with parts.waiting_room.seat() as wait:
         while True:
             job = get_job(parts.database, job.id)
             finished = _finished_prefix(parts.database, job, after)
             for item in finished:
                 after = item.index
-                yield f"id: {after}\nevent: item\ndata: {ItemBody.of(item, job.version).model_dump_json()}\n\n"
+                data = ItemBody.of(item, job.version, manifest).model_dump_json()
+                yield f"id: {after}\nevent: item\ndata: {data}\n\n"
             if after == job.total - 1 and not job.is_growing:
                 yield f"event: job\ndata: {JobBody.of(job).model_dump_json()}\n\n"
                 return
@@ -134,41 +141,62 @@ def _download(pieces: Iterator[str], mimetype: str, file_name: str) -> Response:
     )
 
 
-def _json_pieces(database: Database, job: Job) -> Iterator[str]:
+def _json_pieces(parts: WebParts, job: Job) -> Iterator[str]:
+    manifest = parts.manifest_of(job)
     yield '{"results": [\n'
-    for position, item in enumerate(every_item(database, job.id)):
-        yield (",\n" if position else "") + ItemBody.of(item, job.version).model_dump_json()
+    for position, item in enumerate(every_item(parts.database, job.id)):
+        yield (",\n" if position else "") + ItemBody.of(item, job.version, manifest).model_dump_json()
     yield '\n], "next": null}\n'
 
 
 def _csv_lines(parts: WebParts, job: Job) -> Iterator[str]:
     manifest = parts.manifest_of(job)
-    labels = manifest.labels if manifest and len(manifest.labels) <= MAX_LABEL_COLUMNS else ()
+    scores = _score_columns(manifest)
     features = [feature.name for feature in manifest.features] if manifest else []
-    answers = ["state", "label", "score", *(f"probability {label}" for label in labels)]
-    yield _csv_line(["index", *(features or ["name"]), *answers, "expected", "outside_training_range", "error_code",
+    place = "url" if job.source in IN_BUCKETS else "name"
+    answers = ["state", "label", "score", *scores]
+    yield _csv_line(["index", *(features or [place]), *answers, "expected", "outside_training_range", "error_code",
                      "error_message"])  # fmt: skip
     after = -1
     while items := list_items(parts.database, job.id, after=after, limit=PAGE):
         inputs = _csv_inputs(parts.database, job, manifest, items)
         yield "".join(
-            _csv_line(_csv_cells(item, cells, labels)) for item, cells in zip(items, inputs, strict=True)
+            _csv_line(_csv_cells(item, cells, _score_cells(item, manifest, len(scores))))
+            for item, cells in zip(items, inputs, strict=True)
         )
         after = items[-1].index
+
+
+def _score_columns(manifest: Manifest | None) -> list[str]:
+    """A column for each label; of a model that keeps only its best labels two for each of those."""
+    if manifest is None:
+        return []
+    if manifest.top is not None:
+        return [f"{what} {place}" for place in range(1, manifest.top + 1) for what in ("label", "score")]
+    has_columns = len(manifest.labels) <= MAX_LABEL_COLUMNS
+    return [f"probability {label}" for label in manifest.labels] if has_columns else []
 
 
 def _csv_inputs(
     database: Database, job: Job, manifest: Manifest | None, items: list[Item]
 ) -> list[list[object]]:
     if manifest is None or not manifest.is_tabular:
-        return [[_inert(item.name or "")] for item in items]
+        return [[_inert(item.url or item.name or "")] for item in items]
     payloads = get_payloads(database, job.id, after=items[0].index - 1, limit=len(items))
     return [json.loads(payload) for payload in payloads]
 
 
-def _csv_cells(item: Item, inputs: list[object], labels: tuple[str, ...]) -> list[object]:
-    probabilities = list(item.output or [""] * len(labels)) if labels else []
-    answer = [item.state, item.label or "", "" if item.score is None else item.score, *probabilities]
+def _score_cells(item: Item, manifest: Manifest | None, width: int) -> list[object]:
+    """What belongs below `_score_columns`: empty cells without a result."""
+    if item.kept is None:
+        cells: list[object] = list(item.output or ())
+    else:
+        cells = [cell for each in best_labels(item, manifest) for cell in (each.label, each.score)]
+    return [*cells, *[""] * width][:width]
+
+
+def _csv_cells(item: Item, inputs: list[object], scores: list[object]) -> list[object]:
+    answer = [item.state, item.label or "", "" if item.score is None else item.score, *scores]
     outside = " ".join(item.outside_training_range)
     error = [item.error_code or "", _inert(item.error_message or "")] if item.state == "failed" else ["", ""]
     return [item.index, *inputs, *answer, item.expected or "", outside, *error]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from production_server.jobs.records import Item, ItemState, Job, JobState, Priority
 from production_server.models.manifest import Manifest
 from production_server.models.store import Store
+from production_server.web.best_labels import LabelScore, best_labels
 
 MAX_PAGE = 1000
 MAX_INDEX = 2**31 - 1
@@ -121,7 +122,12 @@ class ItemError(Schema):
 
 
 class ItemBody(Schema):
-    """One input of a job and its result; `output` are probabilities in the order of the model's labels."""
+    """One input of a job and its result.
+
+    `top` are the best labels, best first: five, or as many as the model's manifest says in its `top`. `output` are the
+    probabilities of all labels in their order; null for a model with `top`, which keeps no others. Both are null
+    without a result, and `top` is if the version was taken away.
+    """
 
     index: int
     name: str | None
@@ -130,6 +136,7 @@ class ItemBody(Schema):
     label: str | None
     score: float | None
     output: list[float] | None
+    top: list[LabelScore] | None
     error: ItemError | None
     expected: str | None
     outside_training_range: list[str]
@@ -137,8 +144,8 @@ class ItemBody(Schema):
     ms: float | None
 
     @classmethod
-    def of(cls, item: Item, version: str) -> Self:
-        """The API's view of an item."""
+    def of(cls, item: Item, version: str, manifest: Manifest | None) -> Self:
+        """The API's view of an item; without a manifest nobody knows the names of its labels any more."""
         error = None
         if item.state == "failed":
             error = ItemError(code=item.error_code or "unknown", message=item.error_message or "")
@@ -150,6 +157,7 @@ class ItemBody(Schema):
             label=item.label,
             score=item.score,
             output=None if item.output is None else list(item.output),
+            top=best_labels(item, manifest) or None,
             error=error,
             expected=item.expected,
             outside_training_range=list(item.outside_training_range),

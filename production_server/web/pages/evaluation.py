@@ -90,17 +90,20 @@ def evaluate(labels: Sequence[str], items: Iterable[Item]) -> Evaluation | None:
     for item in items:
         if item.expected not in number:
             continue
-        if item.label not in number or item.output is None:
+        if item.label not in number:
             without_answer += 1
             continue
         true.append(number[item.expected])
         answered.append(number[item.label])
-        scores.append(item.output[1])
+        if item.output is not None:
+            scores.append(item.output[1])
     if not true:
         return None
     confusion = np.zeros((len(labels), len(labels)), dtype=np.int64)
     np.add.at(confusion, (true, answered), 1)
-    curve = roc(np.array(true) == 1, np.array(scores)) if len(labels) == 2 else None
+    curve = (
+        roc(np.array(true) == 1, np.array(scores)) if len(labels) == 2 and len(scores) == len(true) else None
+    )
     return Evaluation(tuple(labels), confusion, without_answer, curve)
 
 

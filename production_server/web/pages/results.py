@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from production_server.jobs.records import Item, Job
 from production_server.models.manifest import Feature, Manifest
+from production_server.web.best_labels import best_labels
 
 ALL_LABELS = 5
 """Up to so many labels all have a bar; of more, the most probable ones."""
@@ -47,6 +48,9 @@ class Result:
     title: str
     bars: tuple[Bar, ...]
     hidden_labels: int
+    """So many less likely ones are only in the downloads …"""
+    dropped_labels: int
+    """… and so many nowhere: the model keeps its best ones."""
     values: tuple[Value, ...]
     outside: tuple[Value, ...]
 
@@ -74,13 +78,21 @@ def to_result(item: Item, job: Job, manifest: Manifest | None, payload: bytes | 
         title=item.name or ("Answer" if job.total == 1 else f"{kind} {item.index + 1}"),
         bars=tuple(shown),
         hidden_labels=len(bars) - len(shown),
+        dropped_labels=len(manifest.labels) - len(bars) if manifest is not None and bars else 0,
         values=values,
         outside=tuple(value for value in values if value.is_outside),
     )
 
 
 def _bars(item: Item, manifest: Manifest | None) -> list[Bar]:
-    if item.output is None or manifest is None or len(item.output) != len(manifest.labels):
+    if manifest is None:
+        return []
+    if item.kept is not None:
+        return [
+            Bar(each.label, each.score, each.label == item.label, None)
+            for each in best_labels(item, manifest)
+        ]
+    if item.output is None or len(item.output) != len(manifest.labels):
         return []
     threshold = None if manifest.threshold is None else manifest.threshold.value
     return [

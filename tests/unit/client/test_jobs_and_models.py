@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from client.answers import Model
+from client.output import print_model
 from tests.unit.client.conftest import PATIENT
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
     from tests.services.api_server import ApiServer
     from tests.unit.client.conftest import Run
@@ -85,6 +89,16 @@ def test_a_model_tells_what_it_takes_and_answers(run: Run) -> None:
     assert ["glucose", "mg/dL", "0", "to", "200", "50", "glucose"] in [
         line.split() for line in outcome.stdout.splitlines()
     ]
+
+
+def test_of_a_thousand_labels_a_few_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    labels = [f"kind {number}" for number in range(1000)]
+
+    print_model(Model("many", "Many", "image_classification", ["1"], {"stable": "1"}, {"labels": labels}))
+
+    told = capsys.readouterr().out
+    assert "labels     kind 0, kind 1, kind 2, kind 3, kind 4, … (1000; all of them with --json)\n" in told
+    assert "on  " not in told
 
 
 def test_the_whole_manifest_of_a_model_is_there_as_json(run: Run) -> None:

@@ -125,6 +125,10 @@ def test_json_is_one_document_with_the_job_and_its_results(run: Run) -> None:
     answer = json.loads(outcome.stdout)
     assert answer["job"]["state"] == "finished"
     assert [result["label"] for result in answer["results"]] == ["positive"]
+    assert answer["results"][0]["top"] == [
+        {"label": "positive", "score": 0.75},
+        {"label": "negative", "score": 0.25},
+    ]
 
 
 def test_version_and_priority_travel_with_the_job(run: Run, server: ApiServer, patients: Path) -> None:

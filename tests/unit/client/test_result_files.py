@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 DIABETES = Model(
     "diabetes", "Diabetes", "tabular_classification", ["1"], {}, {"labels": ["negative", "positive"]}
 )
+MANY = replace(DIABETES, manifest={"labels": [f"kind {number}" for number in range(1000)], "top": 2})
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -143,3 +145,19 @@ def test_rows_that_the_server_counts_differently_are_not_put_beside_the_wrong_re
 
     assert read_csv(scored)[0]["name"] == "row 1"
     assert "glucose" not in read_csv(scored)[0]
+
+
+def test_a_model_that_keeps_its_best_labels_has_a_pair_of_columns_for_each(tmp_path: Path) -> None:
+    scored = tmp_path / "scored.csv"
+    top = [{"label": "kind 7", "score": 0.9}, {"label": "kind 3", "score": 0.05}]
+
+    with result_file(scored, model=MANY) as file:
+        file.begin(2)
+        file.write(Result(index=0, state="succeeded", label="kind 7", score=0.9, top=top))
+        file.write(Result(index=1, state="cancelled"))
+
+    first, second = read_csv(scored)
+    pairs = {"label 1": "kind 7", "score 1": "0.9", "label 2": "kind 3", "score 2": "0.05"}
+    assert first | pairs == first
+    assert [second[name] for name in pairs] == [""] * 4
+    assert not [name for name in first if name.startswith("probability")]

@@ -9,7 +9,9 @@ from pydantic import ValidationError
 from production_server.errors import NotFound
 from production_server.models.manifest import Manifest, read_manifest
 from production_server.models.store import Store
-from tests.small_models import write_image_model, write_table_model
+from tests.small_models import write_image_model, write_shades_model, write_table_model
+
+BUILT_IN_STORE = Path(__file__).parents[3] / "production_server" / "model_store"
 
 
 def test_the_newest_version_is_the_stable_one_by_number_not_by_text(tmp_path: Path) -> None:
@@ -42,7 +44,7 @@ def test_an_earlier_store_wins_where_two_have_the_same_version(tmp_path: Path) -
 
 
 def test_unknown_models_and_versions_are_not_found_and_the_known_ones_named(small_store: Store) -> None:
-    with pytest.raises(NotFound, match="known models: picture, table") as model:
+    with pytest.raises(NotFound, match="known models: picture, shades, table") as model:
         small_store.get("../../etc")
     with pytest.raises(NotFound, match="it has 1") as version:
         small_store.get("table", "7")
@@ -72,6 +74,19 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert json.loads(manifest.to_json())["schema"] == 1
 
 
+@pytest.mark.parametrize("name", ["diabetes", "fashion_mnist"])
+def test_a_manifest_from_before_a_field_was_added_is_written_as_it_was_read(name: str) -> None:
+    path = BUILT_IN_STORE / name / "1" / "manifest.json"
+
+    assert read_manifest(path.parent).to_json() + "\n" == path.read_text()
+
+
+def test_a_manifest_may_say_how_many_of_the_best_labels_are_kept(tmp_path: Path) -> None:
+    manifest = read_manifest(write_shades_model(tmp_path))
+
+    assert (manifest.top, json.loads(manifest.to_json())["top"]) == (3, 3)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -85,6 +100,9 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
         ({"version": "01"}, "version"),
         ({"unknown": 1}, "unknown"),
         ({"threshold": {"value": 1.5, "reason": ""}}, "threshold"),
+        ({"top": 0}, "top"),
+        ({"top": 2, "threshold": None}, "fewer than all 2 labels"),
+        ({"top": 1}, "keeps both probabilities"),
     ],
 )
 def test_a_manifest_that_contradicts_itself_is_refused(

@@ -13,7 +13,8 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
-from production_server.jobs.records import NewItem, NewJob
+from production_server.jobs.claim import claim, finish
+from production_server.jobs.records import NewItem, NewJob, Success
 from production_server.jobs.submit import submit as submit_job
 from production_server.jobs.workers import beat
 from production_server.settings import Settings, read_settings
@@ -26,6 +27,10 @@ from tests.unit.web.test_submitting import post, post_form, problem
 def submit(web: FlaskClient, count: int = 3) -> dict[str, Any]:
     job: dict[str, Any] = post(web, {"model": "table", "inputs": [[n, 7] for n in range(count)]}).get_json()
     return job
+
+
+def grey_file(value: int) -> io.BytesIO:
+    return io.BytesIO(file_of(Image.new("L", (4, 4), value)))
 
 
 def test_a_job_is_shown_as_it_stands(web: FlaskClient, work: Any) -> None:
@@ -48,7 +53,8 @@ def test_results_come_in_order_page_by_page(web: FlaskClient, work: Any) -> None
     assert [item["index"] for item in first["results"] + rest["results"]] == [0, 1, 2, 3, 4]
     assert rest["next"] is None
     assert first["results"][2] | {"ms": None} == {
-        "index": 2, "name": None, "state": "succeeded", "label": "no", "score": 0.9, "output": [0.9, 0.1],
+        "index": 2, "name": None, "url": None, "state": "succeeded", "label": "no", "score": 0.9, "output": [0.9, 0.1],
+        "top": [{"label": "no", "score": 0.9}, {"label": "yes", "score": 0.1}],
         "error": None, "expected": None, "outside_training_range": [], "version": "1", "ms": None,
     }  # fmt: skip
 
@@ -60,6 +66,22 @@ def test_a_failed_item_says_why(web: FlaskClient, work: Any) -> None:
     (item,) = web.get(job["links"]["results"]).get_json()["results"]
 
     assert (item["state"], item["error"]["code"], item["output"]) == ("failed", "inference_failed", None)
+    assert item["top"] is None
+
+
+def test_of_a_model_that_keeps_its_best_labels_these_are_told_and_no_other_probabilities(
+    web: FlaskClient, work: Any
+) -> None:
+    job = post_form(web, model="shades", file=(grey_file(255), "white.png")).get_json()
+    work(job)
+
+    (item,) = web.get(job["links"]["results"]).get_json()["results"]
+    events = web.get(job["links"]["events"]).text
+
+    assert (item["label"], item["output"]) == ("shade 29", None)
+    assert [each["label"] for each in item["top"]] == ["shade 29", "shade 28", "shade 27"]
+    assert item["top"][0]["score"] == item["score"] > item["top"][1]["score"]
+    assert json.dumps(item["top"], separators=(",", ":")) in events
 
 
 def test_a_job_downloads_as_csv_with_its_inputs(web: FlaskClient, work: Any) -> None:
@@ -79,15 +101,39 @@ def test_a_job_downloads_as_csv_with_its_inputs(web: FlaskClient, work: Any) -> 
     assert rows[2]["error_code"] == "inference_failed"
 
 
-def test_a_job_downloads_although_its_version_was_removed(web: FlaskClient, parts: WebParts) -> None:
+def test_a_job_of_a_model_that_keeps_its_best_labels_downloads_with_a_pair_of_columns_for_each(
+    web: FlaskClient, work: Any
+) -> None:
+    job = post_form(web, model="shades", file=(grey_file(255), "white.png")).get_json()
+    waiting = web.get(job["links"]["results_csv"]).text
+    work(job)
+
+    header, line = csv.reader(io.StringIO(web.get(job["links"]["results_csv"]).text))
+
+    assert header == [
+        "index", "name", "state", "label", "score", "label 1", "score 1", "label 2", "score 2", "label 3", "score 3",
+        "expected", "outside_training_range", "error_code", "error_message",
+    ]  # fmt: skip
+    assert line[5:11:2] == ["shade 29", "shade 28", "shade 27"]
+    assert line[4] == line[6]
+    assert [len(row) for row in csv.reader(io.StringIO(waiting))] == [len(header)] * 2
+
+
+def test_a_job_can_be_read_although_its_version_was_removed(web: FlaskClient, parts: WebParts) -> None:
     item = NewItem(b"[1,2]", "a row")
     job, _ = submit_job(
         parts.database, NewJob(model="gone", version="1", items=[item], source="test", client="somebody")
     )
+    held = claim(parts.database, job.id, 0, 1, lease_s=60, max_attempts=1)
+    assert held is not None
+    kept = ((7, 0.8), (3, 0.1))
+    finish(parts.database, held, [Success(index=0, label="crane", score=0.8, output=kept, ms=1.0)])
 
     (row,) = csv.DictReader(io.StringIO(web.get(f"/api/jobs/{job.id}/results.csv").text))
+    (told,) = web.get(f"/api/jobs/{job.id}/results").get_json()["results"]
 
-    assert (row["name"], row["state"]) == ("a row", "queued")
+    assert (row["name"], row["state"], row["label"]) == ("a row", "succeeded", "crane")
+    assert (told["label"], told["score"], told["output"], told["top"]) == ("crane", 0.8, None, None)
 
 
 def test_a_file_name_that_looks_like_a_formula_downloads_as_text(web: FlaskClient) -> None:

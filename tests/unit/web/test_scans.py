@@ -97,6 +97,16 @@ def test_what_was_found_is_in_the_jobs_results(web: Any, folder: Path, scanner: 
     assert results["next"] is None
 
 
+def test_the_table_of_results_says_where_each_input_lies(web: Any, folder: Path, scanner: Scanner) -> None:
+    scan = ask(web, folder, pattern="dark.png").json
+    scanner.scan_next()
+
+    header, line = web.get(f"/api/jobs/{scan['id']}/results.csv").text.splitlines()
+
+    assert header.split(",")[:2] == ["index", "url"]
+    assert line.split(",")[:2] == ["0", f"file://{folder}/dark.png"]
+
+
 def test_results_go_on_while_a_scan_adds_items(web: Any, folder: Path) -> None:
     scan = ask(web, folder).json
 

@@ -18,6 +18,7 @@ from production_server.worker.chunks import ChunkRunner
 from production_server.worker.inputs import Inputs
 from tests.small_models import write_slow_model
 from tests.unit.jobs.test_jobs import lose_leases
+from tests.unit.test_inference import png
 
 
 def chunk_runner(database: Database, store: Store, settings: Settings) -> ChunkRunner:
@@ -49,6 +50,16 @@ def test_a_chunk_is_worked_off_and_stored(runner: ChunkRunner) -> None:
     assert is_done
     assert states(runner.database, job) == ["no", "yes"] * 5
     assert (get_job(runner.database, job.id).state, runner.items_done) == ("finished", 10)
+
+
+def test_of_a_model_with_many_labels_an_item_keeps_the_best_ones(runner: ChunkRunner) -> None:
+    job = accept(runner.database, [png(0)], model="shades")
+
+    runner.run(job.id, 0, 1)
+
+    (item,) = every_item(runner.database, job.id)
+    assert (item.label, item.output) == ("shade 0", None)
+    assert [place for place, _ in item.kept or ()] == [0, 1, 2]
 
 
 def test_a_chunk_that_comes_again_changes_nothing(runner: ChunkRunner) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,6 +52,15 @@ def test_with_more_than_two_labels_there_is_no_sensitivity_and_no_curve() -> Non
     assert found is not None
     assert found.accuracy == 0.5
     assert (found.sensitivity, found.specificity, found.roc) == (None, None, None)
+
+
+def test_answers_of_which_only_the_best_labels_are_kept_are_compared_without_a_curve() -> None:
+    kept = [replace(item("a", "a"), output=None, kept=((0, 0.8),)), replace(item("b", "a"), output=None)]
+
+    found = evaluate(("a", "b"), kept)
+
+    assert found is not None
+    assert (found.accuracy, found.without_answer, found.roc) == (0.5, 0, None)
 
 
 def test_a_curve_needs_both_classes() -> None:

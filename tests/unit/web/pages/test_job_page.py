@@ -25,6 +25,10 @@ def png(size: tuple[int, int]) -> bytes:
     return buffer.getvalue()
 
 
+def many_labels(count: int) -> list[str]:
+    return [f"kind {number}" for number in range(count)]
+
+
 def test_a_waiting_job_refreshes_itself_and_can_be_cancelled(get: Get, make_job: Make) -> None:
     job = make_job([row(3, 7)] * 2)
 
@@ -200,6 +204,37 @@ def test_of_many_labels_the_most_probable_five_are_shown(
 
     assert page.source.count('class="bar"') == 5
     assert "15 less likely labels are in the downloads." in page.text
+
+
+def test_of_a_model_that_keeps_its_best_labels_these_are_shown_by_name(
+    model_store: Path, get: Get, make_job: Make, answer: Answer
+) -> None:
+    write_image_model(model_store, name="many", labels=many_labels(1000), top=5)
+    job = make_job([NewItem(png((8, 8)), "a.png")], model="many", version="1")
+    kept = ((504, 0.9), (968, 0.05), (7, 0.02), (0, 0.01), (999, 0.001))
+    answer(job, [Success(index=0, label="kind 504", score=0.9, output=kept, ms=1.0)])
+
+    page = get(f"/predictions/{job.id}")
+
+    assert page.source.count('class="bar"') == 5
+    assert "kind 504 90.0 % kind 968 5.0 % kind 7 2.0 % kind 0 1.0 % kind 999 0.1 %" in page.text
+    assert page.source.count('<div class="is-answer">') == 1
+    assert "Of 1 000 labels the 5 best are kept." in page.text
+    assert "in the downloads" not in page.text
+
+
+def test_of_more_than_five_labels_that_are_kept_the_others_are_in_the_downloads(
+    model_store: Path, get: Get, make_job: Make, answer: Answer
+) -> None:
+    write_image_model(model_store, name="many", labels=many_labels(1000), top=20)
+    job = make_job([NewItem(png((8, 8)), "a.png")], model="many", version="1")
+    kept = tuple((place, (20 - place) / 210) for place in range(20))
+    answer(job, [Success(index=0, label="kind 0", score=20 / 210, output=kept, ms=1.0)])
+
+    page = get(f"/predictions/{job.id}")
+
+    assert page.source.count('class="bar"') == 5
+    assert "15 less likely labels are in the downloads. Of 1 000 labels the 20 best are kept." in page.text
 
 
 def test_of_many_labels_the_page_lists_mistakes_instead_of_a_matrix(

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from production_server.jobs.database import Database
 from production_server.jobs.records import Job
 from production_server.jobs.workers import beat
+from tests.small_models import write_image_model
 from tests.unit.web.pages.conftest import PLOT, Page, row
 
 Get = Callable[[str], Page]
@@ -67,6 +68,41 @@ def test_a_model_card_tells_what_the_manifest_says(get: Get) -> None:
     assert 'alt="ROC curve of Table"' in page.source
     assert "Licence none" in page.text
     assert "0" * 64 in page.text
+
+
+def test_a_thousand_labels_are_counted_and_folded_away(get: Get, model_store: Path) -> None:
+    labels = [f"kind {number}" for number in range(1000)]
+    write_image_model(model_store, name="many", labels=labels, top=5)
+
+    card, form, welcome = get("/models/many"), get("/predictions?model=many"), get("/")
+
+    assert "<details><summary>1\N{NARROW NO-BREAK SPACE}000\N{NO-BREAK SPACE}labels</summary>" in card.source
+    assert card.source.count("kind 777") == 1
+    assert "A job keeps the 5 best." in card.text
+    assert "with one of 1 000 labels" in form.text
+    assert "kind 777" not in form.source
+    assert "Many Images · 1 000 labels · version 1" in welcome.text
+
+
+@pytest.mark.parametrize(("offset", "told"), [(0.0, "× 2."), (-1.0, "× 2 − 1."), (0.5, "× 2 + 0.5.")])
+def test_a_model_card_tells_what_becomes_of_a_pixel(
+    get: Get, model_store: Path, offset: float, told: str
+) -> None:
+    image = {"mode": "L", "width": 4, "height": 4, "scale": 2.0, "offset": offset}
+    write_image_model(model_store, name="scaled", image=image)
+
+    assert f"Each pixel becomes pixel {told}" in get("/models/scaled").text
+
+
+def test_a_model_of_which_nothing_was_measured_says_so(get: Get, model_store: Path) -> None:
+    metrics = {"data": "nothing", "method": "Nobody has measured it.", "values": {}}
+    write_image_model(model_store, name="untried", metrics=metrics)
+
+    card, welcome = get("/models/untried"), get("/")
+
+    assert "How good it is Nobody has measured it." in card.text
+    assert "Measured on" not in card.text
+    assert "A tiny model for tests. Not loaded by any worker" in welcome.text
 
 
 def test_the_calls_on_a_model_card_name_this_server_and_the_example(get: Get) -> None:
