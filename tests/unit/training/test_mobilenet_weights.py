@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
+from production_server.training import mobilenet_weights
 from production_server.training.errors import DataError, DigestError
 from production_server.training.mobilenet_weights import (
     MOBILENET_V2,
@@ -132,6 +134,26 @@ def test_weights_that_would_be_read_from_another_file_are_refused(tmp_path: Path
             layers.create_dataset("conv1/conv1/kernel:0", kernel.shape, kernel.dtype, external=place)
 
     assert "Not allowed: H5 file with" in reason_of(path)
+
+
+def test_of_published_weights_the_manifest_has_what_is_published_and_who_says_so(
+    tmp_path: Path, transcript: Transcript, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "models" / MOBILENET_V2.file
+    path.parent.mkdir()
+    path.write_bytes(b"weights")
+    source = replace(MOBILENET_V2, sha256=hashlib.sha256(b"weights").hexdigest())
+    monkeypatch.setattr(mobilenet_weights, "MOBILENET_V2", source)
+    monkeypatch.setenv("MODEL_DATA_DIR", str(tmp_path))
+
+    weights = published_weights(transcript)
+
+    assert (weights.path, weights.network.title) == (path, "MobileNetV2")
+    assert (weights.origin.url, weights.origin.licence) == (source.url, "Apache-2.0")
+    assert weights.metrics.method.startswith("Published by Keras")
+    assert {name: each.mean for name, each in weights.metrics.values.items()} == {
+        "accuracy": 0.713, "top_5_accuracy": 0.901,
+    }  # fmt: skip
 
 
 def test_published_weights_with_another_digest_are_refused(
