@@ -1,11 +1,11 @@
-"""The command line: python -m production_server.training diabetes | fashion_mnist."""
+"""The command line: python -m production_server.training diabetes | fashion_mnist | mobilenet."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -64,6 +64,7 @@ def cli() -> None:
       python -m production_server.training diabetes
       python -m production_server.training fashion_mnist
       python -m production_server.training fashion_mnist --data photos/ --name my_model
+      python -m production_server.training mobilenet
     """
 
 
@@ -162,6 +163,72 @@ def fashion_mnist(  # noqa: PLR0913  # one argument per option
     recipe = recipe_for(len(split.train), epochs=epochs, seed=seed, flip=flip)
     dtype = dtype_policy(precision)
     click.echo(train_images(description, split, recipe, store=store, dtype=dtype, reporter=reporter))
+
+
+@cli.command()
+@_common
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Your own file of weights (.h5) for ImageNet's classes, with the last layers.  [default: Keras']",
+)
+@click.option(
+    "--variant",
+    type=click.Choice(["mobilenet", "mobilenet_v2"]),
+    help="Which network your weights are for.  [default: mobilenet_v2]",
+)
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0.1, 2),
+    help="How wide the network is that your weights are for.  [default: 1]",
+)
+@click.option(
+    "--parity-images",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of photos on whose crops Keras and ONNX Runtime are compared.  "
+    "[default: MODEL_DATA_DIR/photos; without it, Fashion-MNIST's images, enlarged]",
+)
+@click.option(
+    "--name", callback=_check_name, default="mobilenet", show_default=True, help="Name of the model."
+)
+def mobilenet(  # one argument per option
+    *,
+    weights: Path | None,
+    variant: Literal["mobilenet", "mobilenet_v2"] | None,
+    alpha: float | None,
+    parity_images: Path | None,
+    name: str,
+    store: Path,
+    seed: int,
+    quiet: bool,
+) -> None:
+    """Make a classifier of photos from MobileNet weights that were trained on ImageNet: 1,000 classes.
+
+    Nothing is trained. Keras' published MobileNetV2 weights (14 MB) are downloaded once to ~/.cache/celeriac, or read
+    from MODEL_DATA_DIR, and exported.
+
+    \b
+    Examples:
+      python -m production_server.training mobilenet
+      python -m production_server.training mobilenet --parity-images photos/
+      python -m production_server.training mobilenet --weights small.h5 --alpha 0.25 --variant mobilenet
+    """
+    if weights is None and (variant, alpha) != (None, None):
+        raise click.UsageError("--variant and --alpha only go with --weights: Keras' are mobilenet_v2, 1")
+    from production_server.training import mobilenet_weights as known
+    from production_server.training.parity_inputs import gather
+
+    reporter = Reporter(is_quiet=quiet)
+    if weights is None:
+        chosen = known.published_weights(reporter)
+    else:
+        chosen = known.own_weights(weights, known.Network(variant or "mobilenet_v2", alpha or 1.0))
+    inputs = gather(parity_images, known.PREPROCESSING, seed=seed, reporter=reporter)
+
+    # TensorFlow takes seconds to load: only now, when the data is known to be usable
+    from production_server.training.mobilenet import publish_mobilenet
+
+    click.echo(publish_mobilenet(chosen, inputs, name=name, store=store, reporter=reporter))
 
 
 def main() -> None:

@@ -43,6 +43,17 @@ def find_images(data: Path) -> list[LabelledFile]:
     return files
 
 
+def find_photos(folder: Path) -> list[Path]:
+    """List the images of a folder and of all folders below, whatever they show, in order.
+
+    Raises:
+        DataError: it is no folder.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder")
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix.lower() in SUFFIXES]
+
+
 def open_image(path: Path) -> Image.Image:
     """Decode the image at `path`, turned as its EXIF data says.
 

@@ -73,9 +73,10 @@ METRIC_NAMES = {
     "roc_auc": "ROC AUC",
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",
+    "top_5_accuracy": "Top-5 accuracy",
     "validation_accuracy": "Validation accuracy",
 }
-SHARES = frozenset({"accuracy", "validation_accuracy", "sensitivity", "specificity"})
+SHARES = frozenset({"accuracy", "top_5_accuracy", "validation_accuracy", "sensitivity", "specificity"})
 
 
 def metric_name(name: str) -> str:

@@ -60,6 +60,10 @@ def test_help_shows_examples(environment: dict[str, str]) -> None:
         (["fashion_mnist", "--size", "64"], "--size only goes with --data"),
         (["fashion_mnist", "--epochs", "0"], "0 is not in the range"),
         (["mnist"], "No such command 'mnist'"),
+        (["mobilenet", "--alpha", "0.25"], "--variant and --alpha only go with --weights"),
+        (["mobilenet", "--weights", "nowhere.h5"], "'nowhere.h5' does not exist"),
+        (["mobilenet", "--weights", "."], "'.' is a directory"),
+        (["mobilenet", "--parity-images", "nowhere"], "'nowhere' does not exist"),
     ],
 )
 def test_a_wrong_use_is_explained_without_a_traceback(
@@ -91,6 +95,20 @@ def test_unusable_data_ends_in_one_line_and_leaves_no_version(
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("Error: ")
     assert "expected one folder of images per class" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "store").exists()
+
+
+def test_unusable_weights_end_in_one_line_and_leave_no_version(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    weights = tmp_path / "weights.h5"
+    weights.write_text("hello")
+
+    done = run(environment, "mobilenet", "--weights", weights, "--store", tmp_path / "store")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "is not an HDF5 file that can be read" in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "store").exists()
 

@@ -79,6 +79,36 @@ def test_an_export_with_one_changed_weight_is_refused(
         check_parity(copy_of(exported, tmp_path, graph), signature, inputs)
 
 
+def test_a_small_difference_may_be_allowed(
+    exported: Path, inputs: NDArray[np.float32], signature: Signature, tmp_path: Path
+) -> None:
+    graph = onnx.load(exported / "model.onnx")
+    weights = max(graph.graph.initializer, key=lambda each: np.prod(each.dims))
+    weights.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weights) * 1.01, weights.name))
+    copy_of(exported, tmp_path, graph)
+
+    assert 1e-5 < check_parity(tmp_path, signature, inputs, allowed=1).max_abs_difference < 1
+
+
+def test_inputs_may_be_made_part_by_part(
+    exported: Path, inputs: NDArray[np.float32], signature: Signature
+) -> None:
+    made = []
+
+    class OnDemand:
+        def __len__(self) -> int:
+            return len(inputs)
+
+        def __getitem__(self, part: slice, /) -> NDArray[np.float32]:
+            made.append(len(inputs[part]))
+            return inputs[part]
+
+    found = check_parity(exported, signature, OnDemand())
+
+    assert found == check_parity(exported, signature, inputs)
+    assert (found.inputs, sum(made), max(made)) == (1000, 1000, 500)
+
+
 def test_an_export_whose_answers_are_no_numbers_is_refused(
     exported: Path, inputs: NDArray[np.float32], signature: Signature, tmp_path: Path
 ) -> None:

@@ -62,7 +62,7 @@ def test_times_are_told_in_utc() -> None:
 
 
 def test_metrics_have_names_and_shares_are_percentages() -> None:
-    assert [metric_name("roc_auc"), metric_name("top_5_accuracy")] == ["ROC AUC", "Top 5 accuracy"]
+    assert [metric_name("roc_auc"), metric_name("mean_error")] == ["ROC AUC", "Mean error"]
     assert [metric_value(0.8377, "roc_auc"), folded(metric_value(0.7356, "accuracy"))] == ["0.838", "73.6 %"]
 
 
