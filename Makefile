@@ -10,6 +10,8 @@ PEERS    := litserve mlserver bentoml ray flask_celery
 
 # More arguments for the tool behind a target: make test ARGS="tests/unit -x", make train MODEL=diabetes ARGS="--help"
 ARGS ?=
+# client-notify also has what `python -m client notify` needs.
+CLIENT_SET ?= client
 
 export PYTHONPATH := $(CURDIR)
 MAKEFLAGS += --no-print-directory
@@ -22,7 +24,7 @@ run: $(SERVING) ## Start the service at http://127.0.0.1:5100 (PORT, WORKERS, BR
 	@exec $(SERVING)/bin/python -m production_server run $(ARGS)
 
 .PHONY: client
-client: $(CLIENT) ## Set up the command line client
+client: $(CLIENT) ## Set up the command line client (CLIENT_SET=client-notify: also for its command notify)
 	@echo "Ready: $(CLIENT)/bin/python -m client --help"
 
 .PHONY: up
@@ -114,6 +116,7 @@ lock: $(DEV) ## Compile the requirement sets from pyproject.toml: make lock ARGS
 	$(COMPILE) pyproject.toml -c requirements/development.txt -o requirements.txt
 	$(COMPILE) --group flower -c requirements/development.txt -o requirements/flower.txt
 	$(COMPILE) --group client -c requirements/development.txt -o requirements/client.txt
+	$(COMPILE) --group client-notify -c requirements/development.txt -o requirements/client-notify.txt
 	$(COMPILE) --group launcher -c requirements/development.txt -o requirements/launcher.txt
 	$(COMPILE) --group training -c requirements/development.txt -o requirements/training.txt
 	@for peer in $(PEERS); do \
@@ -138,7 +141,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(DEV)/bin/uv pip compile --qui
 $(SERVING):
 	@tools/virtualenv $@ requirements.txt
 $(CLIENT):
-	@tools/virtualenv $@ requirements/client.txt
+	@tools/virtualenv $@ requirements/$(CLIENT_SET).txt
 $(LAUNCHER):
 	@tools/virtualenv $@ requirements/launcher.txt
 $(TRAINING):

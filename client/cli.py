@@ -1,4 +1,4 @@
-"""The command line for predictions: predict, jobs, models, inject, scans."""
+"""The command line for predictions: predict, jobs, models, inject, scans, notify."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from client import output
 from client.api import Server
 from client.exits import EPILOG, SOME_FAILED, run
 from client.inject import inject, scans
+from client.notify import notify
 from client.options import Shared, setting, shared, timeout
 from client.results import Destination, show_results
 from client.submission import Submission
@@ -55,10 +56,12 @@ def cli() -> None:
       jobs
       models diabetes
       inject s3://photos/incoming --model mobilenet --pattern '*.jpg'
+      notify s3://photos --suffix .jpg --to https://celeriac.example.org/events/s3
     """
 
 
 cli.add_command(inject)
+cli.add_command(notify)
 cli.add_command(scans)
 
 

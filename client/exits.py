@@ -26,7 +26,7 @@ Exit codes
   0    all went well
   1    some items failed or were cancelled
   2    wrong usage: an option, a number or a file
-  3    the server refused the request
+  3    the server, or the store, refused the request
   4    no server answered, or not in time, or it is out of order
   130  interrupted; a job that was submitted goes on
 """

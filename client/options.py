@@ -20,10 +20,9 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class Shared:
-    """Which server, and how to talk to whoever calls."""
+class Talk:
+    """How to talk to whoever calls."""
 
-    url: str
     as_json: bool
     is_quiet: bool
 
@@ -33,6 +32,13 @@ class Shared:
             print_json(content)
         else:
             print_text()
+
+
+@dataclass(frozen=True)
+class Shared(Talk):
+    """Which server, and how to talk to whoever calls."""
+
+    url: str
 
 
 def setting(flag: str, *, env: str, **attributes: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -46,13 +52,29 @@ def shared(command: Callable[..., R]) -> Callable[..., R]:
     @setting(
         "--url", env="URL", default=DEFAULT_URL, show_default=True, metavar="URL", help="Where the server is."
     )
-    @setting("--json", env="JSON", is_flag=True, help="Print JSON instead of tables.")
-    @setting("--quiet", env="QUIET", is_flag=True, help="Show no progress and no notes.")
+    @_talking
     @functools.wraps(command)
     def with_shared(*, url: str, json: bool, quiet: bool, **arguments: Any) -> R:
         return command(Shared(url=url, as_json=json, is_quiet=quiet), **arguments)
 
     return with_shared
+
+
+def talk(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command that asks no server --json and --quiet, as one `Talk` value, its first argument."""
+
+    @_talking
+    @functools.wraps(command)
+    def with_talk(*, json: bool, quiet: bool, **arguments: Any) -> R:
+        return command(Talk(as_json=json, is_quiet=quiet), **arguments)
+
+    return with_talk
+
+
+def _talking(command: Callable[P, R]) -> Callable[P, R]:
+    as_json = setting("--json", env="JSON", is_flag=True, help="Print JSON instead of tables.")
+    quiet = setting("--quiet", env="QUIET", is_flag=True, help="Show no progress and no notes.")
+    return as_json(quiet(command))
 
 
 timeout = setting(

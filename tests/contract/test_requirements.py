@@ -15,7 +15,7 @@ SETS = {
     "serving": ROOT / "requirements.txt",
     **{
         name: ROOT / "requirements" / f"{name}.txt"
-        for name in ("client", "launcher", "training", "development")
+        for name in ("client", "client-notify", "launcher", "training", "development")
     },
 }
 # In two parts, for this file must not name them either.
