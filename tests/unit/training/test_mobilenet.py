@@ -148,9 +148,7 @@ def test_a_job_keeps_the_five_best_labels_of_a_photo(
 ) -> None:
     engine = Engine(Store([store]), threads=1)
 
-    (batch,) = engine.classify_each(
-        "mobilenet", "1", [photos["mug.jpg"]], batch_items=1, max_pixels=MAX_PIXELS
-    )
+    batch = engine.classify_batch("mobilenet", "1", [photos["mug.jpg"]], max_pixels=MAX_PIXELS)
 
     result = batch.outcomes[0].result
     assert isinstance(result, Classification)
