@@ -33,7 +33,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Celeriac]:
     write_slow_model(store)
     with (
         temporary_directory("browser") as directory,
-        celeriac(directory, MODEL_STORE=str(store), BATCH_ITEMS="16") as service,
+        celeriac(
+            directory, MODEL_STORE=str(store), BATCH_ITEMS="16", STORAGE_ALLOW=f"file://{directory}/bucket"
+        ) as service,
     ):
         yield service
 

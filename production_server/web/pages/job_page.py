@@ -13,6 +13,8 @@ from production_server.errors import InvalidInput, NotFound
 from production_server.jobs.database import Database
 from production_server.jobs.read import every_item, get_input, get_job, get_payloads, list_items
 from production_server.jobs.records import Item, Job
+from production_server.jobs.scans import SOURCE as SCAN
+from production_server.jobs.scans import get_scan
 from production_server.jobs.submit import cancel
 from production_server.models.images import thumbnail
 from production_server.models.manifest import Manifest
@@ -39,6 +41,7 @@ def show(job_id: UUID) -> Response:
     page = render_template(
         "pages/job.html",
         job=job,
+        scan=get_scan(parts.database, job_id) if job.source == SCAN else None,
         manifest=manifest,
         progress=progress_of(job, time.time()),
         results=_results(parts, job, manifest, items, after),

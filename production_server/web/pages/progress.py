@@ -42,4 +42,6 @@ def progress_of(job: Job, now: float) -> Progress:
     if worked_s < NOT_YET or not job.done:
         return Progress(job.done, job.total, None, None)
     rate = job.done / worked_s
-    return Progress(job.done, job.total, rate, (job.total - job.done) / rate)
+    # While a scan adds items nobody knows how many there will be.
+    left_s = None if job.is_growing else (job.total - job.done) / rate
+    return Progress(job.done, job.total, rate, left_s)

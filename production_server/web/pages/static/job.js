@@ -4,6 +4,7 @@
 const FASTEST_MS = 250;
 const SLOWEST_MS = 4000;
 const FRESH = ["progress", "evaluation", "next-steps"];
+const GROWN = ["title", "results"];
 
 const progress = () => document.getElementById("progress");
 const announcement = document.getElementById("announcement");
@@ -34,10 +35,12 @@ function sentence(job, done) {
   if (workedS < 1 || done === 0) return text;
   const rate = done / workedS;
   text += `, ${rate >= 1 ? count(Math.round(rate)) : rate.toFixed(1)} per second`;
+  if (job.growing) return text; // Nobody knows how many there will be.
   return `${text}, about ${duration((job.total - done) / rate)} left`;
 }
 
 let quarter = 0;
+let shownTotal = Number(progress().dataset.total);
 
 function announce(done, total) {
   const now = Math.floor((4 * done) / total);
@@ -60,9 +63,13 @@ function showNewResults(page) {
   }
 }
 
+function replace(ids, page) {
+  for (const id of ids) document.getElementById(id).replaceWith(document.adoptNode(page.getElementById(id)));
+}
+
 function showState(page) {
   const focused = progress().contains(document.activeElement);
-  for (const id of FRESH) document.getElementById(id).replaceWith(document.adoptNode(page.getElementById(id)));
+  replace(FRESH, page);
   document.title = page.title;
   if (focused) (progress().querySelector("button") ?? document.getElementById("title")).focus();
 }
@@ -72,6 +79,7 @@ const isWaiting = () => document.querySelector(".result.is-queued, .result.is-ru
 function showProgress(job, done) {
   const bar = document.getElementById("bar");
   if (!bar) return; // The page was over already when it was fetched; the next step says so.
+  bar.max = Math.max(1, job.total);
   bar.value = done;
   document.getElementById("sentence").textContent = sentence(job, done);
   announce(done, job.total);
@@ -82,12 +90,16 @@ async function step(last) {
   if (!answer.ok) throw new Error(answer.statusText);
   const job = await answer.json();
   const done = job.succeeded + job.failed + job.cancelled;
-  const isOver = done === job.total;
+  // A scan still adds items to a job that grows.
+  const isOver = done === job.total && !job.growing;
   const isNewState = isOver || job.state !== progress().dataset.state;
-  if (isNewState || (done !== last && isWaiting())) {
+  const isGrown = job.total !== shownTotal;
+  if (isNewState || isGrown || (done !== last && isWaiting())) {
     const page = await fetchPage();
-    showNewResults(page);
+    if (isGrown) replace(GROWN, page);
+    else showNewResults(page);
     if (isNewState) showState(page);
+    shownTotal = job.total;
   }
   if (isOver) {
     announcement.textContent = document.getElementById("state").textContent.trim();
@@ -98,9 +110,8 @@ async function step(last) {
 }
 
 async function follow() {
-  const total = document.getElementById("bar").max;
-  const fastest = total > 1000 ? 4 * FASTEST_MS : FASTEST_MS;
-  let wait = fastest;
+  const fastest = () => (shownTotal > 1000 ? 4 * FASTEST_MS : FASTEST_MS);
+  let wait = fastest();
   let last = document.getElementById("bar").value;
   for (;;) {
     await pause(wait);
@@ -108,7 +119,7 @@ async function follow() {
     try {
       const { done, isOver } = await step(last);
       if (isOver) return;
-      wait = done === last ? Math.min(wait * 1.5, SLOWEST_MS) : fastest;
+      wait = done === last ? Math.min(wait * 1.5, SLOWEST_MS) : fastest();
       last = done;
     } catch {
       const text = document.getElementById("sentence");

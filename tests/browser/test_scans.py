@@ -1,0 +1,42 @@
+"""The page of a job that a scan makes, while it grows."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Visit, png
+from tests.services.celeriac import Celeriac
+
+LONG_MS = 60_000
+
+
+@pytest.mark.parametrize("has_scripts", [True, False])
+def test_a_scans_job_is_followed_from_nothing_to_its_end(
+    visit: Visit, site: Celeriac, *, has_scripts: bool
+) -> None:
+    folder = site.directory / "bucket" / str(has_scripts)
+    folder.mkdir(parents=True)
+    for number in range(150):
+        (folder / f"{number}.png").write_bytes(png(number))
+    asked = {"url": f"file://{folder}", "model": "fashion_mnist", "pattern": "*.png"}
+    scan = site.web.post("/api/scans", json=asked).raise_for_status().json()
+
+    page = visit(scan["job"]["links"]["page"], java_script_enabled=has_scripts)
+
+    expect(page.locator("#state")).to_have_text("Finished", timeout=LONG_MS)
+    expect(page.get_by_role("heading", name=re.compile(r"150\simages"))).to_be_visible()
+    expect(page.get_by_text(f"everything in file://{folder} that matches *.png")).to_be_visible()
+    expect(page.locator(".result.is-succeeded")).to_have_count(100)
+
+
+def test_a_listing_that_failed_says_why(visit: Visit, site: Celeriac) -> None:
+    asked = {"url": f"file://{site.directory}/bucket/nothing", "model": "fashion_mnist"}
+    scan = site.web.post("/api/scans", json=asked).raise_for_status().json()
+
+    page = visit(scan["job"]["links"]["page"])
+
+    expect(page.get_by_text("The listing has failed.")).to_be_visible(timeout=LONG_MS)
+    expect(page.get_by_text("/bucket/nothing does not exist")).to_be_visible()
