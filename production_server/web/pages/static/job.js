@@ -92,7 +92,8 @@ async function step(last) {
   const done = job.succeeded + job.failed + job.cancelled;
   // A scan still adds items to a job that grows.
   const isOver = done === job.total && !job.growing;
-  const isNewState = isOver || job.state !== progress().dataset.state;
+  const shown = progress().dataset;
+  const isNewState = isOver || job.state !== shown.state || String(job.growing) !== shown.growing;
   const isGrown = job.total !== shownTotal;
   if (isNewState || isGrown || (done !== last && isWaiting())) {
     const page = await fetchPage();
