@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from production_server.errors import CeleriacError, Unavailable
+from production_server.errors import CeleriacError, StorageUnavailable, Unavailable
 from production_server.inference import ClassifiedBatch, Engine, Outcome
 from production_server.jobs.claim import claim, finish, give_back, give_up, renew
 from production_server.jobs.database import Database
@@ -34,8 +34,9 @@ STUCK_AFTER_S = 600
 
 @dataclass(slots=True)
 class _Seconds:
-    """Where the time of a chunk went."""
+    """Where the time of a chunk went; `fetch` is what was waited for inputs in buckets."""
 
+    fetch: float = 0.0
     decode: float = 0.0
     model: float = 0.0
     store: float = 0.0
@@ -125,33 +126,50 @@ class ChunkRunner:
             )
 
     def _classify(self, held: Claim, seconds: _Seconds) -> int:
-        """Classify and store a claim's items until they are done or a stop is asked for; returns how many were."""
+        """Classify and store a claim's items until they are done or a stop is asked for; returns how many were.
+
+        Raises:
+            StorageUnavailable: inputs cannot be fetched; what was classified before is stored.
+        """
         results: list[Success | Failure] = []
         position, stored_at = 0, time.monotonic()
-        for batch in self._batches(held):
-            results += _to_results(held.indexes[position : position + len(batch.outcomes)], batch.outcomes)
-            position += len(batch.outcomes)
-            seconds.decode += batch.decode_s
-            seconds.model += batch.model_s
-            self._in_hand[held.token] = (held, time.monotonic())
-            if self.stopping.is_set():
-                break
-            if time.monotonic() - stored_at > STORE_AFTER_S and position < len(held.indexes):
-                self._store(held, results, seconds, renew_s=self.settings.lease_s)
-                results, stored_at = [], time.monotonic()
+        failure: StorageUnavailable | None = None
+        try:
+            for batch in self._batches(held, seconds):
+                results += _to_results(
+                    held.indexes[position : position + len(batch.outcomes)], batch.outcomes
+                )
+                position += len(batch.outcomes)
+                self._in_hand[held.token] = (held, time.monotonic())
+                if self.stopping.is_set():
+                    break
+                if time.monotonic() - stored_at > STORE_AFTER_S and position < len(held.indexes):
+                    self._store(held, results, seconds, renew_s=self.settings.lease_s)
+                    results, stored_at = [], time.monotonic()
+        except StorageUnavailable as exc:
+            failure = exc
         self._store(held, results, seconds)
+        if failure is not None:
+            raise failure
         return position
 
-    def _batches(self, held: Claim) -> Iterator[ClassifiedBatch]:
+    def _batches(self, held: Claim, seconds: _Seconds) -> Iterator[ClassifiedBatch]:
         """Each batch of a claim's inputs, classified when it is this thread's turn; ends early for a stop."""
-        limit = self.settings.max_image_pixels
-        try:
-            for inputs in self.inputs.batches(held.inputs):
-                with self.courtesy.turn():
-                    batch = self.engine.classify_batch(held.model, held.version, inputs, max_pixels=limit)
-                yield batch
-        except Stopping:
-            return
+        limit, fetched = self.settings.max_image_pixels, self.inputs.batches(held.inputs)
+        while True:
+            began = time.perf_counter()
+            try:
+                inputs = next(fetched, None)
+            except Stopping:
+                return
+            seconds.fetch += time.perf_counter() - began
+            if inputs is None:
+                return
+            with self.courtesy.turn():
+                batch = self.engine.classify_batch(held.model, held.version, inputs, max_pixels=limit)
+            seconds.decode += batch.decode_s
+            seconds.model += batch.model_s
+            yield batch
 
     def _store(
         self, held: Claim, results: list[Success | Failure], seconds: _Seconds, *, renew_s: int | None = None

@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from production_server.errors import StorageUnavailable
 from production_server.inference import Engine
 from production_server.jobs.claim import claim
 from production_server.jobs.database import Database
+from production_server.jobs.growth import NewObjects, submit_objects
 from production_server.jobs.read import every_item, get_job
 from production_server.jobs.records import Job, NewItem, NewJob
 from production_server.jobs.submit import submit
 from production_server.models.store import Store
 from production_server.settings import Settings, read_settings
+from production_server.storage.objects import Reference
 from production_server.storage.storage import Storage
 from production_server.worker.chunks import ChunkRunner
 from production_server.worker.inputs import Inputs
@@ -144,3 +147,37 @@ def test_a_batch_may_take_longer_than_its_lease(sqlite_database: Database, tmp_p
 
     assert stolen is None
     assert get_job(sqlite_database, job.id).succeeded == 3
+
+
+class Vanishing(Storage):
+    """A storage that answers so many times, and then no more."""
+
+    answers = 8
+
+    def fetch(self, reference: Reference, *, max_bytes: int) -> bytes:
+        self.answers -= 1
+        if self.answers < 0:
+            raise StorageUnavailable("the store does not answer")
+        return super().fetch(reference, max_bytes=max_bytes)
+
+
+def test_what_was_classified_before_a_store_went_away_is_stored_and_the_rest_waits(
+    sqlite_database: Database, small_store: Store, tmp_path: Path
+) -> None:
+    paths = [tmp_path / f"{number}.png" for number in range(12)]
+    for path in paths:
+        path.write_bytes(png(0))
+    settings = read_settings(
+        {"STORAGE_ALLOW": f"file://{tmp_path}", "STORAGE_PATIENCE_S": "0", "BATCH_ITEMS": "4", "FETCHES": "1"}
+    )
+    inputs = Inputs(Vanishing(settings.storage_allow), settings, threading.Event())
+    runner = ChunkRunner(sqlite_database, Engine(small_store, threads=1), settings, inputs)
+    references = [Reference(f"file://{path}") for path in paths]
+    job = submit_objects(sqlite_database, NewObjects("picture", "1", references, source="test", client="c"))
+    assert job is not None
+
+    runner.run(job.id, 0, 12)
+    inputs.close()
+
+    assert states(sqlite_database, job) == ["dark"] * 8 + ["storage_unavailable"] * 4
+    assert {item.state for item in list(every_item(sqlite_database, job.id))[8:]} == {"queued"}
