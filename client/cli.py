@@ -14,7 +14,7 @@ from client.api import Server
 from client.exits import EPILOG, SOME_FAILED, run
 from client.inject import inject, scans
 from client.notify import notify
-from client.options import Shared, setting, shared, timeout
+from client.options import Shared, shared, timeout, which_model
 from client.results import Destination, show_results
 from client.submission import Submission
 
@@ -67,16 +67,7 @@ cli.add_command(scans)
 
 @cli.command(cls=NumbersCommand, epilog=EPILOG)
 @click.argument("inputs", nargs=-1)
-@setting("--model", env="MODEL", required=True, metavar="NAME", help="The model to ask.")
-@setting(
-    "--version", env="MODEL_VERSION", metavar="N", help="A version of the model other than its stable one."
-)
-@setting(
-    "--priority",
-    env="PRIORITY",
-    type=click.Choice(["normal", "high"]),
-    help="Whether to go before other jobs.",
-)
+@which_model
 @click.option(
     "--csv", "table", type=click.Path(path_type=Path), metavar="FILE", help="Many rows: a CSV file."
 )

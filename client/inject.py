@@ -14,7 +14,7 @@ from client import output
 from client.api import WHILE_FOLLOWING, Server
 from client.errors import Unavailable
 from client.exits import EPILOG, SOME_FAILED
-from client.options import DEFAULT_URL, Shared, setting, shared, timeout
+from client.options import DEFAULT_URL, Shared, shared, timeout, which_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,16 +26,7 @@ POLL_S = 0.5
 
 @click.command(epilog=EPILOG)
 @click.argument("location", metavar="LOCATION")
-@setting("--model", env="MODEL", required=True, metavar="NAME", help="The model to ask.")
-@setting(
-    "--version", env="MODEL_VERSION", metavar="N", help="A version of the model other than its stable one."
-)
-@setting(
-    "--priority",
-    env="PRIORITY",
-    type=click.Choice(["normal", "high"]),
-    help="Whether to go before other jobs.",
-)
+@which_model
 @click.option(
     "--pattern",
     metavar="GLOB",

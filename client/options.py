@@ -84,3 +84,25 @@ timeout = setting(
     metavar="SECONDS",
     help="How long to wait for the results of a job; it goes on after that. As long as it takes, if not given.",
 )
+
+
+def which_model(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command --model, --version and --priority."""
+    options = (
+        setting("--model", env="MODEL", required=True, metavar="NAME", help="The model to ask."),
+        setting(
+            "--version",
+            env="MODEL_VERSION",
+            metavar="N",
+            help="A version of the model other than its stable one.",
+        ),
+        setting(
+            "--priority",
+            env="PRIORITY",
+            type=click.Choice(["normal", "high"]),
+            help="Whether to go before other jobs.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command

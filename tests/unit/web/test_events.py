@@ -6,7 +6,6 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 from production_server.errors import SettingsError
 from production_server.settings import Settings, read_settings
 from production_server.web.app import create_app
-from production_server.web.parts import WebParts, build_parts
+from production_server.web.parts import build_parts
 
 TOKEN = "a secret of the tests".replace(" ", "-")
 RULES = """
@@ -49,19 +48,6 @@ def two_image_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_image_model(folder, "other")
     write_table_model(folder)
     return folder
-
-
-@pytest.fixture
-def parts(settings: Settings) -> Iterator[WebParts]:
-    parts = build_parts(settings)
-    parts.database.migrate()
-    yield parts
-    parts.database.close()
-
-
-@pytest.fixture
-def web(parts: WebParts) -> Any:
-    return create_app(parts).test_client()
 
 
 def record(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ from production_server.broker.app import create_celery
 from production_server.broker.publisher import Publisher
 from production_server.settings import Settings, read_settings
 from production_server.sources.scanner import Scanner
-from production_server.web.app import create_app
-from production_server.web.parts import WebParts, build_parts
+from production_server.web.parts import WebParts
 from tests.unit.test_inference import png
 
 
@@ -36,19 +34,6 @@ def settings(tmp_path: Path, small_models: Path, folder: Path) -> Settings:
             "STORAGE_ALLOW": f"file://{folder} s3://photos/in",
         }
     )
-
-
-@pytest.fixture
-def parts(settings: Settings) -> Iterator[WebParts]:
-    parts = build_parts(settings)
-    parts.database.migrate()
-    yield parts
-    parts.database.close()
-
-
-@pytest.fixture
-def web(parts: WebParts) -> Any:
-    return create_app(parts).test_client()
 
 
 @pytest.fixture
