@@ -137,6 +137,23 @@ def test_over_rabbitmq_a_scan_goes_on_while_workers_are_killed(
         assert len({item["url"] for item in items_of(service, scan)}) == 1200
 
 
+def test_a_store_that_is_away_in_the_middle_of_a_scan_is_waited_for(tmp_path: Path, s3: S3) -> None:
+    s3.fill("away", {f"{number:04}.png": png(number % 256) for number in range(1100)})
+    settings = {"STORAGE_ALLOW": "s3://away", "FETCHES": "2", **s3.environ, **SMALL_STEPS}
+    with celeriac(tmp_path, **settings) as service:
+        asked = {"url": "s3://away", "model": "fashion_mnist"}
+        scan = service.web.post("/api/scans", json=asked).json()
+        wait_until(lambda: look(service, scan)["job"]["succeeded"] > 50, what="50 are classified")
+        with s3.away():
+            wait_until(lambda: "does not answer" in service.log, what="the store is missed")
+            before = look(service, scan)
+        wait_until(lambda: is_over(look(service, scan)), what="the scan is over", timeout_s=90)
+
+        found = look(service, scan)
+        assert before["job"]["state"] == "running"
+        assert (found["listed"], found["job"]["succeeded"], found["job"]["failed"]) == (1100, 1100, 0)
+
+
 def look(service: Celeriac, scan: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = service.web.get(f"/api/scans/{scan['id']}").json()
     return found

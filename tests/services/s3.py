@@ -10,6 +10,8 @@ from typing import Any
 
 import boto3
 
+from tests.services.processes import free_ports
+
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
@@ -23,6 +25,16 @@ class S3:
     """A store that answers at `url`."""
 
     url: str
+    server: Any
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """Nobody answers; what is stored comes back with the store."""
+        self.server.stop()
+        try:
+            yield
+        finally:
+            self.server.start()
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -52,10 +64,10 @@ def s3_store() -> Iterator[S3]:
     """A store that is empty; this process' own environment leads to it as long as it runs."""
     from moto.server import ThreadedMotoServer
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    (port,) = free_ports(1)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     server.start()
-    host, port = server.get_host_and_port()
-    store = S3(f"http://{host}:{port}")
+    store = S3(f"http://127.0.0.1:{port}", server)
     before = {name: os.environ.get(name) for name in store.environ}
     os.environ.update(store.environ)
     try:
