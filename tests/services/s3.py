@@ -1,11 +1,11 @@
-"""An S3 store on this machine, by moto: a real HTTP server that speaks the protocol, with everything in memory."""
+"""S3 stores for the tests. One is always there, by moto: a real HTTP server that has everything in memory."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
@@ -23,20 +23,21 @@ class S3:
     """A store that answers at `url`."""
 
     url: str
+    credentials: Mapping[str, str] = field(default_factory=lambda: CREDENTIALS, repr=False)
 
     @property
     def environ(self) -> Mapping[str, str]:
         """What a process needs to reach it."""
-        return CREDENTIALS | {"AWS_ENDPOINT_URL": self.url}
+        return {**CREDENTIALS, **self.credentials, "AWS_ENDPOINT_URL": self.url}
 
     def client(self) -> Any:
         """Amazon's own client."""
         return boto3.client(
             "s3",
             endpoint_url=self.url,
-            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-            region_name=CREDENTIALS["AWS_DEFAULT_REGION"],
+            aws_access_key_id=self.environ["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environ["AWS_SECRET_ACCESS_KEY"],
+            region_name=self.environ["AWS_DEFAULT_REGION"],
         )
 
     def fill(self, bucket: str, objects: Mapping[str, bytes]) -> None:
