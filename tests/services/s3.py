@@ -1,11 +1,11 @@
-"""An S3 store on this machine, by moto: a real HTTP server that speaks the protocol, with everything in memory."""
+"""S3 stores for the tests. One is always there, by moto: a real HTTP server that has everything in memory."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
@@ -25,7 +25,8 @@ class S3:
     """A store that answers at `url`."""
 
     url: str
-    server: Any
+    credentials: Mapping[str, str] = field(default_factory=lambda: CREDENTIALS, repr=False)
+    server: Any = None
 
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:
@@ -39,16 +40,16 @@ class S3:
     @property
     def environ(self) -> Mapping[str, str]:
         """What a process needs to reach it."""
-        return CREDENTIALS | {"AWS_ENDPOINT_URL": self.url}
+        return {**CREDENTIALS, **self.credentials, "AWS_ENDPOINT_URL": self.url}
 
     def client(self) -> Any:
         """Amazon's own client."""
         return boto3.client(
             "s3",
             endpoint_url=self.url,
-            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-            region_name=CREDENTIALS["AWS_DEFAULT_REGION"],
+            aws_access_key_id=self.environ["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environ["AWS_SECRET_ACCESS_KEY"],
+            region_name=self.environ["AWS_DEFAULT_REGION"],
         )
 
     def fill(self, bucket: str, objects: Mapping[str, bytes]) -> None:
@@ -67,7 +68,7 @@ def s3_store() -> Iterator[S3]:
     (port,) = free_ports(1)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     server.start()
-    store = S3(f"http://127.0.0.1:{port}", server)
+    store = S3(f"http://127.0.0.1:{port}", server=server)
     before = {name: os.environ.get(name) for name in store.environ}
     os.environ.update(store.environ)
     try:
