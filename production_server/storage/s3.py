@@ -43,9 +43,10 @@ class S3Buckets:
     def pages(self, location: Location, *, cursor: str) -> Iterator[Page]:
         while True:
             answer = self._list(location, after=cursor)
-            found = [entry for entry in answer.get("Contents", []) if not _is_folder(entry)]
-            if answer.get("Contents"):
-                cursor = answer["Contents"][-1]["Key"]
+            listed = answer.get("Contents", [])
+            if listed:
+                cursor = listed[-1]["Key"]
+                found = (entry for entry in listed if _is_object_in(location, entry))
                 yield Page(tuple(_reference(location.bucket, entry) for entry in found), cursor)
             if not answer.get("IsTruncated"):
                 return
@@ -113,9 +114,11 @@ def _reference(bucket: str, entry: Mapping[str, Any]) -> Reference:
     return Reference(f"s3://{bucket}/{entry['Key']}", str(entry["ETag"]).strip('"'), int(entry["Size"]))
 
 
-def _is_folder(entry: Mapping[str, Any]) -> bool:
-    """The empty objects by which some programs mark a folder."""
-    return bool(entry["Key"].endswith("/")) and entry["Size"] == 0
+def _is_object_in(location: Location, entry: Mapping[str, Any]) -> bool:
+    """Whether it lies there, not only begins alike, and is none of the empty ones by which programs mark folders."""
+    key: str = entry["Key"]
+    is_marker = key.endswith("/") and entry["Size"] == 0
+    return not is_marker and Location("s3", location.bucket, key).is_within(location)
 
 
 def _translated(exc: Exception, location: Location) -> CeleriacError:

@@ -101,9 +101,10 @@ def test_what_is_listed_can_be_fetched(place: Place) -> None:
 def test_a_prefix_ends_where_a_folder_does(place: Place) -> None:
     place.fill({"in/a": b"1", "in/b/c": b"2", "inside/d": b"3"})
 
-    found = listed(storage_of(place), f"{place.url}/in/")
+    for url in (f"{place.url}/in/", f"{place.url}/in"):
+        found = listed(storage_of(place), url)
 
-    assert sorted(each.url for each in found) == [f"{place.url}/in/a", f"{place.url}/in/b/c"]
+        assert sorted(each.url for each in found) == [f"{place.url}/in/a", f"{place.url}/in/b/c"]
 
 
 def test_a_listing_of_many_comes_in_pages(place: Place) -> None:
