@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -14,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bulk import BATCH_ITEMS, POLL_S
+from benchmarks.bulk import POLL_S, engine_alone
 from benchmarks.images import png_files
 from benchmarks.memory import descendants, total_mib
 from benchmarks.services import embedded, over_rabbitmq
@@ -54,7 +52,7 @@ def _rates(
     rates: dict[str, list[float]] = {"engine alone": [], "fetch alone": [], **{name: [] for name in services}}
     most_mib = dict.fromkeys(services, 0.0)
     for _ in range(rounds):
-        rates["engine alone"].append(_engine_alone(folder))
+        rates["engine alone"].append(engine_alone(folder))
         rates["fetch alone"].append(fetch_alone(url))
         for name, service in services.items():
             rate, mib = scan(service, url)
@@ -71,11 +69,6 @@ def _rates(
         },
         "most_resident_mib": most_mib,
     }
-
-
-def _engine_alone(folder: str) -> float:
-    command = [sys.executable, "-m", "benchmarks.engine", folder, str(BATCH_ITEMS)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def fetch_alone(url: str) -> float:

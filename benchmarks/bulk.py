@@ -30,7 +30,7 @@ def measure(count: int, rounds: int, report: Callable[[str], None]) -> dict[str,
         for index, data in enumerate(files):
             Path(folder, f"{index:05}.png").write_bytes(data)
         for _ in range(rounds):
-            rates["engine alone"].append(_engine_alone(folder))
+            rates["engine alone"].append(engine_alone(folder))
             rates["embedded"].append(_job(one, files))
             rates["RabbitMQ"].append(_job(two, files))
             report(", ".join(f"{name} {values[-1]:.0f}/s" for name, values in rates.items()))
@@ -44,7 +44,8 @@ def measure(count: int, rounds: int, report: Callable[[str], None]) -> dict[str,
     return {"images": count, "rounds": rounds, "images_per_s": medians, "ratio_to_engine": ratios}
 
 
-def _engine_alone(folder: str) -> float:
+def engine_alone(folder: str) -> float:
+    """Images per second of all files in a folder, in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.engine", folder, str(BATCH_ITEMS)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 

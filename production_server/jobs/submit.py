@@ -14,7 +14,7 @@ from production_server.jobs.database import Database, now
 from production_server.jobs.growth import stop_growing, stop_scan
 from production_server.jobs.job_row import insert_job, uuid7
 from production_server.jobs.read import get_job, job_columns, to_job
-from production_server.jobs.records import Chunk, Job, NewJob
+from production_server.jobs.records import Chunk, Job, NewJob, Priority
 from production_server.jobs.tables import item, item_input, job
 
 SMALL_JOB_ITEMS = 16
@@ -62,9 +62,14 @@ def cancel(database: Database, job_id: UUID) -> Job:
 
 def chunks_of(accepted: Job, chunk_items: int) -> list[Chunk]:
     """The messages that a new job travels in."""
-    priority = "high" if accepted.total <= SMALL_JOB_ITEMS else accepted.priority
-    starts = range(0, accepted.total, chunk_items)
-    return [Chunk(accepted.id, start, min(start + chunk_items, accepted.total), priority) for start in starts]
+    priority: Priority = "high" if accepted.total <= SMALL_JOB_ITEMS else accepted.priority
+    return split(accepted.id, range(accepted.total), priority, chunk_items)
+
+
+def split(job_id: UUID, indexes: range, priority: Priority, chunk_items: int) -> list[Chunk]:
+    """Items that follow each other, as chunks."""
+    starts = range(indexes.start, indexes.stop, chunk_items)
+    return [Chunk(job_id, start, min(start + chunk_items, indexes.stop), priority) for start in starts]
 
 
 def mark_published(database: Database, job_id: UUID) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from production_server.broker.handover import hand_over
 from production_server.broker.publisher import Publisher
-from production_server.errors import Fault, NotFound, SettingsError, Unavailable
+from production_server.errors import Fault, NotFound, SettingsError
 from production_server.jobs.database import Database
 from production_server.jobs.growth import NewObjects, submit_objects
 from production_server.jobs.records import Job
-from production_server.jobs.submit import chunks_of, mark_published
+from production_server.jobs.submit import chunks_of
 from production_server.models.store import Store
 from production_server.settings import Settings
 from production_server.sources.event import Dialect, ObjectEvent
@@ -20,8 +20,6 @@ from production_server.sources.rules import Rule, read_rules
 from production_server.storage.locations import Location
 from production_server.storage.objects import Reference
 from production_server.storage.storage import Storage
-
-log = logging.getLogger(__name__)
 
 SOURCE = "event"
 _SCHEMES: dict[Dialect, str] = {
@@ -98,14 +96,9 @@ class Notifications:
         for (model, version), references in groups.items():
             new = NewObjects(model, version, references, source=SOURCE, client=client)
             accepted = submit_objects(self.database, new)
-            if accepted is None:
-                continue
-            try:
-                self.publisher.publish(chunks_of(accepted, self.chunk_items))
-                mark_published(self.database, accepted.id)
-            except Unavailable as exc:
-                log.warning("job %s is accepted and waits to be published: %s", accepted.id, exc)
-            yield accepted
+            if accepted is not None:
+                hand_over(self.publisher, self.database, chunks_of(accepted, self.chunk_items))
+                yield accepted
 
 
 def open_rules(settings: Settings, store: Store) -> tuple[Rule, ...]:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
 
+from production_server.broker.handover import hand_over
 from production_server.broker.publisher import Publisher
 from production_server.errors import CeleriacError, StorageUnavailable, Unavailable
 from production_server.jobs.database import Database
-from production_server.jobs.records import Chunk
 from production_server.jobs.scans import Listed, ScanClaim, claim_scan, end_scan, note_page, put_back
-from production_server.jobs.submit import mark_published
+from production_server.jobs.submit import split
 from production_server.settings import Settings
 from production_server.storage.locations import Location
 from production_server.storage.objects import Page, Reference
@@ -106,23 +106,11 @@ class Scanner:
             added = note_page(self.database, held, listed, lease_s=self.settings.lease_s)
             if added is None:
                 return False
-            self._publish(held, added)
+            chunks = split(held.scan.id, added, held.priority, self.settings.chunk_items)
+            hand_over(self.publisher, self.database, chunks)
             if self._stopped.is_set():
                 return False
         return True
-
-    def _publish(self, held: ScanClaim, added: range) -> None:
-        """Give new items to the broker; one that does not answer gets them from the reconciler later."""
-        if not added:
-            return
-        job_id, step = held.scan.id, self.settings.chunk_items
-        starts = range(added.start, added.stop, step)
-        chunks = [Chunk(job_id, start, min(start + step, added.stop), held.priority) for start in starts]
-        try:
-            self.publisher.publish(chunks)
-            mark_published(self.database, job_id)
-        except Unavailable as exc:
-            log.warning("%d items wait to be published: %s", len(added), exc)
 
 
 def matches(pattern: str, location: Location, url: str) -> bool:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
 
-from production_server.errors import Unavailable
+from production_server.broker.handover import hand_over
 from production_server.jobs.read import get_job
 from production_server.jobs.records import Job, NewItem, NewJob, Priority
-from production_server.jobs.submit import chunks_of, mark_published, submit
+from production_server.jobs.submit import chunks_of, submit
 from production_server.models.store import ModelVersion
 from production_server.web.intake import digest_of
 from production_server.web.parts import WebParts
-from production_server.work_in_hand import working_on
-
-log = logging.getLogger(__name__)
 
 ANONYMOUS = "anonymous"
 POLL_S = 0.003
@@ -54,7 +50,7 @@ def accept(
     )
     accepted, is_new = submit(parts.database, new)
     if is_new:
-        _publish(parts, accepted)
+        hand_over(parts.publisher, parts.database, chunks_of(accepted, parts.settings.chunk_items))
     return accepted, is_new
 
 
@@ -68,12 +64,3 @@ def wait_until_over(parts: WebParts, job: Job, wait_s: float) -> Job:
             pause_s = min(pause_s * 1.5, MAX_POLL_S)
             job = get_job(parts.database, job.id)
     return job
-
-
-def _publish(parts: WebParts, accepted: Job) -> None:
-    with working_on(job=str(accepted.id)):
-        try:
-            parts.publisher.publish(chunks_of(accepted, parts.settings.chunk_items))
-            mark_published(parts.database, accepted.id)
-        except Unavailable as exc:
-            log.warning("job %s is accepted and waits to be published: %s", accepted.id, exc)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Self
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from production_server.jobs.records import Job, Priority, Scan, ScanState
 from production_server.storage.locations import MAX_URL
-from production_server.web.api.schemas import MAX_PAGE, ItemError, JobBody, Schema
+from production_server.web.api.schemas import MAX_PAGE, ItemError, JobBody, Schema, to_time
 
 
 class ScanRequest(Schema):
@@ -70,8 +70,8 @@ class ScanBody(Schema):
             listed=scan.listed,
             matched=scan.matched,
             skipped=scan.skipped,
-            created=datetime.fromtimestamp(scan.created_at, UTC),
-            finished=None if scan.finished_at is None else datetime.fromtimestamp(scan.finished_at, UTC),
+            created=to_time(scan.created_at),
+            finished=None if scan.finished_at is None else to_time(scan.finished_at),
             error=error,
             job=None if job is None else JobBody.of(job),
             links=ScanLinks(

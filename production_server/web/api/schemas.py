@@ -106,9 +106,9 @@ class JobBody(Schema):
             succeeded=job.succeeded,
             failed=job.failed,
             cancelled=job.cancelled,
-            created=_time(job.created_at),
-            started=None if job.started_at is None else _time(job.started_at),
-            finished=None if job.finished_at is None else _time(job.finished_at),
+            created=to_time(job.created_at),
+            started=None if job.started_at is None else to_time(job.started_at),
+            finished=None if job.finished_at is None else to_time(job.finished_at),
             growing=job.is_growing,
             links=Links.of(job.id),
         )
@@ -263,5 +263,6 @@ class ProblemBody(Schema):
     faults: list[FaultBody]
 
 
-def _time(epoch_s: float) -> datetime:
+def to_time(epoch_s: float) -> datetime:
+    """A moment as the API gives it, in UTC."""
     return datetime.fromtimestamp(epoch_s, UTC)
