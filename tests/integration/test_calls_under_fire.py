@@ -53,16 +53,22 @@ def service(rabbitmq: RabbitMQNode, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(autouse=True)
 def whole(service: Celeriac, rabbitmq: RabbitMQNode) -> Iterator[None]:
-    """Before and after each test two workers answer, and nothing is on its way."""
-    wait_until(lambda: is_whole(service), what="the service is whole", timeout_s=30)
+    """Before and after each test two workers fetch calls and answer, and nothing is on its way."""
+    wait_until(lambda: is_whole(service, rabbitmq), what="the service is whole", timeout_s=30)
     yield
     rabbitmq.start()
-    wait_until(lambda: is_whole(service), what="the service is whole again", timeout_s=30)
+    wait_until(lambda: is_whole(service, rabbitmq), what="the service is whole again", timeout_s=30)
     assert waiting(service) == on_their_way(service) == 0
 
 
-def is_whole(service: Celeriac) -> bool:
-    return len(service.children("worker")) == 2 and answers(service) and on_their_way(service) == 0
+def is_whole(service: Celeriac, rabbitmq: RabbitMQNode) -> bool:
+    return (
+        len(service.children("worker")) == 2
+        and answers(service)
+        and on_their_way(service) == 0
+        # A worker that has only just begun may be there, and not fetch yet.
+        and queue(rabbitmq, "consumers") == 2
+    )
 
 
 def answers(service: Celeriac) -> bool:
@@ -147,13 +153,15 @@ def test_calls_wait_for_a_worker_if_all_are_killed(service: Celeriac) -> None:
     assert calls.longest_s < LONGEST_S
 
 
-def test_a_call_that_workers_die_of_is_not_tried_a_third_time(service: Celeriac) -> None:
+def test_a_call_that_workers_die_of_is_not_tried_a_third_time(
+    service: Celeriac, rabbitmq: RabbitMQNode
+) -> None:
     died_before = service.log.count("ended with -9")
 
     answer = ask(service, DEADLY, within_ms=4000)
 
     assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
-    wait_until(lambda: is_whole(service), what="the service is whole again")
+    wait_until(lambda: is_whole(service, rabbitmq), what="the service is whole again")
     assert runs(service, DEADLY) == 2
     assert service.log.count("ended with -9") == died_before + 2
 
