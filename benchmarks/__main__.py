@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from benchmarks import buckets, bulk, compose, footprint, fresh_clone, interactive, latency, mixed
+from benchmarks import buckets, bulk, compose, dashboard, footprint, fresh_clone, interactive, latency, mixed
 from benchmarks.machine import machine
 
 PARTS = {
@@ -20,12 +20,13 @@ PARTS = {
     "mixed": "mixed",
     "clone": "fresh_clone_to_first_prediction_s",
     "compose": "compose",
+    "dashboard": "dashboard",
 }
 """What is measured, and what its figures are called."""
 TABLES = {"interactive": interactive.tables, "mixed": mixed.tables}
 """What is told in Markdown tables, as docs/benchmarks.md has it, instead of in lines."""
-ON_DEMAND = ("compose",)
-"""Needs a Docker engine."""
+ON_DEMAND = ("compose", "dashboard")
+"""Needs a Docker engine; takes ten minutes."""
 
 
 @click.command()
@@ -38,9 +39,12 @@ ON_DEMAND = ("compose",)
 @click.option(
     "--seconds", default=5, show_default=True, help="How long interactive calls are measured at each point."
 )
+@click.option("--items", default=1_000_000, show_default=True, help="Results behind the dashboard.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def main(*, parts: tuple[str, ...], images: int, rounds: int, jobs: int, seconds: int, as_json: bool) -> None:
-    """Measure this service on this machine: those PARTS that are named; if none is, all but compose.
+def main(
+    *, parts: tuple[str, ...], images: int, rounds: int, jobs: int, seconds: int, items: int, as_json: bool
+) -> None:
+    """Measure this service on this machine: those PARTS that are named; if none is, all but compose and dashboard.
 
     Fashion-MNIST is taken from MODEL_DATA_DIR or downloaded, as for training.
     """
@@ -57,6 +61,7 @@ def main(*, parts: tuple[str, ...], images: int, rounds: int, jobs: int, seconds
         "mixed": lambda: mixed.measure(images, rounds, seconds, report),
         "clone": fresh_clone.measure,
         "compose": lambda: compose.measure(rounds, report),
+        "dashboard": lambda: dashboard.measure(items, report),
     }
     wanted = parts or [part for part in PARTS if part not in ON_DEMAND]
     found: dict[str, Any] = {"machine": machine()}

@@ -11,13 +11,18 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, Connection, Update, bindparam, case, func, select, update
 
 from production_server.jobs.database import Database, now
+from production_server.jobs.read import read_inputs
 from production_server.jobs.records import Claim, Failure, Success
-from production_server.jobs.tables import item, item_input, item_reference, job
-from production_server.storage.objects import Reference
+from production_server.jobs.tables import item, job, series
+from production_server.jobs.tally import count_results, enter_series, is_series_of
 
 WORKER_LOST = "worker_lost"
 
-_JOB_OF_CLAIM = select(job.c.model, job.c.version, job.c.state).where(job.c.id == bindparam("job_id"))
+_JOB_OF_CLAIM = (
+    select(job.c.model, job.c.version, job.c.source, job.c.state, series.c.id.label("series_id"))
+    .outerjoin(series, is_series_of(job))
+    .where(job.c.id == bindparam("job_id"))
+)
 
 
 def claim(
@@ -41,12 +46,13 @@ def claim(
             cancel_waiting(connection, job_id)
             return None
         token = uuid4()
-        _fail_hopeless(connection, job_id, in_range, max_attempts)
+        series_id = asked.series_id or enter_series(connection, asked.model, asked.version, asked.source)
+        _fail_hopeless(connection, job_id, series_id, in_range, max_attempts)
         indexes = _take_next(connection, job_id, in_range, token, lease_s)
         if not indexes:
             return None
         _note_start(connection, job_id)
-        inputs = _read_inputs(connection, job_id, indexes)
+        inputs = read_inputs(connection, job_id, indexes)
     return Claim(
         job_id=job_id,
         model=asked.model,
@@ -54,6 +60,7 @@ def claim(
         token=token,
         indexes=tuple(indexes),
         inputs=inputs,
+        series_id=series_id,
     )
 
 
@@ -65,15 +72,19 @@ def finish(
     A result whose item is no longer held by this claim's token is dropped: somebody else has it. With `renew_s`, the
     rest of the claim is held for that many seconds from now; items whose lease was lost are not taken back.
     """
-    successes = [result for result in results if isinstance(result, Success)]
-    failures = [result for result in results if isinstance(result, Failure)]
     with database.write() as connection:
-        succeeded = _store_successes(connection, held, successes)
-        failed = _store_failures(connection, held, failures)
-        _count(connection, held.job_id, succeeded=succeeded, failed=failed)
+        held_now, finished_at = _look(connection, held)
+        stored = [result for result in results if result.index in held_now]
+        _store_successes(
+            connection, held, finished_at, [each for each in stored if isinstance(each, Success)]
+        )
+        _store_failures(connection, held, finished_at, [each for each in stored if isinstance(each, Failure)])
         if renew_s is not None:
             _renew(connection, held, renew_s)
-    return succeeded + failed
+        failed = sum(isinstance(result, Failure) for result in stored)
+        _count(connection, held.job_id, succeeded=len(stored) - failed, failed=failed)
+        count_results(connection, held.series_id, finished_at, stored)
+    return len(stored)
 
 
 def renew(database: Database, held: Claim, *, lease_s: float) -> None:
@@ -102,7 +113,7 @@ def give_up(
     """Put what is still held back to queued with the reason; an item that has no attempt left fails with it."""
     with database.write() as connection:
         is_last = _is_held(held) & (item.c.attempts >= max_attempts)
-        _fail(connection, held.job_id, is_last, error_code, error_message)
+        _fail(connection, held.job_id, held.series_id, is_last, error_code, error_message)
         connection.execute(
             update(item)
             .where(_is_held(held))
@@ -148,11 +159,12 @@ def _is_held(held: Claim) -> ColumnElement[bool]:
 
 
 def _fail_hopeless(
-    connection: Connection, job_id: UUID, in_range: ColumnElement[bool], max_attempts: int
+    connection: Connection, job_id: UUID, series_id: int, in_range: ColumnElement[bool], max_attempts: int
 ) -> None:
     """Fail the items whose workers were lost too often."""
     lost = f"{max_attempts} workers in a row were lost while they had this item"
-    _fail(connection, job_id, in_range & _is_free() & (item.c.attempts >= max_attempts), WORKER_LOST, lost)
+    is_hopeless = in_range & _is_free() & (item.c.attempts >= max_attempts)
+    _fail(connection, job_id, series_id, is_hopeless, WORKER_LOST, lost)
 
 
 def _take_next(
@@ -184,26 +196,22 @@ def _note_start(connection: Connection, job_id: UUID) -> None:
     connection.execute(started.values(started_at=now(), state=is_running))
 
 
-def _read_inputs(connection: Connection, job_id: UUID, indexes: list[int]) -> tuple[bytes | Reference, ...]:
-    between = item_input.c.idx.between(indexes[0], indexes[-1])
-    rows = connection.execute(
-        select(item_input.c.idx, item_input.c.payload).where(item_input.c.job_id == job_id, between)
-    )
-    inputs: dict[int, bytes | Reference] = {row.idx: bytes(row.payload) for row in rows}
-    if len(inputs) < len(indexes):
-        inputs |= _read_references(connection, job_id, indexes)
-    return tuple(inputs[index] for index in indexes)
+def _look(connection: Connection, held: Claim) -> tuple[set[int], float]:
+    """Which items a claim still holds, locked until the transaction ends, and what time the database has then."""
+    # In the order in which they are claimed: two who locked them in different ones could wait for each other.
+    still = select(item.c.idx, now().label("at")).where(_is_held(held)).order_by(item.c.idx)
+    rows = connection.execute(still.with_for_update()).all()
+    return {row.idx for row in rows}, rows[-1].at if rows else 0.0
 
 
-def _read_references(connection: Connection, job_id: UUID, indexes: list[int]) -> dict[int, Reference]:
-    refers = item_reference.c
-    query = select(refers.idx, refers.url, refers.etag, refers.size_bytes).where(
-        refers.job_id == job_id, refers.idx.between(indexes[0], indexes[-1])
-    )
-    return {row.idx: Reference(row.url, row.etag, row.size_bytes) for row in connection.execute(query)}
-
-
-def _fail(connection: Connection, job_id: UUID, where: ColumnElement[bool], code: str, message: str) -> None:
+def _fail(
+    connection: Connection,
+    job_id: UUID,
+    series_id: int,
+    where: ColumnElement[bool],
+    code: str,
+    message: str,
+) -> None:
     failed = (
         update(item)
         .where(where)
@@ -214,41 +222,51 @@ def _fail(connection: Connection, job_id: UUID, where: ColumnElement[bool], code
             error_code=code,
             error_message=message,
             finished_at=now(),
+            series_id=series_id,
         )
     )
-    _count(connection, job_id, succeeded=0, failed=connection.execute(failed).rowcount)
+    rows = connection.execute(failed.returning(item.c.idx, item.c.finished_at)).all()
+    failures = [Failure(index=row.idx, error_code=code, error_message=message) for row in rows]
+    _count(connection, job_id, succeeded=0, failed=len(failures))
+    count_results(connection, series_id, rows[-1].finished_at if rows else 0.0, failures)
 
 
-def _store_successes(connection: Connection, held: Claim, successes: Sequence[Success]) -> int:
+def _store_successes(
+    connection: Connection, held: Claim, finished_at: float, successes: Sequence[Success]
+) -> None:
     if not successes:
-        return 0
+        return
     names = ("label", "score", "output", "ms")
-    statement = _update_held(held).values(
-        state="succeeded", lease_token=None, lease_until=None, error_code=None, error_message=None,
-        finished_at=now(),
+    statement = _update_held(held, finished_at).values(
+        state="succeeded", error_code=None, error_message=None,
         **{name: bindparam(f"new_{name}") for name in names},
     )  # fmt: skip
     rows = [
         {"key": r.index, "new_label": r.label, "new_score": r.score, "new_output": r.output, "new_ms": r.ms}
         for r in successes
     ]
-    return connection.execute(statement, rows).rowcount
+    connection.execute(statement, rows)
 
 
-def _store_failures(connection: Connection, held: Claim, failures: Sequence[Failure]) -> int:
+def _store_failures(
+    connection: Connection, held: Claim, finished_at: float, failures: Sequence[Failure]
+) -> None:
     if not failures:
-        return 0
-    statement = _update_held(held).values(
-        state="failed", lease_token=None, lease_until=None, finished_at=now(),
-        error_code=bindparam("new_code"), error_message=bindparam("new_message"),
-    )  # fmt: skip
+        return
+    statement = _update_held(held, finished_at).values(
+        state="failed", error_code=bindparam("new_code"), error_message=bindparam("new_message")
+    )
     rows = [{"key": r.index, "new_code": r.error_code, "new_message": r.error_message} for r in failures]
-    return connection.execute(statement, rows).rowcount
+    connection.execute(statement, rows)
 
 
-def _update_held(held: Claim) -> Update:
-    return update(item).where(
-        item.c.job_id == held.job_id, item.c.idx == bindparam("key"), item.c.lease_token == held.token
+def _update_held(held: Claim, finished_at: float) -> Update:
+    """An update of one item after the other that ends what a claim holds."""
+    is_one = (item.c.job_id == held.job_id) & (item.c.idx == bindparam("key"))
+    return (
+        update(item)
+        .where(is_one)
+        .values(lease_token=None, lease_until=None, finished_at=finished_at, series_id=held.series_id)
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from production_server.errors import NotFound
 from production_server.jobs.database import Database
@@ -18,11 +18,12 @@ job_columns = (
     job.c.id, job.c.model, job.c.version, job.c.source, job.c.priority, job.c.state, job.c.total, job.c.succeeded,
     job.c.failed, job.c.cancelled, job.c.created_at, job.c.started_at, job.c.finished_at, job.c.is_growing,
 )  # fmt: skip
-_item_columns = (
+item_columns = (
     item.c.idx, item.c.name, item.c.expected, item.c.outside_training_range, item.c.state, item.c.label, item.c.score,
     item.c.output, item.c.error_code, item.c.error_message, item.c.ms, item_reference.c.url,
 )  # fmt: skip
-_item_with_place = item.outerjoin(
+_reference_columns = (item_reference.c.url, item_reference.c.etag, item_reference.c.size_bytes)
+item_with_place = item.outerjoin(
     item_reference, (item_reference.c.job_id == item.c.job_id) & (item_reference.c.idx == item.c.idx)
 )
 
@@ -62,10 +63,10 @@ def list_jobs(
 
 def list_items(database: Database, job_id: UUID, *, after: int = -1, limit: int) -> list[Item]:
     """Items of a job in order, from index `after + 1`."""
-    query = select(*_item_columns).select_from(_item_with_place)
+    query = select(*item_columns).select_from(item_with_place)
     query = query.where(item.c.job_id == job_id, item.c.idx > after)
     with database.read() as connection:
-        return [_to_item(row) for row in connection.execute(query.order_by(item.c.idx).limit(limit))]
+        return [to_item(row) for row in connection.execute(query.order_by(item.c.idx).limit(limit))]
 
 
 def every_item(database: Database, job_id: UUID, *, page: int = 1000) -> Iterator[Item]:
@@ -96,15 +97,24 @@ def get_input(database: Database, job_id: UUID, index: int) -> bytes | Reference
     Raises:
         NotFound: there is no such item (code `item_not_found`).
     """
-    refers = item_reference.c
-    query = select(refers.url, refers.etag, refers.size_bytes).where(
-        refers.job_id == job_id, refers.idx == index
-    )
+    is_one = (item_reference.c.job_id == job_id) & (item_reference.c.idx == index)
     with database.read() as connection:
-        row = connection.execute(query).one_or_none()
-    return (
-        get_payload(database, job_id, index) if row is None else Reference(row.url, row.etag, row.size_bytes)
-    )
+        row = connection.execute(select(*_reference_columns).where(is_one)).one_or_none()
+    return get_payload(database, job_id, index) if row is None else _to_reference(row)
+
+
+def read_inputs(
+    connection: Connection, job_id: UUID, indexes: Sequence[int]
+) -> tuple[bytes | Reference, ...]:
+    """The stored inputs of items, or where they lie; `indexes` in order, none of them unknown."""
+    stored = select(item_input.c.idx, item_input.c.payload).where(item_input.c.job_id == job_id)
+    rows = connection.execute(stored.where(item_input.c.idx.between(indexes[0], indexes[-1])))
+    inputs: dict[int, bytes | Reference] = {row.idx: bytes(row.payload) for row in rows}
+    if len(inputs) < len(indexes):
+        lie = select(item_reference.c.idx, *_reference_columns).where(item_reference.c.job_id == job_id)
+        rows = connection.execute(lie.where(item_reference.c.idx.between(indexes[0], indexes[-1])))
+        inputs |= {row.idx: _to_reference(row) for row in rows}
+    return tuple(inputs[index] for index in indexes)
 
 
 def get_payloads(database: Database, job_id: UUID, *, after: int = -1, limit: int) -> list[bytes]:
@@ -121,7 +131,12 @@ def to_job(row: Any) -> Job:
     return Job(**{column.name: getattr(row, column.name) for column in job_columns})
 
 
-def _to_item(row: Any) -> Item:
+def _to_reference(row: Any) -> Reference:
+    return Reference(row.url, row.etag, row.size_bytes)
+
+
+def to_item(row: Any) -> Item:
+    """A row that holds `item_columns` as a value."""
     # Either numbers, or pairs of a label's place and its number: see the table.
     has_pairs = bool(row.output) and isinstance(row.output[0], list)
     return Item(

@@ -114,6 +114,8 @@ class Claim:
     indexes: tuple[int, ...]
     inputs: tuple[bytes | Reference, ...]
     """What was stored with each item, or where its input lies."""
+    series_id: int
+    """Which results theirs are counted among."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,8 +73,21 @@ item = Table(
     Column("error_code", String(64)),
     Column("error_message", Text),
     Column("ms", Double),
+    # Both only of an item that succeeded or failed.
     Column("finished_at", Double),
+    Column("series_id", Integer),
     ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
+    # The latest results, and those that a search wants: what it asks for is read from the index, not from the rows.
+    # What only waits or runs is not in it, so claims need not touch it.
+    Index(
+        "ix_item_finished",
+        "finished_at",
+        "series_id",
+        "label",
+        "score",
+        sqlite_where=text("finished_at IS NOT NULL"),
+        postgresql_where=text("finished_at IS NOT NULL"),
+    ),
     Index(
         "ix_item_lease",
         "lease_until",
@@ -103,6 +116,8 @@ item_reference = Table(
     Column("etag", String(255), nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
+    # In the order of code points, whatever the database's language: a search wants all that begins alike.
+    Index("ix_item_reference_url", "url", postgresql_ops={"url": "text_pattern_ops"}),
 )
 
 # Which item has which object, as it was, for which version of a model: whoever tells of it again makes no second one.
@@ -155,6 +170,42 @@ scan = Table(
         sqlite_where=text("state = 'listing'"),
         postgresql_where=text("state = 'listing'"),
     ),
+)
+
+# Results that belong together: of one version of a model, by one front door. Rows are never deleted.
+series = Table(
+    "series",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("model", String(64), nullable=False),
+    Column("version", String(9), nullable=False),
+    Column("source", String(64), nullable=False),
+    Index("ux_series", "model", "version", "source", unique=True),
+)
+
+# How many items were finished in each minute …
+tally_minute = Table(
+    "tally_minute",
+    metadata,
+    Column("minute", Integer, primary_key=True, autoincrement=False),  # minutes since the Unix epoch
+    Column("series_id", Integer, primary_key=True, autoincrement=False),
+    Column("succeeded", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# … and in each hour with which result.
+tally_hour = Table(
+    "tally_hour",
+    metadata,
+    Column("hour", Integer, primary_key=True, autoincrement=False),  # hours since the Unix epoch
+    Column("series_id", Integer, primary_key=True, autoincrement=False),
+    Column(
+        "tenth", Integer, primary_key=True, autoincrement=False
+    ),  # of the score: 0 to 9; -1 of failed items
+    Column("result", Text, primary_key=True),  # the label; of failed items their error's code
+    Column("total", Integer, nullable=False),  # items
+    sqlite_with_rowid=False,
 )
 
 worker = Table(

@@ -6,7 +6,7 @@ import time
 
 from flask import Flask, Response, g, request
 
-from production_server.web.api import events, health, jobs, models, openapi, results, scans
+from production_server.web.api import events, health, jobs, models, openapi, results, scans, stats
 from production_server.web.bodies import BoundedBodies
 from production_server.web.bridge import Bridge
 from production_server.web.forms import StrictFormRequest
@@ -49,6 +49,7 @@ def create_app(parts: WebParts) -> Flask:
         jobs.blueprint,
         results.blueprint,
         scans.blueprint,
+        stats.blueprint,
         events.blueprint,
         models.blueprint,
         health.blueprint,

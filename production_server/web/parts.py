@@ -17,6 +17,7 @@ from production_server.broker.ways import Way
 from production_server.errors import NotFound
 from production_server.jobs.database import Database
 from production_server.jobs.records import Job
+from production_server.jobs.search import Found
 from production_server.models.manifest import Manifest
 from production_server.models.store import Store
 from production_server.settings import Settings
@@ -46,10 +47,10 @@ class WebParts:
     waiting_room: WaitingRoom
     tracing: Tracing | None
 
-    def manifest_of(self, job: Job) -> Manifest | None:
-        """The manifest of a job's version; a version that was taken away leaves its jobs readable."""
+    def manifest_of(self, asked: Job | Found) -> Manifest | None:
+        """The manifest of a job's or a result's version; a version that was taken away leaves them readable."""
         try:
-            return self.store.get(job.model, job.version).manifest
+            return self.store.get(asked.model, asked.version).manifest
         except NotFound:
             return None
 

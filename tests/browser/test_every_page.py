@@ -11,7 +11,7 @@ from tests.services.celeriac import Celeriac
 
 PAGES = (
     "welcome", "row form", "image form", "row", "warned row", "table", "images", "one image", "cancelled",
-    "tabular card", "image card", "docs",
+    "tabular card", "image card", "docs", "dashboard", "results",
 )  # fmt: skip
 
 
@@ -42,6 +42,8 @@ def paths(site: Celeriac) -> dict[str, str]:
         "tabular card": "/models/diabetes",
         "image card": "/models/fashion_mnist",
         "docs": "/docs",
+        "dashboard": "/stats?span=hour",
+        "results": "/results",
     }
 
 

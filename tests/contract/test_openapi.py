@@ -27,6 +27,9 @@ OPERATIONS = [
     ("/api/jobs/{job_id}/results", "get"),
     ("/api/jobs/{job_id}/results.csv", "get"),
     ("/api/jobs/{job_id}/results.json", "get"),
+    ("/api/stats", "get"),
+    ("/api/results", "get"),
+    ("/api/results.csv", "get"),
     ("/api/models", "get"),
     ("/api/models/{name}", "get"),
     ("/api/scans", "get"),
@@ -42,6 +45,9 @@ OPERATIONS = [
 TAKES_ANYTHING = [
     # What buckets send has no schema of ours.
     ("/events/s3", "post"),
+    ("/api/stats", "get"),
+    ("/api/results", "get"),
+    ("/api/results.csv", "get"),
     ("/api/models", "get"),
     ("/api/models/{name}", "get"),
     ("/livez", "get"),

@@ -106,11 +106,16 @@ def _checked(model: type[M], value: object, where: str) -> M:
         faults = tuple(
             Fault(
                 _path(error["loc"]) or where,
-                *_EXPECTED.get(error["type"], (error["msg"], describe(error["input"]))),
+                *_EXPECTED.get(error["type"], (_expected(error["msg"]), describe(error["input"]))),
             )
             for error in exc.errors(include_url=False, include_context=False)
         )
         raise InvalidInput("; ".join(map(str, faults[:3])), faults) from exc
+
+
+def _expected(message: str) -> str:
+    """What pydantic says that it expected, without the beginning of its sentence."""
+    return message.removeprefix("Input should be ")
 
 
 def _path(location: tuple[int | str, ...]) -> str:

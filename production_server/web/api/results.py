@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import time
 from collections.abc import Iterator
-from itertools import chain, takewhile
+from itertools import takewhile
 from uuid import UUID
 
 from flask import Blueprint, Response, request
@@ -17,6 +15,7 @@ from production_server.jobs.database import Database
 from production_server.jobs.read import every_item, get_job, get_payloads, list_items
 from production_server.jobs.records import Item, Job
 from production_server.models.manifest import Manifest
+from production_server.web.api.downloads import csv_line, download, inert
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import read_query, to_response
 from production_server.web.api.schemas import ItemBody, JobBody, ResultsBody, ResultsQuery
@@ -61,7 +60,7 @@ def as_csv(job_id: UUID) -> Response:
     """The whole job as a table, streamed: inputs of a tabular model, answers, probabilities or best labels, errors."""
     parts = current_parts()
     job = get_job(parts.database, job_id)
-    return _download(_csv_lines(parts, job), "text/csv", f"{job.model}-{job.id}.csv")
+    return download(_csv_lines(parts, job), "text/csv", f"{job.model}-{job.id}.csv")
 
 
 @blueprint.get("/results.json")
@@ -70,7 +69,7 @@ def as_json(job_id: UUID) -> Response:
     """The whole job as one JSON document, streamed."""
     parts = current_parts()
     job = get_job(parts.database, job_id)
-    return _download(_json_pieces(parts, job), "application/json", f"{job.model}-{job.id}.json")
+    return download(_json_pieces(parts, job), "application/json", f"{job.model}-{job.id}.json")
 
 
 @blueprint.get("/events")
@@ -133,14 +132,6 @@ def _finished_prefix(database: Database, job: Job, after: int) -> list[Item]:
     return list(takewhile(lambda item: item.state not in ("queued", "running"), items))
 
 
-def _download(pieces: Iterator[str], mimetype: str, file_name: str) -> Response:
-    # The first piece is made before the status is sent, so that a fault still becomes a problem response.
-    body = chain([next(pieces)], pieces)
-    return Response(
-        body, mimetype=mimetype, headers={"Content-Disposition": f'attachment; filename="{file_name}"'}
-    )
-
-
 def _json_pieces(parts: WebParts, job: Job) -> Iterator[str]:
     manifest = parts.manifest_of(job)
     yield '{"results": [\n'
@@ -155,13 +146,13 @@ def _csv_lines(parts: WebParts, job: Job) -> Iterator[str]:
     features = [feature.name for feature in manifest.features] if manifest else []
     place = "url" if job.source in IN_BUCKETS else "name"
     answers = ["state", "label", "score", *scores]
-    yield _csv_line(["index", *(features or [place]), *answers, "expected", "outside_training_range", "error_code",
+    yield csv_line(["index", *(features or [place]), *answers, "expected", "outside_training_range", "error_code",
                      "error_message"])  # fmt: skip
     after = -1
     while items := list_items(parts.database, job.id, after=after, limit=PAGE):
         inputs = _csv_inputs(parts.database, job, manifest, items)
         yield "".join(
-            _csv_line(_csv_cells(item, cells, _score_cells(item, manifest, len(scores))))
+            csv_line(_csv_cells(item, cells, _score_cells(item, manifest, len(scores))))
             for item, cells in zip(items, inputs, strict=True)
         )
         after = items[-1].index
@@ -181,7 +172,7 @@ def _csv_inputs(
     database: Database, job: Job, manifest: Manifest | None, items: list[Item]
 ) -> list[list[object]]:
     if manifest is None or not manifest.is_tabular:
-        return [[_inert(item.url or item.name or "")] for item in items]
+        return [[inert(item.url or item.name or "")] for item in items]
     payloads = get_payloads(database, job.id, after=items[0].index - 1, limit=len(items))
     return [json.loads(payload) for payload in payloads]
 
@@ -198,16 +189,5 @@ def _score_cells(item: Item, manifest: Manifest | None, width: int) -> list[obje
 def _csv_cells(item: Item, inputs: list[object], scores: list[object]) -> list[object]:
     answer = [item.state, item.label or "", "" if item.score is None else item.score, *scores]
     outside = " ".join(item.outside_training_range)
-    error = [item.error_code or "", _inert(item.error_message or "")] if item.state == "failed" else ["", ""]
+    error = [item.error_code or "", inert(item.error_message or "")] if item.state == "failed" else ["", ""]
     return [item.index, *inputs, *answer, item.expected or "", outside, *error]
-
-
-def _csv_line(cells: list[object]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer).writerow(cells)
-    return buffer.getvalue()
-
-
-def _inert(text: str) -> str:
-    """Text from outside that a spreadsheet would take for a formula, as plain text."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -5,7 +5,15 @@ from __future__ import annotations
 from flask import Blueprint
 from flask.blueprints import BlueprintSetupState
 
-from production_server.web.pages import api_reference, job_page, model_card, predictions, welcome
+from production_server.web.pages import (
+    api_reference,
+    job_page,
+    model_card,
+    predictions,
+    search,
+    stats,
+    welcome,
+)
 from production_server.web.pages.origin import refuse_foreign_forms
 from production_server.web.pages.problem_page import render_problem
 from production_server.web.pages.wording import FILTERS
@@ -24,6 +32,8 @@ blueprint.add_url_rule(
     "thumbnail",
     job_page.show_thumbnail,
 )
+blueprint.add_url_rule("/stats", "stats", stats.show)
+blueprint.add_url_rule("/results", "search", search.show)
 blueprint.add_url_rule("/docs", "docs", api_reference.show)
 blueprint.add_url_rule("/models/<name>", "model", model_card.show)
 blueprint.add_url_rule("/models/<name>/<version>/plots/<path:file>", "plot", model_card.show_plot)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,54 @@ class RocChart:
     """Where the model's own threshold lies on the curve."""
     auc: float
     points: tuple[RocPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a chart, in hundredths of its width and height; `upper` stands on `lower`."""
+
+    x: float
+    width: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnChart:
+    """Columns of counts, one beside the other; the chart is as high as `top`, a round number."""
+
+    top: int
+    columns: tuple[Column, ...]
+
+
+def column_chart(lower: Sequence[int], upper: Sequence[int] | None = None) -> ColumnChart:
+    """Draw counts as columns with gaps between them; `upper` counts stand on the lower ones."""
+    upper = upper if upper is not None else [0] * len(lower)
+    top = round_up(max((a + b for a, b in zip(lower, upper, strict=True)), default=0))
+    step = 100 / max(len(lower), 1)
+    columns = tuple(
+        Column(
+            x=round((number + 0.1) * step, 3),
+            width=round(0.8 * step, 3),
+            lower=_height(a, top),
+            upper=_height(b, top),
+        )
+        for number, (a, b) in enumerate(zip(lower, upper, strict=True))
+    )
+    return ColumnChart(top, columns)
+
+
+def round_up(count: int) -> int:
+    """The next of the numbers 1, 2, 5, 10, 20, 50 and so on."""
+    if count <= 1:
+        return 1
+    power = int("1" + "0" * (len(str(count)) - 1))
+    return next(power * digit for digit in (1, 2, 5, 10) if power * digit >= count)
+
+
+def _height(count: int, top: int) -> float:
+    """In hundredths; what is there can be seen."""
+    return 0.0 if not count else max(round(100 * count / top, 2), 0.75)
 
 
 def roc_chart(curve: Roc, threshold: float | None, *, side: int = 240) -> RocChart:

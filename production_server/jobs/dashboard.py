@@ -1,0 +1,226 @@
+"""What was classified over a time: read from the counts of results, so it costs the same for any number of items."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
+
+from production_server.jobs.database import Database, now
+from production_server.jobs.tables import item, job, series, tally_hour, tally_minute
+from production_server.jobs.tally import FAILED, HOUR_S, MINUTE_S, TENTHS
+
+DAY_S = 24 * HOUR_S
+RATE_OVER_S = 10
+"""How long the time is over which the present rate is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """How far back to look, and into which steps to cut that time; both in seconds."""
+
+    length_s: int
+    step_s: int
+
+    def starts_before(self, until: float) -> int:
+        """When it begins if it ends at `until`: a bit more than its length before, at a whole hour or day."""
+        whole_s = min(max(self.step_s, HOUR_S), DAY_S)
+        return int((until - self.length_s) // whole_s) * whole_s
+
+
+SPANS = {
+    "hour": Span(HOUR_S, 2 * MINUTE_S),
+    "day": Span(DAY_S, 30 * MINUTE_S),
+    "week": Span(7 * DAY_S, 3 * HOUR_S),
+    "month": Span(30 * DAY_S, DAY_S),
+    "year": Span(365 * DAY_S, 7 * DAY_S),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Whose results to look at; None: all."""
+
+    model: str | None = None
+    version: str | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Results that belong together: of one version of a model, by one front door."""
+
+    model: str
+    version: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """So many items have succeeded and failed."""
+
+    succeeded: int
+    failed: int
+
+    @property
+    def items(self) -> int:
+        return self.succeeded + self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class ModelResults:
+    """What a model answered: items by label and by the reason of a failure, most frequent first; by score's tenth."""
+
+    model: str
+    labels: Mapping[str, int]
+    tenths: Sequence[int]
+    """Items with scores in [0, 0.1), … [0.9, 1]."""
+    errors: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dashboard:
+    """What was classified from `since` to `until` (seconds since the Unix epoch), and what happens now."""
+
+    since: int
+    until: float
+    step_s: int
+    steps: Sequence[Counts]
+    """For each step from `since` on; the last one is not over yet."""
+    series: Mapping[Series, Counts]
+    """Most items first."""
+    models: Sequence[ModelResults]
+    per_s: float
+    """Items finished per second in the last `RATE_OVER_S` seconds."""
+    waiting: int
+    """Items that wait for a worker or are in one's hands."""
+
+    @property
+    def total(self) -> Counts:
+        return _sum(self.series.values())
+
+
+def read_dashboard(database: Database, span: Span, chosen: Chosen) -> Dashboard:
+    """Read the counts of a time that ends now.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    with database.read() as connection:
+        until: float = connection.execute(select(now())).scalar_one()
+        since = span.starts_before(until)
+        asked = _asked_series(connection, chosen)
+        by_series, steps = _over_time(connection, asked, since, until, span.step_s)
+        models = _results(connection, asked, since)
+        finished = select(func.count()).where(item.c.finished_at > until - RATE_OVER_S)
+        recent = connection.execute(finished.where(item.c.series_id.in_(asked))).scalar_one()
+        waiting = connection.execute(_waiting(chosen)).scalar_one() or 0
+    most_first = sorted(by_series.items(), key=lambda entry: -entry[1].items)
+    return Dashboard(
+        since=since,
+        until=until,
+        step_s=span.step_s,
+        steps=steps,
+        series=dict(most_first),
+        models=models,
+        per_s=recent / RATE_OVER_S,
+        waiting=waiting,
+    )
+
+
+def list_series(database: Database) -> list[Series]:
+    """All series that ever had a result, in order.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    with database.read() as connection:
+        return sorted(
+            _asked_series(connection, Chosen()).values(), key=lambda s: (s.model, s.version, s.source)
+        )
+
+
+def is_asked(chosen: Chosen, table: Table = series) -> list[ColumnElement[bool]]:
+    """What rows of a table with models, versions and sources have to fulfil."""
+    asked = {"model": chosen.model, "version": chosen.version, "source": chosen.source}
+    return [table.c[name] == value for name, value in asked.items() if value is not None]
+
+
+def _asked_series(connection: Connection, chosen: Chosen) -> dict[int, Series]:
+    query = select(series.c.id, series.c.model, series.c.version, series.c.source)
+    rows = connection.execute(query.where(*is_asked(chosen)))
+    return {row.id: Series(row.model, row.version, row.source) for row in rows}
+
+
+def _over_time(
+    connection: Connection, asked: Mapping[int, Series], since: int, until: float, step_s: int
+) -> tuple[dict[Series, Counts], list[Counts]]:
+    """Counts by series, and by step."""
+    step = (tally_minute.c.minute - since // MINUTE_S) // (step_s // MINUTE_S)
+    query = (
+        select(
+            step.label("step"),
+            tally_minute.c.series_id,
+            func.sum(tally_minute.c.succeeded).label("succeeded"),
+            func.sum(tally_minute.c.failed).label("failed"),
+        )
+        .where(tally_minute.c.minute >= since // MINUTE_S, tally_minute.c.series_id.in_(asked))
+        .group_by("step", tally_minute.c.series_id)
+    )
+    rows = connection.execute(query).all()
+    # What was finished after `until` was read is in the last step, too.
+    last = int((until - since) // step_s)
+    counts = [(min(row.step, last), asked[row.series_id], Counts(row.succeeded, row.failed)) for row in rows]
+    by_series = {each: _sum(c for _, s, c in counts if s == each) for each in {s for _, s, _ in counts}}
+    return by_series, [_sum(c for step, _, c in counts if step == number) for number in range(last + 1)]
+
+
+def _results(connection: Connection, asked: Mapping[int, Series], since: int) -> list[ModelResults]:
+    query = (
+        select(
+            tally_hour.c.series_id,
+            tally_hour.c.tenth,
+            tally_hour.c.result,
+            func.sum(tally_hour.c.total).label("total"),
+        )
+        .where(tally_hour.c.hour >= since // HOUR_S, tally_hour.c.series_id.in_(asked))
+        .group_by(tally_hour.c.series_id, tally_hour.c.tenth, tally_hour.c.result)
+    )
+    labels: dict[str, Counter[str]] = {}
+    errors: dict[str, Counter[str]] = {}
+    tenths: dict[str, Counter[int]] = {}
+    for row in connection.execute(query):
+        model = asked[row.series_id].model
+        by_result = errors if row.tenth == FAILED else labels
+        by_result.setdefault(model, Counter())[row.result] += row.total
+        if row.tenth != FAILED:
+            tenths.setdefault(model, Counter())[row.tenth] += row.total
+    return [
+        ModelResults(
+            model=model,
+            labels=_most_first(labels.get(model, {})),
+            tenths=[tenths.get(model, Counter())[tenth] for tenth in range(TENTHS)],
+            errors=_most_first(errors.get(model, {})),
+        )
+        for model in sorted({*labels, *errors})
+    ]
+
+
+def _most_first(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
+
+
+def _waiting(chosen: Chosen) -> Select[int]:
+    done = job.c.succeeded + job.c.failed + job.c.cancelled
+    is_open = job.c.state.in_(("queued", "running"))
+    return select(func.sum(job.c.total - done)).where(is_open, *is_asked(chosen, job))
+
+
+def _sum(counts: Iterable[Counts]) -> Counts:
+    succeeded = failed = 0
+    for each in counts:
+        succeeded += each.succeeded
+        failed += each.failed
+    return Counts(succeeded, failed)

@@ -1,0 +1,83 @@
+"""Counting results as they are stored, in the same transaction: by minute, and by hour, label and score.
+
+What a dashboard shows of any number of items is read from these counts, never from the items.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from production_server.jobs.records import Failure, Success
+from production_server.jobs.tables import series, tally_hour, tally_minute
+
+MINUTE_S = 60
+HOUR_S = 3600
+TENTHS = 10
+FAILED = -1
+"""The tenth of what has no score."""
+
+
+def is_series_of(jobs: Table) -> ColumnElement[bool]:
+    """Whether the results of a job are counted among a series."""
+    return and_(*(series.c[name] == jobs.c[name] for name in ("model", "version", "source")))
+
+
+def enter_series(connection: Connection, model: str, version: str, source: str) -> int:
+    """The id of what results are counted among, with the first of them; two may enter the same at once."""
+    told = {"model": model, "version": version, "source": source}
+    connection.execute(_dialect(connection).insert(series).values(told).on_conflict_do_nothing())
+    is_it = [series.c[name] == value for name, value in told.items()]
+    entered: int = connection.execute(select(series.c.id).where(*is_it)).scalar_one()
+    return entered
+
+
+def count_results(
+    connection: Connection, series_id: int, finished_at: float, results: Iterable[Success | Failure]
+) -> None:
+    """Count results that were stored with this time of the database's clock. Last in a transaction: it locks counts."""
+    by_result = Counter(_place(result) for result in results)
+    if not by_result:
+        return
+    failed = sum(count for (tenth, _), count in by_result.items() if tenth == FAILED)
+    minute = {"minute": int(finished_at // MINUTE_S), "series_id": series_id}
+    counts = {"succeeded": by_result.total() - failed, "failed": failed}
+    hour = {"hour": int(finished_at // HOUR_S), "series_id": series_id}
+    _add(connection, tally_minute, [minute | counts], counts)
+    # In one order, whoever counts: two who did it in different ones could wait for each other.
+    rows = [
+        hour | {"tenth": tenth, "result": result, "total": count}
+        for (tenth, result), count in sorted(by_result.items())
+    ]
+    _add(connection, tally_hour, rows, ["total"])
+
+
+def tenth_of(score: float) -> int:
+    """Which of ten equal parts a score lies in: 0 for [0, 0.1), … 9 for [0.9, 1]; beyond them the first or last one.
+
+    Scores are probabilities, but for those of models that answer something else.
+    """
+    return min(max(int(score * TENTHS), 0), TENTHS - 1)
+
+
+def _place(result: Success | Failure) -> tuple[int, str]:
+    if isinstance(result, Success):
+        return tenth_of(result.score), result.label
+    return FAILED, result.error_code
+
+
+def _add(
+    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], counted: Iterable[str]
+) -> None:
+    statement = _dialect(connection).insert(table)
+    added = {name: table.c[name] + statement.excluded[name] for name in counted}
+    keys = list(table.primary_key.columns)
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=added), rows)
+
+
+def _dialect(connection: Connection) -> Any:
+    return sqlite if connection.dialect.name == "sqlite" else postgresql

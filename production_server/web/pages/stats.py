@@ -1,0 +1,191 @@
+"""/stats: what was classified, over time and by what it is, and what comes in now; every number leads to its items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Response, make_response, render_template, url_for
+
+from production_server.jobs.dashboard import (
+    RATE_OVER_S,
+    SPANS,
+    Chosen,
+    Counts,
+    Dashboard,
+    ModelResults,
+    list_series,
+    read_dashboard,
+)
+from production_server.jobs.read import list_jobs
+from production_server.jobs.records import Job
+from production_server.jobs.search import Search, search
+from production_server.web.api.stats_schemas import StatsQuery, page_of
+from production_server.web.pages.charts import Column, ColumnChart, column_chart
+from production_server.web.pages.progress import Progress, progress_of
+from production_server.web.pages.query import read_filled
+from production_server.web.pages.search import with_images
+from production_server.web.pages.wording import isoformat
+from production_server.web.parts import WebParts, current_parts
+
+SHOWN_LABELS = 12
+LATEST = 12
+OPEN_JOBS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of time: how many items were finished in it, how its column is drawn, and where they are shown."""
+
+    start: int
+    counts: Counts
+    column: Column
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelBar:
+    """A label, and how many items were answered so; `share` of the most frequent one's."""
+
+    label: str
+    items: int
+    share: float
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreColumn:
+    """How many items have a score from `start` on, below `stop`."""
+
+    start: float
+    stop: float
+    items: int
+    column: Column
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """What a model answered, ready to be shown."""
+
+    name: str
+    title: str
+    labels: tuple[LabelBar, ...]
+    hidden_labels: int
+    chart: ColumnChart
+    scores: tuple[ScoreColumn, ...]
+    errors: tuple[LabelBar, ...]
+
+
+def show() -> Response:
+    """The dashboard."""
+    parts, query = current_parts(), read_filled(StatsQuery)
+    dashboard = read_dashboard(parts.database, SPANS[query.span], query.chosen)
+    links = _Links(query, dashboard)
+    chart = column_chart(
+        [step.succeeded for step in dashboard.steps], [step.failed for step in dashboard.steps]
+    )
+    page = render_template(
+        "pages/stats.html",
+        query=query,
+        spans=tuple(SPANS),
+        known=list_series(parts.database),
+        dashboard=dashboard,
+        rate_over_s=RATE_OVER_S,
+        chart=chart,
+        steps=_steps(dashboard, chart, links),
+        models=[_model_view(parts, results, links) for results in dashboard.models],
+        latest=with_images(parts, search(parts.database, links.wanted, limit=LATEST)),
+        jobs=_open_jobs(parts, query.chosen),
+        links=links,
+        page_of=page_of,
+    )
+    response = make_response(page)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """Ways from what a dashboard shows to other views of it, and to the items behind its numbers."""
+
+    query: StatsQuery
+    dashboard: Dashboard
+
+    def view(self, **changes: str | None) -> str:
+        """The dashboard of another time or of other results."""
+        return url_for("pages.stats", **(self.query.model_dump(exclude_none=True) | changes))
+
+    def items(self, **asked: Any) -> str:
+        """The items of this dashboard that are so."""
+        return url_for("pages.search", **(self._told | asked))
+
+    def download(self) -> str:
+        """All items of this dashboard as a table."""
+        return url_for("stats.results_csv", **self._told)
+
+    @property
+    def wanted(self) -> Search:
+        return Search(chosen=self.query.chosen, since=self.dashboard.since)
+
+    @property
+    def _told(self) -> dict[str, Any]:
+        told: dict[str, Any] = self.query.model_dump(exclude_none=True, exclude={"span"})
+        return told | {"since": isoformat(self.dashboard.since)}
+
+
+def _steps(dashboard: Dashboard, chart: ColumnChart, links: _Links) -> list[Step]:
+    return [
+        Step(
+            start,
+            counts,
+            column,
+            links.items(since=isoformat(start), until=isoformat(start + dashboard.step_s)),
+        )
+        for number, (counts, column) in enumerate(zip(dashboard.steps, chart.columns, strict=True))
+        for start in [dashboard.since + number * dashboard.step_s]
+    ]
+
+
+def _model_view(parts: WebParts, results: ModelResults, links: _Links) -> ModelView:
+    titles = {version.manifest.name: version.manifest.title for version in parts.store.stable_versions()}
+    labels = [
+        LabelBar(
+            label, items, items / max(results.labels.values()), links.items(model=results.model, label=label)
+        )
+        for label, items in results.labels.items()
+    ]
+    errors = [
+        LabelBar(
+            code, items, items / max(results.errors.values()), links.items(model=results.model, error=code)
+        )
+        for code, items in results.errors.items()
+    ]
+    chart = column_chart(results.tenths)
+    scores = [
+        ScoreColumn(
+            tenth / 10,
+            (tenth + 1) / 10,
+            items,
+            column,
+            links.items(model=results.model, min_score=tenth / 10, max_score=(tenth + 1) / 10),
+        )
+        for tenth, (items, column) in enumerate(zip(results.tenths, chart.columns, strict=True))
+    ]
+    return ModelView(
+        name=results.model,
+        title=titles.get(results.model, results.model),
+        labels=tuple(labels[:SHOWN_LABELS]),
+        hidden_labels=len(labels[SHOWN_LABELS:]),
+        chart=chart,
+        scores=tuple(scores),
+        errors=tuple(errors),
+    )
+
+
+def _open_jobs(parts: WebParts, chosen: Chosen) -> Sequence[tuple[Job, Progress]]:
+    now = datetime.now(UTC).timestamp()
+    running = list_jobs(parts.database, model=chosen.model, state="running", limit=OPEN_JOBS)
+    return [(job, progress_of(job, now)) for job in running]

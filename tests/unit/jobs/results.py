@@ -1,0 +1,64 @@
+"""Jobs with results, made as front doors and workers make them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import update
+
+from production_server.jobs.claim import claim, finish
+from production_server.jobs.database import Database
+from production_server.jobs.growth import NewObjects, submit_objects
+from production_server.jobs.records import Failure, Job, NewItem, NewJob, Success
+from production_server.jobs.submit import submit
+from production_server.jobs.tables import item
+from production_server.storage.objects import Reference
+
+Answer = tuple[str, float] | str
+"""A label and its score, or the code of an error."""
+
+
+def classified(
+    database: Database,
+    answers: Sequence[Answer],
+    *,
+    names: Sequence[str] = (),
+    model: str = "table",
+    version: str = "1",
+    source: str = "http",
+) -> Job:
+    """A job of uploads whose items were finished so, all at once."""
+    items = [NewItem(b"[1]", name) for name in names or [f"row {n}" for n in range(len(answers))]]
+    new = NewJob(model=model, version=version, items=items, source=source, client="somebody")
+    return finished(database, submit(database, new)[0], answers)
+
+
+def classified_objects(database: Database, urls: Sequence[str], answers: Sequence[Answer]) -> Job:
+    """A job of objects in buckets whose items were finished so."""
+    references = [Reference(url, "etag", 1) for url in urls]
+    job = submit_objects(database, NewObjects("picture", "1", references, source="event", client="somebody"))
+    assert job is not None
+    return finished(database, job, answers)
+
+
+def finished(database: Database, job: Job, answers: Sequence[Answer]) -> Job:
+    held = claim(database, job.id, 0, job.total, lease_s=60, max_attempts=3)
+    assert held is not None
+    finish(database, held, [to_result(index, answer) for index, answer in enumerate(answers)])
+    return job
+
+
+def to_result(index: int, answer: Answer) -> Success | Failure:
+    if isinstance(answer, str):
+        return Failure(index=index, error_code=answer, error_message=f"because of {answer}")
+    return Success(index=index, label=answer[0], score=answer[1], output=(answer[1],), ms=1.0)
+
+
+def let_be_finished_at(database: Database, job: Job, moment: float) -> None:
+    """Let a job's items have been finished at another time, for searches; counts stay where they are."""
+    with database.write() as connection:
+        connection.execute(
+            update(item)
+            .where(item.c.job_id == job.id, item.c.finished_at.is_not(None))
+            .values(finished_at=moment)
+        )

@@ -1,0 +1,101 @@
+"""Searching results, on both databases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from production_server.jobs import search as module
+from production_server.jobs.dashboard import Chosen
+from production_server.jobs.database import Database
+from production_server.jobs.search import Found, Place, Search, every_result, search
+from tests.unit.jobs.results import Answer, classified, classified_objects, let_be_finished_at
+from tests.unit.jobs.test_jobs import accept
+
+NAMES = ("Cat.png", "dog 100%.png", "under_score.png", "fish.PNG")
+ANSWERS: tuple[Answer, ...] = (("cat", 0.9), ("dog", 0.4), "not_an_image", ("cat", 1.0))
+URLS = ("s3://pets/in/a.jpg", "s3://pets/in/b.jpg", "s3://pets/out/c.jpg", "s3://petsitters/d.jpg")
+
+
+def names(database: Database, **wanted: object) -> list[str | None]:
+    return [found.item.name for found in search(database, Search(**wanted), limit=100)]  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def filled(database: Database) -> Database:
+    """Four uploads at 1000 s, four objects at 2000 s, and items that nobody has looked at."""
+    let_be_finished_at(database, classified(database, ANSWERS, names=NAMES), 1000)
+    answers: list[Answer] = [("mug", 0.2), ("cat", 0.95), "object_missing", ("mug", 0.3)]
+    let_be_finished_at(database, classified_objects(database, URLS, answers), 2000)
+    accept(database, 3)
+    return database
+
+
+FINDS: list[tuple[dict[str, Any], list[str]]] = [
+    ({}, ["d.jpg", "c.jpg", "b.jpg", "a.jpg", *reversed(NAMES)]),
+    ({"label": "cat"}, ["b.jpg", "fish.PNG", "Cat.png"]),
+    ({"label": "ca"}, []),
+    ({"state": "failed"}, ["c.jpg", "under_score.png"]),
+    ({"state": "succeeded", "label": "dog"}, ["dog 100%.png"]),
+    ({"error_code": "object_missing"}, ["c.jpg"]),
+    ({"chosen": Chosen(model="picture"), "label": "cat"}, ["b.jpg"]),
+    ({"chosen": Chosen(source="http")}, list(reversed(NAMES))),
+    ({"chosen": Chosen(version="9")}, []),
+    ({"min_score": 0.9}, ["b.jpg", "fish.PNG", "Cat.png"]),
+    ({"min_score": 0.9, "max_score": 1.0}, ["b.jpg", "fish.PNG", "Cat.png"]),
+    ({"min_score": 0.3, "max_score": 0.4}, ["d.jpg"]),
+    ({"max_score": 0.2}, []),
+    ({"since": 2000}, ["d.jpg", "c.jpg", "b.jpg", "a.jpg"]),
+    ({"until": 2000}, list(reversed(NAMES))),
+    ({"since": 1000, "until": 1001, "label": "cat"}, ["fish.PNG", "Cat.png"]),
+    ({"key": "cat"}, ["Cat.png"]),
+    ({"key": ".png"}, list(reversed(NAMES))),
+    ({"key": "100%"}, ["dog 100%.png"]),
+    ({"key": "r_s"}, ["under_score.png"]),
+    ({"key": "s3://pets/"}, ["c.jpg", "b.jpg", "a.jpg"]),
+    ({"key": "s3://pets/in/"}, ["b.jpg", "a.jpg"]),
+    ({"key": "s3://pets"}, ["d.jpg", "c.jpg", "b.jpg", "a.jpg"]),
+    ({"key": "s3://pets/in/a.jpg"}, ["a.jpg"]),
+    ({"key": "s3://PETS/"}, []),
+    ({"key": "s3://pets/", "label": "cat", "since": 2000}, ["b.jpg"]),
+    ({"key": "s3://pets/", "until": 2000}, []),
+]
+
+
+@pytest.mark.parametrize("few", [10_000, 0])
+def test_what_is_so_is_found_newest_first(
+    filled: Database, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    """Also where there are too many objects to look at each of them."""
+    monkeypatch.setattr(module, "FEW_OBJECTS", few)
+
+    assert [(wanted, names(filled, **wanted)) for wanted, _ in FINDS] == FINDS
+
+
+def test_pages_follow_each_other_also_within_one_moment(filled: Database) -> None:
+    for key, count in ((None, 8), ("s3://pets", 4), (".jpg", 4)):
+        assert len(paged(filled, Search(key=key))) == count
+
+
+def paged(filled: Database, wanted: Search) -> list[Found]:
+    """All pages of a search, which are what one large page is."""
+    everything = search(filled, wanted, limit=100)
+
+    pages = []
+    after: Place | None = None
+    while page := search(filled, wanted, after=after, limit=3):
+        pages += page
+        after = page[-1].place
+
+    assert pages == everything == list(every_result(filled, wanted, page=2))
+    assert len({found.place for found in pages}) == len(pages)
+    return pages
+
+
+def test_a_result_tells_whose_it_is(filled: Database) -> None:
+    (found,) = search(filled, Search(key="s3://pets/in/b.jpg"), limit=10)
+
+    assert (found.model, found.version, found.source) == ("picture", "1", "event")
+    assert (found.place.finished_at, found.place.index) == (2000, 1)
+    assert (found.item.label, found.item.score, found.item.url) == ("cat", 0.95, "s3://pets/in/b.jpg")
