@@ -12,6 +12,8 @@ PEERS    := litserve mlserver bentoml ray flask_celery
 ARGS ?=
 # client-notify also has what `python -m client notify` needs.
 CLIENT_SET ?= client
+# gs, az or gs-az: what the service needs to read gs://, az:// or both.
+EXTRAS ?=
 
 export PYTHONPATH := $(CURDIR)
 MAKEFLAGS += --no-print-directory
@@ -20,7 +22,7 @@ MAKEFLAGS += --no-print-directory
 
 ##@ Use
 .PHONY: run
-run: $(SERVING) ## Start the service at http://127.0.0.1:5100 (PORT, WORKERS, BROKER_URL, DATABASE_URL change it)
+run: $(SERVING) ## Start the service at http://127.0.0.1:5100 (PORT, WORKERS, BROKER_URL, DATABASE_URL, EXTRAS change it)
 	@exec $(SERVING)/bin/python -m production_server run $(ARGS)
 
 .PHONY: client
@@ -112,8 +114,11 @@ format: $(DEV) ## Format the code and mend what a tool can mend
 
 .PHONY: lock
 lock: $(DEV) ## Compile the requirement sets from pyproject.toml: make lock ARGS=--upgrade
-	$(COMPILE) pyproject.toml --group development -o requirements/development.txt
+	$(COMPILE) pyproject.toml --all-extras --group development -o requirements/development.txt
 	$(COMPILE) pyproject.toml -c requirements/development.txt -o requirements.txt
+	$(COMPILE) pyproject.toml --extra gs -c requirements/development.txt -o requirements/serving-gs.txt
+	$(COMPILE) pyproject.toml --extra az -c requirements/development.txt -o requirements/serving-az.txt
+	$(COMPILE) pyproject.toml --extra gs --extra az -c requirements/development.txt -o requirements/serving-gs-az.txt
 	$(COMPILE) --group flower -c requirements/development.txt -o requirements/flower.txt
 	$(COMPILE) --group client -c requirements/development.txt -o requirements/client.txt
 	$(COMPILE) --group client-notify -c requirements/development.txt -o requirements/client-notify.txt
@@ -139,7 +144,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(DEV)/bin/uv pip compile --qui
 # The environments are always looked at: the script returns at once if one holds what its requirements say.
 .PHONY: $(SERVING) $(CLIENT) $(LAUNCHER) $(TRAINING) $(DEV) $(PEERS:%=.venv-peers/%) programs
 $(SERVING):
-	@tools/virtualenv $@ requirements.txt
+	@tools/virtualenv $@ requirements$(EXTRAS:%=/serving-%).txt
 $(CLIENT):
 	@tools/virtualenv $@ requirements/$(CLIENT_SET).txt
 $(LAUNCHER):

@@ -40,15 +40,15 @@ POLL_S = 0.5
 def inject(options: Shared, location: str, **arguments: Any) -> None:
     """Classify everything in a bucket or a folder.
 
-    The server's workers list and fetch the objects, where the server may read them: LOCATION is s3://BUCKET/PREFIX, or
-    file:///FOLDER on the server.
+    The server's workers list and fetch the objects, where the server may read them: LOCATION is s3://BUCKET/PREFIX,
+    gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, or file:///FOLDER on the server.
     What the model has classified already is left out. The scan goes on whatever becomes of this command; the same
     command joins it again.
 
     \b
     Examples
       inject s3://photos/incoming --model mobilenet --pattern '*.jpg'
-      inject s3://photos --model mobilenet --dry-run
+      inject gs://photos --model mobilenet --dry-run
       inject file:///srv/images --model fashion_mnist --no-wait
     """
     asked = {"url": location} | {

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from production_server.errors import Fault, InvalidInput, SettingsError
+from production_server.storage.extras import what_lacks
 from production_server.storage.locations import Location
 
 BUILT_IN_MODEL_STORE = Path(__file__).parent / "model_store"
@@ -60,9 +61,12 @@ def _url(*starts: str) -> Callable[[str], str]:
 
 def _locations(text: str) -> tuple[Location, ...]:
     try:
-        return tuple(Location.parse(url) for url in text.split())
+        locations = tuple(Location.parse(url) for url in text.split())
     except InvalidInput as exc:
         raise _Invalid(f"URLs separated by spaces, each {exc.faults[0].expected}") from exc
+    if lacking := what_lacks({location.scheme for location in locations}):
+        raise _Invalid(f"an environment with {lacking}")
+    return locations
 
 
 def _secret(text: str) -> str:
@@ -162,7 +166,7 @@ class Settings:
         (),
         _locations,
         "buckets, prefixes and folders whose objects may be read, separated by spaces, such as "
-        "`s3://photos/incoming file:///srv/images`; empty: none",
+        "`s3://photos/incoming gs://photos file:///srv/images`; empty: none",
     )
     max_object_bytes: int = _setting(
         "MAX_OBJECT_BYTES",

@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from tests.services.azure_storage import AzureStorage, azure_storage, find_azurite
+from tests.services.google_storage import GoogleStorage, google_storage
 from tests.services.postgres import PostgresCluster, find_postgres, postgres_cluster
 from tests.services.rabbitmq import RabbitMQNode, find_rabbitmq, rabbitmq_node
+from tests.services.s3 import S3, s3_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Browser, Page
+
+    from tests.services.store import Store
 
 T = TypeVar("T")
 
@@ -95,6 +100,34 @@ def database_url(postgres: PostgresCluster) -> Iterator[str]:
     postgres.start().add_database(name)
     yield postgres.url(name)
     postgres.start().drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3]:
+    """A store that speaks Amazon's protocol; this process' own environment leads to it."""
+    with s3_store() as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def gs() -> Iterator[GoogleStorage]:
+    """A store that speaks Google's protocol; this process' own environment leads to it."""
+    with google_storage() as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def az() -> Iterator[AzureStorage]:
+    """A store that speaks Azure's protocol; this process' own environment leads to it."""
+    with azure_storage(must_have(find_azurite(), "Azurite")) as store:
+        yield store
+
+
+@pytest.fixture(params=["s3", "gs", "az"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """Each kind of store that is reached over the network."""
+    found: Store = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture(scope="session")

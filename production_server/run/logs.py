@@ -9,7 +9,7 @@ from production_server.settings import Settings
 from production_server.work_in_hand import work_in_hand
 
 # Libraries that log every step at INFO.
-QUIET = ("celery", "kombu", "alembic", "amqp")
+QUIET = ("celery", "kombu", "alembic", "amqp", "azure")
 FIELDS = ("request_id", "job", "worker", "trace_id", "span_id")
 """What a text line names after its message, if it is known; a JSON line has each as a member."""
 

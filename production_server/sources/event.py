@@ -21,9 +21,10 @@ _BUCKET = re.compile(r"(?!.*\.\.)[A-Za-z0-9$][A-Za-z0-9._-]{2,254}")
 class ObjectEvent:
     """One event, with the key as the client that wrote the object spelt it, however it was encoded on the way.
 
-    `dialect` is who spoke, not how it was wrapped. `is_created` says that the object's content is new; a folder marker
-    (a key that ends with `/`, 0 bytes) is created like any object. Names in `metadata` are lower-case, without the
-    prefix that S3 gives them in headers.
+    `etag` is what the store's listing has, too: one object is one item, whoever tells of it. `dialect` is who spoke,
+    not how it was wrapped. `is_created` says that the object's content is new; a folder marker (a key that ends with
+    `/`, 0 bytes) is created like any object. Names in `metadata` are lower-case, without the prefix that S3 gives them
+    in headers.
     """
 
     bucket: str

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from production_server.errors import Fault, InvalidInput
+from production_server.storage.az import AzureBlobs
 from production_server.storage.directory import Directory
+from production_server.storage.gs import GoogleStorage
 from production_server.storage.locations import AllowedLocations, Location
 from production_server.storage.objects import Bucket, Page, Reference, too_large
-from production_server.storage.s3 import S3Buckets
+from production_server.storage.remote import RemoteBuckets
+from production_server.storage.s3 import S3
 
 
 class Storage:
@@ -17,19 +19,20 @@ class Storage:
     def __init__(self, allowed: Sequence[Location]) -> None:
         self.allowed = AllowedLocations(allowed)
         folders = [location for location in allowed if location.scheme == "file"]
-        self._buckets: dict[str, Bucket] = {"file": Directory(folders), "s3": S3Buckets()}
+        self._buckets: dict[str, Bucket] = {
+            "file": Directory(folders),
+            "s3": RemoteBuckets("s3", S3()),
+            "gs": RemoteBuckets("gs", GoogleStorage()),
+            "az": RemoteBuckets("az", AzureBlobs()),
+        }
 
     def check(self, location: Location, *, field: str = "url") -> None:
         """Whether a location may be listed or read, as far as that can be told without asking its store.
 
         Raises:
-            InvalidInput: it is not allowed, or of a kind that this service does not know.
+            InvalidInput: it is not allowed.
         """
         self.allowed.containing(location, field=field)
-        if location.scheme not in self._buckets:
-            known = " or ".join(f"{scheme}://" for scheme in self._buckets)
-            fault = Fault(field, known, f"{location.scheme}://")
-            raise InvalidInput(str(fault), (fault,))
 
     def pages(self, location: Location, *, cursor: str = "") -> Iterator[Page]:
         """The objects at a location, page by page, from behind `cursor` on.

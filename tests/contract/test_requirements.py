@@ -10,12 +10,23 @@ from typing import Any
 
 import pytest
 
+from production_server.storage.extras import PACKAGES
+
 ROOT = Path(__file__).parents[2]
 SETS = {
     "serving": ROOT / "requirements.txt",
     **{
         name: ROOT / "requirements" / f"{name}.txt"
-        for name in ("client", "client-notify", "launcher", "training", "development")
+        for name in (
+            "serving-gs",
+            "serving-az",
+            "serving-gs-az",
+            "client",
+            "client-notify",
+            "launcher",
+            "training",
+            "development",
+        )
     },
 }
 # In two parts, for this file must not name them either.
@@ -37,8 +48,10 @@ PEERS = {f"peer-{path.stem}": path for path in (ROOT / "requirements" / "peers")
 def wanted(name: str) -> set[str]:
     """The packages that pyproject.toml asks for directly."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    if name == "serving":
-        return _names(project["project"]["dependencies"])
+    serving, *extras = name.split("-")
+    if serving == "serving":
+        needed = [project["project"]["optional-dependencies"][extra] for extra in extras]
+        return _names(project["project"]["dependencies"]).union(*map(_names, needed))
     groups: dict[str, list[Any]] = project["dependency-groups"]
     included = [each["include-group"] for each in groups[name] if isinstance(each, dict)]
     own = _names([each for each in groups[name] if isinstance(each, str)])
@@ -80,8 +93,17 @@ def test_every_package_is_pinned_by_its_hashes(name: str) -> None:
         assert "--hash=sha256:" in block
 
 
-def test_a_serving_machine_installs_no_tensorflow() -> None:
-    assert not pinned(SETS["serving"]).keys() & {"tensorflow", "tensorflow-cpu", "keras"}
+@pytest.mark.parametrize("name", [name for name in SETS if name.startswith("serving")])
+def test_a_serving_machine_installs_no_tensorflow(name: str) -> None:
+    assert not pinned(SETS[name]).keys() & {"tensorflow", "tensorflow-cpu", "keras"}
+
+
+def test_a_serving_machine_installs_extras_only_where_it_is_asked_to() -> None:
+    assert not pinned(SETS["serving"]).keys() & set(PACKAGES.values())
+
+
+def test_the_development_set_has_all_extras() -> None:
+    assert wanted("serving-gs-az") <= pinned(SETS["development"]).keys()
 
 
 def test_no_tracked_file_names_a_package_registry() -> None:

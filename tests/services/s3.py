@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
 
+from tests.services.environment import variables
 from tests.services.processes import free_ports
 
 CREDENTIALS = {
@@ -27,6 +27,7 @@ class S3:
     url: str
     credentials: Mapping[str, str] = field(default_factory=lambda: CREDENTIALS, repr=False)
     server: Any = None
+    scheme: str = "s3"
 
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:
@@ -53,11 +54,15 @@ class S3:
         )
 
     def fill(self, bucket: str, objects: Mapping[str, bytes]) -> None:
-        """Make a bucket and put objects into it."""
+        """Put objects into a bucket, which is made if it is not there."""
         client = self.client()
         client.create_bucket(Bucket=bucket)
         for key, body in objects.items():
             client.put_object(Bucket=bucket, Key=key, Body=body)
+
+    def remove(self, bucket: str, key: str) -> None:
+        """Delete an object."""
+        self.client().delete_object(Bucket=bucket, Key=key)
 
 
 @contextlib.contextmanager
@@ -69,13 +74,8 @@ def s3_store() -> Iterator[S3]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     server.start()
     store = S3(f"http://127.0.0.1:{port}", server=server)
-    before = {name: os.environ.get(name) for name in store.environ}
-    os.environ.update(store.environ)
     try:
-        yield store
+        with variables(store.environ):
+            yield store
     finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
         server.stop()

@@ -21,7 +21,7 @@ MAX_EVENTS_BYTES = 4 * 2**20
 SIGNATURE_HEADER = "X-Hub-Signature-256"
 
 
-@blueprint.post("/events/s3")
+@blueprint.post("/events/s3", provide_automatic_options=False)
 @operation(
     "Take notifications of a bucket",
     responses={200: EventsBody, 202: EventsBody},
@@ -44,6 +44,21 @@ def take() -> Response:
     headers = {name.lower(): value for name, value in request.headers.items()}
     taken = parts.notifications.take(read_events(body, headers), client=ANONYMOUS)
     return to_response(EventsBody.of(taken), 202 if taken.jobs else 200)
+
+
+@blueprint.route("/events/s3", methods=["OPTIONS"])
+def agree() -> Response:
+    """Let a sender of CloudEvents send, if it knows EVENTS_TOKEN: Azure's Event Grid asks before it does.
+
+    github.com/cloudevents/spec, http-webhook.md, 4: abuse protection.
+    """
+    answer = Response(headers={"Allow": "OPTIONS, POST"})
+    origin = request.headers.get("WebHook-Request-Origin")
+    parts = current_parts()
+    if origin and parts.notifications.rules and _is_authentic(parts.settings.events_token, b""):
+        answer.headers["WebHook-Allowed-Origin"] = origin
+        answer.headers["WebHook-Allowed-Rate"] = "*"
+    return answer
 
 
 def _is_authentic(secret: str, body: bytes) -> bool:

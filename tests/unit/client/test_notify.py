@@ -6,7 +6,6 @@ import json
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +17,13 @@ from client.bucket_errors import translate
 from client.errors import ClientError, InputError, Refused, Unavailable
 from client.notification import Filter, redacted, with_password, with_query
 from tests.services.processes import free_ports
-from tests.services.s3 import S3, s3_store
+from tests.services.s3 import S3
 from tests.unit.client.conftest import Run
 
 TOKEN = "s3cr/et&more"
 TO = "http://celeriac.example.org:5100/events/s3"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:photos"
 QUEUE = "arn:aws:sqs:us-east-1:123456789012:other"
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3]:
-    with s3_store() as store:
-        yield store
 
 
 @pytest.fixture

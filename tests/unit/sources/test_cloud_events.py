@@ -88,7 +88,7 @@ def test_an_object_of_google_is_read() -> None:
     assert event == ObjectEvent(
         bucket="photos",
         key="a+b%20.jpg",
-        etag="CAE=",
+        etag="1587627537231057",
         version_id="1587627537231057",
         size_bytes=9,
         is_created=True,

@@ -246,3 +246,23 @@ def test_rules_without_a_token_are_refused_at_the_start(tmp_path: Path) -> None:
 def test_a_file_of_rules_that_is_not_there_is_refused_at_the_start() -> None:
     with pytest.raises(SettingsError, match="EVENTS_FILE"):
         build_parts(read_settings({"EVENTS_FILE": "/nowhere.yaml", "EVENTS_TOKEN": TOKEN}))
+
+
+@pytest.mark.parametrize(
+    ("query", "origin", "allowed"),
+    [
+        (f"?token={TOKEN}", "eventgrid.azure.net", "eventgrid.azure.net"),
+        (f"?token={TOKEN}", None, None),
+        ("?token=wrong", "eventgrid.azure.net", None),
+        ("", "eventgrid.azure.net", None),
+    ],
+)
+def test_a_sender_that_asks_beforehand_may_send_if_it_knows_the_token(
+    web: Any, query: str, origin: str | None, allowed: str | None
+) -> None:
+    headers = {} if origin is None else {"WebHook-Request-Origin": origin}
+
+    answer = web.options(f"/events/s3{query}", headers=headers)
+
+    assert (answer.status_code, answer.headers["Allow"]) == (200, "OPTIONS, POST")
+    assert answer.headers.get("WebHook-Allowed-Origin") == allowed
