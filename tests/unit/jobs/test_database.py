@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import stat
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import insert, select, text
 
 from production_server.errors import Unavailable
+from production_server.jobs.bulk import insert_many
 from production_server.jobs.database import Database, now
 from production_server.jobs.tables import metadata, worker
 from production_server.jobs.workers import alive_workers, beat, leave
@@ -102,6 +104,30 @@ def test_an_sqlite_file_that_was_removed_is_no_database_though_connections_still
 
     with pytest.raises(Unavailable, match="was removed"):
         database.check()
+    database.close()
+
+
+def test_a_database_that_is_lost_while_rows_go_in_is_unavailable(database_url: str) -> None:
+    database = Database(database_url)
+    database.migrate()
+
+    def insert_and_lose() -> None:
+        with database.write() as connection:
+            pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+            same = {"seen_at": 0.0, "warm": [], "items_done": 0}
+            insert_many(connection, worker, same, ("name", "started_at"), rows(pid))
+
+    def rows(pid: int) -> Iterator[tuple[str, float]]:
+        yield ("first", 0.0)
+        with database.write() as other:
+            other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        for number in range(100_000):
+            yield (f"worker {number}", 0.0)
+
+    with pytest.raises(Unavailable):
+        insert_and_lose()
+
+    assert alive_workers(database) == []
     database.close()
 
 
