@@ -28,23 +28,22 @@ function show(old, fresh) {
   const focused = old.contains(document.activeElement) ? document.activeElement : null;
   const place = focused ? [...old.querySelectorAll(focused.tagName)].indexOf(focused) : -1;
   old.replaceChildren(...document.adoptNode(fresh).childNodes);
-  Object.assign(old.dataset, fresh.dataset);
   if (focused) old.querySelectorAll(focused.tagName)[place]?.focus({ preventScroll: true });
 }
 
+const parts = [...document.querySelectorAll(".live")];
+// As they came: unfolding a table changes a part, and is no news.
+const shown = new Map(parts.map((part) => [part.id, part.innerHTML]));
+
 async function refresh() {
   const page = await fetchPage();
-  let hasChanged = false;
-  for (const fresh of page.querySelectorAll(".live")) {
-    const old = document.getElementById(fresh.id);
-    const before = old.dataset.html ?? old.innerHTML;
-    if (before === fresh.innerHTML) continue;
-    const html = fresh.innerHTML;
-    show(old, fresh);
-    old.dataset.html = html; // Unfolding a table changes the old one, and is no news.
-    hasChanged = true;
+  const fresh = parts.map((part) => page.getElementById(part.id));
+  const changed = fresh.filter((part) => part.innerHTML !== shown.get(part.id));
+  for (const part of changed) {
+    shown.set(part.id, part.innerHTML);
+    show(document.getElementById(part.id), part);
   }
-  return hasChanged;
+  return changed.length > 0;
 }
 
 let wait = FASTEST_MS;
