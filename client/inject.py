@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from client import output
+from client import scan_output
 from client.api import WHILE_FOLLOWING, Server
 from client.errors import Unavailable
 from client.exits import EPILOG, SOME_FAILED
@@ -85,13 +85,13 @@ def scans(options: Shared, scan_id: str | None, **arguments: Any) -> None:
     with Server(options.url) as server:
         if scan_id is None:
             found = server.scans(limit=arguments["limit"])
-            options.show({"scans": [asdict(scan) for scan in found]}, lambda: output.print_scans(found))
+            options.show({"scans": [asdict(scan) for scan in found]}, lambda: scan_output.print_scans(found))
             return
         scan = server.cancel_scan(scan_id) if arguments["cancel"] else server.scan(scan_id)
         if arguments["wait"]:
             _follow(server, scan, options, timeout_s=arguments["timeout"])
         else:
-            options.show(asdict(scan), lambda: output.print_scan(scan))
+            options.show(asdict(scan), lambda: scan_output.print_scan(scan))
 
 
 def _follow(server: Server, scan: Scan, options: Shared, *, timeout_s: float | None) -> None:
@@ -102,14 +102,14 @@ def _follow(server: Server, scan: Scan, options: Shared, *, timeout_s: float | N
     """
     server.patience = WHILE_FOLLOWING
     started = time.monotonic()
-    with _may_be_left(scan, options), output.progress_of_scan(scan, is_quiet=options.is_quiet) as watch:
+    with _may_be_left(scan, options), scan_output.progress_of_scan(scan, is_quiet=options.is_quiet) as watch:
         while not scan.is_over:
             if timeout_s is not None and time.monotonic() + POLL_S > started + timeout_s:
                 raise Unavailable(f"the scan is not over within {timeout_s:g} s")
             time.sleep(POLL_S)
             scan = server.scan(scan.id)
             watch(scan)
-    options.show(asdict(scan), lambda: output.print_scan(scan))
+    options.show(asdict(scan), lambda: scan_output.print_scan(scan))
     if not scan.is_success:
         raise click.exceptions.Exit(SOME_FAILED)
 

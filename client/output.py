@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from client.answers import Job, Model, Result, Scan
+    from client.answers import Job, Model, Result
 
 UNLIMITED_WIDTH = 10_000
 LABELS_SHOWN = 20
@@ -93,7 +93,7 @@ def print_jobs(jobs: Sequence[Job]) -> None:
 
 def print_job(job: Job) -> None:
     """A line for each fact of one job."""
-    _print_facts(
+    print_facts(
         {
             "job": job.id,
             "state": job.state,
@@ -105,52 +105,6 @@ def print_job(job: Job) -> None:
             "started": job.started,
             "finished": job.finished,
             "page": job.links.get("page"),
-        }
-    )
-
-
-def print_scans(scans: Sequence[Scan]) -> None:
-    """A line for each scan."""
-    columns = ("ID", "STATE", "LOCATION", "PATTERN", "MODEL", "LISTED", "DONE", "SKIPPED", "CREATED")
-    rows = (
-        (
-            scan.id,
-            scan.state,
-            scan.url,
-            scan.pattern,
-            scan.model,
-            f"{scan.listed:,}",
-            "dry run" if scan.job is None else f"{scan.job.done:,}/{scan.job.total:,}",
-            f"{scan.skipped:,}",
-            scan.created or "",
-        )
-        for scan in scans
-    )
-    print_table(columns, rows)
-
-
-def print_scan(scan: Scan) -> None:
-    """A line for each fact of one scan, and of the job that it makes."""
-    job = scan.job
-    done = (
-        ""
-        if job is None
-        else f"{job.succeeded:,} succeeded, {job.failed:,} failed, {job.cancelled:,} cancelled"
-    )
-    found = f"{scan.listed:,} objects listed, {scan.matched:,} to classify"
-    _print_facts(
-        {
-            "scan": scan.id,
-            "state": scan.state,
-            "location": f"{scan.url} ({scan.pattern})",
-            "model": f"{scan.model} version {scan.version}",
-            "found": found + (f", {scan.skipped:,} left out: classified already" if scan.skipped else ""),
-            "items": done,
-            "error": None if scan.error is None else str(scan.error),
-            "created": scan.created,
-            "finished": scan.finished if job is None else job.finished,
-            "results": None if job is None else job.links.get("results_csv"),
-            "page": None if job is None else job.links.get("page"),
         }
     )
 
@@ -179,7 +133,7 @@ def print_models(models: Sequence[Model]) -> None:
 def print_model(model: Model) -> None:
     """What a model takes, what it answers, and how good it was found to be."""
     metrics = model.manifest.get("metrics") or {}
-    _print_facts(
+    print_facts(
         {
             "model": f"{model.name}: {model.title}",
             "task": model.task.replace("_", " "),
@@ -220,37 +174,6 @@ def progress_of(job: Job, *, is_quiet: bool) -> Iterator[Callable[[Job], None]]:
         yield lambda latest: progress.update(task, completed=latest.done, total=latest.total)
 
 
-@contextlib.contextmanager
-def progress_of_scan(scan: Scan, *, is_quiet: bool) -> Iterator[Callable[[Scan], None]]:
-    """Show on stderr, if a person is looking, what is listed and classified, how fast, and the time left."""
-    console = Console(stderr=True)
-    rate = TextColumn("{task.fields[rate]}")
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        rate,
-        TimeRemainingColumn(),
-    )
-    is_shown = console.is_terminal and not is_quiet and not scan.is_over
-    with Progress(*columns, console=console, transient=True, disable=not is_shown) as progress:
-        task = progress.add_task("listing", total=None, rate="")
-
-        def watch(latest: Scan) -> None:
-            done, total = (latest.listed, None) if latest.job is None else (latest.job.done, latest.job.total)
-            speed = progress.tasks[0].speed
-            progress.update(
-                task,
-                description=f"{latest.listed:,} listed",
-                completed=done,
-                # While it is listed nobody knows how many there will be.
-                total=None if latest.state == "listing" else total,
-                rate="" if not speed else f"{speed:,.0f}/s",
-            )
-
-        yield watch
-
-
 def _outcome(result: Result) -> tuple[str, str, str]:
     if result.error is not None:
         return result.state, "", str(result.error)
@@ -288,7 +211,8 @@ def _feature(feature: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _print_facts(facts: dict[str, str | None]) -> None:
+def print_facts(facts: dict[str, str | None]) -> None:
+    """A line for each fact that is known."""
     for name, fact in facts.items():
         if fact:
             sys.stdout.write(f"{name:<10} {fact}\n")

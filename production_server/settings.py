@@ -2,77 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from production_server.errors import Fault, InvalidInput, SettingsError
-from production_server.storage.extras import what_lacks
+from production_server.errors import Fault, SettingsError
+from production_server.setting_values import Invalid, integer, locations, name_text, one_of, secret_text, url
 from production_server.storage.locations import Location
 
 BUILT_IN_MODEL_STORE = Path(__file__).parent / "model_store"
 MAX_SECRET_CHARACTERS = 10_000
-
-
-class _Invalid(Exception):
-    """What a reader raises: the message says what was expected."""
-
-
-def _integer(minimum: int, maximum: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and minimum <= int(text) <= maximum):
-            raise _Invalid(f"a whole number from {minimum} to {maximum}")
-        return int(text)
-
-    return read
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text.lower() not in choices:
-            raise _Invalid("one of " + ", ".join(choices))
-        return text.lower()
-
-    return read
-
-
-def _name(text: str) -> str:
-    if not re.fullmatch(r"[\w.-]{1,100}", text, re.ASCII):
-        raise _Invalid("up to 100 letters, digits, hyphens, dots and underscores")
-    return text
-
-
-def _url(*starts: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        try:
-            # Reading the port checks it.
-            is_url = text.startswith(starts) and urlsplit(text).port != 0
-        except ValueError:
-            is_url = False
-        if not is_url:
-            raise _Invalid("a URL that starts with " + " or ".join(starts))
-        return text
-
-    return read
-
-
-def _locations(text: str) -> tuple[Location, ...]:
-    try:
-        locations = tuple(Location.parse(url) for url in text.split())
-    except InvalidInput as exc:
-        raise _Invalid(f"URLs separated by spaces, each {exc.faults[0].expected}") from exc
-    if lacking := what_lacks({location.scheme for location in locations}):
-        raise _Invalid(f"an environment with {lacking}")
-    return locations
-
-
-def _secret(text: str) -> str:
-    if not re.fullmatch(r"[!-~]{16,1000}", text):
-        raise _Invalid("16 to 1,000 printable ASCII characters without spaces")
-    return text
 
 
 def _setting(
@@ -92,14 +33,14 @@ class Settings:
     broker_url: str = _setting(
         "BROKER_URL",
         "",
-        _url("amqp://", "amqps://"),
+        url("amqp://", "amqps://"),
         "RabbitMQ, `amqp://user:password@host:5672/vhost`; empty: embedded, one process and no broker",
         secret=True,
     )
     database_url: str = _setting(
         "DATABASE_URL",
         "",
-        _url("sqlite:////", "postgresql://"),
+        url("sqlite:////", "postgresql://"),
         "`postgresql://…` or `sqlite:////absolute/path`; empty: SQLite under `STATE_DIR`",
         secret=True,
     )
@@ -110,77 +51,77 @@ class Settings:
         "MODEL_STORE", None, Path, "extra model store, searched beside the built-in one"
     )
     host: str = _setting("HOST", "127.0.0.1", str, "address that the web server listens on")
-    port: int = _setting("PORT", 5100, _integer(1, 65535), "port that the web server listens on")
+    port: int = _setting("PORT", 5100, integer(1, 65535), "port that the web server listens on")
     workers: int = _setting(
-        "WORKERS", 1, _integer(1, 256), "worker processes of `run`; embedded: worker threads"
+        "WORKERS", 1, integer(1, 256), "worker processes of `run`; embedded: worker threads"
     )
     web_processes: int = _setting(
-        "WEB_PROCESSES", 1, _integer(1, 256), "web processes, which share the port; embedded: one"
+        "WEB_PROCESSES", 1, integer(1, 256), "web processes, which share the port; embedded: one"
     )
     metrics_port: int = _setting(
         "METRICS_PORT",
         0,
-        _integer(0, 65535),
+        integer(0, 65535),
         "port that a worker process tells its metrics on; `run` adds a number; 0: none",
     )
     worker_name: str = _setting(
-        "WORKER_NAME", "", _name, "what a worker process is called; no two alive may share a name"
+        "WORKER_NAME", "", name_text, "what a worker process is called; no two alive may share a name"
     )
     web_threads: int = _setting(
-        "WEB_THREADS", 16, _integer(1, 1024), "requests other than calls that a web process handles at once"
+        "WEB_THREADS", 16, integer(1, 1024), "requests other than calls that a web process handles at once"
     )
     max_body_bytes: int = _setting(
-        "MAX_BODY_BYTES", 64 * 2**20, _integer(1024, 2**40), "largest request body, bytes"
+        "MAX_BODY_BYTES", 64 * 2**20, integer(1024, 2**40), "largest request body, bytes"
     )
     max_job_items: int = _setting(
-        "MAX_JOB_ITEMS", 100_000, _integer(1, 10**7), "largest number of items in one job"
+        "MAX_JOB_ITEMS", 100_000, integer(1, 10**7), "largest number of items in one job"
     )
     max_image_pixels: int = _setting(
         "MAX_IMAGE_PIXELS",
         50_000_000,
-        _integer(1, 10**9),
+        integer(1, 10**9),
         "largest image, width × height, refused before decoding",
     )
-    chunk_items: int = _setting("CHUNK_ITEMS", 256, _integer(1, 10_000), "items that travel in one message")
-    batch_items: int = _setting("BATCH_ITEMS", 64, _integer(1, 10_000), "items that a runner gets at once")
+    chunk_items: int = _setting("CHUNK_ITEMS", 256, integer(1, 10_000), "items that travel in one message")
+    batch_items: int = _setting("BATCH_ITEMS", 64, integer(1, 10_000), "items that a runner gets at once")
     max_call_bytes: int = _setting(
-        "MAX_CALL_BYTES", 16 * 2**20, _integer(1024, 2**30), "largest body of an interactive call, bytes"
+        "MAX_CALL_BYTES", 16 * 2**20, integer(1024, 2**30), "largest body of an interactive call, bytes"
     )
     max_waiting_items: int = _setting(
         "MAX_WAITING_ITEMS",
         1024,
-        _integer(1, 10**6),
+        integer(1, 10**6),
         "items of interactive calls that may wait in a web process",
     )
     call_timeout_s: int = _setting(
-        "CALL_TIMEOUT_S", 10, _integer(1, 3600), "seconds that an interactive call may take at most"
+        "CALL_TIMEOUT_S", 10, integer(1, 3600), "seconds that an interactive call may take at most"
     )
     call_batches: int = _setting(
         "CALL_BATCHES",
         3,
-        _integer(1, 64),
+        integer(1, 64),
         "batches of interactive calls that a web process has on their way for each worker",
     )
     storage_allow: tuple[Location, ...] = _setting(
         "STORAGE_ALLOW",
         (),
-        _locations,
+        locations,
         "buckets, prefixes and folders whose objects may be read, separated by spaces, such as "
         "`s3://photos/incoming gs://photos file:///srv/images`; empty: none",
     )
     max_object_bytes: int = _setting(
         "MAX_OBJECT_BYTES",
         32 * 2**20,
-        _integer(1, 2**30),
+        integer(1, 2**30),
         "largest object that is fetched from a bucket, bytes",
     )
     fetches: int = _setting(
-        "FETCHES", 16, _integer(1, 256), "objects that a worker fetches at once from buckets"
+        "FETCHES", 16, integer(1, 256), "objects that a worker fetches at once from buckets"
     )
     storage_patience_s: int = _setting(
         "STORAGE_PATIENCE_S",
         300,
-        _integer(0, 500),
+        integer(0, 500),
         "seconds that a worker waits for a store that does not answer, before it counts as a failed attempt",
     )
     events_file: Path | None = _setting(
@@ -189,17 +130,17 @@ class Settings:
     events_token: str = _setting(
         "EVENTS_TOKEN",
         "",
-        _secret,
+        secret_text,
         "what proves to `POST /events/s3` that a sender may send, at least 16 characters",
         secret=True,
     )
     lease_s: int = _setting(
-        "LEASE_S", 30, _integer(1, 3600), "seconds after which a silent worker's items are given to another"
+        "LEASE_S", 30, integer(1, 3600), "seconds after which a silent worker's items are given to another"
     )
     max_attempts: int = _setting(
-        "MAX_ATTEMPTS", 3, _integer(1, 100), "claims of an item before it counts as failed"
+        "MAX_ATTEMPTS", 3, integer(1, 100), "claims of an item before it counts as failed"
     )
-    drain_s: int = _setting("DRAIN_S", 20, _integer(0, 3600), "seconds that a stop waits for work in hand")
+    drain_s: int = _setting("DRAIN_S", 20, integer(0, 3600), "seconds that a stop waits for work in hand")
     heartbeat_file: Path | None = _setting(
         "HEARTBEAT_FILE",
         None,
@@ -209,32 +150,32 @@ class Settings:
     remote_control: str = _setting(
         "REMOTE_CONTROL",
         "off",
-        _one_of("off", "on"),
+        one_of("off", "on"),
         "`on`: whoever may use the broker may watch and command the workers, as Flower does",
     )
     log_level: str = _setting(
         "LOG_LEVEL",
         "info",
-        _one_of("debug", "info", "warning", "error"),
+        one_of("debug", "info", "warning", "error"),
         "least severe log line that is written",
     )
     log_format: str = _setting(
-        "LOG_FORMAT", "text", _one_of("text", "json"), "how log lines are written: for people or for programs"
+        "LOG_FORMAT", "text", one_of("text", "json"), "how log lines are written: for people or for programs"
     )
     traces_exporter: str = _setting(
         "OTEL_TRACES_EXPORTER",
         "",
-        _one_of("otlp", "console", "none"),
+        one_of("otlp", "console", "none"),
         "where traces go; empty: to the endpoint below, if there is one",
     )
     otlp_endpoint: str = _setting(
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         "",
-        _url("http://", "https://"),
+        url("http://", "https://"),
         "an OpenTelemetry collector, such as `http://127.0.0.1:4318`",
     )
     otlp_protocol: str = _setting(
-        "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", _one_of("http/protobuf"), "how it is spoken to"
+        "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", one_of("http/protobuf"), "how it is spoken to"
     )
 
     @property
@@ -277,7 +218,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             if not text:
                 continue
             values[setting.name] = setting.metadata["read"](text)
-        except _Invalid as exc:
+        except Invalid as exc:
             got = "[redacted]" if setting.metadata["secret"] else repr(text)
             faults.append(Fault(setting.metadata["variable"], str(exc), got))
         except SettingsError as exc:
