@@ -21,6 +21,7 @@ from production_server.storage.objects import (
     missing,
     replaced,
     too_large,
+    too_slow,
 )
 
 CONNECT_TIMEOUT_S = 5
@@ -83,6 +84,8 @@ class S3Buckets:
 def _open() -> Any:
     try:
         import s3fs
+
+        from production_server.storage.s3_session import DirectSession
     except ImportError as exc:
         raise ObjectUnusable("s3:// needs the package s3fs", code="scheme_not_installed") from exc
     limits = {
@@ -91,6 +94,7 @@ def _open() -> Any:
         "max_pool_connections": CONNECTIONS,
         # Whoever asks here tries again by himself, with more patience.
         "retries": {"max_attempts": 1},
+        "http_session_cls": DirectSession,
     }
     filesystem = s3fs.S3FileSystem(config_kwargs=limits, skip_instance_cache=True, use_listings_cache=False)
     filesystem.retries = 2
@@ -101,13 +105,24 @@ async def _fetch(filesystem: Any, location: Location, *, etag: str, max_bytes: i
     wanted = {"Bucket": location.bucket, "Key": location.key}
     if etag:
         wanted["IfMatch"] = f'"{etag}"'
-    async with asyncio.timeout(FETCH_TIMEOUT_S):
-        answer = await filesystem._call_s3("get_object", **wanted)  # noqa: SLF001  # fsspec's way to call from a loop
-        async with answer["Body"] as body:
-            if answer["ContentLength"] > max_bytes:
-                raise too_large(location, answer["ContentLength"], max_bytes)
-            data: bytes = await body.read()
+    try:
+        async with asyncio.timeout(FETCH_TIMEOUT_S) as deadline:
+            answer = await filesystem._call_s3("get_object", **wanted)  # noqa: SLF001  # fsspec's way to call from a loop
+            async with answer["Body"] as body:
+                _check_size(answer.get("ContentLength"), location, max_bytes)
+                data: bytes = await body.read()
+    except TimeoutError as exc:
+        if deadline.expired():
+            raise too_slow(location, FETCH_TIMEOUT_S) from exc
+        raise
     return data
+
+
+def _check_size(size_bytes: int | None, location: Location, max_bytes: int) -> None:
+    if size_bytes is None:
+        raise ObjectUnusable(f"{location.url}: the store does not say its size", code="object_refused")
+    if size_bytes > max_bytes:
+        raise too_large(location, size_bytes, max_bytes)
 
 
 def _reference(bucket: str, entry: Mapping[str, Any]) -> Reference:
@@ -140,5 +155,5 @@ def _status_of(exc: BaseException | None) -> int:
         response = getattr(exc, "response", None)
         if isinstance(response, dict):
             return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        exc = exc.__cause__
+        exc = exc.__cause__ or exc.__context__
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,8 +57,22 @@ class S3:
         """Make a bucket and put objects into it."""
         client = self.client()
         client.create_bucket(Bucket=bucket)
+        with ThreadPoolExecutor(8) as threads:
+            puts = [
+                threads.submit(client.put_object, Bucket=bucket, Key=key, Body=body)
+                for key, body in objects.items()
+            ]
+        for put in puts:
+            put.result()
+
+    def put_at_once(self, bucket: str, objects: Mapping[str, bytes]) -> None:
+        """Make a bucket and put objects into it, where moto has them: that of this process."""
+        from moto.core.models import DEFAULT_ACCOUNT_ID
+        from moto.s3.models import s3_backends
+
+        self.client().create_bucket(Bucket=bucket)
         for key, body in objects.items():
-            client.put_object(Bucket=bucket, Key=key, Body=body)
+            s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(bucket, key, body)
 
 
 @contextlib.contextmanager
