@@ -76,14 +76,14 @@ class S3:
 
 
 @contextlib.contextmanager
-def s3_store() -> Iterator[S3]:
+def s3_store(address: str = "127.0.0.1") -> Iterator[S3]:
     """A store that is empty; this process' own environment leads to it as long as it runs."""
     from moto.server import ThreadedMotoServer
 
     (port,) = free_ports(1)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    server = ThreadedMotoServer(ip_address=address, port=port, verbose=False)
     server.start()
-    store = S3(f"http://127.0.0.1:{port}", server=server)
+    store = S3(f"http://{address}:{port}", server=server)
     before = {name: os.environ.get(name) for name in store.environ}
     os.environ.update(store.environ)
     try:
