@@ -20,7 +20,7 @@ from production_server.jobs.records import Job
 from production_server.jobs.tables import classified_object, item, item_reference, job, scan
 from production_server.storage.objects import Reference
 
-RETRYABLE = ("storage_unavailable", "object_forbidden", "object_missing", WORKER_LOST)
+RETRYABLE = ("storage_unavailable", "object_forbidden", "object_missing", "object_too_slow", WORKER_LOST)
 """Why an item has failed that might succeed another time."""
 MAX_NAME = 255
 Retake = Literal["nothing", "failed", "everything"]

@@ -48,7 +48,8 @@ class Bucket(Protocol):
 
         Raises:
             ObjectUnusable: it is not there any more (code `object_missing`), not what it was (`object_replaced`), may
-                not be read (`object_forbidden`), or is over the limit (`object_too_large`).
+                not be read (`object_forbidden`), is over the limit (`object_too_large`), or comes in drips
+                (`object_too_slow`).
             StorageUnavailable: the store does not answer.
         """
 
@@ -74,3 +75,8 @@ def too_large(location: Location, size_bytes: int, max_bytes: int) -> ObjectUnus
     """It is over the limit."""
     detail = f"{location.url} has {size_bytes} bytes, at most {max_bytes} are read"
     return ObjectUnusable(detail, code="object_too_large")
+
+
+def too_slow(location: Location, limit_s: float) -> ObjectUnusable:
+    """Its bytes came too slowly: waiting on would hold a worker."""
+    return ObjectUnusable(f"{location.url} has not come within {limit_s:.0f} s", code="object_too_slow")

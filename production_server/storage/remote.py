@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from production_server.errors import CeleriacError, ObjectUnusable, StorageUnavailable
 from production_server.storage.locations import Location
-from production_server.storage.objects import Page, Reference, forbidden, missing, replaced
+from production_server.storage.objects import Page, Reference, forbidden, missing, replaced, too_slow
 
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 20
@@ -47,6 +47,10 @@ class Refused(Exception):
     def __init__(self, status: int) -> None:
         self.status = status
         super().__init__(f"status {status}")
+
+
+class Late(Exception):
+    """Raised where an answer has begun, or not, and is not complete within `ANSWER_TIMEOUT_S`."""
 
 
 class Dialect(Protocol):
@@ -98,6 +102,8 @@ class RemoteBuckets:
             return _answer(filesystem, asked)
         except CeleriacError:
             raise
+        except Late as exc:
+            raise too_slow(location, ANSWER_TIMEOUT_S) from exc
         except Exception as exc:
             raise self._translated(exc, location) from exc
 
@@ -138,12 +144,21 @@ class RemoteBuckets:
 
 
 def _answer(filesystem: Any, asked: Coroutine[Any, Any, T]) -> T:
-    """Wait for what the filesystem's event loop does, in a thread of fsspec's."""
+    """Wait for what the filesystem's event loop does, in a thread of fsspec's.
+
+    Raises:
+        Late: it takes longer than `ANSWER_TIMEOUT_S`.
+    """
     from fsspec.asyn import sync
 
     async def in_time() -> T:
-        async with asyncio.timeout(ANSWER_TIMEOUT_S):
-            return await asked
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S) as deadline:
+                return await asked
+        except TimeoutError as exc:
+            if deadline.expired():
+                raise Late from exc
+            raise
 
     answer: T = sync(filesystem.loop, in_time)
     return answer

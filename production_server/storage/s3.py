@@ -9,6 +9,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+from production_server.errors import ObjectUnusable
 from production_server.storage.locations import Location
 from production_server.storage.objects import PAGE, too_large
 from production_server.storage.remote import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Entry, Listed, Refused
@@ -54,8 +55,13 @@ class S3:
             wanted["IfMatch"] = f'"{etag}"'
         answer = await filesystem._call_s3("get_object", **wanted)  # noqa: SLF001  # as above
         async with answer["Body"] as body:
-            if answer["ContentLength"] > max_bytes:
-                raise too_large(location, answer["ContentLength"], max_bytes)
+            size_bytes = answer.get("ContentLength")
+            if size_bytes is None:
+                raise ObjectUnusable(
+                    f"{location.url}: the store does not say its size", code="object_refused"
+                )
+            if size_bytes > max_bytes:
+                raise too_large(location, size_bytes, max_bytes)
             data: bytes = await body.read()
         return data
 

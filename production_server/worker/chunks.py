@@ -129,7 +129,7 @@ class ChunkRunner:
         """Classify and store a claim's items until they are done or a stop is asked for; returns how many were.
 
         Raises:
-            StorageUnavailable: inputs cannot be fetched; what was classified before is stored.
+            StorageUnavailable: some inputs could not be fetched; what was classified is stored.
         """
         results: list[Success | Failure] = []
         position, stored_at = 0, time.monotonic()
@@ -139,6 +139,7 @@ class ChunkRunner:
                 results += _to_results(
                     held.indexes[position : position + len(batch.outcomes)], batch.outcomes
                 )
+                failure = failure or _first_missed(batch.outcomes)
                 position += len(batch.outcomes)
                 self._in_hand[held.token] = (held, time.monotonic())
                 if self.stopping.is_set():
@@ -149,7 +150,7 @@ class ChunkRunner:
         except StorageUnavailable as exc:
             failure = exc
         self._store(held, results, seconds)
-        if failure is not None:
+        if failure is not None and not self.stopping.is_set():
             raise failure
         return position
 
@@ -184,7 +185,15 @@ class ChunkRunner:
             self.metrics.items_stored(held.model, held.version, succeeded=stored - failed, failed=failed)
 
 
+def _first_missed(outcomes: Sequence[Outcome]) -> StorageUnavailable | None:
+    """Why the first input that may yet come has not come; None if all have."""
+    return next(
+        (outcome.result for outcome in outcomes if isinstance(outcome.result, StorageUnavailable)), None
+    )
+
+
 def _to_results(indexes: Sequence[int], outcomes: Sequence[Outcome]) -> list[Success | Failure]:
+    """What is to be stored; of an input that may yet come, nothing."""
     results: list[Success | Failure] = []
     for index, outcome in zip(indexes, outcomes, strict=True):
         if isinstance(outcome.result, Classification):
@@ -198,7 +207,7 @@ def _to_results(indexes: Sequence[int], outcomes: Sequence[Outcome]) -> list[Suc
                     ms=outcome.ms,
                 )
             )
-        else:
+        elif not isinstance(outcome.result, StorageUnavailable):
             error = outcome.result
             results.append(Failure(index=index, error_code=error.code, error_message=str(error)))
     return results

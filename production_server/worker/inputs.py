@@ -27,6 +27,8 @@ GROUP_ITEMS = 4
 GROUP_BYTES = 2**20
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 15.0
+VAIN_TRIES = 8
+"""A store that answers so many in a row not, when nobody waits any more, is away: the rest need not be tried."""
 
 
 @dataclass(slots=True)
@@ -39,6 +41,26 @@ class _Group:
     @property
     def stored(self) -> list[bytes]:
         return [each for each in self.inputs if isinstance(each, bytes)]
+
+
+@dataclass(slots=True)
+class _Patience:
+    """What all fetches of a claim have of it together: were each to wait as long, the claim would count as stuck."""
+
+    is_spent: bool = False
+    vain_tries: int = 0
+
+    def spend(self, exc: StorageUnavailable) -> StorageUnavailable:
+        """Give up an object that was waited for.
+
+        Raises:
+            StorageUnavailable: the others will not come either.
+        """
+        self.is_spent = True
+        self.vain_tries += 1
+        if self.vain_tries >= VAIN_TRIES:
+            raise exc
+        return exc
 
 
 class Stopping(Exception):
@@ -58,8 +80,10 @@ class Inputs:
     def batches(self, inputs: Sequence[bytes | Reference]) -> Iterator[list[Input]]:
         """The inputs in order, in batches of at most `BATCH_ITEMS` and of no more bytes than fit in memory.
 
+        One that did not come within `STORAGE_PATIENCE_S` is a `StorageUnavailable` in its place, if others come.
+
         Raises:
-            StorageUnavailable: a store did not answer for `STORAGE_PATIENCE_S`. Stopping: a stop is asked for.
+            StorageUnavailable: a store is away. Stopping: a stop is asked for.
         """
         batch: list[Input] = []
         size_bytes = 0
@@ -82,11 +106,12 @@ class Inputs:
         waiting = deque(self._groups(inputs))
         coming: deque[tuple[_Group, Future[list[Input]] | None]] = deque()
         ahead = ahead_bytes = 0
+        patience = _Patience()
         try:
             while waiting or coming:
                 while waiting and self._may_fetch(waiting[0], ahead, ahead_bytes):
                     group = waiting.popleft()
-                    coming.append((group, self._begin(group)))
+                    coming.append((group, self._begin(group, patience)))
                     ahead, ahead_bytes = ahead + len(group.inputs), ahead_bytes + group.size_bytes
                 group, fetched = coming.popleft()
                 yield from group.stored if fetched is None else fetched.result()
@@ -112,30 +137,44 @@ class Inputs:
         is_room = ahead < 2 * self.settings.batch_items and ahead_bytes + group.size_bytes <= AHEAD_BYTES
         return ahead == 0 or is_room
 
-    def _begin(self, group: _Group) -> Future[list[Input]] | None:
+    def _begin(self, group: _Group, patience: _Patience) -> Future[list[Input]] | None:
         """None where there is nothing to be fetched."""
         if not any(isinstance(each, Reference) for each in group.inputs):
             return None
         with self._starting:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self.settings.fetches, thread_name_prefix="fetch")
-        return self._pool.submit(self._fetch_all, group)
+        return self._pool.submit(self._fetch_all, group, patience)
 
-    def _fetch_all(self, group: _Group) -> list[Input]:
-        return [each if isinstance(each, bytes) else self._fetch(each) for each in group.inputs]
+    def _fetch_all(self, group: _Group, patience: _Patience) -> list[Input]:
+        return [each if isinstance(each, bytes) else self._fetch(each, patience) for each in group.inputs]
 
-    def _fetch(self, reference: Reference) -> Input:
+    def _fetch(self, reference: Reference, patience: _Patience) -> Input:
         """The object, or why it cannot be had; a store that does not answer is asked again, less and less often."""
         patience_until, pause_s = time.monotonic() + self.settings.storage_patience_s, FIRST_PAUSE_S
         while True:
             try:
-                return self.storage.fetch(reference, max_bytes=self.settings.max_object_bytes)
+                found = self._ask(reference)
             except StorageUnavailable as exc:
-                if time.monotonic() + pause_s > patience_until:
-                    raise
+                if patience.is_spent or time.monotonic() + pause_s > patience_until:
+                    return patience.spend(exc)
                 log.warning("%s; trying on", exc)
-            except CeleriacError as exc:
-                return exc
+            else:
+                patience.vain_tries = 0
+                return found
             if self.stopping.wait(pause_s):
                 raise Stopping
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+    def _ask(self, reference: Reference) -> Input:
+        """The store's answer.
+
+        Raises:
+            StorageUnavailable: it gives none.
+        """
+        try:
+            return self.storage.fetch(reference, max_bytes=self.settings.max_object_bytes)
+        except StorageUnavailable:
+            raise
+        except CeleriacError as exc:
+            return exc

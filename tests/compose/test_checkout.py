@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(400)
 
 SECRETS = ["admin_password", "broker_url", "database_url", "postgres_password", "rabbitmq_definitions"]
+BUCKET_SECRETS = ["aws_credentials", "events_token"]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,8 @@ def test_two_checkouts_share_nothing_and_one_that_is_destroyed_leaves_nothing(
     with compose_project() as other:
         theirs, ours = other.checkout.passwords(), project.checkout.passwords()
         assert theirs.keys() == ours.keys()
-        assert [name for name in ours if ours[name] == theirs[name]] == []
+        # Only what waits for the operator's own.
+        assert [name for name in ours if ours[name] == theirs[name]] == ["aws_credentials"]
         assert len(belongings(other.name)) == 5 + 3 + 2  # containers, volumes, networks
 
         other.checkout.run("make", "destroy", "ARGS=--yes")
@@ -125,6 +127,20 @@ def test_passwords_that_are_not_complete_are_told(fresh: Checkout, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_passwords_of_before_there_were_buckets_get_theirs(fresh: Checkout, tmp_path: Path) -> None:
+    nowhere = {"IMAGE_PREFIX": "127.0.0.1:1/", "IMAGE_TAG": "none", "SECRETS_DIR": str(tmp_path)}
+    for name in SECRETS:
+        (tmp_path / name).write_text("mine")
+
+    for _ in range(2):
+        fresh.run("tools/compose", "up", check=False, **nowhere)
+        (tmp_path / "aws_credentials").write_text("[default]")
+
+    assert {(tmp_path / name).read_text() for name in SECRETS} == {"mine"}
+    assert len((tmp_path / "events_token").read_text().strip()) == 48
+    assert (tmp_path / "aws_credentials").read_text() == "[default]"
+
+
 def test_destroy_removes_no_file_that_it_did_not_make(fresh: Checkout, tmp_path: Path) -> None:
     (tmp_path / "mine").touch()
     (tmp_path / "broker_url").touch()
@@ -152,7 +168,7 @@ def test_passwords_that_are_made_twice_at_once_are_those_of_one(fresh: Checkout)
     said = "".join(up.result().stdout for up in ups)
 
     assert said.count("Made new passwords") == 1
-    assert sorted(file.name for file in fresh.secrets.iterdir()) == SECRETS
+    assert sorted(file.name for file in fresh.secrets.iterdir()) == sorted(SECRETS + BUCKET_SECRETS)
     fresh.run("tools/compose", "destroy", "--yes")
 
 

@@ -99,10 +99,28 @@ def test_profiles_publish_on_loopback_only(every_service: dict[str, dict[str, An
 def test_no_network_of_the_service_lets_anything_be_fetched_from_outside(fresh: Checkout) -> None:
     networks = json.loads(fresh.compose("config", "--format", "json"))["networks"]
 
-    assert networks.keys() == {"backend", "frontend"}
-    assert networks["backend"]["internal"] is True
+    assert networks.keys() == {"backend", "frontend", "storage"}
+    assert networks["backend"]["internal"] is networks["storage"]["internal"] is True
     options = networks["frontend"]["driver_opts"]
     assert options["com.docker.network.bridge.enable_ip_masquerade"] == "false"
+
+
+def test_a_way_out_to_buckets_is_there_for_those_who_fetch_and_only_if_some_are_allowed(
+    fresh: Checkout,
+) -> None:
+    fresh.env["STORAGE_ALLOW"] = "s3://photos"
+    opened = services(fresh, "--profile", "*")
+    del fresh.env["STORAGE_ALLOW"]
+
+    assert {name for name, each in opened.items() if "storage-open" in each["networks"]} == {"web", "worker"}
+    assert {name for name, each in opened.items() if "storage" in each["networks"]} == set()
+    for name, needed in (("aws_credentials", {"web", "worker"}), ("events_token", {"web"})):
+        having = {
+            service
+            for service, each in opened.items()
+            if name in [secret["source"] for secret in each.get("secrets", ())]
+        }
+        assert having == needed
 
 
 def test_no_service_has_rights_that_it_does_not_need(every_service: dict[str, dict[str, Any]]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import secrets
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,10 @@ TRICKY = (
     *('it\'s "<quoted>".png', "back\\slash.png", "a//b.png", "tab\there.png", "x" * 200 + ".png"),
 )
 TOO_LARGE = 50_000
+HUGE = 200 * 10**6
+MANY = 5000
+OUTAGE_S = float(os.environ.get("OUTAGE_S") or "15")
+"""How long Ceph is away in the middle of a scan."""
 FINE = ("--regex", ".*[0-9][.]png", "--metadata", "Camera=roof", "--tag", "kind=day")
 RULES = """
 rules:
@@ -208,6 +214,38 @@ def test_everything_in_a_bucket_is_classified_once(ceph: Ceph, bucket: str, tmp_
     assert (second["listed"], second["matched"], second["skipped"]) == (len(keys), 0, len(keys))
 
 
+@pytest.mark.timeout(180 + OUTAGE_S)
+def test_five_thousand_objects_are_classified_once_though_ceph_is_away_meanwhile(
+    ceph: Ceph, bucket: str, tmp_path: Path
+) -> None:
+    images = [png(value) for value in range(256)]
+    ceph.put_all(bucket, {f"in/{number:04}.png": images[number % 256] for number in range(MANY)})
+
+    with celeriac(tmp_path, STORAGE_ALLOW=f"s3://{bucket}", FETCHES="4", **ceph.environ) as service:
+        asked = {"url": f"s3://{bucket}", "model": MODEL}
+        scan = service.web.post("/api/scans", json=asked).raise_for_status().json()
+        wait_until(lambda: look(service, scan)["job"]["succeeded"] > 0, what="some are classified")
+        with ceph.away():
+            back_at = time.monotonic() + OUTAGE_S
+            wait_until(lambda: "does not answer" in service.log, what="Ceph is missed")
+            wait_until(lambda: time.monotonic() > back_at, what="it is back", timeout_s=OUTAGE_S + 1)
+            missed = look(service, scan)["job"]
+        wait_until(
+            lambda: look(service, scan)["job"]["state"] == "finished", what="all is done", timeout_s=120
+        )
+
+        found, items = look(service, scan), items_of(service, scan["id"])
+    assert (missed["state"], missed["failed"], missed["succeeded"] < MANY) == ("running", 0, True)
+    assert (found["state"], found["listed"]) == ("listed", MANY)
+    assert outcomes(items) == [(f"in/{number:04}.png", "succeeded") for number in range(MANY)]
+    assert "Traceback" not in service.log
+
+
+def look(service: Celeriac, scan: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = service.web.get(f"/api/scans/{scan['id']}").raise_for_status().json()
+    return found
+
+
 def test_what_is_uploaded_is_told_of_and_classified_once_whatever_its_key(told: Told) -> None:
     told.put("told/notes.txt", b"not told of")
     for place, key in enumerate(TRICKY):
@@ -297,6 +335,25 @@ def test_a_scan_finds_what_was_uploaded_while_nobody_listened(ceph: Ceph, tmp_pa
     assert {outcome for _, outcome in outcomes(listed)} <= {"succeeded"}
 
 
+def test_what_was_uploaded_while_nobody_listened_is_told_of_after_ceph_s_gateway_was_started_again(
+    ceph: Ceph, tmp_path: Path
+) -> None:
+    keys = [f"{number}.png" for number in range(5)]
+    with telling(ceph, tmp_path) as (bucket, service):
+        notify(ceph, bucket, "--to", f"{service.url}/events/s3")
+        service.stop()
+        for number, key in enumerate(keys):
+            ceph.put(bucket, key, png(number))
+        service.start()
+        with ceph.away():
+            pass
+
+        wait_until(
+            lambda: sorted(map(key_of, told_items(service))) == keys, what="all is told", timeout_s=150
+        )
+        notify(ceph, bucket, "--remove")
+
+
 def test_what_happens_to_an_object_between_its_event_and_its_fetch_is_told(told: Told) -> None:
     objects = {
         "deleted.png": png(1),
@@ -305,6 +362,7 @@ def test_what_happens_to_an_object_between_its_event_and_its_fetch_is_told(told:
         "empty.png": b"",
         "text.png": b"no image",
         "large.png": png(4) + b"x" * TOO_LARGE,
+        "huge.png": bytes(HUGE),
         "good.png": png(5),
     }
     told.service.stop()
@@ -326,6 +384,7 @@ def test_what_happens_to_an_object_between_its_event_and_its_fetch_is_told(told:
             ("empty.png", "empty_file"),
             ("text.png", "not_an_image"),
             ("large.png", "object_too_large"),
+            ("huge.png", "object_too_large"),
             ("good.png", "succeeded"),
         ],
     )

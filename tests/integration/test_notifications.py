@@ -1,104 +1,133 @@
-"""Events of Google's and Azure's stores, from an object that is written to its stored result."""
+"""Notifications as AWS sends them: a bucket tells a topic of SNS, which posts to the service (moto does both)."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
-from PIL import Image
 
-from tests.services.azure_storage import AzureStorage
+from tests.integration.test_scans import png
 from tests.services.celeriac import Celeriac, celeriac
-from tests.services.google_storage import GoogleStorage
 from tests.services.processes import wait_until
+from tests.services.s3 import S3, s3_store
 
-TOKEN = "a-secret-of-the-tests"
-RULES = "rules:\n  - {bucket: photos, prefix: in/, suffix: .png, model: fashion_mnist}\n"
-
-Told = tuple[str, Mapping[str, Any]]
-
-
-def png(value: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("L", (28, 28), value).save(buffer, "PNG")
-    return buffer.getvalue()
+TOKEN = "0123456789abcdef-AWS"
+TRICKY = ("a b.png", "a+b.png", "%20.png", "50%.png", "ä/日本.png", "q?x=1&y.png", "#1.png")
+BUCKET = "uploads"
+RULES = f"rules:\n  - {{bucket: {BUCKET}, prefix: in/, suffix: .png, model: fashion_mnist}}\n"
 
 
-def told_by_google(store: GoogleStorage, key: str) -> Told:
-    """The type and the data of the event that Google sends when an object has been written."""
-    blob = store.client.bucket("photos").get_blob(key)
-    data = {"bucket": "photos", "name": key, "generation": str(blob.generation)}
-    data |= {"metageneration": "1", "size": str(blob.size), "etag": blob.etag, "contentType": "image/png"}
-    return "google.cloud.storage.object.v1.finalized", data
+@dataclass(frozen=True)
+class Uploads:
+    """A bucket that tells a service of what comes."""
+
+    s3: S3
+    service: Celeriac
+
+    def put(self, key: str, body: bytes) -> None:
+        self.s3.client().put_object(Bucket=BUCKET, Key=key, Body=body)
+
+    def outcomes(self) -> list[tuple[str, str]]:
+        """Key, and state or error, of each item of what was told of."""
+        jobs = self.service.web.get("/api/jobs", params={"limit": 1000}).raise_for_status().json()["jobs"]
+        items = [item for job in jobs for item in self.service.results(job)]
+        return sorted(
+            (
+                item["url"].removeprefix(f"s3://{BUCKET}/"),
+                item["error"]["code"] if item["error"] else item["state"],
+            )
+            for item in items
+        )
+
+    def wait_for(self, expected: list[tuple[str, str]]) -> None:
+        """Wait until what was told of has come to exactly this."""
+        seen: list[tuple[str, str]] = []
+
+        def has_come() -> bool:
+            seen[:] = self.outcomes()
+            return seen == sorted(expected)
+
+        try:
+            wait_until(has_come, what="all is told and done", timeout_s=30)
+        finally:
+            assert seen == sorted(expected), self.service.log
 
 
-def told_by_azure(store: AzureStorage, key: str) -> Told:
-    """The type and the data of the event that Azure sends when a blob has been written."""
-    blob = store.client.get_blob_client("photos", key)
-    found = blob.get_blob_properties()
-    path = blob.url.partition("/devstoreaccount1")[2]
-    data = {"api": "PutBlob", "eTag": found.etag.strip('"'), "contentLength": found.size}
-    data |= {"blobType": "BlockBlob", "url": f"https://devstoreaccount1.blob.core.windows.net{path}"}
-    return "Microsoft.Storage.BlobCreated", data
+@pytest.fixture
+def s3() -> Iterator[S3]:
+    with s3_store() as store:
+        yield store
 
 
-TELL: dict[str, Callable[[Any, str], Told]] = {"gs": told_by_google, "az": told_by_azure}
+def settings(folder: Path, s3: S3, **more: str) -> dict[str, str]:
+    (folder / "events.yaml").write_text(RULES)
+    rules = {"EVENTS_FILE": str(folder / "events.yaml"), "EVENTS_TOKEN": TOKEN}
+    return {**rules, "STORAGE_ALLOW": f"s3://{BUCKET}/in", **s3.environ, **more}
 
 
-def send(service: Celeriac, told: Told) -> dict[str, Any]:
-    kind, data = told
-    headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/tests", "ce-type": kind}
-    headers["Authorization"] = f"Bearer {TOKEN}"
-    answer = service.web.post("/events/s3", json=data, headers=headers)
-    assert answer.status_code in {200, 202}, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
-
-
-def item_of(service: Celeriac, told: Told) -> dict[str, Any]:
-    """What became of the one item of an event."""
-    (job,) = send(service, told)["jobs"]
-    wait_until(
-        lambda: service.web.get(f"/api/jobs/{job}").json()["state"] == "finished", what="the job is over"
+def subscribe(s3: S3, service: Celeriac) -> Uploads:
+    """A bucket whose topic posts to the service."""
+    s3.fill(BUCKET, {})
+    environ = s3.environ
+    sns = boto3.client(
+        "sns",
+        endpoint_url=s3.url,
+        aws_access_key_id=environ["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environ["AWS_SECRET_ACCESS_KEY"],
+        region_name=environ["AWS_DEFAULT_REGION"],
     )
-    (item,) = service.web.get(f"/api/jobs/{job}/results.json").json()["results"]
-    found: dict[str, Any] = item
-    return found
+    # All of moto's servers in one process have the same topics.
+    topic = sns.create_topic(Name=f"uploads-{service.port}")["TopicArn"]
+    to = f"{service.url}/events/s3?token={TOKEN}"
+    sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=to)
+    wanted: dict[str, Any] = {"TopicArn": topic, "Events": ["s3:ObjectCreated:*"]}
+    s3.client().put_bucket_notification_configuration(
+        Bucket=BUCKET, NotificationConfiguration={"TopicConfigurations": [wanted]}
+    )
+    return Uploads(s3, service)
 
 
-@pytest.mark.parametrize("scheme", ["gs", "az"])
-def test_what_a_store_tells_of_is_fetched_and_classified_once(
-    request: pytest.FixtureRequest, tmp_path: Path, scheme: str
+def test_what_is_uploaded_is_told_of_and_classified_once_whatever_its_key(tmp_path: Path, s3: S3) -> None:
+    with celeriac(tmp_path, **settings(tmp_path, s3)) as service:
+        uploads = subscribe(s3, service)
+        for number, key in enumerate(TRICKY):
+            uploads.put(f"in/{key}", png(number))
+        uploads.put("in/notes.txt", b"of which no rule is")
+        uploads.put("out/a.png", png(9))
+        uploads.put(f"in/{TRICKY[0]}", png(0))
+
+        uploads.wait_for([(f"in/{key}", "succeeded") for key in TRICKY])
+        assert TOKEN not in service.log
+
+
+def test_what_happens_to_an_object_between_its_event_and_its_fetch_is_told(
+    tmp_path: Path, s3: S3, broker_url: str
 ) -> None:
-    store, tell = request.getfixturevalue(scheme), TELL[scheme]
-    key = "in/a b+c%20ä.png"
-    store.fill("photos", {key: png(1), "in/replaced.png": png(2), "in/gone.png": png(3)})
-    written, replaced, gone = (tell(store, each) for each in (key, "in/replaced.png", "in/gone.png"))
-    store.fill("photos", {"in/replaced.png": png(4)})
-    store.remove("photos", "in/gone.png")
-    (tmp_path / "events.yaml").write_text(RULES)
-    settings = {"STORAGE_ALLOW": f"{scheme}://photos/in", **store.environ}
-    settings |= {"EVENTS_FILE": str(tmp_path / "events.yaml"), "EVENTS_TOKEN": TOKEN}
+    more = {"BROKER_URL": broker_url, "MAX_OBJECT_BYTES": "100000", "LEASE_S": "60"}
+    with celeriac(tmp_path, **settings(tmp_path, s3, **more)) as service:
+        uploads = subscribe(s3, service)
+        (worker,) = service.children("worker")
+        os.kill(worker, signal.SIGSTOP)
+        bodies = {"deleted": png(1), "replaced": png(2), "empty": b"", "text": b"no image", "good": png(3)}
+        for name, body in {**bodies, "large": png(4) + b"x" * 100_000}.items():
+            uploads.put(f"in/{name}.png", body)
+        s3.client().delete_object(Bucket=BUCKET, Key="in/deleted.png")
+        uploads.put("in/replaced.png", png(5))
+        os.kill(worker, signal.SIGCONT)
 
-    with celeriac(tmp_path, **settings) as service:
-        item = item_of(service, written)
-        again = send(service, written)
-        errors = [item_of(service, told)["error"]["code"] for told in (replaced, gone)]
-        scan = service.web.post(
-            "/api/scans", json={"url": f"{scheme}://photos/in", "model": "fashion_mnist"}
-        ).json()
-        wait_until(lambda: listed(service, scan)["state"] == "listed", what="the bucket is listed")
-
-        assert (item["state"], item["url"]) == ("succeeded", f"{scheme}://photos/{key}")
-        assert (again["accepted"], again["known"]) == (0, 1)
-        assert errors == ["object_replaced", "object_missing"]
-        # The one that was replaced is new to it; the other is that of the event.
-        assert (listed(service, scan)["listed"], listed(service, scan)["skipped"]) == (2, 1)
-
-
-def listed(service: Celeriac, scan: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = service.web.get(f"/api/scans/{scan['id']}").json()
-    return found
+        expected = [
+            ("in/deleted.png", "object_missing"),
+            ("in/empty.png", "empty_file"),
+            ("in/good.png", "succeeded"),
+            ("in/large.png", "object_too_large"),
+            ("in/replaced.png", "object_replaced"),
+            ("in/replaced.png", "succeeded"),
+            ("in/text.png", "not_an_image"),
+        ]
+        uploads.wait_for(expected)

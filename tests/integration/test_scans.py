@@ -134,7 +134,10 @@ def test_over_rabbitmq_a_scan_goes_on_while_workers_are_killed(
 
 
 def test_a_store_that_is_away_in_the_middle_of_a_scan_is_waited_for(tmp_path: Path, store: Store) -> None:
-    store.fill("away", {f"{number:04}.png": png(number % 256) for number in range(400)})
+    # The other emulators take their time for each.
+    count = 5000 if store.scheme == "s3" else 400
+    images = [png(value) for value in range(256)]
+    store.fill("away", {f"{number:04}.png": images[number % 256] for number in range(count)})
     url = f"{store.scheme}://away"
     settings = {"STORAGE_ALLOW": url, "FETCHES": "2", **store.environ, **SMALL_STEPS}
     with celeriac(tmp_path, **settings) as service:
@@ -148,7 +151,36 @@ def test_a_store_that_is_away_in_the_middle_of_a_scan_is_waited_for(tmp_path: Pa
 
         found = look(service, scan)
         assert before["job"]["state"] == "running"
-        assert (found["listed"], found["job"]["succeeded"], found["job"]["failed"]) == (400, 400, 0)
+        assert (found["listed"], found["job"]["succeeded"], found["job"]["failed"]) == (count, count, 0)
+        assert len({item["url"] for item in items_of(service, scan)}) == count
+
+
+def test_an_object_of_200_mb_is_refused_without_a_place_for_it_in_memory(tmp_path: Path, s3: S3) -> None:
+    size_bytes = 200 * 10**6
+    s3.fill("huge", {"listed.png": bytes(size_bytes), "told.png": bytes(size_bytes), "good.png": png(1)})
+    (tmp_path / "events.yaml").write_text("rules:\n  - {bucket: huge, model: fashion_mnist}\n")
+    rules = {"EVENTS_FILE": str(tmp_path / "events.yaml"), "EVENTS_TOKEN": "0123456789abcdef"}
+    with celeriac(tmp_path, STORAGE_ALLOW="s3://huge", **rules, **s3.environ) as service:
+        inject(service, "s3://huge", "--pattern", "good.png")
+        before_bytes = most_resident_bytes(service)
+        # An event may say of the size what it likes.
+        s3_of = {"bucket": {"name": "huge"}, "object": {"key": "told.png", "size": 10}}
+        event = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": s3_of}
+        told = service.web.post("/events/s3?token=0123456789abcdef", json={"Records": [event]}).json()
+        scan = inject(service, "s3://huge", "--pattern", "listed.png", code=1)
+        wait_until(
+            lambda: service.web.get(f"/api/jobs/{told['jobs'][0]}").json()["failed"], what="it is done"
+        )
+
+        codes = [items_of(service, {"id": job})[0]["error"]["code"] for job in (told["jobs"][0], scan["id"])]
+        assert codes == ["object_too_large"] * 2
+        assert most_resident_bytes(service) - before_bytes < size_bytes // 4
+
+
+def most_resident_bytes(service: Celeriac) -> int:
+    """The most memory that the main process has held, which is all of a service without a broker."""
+    status = Path(f"/proc/{service.pid}/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
 def look(service: Celeriac, scan: dict[str, Any]) -> dict[str, Any]:

@@ -5,28 +5,36 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 import re
 import secrets
+import signal
 import socket
 import subprocess
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from tests.services.processes import wait_until
 from tests.services.rig import STATE, run_script
 from tests.services.s3 import S3
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
 ENVIRON = STATE / "ceph" / "ceph.env"
+GATEWAY = STATE / "ceph" / "pids" / "rgw.a"
+THREADS = 16
 
 
 @dataclass(frozen=True)
 class Ceph(S3):
-    """A Ceph that answers at `url`, as one of its users."""
+    """A Ceph that answers at `url`, as one of its users; `rig` starts its gateway again."""
+
+    rig: Path | None = field(default=None, kw_only=True)
 
     @contextlib.contextmanager
     def bucket(self) -> Iterator[str]:
@@ -39,9 +47,10 @@ class Ceph(S3):
             with contextlib.suppress(client.exceptions.ClientError):
                 client.delete_bucket_policy(Bucket=name)
             # One by one: this radosgw does not survive the deletion of many.
-            for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
-                for entry in page.get("Contents", ()):
-                    client.delete_object(Bucket=name, Key=entry["Key"])
+            with ThreadPoolExecutor(THREADS) as threads:
+                for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
+                    for entry in page.get("Contents", ()):
+                        threads.submit(client.delete_object, Bucket=name, Key=entry["Key"])
             client.delete_bucket(Bucket=name)
 
     @functools.cached_property
@@ -51,6 +60,25 @@ class Ceph(S3):
     def put(self, bucket: str, key: str, body: bytes, **more: object) -> None:
         """Put one object."""
         self._one_client.put_object(Bucket=bucket, Key=key, Body=body, **more)
+
+    def put_all(self, bucket: str, objects: Mapping[str, bytes]) -> None:
+        """Put many at once."""
+        with ThreadPoolExecutor(THREADS) as threads:
+            puts = [threads.submit(self.put, bucket, key, body) for key, body in objects.items()]
+        for put in puts:
+            put.result()
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """Its gateway is killed, and nobody answers until it is started again; others who use it wait, too."""
+        assert self.rig is not None
+        pid = int(GATEWAY.read_text().split()[0])
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not _answers(), what="nobody answers for Ceph")
+        try:
+            yield
+        finally:
+            run_script(self.rig / "ceph-up.sh")
 
     def forbid(self, bucket: str, keys: str) -> None:
         """Let nobody read objects, not even their owner; `*` stands for anything."""
@@ -83,9 +111,8 @@ def running_ceph(rig: Path) -> Iterator[Ceph]:
         run_script(rig / "ceph-up.sh")
     told = _told()
     try:
-        yield Ceph(
-            told["CEPH_S3_ENDPOINT"], _credentials(told["CEPH_S3_ACCESS_KEY"], told["CEPH_S3_SECRET_KEY"])
-        )
+        credentials = _credentials(told["CEPH_S3_ACCESS_KEY"], told["CEPH_S3_SECRET_KEY"])
+        yield Ceph(told["CEPH_S3_ENDPOINT"], credentials, rig=rig)
     finally:
         if not was_running:
             run_script(rig / "ceph-down.sh")

@@ -1,4 +1,8 @@
-"""What stands before a service and holds its port: it passes requests on, and answers 503 while the service is down."""
+"""What stands before a service and holds its port: it passes requests on, and answers 503 while the service is down.
+
+It answers that after a second, as HAProxy does, which tries again until then. A Ceph 16.2 that is refused more quickly
+than it begins to wait for the answer waits for ever (docs/buckets.md).
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,12 @@ import contextlib
 import http.client
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+REFUSES_AFTER_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,7 @@ def gateway(service_port: int) -> Iterator[Gateway]:
                 status, answer = self._ask(body)
             except (OSError, http.client.HTTPException):
                 status, answer = 503, b""
+                time.sleep(REFUSES_AFTER_S)
                 records = json.loads(body)["Records"]
                 this.refused.update(record["s3"]["object"]["key"] for record in records)
             self.send_response(status)

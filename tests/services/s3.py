@@ -54,11 +54,13 @@ class S3:
         )
 
     def fill(self, bucket: str, objects: Mapping[str, bytes]) -> None:
-        """Put objects into a bucket, which is made if it is not there."""
-        client = self.client()
-        client.create_bucket(Bucket=bucket)
+        """Put objects into a bucket, which is made if it is not there: where moto has them, in this process."""
+        from moto.core.models import DEFAULT_ACCOUNT_ID
+        from moto.s3.models import s3_backends
+
+        self.client().create_bucket(Bucket=bucket)
         for key, body in objects.items():
-            client.put_object(Bucket=bucket, Key=key, Body=body)
+            s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(bucket, key, body)
 
     def remove(self, bucket: str, key: str) -> None:
         """Delete an object."""
@@ -66,14 +68,14 @@ class S3:
 
 
 @contextlib.contextmanager
-def s3_store() -> Iterator[S3]:
+def s3_store(address: str = "127.0.0.1") -> Iterator[S3]:
     """A store that is empty; this process' own environment leads to it as long as it runs."""
     from moto.server import ThreadedMotoServer
 
     (port,) = free_ports(1)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    server = ThreadedMotoServer(ip_address=address, port=port, verbose=False)
     server.start()
-    store = S3(f"http://127.0.0.1:{port}", server=server)
+    store = S3(f"http://{address}:{port}", server=server)
     try:
         with variables(store.environ):
             yield store

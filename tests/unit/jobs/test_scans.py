@@ -166,7 +166,9 @@ def test_again_classifies_everything_anew_once(database: Database) -> None:
     assert get_job(database, begun.id).total == 3
 
 
-@pytest.mark.parametrize("code", ["storage_unavailable", "object_forbidden", "worker_lost"])
+@pytest.mark.parametrize(
+    "code", ["storage_unavailable", "object_forbidden", "object_too_slow", "worker_lost"]
+)
 def test_what_failed_for_a_passing_reason_is_tried_again(database: Database, code: str) -> None:
     scan_all(database, "a")
     work_off(database, list_scans(database, limit=1)[0].id, error=code)

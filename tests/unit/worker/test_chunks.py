@@ -15,10 +15,13 @@ from production_server.jobs.records import Job, NewItem, NewJob
 from production_server.jobs.submit import submit
 from production_server.models.store import Store
 from production_server.settings import Settings, read_settings
+from production_server.storage import remote
 from production_server.storage.objects import Reference
 from production_server.storage.storage import Storage
 from production_server.worker.chunks import ChunkRunner
 from production_server.worker.inputs import Inputs
+from tests.services.odd_store import Answer, Answering, drips, odd_store, only
+from tests.services.s3 import S3
 from tests.small_models import write_slow_model
 from tests.unit.jobs.test_jobs import lose_leases
 from tests.unit.test_inference import png
@@ -181,3 +184,41 @@ def test_what_was_classified_before_a_store_went_away_is_stored_and_the_rest_wai
 
     assert states(sqlite_database, job) == ["dark"] * 8 + ["storage_unavailable"] * 4
     assert {item.state for item in list(every_item(sqlite_database, job.id))[8:]} == {"queued"}
+
+
+def fails(answering: Answering) -> None:
+    answering.begin(500, Content_Length="0")
+
+
+@pytest.mark.parametrize(
+    ("odd", "code", "attempts"), [(drips, "object_too_slow", 1), (fails, "storage_unavailable", 2)]
+)
+def test_an_object_that_does_not_come_holds_up_no_other_for_long(
+    sqlite_database: Database,
+    small_store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    odd: Answer,
+    code: str,
+    attempts: int,
+) -> None:
+    monkeypatch.setattr(remote, "ANSWER_TIMEOUT_S", 3)
+    settings = read_settings(
+        {"STORAGE_ALLOW": "s3://photos", "STORAGE_PATIENCE_S": "0", "BATCH_ITEMS": "4", "MAX_ATTEMPTS": "2"}
+    )
+    with odd_store(only("0.png", odd, png(0))) as store:
+        for name, value in S3(store.url).environ.items():
+            monkeypatch.setenv(name, value)
+        runner = chunk_runner(sqlite_database, small_store, settings)
+        references = [Reference(f"s3://photos/{number}.png") for number in range(12)]
+        new = NewObjects("picture", "1", references, source="test", client="c")
+        job = submit_objects(sqlite_database, new)
+        assert job is not None
+
+        for _ in range(attempts):
+            runner.run(job.id, 0, 12)
+        runner.inputs.close()
+
+    assert states(sqlite_database, job) == [code] + ["dark"] * 11
+    assert (get_job(sqlite_database, job.id).state, runner.items_done) == ("finished", 12 - (attempts - 1))
+    # Of those that came nobody asked for again.
+    assert sum(path.endswith("/1.png") for path in store.asked) == 1

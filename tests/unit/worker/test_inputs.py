@@ -44,6 +44,15 @@ class Troubled(Storage):
                 self._now -= 1
 
 
+class Holding(Storage):
+    """A storage that does not give out the objects called `held`."""
+
+    def fetch(self, reference: Reference, *, max_bytes: int) -> bytes:
+        if reference.url.endswith("/held"):
+            raise StorageUnavailable("no answer")
+        return super().fetch(reference, max_bytes=max_bytes)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for number in range(20):
@@ -122,8 +131,24 @@ def test_a_store_that_never_answers_is_an_error_of_all_of_them(folder: Path) -> 
     inputs.storage.failures = 1000
 
     with pytest.raises(StorageUnavailable):
-        list(inputs.batches([Reference(f"file://{folder}/0")]))
+        list(inputs.batches([Reference(f"file://{folder}/0")] * 100))
     inputs.close()
+
+    assert inputs.storage.failures > 900  # It was not asked for each of them.
+
+
+def test_an_object_that_never_comes_is_an_error_in_its_place_while_others_come(folder: Path) -> None:
+    inputs = inputs_of(folder, STORAGE_PATIENCE_S="0")
+    inputs.storage = Holding(inputs.settings.storage_allow)
+    # Neighbours, and more of them than would count as a store that is away, were nothing between them.
+    names = ["held"] * (module.VAIN_TRIES - 1) + ["0"] * 8 + ["held"] * (module.VAIN_TRIES - 1) + ["1"] * 8
+
+    batches = list(inputs.batches([Reference(f"file://{folder}/{name}") for name in names]))
+    inputs.close()
+
+    came = [type(data) if isinstance(data, CeleriacError) else data for batch in batches for data in batch]
+    expected = {"held": StorageUnavailable, "0": b"x", "1": b"xx"}
+    assert came == [expected[name] for name in names]
 
 
 def test_a_stop_does_not_wait_for_a_store(inputs: Inputs, folder: Path) -> None:

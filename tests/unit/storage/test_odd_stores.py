@@ -1,0 +1,86 @@
+"""Stores that answer as no store should: nothing is followed, downloaded without end, or waited for without end."""
+
+from __future__ import annotations
+
+import pytest
+
+from production_server.errors import ObjectUnusable
+from production_server.storage import remote
+from production_server.storage.locations import Location
+from production_server.storage.objects import Reference
+from production_server.storage.storage import Storage
+from tests.services.odd_store import OddStore, drips, endless, fine, huge, odd_store, redirect
+from tests.services.s3 import S3
+
+PHOTOS = "s3://photos"
+PHOTO = Reference("s3://photos/a.png")
+MAX_BYTES = 10**6
+BUFFERS_BYTES = 20 * 10**6
+"""More than sockets hold on a machine of any kind, and less than the whole."""
+
+
+@pytest.fixture
+def storage(monkeypatch: pytest.MonkeyPatch) -> Storage:
+    for name, value in S3("").environ.items():
+        monkeypatch.setenv(name, value)
+    return Storage([Location.parse(PHOTOS)])
+
+
+def point_to(store: OddStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", store.url)
+
+
+@pytest.mark.parametrize("headers", [{}, {"x_amz_bucket_region": "eu-west-1"}], ids=["", "other region"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_where_a_store_redirects_to_nobody_asks(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, status: int, headers: dict[str, str]
+) -> None:
+    with odd_store(fine) as elsewhere, odd_store(redirect(status, elsewhere.url, **headers)) as store:
+        point_to(store, monkeypatch)
+
+        for ask in (
+            lambda: storage.fetch(PHOTO, max_bytes=MAX_BYTES),
+            lambda: list(storage.pages(Location.parse(PHOTOS))),
+        ):
+            with pytest.raises(ObjectUnusable, match=f"the store answers {status}") as refused:
+                ask()
+            assert refused.value.code == "object_refused"
+
+        assert elsewhere.asked == []
+        assert 2 <= len(store.asked) < 10
+
+
+def test_of_an_object_over_the_limit_no_more_is_taken_than_buffers_hold(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with odd_store(huge) as store:
+        point_to(store, monkeypatch)
+
+        with pytest.raises(ObjectUnusable) as refused:
+            storage.fetch(PHOTO, max_bytes=MAX_BYTES)
+
+        assert refused.value.code == "object_too_large"
+        assert store.sent_bytes < BUFFERS_BYTES
+
+
+def test_a_body_without_end_is_not_taken(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    with odd_store(endless) as store:
+        point_to(store, monkeypatch)
+
+        with pytest.raises(ObjectUnusable, match="does not say its size") as refused:
+            storage.fetch(PHOTO, max_bytes=MAX_BYTES)
+
+        assert refused.value.code == "object_refused"
+        assert store.sent_bytes < BUFFERS_BYTES
+
+
+def test_a_body_that_comes_by_drips_is_given_up(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "ANSWER_TIMEOUT_S", 2)
+    with odd_store(drips) as store:
+        point_to(store, monkeypatch)
+
+        with pytest.raises(ObjectUnusable) as refused:
+            storage.fetch(PHOTO, max_bytes=2 * 2**20)
+
+        assert refused.value.code == "object_too_slow"
+        assert store.sent_bytes > 1
