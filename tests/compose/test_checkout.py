@@ -44,7 +44,7 @@ def test_two_checkouts_share_nothing_and_one_that_is_destroyed_leaves_nothing(
         assert theirs.keys() == ours.keys()
         # Only what waits for the operator's own.
         assert [name for name in ours if ours[name] == theirs[name]] == ["aws_credentials"]
-        assert len(belongings(other.name)) == 5 + 3 + 2  # containers, volumes, networks
+        assert len(belongings(other.name)) == 5 + 3 + 3  # containers, volumes, networks
 
         other.checkout.run("make", "destroy", "ARGS=--yes")
 
