@@ -13,8 +13,9 @@ from sqlalchemy import ColumnElement, Connection, Update, bindparam, case, func,
 from production_server.jobs.database import Database, now
 from production_server.jobs.read import read_inputs
 from production_server.jobs.records import Claim, Failure, Success
+from production_server.jobs.series import enter_series, is_series_of
 from production_server.jobs.tables import item, job, series
-from production_server.jobs.tally import count_results, enter_series, is_series_of
+from production_server.jobs.tally import count_results
 
 WORKER_LOST = "worker_lost"
 

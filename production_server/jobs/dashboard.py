@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from production_server.jobs.database import Database, now
-from production_server.jobs.tables import item, job, series, tally_hour, tally_minute
+from production_server.jobs.series import Chosen, Series, find_series, is_chosen
+from production_server.jobs.tables import item, job, tally_hour, tally_minute
 from production_server.jobs.tally import FAILED, HOUR_S, MINUTE_S, TENTHS
 
 DAY_S = 24 * HOUR_S
@@ -37,24 +38,6 @@ SPANS = {
     "month": Span(30 * DAY_S, DAY_S),
     "year": Span(365 * DAY_S, 7 * DAY_S),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """Whose results to look at; None: all."""
-
-    model: str | None = None
-    version: str | None = None
-    source: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """Results that belong together: of one version of a model, by one front door."""
-
-    model: str
-    version: str
-    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +94,7 @@ def read_dashboard(database: Database, span: Span, chosen: Chosen) -> Dashboard:
     with database.read() as connection:
         until: float = connection.execute(select(now())).scalar_one()
         since = span.starts_before(until)
-        asked = _asked_series(connection, chosen)
+        asked = find_series(connection, chosen)
         by_series, steps = _over_time(connection, asked, since, until, span.step_s)
         models = _results(connection, asked, since)
         finished = select(func.count()).where(item.c.finished_at > until - RATE_OVER_S)
@@ -128,30 +111,6 @@ def read_dashboard(database: Database, span: Span, chosen: Chosen) -> Dashboard:
         per_s=recent / RATE_OVER_S,
         waiting=waiting,
     )
-
-
-def list_series(database: Database) -> list[Series]:
-    """All series that ever had a result, in order.
-
-    Raises:
-        Unavailable: the database does not answer.
-    """
-    with database.read() as connection:
-        return sorted(
-            _asked_series(connection, Chosen()).values(), key=lambda s: (s.model, s.version, s.source)
-        )
-
-
-def is_asked(chosen: Chosen, table: Table = series) -> list[ColumnElement[bool]]:
-    """What rows of a table with models, versions and sources have to fulfil."""
-    asked = {"model": chosen.model, "version": chosen.version, "source": chosen.source}
-    return [table.c[name] == value for name, value in asked.items() if value is not None]
-
-
-def _asked_series(connection: Connection, chosen: Chosen) -> dict[int, Series]:
-    query = select(series.c.id, series.c.model, series.c.version, series.c.source)
-    rows = connection.execute(query.where(*is_asked(chosen)))
-    return {row.id: Series(row.model, row.version, row.source) for row in rows}
 
 
 def _over_time(
@@ -215,7 +174,7 @@ def _most_first(counts: Mapping[str, int]) -> dict[str, int]:
 def _waiting(chosen: Chosen) -> Select[int]:
     done = job.c.succeeded + job.c.failed + job.c.cancelled
     is_open = job.c.state.in_(("queued", "running"))
-    return select(func.sum(job.c.total - done)).where(is_open, *is_asked(chosen, job))
+    return select(func.sum(job.c.total - done)).where(is_open, *is_chosen(chosen, job))
 
 
 def _sum(counts: Iterable[Counts]) -> Counts:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Double, Engine, create_engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -118,6 +119,11 @@ class Database:
 
     def __str__(self) -> str:
         return redact(self._url.render_as_string(hide_password=False))
+
+
+def dialect_of(connection: Connection) -> Any:
+    """SQLAlchemy's module of what only some databases know: inserting what may be there already."""
+    return sqlite if connection.dialect.name == "sqlite" else postgresql
 
 
 def _create_engine(url: str) -> Engine:

@@ -9,11 +9,10 @@ from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from production_server.jobs.bulk import insert_many
 from production_server.jobs.claim import WORKER_LOST
-from production_server.jobs.database import Database, now
+from production_server.jobs.database import Database, dialect_of, now
 from production_server.jobs.job_row import insert_job, uuid7
 from production_server.jobs.read import get_job
 from production_server.jobs.records import Job
@@ -144,14 +143,16 @@ def _enter(connection: Connection, job_id: UUID, digests: Sequence[bytes], start
     """Enter those that are not entered yet, with indexes from `start` on; returns them in order."""
     if not digests:
         return []
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     # In one order, whoever enters them: two who did it in different ones could wait for each other.
     rows = [
         {"digest": digest, "job_id": job_id, "idx": start + place}
         for place, digest in sorted(enumerate(digests), key=lambda entry: entry[1])
     ]
     statement = (
-        dialect.insert(classified_object).on_conflict_do_nothing().returning(classified_object.c.digest)
+        dialect_of(connection)
+        .insert(classified_object)
+        .on_conflict_do_nothing()
+        .returning(classified_object.c.digest)
     )
     entered = set(connection.execute(statement, rows).scalars())
     new = [digest for digest in digests if digest in entered]

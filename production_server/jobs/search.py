@@ -9,11 +9,11 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, tuple_
 
-from production_server.jobs.dashboard import Chosen, is_asked
 from production_server.jobs.database import Database
 from production_server.jobs.read import item_columns, item_with_place, to_item
 from production_server.jobs.records import Item
-from production_server.jobs.tables import item, item_reference, job, series
+from production_server.jobs.series import Chosen, find_series
+from production_server.jobs.tables import item, item_reference, job
 
 FEW_OBJECTS = 10_000
 """So many objects below a place are looked at one by one; where there are more, results are, newest first."""
@@ -101,10 +101,8 @@ def every_result(database: Database, wanted: Search, *, page: int = 1000) -> Ite
 
 def _conditions(connection: Connection, wanted: Search) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
-    asked = is_asked(wanted.chosen)
-    if asked:
-        ids = connection.execute(select(series.c.id).where(*asked)).scalars().all()
-        conditions.append(item.c.series_id.in_(ids))
+    if wanted.chosen != Chosen():
+        conditions.append(item.c.series_id.in_(find_series(connection, wanted.chosen)))
     # Labels are in the index, states are not; what was finished without a label has failed.
     if wanted.state is not None:
         conditions.append(

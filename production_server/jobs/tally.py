@@ -9,31 +9,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Table
 
+from production_server.jobs.database import dialect_of
 from production_server.jobs.records import Failure, Success
-from production_server.jobs.tables import series, tally_hour, tally_minute
+from production_server.jobs.tables import tally_hour, tally_minute
 
 MINUTE_S = 60
 HOUR_S = 3600
 TENTHS = 10
 FAILED = -1
 """The tenth of what has no score."""
-
-
-def is_series_of(jobs: Table) -> ColumnElement[bool]:
-    """Whether the results of a job are counted among a series."""
-    return and_(*(series.c[name] == jobs.c[name] for name in ("model", "version", "source")))
-
-
-def enter_series(connection: Connection, model: str, version: str, source: str) -> int:
-    """The id of what results are counted among, with the first of them; two may enter the same at once."""
-    told = {"model": model, "version": version, "source": source}
-    connection.execute(_dialect(connection).insert(series).values(told).on_conflict_do_nothing())
-    is_it = [series.c[name] == value for name, value in told.items()]
-    entered: int = connection.execute(select(series.c.id).where(*is_it)).scalar_one()
-    return entered
 
 
 def count_results(
@@ -73,11 +59,7 @@ def _place(result: Success | Failure) -> tuple[int, str]:
 def _add(
     connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], counted: Iterable[str]
 ) -> None:
-    statement = _dialect(connection).insert(table)
+    statement = dialect_of(connection).insert(table)
     added = {name: table.c[name] + statement.excluded[name] for name in counted}
     keys = list(table.primary_key.columns)
     connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=added), rows)
-
-
-def _dialect(connection: Connection) -> Any:
-    return sqlite if connection.dialect.name == "sqlite" else postgresql

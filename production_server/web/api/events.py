@@ -7,7 +7,7 @@ import hmac
 
 from flask import Blueprint, Response, request
 
-from production_server.errors import NotFound, Unauthorized
+from production_server.errors import NotFound, Unauthorized, Unavailable
 from production_server.sources.object_events import read_events
 from production_server.web.accept import ANONYMOUS
 from production_server.web.api.event_schemas import EventsBody
@@ -18,6 +18,7 @@ from production_server.web.parts import current_parts
 blueprint = Blueprint("events", __name__)
 
 MAX_EVENTS_BYTES = 4 * 2**20
+BEFORE_503_S = 1.0
 SIGNATURE_HEADER = "X-Hub-Signature-256"
 
 
@@ -42,7 +43,14 @@ def take() -> Response:
     if not _is_authentic(parts.settings.events_token, body):
         raise Unauthorized("the request does not prove that it knows EVENTS_TOKEN")
     headers = {name.lower(): value for name, value in request.headers.items()}
-    taken = parts.notifications.take(read_events(body, headers), client=ANONYMOUS)
+    events = read_events(body, headers)
+    try:
+        taken = parts.notifications.take(events, client=ANONYMOUS)
+    except Unavailable:
+        # A store that is told so at once asks again at once, thousands of times a second; Ceph may trip over that.
+        with parts.waiting_room.seat() as wait:
+            wait(BEFORE_503_S)
+        raise
     return to_response(EventsBody.of(taken), 202 if taken.jobs else 200)
 
 

@@ -8,8 +8,9 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
-from production_server.jobs.dashboard import Chosen, Counts, Dashboard, ModelResults
+from production_server.jobs.dashboard import Counts, Dashboard, ModelResults
 from production_server.jobs.search import Found, Place, Search
+from production_server.jobs.series import Chosen
 from production_server.models.manifest import Manifest
 from production_server.storage.locations import MAX_URL
 from production_server.web.api.schemas import MAX_PAGE, ItemBody, Schema, to_time

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from flask import Response, make_response, render_template, request
 
 from production_server.errors import InvalidInput
-from production_server.jobs.dashboard import list_series
 from production_server.jobs.search import Found, search
+from production_server.jobs.series import list_series
 from production_server.web.api.stats_schemas import SearchQuery, next_after, page_of
 from production_server.web.pages.query import filled, read_filled
 from production_server.web.parts import WebParts, current_parts

@@ -12,16 +12,15 @@ from flask import Response, make_response, render_template, url_for
 from production_server.jobs.dashboard import (
     RATE_OVER_S,
     SPANS,
-    Chosen,
     Counts,
     Dashboard,
     ModelResults,
-    list_series,
     read_dashboard,
 )
 from production_server.jobs.read import list_jobs
 from production_server.jobs.records import Job
 from production_server.jobs.search import Search, search
+from production_server.jobs.series import Chosen, list_series
 from production_server.web.api.stats_schemas import StatsQuery, page_of
 from production_server.web.pages.charts import Column, ColumnChart, column_chart
 from production_server.web.pages.progress import Progress, progress_of

@@ -13,17 +13,15 @@ from sqlalchemy import select, update
 from production_server.jobs.claim import claim, finish, give_up
 from production_server.jobs.dashboard import (
     SPANS,
-    Chosen,
     Counts,
     Dashboard,
-    Series,
     Span,
-    list_series,
     read_dashboard,
 )
 from production_server.jobs.database import Database, now
 from production_server.jobs.records import Success
 from production_server.jobs.schema import MIGRATIONS
+from production_server.jobs.series import Chosen, Series, list_series
 from production_server.jobs.tables import item, job, series, tally_hour, tally_minute
 from production_server.jobs.tally import HOUR_S, count_results, tenth_of
 from tests.unit.jobs.results import classified, classified_objects, to_result
@@ -73,7 +71,7 @@ def test_results_are_counted_by_label_score_error_and_series(database: Database)
     assert (table.model, table.labels, table.errors) == ("table", {"yes": 2, "no": 2}, {"not_an_image": 1})
     assert list(table.tenths) == [0, 0, 0, 1, 0, 1, 0, 0, 0, 2]
     assert list(picture.tenths) == [0, 1, 0, 0, 0, 0, 0, 0, 0, 0]
-    assert list_series(database) == sorted(dashboard.series, key=lambda s: (s.model, s.version, s.source))
+    assert list_series(database) == sorted(dashboard.series)
 
 
 def test_the_steps_are_those_of_the_time_and_the_last_one_is_now(database: Database) -> None:

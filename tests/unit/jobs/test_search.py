@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from production_server.jobs import search as module
-from production_server.jobs.dashboard import Chosen
 from production_server.jobs.database import Database
 from production_server.jobs.search import Found, Place, Search, every_result, search
+from production_server.jobs.series import Chosen
 from tests.unit.jobs.results import Answer, classified, classified_objects, let_be_finished_at
 from tests.unit.jobs.test_jobs import accept
 

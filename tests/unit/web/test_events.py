@@ -6,15 +6,18 @@ import base64
 import hashlib
 import hmac
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from production_server.errors import SettingsError
 from production_server.settings import Settings, read_settings
+from production_server.web.api import events
 from production_server.web.app import create_app
-from production_server.web.parts import build_parts
+from production_server.web.parts import WebParts, build_parts
 
 TOKEN = "a secret of the tests".replace(" ", "-")
 RULES = """
@@ -158,6 +161,22 @@ def test_a_test_event_is_acknowledged(web: Any) -> None:
     )
 
     assert (answer.status_code, answer.json["ignored"]) == (200, 0)
+
+
+def test_without_its_database_it_takes_a_while_to_say_that_it_should_be_sent_again(
+    web: Any, parts: WebParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "BEFORE_503_S", 0.3)
+    with parts.database.write() as connection:
+        connection.execute(text("DROP TABLE classified_object"))
+    begun = time.monotonic()
+
+    refused = send(web, record("in/a.png"))
+
+    assert (refused.status_code, refused.json["code"]) == (503, "unavailable")
+    assert time.monotonic() - begun >= 0.3
+    parts.waiting_room.close()
+    assert send(web, record("in/a.png")).status_code == 503
 
 
 def test_a_body_over_the_limit_is_refused(web: Any) -> None:
