@@ -102,11 +102,14 @@ def test_a_topic_that_posts_is_made_and_removed_with_its_notification(run: Run, 
     def topics() -> set[str]:
         return {told["TopicArn"].rpartition(":")[2] for told in sns().list_topics()["Topics"]}
 
+    # All of moto's servers in one process have the same topics: those of other tests are among them.
+    before = topics()
+
     made = run("notify", f"s3://{bucket}", "--suffix", ".jpg", "--to", TO, "--name", "roof")
 
-    assert (made.code, topics()) == (0, {"photos", "more", f"roof-{bucket}"})
+    assert (made.code, topics()) == (0, before | {f"roof-{bucket}"})
     first, second = (run("notify", f"s3://{bucket}", "--remove", "--name", "roof") for _ in range(2))
-    assert (first.code, second.code, topics()) == (0, 0, {"photos", "more"})
+    assert (first.code, second.code, topics()) == (0, 0, before)
     assert "roof is removed" in first.stdout
     assert "roof does not exist: nothing is changed" in second.stdout
 
