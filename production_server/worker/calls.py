@@ -148,8 +148,10 @@ class CallServer:
     def _answer(self, message: Message, *, channel: Any) -> None:
         is_second_try = bool(message.delivery_info.get("redelivered"))
         if is_second_try:
-            # Who had it before may have died of it: it comes no third time.
+            # Who had it before may have died of it: it comes no third time. A busy queue hears of a death before it
+            # hears of acknowledgements that came earlier, so this waits until it has.
             message.ack()
+            channel.queue_declare(CALL_QUEUE, passive=True)
         reply_to = message.properties.get("reply_to")
         if reply_to:
             reply = self._runner.answer(body_of(message))
