@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,17 @@ if TYPE_CHECKING:
 
 SETTINGS = {"LEASE_S": "3", "DRAIN_S": "5", "CHUNK_ITEMS": "32", "BATCH_ITEMS": "16"}
 """Small chunks, so that many messages are on their way; short leases, so that a dead worker's items wait not long."""
+
+
+TIMEOUT_S = 600
+"""Whichever test is the first waits until all images are built."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test here more time than others have."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from tests.services.docker import docker, inspect
 from tests.services.processes import wait_until
 from tests.services.s3 import S3, s3_store
 
-pytestmark = pytest.mark.timeout(400)
 SETTINGS = {"STORAGE_ALLOW": "s3://photos", "EVENTS_FILE": "photos.yaml"}
 RULES = "rules:\n  - {bucket: photos, prefix: told/, model: fashion_mnist}\n"
 CREDENTIALS = "[default]\naws_access_key_id = KEYINAFILEONLY\naws_secret_access_key = secret/in/a/file/only\n"

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from tests.services.compose_project import Checkout
 
-pytestmark = pytest.mark.timeout(400)
-
 SECRETS = ["admin_password", "broker_url", "database_url", "postgres_password", "rabbitmq_definitions"]
 BUCKET_SECRETS = ["aws_credentials", "events_token"]
 

@@ -13,8 +13,6 @@ from tests.services.compose_project import ComposeProject
 from tests.services.docker import docker, inspect
 from tests.services.processes import wait_until
 
-pytestmark = pytest.mark.timeout(400)
-
 IMAGES = 5_000
 DIFFERENT = 100
 """The images repeat after so many, and so must their results."""
