@@ -148,8 +148,8 @@ class CallServer:
     def _answer(self, message: Message, *, channel: Any) -> None:
         is_second_try = bool(message.delivery_info.get("redelivered"))
         if is_second_try:
-            # Who had it before may have died of it: it comes no third time. A busy queue hears of a death before it
-            # hears of acknowledgements that came earlier, so this waits until it has.
+            # Who had it before may have died of it: it comes no third time. What a process sends right before it dies
+            # may never be read, so this waits for the answer to a question that comes after it.
             message.ack()
             channel.queue_declare(CALL_QUEUE, passive=True)
         reply_to = message.properties.get("reply_to")
