@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Select, func, select
@@ -51,6 +51,9 @@ class Counts:
     def items(self) -> int:
         return self.succeeded + self.failed
 
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(self.succeeded + other.succeeded, self.failed + other.failed)
+
 
 @dataclass(frozen=True, slots=True)
 class ModelResults:
@@ -82,7 +85,7 @@ class Dashboard:
 
     @property
     def total(self) -> Counts:
-        return _sum(self.series.values())
+        return sum(self.series.values(), Counts(0, 0))
 
 
 def read_dashboard(database: Database, span: Span, chosen: Chosen) -> Dashboard:
@@ -131,9 +134,13 @@ def _over_time(
     rows = connection.execute(query).all()
     # What was finished after `until` was read is in the last step, too.
     last = int((until - since) // step_s)
-    counts = [(min(row.step, last), asked[row.series_id], Counts(row.succeeded, row.failed)) for row in rows]
-    by_series = {each: _sum(c for _, s, c in counts if s == each) for each in {s for _, s, _ in counts}}
-    return by_series, [_sum(c for step, _, c in counts if step == number) for number in range(last + 1)]
+    by_series: dict[Series, Counts] = {}
+    steps = [Counts(0, 0)] * (last + 1)
+    for row in rows:
+        counts, each = Counts(row.succeeded, row.failed), asked[row.series_id]
+        by_series[each] = by_series.get(each, Counts(0, 0)) + counts
+        steps[min(row.step, last)] += counts
+    return by_series, steps
 
 
 def _results(connection: Connection, asked: Mapping[int, Series], since: int) -> list[ModelResults]:
@@ -175,11 +182,3 @@ def _waiting(chosen: Chosen) -> Select[int]:
     done = job.c.succeeded + job.c.failed + job.c.cancelled
     is_open = job.c.state.in_(("queued", "running"))
     return select(func.sum(job.c.total - done)).where(is_open, *is_chosen(chosen, job))
-
-
-def _sum(counts: Iterable[Counts]) -> Counts:
-    succeeded = failed = 0
-    for each in counts:
-        succeeded += each.succeeded
-        failed += each.failed
-    return Counts(succeeded, failed)

@@ -67,14 +67,12 @@ def search(database: Database, wanted: Search, *, after: Place | None = None, li
     with database.read() as connection:
         finished_at: ColumnElement[float] = item.c.finished_at
         conditions = _conditions(connection, wanted)
-        if wanted.key is not None and "://" in wanted.key:
-            begins = _begins(connection, wanted.key)
-            if _are_few(connection, begins):
+        if wanted.key is not None:
+            has_key, are_few = _has_key(connection, wanted.key)
+            conditions.append(has_key)
+            if are_few:
                 # Not by the index of times, then, which no expression can use: what is found is sorted.
-                conditions.append(begins)
                 finished_at = finished_at + 0
-            else:
-                conditions.append(func.substr(item_reference.c.url, 1, len(wanted.key)) == wanted.key)
         if after is not None:
             conditions.append(_is_behind(finished_at, after))
         if wanted.since is not None:
@@ -117,9 +115,17 @@ def _conditions(connection: Connection, wanted: Search) -> list[ColumnElement[bo
     if wanted.max_score is not None:
         is_one = wanted.max_score == 1
         conditions.append(item.c.score <= 1 if is_one else item.c.score < wanted.max_score)
-    if wanted.key is not None and "://" not in wanted.key:
-        conditions.append(item.c.name.icontains(wanted.key, autoescape=True))
     return conditions
+
+
+def _has_key(connection: Connection, key: str) -> tuple[ColumnElement[bool], bool]:
+    """Whether a result has that key, and whether so few objects do that they are found by it."""
+    if "://" not in key:
+        return item.c.name.icontains(key, autoescape=True), False
+    begins = _begins(connection, key)
+    if _are_few(connection, begins):
+        return begins, True
+    return func.substr(item_reference.c.url, 1, len(key)) == key, False
 
 
 def _begins(connection: Connection, url: str) -> ColumnElement[bool]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
 from typing import Any
 
 from flask import Response, make_response, render_template, url_for
 
 from production_server.jobs.dashboard import (
-    RATE_OVER_S,
     SPANS,
     Counts,
     Dashboard,
@@ -82,7 +83,7 @@ def show() -> Response:
     """The dashboard."""
     parts, query = current_parts(), read_filled(StatsQuery)
     dashboard = read_dashboard(parts.database, SPANS[query.span], query.chosen)
-    links = _Links(query, dashboard)
+    links, titles = _Links(query, dashboard), _titles(parts)
     chart = column_chart(
         [step.succeeded for step in dashboard.steps], [step.failed for step in dashboard.steps]
     )
@@ -92,10 +93,9 @@ def show() -> Response:
         spans=tuple(SPANS),
         known=list_series(parts.database),
         dashboard=dashboard,
-        rate_over_s=RATE_OVER_S,
         chart=chart,
         steps=_steps(dashboard, chart, links),
-        models=[_model_view(parts, results, links) for results in dashboard.models],
+        models=[_model_view(results, titles, links) for results in dashboard.models],
         latest=with_images(parts, search(parts.database, links.wanted, limit=LATEST)),
         jobs=_open_jobs(parts, query.chosen),
         links=links,
@@ -148,20 +148,12 @@ def _steps(dashboard: Dashboard, chart: ColumnChart, links: _Links) -> list[Step
     ]
 
 
-def _model_view(parts: WebParts, results: ModelResults, links: _Links) -> ModelView:
-    titles = {version.manifest.name: version.manifest.title for version in parts.store.stable_versions()}
-    labels = [
-        LabelBar(
-            label, items, items / max(results.labels.values()), links.items(model=results.model, label=label)
-        )
-        for label, items in results.labels.items()
-    ]
-    errors = [
-        LabelBar(
-            code, items, items / max(results.errors.values()), links.items(model=results.model, error=code)
-        )
-        for code, items in results.errors.items()
-    ]
+def _titles(parts: WebParts) -> dict[str, str]:
+    return {version.manifest.name: version.manifest.title for version in parts.store.stable_versions()}
+
+
+def _model_view(results: ModelResults, titles: Mapping[str, str], links: _Links) -> ModelView:
+    link = partial(links.items, model=results.model)
     chart = column_chart(results.tenths)
     scores = [
         ScoreColumn(
@@ -169,22 +161,31 @@ def _model_view(parts: WebParts, results: ModelResults, links: _Links) -> ModelV
             (tenth + 1) / 10,
             items,
             column,
-            links.items(model=results.model, min_score=tenth / 10, max_score=(tenth + 1) / 10),
+            link(min_score=tenth / 10, max_score=(tenth + 1) / 10),
         )
         for tenth, (items, column) in enumerate(zip(results.tenths, chart.columns, strict=True))
     ]
     return ModelView(
         name=results.model,
         title=titles.get(results.model, results.model),
-        labels=tuple(labels[:SHOWN_LABELS]),
-        hidden_labels=len(labels[SHOWN_LABELS:]),
+        labels=_bars(results.labels, lambda label: link(label=label), limit=SHOWN_LABELS),
+        hidden_labels=max(len(results.labels) - SHOWN_LABELS, 0),
         chart=chart,
         scores=tuple(scores),
-        errors=tuple(errors),
+        errors=_bars(results.errors, lambda code: link(error=code)),
     )
 
 
+def _bars(
+    counts: Mapping[str, int], link: Callable[[str], str], *, limit: int | None = None
+) -> tuple[LabelBar, ...]:
+    """A bar for each of the first counts, of which the very first is the largest."""
+    most = next(iter(counts.values()), 0)
+    shown = islice(counts.items(), limit)
+    return tuple(LabelBar(name, items, items / most, link(name)) for name, items in shown)
+
+
 def _open_jobs(parts: WebParts, chosen: Chosen) -> Sequence[tuple[Job, Progress]]:
-    now = datetime.now(UTC).timestamp()
+    now = time.time()
     running = list_jobs(parts.database, model=chosen.model, state="running", limit=OPEN_JOBS)
     return [(job, progress_of(job, now)) for job in running]
