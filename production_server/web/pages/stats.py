@@ -57,10 +57,9 @@ class LabelBar:
 
 @dataclass(frozen=True, slots=True)
 class ScoreColumn:
-    """How many items have a score from `start` on, below `stop`."""
+    """How many items have a score in `range`, in percent: from its beginning on, below its end."""
 
-    start: float
-    stop: float
+    range: str
     items: int
     column: Column
     href: str
@@ -157,8 +156,7 @@ def _model_view(results: ModelResults, titles: Mapping[str, str], links: _Links)
     chart = column_chart(results.tenths)
     scores = [
         ScoreColumn(
-            tenth / 10,
-            (tenth + 1) / 10,
+            f"{10 * tenth} to {10 * (tenth + 1)} %",
             items,
             column,
             link(min_score=tenth / 10, max_score=(tenth + 1) / 10),
