@@ -139,7 +139,7 @@ help: ## List the targets
 
 # Hashes for every platform; no registry's address, since everyone has their own mirror.
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(DEV)/bin/uv pip compile --quiet \
-    --universal --generate-hashes --no-emit-index-url --no-annotate $(ARGS)
+    --universal --generate-hashes --no-strip-extras --no-emit-index-url --no-annotate $(ARGS)
 
 # The environments are always looked at: the script returns at once if one holds what its requirements say.
 .PHONY: $(SERVING) $(CLIENT) $(LAUNCHER) $(TRAINING) $(DEV) $(PEERS:%=.venv-peers/%) programs

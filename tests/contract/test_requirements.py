@@ -65,7 +65,7 @@ def _names(requirements: list[str]) -> set[str]:
 def pinned(path: Path) -> dict[str, set[str]]:
     """The versions of each package in a compiled set: more than one if they differ by Python version."""
     found: dict[str, set[str]] = {}
-    for name, version in re.findall(r"^([a-z0-9_.-]+)==(\S+)", path.read_text(), re.MULTILINE):
+    for name, version in re.findall(r"^([a-z0-9_.-]+)(?:\[\S+\])?==(\S+)", path.read_text(), re.MULTILINE):
         found.setdefault(name, set()).add(version)
     return found
 
