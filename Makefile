@@ -5,6 +5,8 @@ CLIENT   := .venv-client
 LAUNCHER := .venv-launcher
 TRAINING := .venv-training
 DEV      := .venv
+# Only a test uses it: what that pip makes of the requirement sets.
+OLDPIP   := .venv-oldest-pip
 # Each in .venv-peers/<name>.
 PEERS    := litserve mlserver bentoml ray flask_celery
 
@@ -124,6 +126,7 @@ lock: $(DEV) ## Compile the requirement sets from pyproject.toml: make lock ARGS
 	$(COMPILE) --group client-notify -c requirements/development.txt -o requirements/client-notify.txt
 	$(COMPILE) --group launcher -c requirements/development.txt -o requirements/launcher.txt
 	$(COMPILE) --group training -c requirements/development.txt -o requirements/training.txt
+	$(COMPILE) --group oldest-pip -o requirements/oldest-pip.txt
 	@for peer in $(PEERS); do \
 	    $(COMPILE) --group peer-$$peer -o requirements/peers/$$peer.txt || exit 1; \
 	done
@@ -142,7 +145,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(DEV)/bin/uv pip compile --qui
     --universal --generate-hashes --no-strip-extras --no-emit-index-url --no-annotate $(ARGS)
 
 # The environments are always looked at: the script returns at once if one holds what its requirements say.
-.PHONY: $(SERVING) $(CLIENT) $(LAUNCHER) $(TRAINING) $(DEV) $(PEERS:%=.venv-peers/%) programs
+.PHONY: $(SERVING) $(CLIENT) $(LAUNCHER) $(TRAINING) $(DEV) $(OLDPIP) $(PEERS:%=.venv-peers/%) programs
 $(SERVING):
 	@tools/virtualenv $@ requirements$(EXTRAS:%=/serving-%).txt
 $(CLIENT):
@@ -153,6 +156,8 @@ $(TRAINING):
 	@tools/virtualenv $@ requirements/training.txt
 $(DEV):
 	@tools/virtualenv $@ requirements/development.txt
+$(OLDPIP):
+	@tools/virtualenv $@ requirements/oldest-pip.txt
 $(PEERS:%=.venv-peers/%):
 	@mkdir -p $(@D) && tools/virtualenv $@ requirements/peers/$(@F).txt
 programs:
