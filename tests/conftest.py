@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import signal
 from typing import TYPE_CHECKING, TypeVar
@@ -12,8 +11,8 @@ import pytest
 
 from tests.services.azure_storage import AzureStorage, azure_storage, find_azurite
 from tests.services.google_storage import GoogleStorage, google_storage
-from tests.services.postgres import PostgresCluster, find_postgres, postgres_cluster
-from tests.services.rabbitmq import RabbitMQNode, find_rabbitmq, rabbitmq_node
+from tests.services.postgres import PostgresCluster, find_postgres, new_database, postgres_cluster
+from tests.services.rabbitmq import RabbitMQNode, find_rabbitmq, new_vhost, rabbitmq_node
 from tests.services.s3 import S3, s3_store
 
 if TYPE_CHECKING:
@@ -68,10 +67,8 @@ def rabbitmq_url(rabbitmq: RabbitMQNode) -> str:
 @pytest.fixture
 def vhost(rabbitmq: RabbitMQNode) -> Iterator[str]:
     """The name of an empty virtual host of this test's own."""
-    name = f"test-{secrets.token_hex(6)}"
-    rabbitmq.start().add_vhost(name)
-    yield name
-    rabbitmq.start().delete_vhost(name)
+    with new_vhost(rabbitmq) as name:
+        yield name
 
 
 @pytest.fixture
@@ -96,10 +93,8 @@ def postgres_url(postgres: PostgresCluster) -> str:
 @pytest.fixture
 def database_url(postgres: PostgresCluster) -> Iterator[str]:
     """DATABASE_URL of an empty PostgreSQL database of this test's own."""
-    name = f"test_{secrets.token_hex(6)}"
-    postgres.start().add_database(name)
-    yield postgres.url(name)
-    postgres.start().drop_database(name)
+    with new_database(postgres) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import socket
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.services.processes import free_ports
 from tests.small_models import write_slow_model, write_table_model
 
 
@@ -17,14 +14,3 @@ def model_store(tmp_path_factory: pytest.TempPathFactory) -> str:
     write_table_model(folder)
     write_slow_model(folder)
     return str(folder)
-
-
-@pytest.fixture
-def metrics_port() -> int:
-    """A port before two that are free."""
-    while True:
-        (port,) = free_ports(1)
-        with suppress(OSError):
-            for number in (1, 2):
-                socket.create_server(("127.0.0.1", port + number)).close()
-            return port

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import must_have
 from tests.services.celeriac import celeriac
-from tests.services.processes import wait_until
+from tests.services.processes import port_before_free_ones, wait_until
 from tests.services.prometheus import FOLDER, Prometheus, find_prometheus, prometheus
 
 ROOT = Path(__file__).parents[2]
@@ -28,10 +28,14 @@ def program() -> str:
 
 @pytest.fixture
 def watched(
-    program: str, tmp_path: Path, model_store: str, broker_url: str, metrics_port: int
+    program: str,
+    tmp_path: Path,
+    model_store: str,
+    broker_url: str,
 ) -> Iterator[Prometheus]:
     """One that has seen two workers at work, on jobs and on calls, and failing."""
     settings = {"MODEL_STORE": model_store, "BROKER_URL": broker_url, "WORKERS": "2"}
+    metrics_port = port_before_free_ones()
     with celeriac(tmp_path, METRICS_PORT=str(metrics_port), **settings) as service:
         workers = [f"127.0.0.1:{metrics_port + number}" for number in (1, 2)]
         targets = {"web": [f"127.0.0.1:{service.port}"], "worker": workers}

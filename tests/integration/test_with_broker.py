@@ -14,34 +14,62 @@ import httpx
 import pytest
 
 from production_server.broker.app import create_celery
+from production_server.broker.messages import NORMAL_QUEUE, RUN_CHUNK
 from production_server.settings import read_settings
 from production_server.web.metrics import TELL_EVERY_S
 from tests.services.celeriac import Celeriac, celeriac
-from tests.services.postgres import PostgresCluster
-from tests.services.processes import wait_until
-from tests.services.rabbitmq import RabbitMQNode
+from tests.services.postgres import PostgresCluster, new_database
+from tests.services.processes import port_before_free_ones, wait_until
+from tests.services.rabbitmq import RabbitMQNode, new_vhost
 
-ROWS = [[n, 1] for n in range(2000)]
+ROWS = [[n, 1] for n in range(1200)]
 
 
-@pytest.fixture
-def service(
-    tmp_path: Path, model_store: str, broker_url: str, database_url: str, metrics_port: int
+@pytest.fixture(scope="module")
+def own_vhost(rabbitmq: RabbitMQNode) -> Iterator[str]:
+    with new_vhost(rabbitmq) as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def shared(
+    rabbitmq: RabbitMQNode,
+    own_vhost: str,
+    postgres: PostgresCluster,
+    model_store: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Celeriac]:
+    """Boots once: that takes longer than most tests."""
+    folder = tmp_path_factory.mktemp("service")
     settings = {
         "MODEL_STORE": model_store,
-        "BROKER_URL": broker_url,
-        "DATABASE_URL": database_url,
+        "BROKER_URL": rabbitmq.url(own_vhost),
         "WORKERS": "2",
         "CHUNK_ITEMS": "32",
         "BATCH_ITEMS": "8",
         "WORKER_NAME": "lab",
-        "HEARTBEAT_FILE": str(tmp_path / "heartbeat"),
+        "HEARTBEAT_FILE": str(folder / "heartbeat"),
         "REMOTE_CONTROL": "on",
-        "METRICS_PORT": str(metrics_port),
+        "METRICS_PORT": str(port_before_free_ones()),
     }
-    with celeriac(tmp_path, **settings) as running:
+    with new_database(postgres) as url, celeriac(folder, DATABASE_URL=url, **settings) as running:
         yield running
+
+
+@pytest.fixture
+def service(shared: Celeriac, rabbitmq: RabbitMQNode, postgres: PostgresCluster) -> Iterator[Celeriac]:
+    """The service that the tests share; whatever a test does to it and to its neighbours, it is whole afterwards."""
+    wait_until(lambda: is_whole(shared), what="the service is whole")
+    shared.forget_log()
+    yield shared
+    rabbitmq.start()
+    postgres.start()
+    wait_until(lambda: is_whole(shared), what="the service is whole again")
+
+
+def is_whole(service: Celeriac) -> bool:
+    workers = len(service.children("worker"))
+    return workers == 2 and service.is_ready() and "2 alive: lab-1, lab-2" in service.web.get("/readyz").text
 
 
 def assert_every_item_once(service: Celeriac, job: dict[str, object]) -> None:
@@ -61,22 +89,23 @@ def test_a_prediction_travels_through_the_broker_and_back(service: Celeriac) -> 
 
 
 def test_every_worker_is_alive_by_name(service: Celeriac) -> None:
-    wait_until(
-        lambda: service.web.get("/readyz").json()["checks"]["workers"]["detail"] == "2 alive: lab-1, lab-2",
-        what="two workers are alive",
-    )
+    assert service.web.get("/readyz").json()["checks"]["workers"]["detail"] == "2 alive: lab-1, lab-2"
 
 
-def test_each_worker_tells_its_metrics(service: Celeriac, metrics_port: int) -> None:
+def test_each_worker_tells_its_metrics(service: Celeriac) -> None:
+    def told() -> list[str]:
+        port = int(service.settings["METRICS_PORT"])
+        urls = [f"http://127.0.0.1:{port + number}/metrics" for number in (1, 2)]
+        return [httpx.get(url).raise_for_status().text for url in urls]
+
+    def done(texts: list[str]) -> float:
+        return sum(float(n) for text in texts for n in re.findall(r"chunk_items_total{.*} (.*)", text))
+
+    before = done(told())
     service.wait_for(service.submit("table", ROWS))
+    texts = told()
 
-    texts = [
-        httpx.get(f"http://127.0.0.1:{metrics_port + number}/metrics").raise_for_status().text
-        for number in (1, 2)
-    ]
-
-    done = [float(number) for text in texts for number in re.findall(r"chunk_items_total{.*} (.*)", text)]
-    assert sum(done) == len(ROWS)
+    assert done(texts) - before == len(ROWS)
     assert all("process_resident_memory_bytes" in text for text in texts)
 
 
@@ -109,10 +138,8 @@ def test_web_processes_share_a_port_and_what_they_count(
     assert re.search(r'^celeriac_calls_total{code="200",model="table".*} 40.0$', text, re.MULTILINE), text
 
 
-def test_heartbeats_stop_while_the_broker_is_down(
-    service: Celeriac, rabbitmq: RabbitMQNode, tmp_path: Path
-) -> None:
-    file = tmp_path / "heartbeat"
+def test_heartbeats_stop_while_the_broker_is_down(service: Celeriac, rabbitmq: RabbitMQNode) -> None:
+    file = Path(service.settings["HEARTBEAT_FILE"])
     wait_until(file.exists, what="the first heartbeat")
     rabbitmq.kill()
     file.unlink()
@@ -126,9 +153,9 @@ def test_heartbeats_stop_while_the_broker_is_down(
 
 
 def test_whoever_may_use_the_broker_can_ask_the_workers_where_remote_control_is_on(
-    service: Celeriac, broker_url: str
+    service: Celeriac,
 ) -> None:
-    app = create_celery(read_settings({"BROKER_URL": broker_url}))
+    app = create_celery(read_settings(service.settings))
 
     wait_until(
         lambda: (
@@ -140,9 +167,9 @@ def test_whoever_may_use_the_broker_can_ask_the_workers_where_remote_control_is_
 
 
 def test_whoever_may_use_the_broker_can_watch_the_workers_where_remote_control_is_on(
-    service: Celeriac, broker_url: str
+    service: Celeriac,
 ) -> None:
-    app = create_celery(read_settings({"BROKER_URL": broker_url}))
+    app = create_celery(read_settings(service.settings))
     seen: set[tuple[str, str]] = set()
 
     with app.connection() as connection:
@@ -157,8 +184,9 @@ def test_whoever_may_use_the_broker_can_watch_the_workers_where_remote_control_i
 
         wait_until(lambda: has_seen("worker-heartbeat"), what="both workers' heartbeats")
         app.control.enable_events()
-        service.submit("slow", ROWS)
+        job = service.submit("slow", ROWS)
         wait_until(lambda: has_seen("task-started", "task-succeeded"), what="both workers' tasks")
+    service.web.delete(job["links"]["self"])
 
 
 def test_killing_a_worker_loses_nothing(service: Celeriac) -> None:
@@ -191,12 +219,12 @@ def test_killing_everything_loses_nothing(service: Celeriac) -> None:
 
 
 def test_a_broker_that_forgets_everything_loses_nothing(
-    service: Celeriac, rabbitmq: RabbitMQNode, vhost: str
+    service: Celeriac, rabbitmq: RabbitMQNode, own_vhost: str
 ) -> None:
     job = service.submit("slow", ROWS)
     service.wait_for(job, done=50)
 
-    rabbitmq.wipe(vhost)
+    rabbitmq.wipe(own_vhost)
 
     assert_every_item_once(service, job)
 
@@ -251,21 +279,16 @@ def test_a_database_that_is_killed_loses_nothing(service: Celeriac, postgres: Po
 
 
 def test_a_message_that_makes_no_sense_is_dropped_and_the_worker_goes_on(
-    service: Celeriac, broker_url: str
+    service: Celeriac,
 ) -> None:
-    from production_server.broker.app import create_celery
-    from production_server.broker.messages import NORMAL_QUEUE, RUN_CHUNK
-    from production_server.settings import read_settings
-
-    app = create_celery(read_settings({"BROKER_URL": broker_url}))
-    for body in ({}, {"job_id": "x", "start": 0, "stop": 1}, {"job_id": 5, "start": "0", "stop": None}):
-        app.send_task(RUN_CHUNK, kwargs=body, queue=NORMAL_QUEUE)
-    app.send_task("os.system", args=["false"], queue=NORMAL_QUEUE)
-    with app.producer_pool.acquire() as producer:
+    app = create_celery(read_settings(service.settings))
+    with app.connection_for_write() as connection, connection.Producer() as producer:
+        for body in ({}, {"job_id": "x", "start": 0, "stop": 1}, {"job_id": 5, "start": "0", "stop": None}):
+            app.send_task(RUN_CHUNK, kwargs=body, queue=NORMAL_QUEUE, producer=producer)
+        app.send_task("os.system", args=["false"], queue=NORMAL_QUEUE, producer=producer)
         producer.publish(
             b"\x80\x04.", content_type="application/x-python-serialize", routing_key=NORMAL_QUEUE
         )
-    app.pool.force_close_all()  # type: ignore[attr-defined]  # kombu's pool of connections has it
 
     job = service.submit("table", [[1, 7]] * 40)
 

@@ -27,7 +27,8 @@ class Celeriac(WebService):
         self.directory = directory
         (self.port,) = free_ports(1)
         super().__init__(f"http://127.0.0.1:{self.port}")
-        self._settings = SETTINGS | settings
+        self.settings = SETTINGS | settings
+        self._log_from = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -38,8 +39,12 @@ class Celeriac(WebService):
 
     @property
     def log(self) -> str:
-        """What all processes of the service have logged."""
-        return (self.directory / "celeriac.log").read_text()
+        """What all processes of the service have logged, since it was last forgotten."""
+        return self._log_file.read_bytes()[self._log_from :].decode()
+
+    def forget_log(self) -> None:
+        """Let `log` begin here, for a test that shares the service with others."""
+        self._log_from = self._log_file.stat().st_size
 
     def start(self, *, wait: bool = True) -> Self:
         """Start the service and wait until it is ready."""
@@ -93,11 +98,15 @@ class Celeriac(WebService):
             raise ServiceError(f"the service did not start:\n{self.log}")
         return super().is_ready()
 
+    @property
+    def _log_file(self) -> Path:
+        return self.directory / "celeriac.log"
+
     def _env(self) -> dict[str, str]:
         # Coverage measures the service's processes too, where the tests run under it.
         kept = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COV")}
         state = str(self.directory / "state")
-        return kept | {"PYTHONPATH": str(ROOT), "PORT": str(self.port), "STATE_DIR": state} | self._settings
+        return kept | {"PYTHONPATH": str(ROOT), "PORT": str(self.port), "STATE_DIR": state} | self.settings
 
 
 @contextlib.contextmanager

@@ -88,9 +88,11 @@ class PostgresCluster:
         """End the cluster without a shutdown (SIGKILL would leave orphans); a start recovers."""
         self._end(signal.SIGQUIT)
 
-    def add_database(self, name: str) -> None:
-        """Make an empty database."""
-        self._execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+    def add_database(self, name: str, *, template: str = "template0") -> None:
+        """Make a database: empty, or a copy of another one that nobody uses."""
+        self._execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        )
 
     def drop_database(self, name: str) -> None:
         """Remove a database; its connections are closed."""
@@ -152,3 +154,14 @@ def postgres_cluster(programs: Path) -> Iterator[PostgresCluster]:
             yield cluster.start()
         finally:
             cluster.stop()
+
+
+@contextlib.contextmanager
+def new_database(cluster: PostgresCluster, *, template: str = "template0") -> Iterator[str]:
+    """DATABASE_URL of a database that is empty, or a copy of another one; afterwards it is gone."""
+    name = f"test_{secrets.token_hex(6)}"
+    cluster.start().add_database(name, template=template)
+    try:
+        yield cluster.url(name)
+    finally:
+        cluster.start().drop_database(name)

@@ -31,6 +31,16 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
+def port_before_free_ones(count: int = 2) -> int:
+    """A TCP port of 127.0.0.1 before `count` on which nothing listens."""
+    while True:
+        (port,) = free_ports(1)
+        with contextlib.suppress(OSError):
+            for number in range(1, count + 1):
+                socket.create_server(("127.0.0.1", port + number)).close()
+            return port
+
+
 @contextlib.contextmanager
 def temporary_directory(name: str, *, owner: str | None = None) -> Iterator[Path]:
     """A directory, readable by its owner only, that is gone afterwards."""

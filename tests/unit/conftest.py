@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from production_server.jobs.database import Database
 from production_server.models.store import Store
+from tests.services.postgres import PostgresCluster, new_database
 from tests.small_models import write_image_model, write_shades_model, write_table_model
 
 
@@ -27,21 +29,49 @@ def small_store(small_models: Path) -> Store:
     return Store([small_models])
 
 
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a migrated, empty SQLite database, to be copied: migrations take longer than most tests."""
+    path = tmp_path_factory.mktemp("migrated") / "jobs.sqlite3"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: PostgresCluster) -> str:
+    """The name of a migrated, empty PostgreSQL database, to be copied."""
+    name = "migrated"
+    postgres.start().add_database(name)
+    _migrate(postgres.url(name))
+    return name
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+def database(request: pytest.FixtureRequest) -> Database:
     """A migrated, empty database: each test runs on SQLite and on PostgreSQL."""
-    is_sqlite = request.param == "sqlite"
-    url = f"sqlite:///{tmp_path / 'jobs.sqlite3'}" if is_sqlite else request.getfixturevalue("database_url")
-    database = Database(url)
-    database.migrate()
+    kept: Database = request.getfixturevalue(f"{request.param}_database")
+    return kept
+
+
+@pytest.fixture
+def sqlite_database(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Database]:
+    """A migrated, empty SQLite database, for tests that are not about databases."""
+    path = shutil.copy(migrated_sqlite, tmp_path / "jobs.sqlite3")
+    database = Database(f"sqlite:///{path}")
     yield database
     database.close()
 
 
 @pytest.fixture
-def sqlite_database(tmp_path: Path) -> Iterator[Database]:
-    """A migrated, empty SQLite database, for tests that are not about databases."""
-    database = Database(f"sqlite:///{tmp_path / 'jobs.sqlite3'}")
+def postgresql_database(postgres: PostgresCluster, migrated_postgres: str) -> Iterator[Database]:
+    """A migrated, empty PostgreSQL database."""
+    with new_database(postgres, template=migrated_postgres) as url:
+        database = Database(url)
+        yield database
+        database.close()
+
+
+def _migrate(url: str) -> None:
+    database = Database(url)
     database.migrate()
-    yield database
     database.close()
