@@ -16,6 +16,8 @@ ARGS ?=
 CLIENT_SET ?= client
 # gs, az or gs-az: what the service needs to read gs://, az:// or both.
 EXTRAS ?=
+# What `make changed` holds the checkout against.
+SINCE ?= HEAD
 
 export PYTHONPATH := $(CURDIR)
 MAKEFLAGS += --no-print-directory
@@ -73,12 +75,12 @@ bench-peers: $(DEV) $(PEERS:%=.venv-peers/%) ## Measure other servers of models 
 
 ##@ Develop
 .PHONY: test
-test: $(DEV) programs ## Run the tests, with services of their own: make test ARGS="tests/unit -x"
-	$(DEV)/bin/pytest $(ARGS)
+test: $(DEV) $(OLDPIP) programs ## Run the tests, with services of their own: make test ARGS="tests/unit/jobs -x"
+	$(PYTEST) $(ARGS)
 
 .PHONY: test-deploy
 test-deploy: $(DEV) programs ## Boot instances in a container and launch them in an OpenStack without guests (needs TEST_RIG)
-	$(DEV)/bin/pytest tests/deploy $(ARGS)
+	$(PYTEST) tests/deploy $(ARGS)
 
 .PHONY: test-compose
 test-compose: $(DEV) programs ## Run the service in containers, and whatever may happen to them (needs a Docker engine or TEST_RIG)
@@ -89,17 +91,31 @@ test-cloud: $(DEV) programs ## Launch real machines in a real OpenStack: half an
 	$(DEV)/bin/pytest tests/cloud $(ARGS)
 
 .PHONY: check
-check: lint type arch ## Run everything that CI runs: lint, type, arch, the tests with their coverage, test-deploy and test-compose
-	@$(MAKE) test ARGS="--cov --cov-report=term $(ARGS)"
+check: $(DEV) $(OLDPIP) programs ## Run everything that CI runs: lint, type, arch, the tests with their coverage, test-deploy and test-compose
+	@MAKE="$(MAKE)" tools/check
+
+# The parts of it, side by side.
+.PHONY: check-style check-tests check-deploy check-compose
+check-style:
+	@$(MAKE) lint type arch
+check-tests:
+	@$(MAKE) test ARGS="--cov --cov-report=term"
+check-deploy:
 	@$(MAKE) test-deploy
+check-compose:
 	@$(MAKE) test-compose
+
+.PHONY: changed
+changed: $(DEV) $(OLDPIP) programs ## Run what the changes since a commit can break, or those not committed: make changed SINCE=main
+	@$(MAKE) lint type arch
+	$(PYTEST) $$($(DEV)/bin/python tools/affected_tests.py $(SINCE)) $(ARGS)
 
 .PHONY: lint
 lint: $(DEV) ## Look for mistakes and bad style
 	$(DEV)/bin/ruff check
 	$(DEV)/bin/ruff format --check
 	$(DEV)/bin/hadolint docker/Dockerfile
-	$(DEV)/bin/shellcheck tools/* docker/extract-packages docker/make-environment docker/strip-base .ci/run cloud-init/files/usr/local/sbin/celeriac cloud-init/*/usr/local/lib/celeriac/services.sh
+	$(DEV)/bin/shellcheck tools/check tools/compose tools/test-programs tools/virtualenv docker/extract-packages docker/make-environment docker/strip-base .ci/run cloud-init/files/usr/local/sbin/celeriac cloud-init/*/usr/local/lib/celeriac/services.sh
 
 .PHONY: type
 type: $(DEV) ## Check the types
@@ -139,6 +155,9 @@ clean: ## Remove the virtual environments and every cache; the service's state s
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+# In as many processes as the machine is worth; a few files alone in one.
+PYTEST  := $(DEV)/bin/pytest -n auto --dist loadgroup --no-loadscope-reorder
 
 # Hashes for every platform; no registry's address, since everyone has their own mirror.
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(DEV)/bin/uv pip compile --quiet \

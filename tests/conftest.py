@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+TESTS = Path(__file__).parent
 MARKER_OF_FIXTURE = {"rabbitmq": "rabbitmq", "postgres": "postgres", "browser": "browser"}
 
 
@@ -33,12 +36,52 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many processes `make test` runs the tests in: two a core, for much of them waits.
+
+    For some files, or tests, that would take longer to start than it saves.
+    """
+    if all(Path(name.partition("::")[0]).is_file() for name in config.args):
+        return 0
+    return 2 * len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@pytest.hookimpl(trylast=True)  # after the order is random
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test by the services that its fixtures start, so that `-m "not rabbitmq"` works unaided."""
+    """Mark each test by the services that its fixtures start, so that `-m "not rabbitmq"` works unaided.
+
+    Among several processes, tests of one file go to one, for what they share. Files that take long come first, so
+    that no process has one left when all others are done; in them, tests that boot services of their own are spread.
+    """
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):
             if fixture in MARKER_OF_FIXTURE:
                 item.add_marker(MARKER_OF_FIXTURE[fixture])
+        if not any(item.iter_markers("spread")) and not any(item.iter_markers("xdist_group")):
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(TESTS))))
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    folder = item.path.relative_to(TESTS).parts
+    takes_long = (
+        ("integration",),
+        ("deploy",),
+        ("compose",),
+        ("browser",),
+        ("unit", "training"),
+        ("contract",),
+    )
+    return next((n for n, first in enumerate(takes_long) if folder[: len(first)] == first), len(takes_long))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Add the reasons for which tests were skipped to the file that SKIPPED names: `make check` ends with them."""
+    if name := os.environ.get("SKIPPED"):
+        skipped = terminalreporter.stats.get("skipped", [])
+        reasons = Counter(str(each.longrepr[2]).removeprefix("Skipped: ") for each in skipped)
+        with Path(name).open("a") as file:
+            file.writelines(f"{count} skipped: {reason}\n" for reason, count in reasons.items())
 
 
 def must_have(found: T | None, what: str) -> T:

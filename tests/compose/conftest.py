@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[None]:
-    """Docker's engine; skipped where there is none and none can be started, and on CI a failure."""
+    """Docker's engine; skipped where there is none and no rig to start one."""
     with running_engine():
         yield
 

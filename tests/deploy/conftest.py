@@ -102,7 +102,7 @@ class Booted:
 
 @pytest.fixture(scope="session")
 def tree() -> Path:
-    """What machines are copied from; skipped where the rig or its rights are missing, and on CI a failure."""
+    """What machines are copied from; skipped where there is no rig."""
     return root_tree(must_have_rig())
 
 

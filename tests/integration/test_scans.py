@@ -17,6 +17,8 @@ from tests.services.processes import wait_until
 from tests.services.s3 import S3
 from tests.services.store import Store
 
+pytestmark = pytest.mark.spread
+
 SMALL_STEPS = {"CHUNK_ITEMS": "32", "BATCH_ITEMS": "8"}
 
 

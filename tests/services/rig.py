@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 from pathlib import Path
@@ -15,32 +16,34 @@ LIMIT_S = 1200  # the first time, packages are installed
 
 
 def must_have_rig(script: str = "vm-image.sh", *, what: str = "machines and clouds are made") -> Path:
-    """The rig's folder, with a script in it; where it is missing the test is skipped, and on CI it fails."""
-    folder = Path(os.environ.get("TEST_RIG") or "/nonexistent")
-    if os.getuid() == 0 and (folder / script).is_file():
-        return folder
-    reason = f"{what} as root, with the scripts in the folder that TEST_RIG names"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    """The rig's folder, with a script in it. Without a rig the test is skipped; with one that is of no use it fails."""
+    named = os.environ.get("TEST_RIG")
+    if not named:
+        pytest.skip(f"{what} by scripts in a folder that TEST_RIG names, and it names none")
+    if os.getuid() != 0 or not (Path(named) / script).is_file():
+        pytest.fail(f"{what} as root, with {script} in the folder that TEST_RIG names, {named}")
+    return Path(named)
 
 
 def run_script(script: Path, *arguments: str, **env: str) -> None:
-    """Run one of the rig's scripts to its end.
+    """Run one of the rig's scripts to its end; one at a time, for two that install packages disturb each other.
 
     Raises:
         ServiceError: It failed.
     """
     # What measures the tests has no business in there.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
-    done = subprocess.run(
-        ["bash", str(script), *arguments],
-        env={**kept, **env},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
+    STATE.mkdir(parents=True, exist_ok=True)
+    with (STATE / "tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(
+            ["bash", str(script), *arguments],
+            env={**kept, **env},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
     if done.returncode:
         raise ServiceError(f"{script.name} failed:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
