@@ -24,7 +24,7 @@ from client.launcher.settings_file import settings_file
 from client.launcher.source import find_source, uncommitted
 from client.launcher.surroundings import Outside
 from client.launcher.tools import Tools
-from client.options import setting
+from client.options import setting, version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -79,6 +79,7 @@ def start() -> None:
 
 
 @start.command("launch", epilog=EPILOG)
+@version
 @options.name
 @settings_file
 @options.cloud
@@ -185,6 +186,7 @@ def render_command(**given: Any) -> None:
 
 
 @click.command(epilog=EPILOG)
+@version
 @click.argument("name", envvar="CELERIAC_NAME")
 @options.cloud
 @setting("--yes", env="YES", is_flag=True, help="Do not ask.")
