@@ -1,4 +1,4 @@
-"""Carries out a plan in a cloud, and undoes what it made when that fails."""
+"""Carries out a plan in a cloud, step by step. Undoing what was made is for its caller."""
 
 from __future__ import annotations
 
