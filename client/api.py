@@ -7,6 +7,7 @@ a bounded time; a submission carries an idempotency key, so that trying again ne
 from __future__ import annotations
 
 import itertools
+import re
 import time
 import uuid
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 PAGE_SIZE = 1000
+EXAMPLE_ID = "0198c5d2-7c1e-7000-8000-000000000000"
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Server:
 
     def model(self, name: str) -> Model:
         """One model, with the manifest of its stable version."""
-        return read(Model, self._send("GET", f"/api/models/{name}"))
+        return read(Model, self._send("GET", _model_path(name)))
 
     def submit_rows(
         self,
@@ -119,7 +121,7 @@ class Server:
 
     def job(self, job_id: str) -> Job:
         """How far a job has come."""
-        return read(Job, self._send("GET", f"/api/jobs/{job_id}"))
+        return read(Job, self._send("GET", _job_path(job_id)))
 
     def jobs(self, **filters: str | int | None) -> JobPage:
         """Jobs, newest first; filters are model, state, after and limit."""
@@ -127,12 +129,12 @@ class Server:
 
     def cancel(self, job_id: str) -> Job:
         """Cancel what has not run."""
-        return read(Job, self._send("DELETE", f"/api/jobs/{job_id}"))
+        return read(Job, self._send("DELETE", _job_path(job_id)))
 
     def results(self, job_id: str, *, after: int | None = None) -> ResultPage:
         """Up to a thousand results in order, finished or not."""
         params = _given({"after": after, "limit": PAGE_SIZE})
-        return read_result_page(self._send("GET", f"/api/jobs/{job_id}/results", params=params))
+        return read_result_page(self._send("GET", f"{_job_path(job_id)}/results", params=params))
 
     def start_scan(self, asked: Mapping[str, Any]) -> Scan:
         """Have what lies somewhere classified: url and model, and maybe version, pattern, again, dry_run, priority.
@@ -143,7 +145,7 @@ class Server:
 
     def scan(self, scan_id: str) -> Scan:
         """How far a scan and its job have come."""
-        return read_scan(self._send("GET", f"/api/scans/{scan_id}"))
+        return read_scan(self._send("GET", _scan_path(scan_id)))
 
     def scans(self, *, limit: int) -> list[Scan]:
         """Scans, newest first."""
@@ -152,7 +154,7 @@ class Server:
 
     def cancel_scan(self, scan_id: str) -> Scan:
         """Stop a scan, and cancel what has not run."""
-        return read_scan(self._send("DELETE", f"/api/scans/{scan_id}"))
+        return read_scan(self._send("DELETE", _scan_path(scan_id)))
 
     def _submit(self, wait_s: int, **content: Any) -> Job:
         headers = {"Idempotency-Key": str(uuid.uuid4())}
@@ -182,6 +184,33 @@ class Server:
         if answer.is_success:
             return _json(answer)
         raise _failure(answer, url=self.url)
+
+
+# A word of the user's becomes a part of a path only if it is what belongs there: what the server's routing says of any
+# other is about URLs, which no user of this client has written.
+
+
+def _model_path(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*", name):
+        raise InputError(f"{name!r} is no name of a model: `models` lists those that there are")
+    return f"/api/models/{name}"
+
+
+def _job_path(job_id: str) -> str:
+    return f"/api/jobs/{_checked_id(job_id, of='job')}"
+
+
+def _scan_path(scan_id: str) -> str:
+    return f"/api/scans/{_checked_id(scan_id, of='scan')}"
+
+
+def _checked_id(text: str, *, of: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError as error:
+        raise InputError(
+            f"{text!r} is no ID of a {of}: expected one such as {EXAMPLE_ID}; `{of}s` lists those that there are"
+        ) from error
 
 
 def _failure(answer: httpx.Response, *, url: str) -> Refused | Unavailable:
