@@ -11,9 +11,9 @@ import click
 
 from client import output
 from client.api import Server
+from client.buckets.inject import inject, scans
+from client.buckets.notify import notify
 from client.exits import EPILOG, SOME_FAILED, run
-from client.inject import inject, scans
-from client.notify import notify
 from client.options import Shared, shared, timeout, version, which_model
 from client.results import Destination, show_results
 from client.submission import Submission

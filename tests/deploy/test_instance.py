@@ -9,7 +9,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from client.launcher.console import read
+from client.launcher.machine.console import read
 from tests.deploy.conftest import (
     PATIENT,
     PROGRAM,

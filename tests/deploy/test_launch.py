@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from client.errors import ClientError
-from client.launcher.clock import Clock
-from client.launcher.launch import launch
-from client.launcher.report import TimedReport
-from client.launcher.request import CodeRequest, LaunchRequest
-from client.launcher.surroundings import Outside
-from client.launcher.tools import Tools
+from client.launcher.deciding.request import LaunchRequest
+from client.launcher.doing.clock import Clock
+from client.launcher.doing.launch import launch
+from client.launcher.doing.report import TimedReport
+from client.launcher.doing.tools import Tools
+from client.launcher.machine.repository import CodeRequest
+from client.launcher.machine.surroundings import Outside
 from tests.services.git_daemon import git_daemon
 from tests.services.openstack_project import (  # noqa: F401 # fixtures
     OpenStackProject,

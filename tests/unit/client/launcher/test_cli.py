@@ -16,9 +16,9 @@ from client.exits import INSTANCE_FAILED, INTERRUPTED, REFUSED, UNAVAILABLE, USA
 from client.launcher import cli
 from client.launcher.cli import main_start, main_stop
 from client.launcher.cloud import Mark
-from client.launcher.labels import COMMIT, MODE
-from client.launcher.ssh import known_hosts_file
-from client.launcher.surroundings import Outside
+from client.launcher.deciding.labels import COMMIT, MODE
+from client.launcher.machine.ssh import known_hosts_file
+from client.launcher.machine.surroundings import Outside
 from tests.services.fake_cloud_calls import Call
 from tests.services.launching import COMMIT as COMMIT_ID
 from tests.services.launching import HOST_KEY, REPOSITORY, World
