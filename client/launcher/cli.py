@@ -13,7 +13,6 @@ from client import exits, output
 from client.errors import InputError, Refused
 from client.launcher import options, outcome
 from client.launcher.deciding.request import checked_name
-from client.launcher.doing.bake import bake, check_bake
 from client.launcher.doing.clock import Clock
 from client.launcher.doing.launch import launch, prepare
 from client.launcher.doing.removal import TIMEOUT_S, remove
@@ -118,15 +117,13 @@ def _launched(request: LaunchRequest, tools: Tools, outside: Outside, given: Map
         tools.report.note(
             f"{changed} files of this checkout have changes that are not committed: they stay here"
         )
-    if given["bake"] and given["dry_run"]:
-        check_bake(given["bake"], tools)
     if given["dry_run"]:
-        return outcome.of_plan(prepare(request, tools), image_name=given["bake"])
+        return outcome.of_plan(prepare(request, tools))
     # Found out now, a folder that cannot be written to costs nothing.
     outside.known_hosts.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if given["bake"]:
-        return outcome.of_bake(bake(request, given["bake"], tools, keeps=given["keep"]), tools)
-    launched = launch(request, tools, keeps=given["keep"])
+    launched = launch(request, tools)
+    if launched.image is not None:
+        return outcome.of_bake(launched.image, tools)
     instance = launched.instance
     shell = outside.shell(instance.address, login=instance.login)
     try:

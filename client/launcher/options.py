@@ -218,6 +218,8 @@ def launch_request(name: str | None, options: Mapping[str, Any]) -> LaunchReques
         mode=Mode(options["mode"]) if options["mode"] else None,
         images=image_source(options),
         waits=options["wait"],
+        baked_image=options["bake"],
+        keeps=options["keep"],
         **{each: options[each] for each in chosen},
     )
 

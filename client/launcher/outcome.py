@@ -33,16 +33,10 @@ class Outcome:
             output.print_lines(self.lines)
 
 
-def of_plan(prepared: Prepared, *, image_name: str | None) -> Outcome:
-    """What would be done; an image would be made of the instance if it has a name."""
+def of_plan(prepared: Prepared) -> Outcome:
+    """What would be done."""
     plan, account = prepared.plan, prepared.account
     steps = [str(step) for step in plan.steps]
-    if image_name is not None:
-        steps += [
-            "remove identity, keys, secrets and data",
-            f"make image {image_name}",
-            "delete the instance",
-        ]
     facts = {
         "name": plan.name,
         "project": account.project,

@@ -404,7 +404,7 @@ def test_nothing_is_left_wherever_a_launch_is_interrupted(
         request = LaunchRequest("lab", flavor="m1.small", code=CodeRequest(source[1]), waits=False)
 
         with pytest.raises(KeyboardInterrupt):
-            launch(request, tools, keeps=False)
+            launch(request, tools)
 
     assert launcher.project.leftovers() == []
 
@@ -425,7 +425,7 @@ def test_a_cloud_that_refuses_in_the_middle_leaves_nothing(
         request = LaunchRequest("lab", flavor="m1.small", code=CodeRequest(source[1]), waits=False)
 
         with pytest.raises(ClientError) as refusal:
-            launch(request, Tools(cloud, Outside("lab"), clock, report), keeps=False)
+            launch(request, Tools(cloud, Outside("lab"), clock, report))
 
     assert getattr(refusal.value, "code", "") == "quota_exceeded"
     assert launcher.project.leftovers() == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from client.launcher.deciding.request import LaunchRequest
@@ -100,7 +100,7 @@ class World:
         return Tools(self.cloud, self.around, clock, report)
 
     def launch(self, request: LaunchRequest, *, keeps: bool = False, timeout_s: float = 600) -> Launched:
-        return launch(request, self.tools(timeout_s=timeout_s), keeps=keeps)
+        return launch(replace(request, keeps=keeps), self.tools(timeout_s=timeout_s))
 
 
 def wanted(name: str = "lab", **more: object) -> LaunchRequest:

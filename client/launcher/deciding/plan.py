@@ -1,4 +1,4 @@
-"""What the launcher will do, as plain data: a plan is a list of steps, made of what is wanted and what exists. Pure."""
+"""What the launcher will do: a plan is a list of steps, made of what is wanted and what exists. Pure."""
 
 from __future__ import annotations
 
@@ -6,145 +6,32 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from client.launcher.cloud import Belongings, Rule
-from client.launcher.deciding.labels import COMMIT, MODE, ORIGIN
-from client.launcher.machine.address import PORTS, SERVICE_PORT
+from client.launcher.deciding.labels import COMMIT, IMAGE_PREFIX, MODE, ORIGIN
+from client.launcher.deciding.steps import (
+    THIS_MACHINE,
+    AttachFloatingAddress,
+    AwaitServer,
+    AwaitService,
+    DeleteInstance,
+    JoinSecurityGroup,
+    MakeImage,
+    MakeSecurityGroup,
+    MakeServer,
+    OpenPorts,
+    PushCode,
+    Seal,
+    StartServer,
+    TakeFloatingAddress,
+)
+from client.launcher.machine.address import PORTS
+from client.launcher.machine.container_images import ImageSource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from client.launcher.cloud import (
-        Flavor,
-        Image,
-        Keypair,
-        Network,
-        SecurityGroup,
-        Server,
-    )
+    from client.launcher.cloud import SecurityGroup, Server
     from client.launcher.deciding.preflight import Choices
     from client.launcher.deciding.request import LaunchRequest
+    from client.launcher.deciding.steps import Step
     from client.launcher.machine.repository import Code
-
-THIS_MACHINE = "this machine"
-
-
-@dataclass(frozen=True)
-class TakeFloatingAddress:
-    """Take a public address."""
-
-    network: Network
-
-    def __str__(self) -> str:
-        return f"take a floating IP from {self.network.name}"
-
-
-@dataclass(frozen=True)
-class MakeSecurityGroup:
-    """Make a group that lets ranges of addresses reach both ports; `THIS_MACHINE` is resolved once it is known."""
-
-    name: str
-    ranges: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"make security group {self.name}: ports {_ports()} from {', '.join(self.ranges)}"
-
-
-@dataclass(frozen=True)
-class OpenPorts:
-    """Let more ranges in through a group that exists."""
-
-    group: SecurityGroup
-    ranges: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"open ports {_ports()} of security group {self.group.name} to {', '.join(self.ranges)}"
-
-
-@dataclass(frozen=True)
-class MakeServer:
-    """Boot the instance."""
-
-    name: str
-    image: Image
-    flavor: Flavor
-    network: Network
-    keypair: Keypair
-    user_data: str
-    metadata: Mapping[str, str]
-
-    def __str__(self) -> str:
-        size = f"{self.flavor.name} ({_count(self.flavor.cores, 'core')}, {self.flavor.memory_mb} MB)"
-        return (
-            f"boot server {self.name}: image {self.image.name}, flavor {size}, network {self.network.name}, "
-            f"keypair {self.keypair.name}, {len(self.user_data.encode())} bytes of user-data"
-        )
-
-
-@dataclass(frozen=True)
-class StartServer:
-    """Power on the instance that is off."""
-
-    server: Server
-
-    def __str__(self) -> str:
-        return f"start server {self.server.name}, which is off"
-
-
-@dataclass(frozen=True)
-class JoinSecurityGroup:
-    """Put the instance into its group."""
-
-    server: Server
-
-    def __str__(self) -> str:
-        return f"put server {self.server.name} into its security group"
-
-
-@dataclass(frozen=True)
-class AwaitServer:
-    """Wait until the cloud has booted the instance."""
-
-    def __str__(self) -> str:
-        return "wait until the cloud has booted it"
-
-
-@dataclass(frozen=True)
-class AttachFloatingAddress:
-    """Point the public address at the instance."""
-
-    def __str__(self) -> str:
-        return "point the floating IP at it"
-
-
-@dataclass(frozen=True)
-class PushCode:
-    """Push the commit over SSH, as soon as the instance takes it."""
-
-    commit: str
-
-    def __str__(self) -> str:
-        return f"push commit {self.commit[:12]} over SSH"
-
-
-@dataclass(frozen=True)
-class AwaitService:
-    """Wait until the service itself says that it is ready."""
-
-    def __str__(self) -> str:
-        return f"wait until http://…:{SERVICE_PORT}/readyz answers 200"
-
-
-Step = (
-    TakeFloatingAddress
-    | MakeSecurityGroup
-    | OpenPorts
-    | MakeServer
-    | StartServer
-    | JoinSecurityGroup
-    | AwaitServer
-    | AttachFloatingAddress
-    | PushCode
-    | AwaitService
-)
 
 
 @dataclass(frozen=True)
@@ -180,6 +67,7 @@ def make_plan(
         *_join(choices, existing),
         *([AttachFloatingAddress()] if _needs_attaching(choices, existing) else []),
         *_wait(request, server, code),
+        *_bake(request, choices, code),
     )
     notes = choices.notes + _notes(server, code)
     return Plan(request.name, steps, existing, choices.security_group, notes=notes)
@@ -239,6 +127,23 @@ def _wait(request: LaunchRequest, server: Server | None, code: Code) -> list[Ste
     )
 
 
+def _bake(request: LaunchRequest, choices: Choices, code: Code) -> list[Step]:
+    if request.baked_image is None:
+        return []
+    prefix = container_images(request, choices).prefix
+    properties = {COMMIT: code.commit, MODE: str(choices.mode)}
+    properties |= {IMAGE_PREFIX: prefix} if prefix is not None else {}
+    made: list[Step] = [Seal(), MakeImage(request.baked_image, properties)]
+    return made if request.keeps else [*made, DeleteInstance()]
+
+
+def container_images(request: LaunchRequest, choices: Choices) -> ImageSource:
+    """Where container images are from: a baked image has those of one registry, by their names there."""
+    if request.images.prefix is not None or choices.image is None:
+        return request.images
+    return ImageSource(choices.image.properties.get(IMAGE_PREFIX))
+
+
 def _runs(server: Server | None, code: Code) -> bool:
     """Whether the server is, or will be, of this commit."""
     return server is None or server.metadata.get(COMMIT) == code.commit
@@ -255,11 +160,3 @@ def _notes(server: Server | None, code: Code) -> tuple[str, ...]:
             f"to upgrade it: sudo celeriac deploy {code.commit}"
         )
     return tuple(notes)
-
-
-def _ports() -> str:
-    return " and ".join(map(str, PORTS))
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" + ("" if number == 1 else "s")

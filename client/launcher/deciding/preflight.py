@@ -119,6 +119,7 @@ def preflight(
         notes=tuple(findings.notes),
     )
     _check_quota(choices, inventory, existing, findings)
+    _check_bake(request, inventory, existing, findings)
     return choices, tuple(findings.faults)
 
 
@@ -227,6 +228,20 @@ def _check_quota(choices: Choices, inventory: Inventory, existing: Belongings, f
     for what, needed, left in needs:
         if left is not None and needed > left:
             findings.fault("quota", expected=f"{needed} {what} to be left", got=str(left))
+
+
+def _check_bake(
+    request: LaunchRequest, inventory: Inventory, existing: Belongings, findings: Findings
+) -> None:
+    """Baking destroys what the instance holds: it must be a new one."""
+    if request.baked_image is None:
+        return
+    if any(image.name == request.baked_image for image in inventory.images):
+        taken = f"there is an image called {request.baked_image!r} already"
+        findings.fault("bake", expected="another name", got=taken)
+    if not existing.is_empty:
+        taken = f"there is something called {request.name} already"
+        findings.fault("name", expected="another name for what is baked", got=taken)
 
 
 def _names(candidates: Sequence[Named]) -> str:

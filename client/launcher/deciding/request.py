@@ -27,7 +27,8 @@ class LaunchRequest:
 
     `allow_from` are address ranges (CIDR); empty: this machine. `floating_network` may be `NONE`: no floating address.
     `waits`: until the service answers, else until the cloud has booted the instance. `mode` None: that of the instance
-    or the image, if it has one. `images` count in containers only.
+    or the image, if it has one. `images` count in containers only. `baked_image`: what an image is called that shall be
+    made of the instance. `keeps`: what was made stays when the launch fails, and so does an instance that was baked.
     """
 
     name: str = DEFAULT_NAME
@@ -43,6 +44,8 @@ class LaunchRequest:
     mode: Mode | None = None
     images: ImageSource = ImageSource()
     waits: bool = True
+    baked_image: str | None = None
+    keeps: bool = False
 
 
 def checked_name(name: str) -> str:

@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING
 
 from client.errors import InputError, InstanceFailed, Refused, Unavailable
 from client.launcher.cloud import ServerRequest
-from client.launcher.deciding import plan as steps
-from client.launcher.deciding.plan import THIS_MACHINE, rules_for
+from client.launcher.deciding import steps
+from client.launcher.deciding.plan import rules_for
+from client.launcher.deciding.steps import THIS_MACHINE
+from client.launcher.doing import bake
 from client.launcher.doing.clock import TimeIsUp
+from client.launcher.doing.undo import undo
 from client.launcher.doing.watch import Watch
 from client.launcher.machine.address import preferred, service_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from client.launcher.cloud import Mark, Rule
-    from client.launcher.deciding.plan import Plan, Step
+    from client.launcher.cloud import Image, Mark, Rule
+    from client.launcher.deciding.plan import Plan
+    from client.launcher.deciding.steps import Step
     from client.launcher.doing.tools import Tools
 
 OVERTAKEN = "overtaken"
@@ -42,7 +46,7 @@ class Instance:
 
 
 class Applying:
-    """One run of a plan. `instance` is what has come of it, at any time.
+    """One run of a plan. `instance` is what has come of it, at any time, `image` what was made of that.
 
     `is_creating` is true while the cloud is asked to make something: interrupted then, it may appear later.
     """
@@ -53,6 +57,7 @@ class Applying:
         self._mark = mark
         self._host = host
         self.instance = _existing(plan)
+        self.image: Image | None = None
         self.is_creating = False
         self._has_made_server = False
 
@@ -74,7 +79,7 @@ class Applying:
                 raise Unavailable(f"the cloud did not answer until time was up: {step}") from error
         return self.instance
 
-    def _carry_out(self, step: Step) -> None:  # noqa: C901 # one line for each kind of step
+    def _carry_out(self, step: Step) -> None:  # noqa: C901, PLR0912 # one case for each step
         cloud = self._tools.cloud
         match step:
             case steps.TakeFloatingAddress(network):
@@ -101,6 +106,12 @@ class Applying:
                 self._push(commit)
             case steps.AwaitService():
                 self._await_service()
+            case steps.Seal():
+                bake.seal(self.instance, self._tools)
+            case steps.MakeImage():
+                self.image = bake.make_image(self.instance, step, self._tools)
+            case steps.DeleteInstance():
+                undo(self._mark, self._tools)
 
     def _rules(self, ranges: Sequence[str]) -> list[Rule]:
         return sorted(rule for each in self._resolved(ranges) for rule in rules_for(each))

@@ -5,55 +5,24 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from client.errors import ClientError, InstanceFailed, Refused, Unavailable
-from client.launcher.deciding.labels import COMMIT, IMAGE_PREFIX, MODE
-from client.launcher.doing.clock import TimeIsUp
-from client.launcher.doing.launch import launch
-from client.launcher.doing.undo import undo
+from client.errors import ClientError, InstanceFailed
+from client.launcher.deciding.labels import COMMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from client.launcher.cloud import Image
-    from client.launcher.deciding.request import LaunchRequest
+    from client.launcher.deciding.steps import MakeImage
     from client.launcher.doing.apply import Instance
-    from client.launcher.doing.launch import Prepared
     from client.launcher.doing.tools import Tools
 
 POLL_S = 2.0
 
 
-def bake(request: LaunchRequest, image_name: str, tools: Tools, *, keeps: bool) -> Image:
-    """Launch an instance, make an image of it, and delete the instance, unless it `keeps` it (shut down and empty).
+def seal(instance: Instance, tools: Tools) -> None:
+    """Clean an instance and shut it down: nothing of it but its programs is left.
 
     Raises:
-        Refused: There is such an instance, whose data baking would destroy, or such an image; or as `launch`.
-        Unavailable: There is no way in by SSH, or the cloud does not finish in time.
-        InstanceFailed: The instance does not come up, or the image could not be made.
+        Unavailable: There is no way in by SSH. TimeIsUp: It does not shut down.
     """
-    check_bake(image_name, tools)
-    launched = launch(request, tools, keeps=keeps, is_new=True)
-    try:
-        _seal(launched.instance, tools)
-        return _make_image(launched.instance, image_name, _labels(launched.prepared), tools)
-    except TimeIsUp as error:
-        raise Unavailable(f"the cloud did not make the image in {tools.clock.timeout_s:.0f} s") from error
-    finally:
-        if not keeps:
-            undo(launched.mark, tools)
-
-
-def check_bake(image_name: str, tools: Tools) -> None:
-    """Whether an image may be made.
-
-    Raises:
-        Refused: There is one of that name.
-    """
-    if any(image.name == image_name for image in tools.cloud.inventory().images):
-        raise Refused(f"there is an image called {image_name!r} already: take another name")
-
-
-def _seal(instance: Instance, tools: Tools) -> None:
     tools.report.stage("removing identity, keys, secrets and data")
     tools.surroundings.execute(
         *("sudo", "celeriac", "seal"),
@@ -68,20 +37,20 @@ def _seal(instance: Instance, tools: Tools) -> None:
         tools.clock.pause(POLL_S)
 
 
-def _labels(prepared: Prepared) -> dict[str, str]:
-    prefix = {IMAGE_PREFIX: prepared.images.prefix} if prepared.images.prefix is not None else {}
-    return {COMMIT: prepared.code.commit, MODE: str(prepared.mode), **prefix}
+def make_image(instance: Instance, step: MakeImage, tools: Tools) -> Image:
+    """Have the cloud make an image of an instance that is off; one that is not made to its end is deleted.
 
-
-def _make_image(instance: Instance, name: str, labels: Mapping[str, str], tools: Tools) -> Image:
-    tools.report.stage(f"making image {name}")
+    Raises:
+        InstanceFailed: The cloud could not. TimeIsUp: It does not finish.
+    """
+    tools.report.stage(f"making image {step.name}")
     try:
-        image = tools.cloud.create_image(instance.server_id, name, properties=labels)
+        image = tools.cloud.create_image(instance.server_id, step.name, properties=step.properties)
         while not image.is_active:
             tools.clock.pause(POLL_S)
             image = _looked_at(image, tools)
     except BaseException:
-        _delete_half_made(name, labels[COMMIT], tools)
+        _delete_half_made(step.name, step.properties[COMMIT], tools)
         raise
     return image
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from client.errors import Fault, InputError, Refused
 from client.launcher.cloud import Mark
-from client.launcher.deciding.labels import COMMIT, IMAGE_PREFIX, ORIGIN
-from client.launcher.deciding.plan import make_plan
+from client.launcher.deciding.labels import COMMIT, ORIGIN
+from client.launcher.deciding.plan import container_images, make_plan
 from client.launcher.deciding.preflight import preflight
 from client.launcher.doing.apply import OVERTAKEN, Applying
 from client.launcher.doing.undo import give_way, remove_unused, undo
@@ -25,7 +25,7 @@ from client.launcher.machine.repository import (
 )
 
 if TYPE_CHECKING:
-    from client.launcher.cloud import Account, Belongings
+    from client.launcher.cloud import Account, Belongings, Image
     from client.launcher.deciding.plan import Plan
     from client.launcher.deciding.preflight import Choices
     from client.launcher.deciding.request import LaunchRequest
@@ -42,18 +42,17 @@ class Prepared:
     account: Account
     code: Code
     mode: Mode
-    images: ImageSource
     user_data: str
 
 
 @dataclass(frozen=True)
 class Launched:
-    """An instance; it answers, if that was waited for."""
+    """An instance; it answers, if that was waited for. Or the image that was made of it."""
 
     instance: Instance
     prepared: Prepared
-    mark: Mark
     is_awaited: bool
+    image: Image | None = None
 
 
 def prepare(request: LaunchRequest, tools: Tools) -> Prepared:
@@ -70,12 +69,12 @@ def prepare(request: LaunchRequest, tools: Tools) -> Prepared:
     ranges = _ranges_let_in(request, existing, inventory.account, tools=tools, faults=faults)
     tools.report.stage("looking at the code")
     code = _code(request, choices, faults)
-    images = _images(request, choices)
+    images = container_images(request, choices)
     user_data = _user_data(request, choices, code, images=images, faults=faults) if code is not None else ""
     if faults or code is None:
         raise Refused(f"{request.name} cannot be launched; nothing was made", faults=tuple(faults))
     plan = make_plan(request, choices, existing, ranges=ranges, code=code, user_data=user_data)
-    return Prepared(plan, inventory.account, code, choices.mode, images, user_data)
+    return Prepared(plan, inventory.account, code, choices.mode, user_data)
 
 
 def _ranges_let_in(
@@ -109,13 +108,6 @@ def _code(request: LaunchRequest, choices: Choices, faults: list[Fault]) -> Code
     return code
 
 
-def _images(request: LaunchRequest, choices: Choices) -> ImageSource:
-    """Where container images are from: a baked image has those of one registry, by their names there."""
-    if request.images.prefix is not None or choices.image is None:
-        return request.images
-    return ImageSource(choices.image.properties.get(IMAGE_PREFIX))
-
-
 def _user_data(
     request: LaunchRequest, choices: Choices, code: Code, *, images: ImageSource, faults: list[Fault]
 ) -> str:
@@ -137,11 +129,10 @@ def _user_data(
     return user_data
 
 
-def launch(request: LaunchRequest, tools: Tools, *, keeps: bool, is_new: bool = False) -> Launched:
-    """Make an instance, or what is missing of it, and wait until it answers.
+def launch(request: LaunchRequest, tools: Tools) -> Launched:
+    """Make an instance, or what is missing of it, and wait until it answers; or make an image of a new one.
 
-    What this run has made is deleted again if it fails or is interrupted, unless it `keeps` it. If it shall be
-    `is_new`, an instance that exists already, or that another run makes meanwhile, is refused.
+    What this run has made is deleted again if it fails or is interrupted, unless the request keeps it.
 
     Raises:
         Refused: There are faults, or the cloud says no. InstanceFailed: It does not come up.
@@ -149,31 +140,30 @@ def launch(request: LaunchRequest, tools: Tools, *, keeps: bool, is_new: bool = 
     """
     mark = Mark(request.name, run=secrets.token_hex(8))
     try:
-        return _launch_once(request, tools, mark=mark, keeps=keeps, is_new=is_new)
+        return _launch_once(request, tools, mark=mark)
     except Refused as refusal:
-        if refusal.code != OVERTAKEN or is_new:
+        if refusal.code != OVERTAKEN or request.baked_image is not None:
             raise
     # Another run was quicker: what it makes is what we wait for.
     try:
         again = Mark(request.name, run=secrets.token_hex(8))
-        return _launch_once(request, tools, mark=again, keeps=keeps, is_new=False)
+        return _launch_once(request, tools, mark=again)
     finally:
         remove_unused(mark, tools)
 
 
-def _launch_once(request: LaunchRequest, tools: Tools, *, mark: Mark, keeps: bool, is_new: bool) -> Launched:
+def _launch_once(request: LaunchRequest, tools: Tools, *, mark: Mark) -> Launched:
     prepared = prepare(request, tools)
-    if is_new and not prepared.plan.existing.is_empty:
-        raise Refused(f"there is something called {request.name} already: take another name")
     for note in prepared.plan.notes:
         tools.report.note(note)
     applying = Applying(prepared.plan, tools, mark=mark, host=prepared.account.host)
     try:
-        return Launched(applying.run(), prepared, mark, is_awaited=request.waits)
+        instance = applying.run()
+        return Launched(instance, prepared, is_awaited=request.waits, image=applying.image)
     except BaseException as failure:
-        if isinstance(failure, Refused) and failure.code == OVERTAKEN and not is_new:
+        if isinstance(failure, Refused) and failure.code == OVERTAKEN and request.baked_image is None:
             give_way(mark, tools)
-        elif keeps:
+        elif request.keeps:
             tools.report.warn(f"kept what was made: stop_instance.py {request.name} deletes it")
         else:
             undo(mark, tools, is_settled=not applying.is_creating)

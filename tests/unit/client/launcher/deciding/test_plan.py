@@ -58,6 +58,8 @@ PLANS = {
     "new": plan(Belongings(), ranges=()),
     "new-for-two-ranges": plan(Belongings(), ranges=("192.0.2.0/24", "2001:db8::/32")),
     "new-by-upload": plan(Belongings(), code=Code(COMMIT_ID, UPLOADED)),
+    "new-to-be-baked": plan(Belongings(), request=replace(WANTED, baked_image="baked")),
+    "new-to-be-baked-and-kept": plan(Belongings(), request=replace(WANTED, baked_image="baked", keeps=True)),
     "new-from-baked-image": plan(Belongings(), code=Code(COMMIT_ID, IN_IMAGE)),
     "new-without-floating-address": plan(Belongings(), request=replace(WANTED, floating_network=NONE)),
     "new-in-a-group-that-exists": plan(Belongings(), request=replace(WANTED, security_group="default")),

@@ -40,7 +40,7 @@ def test_everything_that_is_made_carries_the_name_and_one_run(world: World) -> N
 def test_each_stage_is_reported_with_its_time(world: World) -> None:
     tools = world.tools()
 
-    launch(wanted(), tools, keeps=False)
+    launch(wanted(), tools)
 
     stages = [stage.text for stage in tools.report.stages]
     assert stages[:4] == [

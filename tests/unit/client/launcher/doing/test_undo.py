@@ -164,6 +164,6 @@ def test_who_does_not_listen_keeps_nothing_from_being_undone(world: World) -> No
     report = TimedReport(lambda: 0.0, show=closed, note=closed, warn=closed)
 
     with pytest.raises(InstanceFailed):
-        launch(wanted(), replace(world.tools(), report=report), keeps=False)
+        launch(wanted(), replace(world.tools(), report=report))
 
     assert world.is_empty
