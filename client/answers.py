@@ -1,15 +1,20 @@
-"""What the server answers, as frozen values. Fields that a newer server adds are ignored."""
+"""What the server answers, as frozen values, which msgspec reads. Fields that a newer server adds are ignored."""
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+import msgspec
 
 from client.errors import Fault, Refused, Unavailable
 
 FINAL_STATES = frozenset({"succeeded", "failed", "cancelled"})
 
 T = TypeVar("T")
+
+# A document nested a hundred thousand times is refused by the depth of the interpreter's stack.
+_NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -156,61 +161,49 @@ class ResultPage:
     next: int | None
 
 
-def read(kind: type[T], answer: Any) -> T:
-    """Make a value of a JSON object.
+@dataclass(frozen=True)
+class ModelList:
+    """All models."""
+
+    models: list[Model]
+
+
+@dataclass(frozen=True)
+class ScanList:
+    """Some scans, newest first."""
+
+    scans: list[Scan]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a request was refused: problem details (RFC 9457) with the members that this service adds."""
+
+    title: str = ""
+    detail: str = ""
+    code: str = ""
+    faults: list[Fault] = field(default_factory=list)
+
+
+def read(kind: type[T], body: bytes, *, url: str) -> T:
+    """Make a value of a JSON document that `url` has answered.
 
     Raises:
-        Unavailable: It is not such an object: what answered is not this service, or much newer.
+        Unavailable: It is none, or not of that kind: what answered is not this service, or much newer.
     """
     try:
-        known = {
-            each.name: answer[each.name]
-            for each in fields(kind)  # type: ignore[arg-type] # every kind is a dataclass
-            if each.name in answer or (each.default is MISSING and each.default_factory is MISSING)
-        }
-        return kind(**known)
-    except (KeyError, TypeError) as error:
-        raise Unavailable(f"the server's answer is not a {kind.__name__.lower()} ({error})") from error
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise Unavailable(f"the server's answer is not a {kind.__name__.lower()}: {error}") from error
+    except _NO_JSON as error:
+        raise Unavailable(f"{url} answered, but not as this service does") from error
 
 
-def read_result(answer: Any) -> Result:
-    """Make a result, and its error if there is one."""
-    result = read(Result, answer)
-    if result.error is None:
-        return result
-    return read(Result, {**answer, "error": read(ItemError, result.error)})
-
-
-def read_scan(answer: Any) -> Scan:
-    """Make a scan, its job and its error, as far as it has them."""
-    scan = read(Scan, answer)
-    job = None if scan.job is None else read(Job, scan.job)
-    error = None if scan.error is None else read(ItemError, scan.error)
-    return replace(scan, job=job, error=error)
-
-
-def read_job_page(answer: Any) -> JobPage:
-    """Make a page of jobs."""
-    page = read(JobPage, answer)
-    return JobPage([read(Job, job) for job in page.jobs], page.next)
-
-
-def read_result_page(answer: Any) -> ResultPage:
-    """Make a page of results."""
-    page = read(ResultPage, answer)
-    return ResultPage([read_result(result) for result in page.results], page.next)
-
-
-def read_problem(answer: Any, *, status: int) -> Refused:
-    """Make a refusal of problem details (RFC 9457), or of whatever else came with the status."""
-    if not isinstance(answer, dict):
-        return Refused(f"the server refused the request (status {status})")
-    faults = tuple(
-        Fault(str(fault.get("field", "")), str(fault.get("expected", "")), str(fault.get("got", "")))
-        for fault in answer.get("faults") or ()
-        if isinstance(fault, dict)
-    )
-    detail = (
-        answer.get("detail") or answer.get("title") or f"the server refused the request (status {status})"
-    )
-    return Refused(str(detail), code=str(answer.get("code", "")), faults=faults)
+def read_problem(body: bytes, *, status: int) -> Refused:
+    """Make a refusal of problem details, or of whatever else came with the status."""
+    try:
+        problem = msgspec.json.decode(body, type=Problem)
+    except _NO_JSON:
+        problem = Problem()
+    detail = problem.detail or problem.title or f"the server refused the request (status {status})"
+    return Refused(detail, code=problem.code, faults=tuple(problem.faults))

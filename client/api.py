@@ -7,10 +7,11 @@ a bounded time; a submission carries an idempotency key, so that trying again ne
 from __future__ import annotations
 
 import itertools
+import re
 import time
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx
 
@@ -18,13 +19,12 @@ from client.answers import (
     Job,
     JobPage,
     Model,
+    ModelList,
     ResultPage,
     Scan,
+    ScanList,
     read,
-    read_job_page,
     read_problem,
-    read_result_page,
-    read_scan,
 )
 from client.errors import ClientError, InputError, Refused, Unavailable
 
@@ -33,8 +33,11 @@ if TYPE_CHECKING:
 
     from client.uploads import Upload
 
+T = TypeVar("T")
+
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 PAGE_SIZE = 1000
+EXAMPLE_ID = "0198c5d2-7c1e-7000-8000-000000000000"
 
 
 @dataclass(frozen=True)
@@ -95,12 +98,11 @@ class Server:
 
     def models(self) -> list[Model]:
         """Every model that the server has."""
-        answer = self._send("GET", "/api/models")
-        return [read(Model, model) for model in answer["models"]]
+        return self._send(ModelList, "GET", "/api/models").models
 
     def model(self, name: str) -> Model:
         """One model, with the manifest of its stable version."""
-        return read(Model, self._send("GET", f"/api/models/{name}"))
+        return self._send(Model, "GET", _model_path(name))
 
     def submit_rows(
         self,
@@ -119,52 +121,51 @@ class Server:
 
     def job(self, job_id: str) -> Job:
         """How far a job has come."""
-        return read(Job, self._send("GET", f"/api/jobs/{job_id}"))
+        return self._send(Job, "GET", _job_path(job_id))
 
     def jobs(self, **filters: str | int | None) -> JobPage:
         """Jobs, newest first; filters are model, state, after and limit."""
-        return read_job_page(self._send("GET", "/api/jobs", params=_given(filters)))
+        return self._send(JobPage, "GET", "/api/jobs", params=_given(filters))
 
     def cancel(self, job_id: str) -> Job:
         """Cancel what has not run."""
-        return read(Job, self._send("DELETE", f"/api/jobs/{job_id}"))
+        return self._send(Job, "DELETE", _job_path(job_id))
 
     def results(self, job_id: str, *, after: int | None = None) -> ResultPage:
         """Up to a thousand results in order, finished or not."""
         params = _given({"after": after, "limit": PAGE_SIZE})
-        return read_result_page(self._send("GET", f"/api/jobs/{job_id}/results", params=params))
+        return self._send(ResultPage, "GET", f"{_job_path(job_id)}/results", params=params)
 
     def start_scan(self, asked: Mapping[str, Any]) -> Scan:
         """Have what lies somewhere classified: url and model, and maybe version, pattern, again, dry_run, priority.
 
         Asked again while it lists, the server answers the same scan: trying again makes no second one.
         """
-        return read_scan(self._send("POST", "/api/scans", json=dict(asked)))
+        return self._send(Scan, "POST", "/api/scans", json=dict(asked))
 
     def scan(self, scan_id: str) -> Scan:
         """How far a scan and its job have come."""
-        return read_scan(self._send("GET", f"/api/scans/{scan_id}"))
+        return self._send(Scan, "GET", _scan_path(scan_id))
 
     def scans(self, *, limit: int) -> list[Scan]:
         """Scans, newest first."""
-        answer = self._send("GET", "/api/scans", params={"limit": limit})
-        return [read_scan(scan) for scan in answer["scans"]]
+        return self._send(ScanList, "GET", "/api/scans", params={"limit": limit}).scans
 
     def cancel_scan(self, scan_id: str) -> Scan:
         """Stop a scan, and cancel what has not run."""
-        return read_scan(self._send("DELETE", f"/api/scans/{scan_id}"))
+        return self._send(Scan, "DELETE", _scan_path(scan_id))
 
     def _submit(self, wait_s: int, **content: Any) -> Job:
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         if wait_s:
             headers["Prefer"] = f"wait={wait_s}"
-        return read(Job, self._send("POST", "/api/jobs", headers=headers, **content))
+        return self._send(Job, "POST", "/api/jobs", headers=headers, **content)
 
-    def _send(self, method: str, path: str, **content: Any) -> Any:
+    def _send(self, kind: type[T], method: str, path: str, **content: Any) -> T:
         started = time.monotonic()
         for pause_s in _pauses():
             try:
-                return self._try(method, path, **content)
+                return self._try(kind, method, path, **content)
             except Unavailable as failure:
                 is_busy = failure.retry_after_s is not None
                 wait_s = failure.retry_after_s if failure.retry_after_s is not None else pause_s
@@ -174,14 +175,41 @@ class Server:
                 time.sleep(wait_s)
         raise AssertionError("the pauses do not end")
 
-    def _try(self, method: str, path: str, **content: Any) -> Any:
+    def _try(self, kind: type[T], method: str, path: str, **content: Any) -> T:
         try:
             answer = self._http.request(method, path, **content)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise translate(error, url=self.url) from error
         if answer.is_success:
-            return _json(answer)
+            return read(kind, answer.content, url=str(answer.url))
         raise _failure(answer, url=self.url)
+
+
+# A word of the user's becomes a part of a path only if it is what belongs there: what the server's routing says of any
+# other is about URLs, which no user of this client has written.
+
+
+def _model_path(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*", name):
+        raise InputError(f"{name!r} is no name of a model: `models` lists those that there are")
+    return f"/api/models/{name}"
+
+
+def _job_path(job_id: str) -> str:
+    return f"/api/jobs/{_checked_id(job_id, of='job')}"
+
+
+def _scan_path(scan_id: str) -> str:
+    return f"/api/scans/{_checked_id(scan_id, of='scan')}"
+
+
+def _checked_id(text: str, *, of: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError as error:
+        raise InputError(
+            f"{text!r} is no ID of a {of}: expected one such as {EXAMPLE_ID}; `{of}s` lists those that there are"
+        ) from error
 
 
 def _failure(answer: httpx.Response, *, url: str) -> Refused | Unavailable:
@@ -189,25 +217,12 @@ def _failure(answer: httpx.Response, *, url: str) -> Refused | Unavailable:
         return Unavailable(
             f"{url} has moved to {answer.headers.get('location', 'nowhere')}: use that address"
         )
-    try:
-        problem = read_problem(answer.json(), status=answer.status_code)
-    except ValueError:
-        problem = read_problem(None, status=answer.status_code)
+    problem = read_problem(answer.content, status=answer.status_code)
     is_passing = answer.status_code in RETRIED_STATUSES
     if answer.is_client_error and not is_passing:
         return problem
     detail = f"{url} answered {answer.status_code} {answer.reason_phrase}: {problem}"
     return Unavailable(detail, is_passing=is_passing, retry_after_s=_retry_after_s(answer))
-
-
-def _json(answer: httpx.Response) -> dict[str, Any]:
-    try:
-        content = answer.json()
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        raise Unavailable(f"{answer.url} answered, but not as this service does")
-    return content
 
 
 def _retry_after_s(answer: httpx.Response) -> float | None:

@@ -11,10 +11,10 @@ import click
 
 from client import output
 from client.api import Server
+from client.buckets.inject import inject, scans
+from client.buckets.notify import notify
 from client.exits import EPILOG, SOME_FAILED, run
-from client.inject import inject, scans
-from client.notify import notify
-from client.options import Shared, shared, timeout, which_model
+from client.options import Shared, shared, timeout, version, which_model
 from client.results import Destination, show_results
 from client.submission import Submission
 
@@ -45,6 +45,7 @@ def result_file_option(help_text: str) -> Callable[[Callable[P, R]], Callable[P,
 
 
 @click.group(epilog=EPILOG)
+@version
 def cli() -> None:
     """Get predictions from a Celeriac server.
 

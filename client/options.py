@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
+from client import __version__
 from client.output import print_json
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ class Shared(Talk):
     """Which server, and how to talk to whoever calls."""
 
     url: str
+
+
+version = click.version_option(__version__, message="Celeriac %(version)s")
+"""--version, of a program."""
 
 
 def setting(flag: str, *, env: str, **attributes: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:

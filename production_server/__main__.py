@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from production_server import __version__
 from production_server.errors import CeleriacError, Fault, SettingsError
 from production_server.jobs.database import Database
 from production_server.run.address import take_address
@@ -50,6 +51,7 @@ class OneLineErrors(click.Group):
 
 
 @click.group(cls=OneLineErrors, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="Celeriac %(version)s")
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Celeriac: serve Keras models with nothing accepted ever lost."""

@@ -11,27 +11,27 @@ import click
 
 from client import exits, output
 from client.errors import InputError, Refused
-from client.launcher import cloud_config, options, outcome
-from client.launcher.bake import bake, check_bake
-from client.launcher.clock import Clock
-from client.launcher.launch import launch, prepare
+from client.launcher import options, outcome
+from client.launcher.deciding.request import checked_name
+from client.launcher.doing.clock import Clock
+from client.launcher.doing.launch import launch, prepare
+from client.launcher.doing.removal import TIMEOUT_S, remove
+from client.launcher.doing.report import live_report
+from client.launcher.doing.tools import Tools
 from client.launcher.listing import listed
-from client.launcher.mode import Mode
-from client.launcher.removal import TIMEOUT_S, remove
-from client.launcher.report import live_report
-from client.launcher.request import checked_name
+from client.launcher.machine import cloud_config
+from client.launcher.machine.mode import Mode
+from client.launcher.machine.repository import find_code, uncommitted
+from client.launcher.machine.surroundings import Outside
 from client.launcher.settings_file import settings_file
-from client.launcher.source import find_source, uncommitted
-from client.launcher.surroundings import Outside
-from client.launcher.tools import Tools
-from client.options import setting
+from client.options import setting, version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from client.launcher.cloud import Belongings, Cloud
+    from client.launcher.deciding.request import LaunchRequest
     from client.launcher.outcome import Outcome
-    from client.launcher.request import LaunchRequest
 
 START, STOP = "start_instance.py", "stop_instance.py"
 
@@ -61,7 +61,7 @@ class DefaultCommand(click.Group):
 def connect(name: str | None) -> Cloud:
     """The project that the credentials open."""
     # The libraries of the cloud take a second to load: --help and render do without.
-    from client.launcher.openstack_cloud import connect as connect_openstack
+    from client.launcher.openstack.cloud import connect as connect_openstack
 
     return connect_openstack(name)
 
@@ -79,6 +79,7 @@ def start() -> None:
 
 
 @start.command("launch", epilog=EPILOG)
+@version
 @options.name
 @settings_file
 @options.cloud
@@ -116,15 +117,13 @@ def _launched(request: LaunchRequest, tools: Tools, outside: Outside, given: Map
         tools.report.note(
             f"{changed} files of this checkout have changes that are not committed: they stay here"
         )
-    if given["bake"] and given["dry_run"]:
-        check_bake(given["bake"], tools)
     if given["dry_run"]:
-        return outcome.of_plan(prepare(request, tools), image_name=given["bake"])
+        return outcome.of_plan(prepare(request, tools))
     # Found out now, a folder that cannot be written to costs nothing.
     outside.known_hosts.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if given["bake"]:
-        return outcome.of_bake(bake(request, given["bake"], tools, keeps=given["keep"]), tools)
-    launched = launch(request, tools, keeps=given["keep"])
+    launched = launch(request, tools)
+    if launched.image is not None:
+        return outcome.of_bake(launched.image, tools)
     instance = launched.instance
     shell = outside.shell(instance.address, login=instance.login)
     try:
@@ -172,10 +171,10 @@ def render_command(**given: Any) -> None:
       start_instance.py render --mode docker
       start_instance.py render --repository https://git.example/celeriac --commit v1.0 > user-data.yaml
     """
-    source = find_source(options.code_request(given))
+    code = find_code(options.code_request(given))
     config = cloud_config.CloudConfig(
-        source.commit,
-        source.repository,
+        code.commit,
+        code.repository,
         workers=given["workers"],
         is_baked=given["baked"],
         mode=Mode(given["mode"] or Mode.SYSTEMD),
@@ -185,6 +184,7 @@ def render_command(**given: Any) -> None:
 
 
 @click.command(epilog=EPILOG)
+@version
 @click.argument("name", envvar="CELERIAC_NAME")
 @options.cloud
 @setting("--yes", env="YES", is_flag=True, help="Do not ask.")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from client.launcher.address import preferred, service_url
-from client.launcher.labels import COMMIT
+from client.launcher.deciding.labels import COMMIT
+from client.launcher.machine.address import preferred, service_url
 
 if TYPE_CHECKING:
     from client.launcher.cloud import Belongings

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from client.errors import InputError
-from client.launcher.images import ImageSource, checked_prefix, read_authority
-from client.launcher.mode import Mode
-from client.launcher.request import (
+from client.launcher.deciding.request import (
     DEFAULT_NAME,
-    CodeRequest,
     LaunchRequest,
     checked_name,
-    checked_source,
+    checked_range,
 )
+from client.launcher.machine.container_images import ImageSource, checked_prefix, read_authority
+from client.launcher.machine.mode import Mode
+from client.launcher.machine.repository import CodeRequest
 from client.launcher.settings_file import FileArgument, FileOption
 from client.options import setting
 
@@ -213,11 +213,13 @@ def launch_request(name: str | None, options: Mapping[str, Any]) -> LaunchReques
     chosen = ("image", "flavor", "network", "keypair", "security_group", "floating_network", "workers")
     return LaunchRequest(
         name=checked_name(name or DEFAULT_NAME),
-        allow_from=tuple(checked_source(source) for source in wanted),
+        allow_from=tuple(checked_range(each) for each in wanted),
         code=code_request(options),
         mode=Mode(options["mode"]) if options["mode"] else None,
         images=image_source(options),
         waits=options["wait"],
+        baked_image=options["bake"],
+        keeps=options["keep"],
         **{each: options[each] for each in chosen},
     )
 

@@ -7,15 +7,15 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from client import output
-from client.launcher.report import minutes
+from client.launcher.doing.report import minutes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from client.launcher.cloud import Belongings, Image
-    from client.launcher.launch import Launched, Prepared
-    from client.launcher.report import Stage
-    from client.launcher.tools import Tools
+    from client.launcher.doing.launch import Launched, Prepared
+    from client.launcher.doing.report import Stage
+    from client.launcher.doing.tools import Tools
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,15 @@ class Outcome:
             output.print_lines(self.lines)
 
 
-def of_plan(prepared: Prepared, *, image_name: str | None) -> Outcome:
-    """What would be done; an image would be made of the instance if it has a name."""
+def of_plan(prepared: Prepared) -> Outcome:
+    """What would be done."""
     plan, account = prepared.plan, prepared.account
     steps = [str(step) for step in plan.steps]
-    if image_name is not None:
-        steps += [
-            "remove identity, keys, secrets and data",
-            f"make image {image_name}",
-            "delete the instance",
-        ]
     facts = {
         "name": plan.name,
         "project": account.project,
-        "commit": prepared.source.commit,
-        "origin": prepared.source.origin,
+        "commit": prepared.code.commit,
+        "origin": prepared.code.origin,
         "mode": prepared.mode,
         "steps": steps,
         "notes": list(plan.notes),
@@ -55,7 +49,7 @@ def of_plan(prepared: Prepared, *, image_name: str | None) -> Outcome:
     }
     lines = (
         f"project {account.project} at {account.host}, as {account.user}",
-        f"code: commit {prepared.source.commit}, from {prepared.source.origin}",
+        f"code: commit {prepared.code.commit}, from {prepared.code.origin}",
         *(f"note: {note}" for note in plan.notes),
         *(f"{number:>3}. {step}" for number, step in enumerate(steps, 1)),
         "",
@@ -74,7 +68,7 @@ def of_launch(launched: Launched, tools: Tools, *, ssh: Sequence[str]) -> Outcom
         "ssh": shlex.join(ssh),
         "server_id": instance.server_id,
         "project": launched.prepared.account.project,
-        "commit": launched.prepared.source.commit,
+        "commit": launched.prepared.code.commit,
         "mode": launched.prepared.mode,
         "is_ready": launched.is_awaited,
         "seconds": seconds,

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -86,6 +87,10 @@ class _WebServer(uvicorn.Server):
                 timeout_graceful_shutdown=settings.drain_s,
             )
         )
+        # Several web processes would all say it, and a log that is read by programs has no room for it.
+        self._is_watched = (
+            settings.web_processes == 1 and settings.log_format == "text" and sys.stderr.isatty()
+        )
         self._on_stop = on_stop
         self._stop_within_s = settings.drain_s + EXTRA_STOP_S
 
@@ -93,6 +98,8 @@ class _WebServer(uvicorn.Server):
         await super().startup(sockets)
         for listening in sockets or []:
             log.info("listening on %s", _url(listening))
+            if self._is_watched:
+                sys.stderr.write(f"\nCeleriac answers at {_url(listening)}/predictions; Ctrl-C stops it.\n\n")
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

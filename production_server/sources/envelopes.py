@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
-from production_server.sources.json_fields import Field, parse_json
+from production_server.sources.json_fields import Field
 
 _NOTIFICATION = "Notification"
-_SUBSCRIPTION = "SubscriptionConfirmation"
-_QUESTIONS = (_SUBSCRIPTION, "UnsubscribeConfirmation")
-_SUBSCRIBE_URL = re.compile(r"https://sns\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[!-~]{1,1000}")
+_QUESTIONS = ("SubscriptionConfirmation", "UnsubscribeConfirmation")
 
 
 def unwrapped(document: Field) -> Iterator[Field]:
@@ -27,22 +24,6 @@ def unwrapped(document: Field) -> Iterator[Field]:
             yield message.get("Message").parsed()
         elif kind not in _QUESTIONS:
             yield message
-
-
-def subscription_url(body: bytes) -> str | None:
-    """Where the operator confirms a topic's subscription, if `body` asks for that.
-
-    It is to be shown, never fetched: whoever can send to this server can write such a message. Only an address of SNS
-    is returned.
-
-    Raises:
-        InvalidInput: `body` is not a JSON object.
-    """
-    message = parse_json(body)
-    url = message.get("SubscribeURL").value
-    if message.get("Type").value != _SUBSCRIPTION or not isinstance(url, str):
-        return None
-    return url if _SUBSCRIBE_URL.fullmatch(url) else None
 
 
 def _messages_of_sqs(document: Field) -> Iterator[Field]:

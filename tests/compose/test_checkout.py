@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -87,8 +88,8 @@ def test_an_engine_that_does_not_answer_is_told_in_one_line(fresh: Checkout, com
 @pytest.mark.parametrize(
     "words",
     [
-        (), ("fly",), ("scale",), ("scale", ""), ("scale", "x"), ("scale", "-1"), ("scale", "1", "2"), ("up", "x"),
-        ("destroy", "all"),
+        (), ("fly",), ("scale",), ("scale", ""), ("scale", "0"), ("scale", "x"), ("scale", "-1"), ("scale", "1", "2"),
+        ("up", "x"), ("destroy", "all"),
     ],
 )  # fmt: skip
 def test_a_wrong_command_is_refused_in_one_line(fresh: Checkout, words: tuple[str, ...]) -> None:
@@ -103,7 +104,9 @@ def test_a_wrong_command_is_refused_in_one_line(fresh: Checkout, words: tuple[st
     ("settings", "said"),
     [
         ({"PORT": "abc"}, "error: that is what Compose says of the environment and docker/.env"),
-        ({"WORKERS": "-1"}, "error: WORKERS is a number, not '-1'"),
+        ({"WORKERS": "-1"}, "error: WORKERS is a number from 1 to 999, not '-1'"),
+        ({"WORKERS": "0"}, "error: WORKERS is a number from 1 to 999, not '0'"),
+        ({"PORT": "0"}, "error: a port is a number from 1 to 65535, not '0'"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_told_before_anything_is_made(
@@ -115,6 +118,51 @@ def test_a_setting_that_cannot_be_used_is_told_before_anything_is_made(
     assert refused.stderr.splitlines()[-1] == said
     assert fresh.run("git", "status", "--porcelain", "--ignored").stdout == ""
     assert belongings(fresh.project) == []
+
+
+def test_a_port_that_something_else_has_is_told_and_nothing_is_started(
+    project: ComposeProject, fresh: Checkout
+) -> None:
+    taken = str(project.port)
+    refused = fresh.run("tools/compose", "up", check=False, PORT=taken)
+
+    assert refused.returncode == 1
+    assert one_line(refused.stderr).startswith(
+        f"error: 127.0.0.1:{taken} cannot be listened on: something else does"
+    )
+    assert belongings(fresh.project) == []
+    fresh.run("tools/compose", "destroy", "--yes")
+
+
+def test_a_service_that_shall_have_a_port_of_something_else_keeps_what_it_has(
+    project: ComposeProject,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        taken = str(listening.getsockname()[1])
+        refused = project.checkout.run("make", "up", check=False, PORT=taken)
+
+    assert f"error: 127.0.0.1:{taken} cannot be listened on: something else does" in refused.stderr
+    assert project.is_ready()
+
+
+def test_an_address_that_this_machine_does_not_have_is_told(project: ComposeProject) -> None:
+    refused = project.checkout.run("make", "up", check=False, BIND="192.0.2.1")
+
+    assert f"error: 192.0.2.1:{project.port} cannot be listened on" in refused.stderr
+    assert project.is_ready()
+
+
+def test_two_projects_of_one_checkout_share_no_passwords(fresh: Checkout) -> None:
+    nowhere = {"IMAGE_PREFIX": "127.0.0.1:1/", "IMAGE_TAG": "none"}
+    fresh.run("tools/compose", "up", check=False, **nowhere)
+    fresh.run("tools/compose", "up", check=False, COMPOSE_PROJECT_NAME=f"{fresh.project}-2", **nowhere)
+    ours = fresh.passwords()
+
+    fresh.run("tools/compose", "destroy", "--yes", COMPOSE_PROJECT_NAME=f"{fresh.project}-2")
+
+    assert [folder.name for folder in fresh.secrets.parent.iterdir()] == [fresh.project]
+    assert fresh.passwords() == ours
+    fresh.run("tools/compose", "destroy", "--yes")
 
 
 def test_passwords_that_are_not_complete_are_told(fresh: Checkout, tmp_path: Path) -> None:

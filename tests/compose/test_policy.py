@@ -209,4 +209,4 @@ def test_there_is_no_default_password(fresh: Checkout, every_service: dict[str, 
                 assert is_name or value.startswith("/run/secrets/"), (name, variable)
     config = fresh.compose("--profile", "*", "config")
     assert not re.search(r"://[^/\s:]+:[^/\s@]+@|guest", config)
-    assert not fresh.secrets.exists()
+    assert not (fresh.root / "docker" / "secrets").exists()

@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import ROW
 from tests.compose.conftest import items_done
+from tests.services import readme
 from tests.services.docker import inspect
 from tests.services.processes import wait_until
 
@@ -52,6 +53,19 @@ def made(project: ComposeProject) -> dict[str, tuple[str, str, str]]:
         each["Name"]: (each["Id"], each["Created"], each["State"]["StartedAt"])
         for each in inspect(project.containers())
     }
+
+
+def test_the_readmes_lines_for_containers_run_verbatim(project: ComposeProject) -> None:
+    lines = readme.lines(readme.CONTAINERS)
+    try:
+        for line in lines:
+            project.checkout.run("bash", "-c", line)
+
+        assert len(lines) == 2
+        assert project.is_ready()
+        assert len(project.containers("worker")) == 3
+    finally:
+        project.scale(1)
 
 
 def test_scaled_workers_are_shown_by_name_with_what_each_has_done_and_stay_at_the_next_up(

@@ -11,6 +11,8 @@ from pathlib import Path
 import click
 import pytest
 
+import client
+import production_server
 from client import cli
 from client.exits import EPILOG
 from client.launcher import cli as launcher
@@ -88,12 +90,13 @@ def test_what_is_asked_of_prometheus_is_a_metric_that_is_explained(file: Path) -
     assert asked and asked <= {name for row in rows for name in re.findall(r"\w+", row)}
 
 
-def test_the_images_are_labelled_with_the_projects_version() -> None:
+def test_what_tells_a_version_tells_the_projects() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
+    told = {client.__version__, production_server.__version__}
     labelled = re.findall(r"^ARG VERSION=(.+)$", (ROOT / "docker" / "Dockerfile").read_text(), re.MULTILINE)
 
-    assert set(labelled) == {project["version"]}
+    assert told | set(labelled) == {project["version"]}
 
 
 def test_the_containers_take_every_setting_that_is_not_theirs_to_decide() -> None:
@@ -145,5 +148,5 @@ def test_the_help_of_every_command_has_examples_and_exit_codes() -> None:
 
 def test_the_help_of_every_option_of_the_launcher_names_its_variable() -> None:
     for each in parameters(LAUNCH_PAGE):
-        if isinstance(each, click.Option):
+        if isinstance(each, click.Option) and not each.is_eager:
             assert each.envvar and each.show_envvar, each.name

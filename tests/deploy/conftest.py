@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from client.launcher.cloud_config import CloudConfig, render
+from client.launcher.machine.cloud_config import CloudConfig, render
 from tests.services.git_daemon import git_daemon
 from tests.services.nspawn import HOST, Machine, machine, root_tree
 from tests.services.processes import wait_until

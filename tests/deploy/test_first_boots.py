@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from client.launcher.cloud_config import CloudConfig, render
-from client.launcher.console import read
-from client.launcher.mode import Mode
+from client.launcher.machine.cloud_config import CloudConfig, render
+from client.launcher.machine.console import read
+from client.launcher.machine.mode import Mode
 from tests.deploy.conftest import PATIENT, PROGRAM, job, password, submit, wait_until_ready
 from tests.services.nspawn import SUITE, machine
 from tests.services.processes import wait_until

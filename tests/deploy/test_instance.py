@@ -9,7 +9,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from client.launcher.console import read
+from client.launcher.machine.console import read
 from tests.deploy.conftest import (
     PATIENT,
     PROGRAM,
@@ -119,7 +119,7 @@ def test_the_units_have_no_fault(instance: Machine) -> None:
 
 @pytest.mark.parametrize("name", ["fetched", "uploaded", "baked", "docker", "docker-pulled"])
 def test_cloud_inits_schema_finds_nothing(instance: Machine, name: str) -> None:
-    golden = ROOT / "tests/unit/client/launcher/golden" / f"cloud-config-{name}.yaml"
+    golden = ROOT / "tests/unit/client/launcher/machine/golden" / f"cloud-config-{name}.yaml"
     (instance.disk / "var/tmp" / golden.name).write_text(golden.read_text())
 
     checked = instance.run("cloud-init", "schema", "--config-file", f"/var/tmp/{golden.name}", check=False)

@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from client.errors import ClientError
-from client.launcher.clock import Clock
-from client.launcher.launch import launch
-from client.launcher.report import TimedReport
-from client.launcher.request import CodeRequest, LaunchRequest
-from client.launcher.surroundings import Outside
-from client.launcher.tools import Tools
+from client.launcher.deciding.request import LaunchRequest
+from client.launcher.doing.clock import Clock
+from client.launcher.doing.launch import launch
+from client.launcher.doing.report import TimedReport
+from client.launcher.doing.tools import Tools
+from client.launcher.machine.repository import CodeRequest
+from client.launcher.machine.surroundings import Outside
 from tests.services.git_daemon import git_daemon
 from tests.services.openstack_project import (  # noqa: F401 # fixtures
     OpenStackProject,
@@ -403,7 +404,7 @@ def test_nothing_is_left_wherever_a_launch_is_interrupted(
         request = LaunchRequest("lab", flavor="m1.small", code=CodeRequest(source[1]), waits=False)
 
         with pytest.raises(KeyboardInterrupt):
-            launch(request, tools, keeps=False)
+            launch(request, tools)
 
     assert launcher.project.leftovers() == []
 
@@ -424,7 +425,7 @@ def test_a_cloud_that_refuses_in_the_middle_leaves_nothing(
         request = LaunchRequest("lab", flavor="m1.small", code=CodeRequest(source[1]), waits=False)
 
         with pytest.raises(ClientError) as refusal:
-            launch(request, Tools(cloud, Outside("lab"), clock, report), keeps=False)
+            launch(request, Tools(cloud, Outside("lab"), clock, report))
 
     assert getattr(refusal.value, "code", "") == "quota_exceeded"
     assert launcher.project.leftovers() == []

@@ -9,7 +9,7 @@ import pytest
 
 from client.errors import InputError, Unavailable
 from client.launcher.cloud import Mark
-from client.launcher.openstack_cloud import OpenStackCloud, connect
+from client.launcher.openstack.cloud import OpenStackCloud, connect
 from tests.services.openstack import ADMIN
 from tests.services.openstack_project import KEYPAIR, openstack, project, shared_project
 

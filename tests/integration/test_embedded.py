@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.services.celeriac import ROOT, Celeriac, celeriac
+from tests.services.processes import free_ports
 
 PATIENT = [6, 148, 72, 35, 0, 33.6, 0.627, 50]
 SMALL_STEPS = {"CHUNK_ITEMS": "32", "BATCH_ITEMS": "8"}
@@ -133,6 +137,40 @@ def test_it_listens_on_loopback_only(service: Celeriac) -> None:
     assert [line.split()[3] for line in listening.splitlines() if f":{service.port} " in line] == [
         f"127.0.0.1:{service.port}"
     ]
+
+
+@pytest.mark.parametrize(("log_format", "is_told"), [("text", True), ("json", False)])
+def test_who_starts_it_in_a_terminal_is_told_the_pages_address_and_how_to_stop(
+    tmp_path: Path, log_format: str, is_told: bool
+) -> None:
+    (port,) = free_ports(1)
+    settings = {"PORT": str(port), "STATE_DIR": str(tmp_path / "state"), "LOG_FORMAT": log_format}
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, encoding="utf-8") as terminal:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "production_server", "run"],
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | settings,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        lines = iter(terminal.readline, "")
+        assert any(f"listening on http://127.0.0.1:{port}" in line for line in lines)
+        server.send_signal(signal.SIGINT)
+        rest = rest_of(lines)
+
+    assert server.wait(30) == 0
+    told = f"Celeriac answers at http://127.0.0.1:{port}/predictions; Ctrl-C stops it."
+    assert (told in rest) == is_told
+    assert is_told or [line for line in rest if not line.startswith("{")] == []
+
+
+def rest_of(lines: Iterator[str]) -> list[str]:
+    """What is written to a terminal until nobody has it open any more, which reads as an error."""
+    rest = []
+    with contextlib.suppress(OSError):
+        for line in lines:
+            rest.append(line.strip())  # noqa: PERF401 # what was read before the error counts
+    return rest
 
 
 def test_help_explains_each_command() -> None:

@@ -34,6 +34,11 @@ FEATURES = (
 LABELS = {"diabetes": ["negative", "positive"], "fashion_mnist": ["shirt", "shoe", "bag"]}
 
 
+def job_id(number: int) -> str:
+    """The ID of the job that is made as the so manieth."""
+    return f"00000000-0000-7000-8000-{number:012}"
+
+
 class Problem(Exception):
     """What the server refuses, as it goes into the answer."""
 
@@ -113,7 +118,7 @@ class ApiServer:
         if key in self.keys:
             return self.jobs[self.keys[key]]
         fields, results = _read_form() if request.files else _read_json()
-        job = StoredJob(f"job-{len(self.jobs) + 1}", fields["model"], fields, results)
+        job = StoredJob(job_id(len(self.jobs) + 1), fields["model"], fields, results)
         self.jobs[job.id] = job
         self.keys[key] = job.id
         return job

@@ -30,7 +30,7 @@ class Checkout:
     @property
     def secrets(self) -> Path:
         """The folder of its passwords, if it has any."""
-        return self.root / "docker" / "secrets"
+        return self.root / "docker" / "secrets" / self.project
 
     def passwords(self) -> dict[str, str]:
         """What the files of that folder hold, by name."""

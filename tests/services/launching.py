@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from client.launcher.clock import Clock
-from client.launcher.launch import launch
-from client.launcher.report import TimedReport
-from client.launcher.request import CodeRequest, LaunchRequest
-from client.launcher.tools import Tools
+from client.launcher.deciding.request import LaunchRequest
+from client.launcher.doing.clock import Clock
+from client.launcher.doing.launch import launch
+from client.launcher.doing.report import TimedReport
+from client.launcher.doing.tools import Tools
+from client.launcher.machine.repository import CodeRequest
 from tests.services.fake_cloud import FakeCloud
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from client.launcher.launch import Launched
+    from client.launcher.doing.launch import Launched
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPOSITORY = "https://git.example/celeriac"
@@ -99,7 +100,7 @@ class World:
         return Tools(self.cloud, self.around, clock, report)
 
     def launch(self, request: LaunchRequest, *, keeps: bool = False, timeout_s: float = 600) -> Launched:
-        return launch(request, self.tools(timeout_s=timeout_s), keeps=keeps)
+        return launch(replace(request, keeps=keeps), self.tools(timeout_s=timeout_s))
 
 
 def wanted(name: str = "lab", **more: object) -> LaunchRequest:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from client.launcher.openstack_cloud import connect
+from client.launcher.openstack.cloud import connect
 from tests.services.openstack import CLOUD, OpenStack, region_of, running_openstack
 from tests.services.processes import wait_until
 from tests.services.rig import must_have_rig
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from client.launcher.openstack_cloud import OpenStackCloud
+    from client.launcher.openstack.cloud import OpenStackCloud
 
 KEYPAIR = "laptop"
 EXTERNAL_NETWORK, PRIVATE_NETWORK = "public", "private"

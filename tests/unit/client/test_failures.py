@@ -14,6 +14,7 @@ import pytest
 
 from client.api import translate
 from client.errors import InputError, Unavailable
+from tests.services.api_server import job_id
 from tests.services.processes import free_ports, wait_until
 from tests.unit.client.conftest import PATIENT
 
@@ -66,7 +67,7 @@ def test_a_submission_whose_answer_was_lost_is_one_job(run: Run, server: ApiServ
 
     assert outcome.code == 0
     assert server.requests.count("POST /api/jobs") == 3
-    assert list(server.jobs) == ["job-1"]
+    assert list(server.jobs) == [job_id(1)]
 
 
 def test_files_are_sent_again_from_their_start_when_the_answer_was_lost(
@@ -77,7 +78,7 @@ def test_files_are_sent_again_from_their_start_when_the_answer_was_lost(
     outcome = run("predict", "--model", "fashion_mnist", images)
 
     assert outcome.code == 0
-    assert [result["state"] for result in server.jobs["job-1"].results] == ["succeeded", "succeeded"]
+    assert [result["state"] for result in server.jobs[job_id(1)].results] == ["succeeded", "succeeded"]
 
 
 def test_a_busy_server_is_asked_again_when_it_says_so(run: Run, server: ApiServer) -> None:
@@ -171,13 +172,13 @@ def test_an_interrupted_client_says_how_to_pick_its_job_up(server: ApiServer, pa
     environment = {**os.environ, "CELERIAC_URL": server.url}
 
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        wait_until(lambda: "GET /api/jobs/job-1" in server.requests, what="the client follows its job")
+        wait_until(lambda: f"GET /api/jobs/{job_id(1)}" in server.requests, what="the client follows its job")
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=10)
 
     assert process.returncode == 130
     assert [line for line in stderr.splitlines() if line] == [
-        f"The job goes on. Pick it up with: python -m client jobs job-1 --wait --url {server.url}",
+        f"The job goes on. Pick it up with: python -m client jobs {job_id(1)} --wait --url {server.url}",
         "error: interrupted",
     ]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.services.api_server import job_id
 from tests.unit.client.conftest import PATIENT, PNG
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def test_images_are_sent_in_one_job_and_shown_under_the_names_that_were_typed(
         [str(images / "bag.PNG"), "bag"],
     ]
     assert len(server.jobs) == 1
-    assert [result["size"] for result in server.jobs["job-1"].results] == [len(PNG), len(PNG)]
+    assert [result["size"] for result in server.jobs[job_id(1)].results] == [len(PNG), len(PNG)]
 
 
 @pytest.mark.parametrize(("options", "expected"), [((), 2), (("--recursive",), 3)])
@@ -79,14 +80,14 @@ def test_a_folder_stands_for_its_images(
     outcome = run("predict", "--model", "fashion_mnist", *options, images)
 
     assert outcome.code == 0
-    assert len(server.jobs["job-1"].results) == expected
+    assert len(server.jobs[job_id(1)].results) == expected
 
 
 def test_a_pattern_stands_for_the_files_that_match(run: Run, server: ApiServer, images: Path) -> None:
     outcome = run("predict", "--model", "fashion_mnist", images / "**" / "*.png")
 
     assert outcome.code == 0
-    assert sorted(result["name"] for result in server.jobs["job-1"].results) == [
+    assert sorted(result["name"] for result in server.jobs[job_id(1)].results) == [
         ".hidden.png",
         "shirt.png",
         "shoe.png",
@@ -156,7 +157,7 @@ def test_without_waiting_only_the_id_of_the_job_is_printed(
 ) -> None:
     outcome = run("predict", "--model", "diabetes", "--csv", patients, "--no-wait")
 
-    assert (outcome.code, outcome.stdout, outcome.stderr) == (0, "job-1\n", "")
+    assert (outcome.code, outcome.stdout, outcome.stderr) == (0, f"{job_id(1)}\n", "")
     assert server.requests == ["POST /api/jobs"]
 
 

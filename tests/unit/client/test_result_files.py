@@ -12,6 +12,7 @@ import pytest
 from client.answers import Model, Result
 from client.files import result_file
 from client.inputs import Table
+from tests.services.api_server import job_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,7 +102,7 @@ def test_an_existing_file_stays_as_it_was_when_the_job_does_not_end_well(
 
     assert outcome.code == 4
     assert outcome.errors == [
-        f"The job goes on. Pick it up with: python -m client jobs job-1 --wait --url {server.url}",
+        f"The job goes on. Pick it up with: python -m client jobs {job_id(1)} --wait --url {server.url}",
         "error: the job has not ended within 0.2 s",
     ]
     assert scored.read_text() == "of yesterday"
@@ -130,7 +131,7 @@ def test_the_results_of_an_earlier_job_can_be_picked_up(run: Run, patients: Path
     run("predict", "--model", "diabetes", "--csv", patients, "--no-wait")
     scored = patients.with_name("scored.csv")
 
-    outcome = run("jobs", "job-1", "--output", scored)
+    outcome = run("jobs", job_id(1), "--output", scored)
 
     assert outcome.code == 0
     assert [row["label"] for row in read_csv(scored)] == ["positive", "negative", "positive"]

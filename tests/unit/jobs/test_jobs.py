@@ -1,4 +1,4 @@
-"""The promises of DESIGN section 3, on both databases."""
+"""Promises of docs/architecture.md that jobs keep, on both databases."""
 
 from __future__ import annotations
 

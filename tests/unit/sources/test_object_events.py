@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from production_server.sources.envelopes import subscription_url
 from production_server.sources.object_events import ObjectEvent, read_events
 from tests.event_bodies import (
     KINDS,
@@ -227,25 +226,3 @@ def test_each_kind_of_body_is_known_without_headers(body: object) -> None:
 
 def test_ten_thousand_events_may_come_at_once() -> None:
     assert len(read(records(*[s3_record()] * 10_000))) == 10_000
-
-
-def test_the_operator_is_shown_where_a_subscription_is_confirmed() -> None:
-    url = "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&Token=a"
-
-    assert subscription_url(encode({"Type": "SubscriptionConfirmation", "SubscribeURL": url})) == url
-    assert subscription_url(encode({"Type": "UnsubscribeConfirmation", "SubscribeURL": url})) is None
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://sns.eu-west-1.amazonaws.com/?Token=a",
-        "https://sns.eu-west-1.amazonaws.com.example.org/",
-        "https://example.org/https://sns.eu-west-1.amazonaws.com/",
-        "https://sns.eu-west-1.amazonaws.com/\nforged",
-        7,
-        None,
-    ],
-)
-def test_an_address_that_is_not_of_sns_is_not_shown(url: object) -> None:
-    assert subscription_url(encode({"Type": "SubscriptionConfirmation", "SubscribeURL": url})) is None

@@ -11,5 +11,5 @@ from tests.services.launching import CONSOLE, FakeSurroundings, World
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """An empty project. The repository that requests name has their commit: nothing here may ask the network."""
-    monkeypatch.setattr("client.launcher.launch.check_is_pushed", lambda _source: None)
+    monkeypatch.setattr("client.launcher.doing.launch.check_is_pushed", lambda _source: None)
     return World(FakeCloud(script=CONSOLE, ready_after=4), FakeSurroundings())

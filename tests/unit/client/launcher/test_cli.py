@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from client import __version__
 from client.errors import Unavailable
 from client.exits import INSTANCE_FAILED, INTERRUPTED, REFUSED, UNAVAILABLE, USAGE
 from client.launcher import cli
 from client.launcher.cli import main_start, main_stop
 from client.launcher.cloud import Mark
-from client.launcher.labels import COMMIT, MODE
-from client.launcher.ssh import known_hosts_file
-from client.launcher.surroundings import Outside
+from client.launcher.deciding.labels import COMMIT, MODE
+from client.launcher.machine.ssh import known_hosts_file
+from client.launcher.machine.surroundings import Outside
 from tests.services.fake_cloud_calls import Call
 from tests.services.launching import COMMIT as COMMIT_ID
 from tests.services.launching import HOST_KEY, REPOSITORY, World
@@ -388,6 +389,15 @@ def test_the_scripts_run_from_anywhere_without_credentials(script: str, folder: 
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "Exit codes" in done.stdout
+
+
+@pytest.mark.parametrize("main", [main_start, main_stop])
+def test_both_scripts_tell_their_version(
+    main: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--version", main=main) == 0
+
+    assert capsys.readouterr().out == f"Celeriac {__version__}\n"
 
 
 def test_without_its_libraries_it_says_how_to_get_them(tmp_path: Path) -> None:

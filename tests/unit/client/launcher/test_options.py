@@ -10,8 +10,8 @@ import pytest
 
 from client import exits
 from client.launcher import options
-from client.launcher.mode import Mode
-from client.launcher.request import LaunchRequest
+from client.launcher.deciding.request import LaunchRequest
+from client.launcher.machine.mode import Mode
 from client.launcher.settings_file import settings_file
 
 asked: list[LaunchRequest] = []

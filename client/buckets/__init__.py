@@ -1,0 +1,1 @@
+"""The commands about buckets: what lies there, and what arrives."""

@@ -1,0 +1,162 @@
+"""What the launcher will do: a plan is a list of steps, made of what is wanted and what exists. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from client.launcher.cloud import Belongings, Rule
+from client.launcher.deciding.labels import COMMIT, IMAGE_PREFIX, MODE, ORIGIN
+from client.launcher.deciding.steps import (
+    THIS_MACHINE,
+    AttachFloatingAddress,
+    AwaitServer,
+    AwaitService,
+    DeleteInstance,
+    JoinSecurityGroup,
+    MakeImage,
+    MakeSecurityGroup,
+    MakeServer,
+    OpenPorts,
+    PushCode,
+    Seal,
+    StartServer,
+    TakeFloatingAddress,
+)
+from client.launcher.machine.address import PORTS
+from client.launcher.machine.container_images import ImageSource
+
+if TYPE_CHECKING:
+    from client.launcher.cloud import SecurityGroup, Server
+    from client.launcher.deciding.preflight import Choices
+    from client.launcher.deciding.request import LaunchRequest
+    from client.launcher.deciding.steps import Step
+    from client.launcher.machine.repository import Code
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps that make one instance answer, in order, and what of it exists already."""
+
+    name: str
+    steps: tuple[Step, ...]
+    existing: Belongings
+    security_group: SecurityGroup | None
+    notes: tuple[str, ...] = ()
+
+
+def make_plan(
+    request: LaunchRequest,
+    choices: Choices,
+    existing: Belongings,
+    *,
+    ranges: tuple[str, ...],
+    code: Code,
+    user_data: str,
+) -> Plan:
+    """What is left to do for the instance.
+
+    `ranges` of addresses may reach it; none: this machine.
+    """
+    server = choices.server
+    steps: tuple[Step, ...] = (
+        *([TakeFloatingAddress(choices.floating_network)] if choices.floating_network is not None else []),
+        *_open(request.name, choices, existing, ranges or (THIS_MACHINE,)),
+        *_boot(request.name, choices, code, user_data),
+        AwaitServer(),
+        *_join(choices, existing),
+        *([AttachFloatingAddress()] if _needs_attaching(choices, existing) else []),
+        *_wait(request, server, code),
+        *_bake(request, choices, code),
+    )
+    notes = choices.notes + _notes(server, code)
+    return Plan(request.name, steps, existing, choices.security_group, notes=notes)
+
+
+def _open(name: str, choices: Choices, existing: Belongings, ranges: tuple[str, ...]) -> list[Step]:
+    if choices.security_group is not None:
+        return []
+    if not existing.security_groups:
+        return [MakeSecurityGroup(f"celeriac-{name}", ranges)]
+    group = existing.security_groups[0]
+    missing = tuple(each for each in ranges if not rules_for(each) <= group.rules)
+    return [OpenPorts(group, missing)] if missing else []
+
+
+def rules_for(addresses: str) -> frozenset[Rule]:
+    """What lets one range of addresses in."""
+    return frozenset(Rule(port, addresses) for port in PORTS)
+
+
+def _boot(name: str, choices: Choices, code: Code, user_data: str) -> list[Step]:
+    if choices.server is None:
+        return [_make_server(name, choices, code, user_data)]
+    return [StartServer(choices.server)] if choices.server.status == "SHUTOFF" else []
+
+
+def _make_server(name: str, choices: Choices, code: Code, user_data: str) -> MakeServer:
+    chosen = (choices.image, choices.flavor, choices.network, choices.keypair)
+    image, flavor, network, keypair = chosen
+    if image is None or flavor is None or network is None or keypair is None:
+        raise ValueError("a plan is made of a preflight without faults")
+    metadata = {COMMIT: code.commit, ORIGIN: code.origin[:255], MODE: str(choices.mode)}
+    return MakeServer(name, image, flavor, network, keypair, user_data=user_data, metadata=metadata)
+
+
+def _join(choices: Choices, existing: Belongings) -> list[Step]:
+    if choices.server is None:
+        return []
+    group = choices.security_group
+    groups = existing.security_groups if group is None else (group,)
+    is_member = any({each.id, each.name} & set(choices.server.security_groups) for each in groups)
+    return [] if is_member else [JoinSecurityGroup(choices.server)]
+
+
+def _needs_attaching(choices: Choices, existing: Belongings) -> bool:
+    address = existing.usable_address
+    return choices.floating_network is not None or (address is not None and address.server_id is None)
+
+
+def _wait(request: LaunchRequest, server: Server | None, code: Code) -> list[Step]:
+    if not request.waits:
+        return []
+    return (
+        [PushCode(code.commit), AwaitService()]
+        if code.is_uploaded and _runs(server, code)
+        else [AwaitService()]
+    )
+
+
+def _bake(request: LaunchRequest, choices: Choices, code: Code) -> list[Step]:
+    if request.baked_image is None:
+        return []
+    prefix = container_images(request, choices).prefix
+    properties = {COMMIT: code.commit, MODE: str(choices.mode)}
+    properties |= {IMAGE_PREFIX: prefix} if prefix is not None else {}
+    made: list[Step] = [Seal(), MakeImage(request.baked_image, properties)]
+    return made if request.keeps else [*made, DeleteInstance()]
+
+
+def container_images(request: LaunchRequest, choices: Choices) -> ImageSource:
+    """Where container images are from: a baked image has those of one registry, by their names there."""
+    if request.images.prefix is not None or choices.image is None:
+        return request.images
+    return ImageSource(choices.image.properties.get(IMAGE_PREFIX))
+
+
+def _runs(server: Server | None, code: Code) -> bool:
+    """Whether the server is, or will be, of this commit."""
+    return server is None or server.metadata.get(COMMIT) == code.commit
+
+
+def _notes(server: Server | None, code: Code) -> tuple[str, ...]:
+    if server is None:
+        return ()
+    notes = [f"{server.name} exists ({server.id}): the launcher adds what is missing of it"]
+    if not _runs(server, code):
+        commit = server.metadata.get(COMMIT, "unknown")
+        notes.append(
+            f"it was launched with commit {commit[:12]}, not {code.commit[:12]}; "
+            f"to upgrade it: sudo celeriac deploy {code.commit}"
+        )
+    return tuple(notes)

@@ -1,0 +1,1 @@
+"""Carries plans out, waits, and takes back what was made: all that changes something."""

@@ -1,0 +1,119 @@
+"""Renders the cloud-config (user-data) of an instance from the templates in cloud-init/. It knows no cloud."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from client.errors import InputError
+from client.launcher.machine.container_images import ImageSource
+from client.launcher.machine.mode import Mode
+from client.launcher.machine.repository import is_commit, is_repository
+
+TEMPLATES = Path(__file__).parents[3] / "cloud-init"
+TEMPLATE = "celeriac.yaml.jinja"
+MAX_ENCODED_BYTES = 65_535
+"""What OpenStack takes, after base64."""
+
+_MAX_WORKERS = 256
+
+
+@dataclass(frozen=True)
+class CloudConfig:
+    """What an instance's first boot needs to know. None of it is secret: any process of the instance can read it.
+
+    `repository` is where the code comes from at `commit` (40 hexadecimal digits); None: it is pushed over SSH, and
+    first boot waits for it. `workers` is the number of worker processes, None: one for each core. `is_baked`: the image
+    was made from a ready instance and has the packages already. `images` count in containers only.
+    """
+
+    commit: str
+    repository: str | None
+    workers: int | None = None
+    is_baked: bool = False
+    mode: Mode = Mode.SYSTEMD
+    images: ImageSource = ImageSource()
+
+
+@dataclass(frozen=True)
+class InstanceFile:
+    """A file that the instance gets."""
+
+    path: str
+    permissions: str
+    content: str
+
+
+def render(config: CloudConfig) -> str:
+    """The user-data, as text that begins with #cloud-config.
+
+    Raises:
+        InputError: The commit, the repository or the number of workers cannot be used.
+    """
+    _check(config)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 # YAML, not HTML: what comes from outside was checked above
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(TEMPLATE).render(
+        commit=config.commit,
+        repository=config.repository,
+        workers=config.workers,
+        is_baked=config.is_baked,
+        mode=config.mode,
+        images=config.images,
+        files=instance_files(config.mode) + _certificates(config.images),
+    )
+
+
+def faults_of(user_data: str) -> list[str]:
+    """What keeps a cloud from taking it: its size, which is the user's. That cloud-init understands it, tests hold."""
+    size = len(base64.b64encode(user_data.encode()))
+    if size <= MAX_ENCODED_BYTES:
+        return []
+    return [f"it is too large: {size} bytes after base64, at most {MAX_ENCODED_BYTES}"]
+
+
+def instance_files(mode: Mode) -> list[InstanceFile]:
+    """What stands in cloud-init/files/ and in the folder of the mode, each at the same path on the instance."""
+    roots = (TEMPLATES / "files", TEMPLATES / mode)
+    found = {path.relative_to(root): path for root in roots for path in root.rglob("*") if path.is_file()}
+    return [
+        InstanceFile(f"/{place}", permissions=_permissions(place), content=path.read_text())
+        for place, path in sorted(found.items())
+    ]
+
+
+def _permissions(place: Path) -> str:
+    return {"sbin": "0755", "sudoers.d": "0440"}.get(place.parent.name, "0644")
+
+
+def _certificates(images: ImageSource) -> list[InstanceFile]:
+    """Where the engine looks for whom to trust with a registry."""
+    if images.authority is None:
+        return []
+    return [InstanceFile(f"/etc/docker/certs.d/{images.registry}/ca.crt", "0644", images.authority)]
+
+
+def _check(config: CloudConfig) -> None:
+    if not is_commit(config.commit):
+        raise InputError(f"a commit is 40 hexadecimal digits, not {config.commit!r}")
+    if config.repository is not None and not is_repository(config.repository):
+        raise InputError(
+            "the instance fetches from a http, https or git URL without user, password or query, "
+            f"not from {_without_credentials(config.repository)!r}"
+        )
+    if config.workers is not None and not 1 <= config.workers <= _MAX_WORKERS:
+        raise InputError(f"there can be 1 to {_MAX_WORKERS} workers, not {config.workers}")
+
+
+def _without_credentials(url: str) -> str:
+    return re.sub(r"//[^/]*@", "//[redacted]@", url).partition("?")[0]

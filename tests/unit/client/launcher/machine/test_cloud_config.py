@@ -1,0 +1,223 @@
+"""Cloud-configs as golden files, and what is wrong with those that would not work."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from client.errors import InputError
+from client.launcher.machine.cloud_config import (
+    MAX_ENCODED_BYTES,
+    CloudConfig,
+    faults_of,
+    instance_files,
+    render,
+)
+from client.launcher.machine.container_images import ImageSource
+from client.launcher.machine.mode import Mode
+from tests.conftest import must_have
+from tests.services import cloud_init
+from tests.services.cloud_init import find_schema
+
+GOLDEN = Path(__file__).parent / "golden"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+URL = "https://git.example/lab/celeriac.git"
+CONFIGS = {
+    "fetched": CloudConfig(COMMIT, URL),
+    "uploaded": CloudConfig(COMMIT, None, workers=3),
+    "baked": CloudConfig(COMMIT, None, is_baked=True),
+    "docker": CloudConfig(COMMIT, URL, mode=Mode.DOCKER),
+    "docker-pulled": CloudConfig(
+        COMMIT,
+        URL,
+        workers=2,
+        mode=Mode.DOCKER,
+        images=ImageSource("registry.example:5000/lab/", "-----BEGIN CERTIFICATE-----\nMIIB\n"),
+    ),
+}
+PROGRAM = "/usr/local/sbin/celeriac"
+SERVICES = "/usr/local/lib/celeriac/services.sh"
+
+
+def program(mode: Mode = Mode.SYSTEMD, *, part: str = PROGRAM) -> str:
+    return next(file.content for file in instance_files(mode) if file.path == part)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_cloud_config_is_as_its_golden_file_says(name: str) -> None:
+    golden = GOLDEN / f"cloud-config-{name}.yaml"
+    text = render(CONFIGS[name])
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(text)
+
+    assert text == golden.read_text()
+
+
+def test_every_golden_cloud_config_is_of_a_test() -> None:
+    assert {path.stem for path in GOLDEN.glob("*.yaml")} == {f"cloud-config-{name}" for name in CONFIGS}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_rendered_cloud_config_has_no_fault(name: str) -> None:
+    assert faults_of(render(CONFIGS[name])) == []
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_file_reaches_the_instance_as_it_is(name: str) -> None:
+    written = {entry["path"]: entry for entry in yaml.safe_load(render(CONFIGS[name]))["write_files"]}
+
+    for file in instance_files(CONFIGS[name].mode):
+        assert written[file.path]["content"] == file.content
+        assert written[file.path]["permissions"] == file.permissions
+    assert written[PROGRAM]["permissions"] == "0755"
+
+
+def test_first_boot_knows_commit_repository_and_workers() -> None:
+    content = yaml.safe_load(render(CloudConfig(COMMIT, URL, workers=3)))
+
+    assert content["write_files"][-1] == {
+        "path": "/var/lib/cloud/scripts/per-boot/celeriac",
+        "permissions": "0755",
+        "content": f"#!/bin/sh\nexec {PROGRAM} setup {COMMIT}\n",
+    }
+    assert content["write_files"][0]["content"].splitlines()[1:] == [f"repository={URL}", "workers=3"]
+
+
+def test_a_baked_image_has_its_packages_already() -> None:
+    content = yaml.safe_load(render(CONFIGS["baked"]))
+
+    assert not {"packages", "package_update"} & set(content)
+
+
+def test_the_set_up_looks_for_the_packages_that_cloud_init_installs() -> None:
+    looked_for = re.search(r"^needed_packages\(\) {\n    echo (.*)\n}$", program(part=SERVICES), re.MULTILINE)
+
+    assert looked_for
+    assert looked_for.group(1).split() == yaml.safe_load(render(CONFIGS["fetched"]))["packages"]
+
+
+@pytest.mark.parametrize(
+    "repository",
+    [
+        "https://user:secret@git.example/celeriac.git",
+        "https://token@git.example/celeriac.git",
+        "https://git.example/celeriac.git?token=secret",
+        "ssh://git@git.example/celeriac.git",
+        "git@git.example:celeriac.git",
+        "file:///etc",
+        "ext::sh -c id",
+        "https://git.example/a b",
+        "https://git.example/$(id)",
+        "https://git.example/a\nruncmd: [id]",
+        "https://git.example/a\n",
+        "--upload-pack=id",
+        "",
+    ],
+)
+def test_a_repository_that_could_be_more_than_an_address_is_refused(repository: str) -> None:
+    with pytest.raises(InputError) as refused:
+        render(CloudConfig(COMMIT, repository))
+
+    assert "secret" not in str(refused.value)
+    assert "token@" not in str(refused.value)
+
+
+@pytest.mark.parametrize("commit", ["", "main", "0123456", COMMIT.upper(), f"{COMMIT}\n", f"{COMMIT}; id"])
+def test_a_commit_is_forty_hexadecimal_digits(commit: str) -> None:
+    with pytest.raises(InputError):
+        render(CloudConfig(commit, URL))
+
+
+@pytest.mark.parametrize("workers", [0, -1, 257])
+def test_a_number_of_workers_that_makes_no_sense_is_refused(workers: int) -> None:
+    with pytest.raises(InputError):
+        render(CloudConfig(COMMIT, URL, workers=workers))
+
+
+def test_what_no_cloud_takes_is_a_fault() -> None:
+    (fault,) = faults_of("x" * MAX_ENCODED_BYTES)
+
+    assert fault == f"it is too large: 87380 bytes after base64, at most {MAX_ENCODED_BYTES}"
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    """That of cloud-init; without one the test is skipped, and on CI it fails."""
+    return must_have(find_schema(), "cloud-init's schema")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_cloud_init_understands_every_cloud_config(name: str, schema: dict[str, Any]) -> None:
+    assert cloud_init.faults_of(render(CONFIGS[name]), schema) == []
+
+
+@pytest.mark.parametrize(
+    ("user_data", "place"),
+    [
+        ("packages: [git]\n", "the first line"),
+        ("#cloud-config\n- packages\n", "$"),
+        ("#cloud-config\npakages: [git]\n", "$.pakages"),
+        ("#cloud-config\nruncmds: [[id]]\n", "$.runcmds"),
+        ("#cloud-config\npackages: git\n", "$.packages"),
+        ("#cloud-config\nruncmd: [{sleep: 1}]\n", "$.runcmd"),
+        ("#cloud-config\nwrite_files: [/etc/motd]\n", "$.write_files[0]"),
+        ("#cloud-config\nwrite_files: [{path: /a, contents: b}]\n", "$.write_files[0]"),
+        ("#cloud-config\nwrite_files: [{path: /a, permissions: 0644}]\n", "$.write_files[0].permissions"),
+        ("#cloud-config\nwrite_files: [{path: /a, content: 1}]\n", "$.write_files[0].content"),
+    ],
+)
+def test_what_cloud_init_would_not_do_is_told(user_data: str, place: str, schema: dict[str, Any]) -> None:
+    faults = cloud_init.faults_of(user_data, schema)
+
+    assert [fault for fault in faults if fault.startswith(place)], faults
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("part", [PROGRAM, SERVICES])
+def test_the_set_up_program_is_shell_without_mistakes(mode: Mode, part: str) -> None:
+    text = program(mode, part=part)
+    subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+    if shellcheck := shutil.which("shellcheck"):
+        subprocess.run([shellcheck, "-"], input=text, text=True, check=True)
+
+
+def test_both_modes_have_what_the_set_up_program_calls() -> None:
+    names = [set(re.findall(r"^(\w+)\(\) ", program(mode, part=SERVICES), re.MULTILINE)) for mode in Mode]
+    called = set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", program()))
+
+    assert names[0] & called == names[1] & called
+    assert len(names[0] & called) > 10
+
+
+def test_in_containers_the_set_up_finds_the_packages_that_the_distribution_has() -> None:
+    content = yaml.safe_load(render(CONFIGS["docker"]))
+
+    assert not {"packages", "package_update"} & set(content)
+    assert content["write_files"][0]["content"].splitlines()[1:] == [
+        f"repository={URL}",
+        "workers=",
+        "image_prefix=",
+    ]
+
+
+def test_the_engine_trusts_an_authority_with_one_registry() -> None:
+    written = {
+        entry["path"]: entry for entry in yaml.safe_load(render(CONFIGS["docker-pulled"]))["write_files"]
+    }
+
+    assert written["/etc/docker/certs.d/registry.example:5000/ca.crt"]["content"].startswith("-----BEGIN")
+    assert written["/etc/sudoers.d/celeriac"]["permissions"] == "0440"
+    assert "image_prefix=registry.example:5000/lab/\n" in written["/etc/celeriac/instance.env"]["content"]
+
+
+def test_what_first_boot_runs_is_what_the_program_removes_when_it_is_done() -> None:
+    path = yaml.safe_load(render(CONFIGS["fetched"]))["write_files"][-1]["path"]
+
+    assert f"readonly UNFINISHED={path}\n" in program()

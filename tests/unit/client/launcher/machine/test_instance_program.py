@@ -1,0 +1,366 @@
+"""The program `celeriac` of an instance, on a folder in place of the machine, some of its functions replaced."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from client.launcher.machine.cloud_config import TEMPLATES
+from client.launcher.machine.mode import Mode
+from tests.services.processes import free_ports, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROGRAM = TEMPLATES / "files/usr/local/sbin/celeriac"
+SERVICES = "usr/local/lib/celeriac/services.sh"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+FOLDERS = (
+    "/opt/celeriac",
+    "/etc/celeriac",
+    "/etc/rabbitmq",
+    "/usr/local/lib",
+    "/var/lib",
+    "/var/log",
+    "/run",
+)
+DISPATCH = '\ncase "$# '
+ROOT = "id() { echo 0; }"
+
+
+class Program:
+    """The program of one mode, with a folder in place of the machine's."""
+
+    def __init__(self, folder: Path, mode: Mode) -> None:
+        self.folder = folder
+        for each in FOLDERS:
+            (folder / each[1:]).mkdir(parents=True, exist_ok=True)
+        self._text = self._moved(PROGRAM)
+        (folder / SERVICES).parent.mkdir()
+        (folder / SERVICES).write_text(self._moved(TEMPLATES / mode / SERVICES))
+
+    def _moved(self, path: Path) -> str:
+        return re.sub(rf"(?<![\w/.])({'|'.join(FOLDERS)})\b", rf"{self.folder}\1", path.read_text())
+
+    def run(
+        self, *arguments: str, replacing: str = "", stdout: int = subprocess.PIPE
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command; `replacing` is shell text that the program reads before it begins."""
+        head, dispatch = self._text.split(DISPATCH)
+        text = f"{head}\n{replacing}{DISPATCH}{dispatch}"
+        return subprocess.run(
+            ["bash", "-c", text, "celeriac", *arguments],
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    def call(self, text: str) -> subprocess.CompletedProcess[str]:
+        """Run a text with the program's functions."""
+        head, _ = self._text.split(DISPATCH)
+        command = ["bash", "-c", f"{head}\n{text}"]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "var/log/celeriac-setup.log").read_text()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    return Program(tmp_path, Mode.SYSTEMD)
+
+
+@pytest.fixture
+def in_containers(tmp_path: Path) -> Program:
+    return Program(tmp_path, Mode.DOCKER)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ((), "a command is missing"),
+        (("",), "there is no command ''"),
+        (("start",), "there is no command 'start'"),
+        (("secrets", COMMIT), "there is no command 'secrets'"),
+        (("setup",), "setup takes one commit"),
+        (("deploy", COMMIT, COMMIT), "deploy takes one commit"),
+        (("setup", "main; id"), "a commit is 40 hexadecimal digits, not 'main; id'"),
+        (("deploy", COMMIT[:12]), f"a commit is 40 hexadecimal digits, not '{COMMIT[:12]}'"),
+        (("deploy", f"{COMMIT}\n"), "a commit is 40 hexadecimal digits"),
+        (("seal", "--help"), "seal takes no arguments"),
+        (("status", ""), "status takes no arguments"),
+    ],
+)
+def test_a_wrong_call_is_refused_in_one_line(
+    program: Program, arguments: tuple[str, ...], error: str
+) -> None:
+    done = program.run(*arguments)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {error}")
+    assert done.stderr.count("\n") == 1 + sum(argument.count("\n") for argument in arguments)
+
+
+def test_help_needs_no_rights_and_names_every_command(program: Program) -> None:
+    done = program.run("help", replacing="id() { echo 1000; }")
+
+    assert done.returncode == 0
+    assert re.findall("^  ([a-z]+)", done.stdout, re.MULTILINE) == [
+        "setup",
+        "deploy",
+        "status",
+        "seal",
+        "help",
+    ]
+
+
+def test_everything_else_needs_root(program: Program) -> None:
+    done = program.run("status", replacing="id() { echo 1000; }")
+
+    assert (done.returncode, done.stderr) == (1, "error: celeriac needs root: sudo celeriac status\n")
+
+
+@pytest.mark.parametrize("number", ["abc", "0", "-1", "2x", "9999"])
+def test_a_number_of_workers_that_is_none_fails_the_set_up(program: Program, number: str) -> None:
+    (program.folder / "etc/celeriac/instance.env").write_text(f"repository=\nworkers={number}\n")
+    others = "introduce() { :; }; check_processor() { :; }; install_packages() { :; }"
+
+    done = program.run("setup", COMMIT, replacing=f"{ROOT}\n{others}")
+
+    assert done.returncode == 1
+    assert f"celeriac: failed packages: workers={number} in " in done.stdout
+
+
+def test_a_reader_that_leaves_does_not_keep_a_failure_from_being_undone(program: Program) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    fails = (
+        'introduce() { say "login debian"; }; check_processor() { undo="note undone"; fail "no processor"; }'
+    )
+
+    done = program.run("setup", COMMIT, replacing=f"{ROOT}\n{fails}", stdout=write)
+    os.close(write)
+
+    assert done.returncode == 1
+    assert "undone" in program.log
+    assert "failed in stage packages: no processor" in program.log
+
+
+def test_a_commit_that_nobody_pushed_is_not_waited_for_by_a_deployment(program: Program) -> None:
+    code = program.folder / "opt/celeriac/code.git"
+    subprocess.run(["git", "init", "--quiet", "--bare", str(code)], check=True)
+    others = "login_user() { echo debian; }; sleep() { exit 99; }"
+
+    done = program.run("deploy", COMMIT, replacing=f"{ROOT}\n{others}")
+
+    assert done.returncode == 1
+    assert f"celeriac: failed start: nobody pushed commit {COMMIT}: git push ssh://debian@" in done.stdout
+
+
+@pytest.mark.parametrize("host", ["", "0.0.0.0", "127.0.0.2"])
+def test_readiness_is_asked_where_the_process_listens(program: Program, tmp_path: Path, host: str) -> None:
+    (port,) = free_ports(1)
+    (tmp_path / "readyz").write_text("ready")
+    command = [sys.executable, "-m", http.server.__name__, "--directory", str(tmp_path), str(port)]
+    if host:
+        command += ["--bind", host]
+    env = os.environ | {"HOST": host, "PORT": str(port)}
+    server = subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL)
+    try:
+        ask = f"systemctl() {{ echo {server.pid}; }}; ask_readyz"
+        wait_until(lambda: program.call(ask).stdout == "ready\n", what="it answers")
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def test_what_was_cut_off_is_run_at_the_next_boot_and_not_replaced(program: Program) -> None:
+    path = program.folder / "var/lib/cloud/scripts/per-boot/celeriac"
+
+    assert program.call(f"at_next_boot setup {COMMIT}; at_next_boot deploy {'f' * 40}").returncode == 0
+
+    assert path.read_text() == f"#!/bin/sh\nexec /usr/local/sbin/celeriac setup {COMMIT}\n"
+    assert os.access(path, os.X_OK)
+
+
+def test_a_dpkg_that_was_cut_off_is_repaired_once_another_one_has_ended(program: Program) -> None:
+    (program.folder / "var/lib/dpkg/updates").mkdir(parents=True)
+    dpkg = 'dpkg() { [ "$1" != --audit ] || { echo half; return; }; echo "$@"; [ $((++tries)) = 2 ]; }'
+
+    done = program.call(f"tries=0; {dpkg}; sleep() {{ :; }}; repair_packages; echo $tries")
+
+    assert done.stdout == "2\n"
+    assert program.log.splitlines()[1:] == ["--configure -a", "--configure -a"]
+
+
+DISTRIBUTION = "distribution() {{ echo {0}; }}"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_taken"),
+    [
+        ("debian 12", False),
+        ("debian 13", True),
+        ("debian", False),
+        ("ubuntu 22.04", False),
+        ("ubuntu 24.04", True),
+        ("ubuntu 26.04", True),
+        ("fedora 43", False),
+    ],
+)
+def test_a_distribution_without_a_new_engine_is_refused_at_once(
+    in_containers: Program, name: str, is_taken: bool
+) -> None:
+    others = "introduce() { :; }; check_processor() { :; }; install_packages() { fail 'taken'; }"
+
+    done = in_containers.run("setup", COMMIT, replacing=f"{ROOT}\n{others}\n{DISTRIBUTION.format(name)}")
+
+    refusal = f"celeriac: failed packages: {name} has no engine 25 and Compose 2.26 among its packages"
+    assert (refusal in done.stdout) is not is_taken
+    assert ("failed packages: taken" in done.stdout) is is_taken
+
+
+@pytest.mark.parametrize(
+    ("name", "package"), [("debian 13", "docker-compose"), ("ubuntu 24.04", "docker-compose-v2")]
+)
+def test_each_distribution_has_its_own_names_of_packages(
+    in_containers: Program, name: str, package: str
+) -> None:
+    found = in_containers.call(f"{DISTRIBUTION.format(name)}; needed_packages").stdout.split()
+
+    assert {package, "docker.io", "docker-buildx", "git", "iptables"} <= set(found)
+    assert len(set(found) & {"docker-compose", "docker-compose-v2"}) == 1
+
+
+@pytest.mark.parametrize(
+    ("engine", "compose", "says"),
+    [
+        ("26.1.5+dfsg1", "2.26.1-4", ""),
+        ("28.2.2-0ubuntu1~24.04.1", "2.37.1+ds1-0ubuntu2~24.04.1", ""),
+        ("24.0.7", "2.26.1", "the Docker engine is 24.0.7, 25 or newer is needed"),
+        ("26.1.5", "2.24.6", "Compose is 2.24.6, 2.26 or newer is needed"),
+    ],
+)
+def test_an_engine_that_is_too_old_is_refused(
+    in_containers: Program, engine: str, compose: str, says: str
+) -> None:
+    docker = f"docker() {{ case $1 in version) echo {engine} ;; compose) echo {compose} ;; esac; }}"
+
+    done = in_containers.call(f'{docker}; fail() {{ echo "$*"; exit 1; }}; check_engine')
+
+    assert done.stdout.strip() == says
+
+
+def test_compose_is_told_what_the_machine_and_the_release_are(in_containers: Program) -> None:
+    release = in_containers.folder / "opt/celeriac/releases" / COMMIT
+    (release / "docker").mkdir(parents=True)
+    instance = "repository=\nworkers=3\nimage_prefix=registry.example:5000/lab/\n"
+    (in_containers.folder / "etc/celeriac/instance.env").write_text(instance)
+
+    done = in_containers.call(f'write_settings; tell_compose "{release}" {COMMIT}')
+
+    told = (release / "docker/.env").read_text().splitlines()
+    assert done.returncode == 0, done.stderr
+    assert "BIND=0.0.0.0" in told
+    assert f"SECRETS_DIR={in_containers.folder}/etc/celeriac/secrets" in told
+    assert told[-2:] == ["IMAGE_PREFIX=registry.example:5000/lab/", f"IMAGE_TAG={COMMIT}"]
+
+
+def serve(program: Program, compose: str) -> None:
+    """Let a release serve whose tools/compose is a script, on a machine that asked for two workers."""
+    release = program.folder / "opt/celeriac/releases" / COMMIT
+    for name in ("docker", "tools"):
+        (release / name).mkdir(parents=True)
+    (release / "tools/compose").write_text(f"#!/bin/sh\n{compose}\n")
+    (release / "tools/compose").chmod(0o755)
+    (program.folder / "opt/celeriac/current").symlink_to(release)
+    (program.folder / "etc/celeriac/instance.env").write_text("workers=2\n")
+    (program.folder / "etc/celeriac/compose.env").write_text("BIND=0.0.0.0\n")
+
+
+@pytest.mark.parametrize(("existing", "number"), [("a\\nb\\nc\\n", 3), ("", 2)])
+def test_as_many_workers_are_started_as_there_were(
+    in_containers: Program, existing: str, number: int
+) -> None:
+    serve(in_containers, "echo $1 $WORKERS")
+
+    done = in_containers.run("start", replacing=f"{ROOT}\ndocker() {{ printf '{existing}'; }}")
+
+    assert (done.returncode, done.stdout) == (0, f"up {number}\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("states", "tries"),
+    [
+        ("/rabbit running 0 0 unhealthy", 2),
+        ("/rabbit running 0 0 unhealthy\\n/migrate exited 1 0 ", 1),
+        ("/rabbit running 0 0 unhealthy\\n/web restarting 1 1 ", 1),
+        ("/rabbit running 0 0 healthy", 1),
+    ],
+)
+def test_what_is_only_slow_is_waited_for(in_containers: Program, states: str, tries: int) -> None:
+    serve(
+        in_containers,
+        f"echo up; [ $(echo >>{in_containers.folder}/tries; wc -l <{in_containers.folder}/tries) = 2 ]",
+    )
+    docker = f"docker() {{ case $1 in ps) echo id ;; inspect) printf '{states}\\n' ;; esac; }}"
+
+    done = in_containers.run("start", replacing=f"{ROOT}\n{docker}")
+
+    assert done.stdout.count("up\n") == tries
+    assert (done.returncode == 0) is (tries == 2)
+
+
+READYZ = '{"checks": {"workers": {"detail": "2 alive: celeriac-worker-1, celeriac-worker-20"}}}'
+
+
+@pytest.mark.parametrize(
+    ("running", "is_ready"),
+    [
+        ("celeriac-worker-1", True),
+        ("celeriac-worker-2", False),
+        ("celeriac-worker-20 celeriac-worker-3", False),
+    ],
+)
+def test_ready_is_who_has_every_worker_that_runs(
+    in_containers: Program, running: str, is_ready: bool
+) -> None:
+    functions = f"ask_readyz() {{ echo '{READYZ}'; }}; docker() {{ echo {running}; }}"
+
+    assert (in_containers.call(f"{functions}; is_ready").returncode == 0) is is_ready
+
+
+def test_the_container_that_keeps_the_others_from_starting_is_named(in_containers: Program) -> None:
+    inspected = (
+        "/celeriac-db-1 running 0 0 healthy\n/celeriac-migrate-1 exited 1 0 \n/celeriac-web-1 created 0 0 \n"
+    )
+    answers = f"ps) echo id ;; inspect) printf '{inspected}' ;; logs) echo 'no such table' ;;"
+
+    said = in_containers.call(f"docker() {{ case $1 in {answers} esac; }}; why_not_ready").stdout
+
+    assert said == "container celeriac-migrate-1 does not work: no such table\n"
+
+
+def test_images_of_releases_that_are_gone_are_removed(in_containers: Program) -> None:
+    (in_containers.folder / "opt/celeriac/releases" / COMMIT).mkdir(parents=True)
+    images = (
+        f"registry.example:5000/lab/celeriac-serve:{COMMIT}",
+        f"celeriac-serve:{'f' * 40}",
+        "celeriac-serve:local",
+        "postgres:17",
+    )
+    listing = "".join(f"{image}\n" for image in images)
+    docker = f"docker() {{ case $2 in ls) printf '{listing}' ;; rm) echo removed $3 >&3 ;; esac; }}"
+
+    done = in_containers.call(f"{docker}; forget_unused 3>&1")
+
+    assert (done.returncode, done.stdout) == (0, f"removed celeriac-serve:{'f' * 40}\n"), done.stderr
