@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ import numpy as np
 from production_server.errors import CeleriacError, InferenceFailed, InvalidInput
 from production_server.models.classify import Classification, classify
 from production_server.models.images import decode_image
+from production_server.models.loaded import LoadedVersions
 from production_server.models.manifest import Manifest
-from production_server.models.runners import Runner, load_runner, warm_up
-from production_server.models.store import ModelVersion, Store
+from production_server.models.registry import Registry
 from production_server.models.tabular import stack_rows
 
 log = logging.getLogger(__name__)
@@ -55,29 +54,47 @@ class ClassifiedBatch:
 
 
 class Engine:
-    """The loaded versions of one process: each is loaded once, checked and warmed up, and then stays. Thread-safe."""
+    """Runs the versions of a registry; those that it has loaded can be replaced and let go. Thread-safe."""
 
-    def __init__(self, store: Store, *, threads: int) -> None:
-        self._store = store
-        self._threads = threads
-        self._runners: dict[tuple[str, str], Runner] = {}
-        self._loading = threading.Lock()
+    def __init__(self, registry: Registry, *, threads: int) -> None:
+        self._registry = registry
+        self._loaded = LoadedVersions(threads=threads)
 
     @property
     def loaded(self) -> list[tuple[str, str]]:
         """Model and version of each that is loaded."""
-        return list(self._runners)
+        return [version.key for version in self._loaded.versions]
 
     def warm_up(self) -> None:
         """Load what the stable channels name.
 
         A version that does not load is logged and left out: it must not keep the others from serving.
         """
-        for version in self._store.stable_versions():
+        for version in self._registry.stable_versions():
             try:
-                self._runner(version)
+                self._loaded.load(version)
             except CeleriacError as exc:
                 log.error("%s", exc)
+
+    def load(self, model: str, version: str | None = None) -> None:
+        """Load a version (None: the stable one), check it and warm it up, so that no batch waits for that.
+
+        Raises:
+            NotFound, BrokenVersion, InferenceFailed: it is not in this process' stores, does not load, or does not run.
+        """
+        self._loaded.load(self._registry.resolve(model, version))
+
+    def release(self, model: str, version: str) -> None:
+        """Let a version go; batches in hand end with it, and whoever asks for it afterwards loads it again."""
+        for each in self._loaded.versions:
+            if each.key == (model, version):
+                self._loaded.release(each)
+
+    def release_removed(self) -> None:
+        """Let the versions go that were taken away from the stores."""
+        for version in self._loaded.versions:
+            if not self._registry.has(version):
+                self._loaded.release(version)
 
     def classify_batch(
         self, model: str, version: str, inputs: Sequence[bytes | CeleriacError], *, max_pixels: int
@@ -87,13 +104,14 @@ class Engine:
         An input that cannot be decoded, or on which the model fails, gets its error; its neighbours get their results.
 
         Raises:
-            NotFound, BrokenVersion: the version is not in this process' store, or does not load.
+            NotFound, BrokenVersion: the version is not in this process' stores, or does not load.
         """
-        found = self._store.get(model, version)
-        run, begun = _Timed(self._runner(found).run), time.perf_counter()
-        decoded = _decode(found.manifest, inputs, max_pixels)
-        decode_s = time.perf_counter() - begun
-        results = _classified(found.manifest, _run_decoded(found.manifest, run, decoded))
+        found = self._registry.resolve(model, version)
+        with self._loaded.use(found) as runner:
+            run, begun = _Timed(runner.run), time.perf_counter()
+            decoded = _decode(found.manifest, inputs, max_pixels)
+            decode_s = time.perf_counter() - begun
+            results = _classified(found.manifest, _run_decoded(found.manifest, run, decoded))
         ms = (time.perf_counter() - begun) * 1000 / len(results)
         return ClassifiedBatch([Outcome(result, ms) for result in results], decode_s, run.seconds)
 
@@ -103,37 +121,20 @@ class Engine:
         """What the model's graph answers to one batch: a tensor [items, ...] that it takes, or image files.
 
         Raises:
-            NotFound, BrokenVersion: the version is not in this process' store, or does not load.
+            NotFound, BrokenVersion: the version is not in this process' stores, or does not load.
         """
-        found = self._store.get(model, version)
-        run = _Timed(self._runner(found).run)
-        if isinstance(inputs, np.ndarray):
-            outputs = _run_each(run, inputs, labels=len(found.manifest.labels))
-        else:
-            outputs = _run_decoded(found.manifest, run, _decode(found.manifest, inputs, max_pixels))
+        found = self._registry.resolve(model, version)
+        with self._loaded.use(found) as runner:
+            run = _Timed(runner.run)
+            if isinstance(inputs, np.ndarray):
+                outputs = _run_each(run, inputs, labels=len(found.manifest.labels))
+            else:
+                outputs = _run_decoded(found.manifest, run, _decode(found.manifest, inputs, max_pixels))
         return Outputs(outputs.values, outputs.errors, run.seconds)
 
     def close(self) -> None:
-        """Free all runners."""
-        with self._loading:
-            for runner in self._runners.values():
-                runner.close()
-            self._runners.clear()
-
-    def _runner(self, version: ModelVersion) -> Runner:
-        runner = self._runners.get(version.key)
-        if runner is None:
-            with self._loading:
-                runner = self._runners.get(version.key) or self._load(version)
-        return runner
-
-    def _load(self, version: ModelVersion) -> Runner:
-        begun = time.perf_counter()
-        runner = load_runner(version, threads=self._threads)
-        warm_up(runner, version)
-        self._runners[version.key] = runner
-        log.info("loaded %s in %.0f ms", "/".join(version.key), (time.perf_counter() - begun) * 1000)
-        return runner
+        """Let all versions go."""
+        self._loaded.close()
 
 
 class _Timed:

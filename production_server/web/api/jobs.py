@@ -92,11 +92,11 @@ def delete(job_id: UUID) -> Response:
 def _read_submission(parts: WebParts) -> tuple[JobRequest | JobForm, ModelVersion, list[NewItem]]:
     if request.mimetype == "application/json":
         asked = read_json(JobRequest)
-        version = parts.store.get(asked.model, asked.version)
+        version = parts.registry.resolve(asked.model, asked.version)
         return asked, version, items_from_json(version, asked.inputs, parts.settings)
     if request.mimetype == "multipart/form-data":
         form = read_form(JobForm, request.form)
-        version = parts.store.get(form.model, form.version)
+        version = parts.registry.resolve(form.model, form.version)
         return form, version, _items_from_form(version, parts)
     detail = f"expected application/json or multipart/form-data, got {request.mimetype or 'no Content-Type'}"
     raise InvalidInput(detail, code="unsupported_media_type")

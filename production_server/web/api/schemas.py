@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from production_server.jobs.records import Item, ItemState, Job, JobState, Priority
 from production_server.models.manifest import Manifest
-from production_server.models.store import Store
+from production_server.models.registry import Registry
 from production_server.web.best_labels import LabelScore, best_labels
 
 MAX_PAGE = 1000
@@ -207,19 +207,19 @@ class ModelBody(Schema):
     manifest: Manifest
 
     @classmethod
-    def of(cls, store: Store, name: str) -> Self:
+    def of(cls, registry: Registry, name: str) -> Self:
         """The API's view of a model.
 
         Raises:
             NotFound: there is no such model.
         """
-        manifest = store.get(name).manifest
+        manifest = registry.resolve(name).manifest
         return cls(
             name=manifest.name,
             title=manifest.title,
             task=manifest.task,
-            versions=[version.manifest.version for version in store.versions(name)],
-            channels=store.channels(name),
+            versions=[version.manifest.version for version in registry.versions(name)],
+            channels=registry.channels(name),
             manifest=manifest,
         )
 

@@ -21,7 +21,7 @@ from production_server.broker.calls import Inputs, Reply
 from production_server.errors import CeleriacError
 from production_server.models.classify import labels_of
 from production_server.models.manifest import Manifest
-from production_server.models.store import RecentVersions, Store
+from production_server.models.registry import Registry
 from production_server.models.tabular import describe
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest
 from production_server.web.interactive.tensors import (
@@ -74,13 +74,13 @@ class Details:
 
 
 class OpenInference:
-    """Reads and writes infer requests for the models of a store."""
+    """Reads and writes infer requests for the models of a registry."""
 
     name = "v2"
     route = "/v2/models/{model}/infer"
 
-    def __init__(self, store: Store, status_of: Callable[[CeleriacError], int]) -> None:
-        self._store = RecentVersions(store)
+    def __init__(self, registry: Registry, status_of: Callable[[CeleriacError], int]) -> None:
+        self._registry = registry
         self._status_of = status_of
 
     def takes(self, method: str, path: str) -> bool:
@@ -90,7 +90,7 @@ class OpenInference:
         match = _PATH.fullmatch(request.path)
         if match is None:
             raise fault("path", "/v2/models/<model>[/versions/<version>]/infer", request.path[:200])
-        version = self._store.get(match[1], match[2])
+        version = self._registry.resolve(match[1], match[2])
         head, tail = _parted(request)
         body = json_object(head, "the request")
         parameters = _parameters(body.get("parameters"), "parameters")

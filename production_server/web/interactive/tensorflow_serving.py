@@ -17,7 +17,8 @@ import orjson
 from production_server.broker.calls import Inputs, Reply
 from production_server.errors import CeleriacError, InvalidInput, NotFound
 from production_server.models.manifest import Manifest
-from production_server.models.store import STABLE, ModelVersion, RecentVersions, Store
+from production_server.models.registry import STABLE, Registry
+from production_server.models.store import ModelVersion
 from production_server.models.tabular import describe
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest
 from production_server.web.interactive.tensors import fault, image_of_base64, json_object, tensor_of_json
@@ -39,13 +40,13 @@ ROWS, COLUMNS, CLASSES = Form("predictions"), Form("outputs"), Form("result")
 
 
 class TensorFlowServing:
-    """Reads and writes predict and classify requests for the models of a store."""
+    """Reads and writes predict and classify requests for the models of a registry."""
 
     name = "v1"
     route = "/v1/models/{model}:{method}"
 
-    def __init__(self, store: Store, status_of: Callable[[CeleriacError], int]) -> None:
-        self._store = RecentVersions(store)
+    def __init__(self, registry: Registry, status_of: Callable[[CeleriacError], int]) -> None:
+        self._registry = registry
         self._status_of = status_of
 
     def takes(self, method: str, path: str) -> bool:
@@ -88,12 +89,8 @@ class TensorFlowServing:
     def _version(self, model: str, kind: str | None, which: str) -> ModelVersion:
         """A version by its number, or by a label: Celeriac's channels are what TensorFlow Serving calls labels."""
         if kind == "versions":
-            return self._store.get(model, which)
-        if kind == "labels" and which != STABLE:
-            raise NotFound(
-                f"model {model!r} has no label {which!r}; it has {STABLE}", code="version_not_found"
-            )
-        return self._store.get(model)
+            return self._registry.resolve(model, which)
+        return self._registry.resolve(model, channel=which if kind == "labels" else STABLE)
 
 
 def _predict(version: ModelVersion, body: Mapping[str, Any]) -> Ask:

@@ -29,17 +29,17 @@ SETTLE_S = 0.6
 def show() -> Response:
     """The form; `?model=` and `?version=` choose, `?example=1` and `?from=<job>` fill it in."""
     parts = current_parts()
-    names = parts.store.model_names()
+    names = parts.registry.model_names()
     if not names:
         return make_response(render_template("pages/no_models.html"))
-    chosen = parts.store.get(request.args.get("model") or names[0], request.args.get("version"))
+    chosen = parts.registry.resolve(request.args.get("model") or names[0], request.args.get("version"))
     return _render(chosen, typed=_prefilled(parts, chosen))
 
 
 def submit() -> Response:
     """Accept what the form holds and go to the job's page; or show the form again with what is wrong."""
     parts = current_parts()
-    chosen = parts.store.get(request.args.get("model", ""), request.args.get("version"))
+    chosen = parts.registry.resolve(request.args.get("model", ""), request.args.get("version"))
     try:
         items = _read_items(chosen, parts)
     except RequestEntityTooLarge:
@@ -69,7 +69,7 @@ def _render(
         "pages/predictions.html",
         chosen=chosen.manifest,
         version=request.args.get("version"),
-        models=[version.manifest for version in parts.store.stable_versions()],
+        models=[version.manifest for version in parts.registry.stable_versions()],
         fields=fields,
         table_text=(typed or {}).get("table", ""),
         error=error,

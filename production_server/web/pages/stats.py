@@ -148,7 +148,7 @@ def _steps(dashboard: Dashboard, chart: ColumnChart, links: _Links) -> list[Step
 
 
 def _titles(parts: WebParts) -> dict[str, str]:
-    return {version.manifest.name: version.manifest.title for version in parts.store.stable_versions()}
+    return {version.manifest.name: version.manifest.title for version in parts.registry.stable_versions()}
 
 
 def _model_view(results: ModelResults, titles: Mapping[str, str], links: _Links) -> ModelView:

@@ -33,7 +33,7 @@ def show() -> str:
     """The welcome page."""
     parts = current_parts()
     workers = alive_workers(parts.database)
-    manifests = [version.manifest for version in parts.store.stable_versions()]
+    manifests = [version.manifest for version in parts.registry.stable_versions()]
     return render_template(
         "pages/welcome.html",
         models=[_summary(manifest, workers) for manifest in manifests],
