@@ -36,7 +36,7 @@ def engine_version() -> str:
 def _run(engine: Engine, version: str, payloads: list[bytes], batch_items: int) -> None:
     for start in range(0, len(payloads), batch_items):
         batch = payloads[start : start + batch_items]
-        engine.classify_batch("fashion_mnist", version, batch, max_pixels=50_000_000)
+        engine.predict_batch("fashion_mnist", version, batch, max_pixels=50_000_000)
 
 
 if __name__ == "__main__":

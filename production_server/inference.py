@@ -1,4 +1,4 @@
-"""Use case: inputs in, classifications out. Knows models and runners, and no transport."""
+"""Use case: inputs in, predictions out. Knows models and runners, and no transport."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from production_server.errors import CeleriacError, InferenceFailed, InvalidInput
-from production_server.models.classify import Classification, classify
-from production_server.models.images import decode_image
+from production_server.errors import CeleriacError, InferenceFailed
 from production_server.models.loaded import LoadedVersions
-from production_server.models.manifest import Manifest
+from production_server.models.manifest import TensorSpec
 from production_server.models.registry import Registry
-from production_server.models.tabular import stack_rows
+from production_server.models.tasks.inputs import Decoded
+from production_server.models.tasks.task import Prediction
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +26,7 @@ MOST_NUMBERS = 1_500_000
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What a model answered to a batch: float32 [items, labels], zeros where `errors` has the item's error."""
+    """What a model answered to a batch: float32 [items, …], zeros where `errors` has the item's error."""
 
     values: np.ndarray
     errors: Mapping[int, CeleriacError]
@@ -37,15 +36,15 @@ class Outputs:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one input: a classification, or the error that the input itself caused."""
+    """What became of one input: a prediction, or the error that the input itself caused."""
 
-    result: Classification | CeleriacError
+    result: Prediction | CeleriacError
     ms: float
     """The input's share of the time that its batch took, decoding included."""
 
 
 @dataclass(frozen=True, slots=True)
-class ClassifiedBatch:
+class PredictedBatch:
     """What became of each input of a batch, and where its time went, in seconds."""
 
     outcomes: list[Outcome]
@@ -96,10 +95,10 @@ class Engine:
             if not self._registry.has(version):
                 self._loaded.release(version)
 
-    def classify_batch(
+    def predict_batch(
         self, model: str, version: str, inputs: Sequence[bytes | CeleriacError], *, max_pixels: int
-    ) -> ClassifiedBatch:
-        """Classify a batch of inputs (rows or image files); an error that stands for an input is its outcome.
+    ) -> PredictedBatch:
+        """Predict for a batch of checked inputs, as they are stored; an error that stands for an input is its outcome.
 
         An input that cannot be decoded, or on which the model fails, gets its error; its neighbours get their results.
 
@@ -109,11 +108,12 @@ class Engine:
         found = self._registry.resolve(model, version)
         with self._loaded.use(found) as runner:
             run, begun = _Timed(runner.run), time.perf_counter()
-            decoded = _decode(found.manifest, inputs, max_pixels)
+            decoded = found.task.inputs.decode(inputs, max_pixels=max_pixels)
             decode_s = time.perf_counter() - begun
-            results = _classified(found.manifest, _run_decoded(found.manifest, run, decoded))
+            outputs = _run_decoded(run, decoded, found.manifest.outputs[0])
+            results = _told(found.task.predict(outputs.values), outputs.errors)
         ms = (time.perf_counter() - begun) * 1000 / len(results)
-        return ClassifiedBatch([Outcome(result, ms) for result in results], decode_s, run.seconds)
+        return PredictedBatch([Outcome(result, ms) for result in results], decode_s, run.seconds)
 
     def run(
         self, model: str, version: str, inputs: np.ndarray | Sequence[bytes], *, max_pixels: int
@@ -127,9 +127,11 @@ class Engine:
         with self._loaded.use(found) as runner:
             run = _Timed(runner.run)
             if isinstance(inputs, np.ndarray):
-                outputs = _run_each(run, inputs, labels=len(found.manifest.labels))
+                outputs = _run_each(run, inputs, found.manifest.outputs[0].item_shape)
             else:
-                outputs = _run_decoded(found.manifest, run, _decode(found.manifest, inputs, max_pixels))
+                outputs = _run_decoded(
+                    run, found.task.inputs.decode(inputs, max_pixels=max_pixels), found.manifest.outputs[0]
+                )
         return Outputs(outputs.values, outputs.errors, run.seconds)
 
     def close(self) -> None:
@@ -152,51 +154,35 @@ class _Timed:
             self.seconds += time.perf_counter() - began
 
 
-def _decode(
-    manifest: Manifest, inputs: Sequence[bytes | CeleriacError], max_pixels: int
-) -> list[np.ndarray | CeleriacError]:
-    """Each input as the array that the graph takes, or the error that it caused, or was."""
-    if manifest.image is None:
-        return list(stack_rows([payload for payload in inputs if isinstance(payload, bytes)]))
-    decoded: list[np.ndarray | CeleriacError] = []
-    for payload in inputs:
-        if isinstance(payload, CeleriacError):
-            decoded.append(payload)
-            continue
-        try:
-            decoded.append(decode_image(payload, manifest.image, max_pixels=max_pixels))
-        except InvalidInput as exc:
-            decoded.append(exc)
-    return decoded
+def _told(
+    predictions: Sequence[Prediction], errors: Mapping[int, CeleriacError]
+) -> list[Prediction | CeleriacError]:
+    return [errors.get(place, prediction) for place, prediction in enumerate(predictions)]
 
 
-def _run_decoded(manifest: Manifest, run: RunBatch, decoded: Sequence[np.ndarray | CeleriacError]) -> Outputs:
-    tensors = {place: item for place, item in enumerate(decoded) if isinstance(item, np.ndarray)}
-    errors = {place: item for place, item in enumerate(decoded) if isinstance(item, CeleriacError)}
-    values = np.zeros((len(decoded), len(manifest.labels)), dtype=np.float32)
-    if tensors:
-        places = list(tensors)
-        found = _run_each(run, np.stack(list(tensors.values())), labels=len(manifest.labels))
-        values[places] = found.values
-        errors |= {places[place]: error for place, error in found.errors.items()}
+def _run_decoded(run: RunBatch, decoded: Decoded, spec: TensorSpec) -> Outputs:
+    """Outputs for a whole batch, of which some inputs may not have been decoded."""
+    errors = dict(decoded.errors)
+    if not errors and decoded.places:
+        return _run_each(run, decoded.tensor, spec.item_shape)
+    values = np.zeros((len(errors) + len(decoded.places), *spec.item_shape), dtype=np.float32)
+    if decoded.places:
+        found = _run_each(run, decoded.tensor, spec.item_shape)
+        values[list(decoded.places)] = found.values
+        errors |= {decoded.places[place]: error for place, error in found.errors.items()}
     return Outputs(values, errors)
 
 
-def _classified(manifest: Manifest, outputs: Outputs) -> list[Classification | CeleriacError]:
-    answers = classify(manifest, outputs.values)
-    return [outputs.errors.get(place, answer) for place, answer in enumerate(answers)]
-
-
-def _run_each(run: RunBatch, batch: np.ndarray, *, labels: int) -> Outputs:
+def _run_each(run: RunBatch, batch: np.ndarray, item_shape: tuple[int, ...]) -> Outputs:
     """Run a batch; one that is too large is halved, and one that fails is, until what fails is one item."""
     if len(batch) == 1 or batch.size <= MOST_NUMBERS:
         try:
             return Outputs(_run_checked(run, batch), {})
         except InferenceFailed as exc:
             if len(batch) == 1:
-                return Outputs(np.zeros((1, labels), dtype=np.float32), {0: exc})
+                return Outputs(np.zeros((1, *item_shape), dtype=np.float32), {0: exc})
     middle = len(batch) // 2
-    left, right = (_run_each(run, half, labels=labels) for half in (batch[:middle], batch[middle:]))
+    left, right = (_run_each(run, half, item_shape) for half in (batch[:middle], batch[middle:]))
     shifted = {middle + place: error for place, error in right.errors.items()}
     return Outputs(np.concatenate([left.values, right.values]), {**left.errors, **shifted})
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 from production_server.errors import BrokenVersion
 from production_server.models.manifest import MANIFEST_FILE, Manifest, read_manifest
+from production_server.models.tasks import task_of
+from production_server.models.tasks.task import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,7 @@ class ModelVersion:
 
     manifest: Manifest
     folder: Path
+    task: Task = field(compare=False, repr=False)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -46,10 +49,11 @@ class ModelVersion:
 def _read_once(folder: Path, _mtime_ns: int, _size: int) -> ModelVersion | None:
     try:
         manifest = read_manifest(folder)
+        task = task_of(manifest)
     except (OSError, ValueError):
         return None
     is_in_its_place = (manifest.name, manifest.version) == (folder.parent.name, folder.name)
-    return ModelVersion(manifest, folder) if is_in_its_place else None
+    return ModelVersion(manifest, folder, task) if is_in_its_place else None
 
 
 def _read_version(folder: Path) -> ModelVersion | None:

@@ -115,7 +115,7 @@ def open_rules(settings: Settings, registry: Registry) -> tuple[Rule, ...]:
 
     def is_known(model: str, version: str | None) -> bool:
         try:
-            return not registry.resolve(model, version).manifest.is_tabular
+            return registry.resolve(model, version).task.inputs.takes_files
         except NotFound:
             return False
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from production_server.errors import CeleriacError, StorageUnavailable, Unavailable
-from production_server.inference import ClassifiedBatch, Engine, Outcome
+from production_server.inference import Engine, Outcome, PredictedBatch
 from production_server.jobs.claim import claim, finish, give_back, give_up, renew
 from production_server.jobs.database import Database
 from production_server.jobs.records import Claim, Failure, Success
-from production_server.models.classify import Classification
+from production_server.models.tasks.task import Prediction
 from production_server.settings import Settings
 from production_server.worker.courtesy import Courtesy
 from production_server.worker.inputs import Inputs, Stopping
@@ -154,7 +154,7 @@ class ChunkRunner:
             raise failure
         return position
 
-    def _batches(self, held: Claim, seconds: _Seconds) -> Iterator[ClassifiedBatch]:
+    def _batches(self, held: Claim, seconds: _Seconds) -> Iterator[PredictedBatch]:
         """Each batch of a claim's inputs, classified when it is this thread's turn; ends early for a stop."""
         limit, fetched = self.settings.max_image_pixels, self.inputs.batches(held.inputs)
         while True:
@@ -167,7 +167,7 @@ class ChunkRunner:
             if inputs is None:
                 return
             with self.courtesy.turn():
-                batch = self.engine.classify_batch(held.model, held.version, inputs, max_pixels=limit)
+                batch = self.engine.predict_batch(held.model, held.version, inputs, max_pixels=limit)
             seconds.decode += batch.decode_s
             seconds.model += batch.model_s
             yield batch
@@ -196,7 +196,7 @@ def _to_results(indexes: Sequence[int], outcomes: Sequence[Outcome]) -> list[Suc
     """What is to be stored; of an input that may yet come, nothing."""
     results: list[Success | Failure] = []
     for index, outcome in zip(indexes, outcomes, strict=True):
-        if isinstance(outcome.result, Classification):
+        if isinstance(outcome.result, Prediction):
             answer = outcome.result
             results.append(
                 Success(

@@ -11,9 +11,9 @@ from PIL import Image
 
 from production_server.errors import BrokenVersion, CeleriacError, NotFound
 from production_server.inference import MOST_NUMBERS, Engine
-from production_server.models.classify import Classification
 from production_server.models.registry import Registry
 from production_server.models.runners.onnx import OnnxRunner
+from production_server.models.tasks.task import Prediction
 from tests.small_models import write_image_model, write_shades_model, write_table_model
 
 
@@ -26,11 +26,11 @@ def classify(engine: Engine, model: str, payloads: list[bytes], *, batch_items: 
     """Each input's label, or its error's code."""
     starts = range(0, len(payloads), batch_items)
     batches = [
-        engine.classify_batch(model, "1", payloads[start : start + batch_items], max_pixels=10_000)
+        engine.predict_batch(model, "1", payloads[start : start + batch_items], max_pixels=10_000)
         for start in starts
     ]
     results = [outcome.result for batch in batches for outcome in batch.outcomes]
-    return [result.label if isinstance(result, Classification) else result.code for result in results]
+    return [str(result.label) if isinstance(result, Prediction) else result.code for result in results]
 
 
 def png(value: int) -> bytes:
@@ -47,19 +47,19 @@ def test_rows_are_classified_in_order_whatever_the_batch(engine: Engine) -> None
 
 
 def test_the_threshold_decides_and_the_score_is_the_answers_probability(engine: Engine) -> None:
-    batch = engine.classify_batch("table", "1", [b"[4,1]"], max_pixels=1)
+    batch = engine.predict_batch("table", "1", [b"[4,1]"], max_pixels=1)
     (outcome,) = batch.outcomes
 
-    assert outcome.result == Classification("yes", 0.2, (0.8, 0.2))
+    assert outcome.result == Prediction("yes", 0.2, (0.8, 0.2))
     assert outcome.ms > 0
 
 
 def test_a_model_of_many_labels_answers_with_its_best_ones(engine: Engine) -> None:
-    batch = engine.classify_batch("shades", "1", [png(255), b"no image"], max_pixels=99)
+    batch = engine.predict_batch("shades", "1", [png(255), b"no image"], max_pixels=99)
     found, failed = (outcome.result for outcome in batch.outcomes)
 
-    assert isinstance(found, Classification) and isinstance(failed, CeleriacError)
-    assert (found.label, [place for place, _ in found.output]) == ("shade 29", [29, 28, 27])  # type: ignore[misc]
+    assert isinstance(found, Prediction) and isinstance(failed, CeleriacError)
+    assert (found.label, [place for place, _ in found.output]) == ("shade 29", [29, 28, 27])
     assert found.output[0] == (29, found.score)
 
 

@@ -36,7 +36,7 @@ def submit() -> Response:
     parts, asked = current_parts(), read_json(ScanRequest)
     location = _location(parts, asked.url)
     version = parts.registry.resolve(asked.model, asked.version)
-    if version.manifest.is_tabular:
+    if not version.task.inputs.takes_files:
         fault = Fault("model", "a model of images", f"{asked.model}, which takes rows")
         raise InvalidInput(str(fault), (fault,))
     new = NewScan(

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from production_server.jobs.records import Item, ItemState, Job, JobState, Priority
 from production_server.models.manifest import Manifest
 from production_server.models.registry import Registry
-from production_server.web.best_labels import LabelScore, best_labels
+from production_server.models.tasks.task import LabelScore, Task
 
 MAX_PAGE = 1000
 MAX_INDEX = 2**31 - 1
@@ -144,9 +144,9 @@ class ItemBody(Schema):
     ms: float | None
 
     @classmethod
-    def of(cls, item: Item, version: str, manifest: Manifest | None) -> Self:
-        """The API's view of an item; without a manifest nobody knows the names of its labels any more."""
-        error = None
+    def of(cls, item: Item, version: str, task: Task) -> Self:
+        """The API's view of an item, its answer told by the task of its model."""
+        error, prediction = None, item.prediction
         if item.state == "failed":
             error = ItemError(code=item.error_code or "unknown", message=item.error_message or "")
         return cls(
@@ -156,8 +156,8 @@ class ItemBody(Schema):
             state=item.state,
             label=item.label,
             score=item.score,
-            output=None if item.output is None else list(item.output),
-            top=best_labels(item, manifest) or None,
+            output=None if prediction is None else task.numbers(prediction),
+            top=(prediction and task.best_labels(prediction)) or None,
             error=error,
             expected=item.expected,
             outside_training_range=list(item.outside_training_range),

@@ -12,7 +12,7 @@ from production_server.jobs.workers import alive_workers
 from production_server.models.manifest import TensorSpec
 from production_server.models.registry import STABLE
 from production_server.models.store import ModelVersion
-from production_server.web.interactive.open_inference import DATATYPE_OF, LABEL
+from production_server.web.interactive.open_inference import DATATYPE_OF
 from production_server.web.interactive.tensorflow_serving import SIGNATURE
 from production_server.web.parts import current_parts
 
@@ -50,9 +50,10 @@ def ready() -> tuple[Response, int]:
 def model_metadata(model: str, version: str | None = None) -> Response:
     """Inputs and outputs of a version (v2)."""
     registry = current_parts().registry
-    manifest = registry.resolve(model, version).manifest
+    found = registry.resolve(model, version)
+    manifest = found.manifest
     outputs = [_tensor(spec) for spec in manifest.outputs]
-    outputs.append({"name": LABEL, "datatype": "BYTES", "shape": [-1]})
+    outputs += [{"name": name, "datatype": "BYTES", "shape": [-1]} for name in found.task.text_outputs]
     return jsonify(
         name=manifest.name,
         versions=[each.manifest.version for each in registry.versions(model)],

@@ -31,6 +31,7 @@ def show(name: str) -> str:
     return render_template(
         "pages/model.html",
         manifest=manifest,
+        task=version.task,
         versions=[each.manifest for each in reversed(registry.versions(name))],
         channels=channels,
         plots=[(file, plot_name(file)) for file in plot_files(manifest)],
@@ -65,8 +66,8 @@ def plot_name(path: str) -> str:
 
 
 def _request_body(manifest: Manifest) -> str | None:
-    """The JSON of an example request, for a tabular model."""
-    if not manifest.is_tabular:
+    """The JSON of an example request, for a model that takes rows."""
+    if not manifest.features:
         return None
     row = [int(each.example) if each.integer else each.example for each in manifest.features]
     return json.dumps({"model": manifest.name, "inputs": [row]})

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
 from production_server.models.manifest import Manifest, read_manifest
 from production_server.models.store import Store
+from production_server.models.tasks import task_of
 from tests.small_models import write_image_model, write_shades_model, write_table_model
 
 BUILT_IN_STORE = Path(__file__).parents[3] / "production_server" / "model_store"
@@ -72,6 +72,8 @@ def test_a_manifest_may_say_how_many_of_the_best_labels_are_kept(tmp_path: Path)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"task": "clairvoyance"}, "task: expected one of tabular_classification"),
+        ({"labels": []}, "labels: expected at least two"),
         ({"labels": ["a", "a"]}, "labels must differ"),
         ({"labels": ["a", "b", "c"]}, "one probability per label"),
         ({"features": []}, "one per input column"),
@@ -92,5 +94,5 @@ def test_a_manifest_that_contradicts_itself_is_refused(
 ) -> None:
     told = json.loads((write_table_model(tmp_path) / "manifest.json").read_text())
 
-    with pytest.raises(ValidationError, match=message):
-        Manifest.model_validate(told | changes)
+    with pytest.raises(ValueError, match=message):
+        task_of(Manifest.model_validate(told | changes))

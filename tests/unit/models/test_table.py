@@ -10,6 +10,7 @@ from production_server.errors import InvalidInput, TooLarge
 from production_server.models.manifest import Manifest
 from production_server.models.registry import Registry
 from production_server.models.table import Table, parse_table
+from production_server.models.tasks import task_of
 
 
 @pytest.fixture
@@ -18,7 +19,8 @@ def manifest(small_registry: Registry) -> Manifest:
 
 
 def parse(manifest: Manifest, text: str | bytes, *, max_rows: int = 100) -> Table:
-    return parse_table(manifest, text.encode() if isinstance(text, str) else text, max_rows=max_rows)
+    data = text.encode() if isinstance(text, str) else text
+    return parse_table(manifest, data, max_rows=max_rows, truth=task_of(manifest))
 
 
 def faults_of(manifest: Manifest, text: str | bytes) -> list[str]:

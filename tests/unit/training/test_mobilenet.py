@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from production_server.inference import Engine
-from production_server.models.classify import Classification
 from production_server.models.images import decode_image
 from production_server.models.manifest import Manifest, read_manifest
 from production_server.models.registry import Registry
+from production_server.models.tasks.task import Prediction
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -148,10 +148,10 @@ def test_a_job_keeps_the_five_best_labels_of_a_photo(
 ) -> None:
     engine = Engine(Registry([store]), threads=1)
 
-    batch = engine.classify_batch("mobilenet", "1", [photos["mug.jpg"]], max_pixels=MAX_PIXELS)
+    batch = engine.predict_batch("mobilenet", "1", [photos["mug.jpg"]], max_pixels=MAX_PIXELS)
 
     result = batch.outcomes[0].result
-    assert isinstance(result, Classification)
+    assert isinstance(result, Prediction)
     assert (result.label, len(result.output), result.output[0]) == ("coffee mug", 5, (504, result.score))
     assert result.score == pytest.approx(answers[list(photos).index("mug.jpg"), 504], abs=1e-5)
 
