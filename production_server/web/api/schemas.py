@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
@@ -14,6 +15,8 @@ from production_server.models.registry import Registry
 from production_server.models.tasks.task import LabelScore, Task
 
 MAX_PAGE = 1000
+ITEMS_IN_ANSWER = 100
+"""So many items has a page of results, unless it is asked for another number, and a job that is answered with them."""
 MAX_INDEX = 2**31 - 1
 
 
@@ -166,6 +169,21 @@ class ItemBody(Schema):
         )
 
 
+class JobOverBody(JobBody):
+    """A job that is over. With up to 100 items it has them in `results`, as the page at `links.results` has them.
+
+    With more it has null there: they are at `links.results`.
+    """
+
+    results: list[ItemBody] | None
+
+    @classmethod
+    def of_over(cls, job: Job, items: Sequence[Item] | None, task: Task) -> Self:
+        """The API's view of a job and of its items, where they are told."""
+        told = None if items is None else [ItemBody.of(item, job.version, task) for item in items]
+        return cls(**dict(JobBody.of(job)), results=told)
+
+
 class JobsQuery(Schema):
     """Which jobs to list; `after` is the last job of the page before."""
 
@@ -179,7 +197,7 @@ class ResultsQuery(Schema):
     """Which items to list; `after` is the last index of the page before."""
 
     after: int = Field(default=-1, ge=-1, le=MAX_INDEX)
-    limit: int = Field(default=100, ge=1, le=MAX_PAGE)
+    limit: int = Field(default=ITEMS_IN_ANSWER, ge=1, le=MAX_PAGE)
 
 
 class JobsBody(Schema):
