@@ -71,11 +71,13 @@ class LoadedVersions:
             self._put_back(held)
 
     def release(self, version: ModelVersion) -> None:
-        """Let a version go; nothing happens if it is not loaded."""
+        """Let a version go; nothing happens if it is not loaded, or if another one has taken its number."""
         with self._lock:
-            held = self._held.pop(version.key, None)
-        if held is not None:
-            self._let_go(held)
+            held = self._held.get(version.key)
+            if held is None or held.version != version:
+                return
+            del self._held[version.key]
+        self._let_go(held)
 
     def close(self) -> None:
         """Let all go."""

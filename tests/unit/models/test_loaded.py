@@ -94,6 +94,10 @@ def test_another_version_under_the_same_number_takes_the_place_of_the_first(
     assert loaded.versions == [after]
     assert session() is None
 
+    loaded.release(before)
+
+    assert loaded.versions == [after]
+
 
 def test_a_version_that_does_not_load_leaves_the_one_that_serves(
     tmp_path: Path, loaded: LoadedVersions
