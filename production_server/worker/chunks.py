@@ -1,4 +1,4 @@
-"""What a worker does with one chunk: claim, classify, store, until nothing of it is left."""
+"""What a worker does with one chunk: claim, predict, store, until nothing of it is left."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class ChunkRunner:
         seconds = _Seconds()
         outcome = "unavailable"
         try:
-            position = self._classify(held, seconds)
+            position = self._predict(held, seconds)
             outcome = "done" if position == len(held.indexes) else "given_back"
         except Unavailable:
             raise
@@ -125,11 +125,11 @@ class ChunkRunner:
                 "chunk", {"model": held.model, "version": held.version, "outcome": outcome, **stages}
             )
 
-    def _classify(self, held: Claim, seconds: _Seconds) -> int:
-        """Classify and store a claim's items until they are done or a stop is asked for; returns how many were.
+    def _predict(self, held: Claim, seconds: _Seconds) -> int:
+        """Predict for and store a claim's items until they are done or a stop is asked for; returns how many were.
 
         Raises:
-            StorageUnavailable: some inputs could not be fetched; what was classified is stored.
+            StorageUnavailable: some inputs could not be fetched; what was predicted is stored.
         """
         results: list[Success | Failure] = []
         position, stored_at = 0, time.monotonic()
@@ -155,7 +155,7 @@ class ChunkRunner:
         return position
 
     def _batches(self, held: Claim, seconds: _Seconds) -> Iterator[PredictedBatch]:
-        """Each batch of a claim's inputs, classified when it is this thread's turn; ends early for a stop."""
+        """Each batch of a claim's inputs, with predictions when it is this thread's turn; ends early for a stop."""
         limit, fetched = self.settings.max_image_pixels, self.inputs.batches(held.inputs)
         while True:
             began = time.perf_counter()

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from production_server.errors import BrokenVersion, CeleriacError, NotFound
-from production_server.inference import MOST_NUMBERS, Engine
+from production_server.errors import BrokenVersion, CeleriacError, InvalidInput, NotFound
+from production_server.inference import MOST_NUMBERS, Engine, PredictedBatch
 from production_server.models.registry import Registry
 from production_server.models.runners.onnx import OnnxRunner
 from production_server.models.tasks.task import Prediction
@@ -29,7 +29,12 @@ def classify(engine: Engine, model: str, payloads: list[bytes], *, batch_items: 
         engine.predict_batch(model, "1", payloads[start : start + batch_items], max_pixels=10_000)
         for start in starts
     ]
-    results = [outcome.result for batch in batches for outcome in batch.outcomes]
+    return [each for batch in batches for each in told(batch)]
+
+
+def told(batch: PredictedBatch) -> list[str]:
+    """Each input's label, or its error's code."""
+    results = [outcome.result for outcome in batch.outcomes]
     return [str(result.label) if isinstance(result, Prediction) else result.code for result in results]
 
 
@@ -100,6 +105,20 @@ def test_an_image_that_cannot_be_decoded_does_not_harm_its_neighbours(engine: En
     images = [png(0), b"no image", png(255)]
 
     assert classify(engine, "picture", images) == ["dark", "not_an_image", "bright"]
+
+
+def test_an_error_that_stands_for_an_input_is_its_outcome_and_its_neighbours_keep_their_places(
+    engine: Engine,
+) -> None:
+    missed = InvalidInput("it did not come", code="object_gone")
+
+    rows = engine.predict_batch("table", "1", [b"[0,1]", missed, b"[9,1]"], max_pixels=1)
+    images = engine.predict_batch("picture", "1", [missed, png(255)], max_pixels=99)
+    nothing = engine.predict_batch("table", "1", [missed], max_pixels=1)
+
+    assert told(rows) == ["no", "object_gone", "yes"]
+    assert told(images) == ["object_gone", "bright"]
+    assert told(nothing) == ["object_gone"]
 
 
 def test_a_model_that_answers_no_number_fails_that_item_alone(tmp_path: Path) -> None:
