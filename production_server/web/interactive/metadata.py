@@ -10,10 +10,9 @@ from production_server import __version__
 from production_server.errors import Unavailable
 from production_server.jobs.workers import alive_workers
 from production_server.models.manifest import TensorSpec
-from production_server.models.registry import STABLE
 from production_server.models.store import ModelVersion
 from production_server.web.interactive.open_inference import DATATYPE_OF
-from production_server.web.interactive.tensorflow_serving import SIGNATURE
+from production_server.web.interactive.tensorflow_serving import SIGNATURE, labelled
 from production_server.web.parts import current_parts
 
 blueprint = Blueprint("protocols", __name__)
@@ -136,7 +135,8 @@ def model_signature(model: str, version: str | None = None, label: str | None = 
 
 
 def _version(model: str, version: str | None, label: str | None) -> ModelVersion:
-    return current_parts().registry.resolve(model, version, channel=STABLE if label is None else label)
+    registry = current_parts().registry
+    return registry.resolve(model, version) if label is None else labelled(registry, model, label)
 
 
 def _has_worker() -> bool:

@@ -17,7 +17,7 @@ import orjson
 from production_server.broker.calls import Inputs, Reply
 from production_server.errors import CeleriacError, InvalidInput, NotFound
 from production_server.models.manifest import Manifest
-from production_server.models.registry import STABLE, Registry
+from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
 from production_server.models.tabular import describe
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest
@@ -89,10 +89,25 @@ class TensorFlowServing:
         return HttpAnswer(status, JSON, orjson.dumps({"error": str(error), "code": error.code}), headers)
 
     def _version(self, model: str, kind: str | None, which: str) -> ModelVersion:
-        """A version by its number, or by a label: Celeriac's channels are what TensorFlow Serving calls labels."""
+        """A version by its number or a label; else the stable one."""
         if kind == "versions":
             return self._registry.resolve(model, which)
-        return self._registry.resolve(model, channel=which if kind == "labels" else STABLE)
+        if kind == "labels":
+            return labelled(self._registry, model, which)
+        return self._registry.resolve(model)
+
+
+def labelled(registry: Registry, model: str, label: str) -> ModelVersion:
+    """The version that a label names: Celeriac's channels are what TensorFlow Serving calls labels.
+
+    Raises:
+        NotFound: there is no such model or label.
+    """
+    channels = registry.channels(model)
+    if label not in channels:
+        known = ", ".join(channels)
+        raise NotFound(f"model {model!r} has no label {label!r}; it has {known}", code="version_not_found")
+    return registry.resolve(model, channel=label)
 
 
 def _predict(version: ModelVersion, body: Mapping[str, Any]) -> Ask:
