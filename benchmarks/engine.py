@@ -13,14 +13,14 @@ import time
 from pathlib import Path
 
 from production_server.inference import Engine
-from production_server.models.store import Store
+from production_server.models.registry import Registry
 from production_server.settings import BUILT_IN_MODEL_STORE
 
 
 def main(folder: str, batch_items: str) -> None:
     """Measure one pass over the folder, after a warm-up."""
     payloads = [path.read_bytes() for path in sorted(Path(folder).iterdir())]
-    engine = Engine(Store([BUILT_IN_MODEL_STORE]), threads=os.cpu_count() or 1)
+    engine = Engine(Registry([BUILT_IN_MODEL_STORE]), threads=os.cpu_count() or 1)
     version = engine_version()
     _run(engine, version, payloads[:512], int(batch_items))
     begun = time.perf_counter()
@@ -30,13 +30,13 @@ def main(folder: str, batch_items: str) -> None:
 
 def engine_version() -> str:
     """The stable version of the image model."""
-    return Store([BUILT_IN_MODEL_STORE]).get("fashion_mnist").manifest.version
+    return Registry([BUILT_IN_MODEL_STORE]).resolve("fashion_mnist").manifest.version
 
 
 def _run(engine: Engine, version: str, payloads: list[bytes], batch_items: int) -> None:
     for start in range(0, len(payloads), batch_items):
         batch = payloads[start : start + batch_items]
-        engine.classify_batch("fashion_mnist", version, batch, max_pixels=50_000_000)
+        engine.predict_batch("fashion_mnist", version, batch, max_pixels=50_000_000)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 
 from benchmarks.session import session
-from production_server.models.store import Store
+from production_server.models.registry import Registry
 from production_server.settings import BUILT_IN_MODEL_STORE
 
 MODELS = ("diabetes", "fashion_mnist")
@@ -45,7 +45,7 @@ def flat(model: str) -> list[float]:
 
 def model_file(model: str) -> Path:
     """The ONNX file that everyone serves."""
-    return Store([BUILT_IN_MODEL_STORE]).get(model).verified_file("model.onnx")
+    return Registry([BUILT_IN_MODEL_STORE]).resolve(model).verified_file("model.onnx")
 
 
 @functools.cache

@@ -130,10 +130,10 @@ def _check_rules(settings: Settings) -> None:
         SettingsError: EVENTS_FILE holds such rules.
     """
     if settings.events_file is not None:
-        from production_server.models.store import Store
+        from production_server.models.registry import Registry
         from production_server.sources.notifications import open_rules
 
-        open_rules(settings, Store(settings.model_stores))
+        open_rules(settings, Registry(settings.model_stores))
 
 
 def _serve_embedded(settings: Settings, address: socket.socket) -> None:

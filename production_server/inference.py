@@ -1,22 +1,20 @@
-"""Use case: inputs in, classifications out. Knows models and runners, and no transport."""
+"""Use case: inputs in, predictions out. Knows models and runners, and no transport."""
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from production_server.errors import CeleriacError, InferenceFailed, InvalidInput
-from production_server.models.classify import Classification, classify
-from production_server.models.images import decode_image
-from production_server.models.manifest import Manifest
-from production_server.models.runners import Runner, load_runner, warm_up
-from production_server.models.store import ModelVersion, Store
-from production_server.models.tabular import stack_rows
+from production_server.errors import CeleriacError, InferenceFailed
+from production_server.models.loaded import LoadedVersions
+from production_server.models.manifest import TensorSpec
+from production_server.models.registry import Registry
+from production_server.models.tasks.inputs import Decoded
+from production_server.models.tasks.task import Prediction
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +26,7 @@ MOST_NUMBERS = 1_500_000
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What a model answered to a batch: float32 [items, labels], zeros where `errors` has the item's error."""
+    """What a model answered to a batch: float32 [items, …], zeros where `errors` has the item's error."""
 
     values: np.ndarray
     errors: Mapping[int, CeleriacError]
@@ -38,15 +36,15 @@ class Outputs:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one input: a classification, or the error that the input itself caused."""
+    """What became of one input: a prediction, or the error that the input itself caused."""
 
-    result: Classification | CeleriacError
+    result: Prediction | CeleriacError
     ms: float
     """The input's share of the time that its batch took, decoding included."""
 
 
 @dataclass(frozen=True, slots=True)
-class ClassifiedBatch:
+class PredictedBatch:
     """What became of each input of a batch, and where its time went, in seconds."""
 
     outcomes: list[Outcome]
@@ -55,47 +53,67 @@ class ClassifiedBatch:
 
 
 class Engine:
-    """The loaded versions of one process: each is loaded once, checked and warmed up, and then stays. Thread-safe."""
+    """Runs the versions of a registry; those that it has loaded can be replaced and let go. Thread-safe."""
 
-    def __init__(self, store: Store, *, threads: int) -> None:
-        self._store = store
-        self._threads = threads
-        self._runners: dict[tuple[str, str], Runner] = {}
-        self._loading = threading.Lock()
+    def __init__(self, registry: Registry, *, threads: int) -> None:
+        self._registry = registry
+        self._loaded = LoadedVersions(threads=threads)
 
     @property
     def loaded(self) -> list[tuple[str, str]]:
         """Model and version of each that is loaded."""
-        return list(self._runners)
+        return [version.key for version in self._loaded.versions]
 
     def warm_up(self) -> None:
         """Load what the stable channels name.
 
         A version that does not load is logged and left out: it must not keep the others from serving.
         """
-        for version in self._store.stable_versions():
+        for version in self._registry.stable_versions():
             try:
-                self._runner(version)
+                self._loaded.load(version)
             except CeleriacError as exc:
                 log.error("%s", exc)
 
-    def classify_batch(
+    def load(self, model: str, version: str | None = None) -> None:
+        """Load a version (None: the stable one), check it and warm it up, so that no batch waits for that.
+
+        Raises:
+            NotFound, BrokenVersion, InferenceFailed: it is not in this process' stores, does not load, or does not run.
+        """
+        self._loaded.load(self._registry.resolve(model, version))
+
+    def release(self, model: str, version: str) -> None:
+        """Let a version go; batches in hand end with it, and whoever asks for it afterwards loads it again."""
+        for each in self._loaded.versions:
+            if each.key == (model, version):
+                self._loaded.release(each)
+
+    def release_removed(self) -> None:
+        """Let the versions go that were taken away from the stores."""
+        for version in self._loaded.versions:
+            if not self._registry.has(version):
+                self._loaded.release(version)
+
+    def predict_batch(
         self, model: str, version: str, inputs: Sequence[bytes | CeleriacError], *, max_pixels: int
-    ) -> ClassifiedBatch:
-        """Classify a batch of inputs (rows or image files); an error that stands for an input is its outcome.
+    ) -> PredictedBatch:
+        """Predict for a batch of checked inputs, as they are stored; an error that stands for an input is its outcome.
 
         An input that cannot be decoded, or on which the model fails, gets its error; its neighbours get their results.
 
         Raises:
-            NotFound, BrokenVersion: the version is not in this process' store, or does not load.
+            NotFound, BrokenVersion: the version is not in this process' stores, or does not load.
         """
-        found = self._store.get(model, version)
-        run, begun = _Timed(self._runner(found).run), time.perf_counter()
-        decoded = _decode(found.manifest, inputs, max_pixels)
-        decode_s = time.perf_counter() - begun
-        results = _classified(found.manifest, _run_decoded(found.manifest, run, decoded))
+        found = self._registry.resolve(model, version)
+        with self._loaded.use(found) as runner:
+            run, begun = _Timed(runner.run), time.perf_counter()
+            decoded = found.task.inputs.decode(inputs, max_pixels=max_pixels)
+            decode_s = time.perf_counter() - begun
+            outputs = _run_decoded(run, decoded, found.manifest.outputs[0])
+            results = _told(found.task.predict(outputs.values), outputs.errors)
         ms = (time.perf_counter() - begun) * 1000 / len(results)
-        return ClassifiedBatch([Outcome(result, ms) for result in results], decode_s, run.seconds)
+        return PredictedBatch([Outcome(result, ms) for result in results], decode_s, run.seconds)
 
     def run(
         self, model: str, version: str, inputs: np.ndarray | Sequence[bytes], *, max_pixels: int
@@ -103,37 +121,22 @@ class Engine:
         """What the model's graph answers to one batch: a tensor [items, ...] that it takes, or image files.
 
         Raises:
-            NotFound, BrokenVersion: the version is not in this process' store, or does not load.
+            NotFound, BrokenVersion: the version is not in this process' stores, or does not load.
         """
-        found = self._store.get(model, version)
-        run = _Timed(self._runner(found).run)
-        if isinstance(inputs, np.ndarray):
-            outputs = _run_each(run, inputs, labels=len(found.manifest.labels))
-        else:
-            outputs = _run_decoded(found.manifest, run, _decode(found.manifest, inputs, max_pixels))
+        found = self._registry.resolve(model, version)
+        with self._loaded.use(found) as runner:
+            run = _Timed(runner.run)
+            if isinstance(inputs, np.ndarray):
+                outputs = _run_each(run, inputs, found.manifest.outputs[0].item_shape)
+            else:
+                outputs = _run_decoded(
+                    run, found.task.inputs.decode(inputs, max_pixels=max_pixels), found.manifest.outputs[0]
+                )
         return Outputs(outputs.values, outputs.errors, run.seconds)
 
     def close(self) -> None:
-        """Free all runners."""
-        with self._loading:
-            for runner in self._runners.values():
-                runner.close()
-            self._runners.clear()
-
-    def _runner(self, version: ModelVersion) -> Runner:
-        runner = self._runners.get(version.key)
-        if runner is None:
-            with self._loading:
-                runner = self._runners.get(version.key) or self._load(version)
-        return runner
-
-    def _load(self, version: ModelVersion) -> Runner:
-        begun = time.perf_counter()
-        runner = load_runner(version, threads=self._threads)
-        warm_up(runner, version)
-        self._runners[version.key] = runner
-        log.info("loaded %s in %.0f ms", "/".join(version.key), (time.perf_counter() - begun) * 1000)
-        return runner
+        """Let all versions go."""
+        self._loaded.close()
 
 
 class _Timed:
@@ -151,51 +154,35 @@ class _Timed:
             self.seconds += time.perf_counter() - began
 
 
-def _decode(
-    manifest: Manifest, inputs: Sequence[bytes | CeleriacError], max_pixels: int
-) -> list[np.ndarray | CeleriacError]:
-    """Each input as the array that the graph takes, or the error that it caused, or was."""
-    if manifest.image is None:
-        return list(stack_rows([payload for payload in inputs if isinstance(payload, bytes)]))
-    decoded: list[np.ndarray | CeleriacError] = []
-    for payload in inputs:
-        if isinstance(payload, CeleriacError):
-            decoded.append(payload)
-            continue
-        try:
-            decoded.append(decode_image(payload, manifest.image, max_pixels=max_pixels))
-        except InvalidInput as exc:
-            decoded.append(exc)
-    return decoded
+def _told(
+    predictions: Sequence[Prediction], errors: Mapping[int, CeleriacError]
+) -> list[Prediction | CeleriacError]:
+    return [errors.get(place, prediction) for place, prediction in enumerate(predictions)]
 
 
-def _run_decoded(manifest: Manifest, run: RunBatch, decoded: Sequence[np.ndarray | CeleriacError]) -> Outputs:
-    tensors = {place: item for place, item in enumerate(decoded) if isinstance(item, np.ndarray)}
-    errors = {place: item for place, item in enumerate(decoded) if isinstance(item, CeleriacError)}
-    values = np.zeros((len(decoded), len(manifest.labels)), dtype=np.float32)
-    if tensors:
-        places = list(tensors)
-        found = _run_each(run, np.stack(list(tensors.values())), labels=len(manifest.labels))
-        values[places] = found.values
-        errors |= {places[place]: error for place, error in found.errors.items()}
+def _run_decoded(run: RunBatch, decoded: Decoded, spec: TensorSpec) -> Outputs:
+    """Outputs for a whole batch, of which some inputs may not have been decoded."""
+    errors = dict(decoded.errors)
+    if not errors and decoded.places:
+        return _run_each(run, decoded.tensor, spec.item_shape)
+    values = np.zeros((len(errors) + len(decoded.places), *spec.item_shape), dtype=np.float32)
+    if decoded.places:
+        found = _run_each(run, decoded.tensor, spec.item_shape)
+        values[list(decoded.places)] = found.values
+        errors |= {decoded.places[place]: error for place, error in found.errors.items()}
     return Outputs(values, errors)
 
 
-def _classified(manifest: Manifest, outputs: Outputs) -> list[Classification | CeleriacError]:
-    answers = classify(manifest, outputs.values)
-    return [outputs.errors.get(place, answer) for place, answer in enumerate(answers)]
-
-
-def _run_each(run: RunBatch, batch: np.ndarray, *, labels: int) -> Outputs:
+def _run_each(run: RunBatch, batch: np.ndarray, item_shape: tuple[int, ...]) -> Outputs:
     """Run a batch; one that is too large is halved, and one that fails is, until what fails is one item."""
     if len(batch) == 1 or batch.size <= MOST_NUMBERS:
         try:
             return Outputs(_run_checked(run, batch), {})
         except InferenceFailed as exc:
             if len(batch) == 1:
-                return Outputs(np.zeros((1, labels), dtype=np.float32), {0: exc})
+                return Outputs(np.zeros((1, *item_shape), dtype=np.float32), {0: exc})
     middle = len(batch) // 2
-    left, right = (_run_each(run, half, labels=labels) for half in (batch[:middle], batch[middle:]))
+    left, right = (_run_each(run, half, item_shape) for half in (batch[:middle], batch[middle:]))
     shifted = {middle + place: error for place, error in right.errors.items()}
     return Outputs(np.concatenate([left.values, right.values]), {**left.errors, **shifted})
 

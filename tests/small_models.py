@@ -86,6 +86,24 @@ def write_shades_model(store: Path, name: str = "shades", version: str = "1", **
     return _write(store, name, version, nodes, constants, manifest | changes)
 
 
+def write_number_model(store: Path, name: str = "number", version: str = "1", **changes: Any) -> Path:
+    """A model of two features that answers with a number, their product, in an output [items, 1] called `value`."""
+    nodes = [
+        helper.make_node("Split", ["features"], ["first", "second"], axis=1),
+        helper.make_node("Mul", ["first", "second"], ["value"]),
+    ]
+    manifest = {
+        "inputs": [{"name": "features", "shape": [None, 2], "dtype": "float32"}],
+        "outputs": [{"name": "value", "shape": [None, 1], "dtype": "float32"}],
+        "features": [
+            {"name": name, "label": name.title(), "minimum": 0, "maximum": 100, "example": 2}
+            for name in ("length", "width")
+        ],
+        "target": "area",
+    }
+    return _write(store, name, version, nodes, [], manifest | changes, output=("value", 1))
+
+
 def write_slow_model(store: Path, name: str = "slow", version: str = "1", *, turns: int = 20_000) -> Path:
     """The table model after a loop of `turns` small steps: each batch takes a while, however small it is."""
     step = helper.make_graph(
@@ -132,16 +150,19 @@ def _write(
     nodes: Sequence[onnx.NodeProto],
     constants: Sequence[onnx.TensorProto],
     manifest: dict[str, Any],
+    *,
+    output: tuple[str, int] | None = None,
 ) -> Path:
+    """`output` is the graph's, by name and width: a probability for each label, unless it is another one."""
     folder = store / name / version
     folder.mkdir(parents=True)
     (spec,) = manifest["inputs"]
-    labels = len(manifest["labels"])
+    output_name, width = output or ("probabilities", len(manifest["labels"]))
     graph = helper.make_graph(
         nodes,
         name,
         [helper.make_tensor_value_info(spec["name"], TensorProto.FLOAT, ["batch", *spec["shape"][1:]])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", labels])],
+        [helper.make_tensor_value_info(output_name, TensorProto.FLOAT, ["batch", width])],
         constants,
     )
     data = helper.make_model(
@@ -156,7 +177,7 @@ def _write(
         "title": name.title(),
         "description": "A tiny model for tests.",
         "created": "2026-11-20T10:00:00Z",
-        "outputs": [{"name": "probabilities", "shape": [None, labels], "dtype": "float32"}],
+        "outputs": [{"name": output_name, "shape": [None, width], "dtype": "float32"}],
         "metrics": {"data": "none", "method": "none", "values": {"accuracy": {"mean": 0.5, "std": None}}},
         "training_data": [
             {"name": "none", "url": "https://example.org/", "sha256": ZERO_SHA, "licence": "none"}

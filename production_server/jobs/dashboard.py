@@ -160,7 +160,10 @@ def _results(connection: Connection, asked: Mapping[int, Series], since: int) ->
     for row in connection.execute(query):
         model = asked[row.series_id].model
         by_result = errors if row.tenth == FAILED else labels
-        by_result.setdefault(model, Counter())[row.result] += row.total
+        counts = by_result.setdefault(model, Counter())
+        # The answers of some tasks have no label.
+        if row.result:
+            counts[row.result] += row.total
         if row.tenth != FAILED:
             tenths.setdefault(model, Counter())[row.tenth] += row.total
     return [

@@ -12,6 +12,7 @@ from production_server.errors import NotFound
 from production_server.jobs.database import Database
 from production_server.jobs.records import Item, Job
 from production_server.jobs.tables import item, item_input, item_reference, job
+from production_server.models.tasks.task import Stored
 from production_server.storage.objects import Reference
 
 job_columns = (
@@ -135,10 +136,15 @@ def _to_reference(row: Any) -> Reference:
     return Reference(row.url, row.etag, row.size_bytes)
 
 
+def _frozen(stored: Any) -> Stored:
+    """What was stored, its lists as tuples."""
+    if not isinstance(stored, list):
+        return stored
+    return tuple(map(_frozen, stored)) if stored and isinstance(stored[0], list) else tuple(stored)
+
+
 def to_item(row: Any) -> Item:
     """A row that holds `item_columns` as a value."""
-    # Either numbers, or pairs of a label's place and its number: see the table.
-    has_pairs = bool(row.output) and isinstance(row.output[0], list)
     return Item(
         index=row.idx,
         name=row.name,
@@ -147,8 +153,7 @@ def to_item(row: Any) -> Item:
         state=row.state,
         label=row.label,
         score=row.score,
-        output=None if row.output is None or has_pairs else tuple(row.output),
-        kept=tuple((place, share) for place, share in row.output) if has_pairs else None,
+        output=_frozen(row.output),
         error_code=row.error_code,
         error_message=row.error_message,
         ms=row.ms,

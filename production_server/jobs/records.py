@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from production_server.models.classify import Ranking, rank
+from production_server.models.tasks.task import Prediction, Stored
 from production_server.storage.objects import Reference
 
 Priority = Literal["normal", "high"]
 JobState = Literal["queued", "running", "finished", "cancelled"]
 ItemState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ScanState = Literal["listing", "listed", "failed", "cancelled"]
-
-BEST_LABELS = 5
-"""So many best labels are told of an item of whose model all probabilities are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +82,8 @@ class Item:
     state: ItemState
     label: str | None
     score: float | None
-    output: tuple[float, ...] | None
-    """Probabilities in the order of the model's labels; None where the model keeps only its best ones."""
-    kept: Ranking | None = None
-    """Those, where it does."""
+    output: Stored
+    """What the model's task keeps of its answer."""
     error_code: str | None
     error_message: str | None
     ms: float | None
@@ -96,11 +91,9 @@ class Item:
     """Where its input lies, if that is in a bucket."""
 
     @property
-    def best(self) -> Ranking:
-        """The labels that were kept, or else the best of all; empty without a result."""
-        if self.kept is not None:
-            return self.kept
-        return rank(self.output or (), BEST_LABELS)
+    def prediction(self) -> Prediction | None:
+        """The model's answer, if there is one."""
+        return Prediction(self.label, self.score, self.output) if self.state == "succeeded" else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,10 +116,9 @@ class Success:
     """A finished item's result."""
 
     index: int
-    label: str
-    score: float
-    output: tuple[float, ...] | Ranking
-    """All probabilities in the order of the model's labels, or only the best labels."""
+    label: str | None
+    score: float | None
+    output: Stored
     ms: float
 
 

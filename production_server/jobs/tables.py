@@ -67,8 +67,7 @@ item = Table(
     Column("lease_until", Double),
     Column("label", Text),
     Column("score", Double),
-    # Probabilities in the order of the labels; of a model with `top` in its manifest its best labels only, best first:
-    # [place among the labels, probability].
+    # What the model's task keeps of its answer: see its module in models/tasks.
     Column("output", JSON(none_as_null=True)),
     Column("error_code", String(64)),
     Column("error_message", Text),

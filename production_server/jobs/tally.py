@@ -52,7 +52,8 @@ def tenth_of(score: float) -> int:
 
 def _place(result: Success | Failure) -> tuple[int, str]:
     if isinstance(result, Success):
-        return tenth_of(result.score), result.label
+        # What has no label is counted all the same.
+        return tenth_of(result.score or 0.0), result.label or ""
     return FAILED, result.error_code
 
 

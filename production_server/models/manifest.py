@@ -14,7 +14,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 MANIFEST_FILE = "manifest.json"
 
-Task = Literal["tabular_classification", "image_classification"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 Version = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -149,19 +148,20 @@ class Manifest(Frozen):
     title: str
     description: str = ""
     created: datetime
-    task: Task
+    task: Name
+    """Which of the tasks of `models.tasks` it is for; what else the manifest must say depends on that."""
     inputs: tuple[TensorSpec, ...] = Field(min_length=1, max_length=1)
     outputs: tuple[TensorSpec, ...] = Field(min_length=1, max_length=1)
     features: tuple[Feature, ...] = ()
     image: ImagePreprocessing | None = None
-    labels: tuple[str, ...] = Field(min_length=2)
+    labels: tuple[str, ...] = ()
     # Left out where there is none: a manifest from before this field is written as it was read.
     top: int | None = Field(default=None, ge=1, exclude_if=lambda top: top is None)
     """How many of its best labels an answer of a job keeps; None: the probabilities of all labels.
 
     For models with many labels: 1,000 probabilities for each of a million items would be gigabytes."""
     target: str = "label"
-    """The name of the column that holds the true label in a CSV."""
+    """The name of the column that holds what is true in a CSV."""
     threshold: Threshold | None = None
     metrics: Metrics
     training_data: tuple[Dataset, ...]
@@ -173,44 +173,6 @@ class Manifest(Frozen):
     model_config = ConfigDict(
         frozen=True, extra="forbid", protected_namespaces=(), populate_by_name=True, serialize_by_alias=True
     )
-
-    @model_validator(mode="after")
-    def _answers_with_its_labels(self) -> Self:
-        (output,), count = self.outputs, len(self.labels)
-        if len(set(self.labels)) != len(self.labels):
-            raise ValueError("labels must differ from each other")
-        if output.item_shape != (count,):
-            raise ValueError(f"outputs: expected one probability per label, shape [null, {count}]")
-        if self.threshold is not None and count != 2:
-            raise ValueError("threshold: only a model with two labels has one")
-        if self.top is not None and self.top >= count:
-            raise ValueError(f"top: expected fewer than all {count} labels")
-        if self.top is not None and self.threshold is not None:
-            raise ValueError("top: a model with a threshold keeps both probabilities")
-        return self
-
-    @model_validator(mode="after")
-    def _takes_what_its_task_says(self) -> Self:
-        (tensor,) = self.inputs
-        if self.task == "tabular_classification":
-            names = [feature.name for feature in self.features]
-            if len(set(names)) != len(names) or tensor.item_shape != (len(names),) or self.image is not None:
-                raise ValueError("features: expected one per input column, names that differ, and no image")
-        else:
-            image = self.image
-            if (
-                image is None
-                or self.features
-                or tensor.item_shape != (image.height, image.width, image.channels)
-            ):
-                raise ValueError(
-                    "image: expected preprocessing that yields the declared input, and no features"
-                )
-        return self
-
-    @property
-    def is_tabular(self) -> bool:
-        return self.task == "tabular_classification"
 
     def to_json(self) -> str:
         """The manifest as it is written to disk and answered by the API."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from production_server.errors import BrokenVersion, NotFound
+from production_server.errors import BrokenVersion
 from production_server.models.manifest import MANIFEST_FILE, Manifest, read_manifest
-
-STABLE = "stable"
+from production_server.models.tasks import task_of
+from production_server.models.tasks.task import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +20,7 @@ class ModelVersion:
 
     manifest: Manifest
     folder: Path
+    task: Task = field(compare=False, repr=False)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -49,10 +49,11 @@ class ModelVersion:
 def _read_once(folder: Path, _mtime_ns: int, _size: int) -> ModelVersion | None:
     try:
         manifest = read_manifest(folder)
+        task = task_of(manifest)
     except (OSError, ValueError):
         return None
     is_in_its_place = (manifest.name, manifest.version) == (folder.parent.name, folder.name)
-    return ModelVersion(manifest, folder) if is_in_its_place else None
+    return ModelVersion(manifest, folder, task) if is_in_its_place else None
 
 
 def _read_version(folder: Path) -> ModelVersion | None:
@@ -63,82 +64,24 @@ def _read_version(folder: Path) -> ModelVersion | None:
     return _read_once(folder, stat.st_mtime_ns, stat.st_size)
 
 
-class RecentVersions:
-    """What `Store.get` has found within the last second: to look at the disk takes longer than to read a request."""
-
-    def __init__(self, store: Store, *, for_s: float = 1.0) -> None:
-        self._store = store
-        self._for_s = for_s
-        self._found: dict[tuple[str, str | None], tuple[float, ModelVersion]] = {}
-
-    def get(self, model: str, version: str | None = None) -> ModelVersion:
-        """As `Store.get`; what is not there is looked for each time.
-
-        Raises:
-            NotFound: there is no such model or version.
-        """
-        now = time.monotonic()
-        found_at, found = self._found.get((model, version), (0.0, None))
-        if found is None or now - found_at > self._for_s:
-            found = self._store.get(model, version)
-            self._found[model, version] = (now, found)
-        return found
-
-
 class Store:
     """The versions found in a list of folders; where two have the same version, the first folder's wins.
 
-    Reads the disk at each call, so a version that was added is seen at once. Safe to share between threads. A folder
-    without a valid manifest is no version: it is passed over (`unreadable()` lists them).
+    Reads the disk at each call (some 70 µs): who asks often asks a `registry.Registry`. Safe to share between threads.
+    A folder without a valid manifest is no version: it is passed over (`unreadable()` lists them).
     """
 
     def __init__(self, folders: Iterable[Path]) -> None:
         self._folders = tuple(folders)
 
-    def model_names(self) -> list[str]:
-        """The names of all models that have at least one version, sorted."""
-        return sorted({path.parent.name for path in self._version_folders() if _read_version(path)})
-
-    def versions(self, model: str) -> list[ModelVersion]:
-        """All versions of a model, oldest first.
-
-        Raises:
-            NotFound: there is no such model (code `model_not_found`).
-        """
-        found: dict[int, ModelVersion] = {}
+    def versions(self) -> list[ModelVersion]:
+        """All versions of all models: by name, and of a model oldest first."""
+        found: dict[tuple[str, int], ModelVersion] = {}
         for path in self._version_folders():
-            version = _read_version(path) if path.parent.name == model else None
+            version = _read_version(path)
             if version is not None:
-                found.setdefault(int(version.manifest.version), version)
-        if not found:
-            known = ", ".join(self.model_names()) or "none"
-            raise NotFound(f"there is no model {model!r}; known models: {known}", code="model_not_found")
-        return [found[number] for number in sorted(found)]
-
-    def get(self, model: str, version: str | None = None) -> ModelVersion:
-        """One version of a model; without `version`, the one on the stable channel.
-
-        Raises:
-            NotFound: there is no such model or version (codes `model_not_found`, `version_not_found`).
-        """
-        versions = self.versions(model)
-        if version is None:
-            return versions[-1]
-        for candidate in versions:
-            if candidate.manifest.version == version:
-                return candidate
-        known = ", ".join(candidate.manifest.version for candidate in versions)
-        raise NotFound(
-            f"model {model!r} has no version {version!r}; it has {known}", code="version_not_found"
-        )
-
-    def channels(self, model: str) -> dict[str, str]:
-        """Which version each channel of a model names; `stable` is the newest version."""
-        return {STABLE: self.get(model).manifest.version}
-
-    def stable_versions(self) -> list[ModelVersion]:
-        """The version on each model's stable channel: what a worker loads when it starts."""
-        return [self.get(model) for model in self.model_names()]
+                found.setdefault((version.manifest.name, int(version.manifest.version)), version)
+        return [found[key] for key in sorted(found)]
 
     def unreadable(self) -> list[Path]:
         """Folders that lie where versions lie and hold no valid manifest."""

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from production_server.errors import MAX_FAULTS, Fault, InvalidInput, TooLarge
 from production_server.models.manifest import Feature, Manifest
@@ -15,9 +16,20 @@ DELIMITERS = ",;\t"
 TARGET_NAMES = frozenset({"target", "outcome", "label", "class"})
 
 
+class Truth(Protocol):
+    """How the column of what is true is read."""
+
+    def read_truth(self, text: str) -> str | None:
+        """What is true of a row; None: that cannot be."""
+
+    @property
+    def truths(self) -> str:
+        """What the column may hold."""
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The rows of a CSV; `expected` holds the true labels if it had the outcome column (None where a cell is empty)."""
+    """The rows of a CSV; `expected` holds what is true if it had the outcome column (None where a cell is empty)."""
 
     rows: list[Row]
     expected: list[str | None] | None
@@ -35,8 +47,9 @@ class _Layout:
 class _Reader:
     """Reads one table; collects faults by line and column (both from 1) until there are 20."""
 
-    def __init__(self, manifest: Manifest, delimiter: str) -> None:
+    def __init__(self, manifest: Manifest, delimiter: str, truth: Truth) -> None:
         self.manifest = manifest
+        self.truth = truth
         self.delimiter = delimiter
         self.faults: list[Fault] = []
 
@@ -105,19 +118,18 @@ class _Reader:
                 values.append(value)
         return make_row(self.manifest, values) if len(self.faults) == before else None
 
-    def label(self, line: int, cells: Sequence[str], layout: _Layout) -> str | None:
-        """The true label of a row: written as a label or as its number; None for an empty cell."""
+    def expected(self, line: int, cells: Sequence[str], layout: _Layout) -> str | None:
+        """What is true of a row; None for an empty cell."""
         if layout.target is None or layout.target >= len(cells):
             return None
-        text, labels = cells[layout.target].strip(), self.manifest.labels
+        text = cells[layout.target].strip()
         if not text:
             return None
-        for number, label in enumerate(labels):
-            if text.lower() in (label.lower(), str(number)):
-                return label
-        choices = " or ".join(f"{number} ({label})" for number, label in enumerate(labels))
-        self.fault(line, layout.target, f"{self.manifest.target}: {choices}", describe(text))
-        return None
+        truth = self.truth.read_truth(text)
+        if truth is None:
+            expected = f"{self.manifest.target}: {self.truth.truths}"
+            self.fault(line, layout.target, expected, describe(text))
+        return truth
 
     def number(self, cell: str) -> float | None:
         """The number in a cell, or None. Where semicolons part the cells, a comma may be the decimal sign."""
@@ -131,7 +143,7 @@ class _Reader:
         return int(value) if value is not None and value.is_integer() and abs(value) < 2**53 else value
 
 
-def parse_table(manifest: Manifest, data: bytes, *, max_rows: int) -> Table:
+def parse_table(manifest: Manifest, data: bytes, *, max_rows: int, truth: Truth) -> Table:
     """Check a CSV file of rows for a tabular model; all of it is accepted or nothing.
 
     Takes a byte order mark, Windows line ends, and commas, semicolons or tabs between cells.
@@ -141,7 +153,7 @@ def parse_table(manifest: Manifest, data: bytes, *, max_rows: int) -> Table:
         TooLarge: it has more than `max_rows` rows.
     """
     text = _decode(data)
-    reader = _Reader(manifest, _delimiter_of(text, manifest))
+    reader = _Reader(manifest, _delimiter_of(text, manifest), truth)
     lines = _lines(text, reader.delimiter)
     first = next(lines, None)
     if first is None:
@@ -160,16 +172,16 @@ def parse_table(manifest: Manifest, data: bytes, *, max_rows: int) -> Table:
 def _read_rows(
     reader: _Reader, layout: _Layout, lines: Iterator[tuple[int, list[str]]], max_rows: int
 ) -> tuple[list[Row], list[str | None]]:
-    """All rows and their true labels, until there are too many faults or rows."""
+    """All rows and what is true of them, until there are too many faults or rows."""
     rows: list[Row] = []
     expected: list[str | None] = []
     for line, cells in lines:
-        row, label = reader.row(line, cells, layout), reader.label(line, cells, layout)
+        row, truth = reader.row(line, cells, layout), reader.expected(line, cells, layout)
         if reader.is_full:
             break
         if row is not None:
             rows.append(row)
-            expected.append(label)
+            expected.append(truth)
         if len(rows) > max_rows:
             fault = Fault("csv", f"at most {max_rows} rows", "more")
             raise TooLarge(f"csv: more than {max_rows} rows", (fault,))

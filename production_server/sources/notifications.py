@@ -13,7 +13,7 @@ from production_server.jobs.database import Database
 from production_server.jobs.growth import NewObjects, submit_objects
 from production_server.jobs.records import Job
 from production_server.jobs.submit import chunks_of
-from production_server.models.store import Store
+from production_server.models.registry import Registry
 from production_server.settings import Settings
 from production_server.sources.event import Dialect, ObjectEvent
 from production_server.sources.rules import Rule, read_rules
@@ -51,7 +51,7 @@ class Notifications:
 
     rules: Sequence[Rule]
     database: Database
-    store: Store
+    registry: Registry
     storage: Storage
     publisher: Publisher
     chunk_items: int = field(kw_only=True)
@@ -82,7 +82,7 @@ class Notifications:
         if event.is_created and not is_folder:
             for rule in self.rules:
                 if rule.matches(event):
-                    found[self.store.get(rule.model, rule.version).key] = None
+                    found[self.registry.resolve(rule.model, rule.version).key] = None
         return iter(found)
 
     def _reference(self, event: ObjectEvent, place: int) -> Reference:
@@ -101,7 +101,7 @@ class Notifications:
                 yield accepted
 
 
-def open_rules(settings: Settings, store: Store) -> tuple[Rule, ...]:
+def open_rules(settings: Settings, registry: Registry) -> tuple[Rule, ...]:
     """The rules of the file that EVENTS_FILE names; none where it names none.
 
     Raises:
@@ -115,7 +115,7 @@ def open_rules(settings: Settings, store: Store) -> tuple[Rule, ...]:
 
     def is_known(model: str, version: str | None) -> bool:
         try:
-            return not store.get(model, version).manifest.is_tabular
+            return registry.resolve(model, version).task.inputs.takes_files
         except NotFound:
             return False
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from production_server.models.manifest import MANIFEST_FILE, FileDigest, Manifest
+from production_server.models.tasks import task_of
 from production_server.training.errors import ExportError
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ class Draft:
 
         Raises:
             ExportError: the version exists already; it is left as it is.
+            ValueError: the manifest does not say what its task needs.
         """
+        task_of(manifest)
         (self.folder / MANIFEST_FILE).write_text(manifest.to_json() + "\n", encoding="utf-8")
         target = self._model_folder / self.version
         for path in (self.folder, *self.folder.rglob("*")):

@@ -72,7 +72,7 @@ def create_front(parts: WebParts) -> Front:
     """The whole web process as an ASGI application: inference on the event loop, the Flask app in threads."""
     settings = parts.settings
     return Front(
-        [OpenInference(parts.store, status_of), TensorFlowServing(parts.store, status_of)],
+        [OpenInference(parts.registry, status_of), TensorFlowServing(parts.registry, status_of)],
         Bridge(create_app(parts), threads=settings.web_threads),
         caller=parts.caller,
         metrics=parts.metrics,

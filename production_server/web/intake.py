@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from production_server.errors import MAX_FAULTS, Fault, InvalidInput, TooLarge
+from production_server.errors import Fault, InvalidInput, TooLarge
 from production_server.jobs.records import NewItem
-from production_server.models.images import check_image, encode_pixels
-from production_server.models.manifest import ImagePreprocessing
 from production_server.models.store import ModelVersion
-from production_server.models.table import parse_table
-from production_server.models.tabular import check_rows, describe
+from production_server.models.tasks.inputs import Inputs, gather
 from production_server.settings import Settings
 
 MAX_NAME = 255
@@ -31,20 +26,14 @@ class Upload:
 
 
 def items_from_json(version: ModelVersion, inputs: Sequence[object], settings: Settings) -> list[NewItem]:
-    """Inputs as JSON brings them: rows for a tabular model; nested pixels or {"b64": "…"} for an image model.
+    """Inputs as JSON brings them, as the model's task takes them.
 
     Raises:
         InvalidInput, TooLarge: no input is accepted; the first 20 faults are named.
     """
     _check_count(len(inputs), settings, "inputs")
-    image = version.manifest.image
-    if image is None:
-        rows = check_rows(version.manifest, inputs)
-        return [NewItem(row.to_bytes(), None, None, row.outside_training_range) for row in rows]
-    return _collect(
-        partial(_image_from_json, item, image, f"inputs[{index}]", settings)
-        for index, item in enumerate(inputs)
-    )
+    checked = version.task.inputs.check_json(inputs, max_pixels=settings.max_image_pixels)
+    return [NewItem(each.payload, None, None, each.outside_training_range) for each in checked]
 
 
 def items_from_files(version: ModelVersion, uploads: Sequence[Upload], settings: Settings) -> list[NewItem]:
@@ -53,14 +42,14 @@ def items_from_files(version: ModelVersion, uploads: Sequence[Upload], settings:
     Raises:
         InvalidInput, TooLarge: no file is accepted; the first 20 faults are named.
     """
-    if version.manifest.is_tabular:
-        fault = Fault(
-            "file", f"rows of numbers: {version.manifest.name} takes no images", f"{len(uploads)} files"
-        )
+    inputs = version.task.inputs
+    if not inputs.takes_files:
+        expected = f"{inputs.plural}: {version.manifest.name} takes no images"
+        fault = Fault("file", expected, f"{len(uploads)} files")
         raise InvalidInput(str(fault), (fault,))
     _check_count(len(uploads), settings, "file")
-    return _collect(
-        partial(_image_from_file, upload, index, settings) for index, upload in enumerate(uploads)
+    return gather(
+        partial(_item_from_file, inputs, upload, index, settings) for index, upload in enumerate(uploads)
     )
 
 
@@ -70,15 +59,9 @@ def items_from_table(version: ModelVersion, data: bytes, settings: Settings) -> 
     Raises:
         InvalidInput, TooLarge: no row is accepted; the first 20 faults are named by line and column.
     """
-    if not version.manifest.is_tabular:
-        fault = Fault("csv", f"image files: {version.manifest.name} takes no rows", "a table")
-        raise InvalidInput(str(fault), (fault,))
-    table = parse_table(version.manifest, data, max_rows=settings.max_job_items)
-    expected = table.expected or [None] * len(table.rows)
-    return [
-        NewItem(row.to_bytes(), None, label, row.outside_training_range)
-        for row, label in zip(table.rows, expected, strict=True)
-    ]
+    task = version.task
+    rows = task.inputs.check_table(data, max_rows=settings.max_job_items, truth=task)
+    return [NewItem(row.payload, None, row.expected, row.outside_training_range) for row in rows]
 
 
 def digest_of(model: str, version: str | None, priority: str, items: Iterable[NewItem]) -> str:
@@ -97,51 +80,15 @@ def safe_name(name: str) -> str:
     return kept[:MAX_NAME] or "unnamed"
 
 
-def _collect(makers: Iterable[Callable[[], NewItem]]) -> list[NewItem]:
-    """Make each item; gather faults instead of stopping at the first one."""
-    items: list[NewItem] = []
-    first: InvalidInput | None = None
-    faults: list[Fault] = []
-    for make in makers:
-        try:
-            items.append(make())
-        except InvalidInput as exc:
-            first = first or exc
-            faults += exc.faults
-            if len(faults) >= MAX_FAULTS:
-                break
-    if first is None:
-        return items
-    if len(faults) == 1:
-        raise first
-    raise type(first)(f"{len(faults)} inputs cannot be used", tuple(faults), code=first.code)
-
-
-def _image_from_file(upload: Upload, index: int, settings: Settings) -> NewItem:
+def _item_from_file(inputs: Inputs, upload: Upload, index: int, settings: Settings) -> NewItem:
     name = safe_name(upload.name)
-    check_image(
+    inputs.check_file(
         upload.data,
         field=f"file[{index}] ({name})",
         max_pixels=settings.max_image_pixels,
         declared_type=upload.media_type,
     )
     return NewItem(upload.data, name)
-
-
-def _image_from_json(item: object, image: ImagePreprocessing, field: str, settings: Settings) -> NewItem:
-    if isinstance(item, list):
-        return NewItem(encode_pixels(item, image, field=field))
-    if not isinstance(item, dict) or set(item) != {"b64"} or not isinstance(item["b64"], str):
-        expected = f'pixels [{image.height}][{image.width}] or {{"b64": "an image file in Base64"}}'
-        fault = Fault(field, expected, describe(item))
-        raise InvalidInput(str(fault), (fault,))
-    try:
-        data = base64.b64decode(item["b64"], validate=True)
-    except (binascii.Error, ValueError) as exc:
-        fault = Fault(f"{field}.b64", "an image file in Base64 (RFC 4648, section 4)", str(exc))
-        raise InvalidInput(str(fault), (fault,)) from exc
-    check_image(data, field=f"{field}.b64", max_pixels=settings.max_image_pixels)
-    return NewItem(data)
 
 
 def _check_count(count: int, settings: Settings, field: str) -> None:

@@ -18,8 +18,10 @@ from production_server.errors import NotFound
 from production_server.jobs.database import Database
 from production_server.jobs.records import Job
 from production_server.jobs.search import Found
-from production_server.models.manifest import Manifest
-from production_server.models.store import Store
+from production_server.models.registry import Registry
+from production_server.models.store import ModelVersion
+from production_server.models.tasks.task import Task
+from production_server.models.tasks.unknown import UNKNOWN
 from production_server.settings import Settings
 from production_server.sources.notifications import Notifications, open_rules
 from production_server.storage.storage import Storage
@@ -38,7 +40,7 @@ class WebParts:
 
     settings: Settings
     database: Database
-    store: Store
+    registry: Registry
     publisher: Publisher
     caller: Caller
     metrics: Metrics
@@ -47,12 +49,17 @@ class WebParts:
     waiting_room: WaitingRoom
     tracing: Tracing | None
 
-    def manifest_of(self, asked: Job | Found) -> Manifest | None:
-        """The manifest of a job's or a result's version; a version that was taken away leaves them readable."""
+    def version_of(self, asked: Job | Found) -> ModelVersion | None:
+        """The version of a job or a result; None: it was taken away, which leaves them readable."""
         try:
-            return self.store.get(asked.model, asked.version).manifest
+            return self.registry.resolve(asked.model, asked.version)
         except NotFound:
             return None
+
+    def task_of(self, asked: Job | Found) -> Task:
+        """What tells the results of a job's version, whether that is still there or not."""
+        version = self.version_of(asked)
+        return UNKNOWN if version is None else version.task
 
 
 def build_parts(
@@ -80,14 +87,19 @@ def build_parts(
         max_waiting=settings.max_waiting_items,
         tracing=tracing,
     )
-    store, storage = Store(settings.model_stores), Storage(settings.storage_allow)
+    registry, storage = Registry(settings.model_stores), Storage(settings.storage_allow)
     notifications = Notifications(
-        open_rules(settings, store), database, store, storage, publisher, chunk_items=settings.chunk_items
+        open_rules(settings, registry),
+        database,
+        registry,
+        storage,
+        publisher,
+        chunk_items=settings.chunk_items,
     )
     return WebParts(
         settings=settings,
         database=database,
-        store=store,
+        registry=registry,
         publisher=publisher,
         caller=caller,
         metrics=Metrics(database, publisher, caller, folder=metrics_folder),

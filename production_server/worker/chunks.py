@@ -1,4 +1,4 @@
-"""What a worker does with one chunk: claim, classify, store, until nothing of it is left."""
+"""What a worker does with one chunk: claim, predict, store, until nothing of it is left."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from production_server.errors import CeleriacError, StorageUnavailable, Unavailable
-from production_server.inference import ClassifiedBatch, Engine, Outcome
+from production_server.inference import Engine, Outcome, PredictedBatch
 from production_server.jobs.claim import claim, finish, give_back, give_up, renew
 from production_server.jobs.database import Database
 from production_server.jobs.records import Claim, Failure, Success
-from production_server.models.classify import Classification
+from production_server.models.tasks.task import Prediction
 from production_server.settings import Settings
 from production_server.worker.courtesy import Courtesy
 from production_server.worker.inputs import Inputs, Stopping
@@ -93,7 +93,7 @@ class ChunkRunner:
         seconds = _Seconds()
         outcome = "unavailable"
         try:
-            position = self._classify(held, seconds)
+            position = self._predict(held, seconds)
             outcome = "done" if position == len(held.indexes) else "given_back"
         except Unavailable:
             raise
@@ -125,11 +125,11 @@ class ChunkRunner:
                 "chunk", {"model": held.model, "version": held.version, "outcome": outcome, **stages}
             )
 
-    def _classify(self, held: Claim, seconds: _Seconds) -> int:
-        """Classify and store a claim's items until they are done or a stop is asked for; returns how many were.
+    def _predict(self, held: Claim, seconds: _Seconds) -> int:
+        """Predict for and store a claim's items until they are done or a stop is asked for; returns how many were.
 
         Raises:
-            StorageUnavailable: some inputs could not be fetched; what was classified is stored.
+            StorageUnavailable: some inputs could not be fetched; what was predicted is stored.
         """
         results: list[Success | Failure] = []
         position, stored_at = 0, time.monotonic()
@@ -154,8 +154,8 @@ class ChunkRunner:
             raise failure
         return position
 
-    def _batches(self, held: Claim, seconds: _Seconds) -> Iterator[ClassifiedBatch]:
-        """Each batch of a claim's inputs, classified when it is this thread's turn; ends early for a stop."""
+    def _batches(self, held: Claim, seconds: _Seconds) -> Iterator[PredictedBatch]:
+        """Each batch of a claim's inputs, with predictions when it is this thread's turn; ends early for a stop."""
         limit, fetched = self.settings.max_image_pixels, self.inputs.batches(held.inputs)
         while True:
             began = time.perf_counter()
@@ -167,7 +167,7 @@ class ChunkRunner:
             if inputs is None:
                 return
             with self.courtesy.turn():
-                batch = self.engine.classify_batch(held.model, held.version, inputs, max_pixels=limit)
+                batch = self.engine.predict_batch(held.model, held.version, inputs, max_pixels=limit)
             seconds.decode += batch.decode_s
             seconds.model += batch.model_s
             yield batch
@@ -196,7 +196,7 @@ def _to_results(indexes: Sequence[int], outcomes: Sequence[Outcome]) -> list[Suc
     """What is to be stored; of an input that may yet come, nothing."""
     results: list[Success | Failure] = []
     for index, outcome in zip(indexes, outcomes, strict=True):
-        if isinstance(outcome.result, Classification):
+        if isinstance(outcome.result, Prediction):
             answer = outcome.result
             results.append(
                 Success(

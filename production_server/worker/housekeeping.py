@@ -71,6 +71,7 @@ class Housekeeping:
             pause_s = min(INTERVAL_S, self.settings.lease_s / 3)
             try:
                 self.runner.renew_leases()
+                self.runner.engine.release_removed()
                 beat(self.database, self.name, warm=self.warm, items_done=self.runner.items_done)
                 self._reconcile(alone=False)
                 self._touch()

@@ -15,7 +15,7 @@ from production_server.broker.app import create_celery
 from production_server.broker.publisher import Publisher
 from production_server.inference import Engine
 from production_server.jobs.database import Database
-from production_server.models.store import Store
+from production_server.models.registry import Registry
 from production_server.settings import Settings
 from production_server.sources.scanner import Scanner
 from production_server.storage.storage import Storage
@@ -53,7 +53,7 @@ class WorkerParts:
         app.conf.worker_consumer = CONSUMER
         app.steps["worker"].add(PromptStop)
         database = Database(settings.resolved_database_url)
-        engine = Engine(Store(settings.model_stores), threads=_threads_per_call(settings))
+        engine = Engine(Registry(settings.model_stores), threads=_threads_per_call(settings))
         engine.warm_up()
         metrics = _metrics(settings, engine)
         storage, stopping = Storage(settings.storage_allow), threading.Event()

@@ -31,7 +31,7 @@ from production_server.errors import (
     Unavailable,
 )
 from production_server.inference import Engine
-from production_server.models.store import Store
+from production_server.models.registry import Registry
 from production_server.settings import read_settings
 from production_server.worker.calls import CallRunner, CallServer
 from production_server.worker.courtesy import Courtesy
@@ -83,11 +83,11 @@ class Waiting(queue.SimpleQueue[Answer]):
 
 
 @pytest.fixture(scope="module")
-def small_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def small_registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     folder = tmp_path_factory.mktemp("models")
     write_table_model(folder)
     write_image_model(folder)
-    return Store([folder])
+    return Registry([folder])
 
 
 class LocalWorker:
@@ -103,22 +103,22 @@ class LocalWorker:
 
 
 @pytest.fixture(params=["local", "rabbitmq"])
-def place(request: pytest.FixtureRequest, small_store: Store) -> Iterator[Place]:
+def place(request: pytest.FixtureRequest, small_registry: Registry) -> Iterator[Place]:
     url = request.getfixturevalue("broker_url") if request.param == "rabbitmq" else ""
-    with placed(url, small_store) as made:
+    with placed(url, small_registry) as made:
         yield made
 
 
 @pytest.fixture
-def over_broker(broker_url: str, small_store: Store) -> Iterator[Place]:
-    with placed(broker_url, small_store) as made:
+def over_broker(broker_url: str, small_registry: Registry) -> Iterator[Place]:
+    with placed(broker_url, small_registry) as made:
         yield made
 
 
 @contextlib.contextmanager
-def placed(broker_url: str, store: Store) -> Iterator[Place]:
+def placed(broker_url: str, registry: Registry) -> Iterator[Place]:
     """With a broker, or, where it has no address, in this process."""
-    app, engine = create_celery(read_settings({"BROKER_URL": broker_url})), Engine(store, threads=1)
+    app, engine = create_celery(read_settings({"BROKER_URL": broker_url})), Engine(registry, threads=1)
     local = None if broker_url else LocalWorker(engine)
     way = AmqpWay(app) if local is None else LocalWay(local.answer)
     caller = Caller(way, max_batches=2, max_items=64, max_waiting=1000)
@@ -229,7 +229,7 @@ def drained_once(connection: Connection) -> bool:
 
 @pytest.mark.parametrize("which", ["timeout", "pid"])
 def test_connections_that_the_broker_closes_are_opened_anew(
-    rabbitmq: RabbitMQNode, vhost: str, broker_url: str, small_store: Store, which: str
+    rabbitmq: RabbitMQNode, vhost: str, broker_url: str, small_registry: Registry, which: str
 ) -> None:
     # The connection that only sends has no heartbeats; nobody reads from it, so nobody is told that it is closed.
     is_meant = {"timeout": "proplists:get_value(timeout, C) == 0", "pid": "true"}[which]
@@ -238,7 +238,7 @@ def test_connections_that_the_broker_closes_are_opened_anew(
         " || C <- rabbit_networking:connection_info_all([pid, vhost, timeout]),"
         f' proplists:get_value(vhost, C) == <<"{vhost}">>, {is_meant}], {{ok, closed}} end'
     )
-    with placed(broker_url, small_store) as place:
+    with placed(broker_url, small_registry) as place:
         place.start_worker()
         place.call(rows(1)).reply()
 
@@ -257,11 +257,11 @@ def is_answered(place: Place) -> bool:
 
 
 def test_a_message_that_the_broker_refuses_costs_no_other_call(
-    rabbitmq: RabbitMQNode, broker_url: str, small_store: Store
+    rabbitmq: RabbitMQNode, broker_url: str, small_registry: Registry
 ) -> None:
     rabbitmq.evaluate("{ok, application:set_env(rabbit, max_message_size, 100000)}")
     try:
-        with placed(broker_url, small_store) as place:
+        with placed(broker_url, small_registry) as place:
             place.start_worker()
             place.call(rows(1)).reply()
 
@@ -355,11 +355,11 @@ def test_a_broker_that_restarts_fails_what_is_on_its_way_and_takes_what_comes_la
 
 
 def test_connections_outlive_both_endless_calls_and_none(
-    broker_url: str, small_store: Store, monkeypatch: pytest.MonkeyPatch
+    broker_url: str, small_registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # RabbitMQ closes a connection on which it has heard nothing for two heartbeats, however much it sends there.
     monkeypatch.setattr("production_server.broker.amqp_way.HEARTBEAT_S", 1)
-    with placed(broker_url, small_store) as place:
+    with placed(broker_url, small_registry) as place:
         place.start_worker()
         enough = time.monotonic() + 4
         while time.monotonic() < enough:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from production_server.jobs.database import Database
-from production_server.models.store import Store
+from production_server.models.registry import Registry
 from tests.services.postgres import PostgresCluster, new_database
 from tests.small_models import write_image_model, write_shades_model, write_table_model
 
@@ -25,8 +25,8 @@ def small_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def small_store(small_models: Path) -> Store:
-    return Store([small_models])
+def small_registry(small_models: Path) -> Registry:
+    return Registry([small_models])
 
 
 @pytest.fixture(scope="session")

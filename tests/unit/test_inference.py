@@ -2,33 +2,40 @@ from __future__ import annotations
 
 import io
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from production_server.errors import BrokenVersion, CeleriacError, NotFound
-from production_server.inference import MOST_NUMBERS, Engine
-from production_server.models.classify import Classification
-from production_server.models.store import Store
+from production_server.errors import BrokenVersion, CeleriacError, InvalidInput, NotFound
+from production_server.inference import MOST_NUMBERS, Engine, PredictedBatch
+from production_server.models.registry import Registry
+from production_server.models.runners.onnx import OnnxRunner
+from production_server.models.tasks.task import Prediction
 from tests.small_models import write_image_model, write_shades_model, write_table_model
 
 
 @pytest.fixture
-def engine(small_store: Store) -> Engine:
-    return Engine(small_store, threads=1)
+def engine(small_registry: Registry) -> Engine:
+    return Engine(small_registry, threads=1)
 
 
 def classify(engine: Engine, model: str, payloads: list[bytes], *, batch_items: int = 64) -> list[str]:
     """Each input's label, or its error's code."""
     starts = range(0, len(payloads), batch_items)
     batches = [
-        engine.classify_batch(model, "1", payloads[start : start + batch_items], max_pixels=10_000)
+        engine.predict_batch(model, "1", payloads[start : start + batch_items], max_pixels=10_000)
         for start in starts
     ]
-    results = [outcome.result for batch in batches for outcome in batch.outcomes]
-    return [result.label if isinstance(result, Classification) else result.code for result in results]
+    return [each for batch in batches for each in told(batch)]
+
+
+def told(batch: PredictedBatch) -> list[str]:
+    """Each input's label, or its error's code."""
+    results = [outcome.result for outcome in batch.outcomes]
+    return [str(result.label) if isinstance(result, Prediction) else result.code for result in results]
 
 
 def png(value: int) -> bytes:
@@ -45,19 +52,19 @@ def test_rows_are_classified_in_order_whatever_the_batch(engine: Engine) -> None
 
 
 def test_the_threshold_decides_and_the_score_is_the_answers_probability(engine: Engine) -> None:
-    batch = engine.classify_batch("table", "1", [b"[4,1]"], max_pixels=1)
+    batch = engine.predict_batch("table", "1", [b"[4,1]"], max_pixels=1)
     (outcome,) = batch.outcomes
 
-    assert outcome.result == Classification("yes", 0.2, (0.8, 0.2))
+    assert outcome.result == Prediction("yes", 0.2, (0.8, 0.2))
     assert outcome.ms > 0
 
 
 def test_a_model_of_many_labels_answers_with_its_best_ones(engine: Engine) -> None:
-    batch = engine.classify_batch("shades", "1", [png(255), b"no image"], max_pixels=99)
+    batch = engine.predict_batch("shades", "1", [png(255), b"no image"], max_pixels=99)
     found, failed = (outcome.result for outcome in batch.outcomes)
 
-    assert isinstance(found, Classification) and isinstance(failed, CeleriacError)
-    assert (found.label, [place for place, _ in found.output]) == ("shade 29", [29, 28, 27])  # type: ignore[misc]
+    assert isinstance(found, Prediction) and isinstance(failed, CeleriacError)
+    assert (found.label, [place for place, _ in found.output]) == ("shade 29", [29, 28, 27])
     assert found.output[0] == (29, found.score)
 
 
@@ -69,22 +76,24 @@ def test_an_item_on_which_the_model_fails_does_not_harm_its_neighbours(engine: E
     ]
 
 
-def test_large_images_go_to_the_model_a_few_at_once_and_their_answers_come_in_order(tmp_path: Path) -> None:
+def test_large_images_go_to_the_model_a_few_at_once_and_their_answers_come_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     side = math.isqrt(MOST_NUMBERS // 3)
     inputs = [{"name": "image", "shape": [None, side, side, 1], "dtype": "float32"}]
     image = {"mode": "L", "width": side, "height": side, "scale": 1 / 255}
     write_shades_model(tmp_path, inputs=inputs, image=image)
     values = [0, 88, 176, 255, 255, 176, 88, 0]
     sizes: list[int] = []
-    engine = Engine(Store([tmp_path]), threads=1)
-    runner = engine._runner(Store([tmp_path]).get("shades"))
-    as_it_is = runner.run
+    engine = Engine(Registry([tmp_path]), threads=1)
+    as_it_is = OnnxRunner.run
 
-    def watched(batch: np.ndarray) -> np.ndarray:
+    def watched(runner: OnnxRunner, batch: np.ndarray) -> np.ndarray:
         sizes.append(len(batch))
-        return as_it_is(batch)
+        return as_it_is(runner, batch)
 
-    runner.run = watched  # type: ignore[method-assign]
+    engine.load("shades")
+    monkeypatch.setattr(OnnxRunner, "run", watched)
     pixels = np.repeat(np.array(values, np.float32) / 255, side * side).reshape(-1, side, side, 1)
     outputs = engine.run("shades", "1", pixels, max_pixels=1)
 
@@ -98,9 +107,23 @@ def test_an_image_that_cannot_be_decoded_does_not_harm_its_neighbours(engine: En
     assert classify(engine, "picture", images) == ["dark", "not_an_image", "bright"]
 
 
+def test_an_error_that_stands_for_an_input_is_its_outcome_and_its_neighbours_keep_their_places(
+    engine: Engine,
+) -> None:
+    missed = InvalidInput("it did not come", code="object_gone")
+
+    rows = engine.predict_batch("table", "1", [b"[0,1]", missed, b"[9,1]"], max_pixels=1)
+    images = engine.predict_batch("picture", "1", [missed, png(255)], max_pixels=99)
+    nothing = engine.predict_batch("table", "1", [missed], max_pixels=1)
+
+    assert told(rows) == ["no", "object_gone", "yes"]
+    assert told(images) == ["object_gone", "bright"]
+    assert told(nothing) == ["object_gone"]
+
+
 def test_a_model_that_answers_no_number_fails_that_item_alone(tmp_path: Path) -> None:
     write_image_model(tmp_path, image={"mode": "L", "width": 4, "height": 4, "scale": 1e36})
-    engine = Engine(Store([tmp_path]), threads=1)
+    engine = Engine(Registry([tmp_path]), threads=1)
 
     assert classify(engine, "picture", [png(0), png(255)]) == ["dark", "inference_failed"]
 
@@ -111,12 +134,12 @@ def test_a_version_whose_file_was_changed_is_not_loaded(tmp_path: Path) -> None:
         file.write(b"!")
 
     with pytest.raises(BrokenVersion, match="SHA-256"):
-        classify(Engine(Store([tmp_path]), threads=1), "table", [b"[1,1]"])
+        classify(Engine(Registry([tmp_path]), threads=1), "table", [b"[1,1]"])
 
 
 def test_a_version_whose_file_is_missing_or_no_model_is_not_loaded(tmp_path: Path) -> None:
     folder = write_table_model(tmp_path)
-    engine = Engine(Store([tmp_path]), threads=1)
+    engine = Engine(Registry([tmp_path]), threads=1)
     (folder / "model.onnx").unlink()
 
     with pytest.raises(BrokenVersion, match="cannot be read"):
@@ -127,7 +150,7 @@ def test_a_graph_with_other_inputs_than_declared_is_not_loaded(tmp_path: Path) -
     write_table_model(tmp_path, outputs=[{"name": "answer", "shape": [None, 2], "dtype": "float32"}])
 
     with pytest.raises(BrokenVersion, match="not the declared ones"):
-        classify(Engine(Store([tmp_path]), threads=1), "table", [b"[1,1]"])
+        classify(Engine(Registry([tmp_path]), threads=1), "table", [b"[1,1]"])
 
 
 def test_one_broken_version_does_not_keep_the_others_from_warming_up(tmp_path: Path) -> None:
@@ -135,7 +158,7 @@ def test_one_broken_version_does_not_keep_the_others_from_warming_up(tmp_path: P
     write_image_model(tmp_path)
     (broken / "model.onnx").write_bytes(b"")
 
-    engine = Engine(Store([tmp_path]), threads=1)
+    engine = Engine(Registry([tmp_path]), threads=1)
 
     engine.warm_up()
 
@@ -148,3 +171,26 @@ def test_a_version_that_is_not_in_the_store_is_an_error_of_all_items(engine: Eng
 
     assert isinstance(caught.value, CeleriacError)
     assert caught.value.code == "model_not_found"
+
+
+def test_a_version_that_was_taken_away_is_let_go_and_the_others_serve_on(tmp_path: Path) -> None:
+    write_table_model(tmp_path)
+    newer = write_table_model(tmp_path, version="2")
+    engine = Engine(Registry([tmp_path], look_again_s=0), threads=1)
+    engine.load("table", "1")
+    engine.load("table", "2")
+
+    shutil.rmtree(newer)
+    engine.release_removed()
+
+    assert engine.loaded == [("table", "1")]
+    assert classify(engine, "table", [b"[9,1]"]) == ["yes"]
+
+
+def test_a_version_that_is_released_is_loaded_again_for_who_asks_for_it(engine: Engine) -> None:
+    engine.load("table")
+    engine.release("table", "1")
+    loaded = engine.loaded
+
+    assert (loaded, classify(engine, "table", [b"[9,1]"])) == ([], ["yes"])
+    assert engine.loaded == [("table", "1")]

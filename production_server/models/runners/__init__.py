@@ -14,7 +14,7 @@ class Runner(Protocol):
     """Executes one version. `run` may be called from several threads at once."""
 
     def run(self, batch: np.ndarray) -> np.ndarray:
-        """Outputs float32 [items, labels] for inputs [items, ...].
+        """Outputs float32 [items, …] for inputs [items, ...].
 
         Raises:
             InferenceFailed: the engine failed on this batch.

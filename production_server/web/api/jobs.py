@@ -7,8 +7,8 @@ from uuid import UUID
 from flask import Blueprint, Response, request
 
 from production_server.errors import Fault, InvalidInput
-from production_server.jobs.read import get_job, list_jobs
-from production_server.jobs.records import NewItem
+from production_server.jobs.read import get_job, list_items, list_jobs
+from production_server.jobs.records import Job, NewItem
 from production_server.jobs.submit import cancel
 from production_server.models.store import ModelVersion
 from production_server.web.accept import accept, wait_until_over
@@ -21,7 +21,15 @@ from production_server.web.api.requests import (
     read_wait_s,
     to_response,
 )
-from production_server.web.api.schemas import JobBody, JobForm, JobRequest, JobsBody, JobsQuery
+from production_server.web.api.schemas import (
+    ITEMS_IN_ANSWER,
+    JobBody,
+    JobForm,
+    JobOverBody,
+    JobRequest,
+    JobsBody,
+    JobsQuery,
+)
 from production_server.web.intake import Upload, items_from_files, items_from_json, items_from_table
 from production_server.web.parts import WebParts, current_parts
 
@@ -33,14 +41,15 @@ blueprint = Blueprint("jobs", __name__, url_prefix="/api/jobs")
     "Submit a job",
     body=JobRequest,
     form=JobForm,
-    responses={202: JobBody, 200: JobBody},
+    responses={202: JobBody, 200: JobOverBody},
     errors=(400, 404, 409, 413, 415, 503),
     headers=("Idempotency-Key", "Prefer"),
 )
 def submit() -> Response:
     """Accept a job: it is stored before this answers 202, or 200 if it is over within `Prefer: wait=N`.
 
-    While too many requests wait already, nobody waits for this one: 202.
+    A job of up to 100 items that is over has its results in the answer. While too many requests wait already, nobody
+    waits for this one: 202.
     """
     parts = current_parts()
     key = read_idempotency_key()
@@ -55,10 +64,17 @@ def submit() -> Response:
         idempotency_key=key,
     )
     accepted = wait_until_over(parts, accepted, read_wait_s(request))
-    body = JobBody.of(accepted)
+    body = _over(parts, accepted) if accepted.is_over else JobBody.of(accepted)
     response = to_response(body, 200 if accepted.is_over else 202)
     response.headers["Location"] = body.links.self
     return response
+
+
+def _over(parts: WebParts, job: Job) -> JobOverBody:
+    """A job that is over, with its results if they are few."""
+    is_small = job.total <= ITEMS_IN_ANSWER
+    items = list_items(parts.database, job.id, limit=ITEMS_IN_ANSWER) if is_small else None
+    return JobOverBody.of_over(job, items, parts.task_of(job))
 
 
 @blueprint.get("")
@@ -92,11 +108,11 @@ def delete(job_id: UUID) -> Response:
 def _read_submission(parts: WebParts) -> tuple[JobRequest | JobForm, ModelVersion, list[NewItem]]:
     if request.mimetype == "application/json":
         asked = read_json(JobRequest)
-        version = parts.store.get(asked.model, asked.version)
+        version = parts.registry.resolve(asked.model, asked.version)
         return asked, version, items_from_json(version, asked.inputs, parts.settings)
     if request.mimetype == "multipart/form-data":
         form = read_form(JobForm, request.form)
-        version = parts.store.get(form.model, form.version)
+        version = parts.registry.resolve(form.model, form.version)
         return form, version, _items_from_form(version, parts)
     detail = f"expected application/json or multipart/form-data, got {request.mimetype or 'no Content-Type'}"
     raise InvalidInput(detail, code="unsupported_media_type")

@@ -16,12 +16,12 @@ blueprint = Blueprint("models", __name__, url_prefix="/api/models")
 @operation("List the models", responses={200: ModelsBody})
 def index() -> Response:
     """All models with the manifest of their stable version."""
-    store = current_parts().store
-    return to_response(ModelsBody(models=[ModelBody.of(store, name) for name in store.model_names()]))
+    registry = current_parts().registry
+    return to_response(ModelsBody(models=[ModelBody.of(registry, name) for name in registry.model_names()]))
 
 
 @blueprint.get("/<name>")
 @operation("Show a model", responses={200: ModelBody}, errors=(404,))
 def show(name: str) -> Response:
     """One model with the manifest of its stable version."""
-    return to_response(ModelBody.of(current_parts().store, name))
+    return to_response(ModelBody.of(current_parts().registry, name))

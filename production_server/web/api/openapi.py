@@ -24,7 +24,8 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
     },
     "Prefer": {
-        "description": "wait=N: answer when the job is over, or after N seconds (at most 60)",
+        "description": "wait=N: answer when the job is over, or after N seconds (at most 60); "
+        "a job of up to 100 items that is over has its results in the answer",
         "schema": {"type": "string", "examples": ["wait=10"]},
     },
     "Last-Event-ID": {

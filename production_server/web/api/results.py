@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from itertools import takewhile
@@ -14,12 +13,11 @@ from production_server.errors import Fault, InvalidInput
 from production_server.jobs.database import Database
 from production_server.jobs.read import every_item, get_job, get_payloads, list_items
 from production_server.jobs.records import Item, Job
-from production_server.models.manifest import Manifest
+from production_server.models.tasks.task import Task
 from production_server.web.api.downloads import csv_line, download, inert
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import read_query, to_response
 from production_server.web.api.schemas import ItemBody, JobBody, ResultsBody, ResultsQuery
-from production_server.web.best_labels import best_labels
 from production_server.web.parts import WebParts, current_parts
 
 blueprint = Blueprint("results", __name__, url_prefix="/api/jobs/<uuid:job_id>")
@@ -31,8 +29,6 @@ EVENT_POLL_S = 0.25
 RECONNECT_MS = 2000
 """When a client asks again that found too many others waiting, or a server that stops."""
 KEEP_ALIVE_S = 15
-MAX_LABEL_COLUMNS = 20
-"""A model with more labels than this gets no column per label in a CSV: its JSON has all probabilities."""
 
 
 @blueprint.get("/results")
@@ -46,9 +42,9 @@ def page(job_id: UUID) -> Response:
     items = list_items(parts.database, job_id, after=query.after, limit=query.limit)
     is_last = not job.is_growing and (not items or items[-1].index == job.total - 1)
     following = items[-1].index if items else query.after
-    manifest = parts.manifest_of(job)
+    task = parts.task_of(job)
     body = ResultsBody(
-        results=[ItemBody.of(item, job.version, manifest) for item in items],
+        results=[ItemBody.of(item, job.version, task) for item in items],
         next=None if is_last else following,
     )
     return to_response(body)
@@ -57,7 +53,7 @@ def page(job_id: UUID) -> Response:
 @blueprint.get("/results.csv")
 @operation("Download all items as CSV", responses={200: "text/csv"}, errors=(404, 503))
 def as_csv(job_id: UUID) -> Response:
-    """The whole job as a table, streamed: inputs of a tabular model, answers, probabilities or best labels, errors."""
+    """The whole job as a table, streamed: rows of numbers that went in, answers as the task tells them, errors."""
     parts = current_parts()
     job = get_job(parts.database, job_id)
     return download(_csv_lines(parts, job), "text/csv", f"{job.model}-{job.id}.csv")
@@ -103,14 +99,14 @@ def _read_last_event_id(job: Job) -> int:
 def _event_stream(parts: WebParts, job: Job, after: int) -> Iterator[str]:
     """Items as a growing prefix: one that finishes early waits for those before it, so that an id says all."""
     quiet_since = time.monotonic()
-    manifest = parts.manifest_of(job)
+    task = parts.task_of(job)
     with parts.waiting_room.seat() as wait:
         while True:
             job = get_job(parts.database, job.id)
             finished = _finished_prefix(parts.database, job, after)
             for item in finished:
                 after = item.index
-                data = ItemBody.of(item, job.version, manifest).model_dump_json()
+                data = ItemBody.of(item, job.version, task).model_dump_json()
                 yield f"id: {after}\nevent: item\ndata: {data}\n\n"
             if after == job.total - 1 and not job.is_growing:
                 yield f"event: job\ndata: {JobBody.of(job).model_dump_json()}\n\n"
@@ -133,61 +129,45 @@ def _finished_prefix(database: Database, job: Job, after: int) -> list[Item]:
 
 
 def _json_pieces(parts: WebParts, job: Job) -> Iterator[str]:
-    manifest = parts.manifest_of(job)
+    task = parts.task_of(job)
     yield '{"results": [\n'
     for position, item in enumerate(every_item(parts.database, job.id)):
-        yield (",\n" if position else "") + ItemBody.of(item, job.version, manifest).model_dump_json()
+        yield (",\n" if position else "") + ItemBody.of(item, job.version, task).model_dump_json()
     yield '\n], "next": null}\n'
 
 
 def _csv_lines(parts: WebParts, job: Job) -> Iterator[str]:
-    manifest = parts.manifest_of(job)
-    scores = _score_columns(manifest)
-    features = [feature.name for feature in manifest.features] if manifest else []
+    task = parts.task_of(job)
+    columns = task.columns()
     place = "url" if job.source in IN_BUCKETS else "name"
-    answers = ["state", "label", "score", *scores]
-    yield csv_line(["index", *(features or [place]), *answers, "expected", "outside_training_range", "error_code",
-                     "error_message"])  # fmt: skip
+    answers = ["state", "label", "score", *columns]
+    yield csv_line(["index", *(task.inputs.columns() or [place]), *answers, "expected", "outside_training_range",
+                     "error_code", "error_message"])  # fmt: skip
     after = -1
     while items := list_items(parts.database, job.id, after=after, limit=PAGE):
-        inputs = _csv_inputs(parts.database, job, manifest, items)
+        inputs = _csv_inputs(parts.database, job, task, items)
         yield "".join(
-            csv_line(_csv_cells(item, cells, _score_cells(item, manifest, len(scores))))
+            csv_line(_csv_cells(item, cells, _answer_cells(item, task, len(columns))))
             for item, cells in zip(items, inputs, strict=True)
         )
         after = items[-1].index
 
 
-def _score_columns(manifest: Manifest | None) -> list[str]:
-    """A column for each label; of a model that keeps only its best labels two for each of those."""
-    if manifest is None:
-        return []
-    if manifest.top is not None:
-        return [f"{what} {place}" for place in range(1, manifest.top + 1) for what in ("label", "score")]
-    has_columns = len(manifest.labels) <= MAX_LABEL_COLUMNS
-    return [f"probability {label}" for label in manifest.labels] if has_columns else []
-
-
-def _csv_inputs(
-    database: Database, job: Job, manifest: Manifest | None, items: list[Item]
-) -> list[list[object]]:
-    if manifest is None or not manifest.is_tabular:
+def _csv_inputs(database: Database, job: Job, task: Task, items: list[Item]) -> list[list[object]]:
+    if not task.inputs.columns():
         return [[inert(item.url or item.name or "")] for item in items]
     payloads = get_payloads(database, job.id, after=items[0].index - 1, limit=len(items))
-    return [json.loads(payload) for payload in payloads]
+    return [task.inputs.cells(payload) for payload in payloads]
 
 
-def _score_cells(item: Item, manifest: Manifest | None, width: int) -> list[object]:
-    """What belongs below `_score_columns`: empty cells without a result."""
-    if item.kept is None:
-        cells: list[object] = list(item.output or ())
-    else:
-        cells = [cell for each in best_labels(item, manifest) for cell in (each.label, each.score)]
+def _answer_cells(item: Item, task: Task, width: int) -> list[object]:
+    """What belongs below the task's columns: empty cells without a result."""
+    cells = [] if item.prediction is None else task.cells(item.prediction)
     return [*cells, *[""] * width][:width]
 
 
-def _csv_cells(item: Item, inputs: list[object], scores: list[object]) -> list[object]:
-    answer = [item.state, item.label or "", "" if item.score is None else item.score, *scores]
+def _csv_cells(item: Item, inputs: list[object], answers: list[object]) -> list[object]:
+    answer = [item.state, item.label or "", "" if item.score is None else item.score, *answers]
     outside = " ".join(item.outside_training_range)
     error = [item.error_code or "", inert(item.error_message or "")] if item.state == "failed" else ["", ""]
     return [item.index, *inputs, *answer, item.expected or "", outside, *error]

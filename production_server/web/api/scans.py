@@ -35,8 +35,8 @@ def submit() -> Response:
     """
     parts, asked = current_parts(), read_json(ScanRequest)
     location = _location(parts, asked.url)
-    version = parts.store.get(asked.model, asked.version)
-    if version.manifest.is_tabular:
+    version = parts.registry.resolve(asked.model, asked.version)
+    if not version.task.inputs.takes_files:
         fault = Fault("model", "a model of images", f"{asked.model}, which takes rows")
         raise InvalidInput(str(fault), (fault,))
     new = NewScan(

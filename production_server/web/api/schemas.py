@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
@@ -10,10 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from production_server.jobs.records import Item, ItemState, Job, JobState, Priority
 from production_server.models.manifest import Manifest
-from production_server.models.store import Store
-from production_server.web.best_labels import LabelScore, best_labels
+from production_server.models.registry import Registry
+from production_server.models.tasks.task import LabelScore, Task
 
 MAX_PAGE = 1000
+ITEMS_IN_ANSWER = 100
+"""So many items has a page of results, unless it is asked for another number, and a job that is answered with them."""
 MAX_INDEX = 2**31 - 1
 
 
@@ -144,9 +147,9 @@ class ItemBody(Schema):
     ms: float | None
 
     @classmethod
-    def of(cls, item: Item, version: str, manifest: Manifest | None) -> Self:
-        """The API's view of an item; without a manifest nobody knows the names of its labels any more."""
-        error = None
+    def of(cls, item: Item, version: str, task: Task) -> Self:
+        """The API's view of an item, its answer told by the task of its model."""
+        error, prediction = None, item.prediction
         if item.state == "failed":
             error = ItemError(code=item.error_code or "unknown", message=item.error_message or "")
         return cls(
@@ -156,14 +159,29 @@ class ItemBody(Schema):
             state=item.state,
             label=item.label,
             score=item.score,
-            output=None if item.output is None else list(item.output),
-            top=best_labels(item, manifest) or None,
+            output=None if prediction is None else task.numbers(prediction),
+            top=(prediction and task.best_labels(prediction)) or None,
             error=error,
             expected=item.expected,
             outside_training_range=list(item.outside_training_range),
             version=version,
             ms=None if item.ms is None else round(item.ms, 3),
         )
+
+
+class JobOverBody(JobBody):
+    """A job that is over. With up to 100 items it has them in `results`, as the page at `links.results` has them.
+
+    With more it has null there: they are at `links.results`.
+    """
+
+    results: list[ItemBody] | None
+
+    @classmethod
+    def of_over(cls, job: Job, items: Sequence[Item] | None, task: Task) -> Self:
+        """The API's view of a job and of its items, where they are told."""
+        told = None if items is None else [ItemBody.of(item, job.version, task) for item in items]
+        return cls(**dict(JobBody.of(job)), results=told)
 
 
 class JobsQuery(Schema):
@@ -179,7 +197,7 @@ class ResultsQuery(Schema):
     """Which items to list; `after` is the last index of the page before."""
 
     after: int = Field(default=-1, ge=-1, le=MAX_INDEX)
-    limit: int = Field(default=100, ge=1, le=MAX_PAGE)
+    limit: int = Field(default=ITEMS_IN_ANSWER, ge=1, le=MAX_PAGE)
 
 
 class JobsBody(Schema):
@@ -207,19 +225,19 @@ class ModelBody(Schema):
     manifest: Manifest
 
     @classmethod
-    def of(cls, store: Store, name: str) -> Self:
+    def of(cls, registry: Registry, name: str) -> Self:
         """The API's view of a model.
 
         Raises:
             NotFound: there is no such model.
         """
-        manifest = store.get(name).manifest
+        manifest = registry.resolve(name).manifest
         return cls(
             name=manifest.name,
             title=manifest.title,
             task=manifest.task,
-            versions=[version.manifest.version for version in store.versions(name)],
-            channels=store.channels(name),
+            versions=[version.manifest.version for version in registry.versions(name)],
+            channels=registry.channels(name),
             manifest=manifest,
         )
 

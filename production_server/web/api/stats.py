@@ -47,7 +47,7 @@ def results() -> Response:
     query, parts = read_query(SearchQuery), current_parts()
     found = search(parts.database, query.wanted, after=query.place, limit=query.limit)
     body = SearchBody(
-        results=[FoundBody.of_found(each, parts.manifest_of(each)) for each in found],
+        results=[FoundBody.of_found(each, parts.task_of(each)) for each in found],
         next=next_after(found, query.limit),
     )
     return to_response(body)

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from production_server.jobs.dashboard import Counts, Dashboard, ModelResults
 from production_server.jobs.search import Found, Place, Search
 from production_server.jobs.series import Chosen
-from production_server.models.manifest import Manifest
+from production_server.models.tasks.task import Task
 from production_server.storage.locations import MAX_URL
 from production_server.web.api.schemas import MAX_PAGE, ItemBody, Schema, to_time
 
@@ -216,11 +216,11 @@ class FoundBody(ItemBody):
     links: FoundLinks
 
     @classmethod
-    def of_found(cls, found: Found, manifest: Manifest | None) -> Self:
+    def of_found(cls, found: Found, task: Task) -> Self:
         """The API's view of a result."""
         job_id, index = found.place.job_id, found.place.index
         return cls(
-            **dict(ItemBody.of(found.item, found.version, manifest)),
+            **dict(ItemBody.of(found.item, found.version, task)),
             job=job_id,
             model=found.model,
             source=found.source,

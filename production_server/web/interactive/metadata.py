@@ -7,12 +7,12 @@ from typing import Any
 from flask import Blueprint, Response, jsonify
 
 from production_server import __version__
-from production_server.errors import NotFound, Unavailable
+from production_server.errors import Unavailable
 from production_server.jobs.workers import alive_workers
 from production_server.models.manifest import TensorSpec
-from production_server.models.store import STABLE, ModelVersion
-from production_server.web.interactive.open_inference import DATATYPE_OF, LABEL
-from production_server.web.interactive.tensorflow_serving import SIGNATURE
+from production_server.models.store import ModelVersion
+from production_server.web.interactive.open_inference import DATATYPE_OF
+from production_server.web.interactive.tensorflow_serving import SIGNATURE, labelled
 from production_server.web.parts import current_parts
 
 blueprint = Blueprint("protocols", __name__)
@@ -48,13 +48,14 @@ def ready() -> tuple[Response, int]:
 @blueprint.get("/v2/models/<model>/versions/<version>")
 def model_metadata(model: str, version: str | None = None) -> Response:
     """Inputs and outputs of a version (v2)."""
-    store = current_parts().store
-    manifest = store.get(model, version).manifest
+    registry = current_parts().registry
+    found = registry.resolve(model, version)
+    manifest = found.manifest
     outputs = [_tensor(spec) for spec in manifest.outputs]
-    outputs.append({"name": LABEL, "datatype": "BYTES", "shape": [-1]})
+    outputs += [{"name": name, "datatype": "BYTES", "shape": [-1]} for name in found.task.text_outputs]
     return jsonify(
         name=manifest.name,
-        versions=[each.manifest.version for each in store.versions(model)],
+        versions=[each.manifest.version for each in registry.versions(model)],
         platform=PLATFORMS[manifest.runner],
         inputs=[_tensor(spec) for spec in manifest.inputs],
         outputs=outputs,
@@ -65,7 +66,7 @@ def model_metadata(model: str, version: str | None = None) -> Response:
 @blueprint.get("/v2/models/<model>/versions/<version>/ready")
 def model_ready(model: str, version: str | None = None) -> tuple[Response, int]:
     """Whether a version is there and a worker to run it (v2)."""
-    name = current_parts().store.get(model, version).manifest.name
+    name = current_parts().registry.resolve(model, version).manifest.name
     is_ready = _has_worker()
     return jsonify(name=name, ready=is_ready), 200 if is_ready else NOT_READY
 
@@ -80,7 +81,7 @@ def infer(model: str, version: str | None = None) -> Response:
 @blueprint.post("/v2/repository/index")
 def index() -> Response:
     """All versions of all models, as Triton's extension lists them (v2)."""
-    store = current_parts().store
+    registry = current_parts().registry
     is_ready = _has_worker()
     return jsonify(
         [
@@ -90,8 +91,8 @@ def index() -> Response:
                 "state": "READY" if is_ready else "UNAVAILABLE",
                 "reason": "" if is_ready else "no worker is alive",
             }
-            for name in store.model_names()
-            for version in store.versions(name)
+            for name in registry.model_names()
+            for version in registry.versions(name)
         ]
     )
 
@@ -101,9 +102,9 @@ def index() -> Response:
 @blueprint.get("/v1/models/<model>/labels/<label>")
 def model_status(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Which versions of a model there are (v1)."""
-    store = current_parts().store
+    registry = current_parts().registry
     asked = version is not None or label is not None
-    versions = [_version(model, version, label)] if asked else store.versions(model)
+    versions = [_version(model, version, label)] if asked else registry.versions(model)
     return jsonify(
         model_version_status=[
             {
@@ -134,9 +135,8 @@ def model_signature(model: str, version: str | None = None, label: str | None = 
 
 
 def _version(model: str, version: str | None, label: str | None) -> ModelVersion:
-    if label is not None and label != STABLE:
-        raise NotFound(f"model {model!r} has no label {label!r}; it has {STABLE}", code="version_not_found")
-    return current_parts().store.get(model, version)
+    registry = current_parts().registry
+    return registry.resolve(model, version) if label is None else labelled(registry, model, label)
 
 
 def _has_worker() -> bool:

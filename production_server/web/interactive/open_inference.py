@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -19,10 +19,11 @@ import orjson
 
 from production_server.broker.calls import Inputs, Reply
 from production_server.errors import CeleriacError
-from production_server.models.classify import labels_of
 from production_server.models.manifest import Manifest
-from production_server.models.store import RecentVersions, Store
+from production_server.models.registry import Registry
+from production_server.models.store import ModelVersion
 from production_server.models.tabular import describe
+from production_server.models.tasks.task import Task
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest
 from production_server.web.interactive.tensors import (
     checked_items,
@@ -41,8 +42,6 @@ DATATYPES = {
     "FP16": "float16", "FP32": "float32", "FP64": "float64",
 }  # fmt: skip
 DATATYPE_OF = {dtype: datatype for datatype, dtype in DATATYPES.items()}
-LABEL = "label"
-"""The output that names each item's answer."""
 HEADER_LENGTH = "inference-header-content-length"
 JSON, BINARY = "application/json", "application/octet-stream"
 TIMEOUT = "timeout"
@@ -74,13 +73,13 @@ class Details:
 
 
 class OpenInference:
-    """Reads and writes infer requests for the models of a store."""
+    """Reads and writes infer requests for the models of a registry."""
 
     name = "v2"
     route = "/v2/models/{model}/infer"
 
-    def __init__(self, store: Store, status_of: Callable[[CeleriacError], int]) -> None:
-        self._store = RecentVersions(store)
+    def __init__(self, registry: Registry, status_of: Callable[[CeleriacError], int]) -> None:
+        self._registry = registry
         self._status_of = status_of
 
     def takes(self, method: str, path: str) -> bool:
@@ -90,24 +89,24 @@ class OpenInference:
         match = _PATH.fullmatch(request.path)
         if match is None:
             raise fault("path", "/v2/models/<model>[/versions/<version>]/infer", request.path[:200])
-        version = self._store.get(match[1], match[2])
+        version = self._registry.resolve(match[1], match[2])
         head, tail = _parted(request)
         body = json_object(head, "the request")
         parameters = _parameters(body.get("parameters"), "parameters")
-        inputs = _inputs(version.manifest, body.get("inputs"), tail)
+        inputs = _inputs(version, body.get("inputs"), tail)
         details = Details(
             _identifier(body.get("id")),
             parameters,
-            _outputs(version.manifest, body.get("outputs"), parameters),
+            _outputs(version.task, body.get("outputs"), parameters),
         )
         return Ask(version, inputs, _timeout_s(parameters), details)
 
     def write(self, ask: Ask, reply: Reply) -> HttpAnswer:
         details: Details = ask.details
-        manifest = ask.version.manifest
+        manifest, task = ask.version.manifest, ask.version.task
         outputs, tail = [], []
         for wanted in details.outputs:
-            output, raw = _output(manifest, wanted, _outputs_of(reply))
+            output, raw = _output(task, wanted, _outputs_of(reply))
             outputs.append(output)
             tail.append(raw)
         body: dict[str, Any] = {
@@ -185,16 +184,17 @@ def _timeout_s(parameters: Mapping[str, Any]) -> float | None:
     return value / 1e6
 
 
-def _inputs(manifest: Manifest, given: object, tail: _Tail) -> Inputs:
+def _inputs(version: ModelVersion, given: object, tail: _Tail) -> Inputs:
     if not isinstance(given, list) or not given or not all(isinstance(each, dict) for each in given):
         raise fault("inputs", "a list of tensors", describe(given))
     names = [each.get("name") for each in given]
+    manifest = version.manifest
     columns = [feature.name for feature in manifest.features]
     (spec,) = manifest.inputs
     if len(names) > 1 and sorted(map(str, names)) == sorted(columns):
         inputs: Inputs = _columns(manifest, given, tail)
     elif names == [spec.name]:
-        inputs = _tensor(manifest, given[0], tail)
+        inputs = _tensor(version, given[0], tail)
     else:
         expected = spec.name + (f", or one for each of {', '.join(columns)}" if columns else "")
         raise fault("inputs", expected, ", ".join(str(name)[:40] for name in names[:20]))
@@ -202,16 +202,14 @@ def _inputs(manifest: Manifest, given: object, tail: _Tail) -> Inputs:
     return inputs
 
 
-def _tensor(manifest: Manifest, given: Mapping[str, Any], tail: _Tail) -> Inputs:
-    (spec,) = manifest.inputs
+def _tensor(version: ModelVersion, given: Mapping[str, Any], tail: _Tail) -> Inputs:
+    (spec,), takes_files = version.manifest.inputs, version.task.inputs.takes_files
     field = f"inputs[0] ({spec.name})"
     shape = checked_shape(given.get("shape"), field=f"{field}.shape")
-    if given.get("datatype") == "BYTES" and manifest.image is not None:
+    if given.get("datatype") == "BYTES" and takes_files:
         return _images(given, shape, tail, field)
     if given.get("datatype") != DATATYPE_OF[spec.dtype]:
-        expected = DATATYPE_OF[spec.dtype] + (
-            ", or BYTES for image files" if manifest.image is not None else ""
-        )
+        expected = DATATYPE_OF[spec.dtype] + (", or BYTES for image files" if takes_files else "")
         raise fault(f"{field}.datatype", expected, describe(given.get("datatype")))
     checked_items(shape, spec.item_shape, field=f"{field}.shape")
     return _numbers(given, shape, spec.dtype, tail, field)
@@ -310,8 +308,8 @@ def _images_of_json(data: object, count: int, field: str) -> list[bytes]:
     return images
 
 
-def _outputs(manifest: Manifest, given: object, parameters: Mapping[str, Any]) -> tuple[Wanted, ...]:
-    known = (manifest.outputs[0].name, LABEL)
+def _outputs(task: Task, given: object, parameters: Mapping[str, Any]) -> tuple[Wanted, ...]:
+    known = (task.manifest.outputs[0].name, *task.text_outputs)
     is_binary = _flag(parameters, "binary_data_output", "parameters", default=False)
     # As in Triton: who asks for none in particular gets all.
     if given is None or given == []:
@@ -325,7 +323,7 @@ def _outputs(manifest: Manifest, given: object, parameters: Mapping[str, Any]) -
             raise fault(f"{field}.name", f"one of {', '.join(known)}", describe(each.get("name")))
         own = _tensor_parameters(each, field)
         is_own_binary = _flag(own, "binary_data", f"{field}.parameters", default=is_binary)
-        wanted.append(Wanted(each["name"], is_own_binary, _classes(manifest, each["name"], own, field)))
+        wanted.append(Wanted(each["name"], is_own_binary, _classes(task, each["name"], own, field)))
     if len({each.name for each in wanted}) < len(wanted):
         raise fault("outputs", "each output once", ", ".join(each.name for each in wanted[:20]))
     return tuple(wanted)
@@ -338,28 +336,29 @@ def _flag(parameters: Mapping[str, Any], name: str, field: str, *, default: bool
     return value
 
 
-def _classes(manifest: Manifest, output: str, parameters: Mapping[str, Any], field: str) -> int:
+def _classes(task: Task, output: str, parameters: Mapping[str, Any], field: str) -> int:
     """How many of the best labels an output shall have; 0: its numbers."""
     count = parameters.get(CLASSIFICATION)
     if count is None:
         return 0
     name = f"{field}.parameters.{CLASSIFICATION}"
-    if output == LABEL:
-        raise fault(name, f"an output of numbers, {manifest.outputs[0].name}", LABEL)
+    if output in task.text_outputs:
+        raise fault(name, f"an output of numbers, {task.manifest.outputs[0].name}", output)
+    if not task.choices:
+        raise fault(name, f"nothing: {task.manifest.name} has no labels", describe(count))
     if type(count) is not int or count < 1:
         raise fault(name, "a number of labels above 0", describe(count))
-    return min(count, len(manifest.labels))
+    return min(count, len(task.choices))
 
 
-def _output(manifest: Manifest, wanted: Wanted, outputs: np.ndarray) -> tuple[dict[str, Any], bytes]:
+def _output(task: Task, wanted: Wanted, outputs: np.ndarray) -> tuple[dict[str, Any], bytes]:
     """One output as JSON has it, and what of it stands after the JSON."""
-    if wanted.name == LABEL:
-        labels = labels_of(manifest, outputs)
-        return _text_output(wanted, labels, [len(labels)])
+    if wanted.name in task.text_outputs:
+        return _text_output(wanted, task.texts(outputs)[wanted.name], [len(outputs)])
     if wanted.classes:
-        ranked = _ranked(manifest, wanted.classes, outputs)
+        ranked = _ranked(task.choices, wanted.classes, outputs)
         return _text_output(wanted, ranked, [len(outputs), wanted.classes])
-    spec = manifest.outputs[0]
+    spec = task.manifest.outputs[0]
     described = {"name": spec.name, "datatype": DATATYPE_OF[spec.dtype], "shape": list(outputs.shape)}
     if wanted.is_binary:
         raw = outputs.tobytes()
@@ -367,11 +366,11 @@ def _output(manifest: Manifest, wanted: Wanted, outputs: np.ndarray) -> tuple[di
     return described | {"data": outputs.reshape(-1)}, b""
 
 
-def _ranked(manifest: Manifest, count: int, outputs: np.ndarray) -> list[str]:
+def _ranked(labels: Sequence[str], count: int, outputs: np.ndarray) -> list[str]:
     """The best labels of each item as Triton writes them: value, index and label."""
     best = (-outputs).argsort(axis=1, kind="stable")[:, :count]
     return [
-        f"{row[index]:.6f}:{index}:{manifest.labels[index]}"
+        f"{row[index]:.6f}:{index}:{labels[index]}"
         for row, indexes in zip(outputs.tolist(), best.tolist(), strict=True)
         for index in indexes
     ]

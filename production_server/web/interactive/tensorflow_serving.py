@@ -17,7 +17,8 @@ import orjson
 from production_server.broker.calls import Inputs, Reply
 from production_server.errors import CeleriacError, InvalidInput, NotFound
 from production_server.models.manifest import Manifest
-from production_server.models.store import STABLE, ModelVersion, RecentVersions, Store
+from production_server.models.registry import Registry
+from production_server.models.store import ModelVersion
 from production_server.models.tabular import describe
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest
 from production_server.web.interactive.tensors import fault, image_of_base64, json_object, tensor_of_json
@@ -30,22 +31,24 @@ _PATH = re.compile(r"/v1/models/([^/:]+)(?:/(versions|labels)/([^/:]+))?:(predic
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How an answer is written: of predict in rows or columns, or of classify."""
+    """How an answer is written: of predict in rows or columns, or of what the task does."""
 
     member: str
 
 
-ROWS, COLUMNS, CLASSES = Form("predictions"), Form("outputs"), Form("result")
+DOES = {None: "predicts", "classify": "classifies", "regress": "regresses"}
+
+ROWS, COLUMNS, RESULTS = Form("predictions"), Form("outputs"), Form("result")
 
 
 class TensorFlowServing:
-    """Reads and writes predict and classify requests for the models of a store."""
+    """Reads and writes predict and classify requests for the models of a registry."""
 
     name = "v1"
     route = "/v1/models/{model}:{method}"
 
-    def __init__(self, store: Store, status_of: Callable[[CeleriacError], int]) -> None:
-        self._store = RecentVersions(store)
+    def __init__(self, registry: Registry, status_of: Callable[[CeleriacError], int]) -> None:
+        self._registry = registry
         self._status_of = status_of
 
     def takes(self, method: str, path: str) -> bool:
@@ -64,20 +67,20 @@ class TensorFlowServing:
         signature = body.get("signature_name") or SIGNATURE
         if signature != SIGNATURE:
             raise fault("signature_name", SIGNATURE, describe(signature))
-        if verb == "regress":
-            raise InvalidInput(f"{version.manifest.name} classifies: ask :predict or :classify")
-        if verb == "classify":
-            return Ask(version, _examples(version.manifest, body), None, CLASSES)
-        return _predict(version, body)
+        if verb == "predict":
+            return _predict(version, body)
+        if verb != version.task.verb:
+            known = " or ".join(f":{each}" for each in ("predict", version.task.verb) if each)
+            raise InvalidInput(f"{version.manifest.name} {DOES[version.task.verb]}: ask {known}")
+        return Ask(version, _examples(version, body), None, RESULTS)
 
     def write(self, ask: Ask, reply: Reply) -> HttpAnswer:
         if reply.outputs is None:
             raise CeleriacError("a reply without outputs is no answer")
         form: Form = ask.details
         values: Any = reply.outputs
-        if form is CLASSES:
-            labels = ask.version.manifest.labels
-            values = [list(zip(labels, row, strict=True)) for row in reply.outputs.tolist()]
+        if form is RESULTS:
+            values = ask.version.task.results(reply.outputs)
         return HttpAnswer(200, JSON, orjson.dumps({form.member: values}, option=orjson.OPT_SERIALIZE_NUMPY))
 
     def write_error(self, error: CeleriacError) -> HttpAnswer:
@@ -86,42 +89,53 @@ class TensorFlowServing:
         return HttpAnswer(status, JSON, orjson.dumps({"error": str(error), "code": error.code}), headers)
 
     def _version(self, model: str, kind: str | None, which: str) -> ModelVersion:
-        """A version by its number, or by a label: Celeriac's channels are what TensorFlow Serving calls labels."""
+        """A version by its number or a label; else the stable one."""
         if kind == "versions":
-            return self._store.get(model, which)
-        if kind == "labels" and which != STABLE:
-            raise NotFound(
-                f"model {model!r} has no label {which!r}; it has {STABLE}", code="version_not_found"
-            )
-        return self._store.get(model)
+            return self._registry.resolve(model, which)
+        if kind == "labels":
+            return labelled(self._registry, model, which)
+        return self._registry.resolve(model)
+
+
+def labelled(registry: Registry, model: str, label: str) -> ModelVersion:
+    """The version that a label names: Celeriac's channels are what TensorFlow Serving calls labels.
+
+    Raises:
+        NotFound: there is no such model or label.
+    """
+    channels = registry.channels(model)
+    if label not in channels:
+        known = ", ".join(channels)
+        raise NotFound(f"model {model!r} has no label {label!r}; it has {known}", code="version_not_found")
+    return registry.resolve(model, channel=label)
 
 
 def _predict(version: ModelVersion, body: Mapping[str, Any]) -> Ask:
-    manifest = version.manifest
     if ("instances" in body) == ("inputs" in body):
         raise fault("the request", "either instances or inputs", "both" if "inputs" in body else "neither")
     if "instances" in body:
-        return Ask(version, _rows(manifest, body["instances"]), None, ROWS)
-    return Ask(version, _columns(manifest, body["inputs"]), None, COLUMNS)
+        return Ask(version, _rows(version, body["instances"]), None, ROWS)
+    return Ask(version, _columns(version, body["inputs"]), None, COLUMNS)
 
 
-def _rows(manifest: Manifest, instances: object, *, field: str = "instances") -> Inputs:
+def _rows(version: ModelVersion, instances: object, *, field: str = "instances") -> Inputs:
     """One value for each item: what the model's input takes, or an object with it by name."""
     if not isinstance(instances, list) or not instances:
         raise fault(field, "a list of at least one", describe(instances))
-    values = [_value(manifest, each, f"{field}[{place}]") for place, each in enumerate(instances)]
-    if manifest.image is not None and isinstance(values[0], bytes):
+    values = [_value(version, each, f"{field}[{place}]") for place, each in enumerate(instances)]
+    if version.task.inputs.takes_files and isinstance(values[0], bytes):
         return _all_images(values, field)
-    return _tensor(manifest, values, field)
+    return _tensor(version.manifest, values, field)
 
 
-def _value(manifest: Manifest, instance: object, field: str) -> object:
+def _value(version: ModelVersion, instance: object, field: str) -> object:
     """An item as nested numbers, or as an image file."""
+    manifest = version.manifest
     (spec,) = manifest.inputs
     if not isinstance(instance, dict):
         # TensorFlow Serving's first example: a model of one column, and a number for each item.
         return [instance] if spec.item_shape == (1,) and not isinstance(instance, list) else instance
-    if manifest.image is not None:
+    if version.task.inputs.takes_files:
         if _is_b64(instance):
             return _image(instance, field)
         name, value = _only_member(instance, (spec.name, f"{spec.name}_bytes"), field)
@@ -133,11 +147,12 @@ def _value(manifest: Manifest, instance: object, field: str) -> object:
     return value
 
 
-def _columns(manifest: Manifest, inputs: object) -> Inputs:
+def _columns(version: ModelVersion, inputs: object) -> Inputs:
     """All items of an input together."""
+    manifest = version.manifest
     (spec,) = manifest.inputs
     if not isinstance(inputs, dict):
-        return _rows(manifest, inputs, field="inputs")
+        return _rows(version, inputs, field="inputs")
     columns = [feature.name for feature in manifest.features]
     if columns and set(inputs) == set(columns):
         given = [inputs[name] for name in columns]
@@ -148,10 +163,10 @@ def _columns(manifest: Manifest, inputs: object) -> Inputs:
     names = (spec.name,) if columns else (spec.name, f"{spec.name}_bytes")
     also = f", or all of {', '.join(columns)}" if columns else ""
     name, value = _only_member(inputs, names, "inputs", also=also)
-    return _rows(manifest, value, field=f"inputs.{name}")
+    return _rows(version, value, field=f"inputs.{name}")
 
 
-def _examples(manifest: Manifest, body: Mapping[str, Any]) -> Inputs:
+def _examples(version: ModelVersion, body: Mapping[str, Any]) -> Inputs:
     """Features by name; those of `context` are in every example, and in none by themselves."""
     context, examples = body.get("context", {}), body.get("examples")
     if not isinstance(examples, list) or not all(isinstance(each, dict) for each in examples):
@@ -162,8 +177,8 @@ def _examples(manifest: Manifest, body: Mapping[str, Any]) -> Inputs:
         both = context.keys() & example.keys()
         if both:
             raise fault(f"examples[{place}]", "no feature of the context", min(both)[:40])
-    columns = {feature.name for feature in manifest.features}
-    return _rows(manifest, [_features(context | example, columns) for example in examples], field="examples")
+    columns = {feature.name for feature in version.manifest.features}
+    return _rows(version, [_features(context | example, columns) for example in examples], field="examples")
 
 
 def _features(example: Mapping[str, Any], columns: Collection[str]) -> dict[str, Any]:

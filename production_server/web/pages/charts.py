@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from production_server.web.pages.evaluation import Roc
+from production_server.models.tasks.roc import Roc
 
 MAX_POINTS = 400
 TABLE_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)

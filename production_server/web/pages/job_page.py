@@ -17,9 +17,9 @@ from production_server.jobs.scans import SOURCE as SCAN
 from production_server.jobs.scans import get_scan
 from production_server.jobs.submit import cancel
 from production_server.models.images import thumbnail
-from production_server.models.manifest import Manifest
+from production_server.models.store import ModelVersion
+from production_server.models.tasks.task import Evaluated, Task
 from production_server.web.pages.charts import RocChart, roc_chart
-from production_server.web.pages.evaluation import Evaluation, evaluate
 from production_server.web.pages.progress import progress_of
 from production_server.web.pages.results import Result, to_result
 from production_server.web.parts import WebParts, current_parts
@@ -34,17 +34,18 @@ def show(job_id: UUID) -> Response:
     """A job as it stands, with one page of its items: those after `?after=`."""
     parts = current_parts()
     job = get_job(parts.database, job_id)
-    manifest = parts.manifest_of(job)
+    version = parts.version_of(job)
     after = min(max(request.args.get("after", -1, type=int), -1), job.total - 1)
     items = list_items(parts.database, job_id, after=after, limit=PAGE_ITEMS)
-    evaluation, chart = _compare(parts, job, manifest) if after == -1 else (None, None)
+    evaluation, chart = _compare(parts, job, version) if after == -1 else (None, None)
     page = render_template(
         "pages/job.html",
         job=job,
         scan=get_scan(parts.database, job_id) if job.source == SCAN else None,
-        manifest=manifest,
+        manifest=None if version is None else version.manifest,
+        inputs=parts.task_of(job).inputs,
         progress=progress_of(job, time.time()),
-        results=_results(parts, job, manifest, items, after),
+        results=_results(parts, job, version, items, after),
         after=after,
         page_items=PAGE_ITEMS,
         evaluation=evaluation,
@@ -76,33 +77,30 @@ def show_thumbnail(job_id: UUID, index: int) -> Response:
 
 
 def _results(
-    parts: WebParts, job: Job, manifest: Manifest | None, items: list[Item], after: int
+    parts: WebParts, job: Job, version: ModelVersion | None, items: list[Item], after: int
 ) -> list[Result]:
     payloads: list[bytes] = []
-    if manifest is not None and manifest.is_tabular:
+    if version is not None and version.task.inputs.columns():
         payloads = get_payloads(parts.database, job.id, after=after, limit=len(items))
     known: list[bytes | None] = [*payloads, *[None] * (len(items) - len(payloads))]
-    return [to_result(item, job, manifest, payload) for item, payload in zip(items, known, strict=True)]
+    return [to_result(item, job, version, payload) for item, payload in zip(items, known, strict=True)]
 
 
 def _compare(
-    parts: WebParts, job: Job, manifest: Manifest | None
-) -> tuple[Evaluation | None, RocChart | None]:
-    if manifest is None or not job.is_over:
+    parts: WebParts, job: Job, version: ModelVersion | None
+) -> tuple[Evaluated | None, RocChart | None]:
+    if version is None or not job.is_over:
         return None, None
     first = list_items(parts.database, job.id, limit=SEARCHED_FOR_LABELS)
     if all(item.expected is None for item in first):
         return None, None
-    threshold = None if manifest.threshold is None else manifest.threshold.value
-    return _compare_once(parts.database, job.id, manifest.labels, threshold)
+    return _compare_once(parts.database, job.id, version.task)
 
 
 @lru_cache(maxsize=64)
-def _compare_once(
-    database: Database, job_id: UUID, labels: tuple[str, ...], threshold: float | None
-) -> tuple[Evaluation | None, RocChart | None]:
+def _compare_once(database: Database, job_id: UUID, task: Task) -> tuple[Evaluated | None, RocChart | None]:
     """The comparison of a job that is over, which reads all its items; kept without the points of its curve."""
-    evaluation = evaluate(labels, every_item(database, job_id))
+    evaluation = task.evaluate(every_item(database, job_id))
     if evaluation is None or evaluation.roc is None:
         return evaluation, None
-    return replace(evaluation, roc=None), roc_chart(evaluation.roc, threshold)
+    return replace(evaluation, roc=None), roc_chart(evaluation.roc, evaluation.threshold)

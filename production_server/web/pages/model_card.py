@@ -22,16 +22,17 @@ PLOT_NAMES = {
 
 def show(name: str) -> str:
     """The card of a model's stable version, or of another one that `?version=` names."""
-    store = current_parts().store
-    version = store.get(name, request.args.get("version"))
+    registry = current_parts().registry
+    version = registry.resolve(name, request.args.get("version"))
     channels: dict[str, list[str]] = {}
-    for channel, number in store.channels(name).items():
+    for channel, number in registry.channels(name).items():
         channels.setdefault(number, []).append(channel)
     manifest = version.manifest
     return render_template(
         "pages/model.html",
         manifest=manifest,
-        versions=[each.manifest for each in reversed(store.versions(name))],
+        task=version.task,
+        versions=[each.manifest for each in reversed(registry.versions(name))],
         channels=channels,
         plots=[(file, plot_name(file)) for file in plot_files(manifest)],
         request_body=_request_body(manifest),
@@ -41,7 +42,7 @@ def show(name: str) -> str:
 
 def show_plot(name: str, version: str, file: str) -> Response:
     """A drawing of a version, if its manifest lists it and the bytes are those that it lists."""
-    found = current_parts().store.get(name, version)
+    found = current_parts().registry.resolve(name, version)
     path = PLOTS + file
     if path not in plot_files(found.manifest):
         abort(404, f"version {version} of {name} has no plot {file}")
@@ -65,8 +66,8 @@ def plot_name(path: str) -> str:
 
 
 def _request_body(manifest: Manifest) -> str | None:
-    """The JSON of an example request, for a tabular model."""
-    if not manifest.is_tabular:
+    """The JSON of an example request, for a model that takes rows."""
+    if not manifest.features:
         return None
     row = [int(each.example) if each.integer else each.example for each in manifest.features]
     return json.dumps({"model": manifest.name, "inputs": [row]})

@@ -29,17 +29,17 @@ SETTLE_S = 0.6
 def show() -> Response:
     """The form; `?model=` and `?version=` choose, `?example=1` and `?from=<job>` fill it in."""
     parts = current_parts()
-    names = parts.store.model_names()
+    names = parts.registry.model_names()
     if not names:
         return make_response(render_template("pages/no_models.html"))
-    chosen = parts.store.get(request.args.get("model") or names[0], request.args.get("version"))
+    chosen = parts.registry.resolve(request.args.get("model") or names[0], request.args.get("version"))
     return _render(chosen, typed=_prefilled(parts, chosen))
 
 
 def submit() -> Response:
     """Accept what the form holds and go to the job's page; or show the form again with what is wrong."""
     parts = current_parts()
-    chosen = parts.store.get(request.args.get("model", ""), request.args.get("version"))
+    chosen = parts.registry.resolve(request.args.get("model", ""), request.args.get("version"))
     try:
         items = _read_items(chosen, parts)
     except RequestEntityTooLarge:
@@ -68,8 +68,9 @@ def _render(
     page = render_template(
         "pages/predictions.html",
         chosen=chosen.manifest,
+        task=chosen.task,
         version=request.args.get("version"),
-        models=[version.manifest for version in parts.store.stable_versions()],
+        models=[version.manifest for version in parts.registry.stable_versions()],
         fields=fields,
         table_text=(typed or {}).get("table", ""),
         error=error,
@@ -93,10 +94,10 @@ def _pasted_limit() -> str:
 def _prefilled(parts: WebParts, chosen: ModelVersion) -> dict[str, str]:
     """What the fields hold at first: the manifest's example, or the row of an earlier job of the same model."""
     manifest = chosen.manifest
-    if request.args.get("example") and manifest.is_tabular:
+    if request.args.get("example"):
         return typed_values(manifest, [feature.example for feature in manifest.features])
     earlier = request.args.get("from", type=UUID)
-    if earlier is None or not manifest.is_tabular:
+    if earlier is None or not manifest.features:
         return {}
     try:
         if get_job(parts.database, earlier).model != manifest.name:
@@ -115,7 +116,7 @@ def _read_items(chosen: ModelVersion, parts: WebParts) -> list[NewItem]:
         files = [file for file in request.files.getlist("file") if file.filename]
         uploads = [Upload(file.filename or "", file.mimetype, file.read()) for file in files]
         return items_from_files(chosen, uploads, parts.settings)
-    if not chosen.manifest.is_tabular:
+    if chosen.task.inputs.takes_files:
         fault = Fault("file", "image files", "none")
         raise InvalidInput(str(fault), (fault,))
     row, faults = read_row(chosen.manifest, request.form)

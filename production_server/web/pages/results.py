@@ -8,23 +8,14 @@ from dataclasses import dataclass
 
 from production_server.jobs.records import Item, Job
 from production_server.models.manifest import Feature, Manifest
-from production_server.web.best_labels import best_labels
+from production_server.models.store import ModelVersion
+from production_server.models.tasks.task import Bar, Shown
+from production_server.models.tasks.unknown import UNKNOWN
 
 ALL_LABELS = 5
 """Up to so many labels all have a bar; of more, the most probable ones."""
 ALL_LABELS_ALONE = 12
 """… and of a job's only item up to so many."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A label and its probability."""
-
-    label: str
-    share: float
-    is_answer: bool
-    threshold: float | None
-    """From which share on this label is the answer, where the model has a threshold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +37,15 @@ class Result:
 
     item: Item
     title: str
+    shown: Shown | None
+    """Its answer in a line, if there is one."""
+    has_image: bool
     bars: tuple[Bar, ...]
     hidden_labels: int
     """So many less likely ones are only in the downloads …"""
     dropped_labels: int
     """… and so many nowhere: the model keeps its best ones."""
+    kept_labels: int
     values: tuple[Value, ...]
     outside: tuple[Value, ...]
 
@@ -66,43 +61,30 @@ class Result:
         )
 
 
-def to_result(item: Item, job: Job, manifest: Manifest | None, payload: bytes | None) -> Result:
-    """An item for the page; without a manifest (the version was removed) only what is stored with the item."""
-    values = _values(item, manifest, payload)
-    bars = _bars(item, manifest)
+def to_result(item: Item, job: Job, version: ModelVersion | None, payload: bytes | None) -> Result:
+    """An item for the page; without its version (it was taken away) only what is stored with the item."""
+    task, prediction = UNKNOWN if version is None else version.task, item.prediction
+    values = () if version is None else _values(item, version.manifest, payload)
+    bars = [] if prediction is None else task.bars(prediction)
     wanted = ALL_LABELS_ALONE if job.total == 1 else ALL_LABELS
     shown = bars if len(bars) <= wanted else sorted(bars, key=lambda bar: -bar.share)[:ALL_LABELS]
-    kind = "Row" if manifest is not None and manifest.is_tabular else "Image"
     return Result(
         item=item,
-        title=item.name or ("Answer" if job.total == 1 else f"{kind} {item.index + 1}"),
+        title=item.name
+        or ("Answer" if job.total == 1 else f"{task.inputs.noun.capitalize()} {item.index + 1}"),
+        shown=None if prediction is None else task.show(prediction),
+        has_image=task.inputs.takes_files,
         bars=tuple(shown),
         hidden_labels=len(bars) - len(shown),
-        dropped_labels=len(manifest.labels) - len(bars) if manifest is not None and bars else 0,
+        kept_labels=len(bars),
+        dropped_labels=len(task.choices) - len(bars) if bars else 0,
         values=values,
         outside=tuple(value for value in values if value.is_outside),
     )
 
 
-def _bars(item: Item, manifest: Manifest | None) -> list[Bar]:
-    if manifest is None:
-        return []
-    if item.kept is not None:
-        return [
-            Bar(each.label, each.score, each.label == item.label, None)
-            for each in best_labels(item, manifest)
-        ]
-    if item.output is None or len(item.output) != len(manifest.labels):
-        return []
-    threshold = None if manifest.threshold is None else manifest.threshold.value
-    return [
-        Bar(label, share, label == item.label, threshold if index == 1 else None)
-        for index, (label, share) in enumerate(zip(manifest.labels, item.output, strict=True))
-    ]
-
-
-def _values(item: Item, manifest: Manifest | None, payload: bytes | None) -> tuple[Value, ...]:
-    if manifest is None or payload is None or not manifest.is_tabular:
+def _values(item: Item, manifest: Manifest, payload: bytes | None) -> tuple[Value, ...]:
+    if payload is None:
         return ()
     numbers: Sequence[float] = json.loads(payload)
     return tuple(

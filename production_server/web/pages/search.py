@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flask import Response, make_response, render_template, request
@@ -9,11 +10,22 @@ from flask import Response, make_response, render_template, request
 from production_server.errors import InvalidInput
 from production_server.jobs.search import Found, search
 from production_server.jobs.series import list_series
+from production_server.models.tasks.task import Shown, Task
 from production_server.web.api.stats_schemas import SearchQuery, next_after, page_of
 from production_server.web.pages.query import filled, read_filled
 from production_server.web.parts import WebParts, current_parts
 
 PAGE_RESULTS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFound:
+    """A result that was found, ready to be shown."""
+
+    found: Found
+    shown: Shown | None
+    """Its answer in a line, if there is one."""
+    has_image: bool
 
 
 def show() -> Response:
@@ -32,7 +44,7 @@ def show() -> Response:
         error=error,
         asked=asked,
         known=list_series(parts.database),
-        found=with_images(parts, found),
+        found=to_shown(parts, found),
         is_first="after" not in request.args,
         next=next_after(found, PAGE_RESULTS),
         page_of=page_of,
@@ -47,13 +59,13 @@ def _as_typed(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def with_images(parts: WebParts, found: list[Found]) -> list[tuple[Found, bool]]:
-    """Results, and whether their inputs are images: of a version that was taken away nobody knows.
+def to_shown(parts: WebParts, found: list[Found]) -> list[ShownFound]:
+    """Results as their models' tasks tell them: of a version that was taken away, only label and score."""
+    return [_to_shown(each, parts.task_of(each)) for each in found]
 
-    Of what has failed there may be none, or it is no image.
-    """
-    manifests = [parts.manifest_of(each) for each in found]
-    return [
-        (each, each.item.state == "succeeded" and manifest is not None and not manifest.is_tabular)
-        for each, manifest in zip(found, manifests, strict=True)
-    ]
+
+def _to_shown(found: Found, task: Task) -> ShownFound:
+    prediction = found.item.prediction
+    # Of what has failed there may be no image, or it is none.
+    has_image = prediction is not None and task.inputs.takes_files
+    return ShownFound(found, None if prediction is None else task.show(prediction), has_image)

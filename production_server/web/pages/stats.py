@@ -26,7 +26,7 @@ from production_server.web.api.stats_schemas import StatsQuery, page_of
 from production_server.web.pages.charts import Column, ColumnChart, column_chart
 from production_server.web.pages.progress import Progress, progress_of
 from production_server.web.pages.query import read_filled
-from production_server.web.pages.search import with_images
+from production_server.web.pages.search import to_shown
 from production_server.web.pages.wording import isoformat
 from production_server.web.parts import WebParts, current_parts
 
@@ -95,7 +95,7 @@ def show() -> Response:
         chart=chart,
         steps=_steps(dashboard, chart, links),
         models=[_model_view(results, titles, links) for results in dashboard.models],
-        latest=with_images(parts, search(parts.database, links.wanted, limit=LATEST)),
+        latest=to_shown(parts, search(parts.database, links.wanted, limit=LATEST)),
         jobs=_open_jobs(parts, query.chosen),
         links=links,
         page_of=page_of,
@@ -148,7 +148,7 @@ def _steps(dashboard: Dashboard, chart: ColumnChart, links: _Links) -> list[Step
 
 
 def _titles(parts: WebParts) -> dict[str, str]:
-    return {version.manifest.name: version.manifest.title for version in parts.store.stable_versions()}
+    return {version.manifest.name: version.manifest.title for version in parts.registry.stable_versions()}
 
 
 def _model_view(results: ModelResults, titles: Mapping[str, str], links: _Links) -> ModelView:

@@ -11,6 +11,7 @@ from production_server.jobs.read import list_jobs
 from production_server.jobs.records import WorkerInfo
 from production_server.jobs.workers import alive_workers
 from production_server.models.manifest import Manifest, Metric
+from production_server.models.store import ModelVersion
 from production_server.web.parts import current_parts
 
 RECENT_JOBS = 8
@@ -21,8 +22,12 @@ HEADLINE_METRICS = 2
 class ModelSummary:
     """A model as the welcome page shows it: its stable version, and how many workers have that loaded."""
 
-    manifest: Manifest
+    version: ModelVersion
     warm_workers: int
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.version.manifest
 
     @property
     def headline(self) -> list[tuple[str, Metric]]:
@@ -33,16 +38,16 @@ def show() -> str:
     """The welcome page."""
     parts = current_parts()
     workers = alive_workers(parts.database)
-    manifests = [version.manifest for version in parts.store.stable_versions()]
+    versions = parts.registry.stable_versions()
     return render_template(
         "pages/welcome.html",
-        models=[_summary(manifest, workers) for manifest in manifests],
-        titles={manifest.name: manifest.title for manifest in manifests},
+        models=[_summary(version, workers) for version in versions],
+        titles={each.manifest.name: each.manifest.title for each in versions},
         workers=workers,
         jobs=list_jobs(parts.database, limit=RECENT_JOBS),
     )
 
 
-def _summary(manifest: Manifest, workers: Sequence[WorkerInfo]) -> ModelSummary:
-    key = f"{manifest.name}/{manifest.version}"
-    return ModelSummary(manifest, sum(key in worker.warm for worker in workers))
+def _summary(version: ModelVersion, workers: Sequence[WorkerInfo]) -> ModelSummary:
+    key = "/".join(version.key)
+    return ModelSummary(version, sum(key in worker.warm for worker in workers))

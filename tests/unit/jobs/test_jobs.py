@@ -17,6 +17,7 @@ from production_server.jobs.reconcile import expired_chunks, unpublished_chunks
 from production_server.jobs.records import Chunk, Claim, Failure, Job, NewItem, NewJob, Success
 from production_server.jobs.submit import cancel, chunks_of, submit
 from production_server.jobs.tables import item
+from production_server.models.tasks.task import Prediction
 
 
 def new_job(count: int = 3, **changes: object) -> NewJob:
@@ -153,27 +154,24 @@ def test_results_are_stored_once_and_finish_the_job(database: Database) -> None:
     assert (second.state, second.error_code, second.error_message) == ("failed", "inference_failed", "why")
 
 
-def test_of_all_probabilities_the_five_best_labels_are_told(database: Database) -> None:
+@pytest.mark.parametrize(
+    "kept",
+    [
+        Prediction("b", 0.3, (0.05, 0.3, 0.1, 0.25, 0.05, 0.25)),
+        Prediction("mug", 0.9, ((504, 0.9), (968, 0.05), (7, 0.0))),
+        Prediction(None, 21.5, (21.5,)),
+        Prediction(None, None, {"mask": [[0, 1], [1, 0]]}),
+    ],
+)
+def test_a_prediction_is_read_as_the_task_had_it_stored(database: Database, kept: Prediction) -> None:
     job = accept(database, 2)
-    output = (0.05, 0.3, 0.1, 0.25, 0.05, 0.25)
-    finish(database, must_take(database, job), [Success(index=0, label="b", score=0.3, output=output, ms=1)])
+    result = Success(index=0, label=kept.label, score=kept.score, output=kept.output, ms=1)
+    finish(database, must_take(database, job), [result])
 
     answered, waiting = list_items(database, job.id, limit=2)
 
-    assert (answered.output, answered.kept) == (output, None)
-    assert answered.best == ((1, 0.3), (3, 0.25), (5, 0.25), (2, 0.1), (0, 0.05))
-    assert (waiting.output, waiting.kept, waiting.best) == (None, None, ())
-
-
-def test_only_the_best_labels_are_stored_where_only_they_are_kept(database: Database) -> None:
-    job = accept(database, 1)
-    kept = ((504, 0.9), (968, 0.05), (7, 0.0))
-    finish(database, must_take(database, job), [Success(index=0, label="mug", score=0.9, output=kept, ms=1)])
-
-    (answered,) = list_items(database, job.id, limit=1)
-
-    assert (answered.label, answered.output) == ("mug", None)
-    assert answered.kept == answered.best == kept
+    assert answered.prediction == kept
+    assert (waiting.prediction, waiting.output) == (None, None)
 
 
 def test_a_worker_that_lost_its_lease_changes_nothing(database: Database) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from production_server.errors import BrokenVersion
+from production_server.models.registry import Registry
 from production_server.models.runners import load_runner, warm_up
-from production_server.models.store import ModelVersion, Store
+from production_server.models.store import ModelVersion
 from production_server.settings import BUILT_IN_MODEL_STORE
 
 pytestmark = pytest.mark.training
@@ -26,12 +27,12 @@ def with_keras(tmp_path: Path) -> ModelVersion:
     shutil.copytree(BUILT_IN_MODEL_STORE / "diabetes" / "1", folder)
     told = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps(told | {"runner": "keras"}))
-    return Store([tmp_path]).get("diabetes")
+    return Registry([tmp_path]).resolve("diabetes")
 
 
 def test_keras_and_onnx_runtime_answer_alike(with_keras: ModelVersion) -> None:
     keras = load_runner(with_keras, threads=1)
-    onnx = load_runner(Store([BUILT_IN_MODEL_STORE]).get("diabetes"), threads=1)
+    onnx = load_runner(Registry([BUILT_IN_MODEL_STORE]).resolve("diabetes"), threads=1)
 
     warm_up(keras, with_keras)
 

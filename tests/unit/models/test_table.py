@@ -8,17 +8,19 @@ from hypothesis import strategies as st
 
 from production_server.errors import InvalidInput, TooLarge
 from production_server.models.manifest import Manifest
-from production_server.models.store import Store
+from production_server.models.registry import Registry
 from production_server.models.table import Table, parse_table
+from production_server.models.tasks import task_of
 
 
 @pytest.fixture
-def manifest(small_store: Store) -> Manifest:
-    return small_store.get("table").manifest
+def manifest(small_registry: Registry) -> Manifest:
+    return small_registry.resolve("table").manifest
 
 
 def parse(manifest: Manifest, text: str | bytes, *, max_rows: int = 100) -> Table:
-    return parse_table(manifest, text.encode() if isinstance(text, str) else text, max_rows=max_rows)
+    data = text.encode() if isinstance(text, str) else text
+    return parse_table(manifest, data, max_rows=max_rows, truth=task_of(manifest))
 
 
 def faults_of(manifest: Manifest, text: str | bytes) -> list[str]:
@@ -146,4 +148,4 @@ def test_any_text_like_a_table_is_one_or_a_clear_error(small_models_manifest: Ma
 
 @pytest.fixture(scope="session")
 def small_models_manifest(small_models: object) -> Manifest:
-    return Store([small_models]).get("table").manifest  # type: ignore[list-item]
+    return Registry([small_models]).resolve("table").manifest  # type: ignore[list-item]

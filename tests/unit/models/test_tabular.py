@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from production_server.errors import InvalidInput
-from production_server.models.store import Store
+from production_server.models.registry import Registry
 from production_server.models.tabular import check_rows, stack_rows
 
 
-def faults_of(store: Store, inputs: list[Any]) -> list[str]:
+def faults_of(registry: Registry, inputs: list[Any]) -> list[str]:
     with pytest.raises(InvalidInput) as caught:
-        check_rows(store.get("table").manifest, inputs)
+        check_rows(registry.resolve("table").manifest, inputs)
     return [str(fault) for fault in caught.value.faults]
 
 
-def test_rows_in_feature_order_and_by_name_are_the_same(small_store: Store) -> None:
-    manifest = small_store.get("table").manifest
+def test_rows_in_feature_order_and_by_name_are_the_same(small_registry: Registry) -> None:
+    manifest = small_registry.resolve("table").manifest
 
     rows = check_rows(manifest, [[3, 7.5], {"weight": 7.5, "index": 3}])
 
@@ -28,8 +28,8 @@ def test_rows_in_feature_order_and_by_name_are_the_same(small_store: Store) -> N
     assert stack_rows(row.to_bytes() for row in rows).tolist() == [[3, 7.5], [3, 7.5]]
 
 
-def test_values_outside_the_training_range_are_taken_and_marked(small_store: Store) -> None:
-    rows = check_rows(small_store.get("table").manifest, [[3, 7], [3, 51], [-1, 0.5], [0, 0]])
+def test_values_outside_the_training_range_are_taken_and_marked(small_registry: Registry) -> None:
+    rows = check_rows(small_registry.resolve("table").manifest, [[3, 7], [3, 51], [-1, 0.5], [0, 0]])
 
     assert [row.outside_training_range for row in rows] == [(), ("weight",), ("index", "weight"), ()]
 
@@ -42,9 +42,9 @@ def test_values_outside_the_training_range_are_taken_and_marked(small_store: Sto
     ],
 )  # fmt: skip
 def test_what_is_not_a_finite_number_is_refused_with_its_place(
-    small_store: Store, value: object, got: str
+    small_registry: Registry, value: object, got: str
 ) -> None:
-    (fault,) = faults_of(small_store, [[3, 7], [3, value]])
+    (fault,) = faults_of(small_registry, [[3, 7], [3, value]])
 
     assert fault.startswith(
         "inputs[1][1] (weight): expected a finite number in kg (a missing value is written 0), got"
@@ -52,8 +52,8 @@ def test_what_is_not_a_finite_number_is_refused_with_its_place(
     assert got in fault
 
 
-def test_wrong_numbers_of_values_and_wrong_names_are_refused(small_store: Store) -> None:
-    faults = faults_of(small_store, [[1], [1, 2, 3], {"index": 1, "height": 2}, 5, "text"])
+def test_wrong_numbers_of_values_and_wrong_names_are_refused(small_registry: Registry) -> None:
+    faults = faults_of(small_registry, [[1], [1, 2, 3], {"index": 1, "height": 2}, 5, "text"])
 
     assert faults == [
         "inputs[0]: expected 2 numbers (index, weight), got 1",
@@ -65,8 +65,8 @@ def test_wrong_numbers_of_values_and_wrong_names_are_refused(small_store: Store)
     ]
 
 
-def test_no_more_than_twenty_faults_are_named(small_store: Store) -> None:
-    assert len(faults_of(small_store, [["a", "b"]] * 500)) == 20
+def test_no_more_than_twenty_faults_are_named(small_registry: Registry) -> None:
+    assert len(faults_of(small_registry, [["a", "b"]] * 500)) == 20
 
 
 @given(
@@ -83,4 +83,4 @@ def test_every_float32_survives_being_stored(small_models_manifest: Any, rows: l
 
 @pytest.fixture(scope="session")
 def small_models_manifest(small_models: Any) -> Any:
-    return Store([small_models]).get("table").manifest
+    return Registry([small_models]).resolve("table").manifest

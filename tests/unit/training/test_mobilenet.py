@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from production_server.inference import Engine
-from production_server.models.classify import Classification
 from production_server.models.images import decode_image
 from production_server.models.manifest import Manifest, read_manifest
-from production_server.models.store import Store
+from production_server.models.registry import Registry
+from production_server.models.tasks.task import Prediction
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,7 +70,7 @@ def photos() -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def answers(store: Path, photos: dict[str, bytes]) -> NDArray[np.float32]:
     """What a worker's engine answers to the photos: float32 [photos, 1000]."""
-    outputs = Engine(Store([store]), threads=1).run(
+    outputs = Engine(Registry([store]), threads=1).run(
         "mobilenet", "1", list(photos.values()), max_pixels=MAX_PIXELS
     )
     assert not outputs.errors
@@ -146,12 +146,12 @@ def test_the_worker_answers_every_photo_as_was_noted_when_the_photos_were_chosen
 def test_a_job_keeps_the_five_best_labels_of_a_photo(
     store: Path, photos: dict[str, bytes], answers: NDArray[np.float32]
 ) -> None:
-    engine = Engine(Store([store]), threads=1)
+    engine = Engine(Registry([store]), threads=1)
 
-    batch = engine.classify_batch("mobilenet", "1", [photos["mug.jpg"]], max_pixels=MAX_PIXELS)
+    batch = engine.predict_batch("mobilenet", "1", [photos["mug.jpg"]], max_pixels=MAX_PIXELS)
 
     result = batch.outcomes[0].result
-    assert isinstance(result, Classification)
+    assert isinstance(result, Prediction)
     assert (result.label, len(result.output), result.output[0]) == ("coffee mug", 5, (504, result.score))
     assert result.score == pytest.approx(answers[list(photos).index("mug.jpg"), 504], abs=1e-5)
 

@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from production_server.inference import Engine
-from production_server.models.store import Store
+from production_server.models.registry import Registry
 from production_server.settings import Settings, read_settings
 from production_server.web.app import create_app
 from production_server.web.parts import WebParts, build_parts
@@ -52,10 +52,10 @@ def web(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture
-def work(parts: WebParts, small_store: Store) -> Any:
+def work(parts: WebParts, small_registry: Registry) -> Any:
     """Work off a job as a worker would."""
     inputs = Inputs(parts.storage, parts.settings, threading.Event())
-    runner = ChunkRunner(parts.database, Engine(small_store, threads=1), parts.settings, inputs)
+    runner = ChunkRunner(parts.database, Engine(small_registry, threads=1), parts.settings, inputs)
 
     def run(job: dict[str, Any]) -> None:
         from uuid import UUID

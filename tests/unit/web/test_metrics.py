@@ -75,7 +75,7 @@ def test_every_metric_is_explained_and_no_other(parts: WebParts, web: FlaskClien
     parts.metrics.call_answered("v2", ("table", "1"), 200, seconds=0.02, times=TIMES)
     web.post("/api/jobs", json={"model": "table", "inputs": [[1, 1]]})
     beat(parts.database, "worker-1", warm=["table/1"], items_done=12)
-    worker = WorkerMetrics(Engine(parts.store, threads=1))
+    worker = WorkerMetrics(Engine(parts.registry, threads=1))
     texts = [web.get("/metrics").text, generate_latest(worker.registry).decode()]
 
     names = {

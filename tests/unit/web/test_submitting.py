@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from werkzeug.test import TestResponse
 from production_server.jobs.read import list_jobs
 from production_server.web.app import create_app
 from production_server.web.parts import WebParts
+from tests.services.processes import wait_until
 from tests.unit.models.test_images import file_of, png_that_claims
 
 ROW = [3, 7]
@@ -311,6 +313,62 @@ def test_an_idempotency_key_that_cannot_be_stored_is_refused(web: FlaskClient, k
     assert problem(post(web, {"model": "table", "inputs": [ROW]}, Idempotency_Key=key)) == (
         400, "invalid_input", ["Idempotency-Key"],
     )  # fmt: skip
+
+
+class Worked:
+    """Works off each job as soon as it is submitted."""
+
+    def __init__(self, web: FlaskClient, work: Any) -> None:
+        self._web, self._work = web, work
+
+    def answer(self, body: dict[str, Any]) -> TestResponse:
+        """What is answered to who waits."""
+        with ThreadPoolExecutor(1) as pool:
+            waited = pool.submit(post, self._web, body, Prefer="wait=60")
+            wait_until(lambda: bool(self._jobs()), what="the job is accepted")
+            self._work(self._jobs()[0])
+            return waited.result()
+
+    def _jobs(self) -> list[dict[str, Any]]:
+        jobs: list[dict[str, Any]] = self._web.get("/api/jobs").get_json()["jobs"]
+        return jobs
+
+
+def test_a_small_job_that_was_waited_for_has_its_results_in_the_answer(web: FlaskClient, work: Any) -> None:
+    response = Worked(web, work).answer({"model": "table", "inputs": [[1, 7], [9, 7], [-99, 7]]})
+    body = response.get_json()
+    page = web.get(body["links"]["results"]).get_json()
+
+    assert (response.status_code, body["state"], body["succeeded"]) == (200, "finished", 2)
+    assert [each["label"] for each in body["results"]] == ["no", "yes", None]
+    assert body["results"] == page["results"] and page["next"] is None
+    assert body == web.get(body["links"]["self"]).get_json() | {"results": page["results"]}
+
+
+def test_a_job_that_is_over_when_it_is_sent_again_has_its_results_in_the_answer(
+    web: FlaskClient, work: Any
+) -> None:
+    asked = {"model": "table", "inputs": [ROW]}
+    first = post(web, asked, Idempotency_Key="k1")
+    work(first.get_json())
+
+    again = post(web, asked, Idempotency_Key="k1")
+
+    assert (first.status_code, "results" in first.get_json(), again.status_code) == (202, False, 200)
+    assert len(again.get_json()["results"]) == 1
+
+
+@pytest.mark.parametrize(("items", "told"), [(100, 100), (101, None)])
+def test_a_job_of_more_than_a_page_has_no_results_in_its_answer(
+    web: FlaskClient, parts: WebParts, work: Any, items: int, told: int | None
+) -> None:
+    web.application.extensions["celeriac"] = replace(
+        parts, settings=replace(parts.settings, max_job_items=101)
+    )
+
+    results = Worked(web, work).answer({"model": "table", "inputs": [ROW] * items}).get_json()["results"]
+
+    assert (None if results is None else len(results)) == told
 
 
 def test_a_client_that_prefers_to_wait_gets_its_answer_only_when_it_is_there(web: FlaskClient) -> None:

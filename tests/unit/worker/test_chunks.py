@@ -13,7 +13,7 @@ from production_server.jobs.growth import NewObjects, submit_objects
 from production_server.jobs.read import every_item, get_job
 from production_server.jobs.records import Job, NewItem, NewJob
 from production_server.jobs.submit import submit
-from production_server.models.store import Store
+from production_server.models.registry import Registry
 from production_server.settings import Settings, read_settings
 from production_server.storage import remote
 from production_server.storage.objects import Reference
@@ -27,16 +27,16 @@ from tests.unit.jobs.test_jobs import lose_leases
 from tests.unit.test_inference import png
 
 
-def chunk_runner(database: Database, store: Store, settings: Settings) -> ChunkRunner:
+def chunk_runner(database: Database, registry: Registry, settings: Settings) -> ChunkRunner:
     stopping = threading.Event()
     inputs = Inputs(Storage(settings.storage_allow), settings, stopping)
-    return ChunkRunner(database, Engine(store, threads=1), settings, inputs, stopping=stopping)
+    return ChunkRunner(database, Engine(registry, threads=1), settings, inputs, stopping=stopping)
 
 
 @pytest.fixture
-def runner(sqlite_database: Database, small_store: Store) -> ChunkRunner:
+def runner(sqlite_database: Database, small_registry: Registry) -> ChunkRunner:
     settings = read_settings({"BATCH_ITEMS": "4", "MAX_ATTEMPTS": "2"})
-    return chunk_runner(sqlite_database, small_store, settings)
+    return chunk_runner(sqlite_database, small_registry, settings)
 
 
 def accept(database: Database, payloads: list[bytes], model: str = "table") -> Job:
@@ -64,8 +64,7 @@ def test_of_a_model_with_many_labels_an_item_keeps_the_best_ones(runner: ChunkRu
     runner.run(job.id, 0, 1)
 
     (item,) = every_item(runner.database, job.id)
-    assert (item.label, item.output) == ("shade 0", None)
-    assert [place for place, _ in item.kept or ()] == [0, 1, 2]
+    assert (item.label, [place for place, _ in item.output]) == ("shade 0", [0, 1, 2])
 
 
 def test_a_chunk_that_comes_again_changes_nothing(runner: ChunkRunner) -> None:
@@ -114,7 +113,7 @@ def test_a_stop_ends_after_the_batch_in_hand_and_gives_the_rest_back(
 ) -> None:
     write_slow_model(tmp_path / "store", turns=100_000)
     settings = read_settings({"BATCH_ITEMS": "1", "MAX_ATTEMPTS": "1"})
-    runner = chunk_runner(sqlite_database, Store([tmp_path / "store"]), settings)
+    runner = chunk_runner(sqlite_database, Registry([tmp_path / "store"]), settings)
     job = accept(sqlite_database, [b"[0,1]"] * 200, model="slow")
     answers: list[bool] = []
     thread = threading.Thread(target=lambda: answers.append(runner.run(job.id, 0, 200)))
@@ -136,7 +135,7 @@ def test_a_stop_ends_after_the_batch_in_hand_and_gives_the_rest_back(
 
 def test_a_batch_may_take_longer_than_its_lease(sqlite_database: Database, tmp_path: Path) -> None:
     write_slow_model(tmp_path / "store", turns=1_000_000)
-    runner = chunk_runner(sqlite_database, Store([tmp_path / "store"]), read_settings({}))
+    runner = chunk_runner(sqlite_database, Registry([tmp_path / "store"]), read_settings({}))
     job = accept(sqlite_database, [b"[0,1]"] * 3, model="slow")
     thread = threading.Thread(target=runner.run, args=(job.id, 0, 3))
 
@@ -165,7 +164,7 @@ class Vanishing(Storage):
 
 
 def test_what_was_classified_before_a_store_went_away_is_stored_and_the_rest_waits(
-    sqlite_database: Database, small_store: Store, tmp_path: Path
+    sqlite_database: Database, small_registry: Registry, tmp_path: Path
 ) -> None:
     paths = [tmp_path / f"{number}.png" for number in range(12)]
     for path in paths:
@@ -174,7 +173,7 @@ def test_what_was_classified_before_a_store_went_away_is_stored_and_the_rest_wai
         {"STORAGE_ALLOW": f"file://{tmp_path}", "STORAGE_PATIENCE_S": "0", "BATCH_ITEMS": "4", "FETCHES": "1"}
     )
     inputs = Inputs(Vanishing(settings.storage_allow), settings, threading.Event())
-    runner = ChunkRunner(sqlite_database, Engine(small_store, threads=1), settings, inputs)
+    runner = ChunkRunner(sqlite_database, Engine(small_registry, threads=1), settings, inputs)
     references = [Reference(f"file://{path}") for path in paths]
     job = submit_objects(sqlite_database, NewObjects("picture", "1", references, source="test", client="c"))
     assert job is not None
@@ -195,7 +194,7 @@ def fails(answering: Answering) -> None:
 )
 def test_an_object_that_does_not_come_holds_up_no_other_for_long(
     sqlite_database: Database,
-    small_store: Store,
+    small_registry: Registry,
     monkeypatch: pytest.MonkeyPatch,
     odd: Answer,
     code: str,
@@ -208,7 +207,7 @@ def test_an_object_that_does_not_come_holds_up_no_other_for_long(
     with odd_store(only("0.png", odd, png(0))) as store:
         for name, value in S3(store.url).environ.items():
             monkeypatch.setenv(name, value)
-        runner = chunk_runner(sqlite_database, small_store, settings)
+        runner = chunk_runner(sqlite_database, small_registry, settings)
         references = [Reference(f"s3://photos/{number}.png") for number in range(12)]
         new = NewObjects("picture", "1", references, source="test", client="c")
         job = submit_objects(sqlite_database, new)

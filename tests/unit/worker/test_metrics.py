@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from production_server.errors import SettingsError
 from production_server.inference import Engine
 from production_server.jobs.database import Database
-from production_server.models.store import Store
+from production_server.models.registry import Registry
 from production_server.settings import Settings, read_settings
 from production_server.storage.storage import Storage
 from production_server.worker.chunks import ChunkRunner
@@ -36,9 +36,9 @@ def told(settings: Settings) -> dict[tuple[str, ...], float]:
 
 
 def test_a_worker_tells_what_it_has_done(
-    sqlite_database: Database, small_store: Store, settings: Settings
+    sqlite_database: Database, small_registry: Registry, settings: Settings
 ) -> None:
-    engine = Engine(small_store, threads=1)
+    engine = Engine(small_registry, threads=1)
     metrics = WorkerMetrics(engine)
     inputs = Inputs(Storage(()), settings, threading.Event())
     runner = ChunkRunner(sqlite_database, engine, settings, inputs, metrics=metrics)
@@ -61,8 +61,8 @@ def test_a_worker_tells_what_it_has_done(
     assert found["process_resident_memory_bytes",] > 10_000_000
 
 
-def test_a_port_that_is_taken_is_named(small_store: Store, settings: Settings) -> None:
-    metrics = WorkerMetrics(Engine(small_store, threads=1))
+def test_a_port_that_is_taken_is_named(small_registry: Registry, settings: Settings) -> None:
+    metrics = WorkerMetrics(Engine(small_registry, threads=1))
     server = MetricsServer(metrics, settings)
     try:
         with pytest.raises(SettingsError, match=f"METRICS_PORT.*{settings.metrics_port}"):

@@ -40,7 +40,7 @@ def sent(
 ) -> list[Any]:
     """All that it sends."""
     front = Front(
-        [protocol(parts.store, status_of)],
+        [protocol(parts.registry, status_of)],
         Bridge(lambda _environ, _start: [], threads=1),
         caller=parts.caller,
         metrics=parts.metrics,

@@ -10,7 +10,7 @@ import pytest
 
 from production_server.broker.calls import Reply
 from production_server.errors import CeleriacError, InvalidInput, NotFound, Unavailable
-from production_server.models.store import Store
+from production_server.models.registry import Registry
 from production_server.web.interactive.open_inference import OpenInference
 from production_server.web.interactive.protocol import Ask, HttpRequest
 from production_server.web.problems import status_of
@@ -19,8 +19,8 @@ TABLE, PICTURE = "/v2/models/table/infer", "/v2/models/picture/infer"
 
 
 @pytest.fixture
-def protocol(small_store: Store) -> OpenInference:
-    return OpenInference(small_store, status_of)
+def protocol(small_registry: Registry) -> OpenInference:
+    return OpenInference(small_registry, status_of)
 
 
 def read(

@@ -9,7 +9,7 @@ import pytest
 
 from production_server.broker.calls import Reply
 from production_server.errors import InvalidInput, NotFound
-from production_server.models.store import Store
+from production_server.models.registry import Registry
 from production_server.web.interactive.protocol import Ask, HttpRequest
 from production_server.web.interactive.tensorflow_serving import TensorFlowServing
 from production_server.web.problems import status_of
@@ -21,8 +21,8 @@ PIXELS = np.arange(32, dtype=np.float32).reshape(2, 4, 4, 1)
 
 
 @pytest.fixture
-def protocol(small_store: Store) -> TensorFlowServing:
-    return TensorFlowServing(small_store, status_of)
+def protocol(small_registry: Registry) -> TensorFlowServing:
+    return TensorFlowServing(small_registry, status_of)
 
 
 def read(protocol: TensorFlowServing, body: Any, path: str = f"{TABLE}:predict") -> Ask:

@@ -18,7 +18,7 @@ from production_server.jobs.claim import claim, finish
 from production_server.jobs.database import Database
 from production_server.jobs.records import Failure, Job, NewItem, NewJob, Success
 from production_server.jobs.submit import submit
-from production_server.models.store import Store
+from production_server.models.registry import Registry
 from production_server.settings import Settings
 from production_server.web.app import create_app
 from production_server.web.parts import WebParts, build_parts
@@ -80,7 +80,7 @@ def add_plot(version: Path, name: str, data: bytes) -> None:
 def parts(tmp_path: Path, model_store: Path) -> Iterator[WebParts]:
     settings = Settings(state_dir=tmp_path, max_body_bytes=2**17, max_image_pixels=1_000_000)
     # Without the built-in models.
-    parts = replace(build_parts(settings), store=Store([model_store]))
+    parts = replace(build_parts(settings), registry=Registry([model_store]))
     parts.database.migrate()
     yield parts
     parts.database.close()

@@ -6,13 +6,13 @@ import pytest
 
 from production_server.errors import Fault
 from production_server.models.manifest import Manifest
-from production_server.models.store import Store
+from production_server.models.registry import Registry
 from production_server.web.pages.fields import read_row, row_fields, typed_values
 
 
 @pytest.fixture
 def manifest(model_store: Path) -> Manifest:
-    return Store([model_store]).get("table").manifest
+    return Registry([model_store]).resolve("table").manifest
 
 
 def test_each_feature_has_a_field_with_its_label_range_and_example(manifest: Manifest) -> None:

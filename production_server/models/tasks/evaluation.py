@@ -1,45 +1,27 @@
-"""How well a job's answers agree with the true labels that came with its items; knows no page and no database."""
+"""How well answers agree with the true labels that came with the items."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from production_server.jobs.records import Item
+from production_server.models.tasks.classification_outputs import is_ranking
+from production_server.models.tasks.roc import roc
+from production_server.models.tasks.task import Evaluated, Judged
 
 
 @dataclass(frozen=True, slots=True)
-class Roc:
-    """A receiver operating characteristic: a point for each distinct score, from (0, 0) to (1, 1)."""
-
-    false_positive_rate: np.ndarray
-    true_positive_rate: np.ndarray
-    thresholds: np.ndarray
-    """The score from which an item counts as positive at that point; the first is infinite."""
-
-    @property
-    def auc(self) -> float:
-        """The area under the curve; equal scores count half (trapezoids)."""
-        return float(np.trapezoid(self.true_positive_rate, self.false_positive_rate))
-
-    def at(self, threshold: float) -> tuple[float, float]:
-        """The false and the true positive rate if scores from `threshold` on count as positive."""
-        index = int(np.searchsorted(-self.thresholds, -threshold, side="right")) - 1
-        return float(self.false_positive_rate[index]), float(self.true_positive_rate[index])
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(Evaluated):
     """True labels held against answers: `confusion` counts items, int [true label, answered label]."""
 
+    template: ClassVar[str] = "pages/evaluation.html"
     labels: tuple[str, ...]
     confusion: np.ndarray
     without_answer: int
     """Items whose true label is known and that failed or were cancelled; they count nowhere else."""
-    roc: Roc | None
-    """Only with two labels, both of which occur; `labels[1]` is the positive one."""
 
     @property
     def compared(self) -> int:
@@ -80,7 +62,9 @@ class Evaluation:
         return int(self.confusion[label, label]) / total if total and len(self.labels) == 2 else None
 
 
-def evaluate(labels: Sequence[str], items: Iterable[Item]) -> Evaluation | None:
+def evaluate(
+    labels: Sequence[str], items: Iterable[Judged], *, threshold: float | None = None
+) -> Evaluation | None:
     """Hold the answers against the true labels, in one pass; None if no item has both."""
     number = {label: index for index, label in enumerate(labels)}
     true: list[int] = []
@@ -90,13 +74,14 @@ def evaluate(labels: Sequence[str], items: Iterable[Item]) -> Evaluation | None:
     for item in items:
         if item.expected not in number:
             continue
-        if item.label not in number:
+        answer = item.prediction
+        if answer is None or answer.label not in number:
             without_answer += 1
             continue
         true.append(number[item.expected])
-        answered.append(number[item.label])
-        if item.output is not None:
-            scores.append(item.output[1])
+        answered.append(number[answer.label])
+        if not is_ranking(answer.output):
+            scores.append(answer.output[1])
     if not true:
         return None
     confusion = np.zeros((len(labels), len(labels)), dtype=np.int64)
@@ -104,26 +89,4 @@ def evaluate(labels: Sequence[str], items: Iterable[Item]) -> Evaluation | None:
     curve = (
         roc(np.array(true) == 1, np.array(scores)) if len(labels) == 2 and len(scores) == len(true) else None
     )
-    return Evaluation(tuple(labels), confusion, without_answer, curve)
-
-
-def roc(is_positive: np.ndarray, scores: np.ndarray) -> Roc | None:
-    """The curve over all thresholds; None unless both classes occur.
-
-    `is_positive`: bool [items]; `scores`: float [items], higher means more likely positive.
-    """
-    positives = int(is_positive.sum())
-    negatives = len(is_positive) - positives
-    if not positives or not negatives:
-        return None
-    order = np.argsort(-scores, kind="stable")
-    descending = scores[order]
-    # Equal scores are passed together: a point only where the score changes.
-    last_of_equals = np.append(np.flatnonzero(np.diff(descending)), len(descending) - 1)
-    true_positives = np.cumsum(is_positive[order])[last_of_equals]
-    false_positives = last_of_equals + 1 - true_positives
-    return Roc(
-        np.concatenate(([0.0], false_positives / negatives)),
-        np.concatenate(([0.0], true_positives / positives)),
-        np.concatenate(([np.inf], descending[last_of_equals])),
-    )
+    return Evaluation(tuple(labels), confusion, without_answer, roc=curve, threshold=threshold)

@@ -8,8 +8,9 @@ import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from production_server.jobs.records import Item
+from production_server.models.tasks.evaluation import evaluate
+from production_server.models.tasks.roc import roc
 from production_server.web.pages.charts import MAX_POINTS, roc_chart
-from production_server.web.pages.evaluation import evaluate, roc
 
 
 def item(expected: str | None, label: str | None, output: Sequence[float] | None = None) -> Item:
@@ -55,7 +56,7 @@ def test_with_more_than_two_labels_there_is_no_sensitivity_and_no_curve() -> Non
 
 
 def test_answers_of_which_only_the_best_labels_are_kept_are_compared_without_a_curve() -> None:
-    kept = [replace(item("a", "a"), output=None, kept=((0, 0.8),)), replace(item("b", "a"), output=None)]
+    kept = [replace(item("a", "a"), output=((0, 0.8),)), replace(item("b", "a"), output=((0, 0.6),))]
 
     found = evaluate(("a", "b"), kept)
 

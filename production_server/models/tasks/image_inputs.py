@@ -1,0 +1,85 @@
+"""Image files, or their pixels."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from production_server.errors import CeleriacError, Fault, InvalidInput
+from production_server.models.images import check_image, decode_image, encode_pixels
+from production_server.models.manifest import ImagePreprocessing, Manifest
+from production_server.models.table import Truth
+from production_server.models.tabular import describe
+from production_server.models.tasks.inputs import CheckedInput, Decoded, Inputs, gather
+
+
+class ImageInputs(Inputs):
+    """Files, {"b64": "…"}, or nested lists of pixels."""
+
+    name, noun, plural, takes_files = "images", "image", "images", True
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+
+    def check_manifest(self) -> None:
+        (tensor,) = self._manifest.inputs
+        image = self._manifest.image
+        shape = None if image is None else (image.height, image.width, image.channels)
+        if self._manifest.features or tensor.item_shape != shape:
+            raise ValueError("image: expected preprocessing that yields the declared input, and no features")
+
+    @property
+    def _image(self) -> ImagePreprocessing:
+        image = self._manifest.image
+        if image is None:
+            raise ValueError("the manifest was not checked: it has no image")
+        return image
+
+    def check_json(self, inputs: Sequence[object], *, max_pixels: int) -> list[CheckedInput]:
+        return gather(
+            partial(self._check_json, each, f"inputs[{index}]", max_pixels)
+            for index, each in enumerate(inputs)
+        )
+
+    def check_file(self, data: bytes, *, field: str, max_pixels: int, declared_type: str) -> None:
+        check_image(data, field=field, max_pixels=max_pixels, declared_type=declared_type)
+
+    def check_table(self, data: bytes, *, max_rows: int, truth: Truth) -> list[CheckedInput]:  # noqa: ARG002
+        fault = Fault("csv", f"image files: {self._manifest.name} takes no rows", "a table")
+        raise InvalidInput(str(fault), (fault,))
+
+    def decode(self, payloads: Sequence[bytes | CeleriacError], *, max_pixels: int) -> Decoded:
+        image = self._image
+        decoded: dict[int, np.ndarray] = {}
+        errors: dict[int, CeleriacError] = {}
+        for place, payload in enumerate(payloads):
+            if isinstance(payload, CeleriacError):
+                errors[place] = payload
+                continue
+            try:
+                decoded[place] = decode_image(payload, image, max_pixels=max_pixels)
+            except InvalidInput as exc:
+                errors[place] = exc
+        none = np.empty((0, *self._manifest.inputs[0].item_shape), np.float32)
+        tensor = np.stack(list(decoded.values())) if decoded else none
+        return Decoded(tensor, list(decoded), errors)
+
+    def _check_json(self, item: object, field: str, max_pixels: int) -> CheckedInput:
+        image = self._image
+        if isinstance(item, list):
+            return CheckedInput(encode_pixels(item, image, field=field))
+        if not isinstance(item, dict) or set(item) != {"b64"} or not isinstance(item["b64"], str):
+            expected = f'pixels [{image.height}][{image.width}] or {{"b64": "an image file in Base64"}}'
+            fault = Fault(field, expected, describe(item))
+            raise InvalidInput(str(fault), (fault,))
+        try:
+            data = base64.b64decode(item["b64"], validate=True)
+        except (binascii.Error, ValueError) as exc:
+            fault = Fault(f"{field}.b64", "an image file in Base64 (RFC 4648, section 4)", str(exc))
+            raise InvalidInput(str(fault), (fault,)) from exc
+        check_image(data, field=f"{field}.b64", max_pixels=max_pixels)
+        return CheckedInput(data)

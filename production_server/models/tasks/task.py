@@ -1,0 +1,167 @@
+"""What a model is for: the interface behind which all lies that is particular to classification, or to another task."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from production_server.models.manifest import Manifest
+from production_server.models.tasks.inputs import Inputs
+from production_server.models.tasks.roc import Roc
+
+Stored = Any
+"""What JSON can hold, its lists as tuples: each task says what of its answers is kept, and nobody else reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A model's answer for one item, as it is stored."""
+
+    label: str | None
+    """What results are counted and searched by; None where an answer has no name."""
+    score: float | None
+    """A number to search by; of a label its probability."""
+    output: Stored
+
+
+# No pydantic model: a page of results has thousands of these, which would take longer to make than all else of it.
+@dataclass(frozen=True, slots=True)
+class LabelScore:
+    """A label and its probability."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A label and its probability, to be drawn."""
+
+    label: str
+    share: float
+    is_answer: bool
+    threshold: float | None
+    """From which share on this label is the answer, where the model has a threshold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How an answer is told in a line: what it is, and beside it, where there is one, its share of 1."""
+
+    answer: str
+    share: float | None = None
+
+
+class Judged(Protocol):
+    """An item with its prediction and what is true of it, as far as both are known."""
+
+    @property
+    def expected(self) -> str | None: ...
+    @property
+    def prediction(self) -> Prediction | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """How well answers agree with what is true; each task has its own, with a template that draws it."""
+
+    template: ClassVar[str]
+    roc: Roc | None = None
+    """A curve to draw, of answers with two classes, both of which occur."""
+    threshold: float | None = None
+    """The score that the model's answers turn at, where it has one: marked on the curve."""
+
+
+class Task(ABC):
+    """A task, bound to the manifest of one version; without state, so threads may share it.
+
+    Beside `check_manifest`, `predict` and `show` all has a default: a task that has no labels needs no more.
+    """
+
+    answers: ClassVar[str]
+    """What people are told that the model answers, where `choices` are none."""
+    verb: ClassVar[str | None] = None
+    """What it does, as TensorFlow Serving calls it: `classify`, `regress`; None: it can only be asked to predict."""
+    text_outputs: ClassVar[tuple[str, ...]] = ()
+    """Outputs of text that interactive calls get beside the graph's numbers."""
+
+    def __init__(self, manifest: Manifest, inputs: Inputs) -> None:
+        self.manifest = manifest
+        self.inputs = inputs
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other.manifest == self.manifest
+
+    def __hash__(self) -> int:
+        return hash((self.manifest.name, self.manifest.version))
+
+    @abstractmethod
+    def check_manifest(self) -> None:
+        """Whether the manifest says what the task needs.
+
+        Raises:
+            ValueError: it does not.
+        """
+
+    @abstractmethod
+    def predict(self, outputs: np.ndarray) -> list[Prediction]:
+        """The answers that the graph's `outputs` (float32 [items, …]) are."""
+
+    @abstractmethod
+    def show(self, prediction: Prediction) -> Shown:
+        """An answer in a line."""
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The labels that the model chooses from; none where it does not choose."""
+        return ()
+
+    def read_truth(self, text: str) -> str | None:
+        """What is true of an item, as the column `target` of a table tells it; None: that cannot be."""
+        return text
+
+    @property
+    def truths(self) -> str:
+        """What that column may hold."""
+        return self.answers
+
+    def numbers(self, prediction: Prediction) -> list[float] | None:
+        """An answer's numbers as the API tells them; None where not all were kept."""
+        return list(prediction.output)
+
+    def best_labels(self, prediction: Prediction) -> list[LabelScore]:
+        """The labels that were kept, or the best of all, best first."""
+        del prediction
+        return []
+
+    def bars(self, prediction: Prediction) -> list[Bar]:
+        """What is drawn of an answer: each label that was kept."""
+        del prediction
+        return []
+
+    def columns(self) -> list[str]:
+        """The columns that a prediction fills in a table of results, beside label and score."""
+        return []
+
+    def cells(self, prediction: Prediction) -> list[object]:
+        """What belongs below `columns`."""
+        del prediction
+        return []
+
+    def evaluate(self, items: Iterable[Judged]) -> Evaluated | None:
+        """Hold the answers against what is true, in one pass; None if no item has both."""
+        del items
+        return None
+
+    def texts(self, outputs: np.ndarray) -> dict[str, list[str]]:
+        """`text_outputs` of a batch, one text for each item."""
+        del outputs
+        return {}
+
+    def results(self, outputs: np.ndarray) -> list[Any]:
+        """What TensorFlow Serving's API answers to `verb`: a value for each item."""
+        raise NotImplementedError

@@ -1,0 +1,64 @@
+"""The task of a version that was taken away: its results stay readable, as far as they tell it themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from production_server.errors import CeleriacError
+from production_server.models.table import Truth
+from production_server.models.tasks.inputs import CheckedInput, Decoded, Inputs
+from production_server.models.tasks.task import Prediction, Shown, Task
+
+
+class _UnknownInputs(Inputs):
+    name, noun, plural = "unknown", "item", "inputs"
+
+    def check_manifest(self) -> None:
+        raise NotImplementedError
+
+    def check_json(self, inputs: Sequence[object], *, max_pixels: int) -> list[CheckedInput]:
+        raise NotImplementedError
+
+    def check_file(self, data: bytes, *, field: str, max_pixels: int, declared_type: str) -> None:
+        raise NotImplementedError
+
+    def check_table(self, data: bytes, *, max_rows: int, truth: Truth) -> list[CheckedInput]:
+        raise NotImplementedError
+
+    def decode(self, payloads: Sequence[bytes | CeleriacError], *, max_pixels: int) -> Decoded:
+        raise NotImplementedError
+
+
+class _Unknown(Task):
+    """There is no manifest: nothing but results can be asked about."""
+
+    answers = "something"
+
+    def __init__(self) -> None:
+        self.inputs = _UnknownInputs()
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def check_manifest(self) -> None:
+        raise NotImplementedError
+
+    def predict(self, outputs: np.ndarray) -> list[Prediction]:
+        raise NotImplementedError
+
+    def show(self, prediction: Prediction) -> Shown:
+        share = prediction.score if prediction.label is not None else None
+        return Shown(str(prediction.score) if prediction.label is None else prediction.label, share)
+
+    def numbers(self, prediction: Prediction) -> list[float] | None:
+        output = prediction.output
+        is_flat = isinstance(output, tuple) and all(isinstance(each, int | float) for each in output)
+        return list(output) if is_flat else None
+
+
+UNKNOWN: Task = _Unknown()

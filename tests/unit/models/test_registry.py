@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from production_server.errors import NotFound
+from production_server.models.registry import LOOK_AGAIN_S, Registry
+from tests.services.processes import wait_until
+from tests.small_models import write_image_model, write_table_model
+
+NEVER_S = 1e9
+
+
+def number_of(registry: Registry, version: str | None = None, *, channel: str = "stable") -> str:
+    return registry.resolve("table", version, channel=channel).manifest.version
+
+
+def test_the_newest_version_is_the_stable_one_by_number_not_by_text(tmp_path: Path) -> None:
+    for version in ("2", "10", "9"):
+        write_table_model(tmp_path, version=version)
+    registry = Registry([tmp_path])
+
+    assert [each.manifest.version for each in registry.versions("table")] == ["2", "9", "10"]
+    assert (number_of(registry), number_of(registry, channel="stable"), number_of(registry, "9")) == (
+        "10",
+        "10",
+        "9",
+    )
+    assert registry.channels("table") == {"stable": "10"}
+    assert [each.key for each in registry.stable_versions()] == [("table", "10")]
+
+
+def test_unknown_models_versions_and_channels_are_not_found_and_the_known_ones_named(
+    small_registry: Registry,
+) -> None:
+    with pytest.raises(NotFound, match="known models: picture, shades, table") as model:
+        small_registry.resolve("../../etc")
+    with pytest.raises(NotFound, match="has no version '7'; it has 1") as version:
+        small_registry.resolve("table", "7")
+    with pytest.raises(NotFound, match="has no channel 'canary'; it has stable") as channel:
+        small_registry.resolve("table", channel="canary")
+
+    assert [each.value.code for each in (model, version, channel)] == [
+        "model_not_found",
+        "version_not_found",
+        "version_not_found",
+    ]
+
+
+def test_a_new_version_is_stable_within_the_time_and_without_a_restart(tmp_path: Path) -> None:
+    write_table_model(tmp_path)
+    registry = Registry([tmp_path])
+    assert number_of(registry) == "1"
+
+    write_table_model(tmp_path, version="2")
+
+    wait_until(
+        lambda: number_of(registry) == "2", what="the new version is stable", timeout_s=10 + LOOK_AGAIN_S
+    )
+
+
+def test_a_version_that_was_taken_away_is_not_found_within_the_time(tmp_path: Path) -> None:
+    write_table_model(tmp_path)
+    shutil.copytree(write_table_model(tmp_path, version="2"), tmp_path / "aside")
+    registry = Registry([tmp_path])
+    taken = registry.resolve("table", "2")
+
+    shutil.rmtree(taken.folder)
+
+    wait_until(lambda: not registry.has(taken), what="the version is gone", timeout_s=10 + LOOK_AGAIN_S)
+    with pytest.raises(NotFound):
+        registry.resolve("table", "2")
+    assert number_of(registry) == "1"
+
+
+def test_what_is_asked_for_by_its_number_or_name_is_found_as_soon_as_it_is_there(tmp_path: Path) -> None:
+    write_table_model(tmp_path)
+    registry = Registry([tmp_path], look_again_s=NEVER_S)
+    assert number_of(registry) == "1"
+
+    write_table_model(tmp_path, version="2")
+    write_image_model(tmp_path)
+
+    assert number_of(registry, "2") == "2"
+    assert registry.resolve("picture").key == ("picture", "1")
+
+
+def test_the_disk_is_not_read_for_a_version_that_is_known(tmp_path: Path) -> None:
+    write_table_model(tmp_path / "store")
+    registry = Registry([tmp_path / "store"], look_again_s=NEVER_S)
+    found = registry.resolve("table", "1")
+
+    (tmp_path / "store").rename(tmp_path / "elsewhere")
+
+    assert registry.resolve("table", "1") is found and registry.resolve("table") is found
+
+
+def test_a_version_with_another_manifest_under_its_number_is_another_version(tmp_path: Path) -> None:
+    folder = write_table_model(tmp_path)
+    registry = Registry([tmp_path], look_again_s=0)
+    before = registry.resolve("table")
+
+    shutil.rmtree(folder)
+    write_table_model(tmp_path, title="Another")
+    os.utime(folder / "manifest.json", (0, 0))
+
+    assert not registry.has(before)
+    assert registry.resolve("table").manifest.title == "Another"
+
+
+def test_threads_that_ask_while_versions_come_and_go_always_get_an_answer(tmp_path: Path) -> None:
+    write_table_model(tmp_path)
+    newer = write_table_model(tmp_path / "aside", version="2")
+    registry, ended = Registry([tmp_path], look_again_s=0), threading.Event()
+    answers: list[set[str]] = []
+
+    def ask() -> None:
+        seen: set[str] = set()
+        while not ended.is_set():
+            seen.add(number_of(registry))
+        answers.append(seen)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(100):
+        newer.rename(tmp_path / "table" / "2")
+        (tmp_path / "table" / "2").rename(newer)
+    ended.set()
+    for thread in threads:
+        thread.join()
+
+    assert len(answers) == 3 and all("1" in seen and seen <= {"1", "2"} for seen in answers)
