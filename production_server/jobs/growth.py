@@ -14,6 +14,7 @@ from production_server.jobs.bulk import insert_many
 from production_server.jobs.claim import WORKER_LOST
 from production_server.jobs.database import Database, dialect_of, now
 from production_server.jobs.job_row import insert_job, uuid7
+from production_server.jobs.priority import decide_priority
 from production_server.jobs.read import get_job
 from production_server.jobs.records import Job
 from production_server.jobs.tables import classified_object, item, item_reference, job, scan
@@ -48,9 +49,13 @@ def submit_objects(database: Database, new: NewObjects) -> Job | None:
     told = {"model": new.model, "version": new.version, "source": new.source, "client": new.client}
     with database.write() as connection:
         insert_job(connection, job_id, told)
-        if not add_objects(connection, job_id, (new.model, new.version), new.references):
+        added = add_objects(connection, job_id, (new.model, new.version), new.references)
+        if not added:
             connection.execute(delete(job).where(job.c.id == job_id))
             return None
+        # Known only now: what this version has been given before is not in it.
+        decided = decide_priority("normal", len(added))
+        connection.execute(update(job).where(job.c.id == job_id).values(effective_priority=decided))
     return get_job(database, job_id)
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from production_server.jobs.database import Database, now
+from production_server.jobs.priority import stored_priority
 from production_server.jobs.records import Chunk, Priority
 from production_server.jobs.tables import item, job
 
@@ -32,8 +33,8 @@ def expired_chunks(database: Database, *, chunk_items: int, everything: bool = F
         rows = connection.execute(freed.returning(item.c.job_id, item.c.idx)).all()
         found = {job_id: sorted(row.idx for row in group) for job_id, group in groupby(
             sorted(rows, key=lambda row: (row.job_id, row.idx)), key=lambda row: row.job_id)}  # fmt: skip
-        query = select(job.c.id, job.c.priority).where(job.c.id.in_(found))
-        priorities = {row.id: row.priority for row in connection.execute(query)}
+        query = select(job.c.id, stored_priority).where(job.c.id.in_(found))
+        priorities = {row.id: row.effective_priority for row in connection.execute(query)}
     return [chunk for job_id, indexes in found.items()
             for chunk in _to_chunks(job_id, priorities[job_id], indexes, chunk_items)]  # fmt: skip
 
@@ -75,8 +76,8 @@ def _take_jobs(database: Database, age_s: float, grace_s: float) -> list[tuple[U
     is_waiting = job.c.state.in_(("queued", "running")) | ((job.c.state == "cancelled") & is_open)
     query = update(job).where(is_waiting & is_due).values(published_at=now())
     with database.write() as connection:
-        rows = connection.execute(query.returning(job.c.id, job.c.priority)).all()
-    return sorted((row.id, row.priority) for row in rows)
+        rows = connection.execute(query.returning(job.c.id, stored_priority)).all()
+    return sorted((row.id, row.effective_priority) for row in rows)
 
 
 def _to_chunks(job_id: UUID, priority: Priority, indexes: Iterable[int], chunk_items: int) -> Iterator[Chunk]:

@@ -52,6 +52,9 @@ class Job:
     version: str
     source: str
     priority: Priority
+    """As the client asked for it."""
+    effective_priority: Priority
+    """As its chunks travel."""
     state: JobState
     total: int
     succeeded: int

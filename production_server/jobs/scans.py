@@ -14,6 +14,7 @@ from production_server.errors import CeleriacError, NotFound
 from production_server.jobs.database import Database, now
 from production_server.jobs.growth import Retake, add_objects, count_new, stop_growing, stop_scan
 from production_server.jobs.job_row import insert_job, uuid7
+from production_server.jobs.priority import stored_priority
 from production_server.jobs.records import NewScan, Priority, Scan
 from production_server.jobs.submit import cancel
 from production_server.jobs.tables import job, scan
@@ -90,7 +91,7 @@ def claim_scan(database: Database, *, lease_s: float) -> ScanClaim | None:
         row = connection.execute(taken.returning(*_columns)).one_or_none()
         if row is None:
             return None
-        found = connection.execute(select(job.c.priority).where(job.c.id == row.id)).scalar_one_or_none()
+        found = connection.execute(select(stored_priority).where(job.c.id == row.id)).scalar_one_or_none()
     return ScanClaim(_to_scan(row), token, found or "normal")
 
 

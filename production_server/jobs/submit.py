@@ -17,9 +17,6 @@ from production_server.jobs.read import get_job, job_columns, to_job
 from production_server.jobs.records import Chunk, Job, NewJob, Priority
 from production_server.jobs.tables import item, item_input, job
 
-SMALL_JOB_ITEMS = 16
-"""Jobs of at most this many items travel in the high-priority queue: a single row must not wait for a bulk job."""
-
 
 def submit(database: Database, new: NewJob) -> tuple[Job, bool]:
     """Store a job and all its items in one transaction; returns it, and whether it is new.
@@ -62,8 +59,7 @@ def cancel(database: Database, job_id: UUID) -> Job:
 
 def chunks_of(accepted: Job, chunk_items: int) -> list[Chunk]:
     """The messages that a new job travels in."""
-    priority: Priority = "high" if accepted.total <= SMALL_JOB_ITEMS else accepted.priority
-    return split(accepted.id, range(accepted.total), priority, chunk_items)
+    return split(accepted.id, range(accepted.total), accepted.effective_priority, chunk_items)
 
 
 def split(job_id: UUID, indexes: range, priority: Priority, chunk_items: int) -> list[Chunk]:

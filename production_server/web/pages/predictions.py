@@ -10,9 +10,9 @@ from flask import Response, current_app, make_response, redirect, render_templat
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from production_server.errors import CeleriacError, Fault, InvalidInput, NotFound, TooLarge, Unavailable
+from production_server.jobs.priority import SMALL_JOB_ITEMS
 from production_server.jobs.read import get_job, get_payload
 from production_server.jobs.records import NewItem
-from production_server.jobs.submit import SMALL_JOB_ITEMS
 from production_server.models.store import ModelVersion
 from production_server.web.accept import accept, wait_until_over
 from production_server.web.intake import Upload, items_from_files, items_from_json, items_from_table

@@ -275,7 +275,7 @@ def test_what_a_worker_had_in_hand_when_its_job_was_cancelled_does_not_wait_for_
     cancel(database, job.id)
     if is_lost:
         lose_leases(database, job)
-        assert expired_chunks(database, chunk_items=9) == [Chunk(job.id, 0, 2, "normal")]
+        assert expired_chunks(database, chunk_items=9) == [Chunk(job.id, 0, 2, "high")]
     else:
         give_back(database, held)
 
@@ -283,7 +283,7 @@ def test_what_a_worker_had_in_hand_when_its_job_was_cancelled_does_not_wait_for_
     taken = take(database, job)
 
     after = get_job(database, job.id)
-    assert found == [(job.id, [Chunk(job.id, 0, 2, "normal")])]
+    assert found == [(job.id, [Chunk(job.id, 0, 2, "high")])]
     assert taken is None
     assert (after.state, after.cancelled, after.is_over) == ("cancelled", 4, True)
     assert not list(unpublished_chunks(database, chunk_items=9, grace_s=0, is_queue_empty=True))
