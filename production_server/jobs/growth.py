@@ -15,6 +15,7 @@ from production_server.jobs.claim import WORKER_LOST
 from production_server.jobs.database import Database, dialect_of, now
 from production_server.jobs.job_row import insert_job, uuid7
 from production_server.jobs.priority import decide_priority
+from production_server.jobs.publication import note_unpublished
 from production_server.jobs.read import get_job
 from production_server.jobs.records import Job
 from production_server.jobs.tables import classified_object, item, item_reference, job, scan
@@ -78,6 +79,8 @@ def add_objects(
     added = [by_digest[digest] for digest in new]
     _insert(connection, job_id, start, added)
     connection.execute(update(job).where(job.c.id == job_id).values(total=job.c.total + len(added)))
+    if added:
+        note_unpublished(connection, job_id, start)
     return range(start, start + len(added))
 
 

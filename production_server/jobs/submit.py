@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
 from production_server.errors import Conflict
 from production_server.jobs.bulk import insert_many
 from production_server.jobs.claim import cancel_waiting
-from production_server.jobs.database import Database, now
+from production_server.jobs.database import Database
 from production_server.jobs.growth import stop_growing, stop_scan
 from production_server.jobs.job_row import insert_job, uuid7
 from production_server.jobs.read import get_job, job_columns, to_job
-from production_server.jobs.records import Chunk, Job, NewJob, Priority
+from production_server.jobs.records import Job, NewJob
 from production_server.jobs.tables import item, item_input, job
 
 
@@ -55,23 +55,6 @@ def cancel(database: Database, job_id: UUID) -> Job:
         cancel_waiting(connection, job_id)
         stop_growing(connection, job_id, as_cancelled=True)
     return get_job(database, job_id)
-
-
-def chunks_of(accepted: Job, chunk_items: int) -> list[Chunk]:
-    """The messages that a new job travels in."""
-    return split(accepted.id, range(accepted.total), accepted.effective_priority, chunk_items)
-
-
-def split(job_id: UUID, indexes: range, priority: Priority, chunk_items: int) -> list[Chunk]:
-    """Items that follow each other, as chunks."""
-    starts = range(indexes.start, indexes.stop, chunk_items)
-    return [Chunk(job_id, start, min(start + chunk_items, indexes.stop), priority) for start in starts]
-
-
-def mark_published(database: Database, job_id: UUID) -> None:
-    """Note that the broker confirmed all of a job's chunks."""
-    with database.write() as connection:
-        connection.execute(update(job).where(job.c.id == job_id).values(published_at=now()))
 
 
 def _find_earlier(database: Database, new: NewJob) -> Job | None:

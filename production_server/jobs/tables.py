@@ -49,6 +49,9 @@ job = Table(
     Column("is_growing", Boolean(create_constraint=False), nullable=False, server_default=false()),
     # How its chunks travel, as was decided when its items were stored; null: by a release that did not.
     Column("effective_priority", String(8)),
+    # Items from this one on wait for somebody who publishes them, and since when; null: none do (`publication`).
+    Column("unpublished_from", Integer),
+    Column("unpublished_since", Double),
     CheckConstraint("succeeded + failed + cancelled <= total", name="ck_job_counts"),
     Index("ux_job_idempotency", "client", "idempotency_key", unique=True),
     Index("ix_job_state", "state", "id"),

@@ -11,8 +11,8 @@ from production_server.broker.publisher import Publisher
 from production_server.errors import Fault, NotFound, SettingsError
 from production_server.jobs.database import Database
 from production_server.jobs.growth import NewObjects, submit_objects
+from production_server.jobs.publication import chunks_of
 from production_server.jobs.records import Job
-from production_server.jobs.submit import chunks_of
 from production_server.models.store import Store
 from production_server.settings import Settings
 from production_server.sources.event import Dialect, ObjectEvent

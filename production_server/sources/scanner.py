@@ -13,8 +13,8 @@ from production_server.broker.handover import hand_over
 from production_server.broker.publisher import Publisher
 from production_server.errors import CeleriacError, StorageUnavailable, Unavailable
 from production_server.jobs.database import Database
+from production_server.jobs.publication import split
 from production_server.jobs.scans import Listed, ScanClaim, claim_scan, end_scan, note_page, put_back
-from production_server.jobs.submit import split
 from production_server.settings import Settings
 from production_server.storage.locations import Location
 from production_server.storage.objects import Page, Reference

@@ -6,9 +6,10 @@ import time
 from collections.abc import Sequence
 
 from production_server.broker.handover import hand_over
+from production_server.jobs.publication import chunks_of
 from production_server.jobs.read import get_job
 from production_server.jobs.records import Job, NewItem, NewJob, Priority
-from production_server.jobs.submit import chunks_of, submit
+from production_server.jobs.submit import submit
 from production_server.models.store import ModelVersion
 from production_server.web.intake import digest_of
 from production_server.web.parts import WebParts

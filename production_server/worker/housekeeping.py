@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from production_server.broker.publisher import Publisher
 from production_server.errors import Unavailable
 from production_server.jobs.database import Database
-from production_server.jobs.reconcile import expired_chunks, mark_unpublished, unpublished_chunks
+from production_server.jobs.publication import mark_published, mark_unpublished
+from production_server.jobs.reconcile import expired_chunks, unpublished_chunks
 from production_server.jobs.workers import beat, leave
 from production_server.settings import Settings
 from production_server.worker.chunks import ChunkRunner
@@ -88,17 +90,19 @@ class Housekeeping:
         if lost:
             log.warning("%d chunks were left by lost workers: publishing them again", len(lost))
             self.publisher.publish(lost)
+            for job_id, chunks in groupby(lost, key=lambda chunk: chunk.job_id):
+                mark_published(self.database, job_id, start=next(chunks).start)
         grace_s = 0.0 if alone else GRACE_S
         found = unpublished_chunks(
             self.database, chunk_items=chunk_items, grace_s=grace_s, is_queue_empty=is_empty
         )
-        for job_id, chunks in found:
+        for job_id, missing in found:
             try:
-                self.publisher.publish(chunks)
+                self.publisher.publish(missing)
             except Unavailable:
-                mark_unpublished(self.database, job_id)
+                mark_unpublished(self.database, job_id, start=missing[0].start)
                 raise
-            log.info("job %s: published %d chunks again", job_id, len(chunks))
+            log.info("job %s: published %d chunks again", job_id, len(missing))
 
     def _touch(self) -> None:
         """Show a health check that looks at the file's date that all is well."""

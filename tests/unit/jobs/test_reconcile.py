@@ -8,11 +8,12 @@ from production_server.jobs import tables
 from production_server.jobs.claim import claim, finish
 from production_server.jobs.database import Database
 from production_server.jobs.growth import NewObjects, submit_objects
+from production_server.jobs.publication import mark_published, mark_unpublished
 from production_server.jobs.read import get_job
-from production_server.jobs.reconcile import expired_chunks, mark_unpublished, unpublished_chunks
-from production_server.jobs.records import Chunk, Success
+from production_server.jobs.reconcile import expired_chunks, unpublished_chunks
+from production_server.jobs.records import Chunk, NewScan, Success
+from production_server.jobs.scans import Listed, claim_scan, note_page, start_scan
 from production_server.jobs.schema import MIGRATIONS
-from production_server.jobs.submit import mark_published
 from production_server.storage.objects import Reference
 from tests.unit.jobs.test_jobs import accept, lose_leases, must_take, success
 
@@ -132,3 +133,45 @@ def test_the_migration_decides_for_jobs_that_are_not_over(database: Database) ->
 
     decided = [get_job(database, job.id).effective_priority for job in (small, bulk, over)]
     assert decided == ["high", "normal", "normal"]
+
+
+def test_a_page_whose_scanner_died_before_it_was_published_is_published_soon_and_alone(
+    database: Database,
+) -> None:
+    job, _ = start_scan(
+        database, NewScan(url="s3://photos/", pattern="*", model="picture", version="1"), client="c"
+    )
+    held = claim_scan(database, lease_s=60)
+    assert held is not None
+    pages = [[Reference(f"s3://photos/{page}{name}", "1", 5) for name in "abcd"] for page in range(2)]
+
+    note_page(database, held, Listed(4, pages[0], "0d"), lease_s=60)
+    mark_published(database, job.id)
+    note_page(database, held, Listed(4, pages[1], "1d"), lease_s=60)
+
+    assert find_unpublished(database, grace_s=60, is_queue_empty=False) == []
+    assert find_unpublished(database, is_queue_empty=False) == [
+        [Chunk(job.id, 4, 6, "normal"), Chunk(job.id, 6, 8, "normal")]
+    ]
+    assert find_unpublished(database, is_queue_empty=False) == []
+
+
+def test_what_a_reconciler_took_and_did_not_publish_is_due_again(database: Database) -> None:
+    jobs = {accept(database, 1).id, accept(database, 1).id}
+    found = unpublished_chunks(database, chunk_items=2, grace_s=0, is_queue_empty=False)
+    next(found)
+
+    again = {chunk.job_id for chunks in find_unpublished(database, is_queue_empty=False) for chunk in chunks}
+
+    assert again == jobs
+
+
+def test_lost_items_that_could_not_be_published_are_due_again(database: Database) -> None:
+    job = accept(database, 5)
+    mark_published(database, job.id)
+    claim(database, job.id, 2, 4, lease_s=-1, max_attempts=3)
+    expired_chunks(database, chunk_items=2)
+
+    assert find_unpublished(database, is_queue_empty=False) == [
+        [Chunk(job.id, 2, 4, "high"), Chunk(job.id, 4, 5, "high")]
+    ]

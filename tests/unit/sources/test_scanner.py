@@ -1,16 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from production_server.broker.app import create_celery
 from production_server.broker.publisher import Publisher
-from production_server.errors import StorageUnavailable
+from production_server.errors import StorageUnavailable, Unavailable
 from production_server.jobs.database import Database
 from production_server.jobs.read import every_item, get_job
-from production_server.jobs.records import NewScan, Scan
+from production_server.jobs.reconcile import unpublished_chunks
+from production_server.jobs.records import Chunk, NewScan, Scan
 from production_server.jobs.scans import get_scan, start_scan
 from production_server.settings import Settings, read_settings
 from production_server.sources.scanner import Scanner, matches
@@ -151,3 +152,39 @@ def test_a_pattern_is_held_against_the_name_or_with_a_slash_against_the_key_behi
     pattern: str, key: str, *, is_match: bool
 ) -> None:
     assert matches(pattern, Location.parse("s3://photos/in"), f"s3://photos/{key}") is is_match
+
+
+class OneByOne(Storage):
+    """A storage whose pages have one object each."""
+
+    def pages(self, location: Location, *, cursor: str = "") -> Iterator[Page]:
+        for page in super().pages(location, cursor=cursor):
+            yield from (Page((reference,), "") for reference in page.references)
+
+
+class SecondFails(Publisher):
+    """A publisher whose broker does not answer when it is asked for the second time."""
+
+    asked = 0
+
+    def publish(self, chunks: Iterable[Chunk]) -> None:
+        self.asked += 1
+        if self.asked == 2:
+            raise Unavailable("the broker does not answer")
+        super().publish(chunks)
+
+
+def test_a_page_that_could_not_be_handed_over_does_not_wait_until_a_queue_is_empty(
+    sqlite_database: Database, settings: Settings
+) -> None:
+    fill(settings, "a", "b", "c")
+    publisher = SecondFails(create_celery(settings))
+    scanner = Scanner(sqlite_database, OneByOne(settings.storage_allow), publisher, settings)
+    begun = begin(scanner)
+    scanner.scan_next()
+
+    missing = list(unpublished_chunks(sqlite_database, chunk_items=2, grace_s=0, is_queue_empty=False))
+    afterwards = list(unpublished_chunks(sqlite_database, chunk_items=2, grace_s=0, is_queue_empty=False))
+
+    assert (missing, afterwards) == ([(begun.id, [Chunk(begun.id, 1, 3, "normal")])], [])
+    assert get_scan(sqlite_database, begun.id).state == "listed"
