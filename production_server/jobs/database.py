@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +18,12 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 
 from production_server.errors import Unavailable
+from production_server.jobs.writing import Writing, first_line, is_refusal
 from production_server.settings import redact
 
 BUSY_TIMEOUT_S = 30
+MIN_FREE_BYTES = 16 * 2**20
+"""A disk with less room than this counts as full: one job may need as much."""
 
 
 class now(FunctionElement[float]):  # noqa: N801  # named like the SQL function that it stands for
@@ -48,6 +52,7 @@ class Database:
         if self._url.get_backend_name() == "postgresql":
             self._url = self._url.set(drivername="postgresql+psycopg")
         self.engine = _create_engine(self._url.render_as_string(hide_password=False))
+        self.writing = Writing(str(self))
 
     @property
     def is_sqlite(self) -> bool:
@@ -68,10 +73,11 @@ class Database:
         """A transaction that writes: committed at the end, rolled back on any exception.
 
         Raises:
-            Unavailable: the database does not answer, or stays locked.
+            Unavailable: the database does not answer, stays locked, or cannot write (a full disk, say).
         """
         with (
             _translated(self),
+            self.writing.watched(),
             self.engine.connect().execution_options(is_write=True) as connection,
             connection.begin(),
         ):
@@ -98,8 +104,8 @@ class Database:
         """Answer quickly, or raise.
 
         Raises:
-            Unavailable: the database does not answer, its file was removed, or its schema is older than this code
-                expects; a newer one holds all that the code needs.
+            Unavailable: the database does not answer, its file was removed, nothing can be written, or its schema is
+                older than this code expects; a newer one holds all that the code needs.
         """
         from production_server.jobs import schema
 
@@ -110,12 +116,22 @@ class Database:
             raise Unavailable(
                 f"the database schema is at revision {found}, this code needs {expected}: run migrate"
             )
-        if self.is_sqlite and not Path(self._url.database or "").exists():
-            # Open connections still work on the removed file, and all that they store is lost with them.
-            raise Unavailable(f"the file of {self} was removed: stop the server")
+        if self.is_sqlite:
+            self._check_file(Path(self._url.database or ""))
+        self.writing.check(self.write)
 
     def close(self) -> None:
         self.engine.dispose()
+
+    def _check_file(self, file: Path) -> None:
+        if not file.exists():
+            # Open connections still work on the removed file, and all that they store is lost with them.
+            raise Unavailable(f"the file of {self} was removed: stop the server")
+        # Before anything fails, and for processes in which nothing has: asking the file system costs microseconds.
+        free = shutil.disk_usage(file.parent).free
+        if free < MIN_FREE_BYTES:
+            detail = f"{free // 2**20} MiB are left on its disk, it needs {MIN_FREE_BYTES // 2**20}"
+            raise Unavailable(f"the database {self} cannot grow: {detail}")
 
     def __str__(self) -> str:
         return redact(self._url.render_as_string(hide_password=False))
@@ -161,17 +177,16 @@ def _begin_sqlite(connection: Connection) -> None:
 def _translated(database: Database) -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeout) as exc:
-        raise Unavailable(f"the database {database} does not answer: {_first_line(exc)}") from exc
+    except PoolTimeout as exc:
+        raise Unavailable(f"the database {database} does not answer: {first_line(exc)}") from exc
     except DBAPIError as exc:
+        if is_refusal(exc):
+            raise Unavailable(f"the database {database} cannot be written to: {first_line(exc)}") from exc
+        if isinstance(exc, OperationalError | InterfaceError):
+            raise Unavailable(f"the database {database} does not answer: {first_line(exc)}") from exc
         if exc.connection_invalidated:
             raise Unavailable(f"the connection to {database} was lost") from exc
         # The class itself, none of its children: SQLite says so of a file that is damaged or no database at all.
         if type(exc) is DatabaseError:
-            raise Unavailable(f"the database {database} cannot be read: {_first_line(exc)}") from exc
+            raise Unavailable(f"the database {database} cannot be read: {first_line(exc)}") from exc
         raise
-
-
-def _first_line(exc: Exception) -> str:
-    cause = getattr(exc, "orig", None) or exc
-    return str(cause).strip().split("\n")[0]

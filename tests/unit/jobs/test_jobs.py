@@ -23,7 +23,7 @@ from production_server.jobs.tables import item
 def new_job(count: int = 3, **changes: object) -> NewJob:
     told = {"model": "table", "version": "1", "source": "test", "client": "somebody"}
     items = [NewItem(f"[{n},1]".encode(), name=f"row {n}") for n in range(count)]
-    return NewJob(items=items, **(told | changes))  # type: ignore[arg-type]
+    return NewJob(**(told | {"items": items} | changes))  # type: ignore[arg-type]
 
 
 def accept(database: Database, count: int = 3, **changes: object) -> Job:
