@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,14 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 
 from production_server.errors import Unavailable
+from production_server.jobs.records import Job
 from production_server.jobs.writing import Writing, first_line, is_refusal
 from production_server.settings import redact
 
+AtEnd = Callable[[Connection, Job], None]
+"""Writes what is to become true together with a job's end."""
+AT_END = "celeriac_at_end"
+"""The execution option under which a transaction that writes carries them to `settle`."""
 BUSY_TIMEOUT_S = 30
 MIN_FREE_BYTES = 16 * 2**20
 """A disk with less room than this counts as full: one job may need as much."""
@@ -46,13 +51,18 @@ def _now_in_postgresql(_element: now, _compiler: Any, **_kw: Any) -> str:
 class Database:
     """Connections to one database; safe to share between threads, not between processes."""
 
-    def __init__(self, url: str) -> None:
-        """`url`: sqlite:////path or postgresql://user:password@host/name; nothing is opened yet."""
+    def __init__(self, url: str, *, at_end: Sequence[AtEnd] = ()) -> None:
+        """`url`: sqlite:////path or postgresql://user:password@host/name; nothing is opened yet.
+
+        `at_end` are called in the transaction in which a job ends, with the job as it stands then: what they write is
+        there if the end is, and an exception of theirs undoes both.
+        """
         self._url = make_url(url)
         if self._url.get_backend_name() == "postgresql":
             self._url = self._url.set(drivername="postgresql+psycopg")
         self.engine = _create_engine(self._url.render_as_string(hide_password=False))
         self.writing = Writing(str(self))
+        self._at_end = tuple(at_end)
 
     @property
     def is_sqlite(self) -> bool:
@@ -78,7 +88,7 @@ class Database:
         with (
             _translated(self),
             self.writing.watched(),
-            self.engine.connect().execution_options(is_write=True) as connection,
+            self.engine.connect().execution_options(is_write=True, **{AT_END: self._at_end}) as connection,
             connection.begin(),
         ):
             yield connection

@@ -5,20 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, select, update
 
 from production_server.jobs.bulk import insert_many
 from production_server.jobs.claim import WORKER_LOST
-from production_server.jobs.database import Database, dialect_of, now
+from production_server.jobs.database import Database, dialect_of
 from production_server.jobs.job_row import insert_job, uuid7
 from production_server.jobs.priority import decide_priority
 from production_server.jobs.publication import note_unpublished
 from production_server.jobs.read import get_job
 from production_server.jobs.records import Job
-from production_server.jobs.tables import classified_object, item, item_reference, job, scan
+from production_server.jobs.tables import classified_object, item, item_reference, job
 from production_server.storage.objects import Reference
 
 RETRYABLE = ("storage_unavailable", "object_forbidden", "object_missing", "object_too_slow", WORKER_LOST)
@@ -101,28 +101,6 @@ def count_new(
 def digest_of(model: tuple[str, str], reference: Reference) -> bytes:
     """What an object is called in `classified_object`: SHA-256 over model, version, URL and etag."""
     return hashlib.sha256("\0".join((*model, reference.url, reference.etag)).encode()).digest()
-
-
-def stop_scan(connection: Connection, scan_id: UUID) -> None:
-    """Cancel a scan that still lists. Before its items and its job: it locks them in this order, too."""
-    connection.execute(
-        update(scan)
-        .where(scan.c.id == scan_id, scan.c.state == "listing")
-        .values(state="cancelled", finished_at=now(), lease_token=None, lease_until=None)
-    )
-
-
-def stop_growing(connection: Connection, job_id: UUID, *, as_cancelled: bool = False) -> None:
-    """Nothing more is added to a job: it is over if all that it has is done."""
-    done = job.c.succeeded + job.c.failed + job.c.cancelled
-    is_over = (done == job.c.total) & (job.c.state != "cancelled")
-    state: Any = "cancelled" if as_cancelled else case((is_over, "finished"), else_=job.c.state)
-    ended: Any = now() if as_cancelled else case((is_over, now()), else_=job.c.finished_at)
-    connection.execute(
-        update(job)
-        .where(job.c.id == job_id, job.c.is_growing)
-        .values(is_growing=False, state=state, finished_at=func.coalesce(job.c.finished_at, ended))
-    )
 
 
 def _forget(connection: Connection, job_id: UUID, digests: Sequence[bytes], retake: Retake) -> None:

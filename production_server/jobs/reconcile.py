@@ -12,9 +12,11 @@ from uuid import UUID
 from sqlalchemy import case, select, update
 
 from production_server.jobs.database import Database, now
+from production_server.jobs.leases import FREE, has_run_out
 from production_server.jobs.priority import stored_priority
 from production_server.jobs.publication import mark_published, note_unpublished
 from production_server.jobs.records import Chunk, Priority
+from production_server.jobs.settle import done
 from production_server.jobs.tables import item, job
 
 FORGOTTEN_AFTER_S = 900
@@ -29,8 +31,8 @@ def expired_chunks(database: Database, *, chunk_items: int, everything: bool = F
     """
     is_lost = item.c.state == "running"
     if not everything:
-        is_lost &= item.c.lease_until < now()
-    freed = update(item).where(is_lost).values(state="queued", lease_token=None, lease_until=None)
+        is_lost &= has_run_out(item)
+    freed = update(item).where(is_lost).values(state="queued", **FREE)
     with database.write() as connection:
         rows = connection.execute(freed.returning(item.c.job_id, item.c.idx)).all()
         found = {job_id: sorted(row.idx for row in group) for job_id, group in groupby(
@@ -73,7 +75,7 @@ def _take_jobs(database: Database, age_s: float, grace_s: float) -> list[tuple[U
     never = job.c.published_at.is_(None) & (job.c.created_at < now() - grace_s)
     is_whole = never | (job.c.published_at < now() - age_s)
     is_due = is_whole | (job.c.unpublished_since < now() - grace_s)
-    is_open = job.c.succeeded + job.c.failed + job.c.cancelled < job.c.total
+    is_open = done < job.c.total
     is_waiting = job.c.state.in_(("queued", "running")) | ((job.c.state == "cancelled") & is_open)
     query = (
         update(job)

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from production_server.errors import CeleriacError, NotFound
+from production_server.jobs.cancel import cancel, stop_scan
 from production_server.jobs.database import Database, now
-from production_server.jobs.growth import Retake, add_objects, count_new, stop_growing, stop_scan
+from production_server.jobs.growth import Retake, add_objects, count_new
 from production_server.jobs.job_row import insert_job, uuid7
+from production_server.jobs.leases import FREE, free_after, has_run_out, is_held, renewed, taken
 from production_server.jobs.priority import stored_priority
 from production_server.jobs.records import NewScan, Priority, Scan
-from production_server.jobs.submit import cancel
+from production_server.jobs.settle import settle
 from production_server.jobs.tables import job, scan
 from production_server.storage.objects import Reference
 
@@ -82,13 +84,13 @@ def claim_scan(database: Database, *, lease_s: float) -> ScanClaim | None:
     Raises:
         Unavailable: the database does not answer.
     """
-    is_free = scan.c.lease_until.is_(None) | (scan.c.lease_until < now())
+    is_free = scan.c.lease_until.is_(None) | has_run_out(scan)
     oldest = select(scan.c.id).where((scan.c.state == "listing") & is_free).order_by(scan.c.id).limit(1)
     first = oldest.with_for_update(skip_locked=True).scalar_subquery()
     token = uuid4()
-    taken = update(scan).where(scan.c.id == first).values(lease_token=token, lease_until=now() + lease_s)
+    held = update(scan).where(scan.c.id == first).values(taken(token, lease_s))
     with database.write() as connection:
-        row = connection.execute(taken.returning(*_columns)).one_or_none()
+        row = connection.execute(held.returning(*_columns)).one_or_none()
         if row is None:
             return None
         found = connection.execute(select(stored_priority).where(job.c.id == row.id)).scalar_one_or_none()
@@ -132,17 +134,14 @@ def end_scan(database: Database, held: ScanClaim, *, error: CeleriacError | None
         "error_message": told,
     }
     with database.write() as connection:
-        is_mine = (scan.c.id == held.scan.id) & (scan.c.lease_token == held.token)
-        ended = update(scan).where(is_mine).values(lease_token=None, lease_until=None, **values)
-        if connection.execute(ended).rowcount:
-            stop_growing(connection, held.scan.id)
+        if connection.execute(update(scan).where(_is_mine(held)).values(values | FREE)).rowcount:
+            settle(connection, held.scan.id, stops_growing=True)
 
 
 def put_back(database: Database, held: ScanClaim, *, after_s: float) -> None:
     """Let somebody go on with a scan after that many seconds."""
     with database.write() as connection:
-        is_mine = (scan.c.id == held.scan.id) & (scan.c.lease_token == held.token)
-        connection.execute(update(scan).where(is_mine).values(lease_token=None, lease_until=now() + after_s))
+        connection.execute(update(scan).where(_is_mine(held)).values(free_after(after_s)))
 
 
 def cancel_scan(database: Database, scan_id: UUID) -> Scan:
@@ -182,9 +181,12 @@ def list_scans(database: Database, *, after: UUID | None = None, limit: int) -> 
 
 
 def _note(connection: Connection, held: ScanClaim, *, cursor: str, listed: Any, lease_s: float) -> bool:
-    is_mine = (scan.c.id == held.scan.id) & (scan.c.lease_token == held.token) & (scan.c.state == "listing")
-    noted = update(scan).where(is_mine).values(cursor=cursor, listed=listed, lease_until=now() + lease_s)
-    return connection.execute(noted).rowcount > 0
+    noted = update(scan).where(_is_mine(held) & (scan.c.state == "listing"))
+    return connection.execute(noted.values(cursor=cursor, listed=listed, **renewed(lease_s))).rowcount > 0
+
+
+def _is_mine(held: ScanClaim) -> ColumnElement[bool]:
+    return (scan.c.id == held.scan.id) & is_held(scan, held.token)
 
 
 def _find_listing(database: Database, new: NewScan) -> Scan | None:

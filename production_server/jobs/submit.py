@@ -1,4 +1,4 @@
-"""Accepting and cancelling jobs."""
+"""Accepting jobs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from production_server.errors import Conflict
 from production_server.jobs.bulk import insert_many
-from production_server.jobs.claim import cancel_waiting
 from production_server.jobs.database import Database
-from production_server.jobs.growth import stop_growing, stop_scan
 from production_server.jobs.job_row import insert_job, uuid7
 from production_server.jobs.read import get_job, job_columns, to_job
 from production_server.jobs.records import Job, NewJob
@@ -42,19 +40,6 @@ def submit(database: Database, new: NewJob) -> tuple[Job, bool]:
             raise
         return earlier, False
     return get_job(database, job_id), True
-
-
-def cancel(database: Database, job_id: UUID) -> Job:
-    """Cancel what has not run; items that a worker has in hand still finish. Does nothing to a job that is over.
-
-    Raises:
-        NotFound: there is no such job.
-    """
-    with database.write() as connection:
-        stop_scan(connection, job_id)
-        cancel_waiting(connection, job_id)
-        stop_growing(connection, job_id, as_cancelled=True)
-    return get_job(database, job_id)
 
 
 def _find_earlier(database: Database, new: NewJob) -> Job | None:

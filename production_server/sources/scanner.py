@@ -31,45 +31,16 @@ AGAIN_AFTER_S = 5.0
 
 @dataclass(slots=True)
 class Scanner:
-    """A thread that goes on with scans until `stop`. Every worker has one; a scan is in the hands of one of them."""
+    """Goes on with scans, one after the other. Every worker has one; a scan is in the hands of one of them."""
 
     database: Database
     storage: Storage
     publisher: Publisher
     settings: Settings
-    _stopped: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-    _last_fault: str = ""
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread = threading.Thread(target=self._run, name="scanner", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the page in hand; another worker, or the next start, goes on behind it."""
-        self._stopped.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            is_idle = True
-            try:
-                is_idle = not self.scan_next()
-                self._last_fault = ""
-            except Unavailable as exc:
-                # Housekeeping tells of a database that does not answer, too; once is enough.
-                if str(exc) != self._last_fault:
-                    log.warning("%s; trying on", exc)
-                self._last_fault = str(exc)
-            except Exception:
-                log.exception("a scan failed; it is tried again when its lease has run out")
-            if is_idle:
-                self._stopped.wait(LOOK_EVERY_S)
+    stopping: threading.Event = field(default_factory=threading.Event)
 
     def scan_next(self) -> bool:
-        """Go on with a scan until it is listed, lost, or a stop is asked for; False if there is none.
+        """Go on with a scan until it is listed or lost, or `stopping` is set; False if there is none.
 
         Raises:
             Unavailable: the database does not answer; the scan is gone on with when its lease has run out.
@@ -95,7 +66,7 @@ class Scanner:
     def _end(self, held: ScanClaim, *, is_listed: bool) -> None:
         if is_listed:
             end_scan(self.database, held)
-        elif self._stopped.is_set():
+        elif self.stopping.is_set():
             put_back(self.database, held, after_s=0.0)
 
     def _list(self, held: ScanClaim) -> bool:
@@ -109,7 +80,7 @@ class Scanner:
                 return False
             chunks = split(held.scan.id, added, held.priority, self.settings.chunk_items)
             hand_over(self.publisher, self.database, chunks)
-            if self._stopped.is_set():
+            if self.stopping.is_set():
                 return False
         return True
 

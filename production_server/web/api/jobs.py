@@ -7,9 +7,9 @@ from uuid import UUID
 from flask import Blueprint, Response, request
 
 from production_server.errors import Fault, InvalidInput
+from production_server.jobs.cancel import cancel
 from production_server.jobs.read import get_job, list_jobs
 from production_server.jobs.records import NewItem
-from production_server.jobs.submit import cancel
 from production_server.models.store import ModelVersion
 from production_server.web.accept import accept, wait_until_over
 from production_server.web.api.operations import operation

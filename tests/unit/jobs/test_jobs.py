@@ -10,13 +10,14 @@ import pytest
 from sqlalchemy import update
 
 from production_server.errors import Conflict, NotFound
+from production_server.jobs.cancel import cancel
 from production_server.jobs.claim import claim, finish, give_back, give_up
 from production_server.jobs.database import Database, now
 from production_server.jobs.publication import chunks_of
 from production_server.jobs.read import every_item, get_job, get_payload, get_payloads, list_items, list_jobs
 from production_server.jobs.reconcile import expired_chunks, unpublished_chunks
 from production_server.jobs.records import Chunk, Claim, Failure, Job, NewItem, NewJob, Success
-from production_server.jobs.submit import cancel, submit
+from production_server.jobs.submit import submit
 from production_server.jobs.tables import item
 
 

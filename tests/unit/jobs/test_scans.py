@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import update
 
 from production_server.errors import NotFound, ObjectUnusable
+from production_server.jobs.cancel import cancel
 from production_server.jobs.claim import claim, finish
 from production_server.jobs.database import Database, now
 from production_server.jobs.read import every_item, get_input, get_job
@@ -27,7 +28,6 @@ from production_server.jobs.scans import (
     put_back,
     start_scan,
 )
-from production_server.jobs.submit import cancel
 from production_server.jobs.tables import scan
 from production_server.storage.objects import Reference
 

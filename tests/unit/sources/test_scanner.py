@@ -128,7 +128,7 @@ def test_a_scanner_that_is_stopped_leaves_the_rest_to_the_next_one(
 ) -> None:
     fill(settings, "a")
     begun = begin(scanner)
-    scanner.stop()
+    scanner.stopping.set()
 
     scanner.scan_next()
 
