@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
@@ -12,12 +11,8 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, selec
 
 from production_server.jobs.bulk import insert_many
 from production_server.jobs.claim import WORKER_LOST
-from production_server.jobs.database import Database, dialect_of
-from production_server.jobs.job_row import insert_job, uuid7
-from production_server.jobs.priority import decide_priority
+from production_server.jobs.database import dialect_of
 from production_server.jobs.publication import note_unpublished
-from production_server.jobs.read import get_job
-from production_server.jobs.records import Job
 from production_server.jobs.tables import classified_object, item, item_reference, job
 from production_server.storage.objects import Reference
 
@@ -27,37 +22,6 @@ MAX_NAME = 255
 Retake = Literal["nothing", "failed", "everything"]
 """Which items count for nothing: none; those that were cancelled, or failed for a reason that may be gone; all of
 other jobs."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewObjects:
-    """Objects that somebody tells of, for a version of a model."""
-
-    model: str
-    version: str
-    references: Sequence[Reference]
-    source: str
-    client: str
-
-
-def submit_objects(database: Database, new: NewObjects) -> Job | None:
-    """Store a job of those objects that this version has not been given before; None if there are none.
-
-    Raises:
-        Unavailable: the database does not answer; nothing was accepted.
-    """
-    job_id = uuid7()
-    told = {"model": new.model, "version": new.version, "source": new.source, "client": new.client}
-    with database.write() as connection:
-        insert_job(connection, job_id, told)
-        added = add_objects(connection, job_id, (new.model, new.version), new.references)
-        if not added:
-            connection.execute(delete(job).where(job.c.id == job_id))
-            return None
-        # Known only now: what this version has been given before is not in it.
-        decided = decide_priority("normal", len(added))
-        connection.execute(update(job).where(job.c.id == job_id).values(effective_priority=decided))
-    return get_job(database, job_id)
 
 
 def add_objects(

@@ -1,19 +1,22 @@
-"""Accepting jobs."""
+"""Storing what was asked for, in one transaction each: jobs of inputs, jobs of objects, scans."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from production_server.errors import Conflict
 from production_server.jobs.bulk import insert_many
-from production_server.jobs.database import Database
+from production_server.jobs.database import Database, now
+from production_server.jobs.growth import add_objects
 from production_server.jobs.job_row import insert_job, uuid7
+from production_server.jobs.priority import decide_priority
 from production_server.jobs.read import get_job, job_columns, to_job
-from production_server.jobs.records import Job, NewJob
-from production_server.jobs.tables import item, item_input, job
+from production_server.jobs.records import Job, NewJob, NewObjects, NewScan, Scan
+from production_server.jobs.scans import ASKED, SOURCE, get_scan, scan_columns, to_scan
+from production_server.jobs.tables import item, item_input, job, scan
 
 
 def submit(database: Database, new: NewJob) -> tuple[Job, bool]:
@@ -42,6 +45,56 @@ def submit(database: Database, new: NewJob) -> tuple[Job, bool]:
     return get_job(database, job_id), True
 
 
+def submit_objects(database: Database, new: NewObjects) -> Job | None:
+    """Store a job of those objects that this version has not been given before; None if there are none.
+
+    Raises:
+        Unavailable: the database does not answer; nothing was accepted.
+    """
+    job_id = uuid7()
+    told = {"model": new.model, "version": new.version, "source": new.source, "client": new.client}
+    with database.write() as connection:
+        insert_job(connection, job_id, told)
+        added = add_objects(connection, job_id, (new.model, new.version), new.references)
+        if not added:
+            connection.execute(delete(job).where(job.c.id == job_id))
+            return None
+        # Known only now: what this version has been given before is not in it.
+        decided = decide_priority("normal", len(added))
+        connection.execute(update(job).where(job.c.id == job_id).values(effective_priority=decided))
+    return get_job(database, job_id)
+
+
+def start_scan(database: Database, new: NewScan, *, client: str) -> tuple[Scan, bool]:
+    """Store a scan, and the job that it fills; returns it, and whether it is new.
+
+    Where the same is being listed already, that scan is returned.
+
+    Raises:
+        Unavailable: the database does not answer; nothing was accepted.
+    """
+    earlier = _find_listing(database, new)
+    if earlier is not None:
+        return earlier, False
+    scan_id = uuid7()
+    try:
+        with database.write() as connection:
+            asked = {name: getattr(new, name) for name in ASKED}
+            connection.execute(insert(scan).values(id=scan_id, state="listing", created_at=now(), **asked))
+            if not new.dry_run:
+                told = {"model": new.model, "version": new.version, "priority": new.priority}
+                insert_job(
+                    connection, scan_id, told | {"source": SOURCE, "client": client, "is_growing": True}
+                )
+    except IntegrityError:
+        # The same came twice at once and the other request was first.
+        earlier = _find_listing(database, new)
+        if earlier is None:
+            raise
+        return earlier, False
+    return get_scan(database, scan_id), True
+
+
 def _find_earlier(database: Database, new: NewJob) -> Job | None:
     if new.idempotency_key is None:
         return None
@@ -53,6 +106,14 @@ def _find_earlier(database: Database, new: NewJob) -> Job | None:
     if row.request_digest != new.request_digest:
         raise Conflict(f"the idempotency key {new.idempotency_key!r} was used before for another request")
     return to_job(row)
+
+
+def _find_listing(database: Database, new: NewScan) -> Scan | None:
+    is_same = [scan.c[name] == getattr(new, name) for name in ASKED]
+    with database.read() as connection:
+        query = select(*scan_columns).where(*is_same, scan.c.state == "listing")
+        row = connection.execute(query).one_or_none()
+    return None if row is None else to_scan(row)
 
 
 def _job_values(new: NewJob) -> dict[str, object]:

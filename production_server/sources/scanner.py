@@ -9,12 +9,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
 
-from production_server.broker.handover import hand_over
-from production_server.broker.publisher import Publisher
 from production_server.errors import CeleriacError, StorageUnavailable, Unavailable
+from production_server.intake.intake import Intake
 from production_server.jobs.database import Database
-from production_server.jobs.publication import split
-from production_server.jobs.scans import Listed, ScanClaim, claim_scan, end_scan, note_page, put_back
+from production_server.jobs.scans import Listed, ScanClaim, claim_scan, end_scan, put_back
 from production_server.settings import Settings
 from production_server.storage.locations import Location
 from production_server.storage.objects import Page, Reference
@@ -35,7 +33,7 @@ class Scanner:
 
     database: Database
     storage: Storage
-    publisher: Publisher
+    intake: Intake
     settings: Settings
     stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -74,13 +72,8 @@ class Scanner:
         location = Location.parse(held.scan.url)
         for page in self.storage.pages(location, cursor=held.scan.cursor):
             matching = tuple(_matching(page, location, held.scan.pattern))
-            listed = Listed(len(page.references), matching, page.cursor)
-            added = note_page(self.database, held, listed, lease_s=self.settings.lease_s)
-            if added is None:
-                return False
-            chunks = split(held.scan.id, added, held.priority, self.settings.chunk_items)
-            hand_over(self.publisher, self.database, chunks)
-            if self.stopping.is_set():
+            is_mine = self.intake.add_page(held, Listed(len(page.references), matching, page.cursor))
+            if not is_mine or self.stopping.is_set():
                 return False
         return True
 

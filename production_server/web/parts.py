@@ -15,6 +15,7 @@ from production_server.broker.caller import Caller
 from production_server.broker.publisher import Publisher
 from production_server.broker.ways import Way
 from production_server.errors import NotFound
+from production_server.intake.intake import Intake
 from production_server.jobs.database import Database
 from production_server.jobs.records import Job
 from production_server.jobs.search import Found
@@ -39,7 +40,7 @@ class WebParts:
     settings: Settings
     database: Database
     store: Store
-    publisher: Publisher
+    intake: Intake
     caller: Caller
     metrics: Metrics
     storage: Storage
@@ -81,18 +82,16 @@ def build_parts(
         tracing=tracing,
     )
     store, storage = Store(settings.model_stores), Storage(settings.storage_allow)
-    notifications = Notifications(
-        open_rules(settings, store), database, store, storage, publisher, chunk_items=settings.chunk_items
-    )
+    intake = Intake(settings, database, storage, publisher)
     return WebParts(
         settings=settings,
         database=database,
         store=store,
-        publisher=publisher,
+        intake=intake,
         caller=caller,
         metrics=Metrics(database, publisher, caller, folder=metrics_folder),
         storage=storage,
-        notifications=notifications,
+        notifications=Notifications(open_rules(settings, store), store, intake),
         waiting_room=WaitingRoom(settings.web_threads // 2),
         tracing=tracing,
     )

@@ -14,6 +14,7 @@ from celery import Celery
 from production_server.broker.app import create_celery
 from production_server.broker.publisher import Publisher
 from production_server.inference import Engine
+from production_server.intake.intake import Intake
 from production_server.jobs.database import Database
 from production_server.models.store import Store
 from production_server.settings import Settings
@@ -65,7 +66,7 @@ class WorkerParts:
         register_tasks(app, runner, tracing=tracing)
         publisher = Publisher(app, tracing=tracing)
         housekeeping = Housekeeping(worker_name(settings), runner, database, publisher, settings)
-        scanner = Scanner(database, storage, publisher, settings)
+        scanner = Scanner(database, storage, Intake(settings, database, storage, publisher), settings)
         loops = (
             Loop("housekeeping", housekeeping.step, pause_s=housekeeping.pause_s),
             Loop("scanner", scanner.scan_next, pause_s=LOOK_EVERY_S, stopping=scanner.stopping),

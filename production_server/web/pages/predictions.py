@@ -10,12 +10,14 @@ from flask import Response, current_app, make_response, redirect, render_templat
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from production_server.errors import CeleriacError, Fault, InvalidInput, NotFound, TooLarge, Unavailable
+from production_server.intake.checking import Upload, items_from_files, items_from_json, items_from_table
+from production_server.intake.intake import Asked
 from production_server.jobs.priority import SMALL_JOB_ITEMS
 from production_server.jobs.read import get_job, get_payload
 from production_server.jobs.records import NewItem
 from production_server.models.store import ModelVersion
-from production_server.web.accept import accept, wait_until_over
-from production_server.web.intake import Upload, items_from_files, items_from_json, items_from_table
+from production_server.web.accept import wait_until_over
+from production_server.web.door import asking_client
 from production_server.web.pages.fields import read_row, row_fields, typed_values
 from production_server.web.pages.shown_faults import shown_faults
 from production_server.web.pages.wording import size
@@ -49,7 +51,7 @@ def submit() -> Response:
     except InvalidInput as exc:
         return _render(chosen, typed=request.form, error=exc)
     try:
-        accepted, _ = accept(parts, chosen, items, source="page")
+        accepted, _ = parts.intake.accept(chosen, items, Asked(source="page", client=asking_client()))
     except Unavailable as exc:
         return _render(chosen, typed=request.form, error=exc)
     if accepted.total <= SMALL_JOB_ITEMS:

@@ -7,13 +7,13 @@ from sqlalchemy import update
 from production_server.jobs import tables
 from production_server.jobs.claim import claim, finish
 from production_server.jobs.database import Database
-from production_server.jobs.growth import NewObjects, submit_objects
 from production_server.jobs.publication import mark_published, mark_unpublished
 from production_server.jobs.read import get_job
 from production_server.jobs.reconcile import expired_chunks, unpublished_chunks
-from production_server.jobs.records import Chunk, NewScan, Success
-from production_server.jobs.scans import Listed, claim_scan, note_page, start_scan
+from production_server.jobs.records import Chunk, NewObjects, NewScan, Success
+from production_server.jobs.scans import Listed, claim_scan, note_page
 from production_server.jobs.schema import MIGRATIONS
+from production_server.jobs.submit import start_scan, submit_objects
 from production_server.storage.objects import Reference
 from tests.unit.jobs.test_jobs import accept, lose_leases, must_take, success
 

@@ -26,8 +26,8 @@ from production_server.jobs.scans import (
     list_scans,
     note_page,
     put_back,
-    start_scan,
 )
+from production_server.jobs.submit import start_scan
 from production_server.jobs.tables import scan
 from production_server.storage.objects import Reference
 

@@ -14,7 +14,8 @@ from production_server.jobs.claim import claim, finish, give_back, give_up
 from production_server.jobs.database import Database
 from production_server.jobs.read import get_job
 from production_server.jobs.records import Failure, Job, NewScan
-from production_server.jobs.scans import Listed, claim_scan, end_scan, note_page, start_scan
+from production_server.jobs.scans import Listed, claim_scan, end_scan, note_page
+from production_server.jobs.submit import start_scan
 from production_server.storage.objects import Reference
 from tests.unit.jobs.test_jobs import accept, lose_leases, must_take, success, take
 

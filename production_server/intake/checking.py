@@ -1,10 +1,9 @@
-"""From what a client sent to checked items: every front door of the web process goes through here."""
+"""From what a client sent to checked items: every door that brings inputs goes through here."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -79,15 +78,6 @@ def items_from_table(version: ModelVersion, data: bytes, settings: Settings) -> 
         NewItem(row.to_bytes(), None, label, row.outside_training_range)
         for row, label in zip(table.rows, expected, strict=True)
     ]
-
-
-def digest_of(model: str, version: str | None, priority: str, items: Iterable[NewItem]) -> str:
-    """The SHA-256 of a whole request: what makes two requests under one idempotency key the same."""
-    digest = hashlib.sha256(repr((model, version, priority)).encode())
-    for item in items:
-        digest.update(repr((len(item.payload), item.name, item.expected)).encode())
-        digest.update(item.payload)
-    return digest.hexdigest()
 
 
 def safe_name(name: str) -> str:
