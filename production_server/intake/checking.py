@@ -53,10 +53,9 @@ def items_from_files(version: ModelVersion, uploads: Sequence[Upload], settings:
         InvalidInput, TooLarge: no file is accepted; the first 20 faults are named.
     """
     if version.manifest.is_tabular:
-        fault = Fault(
+        raise InvalidInput.at(
             "file", f"rows of numbers: {version.manifest.name} takes no images", f"{len(uploads)} files"
         )
-        raise InvalidInput(str(fault), (fault,))
     _check_count(len(uploads), settings, "file")
     return _collect(
         partial(_image_from_file, upload, index, settings) for index, upload in enumerate(uploads)
@@ -70,8 +69,7 @@ def items_from_table(version: ModelVersion, data: bytes, settings: Settings) -> 
         InvalidInput, TooLarge: no row is accepted; the first 20 faults are named by line and column.
     """
     if not version.manifest.is_tabular:
-        fault = Fault("csv", f"image files: {version.manifest.name} takes no rows", "a table")
-        raise InvalidInput(str(fault), (fault,))
+        raise InvalidInput.at("csv", f"image files: {version.manifest.name} takes no rows", "a table")
     table = parse_table(version.manifest, data, max_rows=settings.max_job_items)
     expected = table.expected or [None] * len(table.rows)
     return [
@@ -123,21 +121,19 @@ def _image_from_json(item: object, image: ImagePreprocessing, field: str, settin
         return NewItem(encode_pixels(item, image, field=field))
     if not isinstance(item, dict) or set(item) != {"b64"} or not isinstance(item["b64"], str):
         expected = f'pixels [{image.height}][{image.width}] or {{"b64": "an image file in Base64"}}'
-        fault = Fault(field, expected, describe(item))
-        raise InvalidInput(str(fault), (fault,))
+        raise InvalidInput.at(field, expected, describe(item))
     try:
         data = base64.b64decode(item["b64"], validate=True)
     except (binascii.Error, ValueError) as exc:
-        fault = Fault(f"{field}.b64", "an image file in Base64 (RFC 4648, section 4)", str(exc))
-        raise InvalidInput(str(fault), (fault,)) from exc
+        raise InvalidInput.at(
+            f"{field}.b64", "an image file in Base64 (RFC 4648, section 4)", str(exc)
+        ) from exc
     check_image(data, field=f"{field}.b64", max_pixels=settings.max_image_pixels)
     return NewItem(data)
 
 
 def _check_count(count: int, settings: Settings, field: str) -> None:
     if count == 0:
-        fault = Fault(field, "at least one input", "none")
-        raise InvalidInput(str(fault), (fault,))
+        raise InvalidInput.at(field, "at least one input", "none")
     if count > settings.max_job_items:
-        fault = Fault(field, f"at most {settings.max_job_items} inputs in one job", str(count))
-        raise TooLarge(str(fault), (fault,))
+        raise TooLarge.at(field, f"at most {settings.max_job_items} inputs in one job", str(count))

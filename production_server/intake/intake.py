@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from production_server.broker.publisher import Publisher
-from production_server.errors import Fault, InvalidInput
+from production_server.errors import InvalidInput
 from production_server.intake.handover import hand_over
 from production_server.jobs.database import Database
 from production_server.jobs.publication import chunks_of, split
@@ -85,8 +85,7 @@ class Intake:
             Unavailable: the database does not answer; nothing was accepted.
         """
         if version.manifest.is_tabular:
-            fault = Fault("model", "a model of images", f"{version.manifest.name}, which takes rows")
-            raise InvalidInput(str(fault), (fault,))
+            raise InvalidInput.at("model", "a model of images", f"{version.manifest.name}, which takes rows")
         return start_scan(self.database, new, client=client)
 
     def add_page(self, held: ScanClaim, page: Listed) -> bool:

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, Connection, Update, bindparam, case, select, update
 
+from production_server.errors import WorkerLost
 from production_server.jobs.cancel import cancel_waiting
 from production_server.jobs.database import Database, now
 from production_server.jobs.leases import FREE, has_run_out, is_held, renewed, taken
@@ -19,8 +20,6 @@ from production_server.jobs.series import enter_series, is_series_of
 from production_server.jobs.settle import settle
 from production_server.jobs.tables import item, job, series
 from production_server.jobs.tally import count_results
-
-WORKER_LOST = "worker_lost"
 
 _JOB_OF_CLAIM = (
     select(job.c.model, job.c.version, job.c.source, job.c.state, series.c.id.label("series_id"))
@@ -141,9 +140,9 @@ def _fail_hopeless(
     connection: Connection, job_id: UUID, series_id: int, in_range: ColumnElement[bool], max_attempts: int
 ) -> None:
     """Fail the items whose workers were lost too often."""
-    lost = f"{max_attempts} workers in a row were lost while they had this item"
+    lost = WorkerLost(f"{max_attempts} workers in a row were lost while they had this item")
     is_hopeless = in_range & _is_free() & (item.c.attempts >= max_attempts)
-    _fail(connection, job_id, series_id, is_hopeless, WORKER_LOST, lost)
+    _fail(connection, job_id, series_id, is_hopeless, lost.code, str(lost))
 
 
 def _take_next(

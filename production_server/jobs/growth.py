@@ -9,15 +9,13 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, select, update
 
+from production_server.errors import retryable_codes
 from production_server.jobs.bulk import insert_many
-from production_server.jobs.claim import WORKER_LOST
 from production_server.jobs.database import dialect_of
 from production_server.jobs.publication import note_unpublished
 from production_server.jobs.tables import classified_object, item, item_reference, job
 from production_server.storage.objects import Reference
 
-RETRYABLE = ("storage_unavailable", "object_forbidden", "object_missing", "object_too_slow", WORKER_LOST)
-"""Why an item has failed that might succeed another time."""
 MAX_NAME = 255
 Retake = Literal["nothing", "failed", "everything"]
 """Which items count for nothing: none; those that were cancelled, or failed for a reason that may be gone; all of
@@ -81,7 +79,9 @@ def _is_of_another(job_id: UUID) -> ColumnElement[bool]:
 
 
 def _has_come_to_nothing() -> ColumnElement[bool]:
-    is_vain = (item.c.state == "cancelled") | ((item.c.state == "failed") & item.c.error_code.in_(RETRYABLE))
+    is_vain = (item.c.state == "cancelled") | (
+        (item.c.state == "failed") & item.c.error_code.in_(retryable_codes())
+    )
     return (
         select(item.c.idx)
         .where(item.c.job_id == classified_object.c.job_id, item.c.idx == classified_object.c.idx, is_vain)

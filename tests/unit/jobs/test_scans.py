@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from production_server.errors import NotFound, ObjectUnusable
+from production_server.errors import NotFound, ObjectOutOfReach
 from production_server.jobs.cancel import cancel
 from production_server.jobs.claim import claim, finish
 from production_server.jobs.database import Database, now
@@ -276,7 +276,7 @@ def test_a_scan_that_cannot_go_on_says_why_and_its_job_ends(database: Database) 
     begun = begin(database)
     held = take(database)
     note(database, held, references("a"))
-    end_scan(database, held, error=ObjectUnusable("there is no such bucket", code="object_missing"))
+    end_scan(database, held, error=ObjectOutOfReach("there is no such bucket", code="object_missing"))
     work_off(database, begun.id)
 
     found = get_scan(database, begun.id)
