@@ -72,7 +72,8 @@ def _take_jobs(database: Database, age_s: float, grace_s: float) -> list[tuple[U
 
     What was stored just now is left alone for `grace_s` seconds: whoever stored it is about to publish it.
     """
-    never = job.c.published_at.is_(None) & (job.c.created_at < now() - grace_s)
+    is_noted = job.c.unpublished_since.is_not(None)
+    never = job.c.published_at.is_(None) & ~is_noted & (job.c.created_at < now() - grace_s)
     is_whole = never | (job.c.published_at < now() - age_s)
     is_due = is_whole | (job.c.unpublished_since < now() - grace_s)
     is_open = done < job.c.total

@@ -23,7 +23,6 @@ TELL_AGAIN_AFTER_S = 60.0
 """The same cause is told to the log this often at most, however many requests fail of it."""
 FILLER_BYTES = 2**17
 """A probe needs as much room as a small picture: less would find it between what is stored already."""
-_PROBE = "(probe)"
 # Disk full, read-only, input or output error: PostgreSQL's manual, appendix A.
 _POSTGRESQL = {"53100", "25006", "58030"}
 _SQLITE = (
@@ -80,16 +79,16 @@ class Writing:
         if time.monotonic() - self._probed_at < self.probe_every_s:
             raise Unavailable(f"the database {self._name} cannot be written to: {self._fault}")
         self._probed_at = time.monotonic()
+        # In the table of workers, as one that nobody has seen since 1970: it is not worth a table. With a name of its
+        # own, since several processes may try at once; if this one dies, it is forgotten as workers are.
+        name, filler = f"(probe {secrets.token_hex(4)})", secrets.token_hex(FILLER_BYTES // 2)
+        told = {"started_at": 0.0, "seen_at": 0.0, "warm": [filler], "items_done": 0}
         with write() as connection:
-            _drop_filler(connection)
-            filler = secrets.token_hex(FILLER_BYTES // 2)
-            connection.execute(
-                insert(worker).values(name=_PROBE, started_at=0.0, seen_at=0.0, warm=[filler], items_done=0)
-            )
+            connection.execute(insert(worker).values(name=name, **told))
         self._fault, self._told_at = "", float("-inf")
         log.info("the database %s can be written to again", self._name)
         with write() as connection:
-            _drop_filler(connection)
+            connection.execute(delete(worker).where(worker.c.name == name))
 
     def _failed(self, why: str) -> None:
         is_told = why == self._fault and time.monotonic() - self._told_at < TELL_AGAIN_AFTER_S
@@ -97,8 +96,3 @@ class Writing:
         if not is_told:
             self._told_at = time.monotonic()
             log.error("the database %s cannot be written to: %s", self._name, why)
-
-
-def _drop_filler(connection: Connection) -> None:
-    # In the table of workers, as one that nobody has seen since 1970: it is not worth a table.
-    connection.execute(delete(worker).where(worker.c.name == _PROBE))
