@@ -13,10 +13,10 @@ from typing import Any
 from production_server.jobs.claim import claim, finish
 from production_server.jobs.dashboard import SPANS, read_dashboard
 from production_server.jobs.database import Database
-from production_server.jobs.growth import NewObjects, submit_objects
-from production_server.jobs.records import Failure, Job, Success
+from production_server.jobs.records import Failure, Job, NewObjects, Success
 from production_server.jobs.search import Search, search
 from production_server.jobs.series import Chosen
+from production_server.jobs.submit import submit_objects
 from production_server.storage.objects import Reference
 from tests.services.postgres import find_postgres, postgres_cluster
 

@@ -9,17 +9,22 @@ CeleriacError
 ├── Conflict              the request contradicts what an earlier one with the same key did
 ├── BrokenVersion         a version's files do not match its manifest, or do not load
 ├── InferenceFailed       the model itself failed on a batch
-├── ObjectUnusable        an object in a bucket, or a listing of one, is not to be had, however often it is asked for
+├── WorkerLost            the workers that had an item were lost, one after the other
+├── ObjectUnusable        an object in a bucket, or a listing of one, is not what it should be, and stays so
+│   └── ObjectOutOfReach  … or is not to be had now; whoever asks another day may get it
 ├── StorageUnavailable    the store that an object lies in does not answer; it may later
 ├── Unavailable           the database, the broker or a worker does not answer; the same request may succeed later
 └── DeadlineExceeded      nobody answered the call in the time that the client gave it
 
-`code` is a stable string that reaches the client. HTTP status codes live in `web/`, exit codes in the command line.
+Each class declares the codes that its errors have, and whether what failed may succeed another time. `code` is a stable
+string that reaches the client. HTTP status codes live in `web/`, exit codes in the command line.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 MAX_FAULTS = 20
 
@@ -44,6 +49,27 @@ class CeleriacError(Exception):
     """Root of all errors that this server raises on purpose; `str(error)` says how to mend it."""
 
     code = "internal_error"
+    other_codes: ClassVar[tuple[str, ...]] = ()
+    """What an error of this class may have instead."""
+    is_retryable: ClassVar[bool] = False
+    """Whether what failed of it may succeed another time."""
+
+    def __init__(self, detail: str, *, code: str | None = None) -> None:
+        """`detail` says how to mend it; `code` is one that the class declares.
+
+        Raises:
+            ValueError: it declares no such code.
+        """
+        if code is not None and not self.declares(code):
+            raise ValueError(f"{type(self).__name__} declares no code {code!r}")
+        if code is not None:
+            self.code = code
+        super().__init__(detail)
+
+    @classmethod
+    def declares(cls, code: str) -> bool:
+        """Whether an error of this class may have this code."""
+        return code in (cls.code, *cls.other_codes)
 
 
 class SettingsError(CeleriacError):
@@ -60,18 +86,35 @@ class InvalidInput(CeleriacError):
     """Raised when the client sent something that the model or the API does not take; lists up to 20 faults."""
 
     code = "invalid_input"
+    other_codes: ClassVar[tuple[str, ...]] = (
+        "damaged_image",
+        "empty_file",
+        "location_not_allowed",
+        "malformed_json",
+        "media_type_mismatch",
+        "not_an_event",
+        "not_an_image",
+        "request_timeout",
+        "unsupported_media_type",
+    )
 
-    def __init__(self, detail: str, faults: tuple[Fault, ...] = (), *, code: str | None = None) -> None:
-        self.faults = faults[:MAX_FAULTS]
-        if code is not None:
-            self.code = code
-        super().__init__(detail)
+    def __init__(self, detail: str, faults: Sequence[Fault] = (), *, code: str | None = None) -> None:
+        """For what is no fault of one field, or for several; for one there is `at`."""
+        self.faults = tuple(faults[:MAX_FAULTS])
+        super().__init__(detail, code=code)
+
+    @classmethod
+    def at(cls, field: str, expected: str, got: str, *, code: str | None = None) -> Self:
+        """The error for one fault, which its detail names: where, what was expected, what came."""
+        fault = Fault(field, expected, got)
+        return cls(str(fault), (fault,), code=code)
 
 
 class TooLarge(InvalidInput):
     """Raised when a body, a file, an image or a job is over its limit; nothing of it was processed."""
 
     code = "too_large"
+    other_codes: ClassVar[tuple[str, ...]] = ("image_too_large",)
 
 
 class Unauthorized(CeleriacError):
@@ -83,9 +126,15 @@ class Unauthorized(CeleriacError):
 class NotFound(CeleriacError):
     """Raised when the client names a model, a version or a job that does not exist; `code` says which."""
 
-    def __init__(self, detail: str, *, code: str) -> None:
-        self.code = code
-        super().__init__(detail)
+    code = "not_found"
+    other_codes: ClassVar[tuple[str, ...]] = (
+        "events_not_taken",
+        "item_not_found",
+        "job_not_found",
+        "model_not_found",
+        "scan_not_found",
+        "version_not_found",
+    )
 
 
 class Conflict(CeleriacError):
@@ -106,32 +155,51 @@ class InferenceFailed(CeleriacError):
     code = "inference_failed"
 
 
+class WorkerLost(CeleriacError):
+    """What an item fails with that was in the hands of too many workers that were lost."""
+
+    code = "worker_lost"
+    is_retryable = True
+
+
 class ObjectUnusable(CeleriacError):
     """Raised when an object in a bucket will not be read, however often it is asked for; `code` says why."""
 
-    def __init__(self, detail: str, *, code: str) -> None:
-        self.code = code
-        super().__init__(detail)
+    code = "object_refused"
+    other_codes: ClassVar[tuple[str, ...]] = ("object_replaced", "object_too_large")
+
+
+class ObjectOutOfReach(ObjectUnusable):
+    """Raised when an object is not to be had now, for a reason that may be gone another day; `code` says which."""
+
+    code = "object_missing"
+    other_codes: ClassVar[tuple[str, ...]] = ("object_forbidden", "object_too_slow")
+    is_retryable = True
 
 
 class StorageUnavailable(CeleriacError):
     """Raised when a store does not answer, or says that it is too busy. No fault of the service's own parts."""
 
     code = "storage_unavailable"
+    is_retryable = True
 
 
 class Unavailable(CeleriacError):
     """Raised when the database, the broker or a worker does not answer; the same request may succeed later."""
 
     code = "unavailable"
-
-    def __init__(self, detail: str, *, code: str | None = None) -> None:
-        if code is not None:
-            self.code = code
-        super().__init__(detail)
+    other_codes: ClassVar[tuple[str, ...]] = ("overloaded",)
+    is_retryable = True
 
 
 class DeadlineExceeded(CeleriacError):
     """Raised when nobody answered a call in the time that the client gave it; nothing was stored."""
 
     code = "deadline_exceeded"
+    is_retryable = True
+
+
+def retryable_codes(root: type[CeleriacError] = CeleriacError) -> frozenset[str]:
+    """The codes of all errors after which the same may succeed another time."""
+    own = (root.code, *root.other_codes) if root.is_retryable else ()
+    return frozenset(own).union(*map(retryable_codes, root.__subclasses__()))

@@ -195,9 +195,9 @@ def _error_to_data(error: CeleriacError) -> dict[str, Any]:
 
 
 def _error_of(data: Mapping[str, Any]) -> CeleriacError:
-    kind = _ERRORS.get(data["kind"])
-    if kind is not None and issubclass(kind, InvalidInput):
-        return kind(data["detail"], tuple(Fault(*fault) for fault in data["faults"]), code=data["code"])
-    if kind is NotFound:
-        return NotFound(data["detail"], code=data["code"])
-    return (kind or CeleriacError)(data["detail"])
+    kind = _ERRORS.get(data["kind"], CeleriacError)
+    # A worker of a newer release may know codes that this one does not.
+    code = data["code"] if kind.declares(data["code"]) else None
+    if issubclass(kind, InvalidInput):
+        return kind(data["detail"], tuple(Fault(*fault) for fault in data["faults"]), code=code)
+    return kind(data["detail"], code=code)

@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Connection, Update, bindparam, case, func, select, update
+from sqlalchemy import ColumnElement, Connection, Update, bindparam, case, select, update
 
+from production_server.errors import WorkerLost
+from production_server.jobs.cancel import cancel_waiting
 from production_server.jobs.database import Database, now
+from production_server.jobs.leases import FREE, has_run_out, is_held, renewed, taken
 from production_server.jobs.read import read_inputs
 from production_server.jobs.records import Claim, Failure, Success
 from production_server.jobs.series import enter_series, is_series_of
+from production_server.jobs.settle import settle
 from production_server.jobs.tables import item, job, series
 from production_server.jobs.tally import count_results
-
-WORKER_LOST = "worker_lost"
 
 _JOB_OF_CLAIM = (
     select(job.c.model, job.c.version, job.c.source, job.c.state, series.c.id.label("series_id"))
@@ -83,7 +85,7 @@ def finish(
         if renew_s is not None:
             _renew(connection, held, renew_s)
         failed = sum(isinstance(result, Failure) for result in stored)
-        _count(connection, held.job_id, succeeded=len(stored) - failed, failed=failed)
+        settle(connection, held.job_id, succeeded=len(stored) - failed, failed=failed)
         count_results(connection, held.series_id, finished_at, stored)
     return len(stored)
 
@@ -102,9 +104,7 @@ def give_back(database: Database, held: Claim) -> None:
     """Put what is still held back to queued, as if it had not been taken: a worker that stops has not failed."""
     with database.write() as connection:
         connection.execute(
-            update(item)
-            .where(_is_held(held))
-            .values(state="queued", attempts=item.c.attempts - 1, lease_token=None, lease_until=None)
+            update(item).where(_is_held(held)).values(state="queued", attempts=item.c.attempts - 1, **FREE)
         )
 
 
@@ -118,54 +118,31 @@ def give_up(
         connection.execute(
             update(item)
             .where(_is_held(held))
-            .values(
-                state="queued",
-                lease_token=None,
-                lease_until=None,
-                error_code=error_code,
-                error_message=error_message,
-            )
-        )
-
-
-def cancel_waiting(connection: Connection, job_id: UUID) -> None:
-    """Cancel a job's queued items, and with them the job; does nothing if there are none."""
-    waiting = (item.c.job_id == job_id) & (item.c.state == "queued")
-    # Items before the job, as claims and results lock them: the other order could deadlock.
-    count = connection.execute(update(item).where(waiting).values(state="cancelled")).rowcount
-    if count:
-        connection.execute(
-            update(job)
-            .where(job.c.id == job_id)
-            .values(
-                state="cancelled",
-                cancelled=job.c.cancelled + count,
-                finished_at=func.coalesce(job.c.finished_at, now()),
-            )
+            .values(state="queued", error_code=error_code, error_message=error_message, **FREE)
         )
 
 
 def _renew(connection: Connection, held: Claim, lease_s: float) -> None:
-    connection.execute(update(item).where(_is_held(held)).values(lease_until=now() + lease_s))
+    connection.execute(update(item).where(_is_held(held)).values(renewed(lease_s)))
 
 
 def _is_free() -> ColumnElement[bool]:
     """Waiting, or held by somebody whose lease has run out."""
-    return (item.c.state == "queued") | ((item.c.state == "running") & (item.c.lease_until < now()))
+    return (item.c.state == "queued") | ((item.c.state == "running") & has_run_out(item))
 
 
 def _is_held(held: Claim) -> ColumnElement[bool]:
     is_between = item.c.idx.between(held.indexes[0], held.indexes[-1])
-    return (item.c.job_id == held.job_id) & is_between & (item.c.lease_token == held.token)
+    return (item.c.job_id == held.job_id) & is_between & is_held(item, held.token)
 
 
 def _fail_hopeless(
     connection: Connection, job_id: UUID, series_id: int, in_range: ColumnElement[bool], max_attempts: int
 ) -> None:
     """Fail the items whose workers were lost too often."""
-    lost = f"{max_attempts} workers in a row were lost while they had this item"
+    lost = WorkerLost(f"{max_attempts} workers in a row were lost while they had this item")
     is_hopeless = in_range & _is_free() & (item.c.attempts >= max_attempts)
-    _fail(connection, job_id, series_id, is_hopeless, WORKER_LOST, lost)
+    _fail(connection, job_id, series_id, is_hopeless, lost.code, str(lost))
 
 
 def _take_next(
@@ -183,11 +160,10 @@ def _take_next(
 
 
 def _take(connection: Connection, where: ColumnElement[bool], token: UUID, lease_s: float) -> list[int]:
-    taken = update(item).where(where).values(
-        state="running", attempts=item.c.attempts + 1, lease_token=token, lease_until=now() + lease_s,
-        error_code=None, error_message=None,
+    held = update(item).where(where).values(
+        state="running", attempts=item.c.attempts + 1, error_code=None, error_message=None, **taken(token, lease_s)
     )  # fmt: skip
-    return sorted(connection.execute(taken.returning(item.c.idx)).scalars())
+    return sorted(connection.execute(held.returning(item.c.idx)).scalars())
 
 
 def _note_start(connection: Connection, job_id: UUID) -> None:
@@ -218,17 +194,16 @@ def _fail(
         .where(where)
         .values(
             state="failed",
-            lease_token=None,
-            lease_until=None,
             error_code=code,
             error_message=message,
             finished_at=now(),
             series_id=series_id,
+            **FREE,
         )
     )
     rows = connection.execute(failed.returning(item.c.idx, item.c.finished_at)).all()
     failures = [Failure(index=row.idx, error_code=code, error_message=message) for row in rows]
-    _count(connection, job_id, succeeded=0, failed=len(failures))
+    settle(connection, job_id, failed=len(failures))
     count_results(connection, series_id, rows[-1].finished_at if rows else 0.0, failures)
 
 
@@ -264,26 +239,4 @@ def _store_failures(
 def _update_held(held: Claim, finished_at: float) -> Update:
     """An update of one item after the other that ends what a claim holds."""
     is_one = (item.c.job_id == held.job_id) & (item.c.idx == bindparam("key"))
-    return (
-        update(item)
-        .where(is_one)
-        .values(lease_token=None, lease_until=None, finished_at=finished_at, series_id=held.series_id)
-    )
-
-
-def _count(connection: Connection, job_id: UUID, *, succeeded: int, failed: int) -> None:
-    """Add to a job's counts, and finish it with its last item."""
-    if succeeded + failed == 0:
-        return
-    done = job.c.succeeded + job.c.failed + job.c.cancelled + succeeded + failed
-    is_last = (done == job.c.total) & (job.c.state != "cancelled") & ~job.c.is_growing
-    connection.execute(
-        update(job)
-        .where(job.c.id == job_id)
-        .values(
-            succeeded=job.c.succeeded + succeeded,
-            failed=job.c.failed + failed,
-            state=case((is_last, "finished"), else_=job.c.state),
-            finished_at=case((is_last, now()), else_=job.c.finished_at),
-        )
-    )
+    return update(item).where(is_one).values(finished_at=finished_at, series_id=held.series_id, **FREE)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Select, func, select
 
 from production_server.jobs.database import Database, now
 from production_server.jobs.series import Chosen, Series, find_series, is_chosen
+from production_server.jobs.settle import done
 from production_server.jobs.tables import item, job, tally_hour, tally_minute
 from production_server.jobs.tally import FAILED, HOUR_S, MINUTE_S, TENTHS
 
@@ -182,6 +183,5 @@ def _most_first(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _waiting(chosen: Chosen) -> Select[int]:
-    done = job.c.succeeded + job.c.failed + job.c.cancelled
     is_open = job.c.state.in_(("queued", "running"))
     return select(func.sum(job.c.total - done)).where(is_open, *is_chosen(chosen, job))

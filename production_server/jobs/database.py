@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,17 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 
 from production_server.errors import Unavailable
+from production_server.jobs.records import Job
+from production_server.jobs.writing import Writing, first_line, is_refusal
 from production_server.settings import redact
 
+AtEnd = Callable[[Connection, Job], None]
+"""Writes what is to become true together with a job's end."""
+AT_END = "celeriac_at_end"
+"""The execution option under which a transaction that writes carries them to `settle`."""
 BUSY_TIMEOUT_S = 30
+MIN_FREE_BYTES = 16 * 2**20
+"""A disk with less room than this counts as full: one job may need as much."""
 
 
 class now(FunctionElement[float]):  # noqa: N801  # named like the SQL function that it stands for
@@ -42,12 +51,18 @@ def _now_in_postgresql(_element: now, _compiler: Any, **_kw: Any) -> str:
 class Database:
     """Connections to one database; safe to share between threads, not between processes."""
 
-    def __init__(self, url: str) -> None:
-        """`url`: sqlite:////path or postgresql://user:password@host/name; nothing is opened yet."""
+    def __init__(self, url: str, *, at_end: Sequence[AtEnd] = ()) -> None:
+        """`url`: sqlite:////path or postgresql://user:password@host/name; nothing is opened yet.
+
+        `at_end` are called in the transaction in which a job ends, with the job as it stands then: what they write is
+        there if the end is, and an exception of theirs undoes both.
+        """
         self._url = make_url(url)
         if self._url.get_backend_name() == "postgresql":
             self._url = self._url.set(drivername="postgresql+psycopg")
         self.engine = _create_engine(self._url.render_as_string(hide_password=False))
+        self.writing = Writing(str(self))
+        self._at_end = tuple(at_end)
 
     @property
     def is_sqlite(self) -> bool:
@@ -68,11 +83,12 @@ class Database:
         """A transaction that writes: committed at the end, rolled back on any exception.
 
         Raises:
-            Unavailable: the database does not answer, or stays locked.
+            Unavailable: the database does not answer, stays locked, or cannot write (a full disk, say).
         """
         with (
             _translated(self),
-            self.engine.connect().execution_options(is_write=True) as connection,
+            self.writing.watched(),
+            self.engine.connect().execution_options(is_write=True, **{AT_END: self._at_end}) as connection,
             connection.begin(),
         ):
             yield connection
@@ -98,8 +114,8 @@ class Database:
         """Answer quickly, or raise.
 
         Raises:
-            Unavailable: the database does not answer, its file was removed, or its schema is older than this code
-                expects; a newer one holds all that the code needs.
+            Unavailable: the database does not answer, its file was removed, nothing can be written, or its schema is
+                older than this code expects; a newer one holds all that the code needs.
         """
         from production_server.jobs import schema
 
@@ -110,12 +126,22 @@ class Database:
             raise Unavailable(
                 f"the database schema is at revision {found}, this code needs {expected}: run migrate"
             )
-        if self.is_sqlite and not Path(self._url.database or "").exists():
-            # Open connections still work on the removed file, and all that they store is lost with them.
-            raise Unavailable(f"the file of {self} was removed: stop the server")
+        if self.is_sqlite:
+            self._check_file(Path(self._url.database or ""))
+        self.writing.check(self.write)
 
     def close(self) -> None:
         self.engine.dispose()
+
+    def _check_file(self, file: Path) -> None:
+        if not file.exists():
+            # Open connections still work on the removed file, and all that they store is lost with them.
+            raise Unavailable(f"the file of {self} was removed: stop the server")
+        # Before anything fails, and for processes in which nothing has: asking the file system costs microseconds.
+        free = shutil.disk_usage(file.parent).free
+        if free < MIN_FREE_BYTES:
+            detail = f"{free // 2**20} MiB are left on its disk, it needs {MIN_FREE_BYTES // 2**20}"
+            raise Unavailable(f"the database {self} cannot grow: {detail}")
 
     def __str__(self) -> str:
         return redact(self._url.render_as_string(hide_password=False))
@@ -161,17 +187,16 @@ def _begin_sqlite(connection: Connection) -> None:
 def _translated(database: Database) -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeout) as exc:
-        raise Unavailable(f"the database {database} does not answer: {_first_line(exc)}") from exc
+    except PoolTimeout as exc:
+        raise Unavailable(f"the database {database} does not answer: {first_line(exc)}") from exc
     except DBAPIError as exc:
+        if is_refusal(exc):
+            raise Unavailable(f"the database {database} cannot be written to: {first_line(exc)}") from exc
+        if isinstance(exc, OperationalError | InterfaceError):
+            raise Unavailable(f"the database {database} does not answer: {first_line(exc)}") from exc
         if exc.connection_invalidated:
             raise Unavailable(f"the connection to {database} was lost") from exc
         # The class itself, none of its children: SQLite says so of a file that is damaged or no database at all.
         if type(exc) is DatabaseError:
-            raise Unavailable(f"the database {database} cannot be read: {_first_line(exc)}") from exc
+            raise Unavailable(f"the database {database} cannot be read: {first_line(exc)}") from exc
         raise
-
-
-def _first_line(exc: Exception) -> str:
-    cause = getattr(exc, "orig", None) or exc
-    return str(cause).strip().split("\n")[0]

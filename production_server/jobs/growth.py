@@ -4,54 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, select, update
 
+from production_server.errors import retryable_codes
 from production_server.jobs.bulk import insert_many
-from production_server.jobs.claim import WORKER_LOST
-from production_server.jobs.database import Database, dialect_of, now
-from production_server.jobs.job_row import insert_job, uuid7
-from production_server.jobs.read import get_job
-from production_server.jobs.records import Job
-from production_server.jobs.tables import classified_object, item, item_reference, job, scan
+from production_server.jobs.database import dialect_of
+from production_server.jobs.publication import note_unpublished
+from production_server.jobs.tables import classified_object, item, item_reference, job
 from production_server.storage.objects import Reference
 
-RETRYABLE = ("storage_unavailable", "object_forbidden", "object_missing", "object_too_slow", WORKER_LOST)
-"""Why an item has failed that might succeed another time."""
 MAX_NAME = 255
 Retake = Literal["nothing", "failed", "everything"]
 """Which items count for nothing: none; those that were cancelled, or failed for a reason that may be gone; all of
 other jobs."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewObjects:
-    """Objects that somebody tells of, for a version of a model."""
-
-    model: str
-    version: str
-    references: Sequence[Reference]
-    source: str
-    client: str
-
-
-def submit_objects(database: Database, new: NewObjects) -> Job | None:
-    """Store a job of those objects that this version has not been given before; None if there are none.
-
-    Raises:
-        Unavailable: the database does not answer; nothing was accepted.
-    """
-    job_id = uuid7()
-    told = {"model": new.model, "version": new.version, "source": new.source, "client": new.client}
-    with database.write() as connection:
-        insert_job(connection, job_id, told)
-        if not add_objects(connection, job_id, (new.model, new.version), new.references):
-            connection.execute(delete(job).where(job.c.id == job_id))
-            return None
-    return get_job(database, job_id)
 
 
 def add_objects(
@@ -73,6 +41,8 @@ def add_objects(
     added = [by_digest[digest] for digest in new]
     _insert(connection, job_id, start, added)
     connection.execute(update(job).where(job.c.id == job_id).values(total=job.c.total + len(added)))
+    if added:
+        note_unpublished(connection, job_id, start)
     return range(start, start + len(added))
 
 
@@ -95,28 +65,6 @@ def digest_of(model: tuple[str, str], reference: Reference) -> bytes:
     return hashlib.sha256("\0".join((*model, reference.url, reference.etag)).encode()).digest()
 
 
-def stop_scan(connection: Connection, scan_id: UUID) -> None:
-    """Cancel a scan that still lists. Before its items and its job: it locks them in this order, too."""
-    connection.execute(
-        update(scan)
-        .where(scan.c.id == scan_id, scan.c.state == "listing")
-        .values(state="cancelled", finished_at=now(), lease_token=None, lease_until=None)
-    )
-
-
-def stop_growing(connection: Connection, job_id: UUID, *, as_cancelled: bool = False) -> None:
-    """Nothing more is added to a job: it is over if all that it has is done."""
-    done = job.c.succeeded + job.c.failed + job.c.cancelled
-    is_over = (done == job.c.total) & (job.c.state != "cancelled")
-    state: Any = "cancelled" if as_cancelled else case((is_over, "finished"), else_=job.c.state)
-    ended: Any = now() if as_cancelled else case((is_over, now()), else_=job.c.finished_at)
-    connection.execute(
-        update(job)
-        .where(job.c.id == job_id, job.c.is_growing)
-        .values(is_growing=False, state=state, finished_at=func.coalesce(job.c.finished_at, ended))
-    )
-
-
 def _forget(connection: Connection, job_id: UUID, digests: Sequence[bytes], retake: Retake) -> None:
     """Make room for objects that are to be classified anew."""
     if retake == "nothing":
@@ -131,7 +79,9 @@ def _is_of_another(job_id: UUID) -> ColumnElement[bool]:
 
 
 def _has_come_to_nothing() -> ColumnElement[bool]:
-    is_vain = (item.c.state == "cancelled") | ((item.c.state == "failed") & item.c.error_code.in_(RETRYABLE))
+    is_vain = (item.c.state == "cancelled") | (
+        (item.c.state == "failed") & item.c.error_code.in_(retryable_codes())
+    )
     return (
         select(item.c.idx)
         .where(item.c.job_id == classified_object.c.job_id, item.c.idx == classified_object.c.idx, is_vain)

@@ -11,13 +11,18 @@ from uuid import UUID
 from sqlalchemy import Connection, insert
 
 from production_server.jobs.database import now
+from production_server.jobs.priority import decide_priority
 from production_server.jobs.tables import job
 
 
 def insert_job(connection: Connection, job_id: UUID, told: Mapping[str, Any]) -> None:
     """Insert a job that waits: `told` are its model, version, source, client, and what is not as usual."""
     usual = {"id": job_id, "state": "queued", "priority": "normal", "total": 0, "created_at": now()}
-    connection.execute(insert(job).values(usual | dict(told)))
+    values: dict[str, Any] = usual | dict(told)
+    values["effective_priority"] = decide_priority(
+        values["priority"], values["total"], is_growing=values.get("is_growing", False)
+    )
+    connection.execute(insert(job).values(values))
 
 
 def uuid7() -> UUID:

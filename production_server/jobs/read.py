@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 
 from production_server.errors import NotFound
 from production_server.jobs.database import Database
+from production_server.jobs.priority import stored_priority
 from production_server.jobs.records import Item, Job
 from production_server.jobs.tables import item, item_input, item_reference, job
 from production_server.models.tasks.task import Stored
@@ -18,6 +19,7 @@ from production_server.storage.objects import Reference
 job_columns = (
     job.c.id, job.c.model, job.c.version, job.c.source, job.c.priority, job.c.state, job.c.total, job.c.succeeded,
     job.c.failed, job.c.cancelled, job.c.created_at, job.c.started_at, job.c.finished_at, job.c.is_growing,
+    stored_priority,
 )  # fmt: skip
 item_columns = (
     item.c.idx, item.c.name, item.c.expected, item.c.outside_training_range, item.c.state, item.c.label, item.c.score,

@@ -9,10 +9,14 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
 
 from production_server.jobs.database import Database, now
+from production_server.jobs.leases import FREE, has_run_out
+from production_server.jobs.priority import stored_priority
+from production_server.jobs.publication import mark_published, note_unpublished
 from production_server.jobs.records import Chunk, Priority
+from production_server.jobs.settle import done
 from production_server.jobs.tables import item, job
 
 FORGOTTEN_AFTER_S = 900
@@ -20,20 +24,23 @@ FORGOTTEN_AFTER_S = 900
 
 
 def expired_chunks(database: Database, *, chunk_items: int, everything: bool = False) -> list[Chunk]:
-    """Put items whose lease has run out back to queued; returns the chunks to publish for them.
+    """Put items whose lease has run out back to queued; returns the chunks to publish for them, job by job.
 
+    They are noted as unpublished until somebody calls `mark_published`.
     `everything`: all leases count as run out. Only for a process that knows to be alone (embedded, at its start).
     """
     is_lost = item.c.state == "running"
     if not everything:
-        is_lost &= item.c.lease_until < now()
-    freed = update(item).where(is_lost).values(state="queued", lease_token=None, lease_until=None)
+        is_lost &= has_run_out(item)
+    freed = update(item).where(is_lost).values(state="queued", **FREE)
     with database.write() as connection:
         rows = connection.execute(freed.returning(item.c.job_id, item.c.idx)).all()
         found = {job_id: sorted(row.idx for row in group) for job_id, group in groupby(
             sorted(rows, key=lambda row: (row.job_id, row.idx)), key=lambda row: row.job_id)}  # fmt: skip
-        query = select(job.c.id, job.c.priority).where(job.c.id.in_(found))
-        priorities = {row.id: row.priority for row in connection.execute(query)}
+        for job_id, indexes in found.items():
+            note_unpublished(connection, job_id, indexes[0])
+        query = select(job.c.id, stored_priority).where(job.c.id.in_(found))
+        priorities = {row.id: row.effective_priority for row in connection.execute(query)}
     return [chunk for job_id, indexes in found.items()
             for chunk in _to_chunks(job_id, priorities[job_id], indexes, chunk_items)]  # fmt: skip
 
@@ -43,40 +50,46 @@ def unpublished_chunks(
 ) -> Iterator[tuple[UUID, list[Chunk]]]:
     """For each job with queued items that no message seems to speak of: its id and the chunks to publish.
 
-    Such are jobs that were never published (the broker was down) and, when the queue is empty, those published more
-    than `grace_s` seconds ago (the broker was wiped). A cancelled job is one of them while items that its workers put
-    back are to be cancelled by a claim. A job that is returned counts as published from now on; call
-    `mark_unpublished` if that fails.
+    Such are items that were stored and not published (the broker was down, or whoever stored them has died) and, when
+    the queue is empty, all of jobs published more than `grace_s` seconds ago (the broker was wiped). A cancelled job is
+    one of them while items that its workers put back are to be cancelled by a claim. Whoever asks for the next job has
+    published this one; who could not calls `mark_unpublished`, who dies leaves it due again after `grace_s` seconds.
     """
-    for job_id, priority in _take_jobs(database, grace_s if is_queue_empty else FORGOTTEN_AFTER_S, grace_s):
-        waiting = (
-            select(item.c.idx).where(item.c.job_id == job_id, item.c.state == "queued").order_by(item.c.idx)
-        )
+    for job_id, priority, start in _take_jobs(
+        database, grace_s if is_queue_empty else FORGOTTEN_AFTER_S, grace_s
+    ):
+        is_waiting = (item.c.job_id == job_id) & (item.c.idx >= start) & (item.c.state == "queued")
         with database.read() as connection:
-            indexes = list(connection.execute(waiting).scalars())
+            query = select(item.c.idx).where(is_waiting).order_by(item.c.idx)
+            indexes = list(connection.execute(query).scalars())
         if indexes:
             yield job_id, list(_to_chunks(job_id, priority, indexes, chunk_items))
+        mark_published(database, job_id, start=start)
 
 
-def mark_unpublished(database: Database, job_id: UUID) -> None:
-    """Note that a job's chunks did not reach the broker after all."""
-    with database.write() as connection:
-        connection.execute(update(job).where(job.c.id == job_id).values(published_at=None))
+def _take_jobs(database: Database, age_s: float, grace_s: float) -> list[tuple[UUID, Priority, int]]:
+    """Jobs whose publication is due, and from which item on; noted as in hand, so that no other reconciler takes them.
 
-
-def _take_jobs(database: Database, age_s: float, grace_s: float) -> list[tuple[UUID, Priority]]:
-    """Jobs whose publication is due, marked as published now so that no other reconciler takes them too.
-
-    One that was never published is left alone for `grace_s` seconds: whoever accepted it is about to publish it.
+    What was stored just now is left alone for `grace_s` seconds: whoever stored it is about to publish it.
     """
-    never = job.c.published_at.is_(None) & (job.c.created_at < now() - grace_s)
-    is_due = never | (job.c.published_at < now() - age_s)
-    is_open = job.c.succeeded + job.c.failed + job.c.cancelled < job.c.total
+    is_noted = job.c.unpublished_since.is_not(None)
+    never = job.c.published_at.is_(None) & ~is_noted & (job.c.created_at < now() - grace_s)
+    is_whole = never | (job.c.published_at < now() - age_s)
+    is_due = is_whole | (job.c.unpublished_since < now() - grace_s)
+    is_open = done < job.c.total
     is_waiting = job.c.state.in_(("queued", "running")) | ((job.c.state == "cancelled") & is_open)
-    query = update(job).where(is_waiting & is_due).values(published_at=now())
+    query = (
+        update(job)
+        .where(is_waiting & is_due)
+        .values(
+            published_at=now(),
+            unpublished_from=case((is_whole, 0), else_=job.c.unpublished_from),
+            unpublished_since=now(),
+        )
+    )
     with database.write() as connection:
-        rows = connection.execute(query.returning(job.c.id, job.c.priority)).all()
-    return sorted((row.id, row.priority) for row in rows)
+        rows = connection.execute(query.returning(job.c.id, stored_priority, job.c.unpublished_from)).all()
+    return sorted((row.id, row.effective_priority, row.unpublished_from) for row in rows)
 
 
 def _to_chunks(job_id: UUID, priority: Priority, indexes: Iterable[int], chunk_items: int) -> Iterator[Chunk]:

@@ -40,6 +40,17 @@ class NewJob:
     request_digest: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NewObjects:
+    """Objects that somebody tells of, for a version of a model."""
+
+    model: str
+    version: str
+    references: Sequence[Reference]
+    source: str
+    client: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A job as it stands; times are seconds since the Unix epoch, UTC."""
@@ -49,6 +60,9 @@ class Job:
     version: str
     source: str
     priority: Priority
+    """As the client asked for it."""
+    effective_priority: Priority
+    """As its chunks travel."""
     state: JobState
     total: int
     succeeded: int

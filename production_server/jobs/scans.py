@@ -7,22 +7,25 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ColumnElement, Connection, select, update
 
 from production_server.errors import CeleriacError, NotFound
+from production_server.jobs.cancel import cancel, stop_scan
 from production_server.jobs.database import Database, now
-from production_server.jobs.growth import Retake, add_objects, count_new, stop_growing, stop_scan
-from production_server.jobs.job_row import insert_job, uuid7
-from production_server.jobs.records import NewScan, Priority, Scan
-from production_server.jobs.submit import cancel
+from production_server.jobs.growth import Retake, add_objects, count_new
+from production_server.jobs.leases import FREE, free_after, has_run_out, is_held, renewed, taken
+from production_server.jobs.priority import stored_priority
+from production_server.jobs.records import Priority, Scan
+from production_server.jobs.settle import settle
 from production_server.jobs.tables import job, scan
 from production_server.storage.objects import Reference
 
 SOURCE = "scan"
-_ASKED = ("url", "pattern", "model", "version", "again", "dry_run")
-_columns = (
-    scan.c.id, *(scan.c[name] for name in _ASKED), scan.c.state, scan.c.cursor, scan.c.listed, scan.c.matched,
+"""The source of jobs that scans fill."""
+ASKED = ("url", "pattern", "model", "version", "again", "dry_run")
+"""What makes two scans the same."""
+scan_columns = (
+    scan.c.id, *(scan.c[name] for name in ASKED), scan.c.state, scan.c.cursor, scan.c.listed, scan.c.matched,
     scan.c.skipped, scan.c.created_at, scan.c.finished_at, scan.c.error_code, scan.c.error_message,
 )  # fmt: skip
 
@@ -45,53 +48,23 @@ class Listed:
     cursor: str
 
 
-def start_scan(database: Database, new: NewScan, *, client: str) -> tuple[Scan, bool]:
-    """Store a scan, and the job that it fills; returns it, and whether it is new.
-
-    Where the same is being listed already, that scan is returned.
-
-    Raises:
-        Unavailable: the database does not answer; nothing was accepted.
-    """
-    earlier = _find_listing(database, new)
-    if earlier is not None:
-        return earlier, False
-    scan_id = uuid7()
-    try:
-        with database.write() as connection:
-            asked = {name: getattr(new, name) for name in _ASKED}
-            connection.execute(insert(scan).values(id=scan_id, state="listing", created_at=now(), **asked))
-            if not new.dry_run:
-                told = {"model": new.model, "version": new.version, "priority": new.priority}
-                insert_job(
-                    connection, scan_id, told | {"source": SOURCE, "client": client, "is_growing": True}
-                )
-    except IntegrityError:
-        # The same came twice at once and the other request was first.
-        earlier = _find_listing(database, new)
-        if earlier is None:
-            raise
-        return earlier, False
-    return get_scan(database, scan_id), True
-
-
 def claim_scan(database: Database, *, lease_s: float) -> ScanClaim | None:
     """Take the oldest scan that nobody goes on with; None if there is none.
 
     Raises:
         Unavailable: the database does not answer.
     """
-    is_free = scan.c.lease_until.is_(None) | (scan.c.lease_until < now())
+    is_free = scan.c.lease_until.is_(None) | has_run_out(scan)
     oldest = select(scan.c.id).where((scan.c.state == "listing") & is_free).order_by(scan.c.id).limit(1)
     first = oldest.with_for_update(skip_locked=True).scalar_subquery()
     token = uuid4()
-    taken = update(scan).where(scan.c.id == first).values(lease_token=token, lease_until=now() + lease_s)
+    held = update(scan).where(scan.c.id == first).values(taken(token, lease_s))
     with database.write() as connection:
-        row = connection.execute(taken.returning(*_columns)).one_or_none()
+        row = connection.execute(held.returning(*scan_columns)).one_or_none()
         if row is None:
             return None
-        found = connection.execute(select(job.c.priority).where(job.c.id == row.id)).scalar_one_or_none()
-    return ScanClaim(_to_scan(row), token, found or "normal")
+        found = connection.execute(select(stored_priority).where(job.c.id == row.id)).scalar_one_or_none()
+    return ScanClaim(to_scan(row), token, found or "normal")
 
 
 def note_page(database: Database, held: ScanClaim, page: Listed, *, lease_s: float) -> range | None:
@@ -131,17 +104,14 @@ def end_scan(database: Database, held: ScanClaim, *, error: CeleriacError | None
         "error_message": told,
     }
     with database.write() as connection:
-        is_mine = (scan.c.id == held.scan.id) & (scan.c.lease_token == held.token)
-        ended = update(scan).where(is_mine).values(lease_token=None, lease_until=None, **values)
-        if connection.execute(ended).rowcount:
-            stop_growing(connection, held.scan.id)
+        if connection.execute(update(scan).where(_is_mine(held)).values(values | FREE)).rowcount:
+            settle(connection, held.scan.id, stops_growing=True)
 
 
 def put_back(database: Database, held: ScanClaim, *, after_s: float) -> None:
     """Let somebody go on with a scan after that many seconds."""
     with database.write() as connection:
-        is_mine = (scan.c.id == held.scan.id) & (scan.c.lease_token == held.token)
-        connection.execute(update(scan).where(is_mine).values(lease_token=None, lease_until=now() + after_s))
+        connection.execute(update(scan).where(_is_mine(held)).values(free_after(after_s)))
 
 
 def cancel_scan(database: Database, scan_id: UUID) -> Scan:
@@ -165,34 +135,30 @@ def get_scan(database: Database, scan_id: UUID) -> Scan:
         NotFound: there is no such scan (code `scan_not_found`).
     """
     with database.read() as connection:
-        row = connection.execute(select(*_columns).where(scan.c.id == scan_id)).one_or_none()
+        row = connection.execute(select(*scan_columns).where(scan.c.id == scan_id)).one_or_none()
     if row is None:
         raise NotFound(f"there is no scan {scan_id}", code="scan_not_found")
-    return _to_scan(row)
+    return to_scan(row)
 
 
 def list_scans(database: Database, *, after: UUID | None = None, limit: int) -> list[Scan]:
     """Scans, newest first; `after` is the last one of the page before."""
-    query = select(*_columns).order_by(scan.c.id.desc()).limit(limit)
+    query = select(*scan_columns).order_by(scan.c.id.desc()).limit(limit)
     if after is not None:
         query = query.where(scan.c.id < after)
     with database.read() as connection:
-        return [_to_scan(row) for row in connection.execute(query)]
+        return [to_scan(row) for row in connection.execute(query)]
 
 
 def _note(connection: Connection, held: ScanClaim, *, cursor: str, listed: Any, lease_s: float) -> bool:
-    is_mine = (scan.c.id == held.scan.id) & (scan.c.lease_token == held.token) & (scan.c.state == "listing")
-    noted = update(scan).where(is_mine).values(cursor=cursor, listed=listed, lease_until=now() + lease_s)
-    return connection.execute(noted).rowcount > 0
+    noted = update(scan).where(_is_mine(held) & (scan.c.state == "listing"))
+    return connection.execute(noted.values(cursor=cursor, listed=listed, **renewed(lease_s))).rowcount > 0
 
 
-def _find_listing(database: Database, new: NewScan) -> Scan | None:
-    is_same = [scan.c[name] == getattr(new, name) for name in _ASKED]
-    with database.read() as connection:
-        query = select(*_columns).where(*is_same, scan.c.state == "listing")
-        row = connection.execute(query).one_or_none()
-    return None if row is None else _to_scan(row)
+def _is_mine(held: ScanClaim) -> ColumnElement[bool]:
+    return (scan.c.id == held.scan.id) & is_held(scan, held.token)
 
 
-def _to_scan(row: Any) -> Scan:
-    return Scan(**{column.name: getattr(row, column.name) for column in _columns})
+def to_scan(row: Any) -> Scan:
+    """A row that holds `scan_columns` as a value."""
+    return Scan(**{column.name: getattr(row, column.name) for column in scan_columns})

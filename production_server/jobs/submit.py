@@ -1,24 +1,22 @@
-"""Accepting and cancelling jobs."""
+"""Storing what was asked for, in one transaction each: jobs of inputs, jobs of objects, scans."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from production_server.errors import Conflict
 from production_server.jobs.bulk import insert_many
-from production_server.jobs.claim import cancel_waiting
 from production_server.jobs.database import Database, now
-from production_server.jobs.growth import stop_growing, stop_scan
+from production_server.jobs.growth import add_objects
 from production_server.jobs.job_row import insert_job, uuid7
+from production_server.jobs.priority import decide_priority
 from production_server.jobs.read import get_job, job_columns, to_job
-from production_server.jobs.records import Chunk, Job, NewJob, Priority
-from production_server.jobs.tables import item, item_input, job
-
-SMALL_JOB_ITEMS = 16
-"""Jobs of at most this many items travel in the high-priority queue: a single row must not wait for a bulk job."""
+from production_server.jobs.records import Job, NewJob, NewObjects, NewScan, Scan
+from production_server.jobs.scans import ASKED, SOURCE, get_scan, scan_columns, to_scan
+from production_server.jobs.tables import item, item_input, job, scan
 
 
 def submit(database: Database, new: NewJob) -> tuple[Job, bool]:
@@ -47,35 +45,54 @@ def submit(database: Database, new: NewJob) -> tuple[Job, bool]:
     return get_job(database, job_id), True
 
 
-def cancel(database: Database, job_id: UUID) -> Job:
-    """Cancel what has not run; items that a worker has in hand still finish. Does nothing to a job that is over.
+def submit_objects(database: Database, new: NewObjects) -> Job | None:
+    """Store a job of those objects that this version has not been given before; None if there are none.
 
     Raises:
-        NotFound: there is no such job.
+        Unavailable: the database does not answer; nothing was accepted.
     """
+    job_id = uuid7()
+    told = {"model": new.model, "version": new.version, "source": new.source, "client": new.client}
     with database.write() as connection:
-        stop_scan(connection, job_id)
-        cancel_waiting(connection, job_id)
-        stop_growing(connection, job_id, as_cancelled=True)
+        insert_job(connection, job_id, told)
+        added = add_objects(connection, job_id, (new.model, new.version), new.references)
+        if not added:
+            connection.execute(delete(job).where(job.c.id == job_id))
+            return None
+        # Known only now: what this version has been given before is not in it.
+        decided = decide_priority("normal", len(added))
+        connection.execute(update(job).where(job.c.id == job_id).values(effective_priority=decided))
     return get_job(database, job_id)
 
 
-def chunks_of(accepted: Job, chunk_items: int) -> list[Chunk]:
-    """The messages that a new job travels in."""
-    priority: Priority = "high" if accepted.total <= SMALL_JOB_ITEMS else accepted.priority
-    return split(accepted.id, range(accepted.total), priority, chunk_items)
+def start_scan(database: Database, new: NewScan, *, client: str) -> tuple[Scan, bool]:
+    """Store a scan, and the job that it fills; returns it, and whether it is new.
 
+    Where the same is being listed already, that scan is returned.
 
-def split(job_id: UUID, indexes: range, priority: Priority, chunk_items: int) -> list[Chunk]:
-    """Items that follow each other, as chunks."""
-    starts = range(indexes.start, indexes.stop, chunk_items)
-    return [Chunk(job_id, start, min(start + chunk_items, indexes.stop), priority) for start in starts]
-
-
-def mark_published(database: Database, job_id: UUID) -> None:
-    """Note that the broker confirmed all of a job's chunks."""
-    with database.write() as connection:
-        connection.execute(update(job).where(job.c.id == job_id).values(published_at=now()))
+    Raises:
+        Unavailable: the database does not answer; nothing was accepted.
+    """
+    earlier = _find_listing(database, new)
+    if earlier is not None:
+        return earlier, False
+    scan_id = uuid7()
+    try:
+        with database.write() as connection:
+            asked = {name: getattr(new, name) for name in ASKED}
+            connection.execute(insert(scan).values(id=scan_id, state="listing", created_at=now(), **asked))
+            if not new.dry_run:
+                told = {"model": new.model, "version": new.version, "priority": new.priority}
+                insert_job(
+                    connection, scan_id, told | {"source": SOURCE, "client": client, "is_growing": True}
+                )
+    except IntegrityError:
+        # The same came twice at once and the other request was first.
+        earlier = _find_listing(database, new)
+        if earlier is None:
+            raise
+        return earlier, False
+    return get_scan(database, scan_id), True
 
 
 def _find_earlier(database: Database, new: NewJob) -> Job | None:
@@ -89,6 +106,14 @@ def _find_earlier(database: Database, new: NewJob) -> Job | None:
     if row.request_digest != new.request_digest:
         raise Conflict(f"the idempotency key {new.idempotency_key!r} was used before for another request")
     return to_job(row)
+
+
+def _find_listing(database: Database, new: NewScan) -> Scan | None:
+    is_same = [scan.c[name] == getattr(new, name) for name in ASKED]
+    with database.read() as connection:
+        query = select(*scan_columns).where(*is_same, scan.c.state == "listing")
+        row = connection.execute(query).one_or_none()
+    return None if row is None else to_scan(row)
 
 
 def _job_values(new: NewJob) -> dict[str, object]:

@@ -35,7 +35,7 @@ job = Table(
     Column("client", String(64), nullable=False),
     Column("idempotency_key", String(255)),
     Column("request_digest", String(64)),  # SHA-256 of what was asked under that key
-    Column("priority", String(8), nullable=False),  # normal | high
+    Column("priority", String(8), nullable=False),  # normal | high, as it was asked for
     Column("state", String(9), nullable=False),  # queued | running | finished | cancelled
     Column("total", Integer, nullable=False),
     Column("succeeded", Integer, nullable=False, server_default=text("0")),
@@ -47,6 +47,11 @@ job = Table(
     Column("finished_at", Double),
     # A scan still adds items: a job that grows is not over when all that it has is done.
     Column("is_growing", Boolean(create_constraint=False), nullable=False, server_default=false()),
+    # How its chunks travel, as was decided when its items were stored; null: by a release that did not.
+    Column("effective_priority", String(8)),
+    # Items from this one on wait for somebody who publishes them, and since when; null: none do (`publication`).
+    Column("unpublished_from", Integer),
+    Column("unpublished_since", Double),
     CheckConstraint("succeeded + failed + cancelled <= total", name="ck_job_counts"),
     Index("ux_job_idempotency", "client", "idempotency_key", unique=True),
     Index("ix_job_state", "state", "id"),

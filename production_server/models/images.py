@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from production_server.errors import Fault, InvalidInput, TooLarge
+from production_server.errors import InvalidInput, TooLarge
 from production_server.models.manifest import ImagePreprocessing
 from production_server.models.memory import MemoryBudget
 
@@ -65,7 +65,7 @@ def check_image(data: bytes, *, field: str, max_pixels: int, declared_type: str 
         found = MEDIA_TYPES[image.format or ""]
         declared = _SYNONYMS.get(declared_type or "", declared_type or "")
         if declared.startswith("image/") and declared != found:
-            raise _invalid(field, "media_type_mismatch", f"{declared} as declared", found)
+            raise InvalidInput.at(field, f"{declared} as declared", found, code="media_type_mismatch")
         if image.format == "PNG":
             # Every chunk of a PNG has a checksum, and the last one says that it is whole: no pixel need be decoded.
             image.verify()
@@ -109,7 +109,7 @@ def encode_pixels(pixels: object, preprocessing: ImagePreprocessing, *, field: s
     try:
         array = np.array(pixels)
     except ValueError as exc:
-        raise _invalid(field, "invalid_input", expected, "lists of different lengths") from exc
+        raise InvalidInput.at(field, expected, "lists of different lengths") from exc
     if (
         array.dtype.kind not in "iu"
         or array.size != height * width * channels
@@ -120,9 +120,9 @@ def encode_pixels(pixels: object, preprocessing: ImagePreprocessing, *, field: s
             if array.dtype.kind in "iufb"
             else "other values"
         )
-        raise _invalid(field, "invalid_input", expected, got)
+        raise InvalidInput.at(field, expected, got)
     if array.min() < 0 or array.max() > 255:
-        raise _invalid(field, "invalid_input", expected, f"values from {array.min()} to {array.max()}")
+        raise InvalidInput.at(field, expected, f"values from {array.min()} to {array.max()}")
     shape = (height, width) if channels == 1 else (height, width, channels)
     buffer = io.BytesIO()
     Image.fromarray(array.reshape(shape).astype(np.uint8)).save(buffer, "PNG", compress_level=1)
@@ -148,7 +148,7 @@ def thumbnail(data: bytes, *, max_side: int, max_pixels: int) -> bytes:
 def _opened(data: bytes, field: str, max_pixels: int) -> Iterator[Image.Image]:
     """The image, opened lazily and within the limit; Pillow's errors become this package's."""
     if not data:
-        raise _invalid(field, "empty_file", _EXPECTED, "an empty file")
+        raise InvalidInput.at(field, _EXPECTED, "an empty file", code="empty_file")
     try:
         with Image.open(io.BytesIO(data), formats=tuple(MEDIA_TYPES)) as image:
             if image.width * image.height > max_pixels:
@@ -159,10 +159,10 @@ def _opened(data: bytes, field: str, max_pixels: int) -> Iterator[Image.Image]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
         raise _too_large(field, max_pixels, "far more") from exc
     except UnidentifiedImageError as exc:
-        raise _invalid(field, "not_an_image", _EXPECTED, "other bytes") from exc
+        raise InvalidInput.at(field, _EXPECTED, "other bytes", code="not_an_image") from exc
     except _DAMAGE as exc:
-        raise _invalid(
-            field, "damaged_image", "a whole image file", "one that is cut off or damaged"
+        raise InvalidInput.at(
+            field, "a whole image file", "one that is cut off or damaged", code="damaged_image"
         ) from exc
 
 
@@ -197,11 +197,5 @@ def _has_bright_corners(pixels: np.ndarray) -> bool:
     return bool(np.count_nonzero(corners > 127) * 2 > corners.size)
 
 
-def _invalid(field: str, code: str, expected: str, got: str) -> InvalidInput:
-    fault = Fault(field, expected, got)
-    return InvalidInput(str(fault), (fault,), code=code)
-
-
 def _too_large(field: str, max_pixels: int, got: str) -> TooLarge:
-    fault = Fault(field, f"at most {max_pixels} pixels", got)
-    return TooLarge(str(fault), (fault,), code="image_too_large")
+    return TooLarge.at(field, f"at most {max_pixels} pixels", got, code="image_too_large")

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from production_server.broker.handover import hand_over
-from production_server.broker.publisher import Publisher
 from production_server.errors import Fault, NotFound, SettingsError
-from production_server.jobs.database import Database
-from production_server.jobs.growth import NewObjects, submit_objects
-from production_server.jobs.records import Job
-from production_server.jobs.submit import chunks_of
+from production_server.intake.intake import Intake
+from production_server.jobs.records import Job, NewObjects
 from production_server.models.registry import Registry
 from production_server.settings import Settings
 from production_server.sources.event import Dialect, ObjectEvent
 from production_server.sources.rules import Rule, read_rules
-from production_server.storage.locations import Location
 from production_server.storage.objects import Reference
-from production_server.storage.storage import Storage
 
 SOURCE = "event"
 _SCHEMES: dict[Dialect, str] = {
@@ -50,11 +44,8 @@ class Notifications:
     """Takes events by rules. Safe to share between threads."""
 
     rules: Sequence[Rule]
-    database: Database
     registry: Registry
-    storage: Storage
-    publisher: Publisher
-    chunk_items: int = field(kw_only=True)
+    intake: Intake
 
     def take(self, events: Sequence[ObjectEvent], *, client: str) -> Taken:
         """Store an item for each object that is told of, then publish; what comes twice changes nothing.
@@ -88,16 +79,14 @@ class Notifications:
     def _reference(self, event: ObjectEvent, place: int) -> Reference:
         field_name = f"events[{place}]"
         url = f"{_SCHEMES[event.dialect]}://{event.bucket}/{event.key}"
-        location = Location.parse(url, field=field_name)
-        self.storage.check(location, field=field_name)
+        location = self.intake.location(url, field=field_name)
         return Reference(location.url, event.etag or "", event.size_bytes or 0)
 
     def _submit(self, groups: dict[tuple[str, str], list[Reference]], client: str) -> Iterable[Job]:
         for (model, version), references in groups.items():
             new = NewObjects(model, version, references, source=SOURCE, client=client)
-            accepted = submit_objects(self.database, new)
+            accepted = self.intake.accept_objects(new)
             if accepted is not None:
-                hand_over(self.publisher, self.database, chunks_of(accepted, self.chunk_items))
                 yield accepted
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from production_server.errors import Fault, InvalidInput, TooLarge
+from production_server.errors import InvalidInput, TooLarge
 
 CODE = "not_an_event"
 MAX_EVENTS = 10_000
@@ -11,11 +11,9 @@ MAX_EVENTS = 10_000
 
 def not_an_event(path: str, expected: str, got: str) -> InvalidInput:
     """The error for one fault, at `path` or in the body as a whole."""
-    fault = Fault(path or "body", expected, got)
-    return InvalidInput(str(fault), (fault,), code=CODE)
+    return InvalidInput.at(path or "body", expected, got, code=CODE)
 
 
 def too_many(path: str, what: str, *, count: str) -> TooLarge:
     """The error for more entries or events than one request may bring."""
-    fault = Fault(path or "body", f"at most {MAX_EVENTS:,} {what}", count)
-    return TooLarge(str(fault), (fault,))
+    return TooLarge.at(path or "body", f"at most {MAX_EVENTS:,} {what}", count)

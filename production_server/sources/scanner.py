@@ -9,12 +9,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
 
-from production_server.broker.handover import hand_over
-from production_server.broker.publisher import Publisher
 from production_server.errors import CeleriacError, StorageUnavailable, Unavailable
+from production_server.intake.intake import Intake
 from production_server.jobs.database import Database
-from production_server.jobs.scans import Listed, ScanClaim, claim_scan, end_scan, note_page, put_back
-from production_server.jobs.submit import split
+from production_server.jobs.scans import Listed, ScanClaim, claim_scan, end_scan, put_back
 from production_server.settings import Settings
 from production_server.storage.locations import Location
 from production_server.storage.objects import Page, Reference
@@ -31,45 +29,16 @@ AGAIN_AFTER_S = 5.0
 
 @dataclass(slots=True)
 class Scanner:
-    """A thread that goes on with scans until `stop`. Every worker has one; a scan is in the hands of one of them."""
+    """Goes on with scans, one after the other. Every worker has one; a scan is in the hands of one of them."""
 
     database: Database
     storage: Storage
-    publisher: Publisher
+    intake: Intake
     settings: Settings
-    _stopped: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-    _last_fault: str = ""
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread = threading.Thread(target=self._run, name="scanner", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the page in hand; another worker, or the next start, goes on behind it."""
-        self._stopped.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            is_idle = True
-            try:
-                is_idle = not self.scan_next()
-                self._last_fault = ""
-            except Unavailable as exc:
-                # Housekeeping tells of a database that does not answer, too; once is enough.
-                if str(exc) != self._last_fault:
-                    log.warning("%s; trying on", exc)
-                self._last_fault = str(exc)
-            except Exception:
-                log.exception("a scan failed; it is tried again when its lease has run out")
-            if is_idle:
-                self._stopped.wait(LOOK_EVERY_S)
+    stopping: threading.Event = field(default_factory=threading.Event)
 
     def scan_next(self) -> bool:
-        """Go on with a scan until it is listed, lost, or a stop is asked for; False if there is none.
+        """Go on with a scan until it is listed or lost, or `stopping` is set; False if there is none.
 
         Raises:
             Unavailable: the database does not answer; the scan is gone on with when its lease has run out.
@@ -95,7 +64,7 @@ class Scanner:
     def _end(self, held: ScanClaim, *, is_listed: bool) -> None:
         if is_listed:
             end_scan(self.database, held)
-        elif self._stopped.is_set():
+        elif self.stopping.is_set():
             put_back(self.database, held, after_s=0.0)
 
     def _list(self, held: ScanClaim) -> bool:
@@ -103,13 +72,8 @@ class Scanner:
         location = Location.parse(held.scan.url)
         for page in self.storage.pages(location, cursor=held.scan.cursor):
             matching = tuple(_matching(page, location, held.scan.pattern))
-            listed = Listed(len(page.references), matching, page.cursor)
-            added = note_page(self.database, held, listed, lease_s=self.settings.lease_s)
-            if added is None:
-                return False
-            chunks = split(held.scan.id, added, held.priority, self.settings.chunk_items)
-            hand_over(self.publisher, self.database, chunks)
-            if self._stopped.is_set():
+            is_mine = self.intake.add_page(held, Listed(len(page.references), matching, page.cursor))
+            if not is_mine or self.stopping.is_set():
                 return False
         return True
 

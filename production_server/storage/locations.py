@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from production_server.errors import Fault, InvalidInput
+from production_server.errors import InvalidInput
 
 SCHEMES = ("file", "s3", "gs", "az")
 MAX_URL = 2048
@@ -36,9 +36,9 @@ class Location:
         bucket, _, key = rest.partition("/")
         is_named = bool(bucket) != (scheme == "file")
         if not separator or scheme not in SCHEMES or not is_named or len(url) > MAX_URL or "\0" in url:
-            raise _fault(field, _EXPECTED, repr(url[:100]))
+            raise InvalidInput.at(field, _EXPECTED, repr(url[:100]))
         if _is_ambiguous(key):
-            raise _fault(field, "a key without `.` and `..` as parts of it", repr(url[:100]))
+            raise InvalidInput.at(field, "a key without `.` and `..` as parts of it", repr(url[:100]))
         return cls(scheme, bucket, key)
 
     @property
@@ -72,13 +72,8 @@ class AllowedLocations:
         expected = "a place that STORAGE_ALLOW names"
         if not self._locations:
             expected += " (it names none)"
-        raise _fault(field, expected, location.url[:100], code="location_not_allowed")
+        raise InvalidInput.at(field, expected, location.url[:100], code="location_not_allowed")
 
 
 def _is_ambiguous(key: str) -> bool:
     return any(part in {".", ".."} for part in key.split("/"))
-
-
-def _fault(field: str, expected: str, got: str, *, code: str | None = None) -> InvalidInput:
-    fault = Fault(field, expected, got)
-    return InvalidInput(str(fault), (fault,), code=code)

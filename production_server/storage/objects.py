@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from production_server.errors import ObjectUnusable
+from production_server.errors import ObjectOutOfReach, ObjectUnusable
 from production_server.storage.locations import Location
 
 PAGE = 1000
@@ -54,14 +54,14 @@ class Bucket(Protocol):
         """
 
 
-def missing(location: Location) -> ObjectUnusable:
+def missing(location: Location) -> ObjectOutOfReach:
     """There is nothing there."""
-    return ObjectUnusable(f"{location.url} does not exist", code="object_missing")
+    return ObjectOutOfReach(f"{location.url} does not exist", code="object_missing")
 
 
-def forbidden(location: Location) -> ObjectUnusable:
+def forbidden(location: Location) -> ObjectOutOfReach:
     """The store does not let this service read it."""
-    return ObjectUnusable(
+    return ObjectOutOfReach(
         f"{location.url} may not be read with this service's credentials", code="object_forbidden"
     )
 
@@ -77,6 +77,6 @@ def too_large(location: Location, size_bytes: int, max_bytes: int) -> ObjectUnus
     return ObjectUnusable(detail, code="object_too_large")
 
 
-def too_slow(location: Location, limit_s: float) -> ObjectUnusable:
+def too_slow(location: Location, limit_s: float) -> ObjectOutOfReach:
     """Its bytes came too slowly: waiting on would hold a worker."""
-    return ObjectUnusable(f"{location.url} has not come within {limit_s:.0f} s", code="object_too_slow")
+    return ObjectOutOfReach(f"{location.url} has not come within {limit_s:.0f} s", code="object_too_slow")

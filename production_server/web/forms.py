@@ -9,7 +9,7 @@ from flask import Request
 from werkzeug.datastructures import MultiDict
 from werkzeug.formparser import FormDataParser
 
-from production_server.errors import Fault, InvalidInput, Unavailable
+from production_server.errors import InvalidInput, Unavailable
 
 
 class StrictFormParser(FormDataParser):
@@ -34,8 +34,9 @@ class StrictFormParser(FormDataParser):
         try:
             return super().parse(stream, mimetype, content_length, options)
         except ValueError as exc:
-            fault = Fault("form", "a whole multipart form with UTF-8 headers", f"a damaged one ({exc})")
-            raise InvalidInput(str(fault), (fault,)) from exc
+            raise InvalidInput.at(
+                "form", "a whole multipart form with UTF-8 headers", f"a damaged one ({exc})"
+            ) from exc
         except OSError as exc:
             if exc.errno != errno.ENOSPC:
                 raise

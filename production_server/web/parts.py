@@ -15,6 +15,7 @@ from production_server.broker.caller import Caller
 from production_server.broker.publisher import Publisher
 from production_server.broker.ways import Way
 from production_server.errors import NotFound
+from production_server.intake.intake import Intake
 from production_server.jobs.database import Database
 from production_server.jobs.records import Job
 from production_server.jobs.search import Found
@@ -41,7 +42,7 @@ class WebParts:
     settings: Settings
     database: Database
     registry: Registry
-    publisher: Publisher
+    intake: Intake
     caller: Caller
     metrics: Metrics
     storage: Storage
@@ -88,23 +89,16 @@ def build_parts(
         tracing=tracing,
     )
     registry, storage = Registry(settings.model_stores), Storage(settings.storage_allow)
-    notifications = Notifications(
-        open_rules(settings, registry),
-        database,
-        registry,
-        storage,
-        publisher,
-        chunk_items=settings.chunk_items,
-    )
+    intake = Intake(settings, database, storage, publisher)
     return WebParts(
         settings=settings,
         database=database,
         registry=registry,
-        publisher=publisher,
+        intake=intake,
         caller=caller,
         metrics=Metrics(database, publisher, caller, folder=metrics_folder),
         storage=storage,
-        notifications=notifications,
+        notifications=Notifications(open_rules(settings, registry), registry, intake),
         waiting_room=WaitingRoom(settings.web_threads // 2),
         tracing=tracing,
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import groupby
 
 from production_server.broker.publisher import Publisher
 from production_server.errors import Unavailable
 from production_server.jobs.database import Database
-from production_server.jobs.reconcile import expired_chunks, mark_unpublished, unpublished_chunks
+from production_server.jobs.publication import mark_published, mark_unpublished
+from production_server.jobs.reconcile import expired_chunks, unpublished_chunks
 from production_server.jobs.workers import beat, leave
 from production_server.settings import Settings
 from production_server.worker.chunks import ChunkRunner
@@ -23,24 +24,26 @@ GRACE_S = 10.0
 
 @dataclass(slots=True)
 class Housekeeping:
-    """A thread that runs every few seconds until `stop`; an outage of database or broker does not end it."""
+    """What is done every few seconds, from `begin` to `end`."""
 
     name: str
     runner: ChunkRunner
     database: Database
     publisher: Publisher
     settings: Settings
-    _stopped: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-    _last_fault: str = ""
 
     @property
     def warm(self) -> list[str]:
         """What this worker has loaded, as model/version."""
         return ["/".join(key) for key in self.runner.engine.loaded]
 
-    def start(self, *, alone: bool) -> None:
-        """Write the first heartbeat and start the thread.
+    @property
+    def pause_s(self) -> float:
+        """How long to wait between two steps: no lease may run out meanwhile."""
+        return min(INTERVAL_S, self.settings.lease_s / 3)
+
+    def begin(self, *, alone: bool) -> None:
+        """Write the first heartbeat.
 
         `alone`: no other worker uses this database, so whatever is running in it was left by a process that died.
 
@@ -52,34 +55,26 @@ class Housekeeping:
         beat(self.database, self.name, warm=self.warm, items_done=0)
         if alone:
             self._reconcile(alone=True)
-        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
-        self._thread.start()
 
-    def stop(self) -> None:
-        """Stop the thread and take this worker off the list."""
-        self._stopped.set()
-        if self._thread is not None:
-            self._thread.join()
+    def step(self) -> bool:
+        """Renew leases, tell that this worker lives, and publish what was lost; there is never more to do at once.
+
+        Raises:
+            Unavailable: the database or the broker does not answer.
+        """
+        self.runner.renew_leases()
+        self.runner.engine.release_removed()
+        beat(self.database, self.name, warm=self.warm, items_done=self.runner.items_done)
+        self._reconcile(alone=False)
+        self._touch()
+        return False
+
+    def end(self) -> None:
+        """Take this worker off the list."""
         try:
             leave(self.database, self.name)
         except Unavailable as exc:
             log.warning("%s", exc)
-
-    def _run(self) -> None:
-        pause_s = 0.0
-        while not self._stopped.wait(pause_s):
-            pause_s = min(INTERVAL_S, self.settings.lease_s / 3)
-            try:
-                self.runner.renew_leases()
-                self.runner.engine.release_removed()
-                beat(self.database, self.name, warm=self.warm, items_done=self.runner.items_done)
-                self._reconcile(alone=False)
-                self._touch()
-                self._note("")
-            except Unavailable as exc:
-                self._note(str(exc))
-            except Exception:
-                log.exception("housekeeping failed; it goes on")
 
     def _reconcile(self, *, alone: bool) -> None:
         chunk_items = self.settings.chunk_items
@@ -89,27 +84,21 @@ class Housekeeping:
         if lost:
             log.warning("%d chunks were left by lost workers: publishing them again", len(lost))
             self.publisher.publish(lost)
+            for job_id, chunks in groupby(lost, key=lambda chunk: chunk.job_id):
+                mark_published(self.database, job_id, start=next(chunks).start)
         grace_s = 0.0 if alone else GRACE_S
         found = unpublished_chunks(
             self.database, chunk_items=chunk_items, grace_s=grace_s, is_queue_empty=is_empty
         )
-        for job_id, chunks in found:
+        for job_id, missing in found:
             try:
-                self.publisher.publish(chunks)
+                self.publisher.publish(missing)
             except Unavailable:
-                mark_unpublished(self.database, job_id)
+                mark_unpublished(self.database, job_id, start=missing[0].start)
                 raise
-            log.info("job %s: published %d chunks again", job_id, len(chunks))
+            log.info("job %s: published %d chunks again", job_id, len(missing))
 
     def _touch(self) -> None:
         """Show a health check that looks at the file's date that all is well."""
         if self.settings.heartbeat_file is not None:
             self.settings.heartbeat_file.touch()
-
-    def _note(self, fault: str) -> None:
-        """Log an outage once when it begins and once when it ends, not every few seconds."""
-        if fault and not self._last_fault:
-            log.warning("%s; trying on", fault)
-        if self._last_fault and not fault:
-            log.info("database and broker answer again")
-        self._last_fault = fault

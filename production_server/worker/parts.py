@@ -14,16 +14,18 @@ from celery import Celery
 from production_server.broker.app import create_celery
 from production_server.broker.publisher import Publisher
 from production_server.inference import Engine
+from production_server.intake.intake import Intake
 from production_server.jobs.database import Database
 from production_server.models.registry import Registry
 from production_server.settings import Settings
-from production_server.sources.scanner import Scanner
+from production_server.sources.scanner import LOOK_EVERY_S, Scanner
 from production_server.storage.storage import Storage
 from production_server.worker.calls import CallRunner
 from production_server.worker.celery_steps import CONSUMER, PromptStop
 from production_server.worker.chunks import ChunkRunner
 from production_server.worker.housekeeping import Housekeeping
 from production_server.worker.inputs import Inputs
+from production_server.worker.loop import Loop
 from production_server.worker.tasks import register_tasks
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class WorkerParts:
     engine: Engine
     runner: ChunkRunner
     housekeeping: Housekeeping
-    scanner: Scanner
+    loops: tuple[Loop, ...]
     call_runner: CallRunner
     metrics: WorkerMetrics | None
 
@@ -64,7 +66,11 @@ class WorkerParts:
         register_tasks(app, runner, tracing=tracing)
         publisher = Publisher(app, tracing=tracing)
         housekeeping = Housekeeping(worker_name(settings), runner, database, publisher, settings)
-        scanner = Scanner(database, storage, publisher, settings)
+        scanner = Scanner(database, storage, Intake(settings, database, storage, publisher), settings)
+        loops = (
+            Loop("housekeeping", housekeeping.step, pause_s=housekeeping.pause_s),
+            Loop("scanner", scanner.scan_next, pause_s=LOOK_EVERY_S, stopping=scanner.stopping),
+        )
         call_runner = CallRunner(
             engine,
             settings,
@@ -73,7 +79,7 @@ class WorkerParts:
             metrics=metrics,
             tracing=tracing,
         )
-        return cls(app, engine, runner, housekeeping, scanner, call_runner, metrics)
+        return cls(app, engine, runner, housekeeping, loops, call_runner, metrics)
 
     def start(self, *, alone: bool) -> None:
         """Start what runs beside chunks and calls; `alone`: no other worker uses this database.
@@ -81,14 +87,16 @@ class WorkerParts:
         Raises:
             Unavailable: the database does not answer.
         """
-        self.housekeeping.start(alone=alone)
-        self.scanner.start()
+        self.housekeeping.begin(alone=alone)
+        for loop in self.loops:
+            loop.start()
 
     def close(self) -> None:
         """Stop what runs beside chunks and calls, which must have ended, and free models and connections."""
-        self.scanner.stop()
+        for loop in reversed(self.loops):
+            loop.stop()
         self.runner.inputs.close()
-        self.housekeeping.stop()
+        self.housekeeping.end()
         self.engine.close()
         self.runner.database.close()
 

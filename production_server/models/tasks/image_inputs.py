@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from production_server.errors import CeleriacError, Fault, InvalidInput
+from production_server.errors import CeleriacError, InvalidInput
 from production_server.models.images import check_image, decode_image, encode_pixels
 from production_server.models.manifest import ImagePreprocessing, Manifest
 from production_server.models.table import Truth
@@ -49,8 +49,7 @@ class ImageInputs(Inputs):
         check_image(data, field=field, max_pixels=max_pixels, declared_type=declared_type)
 
     def check_table(self, data: bytes, *, max_rows: int, truth: Truth) -> list[CheckedInput]:  # noqa: ARG002
-        fault = Fault("csv", f"image files: {self._manifest.name} takes no rows", "a table")
-        raise InvalidInput(str(fault), (fault,))
+        raise InvalidInput.at("csv", f"image files: {self._manifest.name} takes no rows", "a table")
 
     def decode(self, payloads: Sequence[bytes | CeleriacError], *, max_pixels: int) -> Decoded:
         image = self._image
@@ -74,12 +73,12 @@ class ImageInputs(Inputs):
             return CheckedInput(encode_pixels(item, image, field=field))
         if not isinstance(item, dict) or set(item) != {"b64"} or not isinstance(item["b64"], str):
             expected = f'pixels [{image.height}][{image.width}] or {{"b64": "an image file in Base64"}}'
-            fault = Fault(field, expected, describe(item))
-            raise InvalidInput(str(fault), (fault,))
+            raise InvalidInput.at(field, expected, describe(item))
         try:
             data = base64.b64decode(item["b64"], validate=True)
         except (binascii.Error, ValueError) as exc:
-            fault = Fault(f"{field}.b64", "an image file in Base64 (RFC 4648, section 4)", str(exc))
-            raise InvalidInput(str(fault), (fault,)) from exc
+            raise InvalidInput.at(
+                f"{field}.b64", "an image file in Base64 (RFC 4648, section 4)", str(exc)
+            ) from exc
         check_image(data, field=f"{field}.b64", max_pixels=max_pixels)
         return CheckedInput(data)

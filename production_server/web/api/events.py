@@ -9,10 +9,10 @@ from flask import Blueprint, Response, request
 
 from production_server.errors import NotFound, Unauthorized, Unavailable
 from production_server.sources.object_events import read_events
-from production_server.web.accept import ANONYMOUS
 from production_server.web.api.event_schemas import EventsBody
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import to_response
+from production_server.web.door import asking_client
 from production_server.web.parts import current_parts
 
 blueprint = Blueprint("events", __name__)
@@ -45,7 +45,7 @@ def take() -> Response:
     headers = {name.lower(): value for name, value in request.headers.items()}
     events = read_events(body, headers)
     try:
-        taken = parts.notifications.take(events, client=ANONYMOUS)
+        taken = parts.notifications.take(events, client=asking_client())
     except Unavailable:
         # A store that is told so at once asks again at once, thousands of times a second; Ceph may trip over that.
         with parts.waiting_room.seat() as wait:

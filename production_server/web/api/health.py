@@ -59,7 +59,7 @@ def _check_database(parts: WebParts) -> str:
 
 
 def _check_broker(parts: WebParts) -> str:
-    return f"{parts.publisher.waiting_messages()} messages wait"
+    return f"{parts.intake.waiting_messages()} messages wait"
 
 
 def _check_workers(parts: WebParts) -> str:

@@ -7,11 +7,13 @@ from uuid import UUID
 from flask import Blueprint, Response, request
 
 from production_server.errors import Fault, InvalidInput
+from production_server.intake.checking import Upload, items_from_files, items_from_json, items_from_table
+from production_server.intake.intake import Asked
+from production_server.jobs.cancel import cancel
 from production_server.jobs.read import get_job, list_items, list_jobs
 from production_server.jobs.records import Job, NewItem
-from production_server.jobs.submit import cancel
 from production_server.models.store import ModelVersion
-from production_server.web.accept import accept, wait_until_over
+from production_server.web.accept import wait_until_over
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import (
     read_form,
@@ -30,7 +32,7 @@ from production_server.web.api.schemas import (
     JobsBody,
     JobsQuery,
 )
-from production_server.web.intake import Upload, items_from_files, items_from_json, items_from_table
+from production_server.web.door import asking_client
 from production_server.web.parts import WebParts, current_parts
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/api/jobs")
@@ -54,15 +56,14 @@ def submit() -> Response:
     parts = current_parts()
     key = read_idempotency_key()
     asked, version, items = _read_submission(parts)
-    accepted, _ = accept(
-        parts,
-        version,
-        items,
+    told = Asked(
         source="http",
+        client=asking_client(),
         priority=asked.priority,
-        requested_version=asked.version,
+        version=asked.version,
         idempotency_key=key,
     )
+    accepted, _ = parts.intake.accept(version, items, told)
     accepted = wait_until_over(parts, accepted, read_wait_s(request))
     body = _over(parts, accepted) if accepted.is_over else JobBody.of(accepted)
     response = to_response(body, 200 if accepted.is_over else 202)

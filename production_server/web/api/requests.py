@@ -67,8 +67,7 @@ def read_query(model: type[M]) -> M:
     arguments: MultiDict[str, str] = request.args
     for name, values in arguments.lists():
         if len(values) > 1:
-            fault = Fault(name, "one value", str(len(values)))
-            raise InvalidInput(str(fault), (fault,))
+            raise InvalidInput.at(name, "one value", str(len(values)))
     return _checked(model, arguments.to_dict(), "query")
 
 
@@ -80,8 +79,9 @@ def read_idempotency_key() -> str | None:
     """
     key = request.headers.get("Idempotency-Key")
     if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
-        fault = Fault("Idempotency-Key", "1 to 255 printable ASCII characters without spaces", describe(key))
-        raise InvalidInput(str(fault), (fault,))
+        raise InvalidInput.at(
+            "Idempotency-Key", "1 to 255 printable ASCII characters without spaces", describe(key)
+        )
     return key
 
 
@@ -98,8 +98,7 @@ def to_response(body: BaseModel, status: int = 200) -> Response:
 
 def _checked(model: type[M], value: object, where: str) -> M:
     if isinstance(value, dict) and len(value) > MAX_MEMBERS:
-        fault = Fault(where, f"at most {MAX_MEMBERS} members", str(len(value)))
-        raise InvalidInput(str(fault), (fault,))
+        raise InvalidInput.at(where, f"at most {MAX_MEMBERS} members", str(len(value)))
     try:
         return model.model_validate(value)
     except ValidationError as exc:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, request
 
-from production_server.errors import Fault, InvalidInput
+from production_server.errors import InvalidInput
 from production_server.jobs.database import Database
 from production_server.jobs.read import every_item, get_job, get_payloads, list_items
 from production_server.jobs.records import Item, Job
@@ -91,8 +91,7 @@ def _read_last_event_id(job: Job) -> int:
     if not text:
         return -1
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) < job.total):
-        fault = Fault("Last-Event-ID", "the id of an event of this stream", repr(text[:40]))
-        raise InvalidInput(str(fault), (fault,))
+        raise InvalidInput.at("Last-Event-ID", "the id of an event of this stream", repr(text[:40]))
     return int(text)
 
 

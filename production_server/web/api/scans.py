@@ -6,15 +6,13 @@ from uuid import UUID
 
 from flask import Blueprint, Response
 
-from production_server.errors import Fault, InvalidInput
 from production_server.jobs.read import get_job
 from production_server.jobs.records import NewScan, Scan
-from production_server.jobs.scans import cancel_scan, get_scan, list_scans, start_scan
-from production_server.storage.locations import Location
-from production_server.web.accept import ANONYMOUS
+from production_server.jobs.scans import cancel_scan, get_scan, list_scans
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import read_json, read_query, to_response
 from production_server.web.api.scan_schemas import ScanBody, ScanRequest, ScansBody, ScansQuery
+from production_server.web.door import asking_client
 from production_server.web.parts import WebParts, current_parts
 
 blueprint = Blueprint("scans", __name__, url_prefix="/api/scans")
@@ -34,11 +32,8 @@ def submit() -> Response:
     already, that scan is answered: 200.
     """
     parts, asked = current_parts(), read_json(ScanRequest)
-    location = _location(parts, asked.url)
+    location = parts.intake.location(asked.url)
     version = parts.registry.resolve(asked.model, asked.version)
-    if not version.task.inputs.takes_files:
-        fault = Fault("model", "a model of images", f"{asked.model}, which takes rows")
-        raise InvalidInput(str(fault), (fault,))
     new = NewScan(
         url=location.url,
         pattern=asked.pattern,
@@ -48,7 +43,7 @@ def submit() -> Response:
         dry_run=asked.dry_run,
         priority=asked.priority,
     )
-    scan, is_new = start_scan(parts.database, new, client=ANONYMOUS)
+    scan, is_new = parts.intake.accept_scan(version, new, client=asking_client())
     body = _body(parts, scan)
     response = to_response(body, 202 if is_new else 200)
     response.headers["Location"] = body.links.self
@@ -81,17 +76,6 @@ def delete(scan_id: UUID) -> Response:
     """Nothing more is listed; what a worker has in hand still finishes, a scan that is over stays as it is."""
     parts = current_parts()
     return to_response(_body(parts, cancel_scan(parts.database, scan_id)))
-
-
-def _location(parts: WebParts, url: str) -> Location:
-    """The place to scan.
-
-    Raises:
-        InvalidInput: it is none, or none that this service may read.
-    """
-    location = Location.parse(url)
-    parts.storage.check(location)
-    return location
 
 
 def _body(parts: WebParts, scan: Scan) -> ScanBody:

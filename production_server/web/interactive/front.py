@@ -26,7 +26,6 @@ from production_server.errors import (
 )
 from production_server.web.bridge import PATIENCE_S, Bridge, Event, Receive, Scope, Send, send_all
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest, InferenceProtocol
-from production_server.web.interactive.tensors import fault
 from production_server.web.metrics import CallTimes, Metrics
 from production_server.web.request_ids import request_id_of
 
@@ -297,7 +296,7 @@ def timeout_of(headers: Mapping[str, str]) -> float | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
-        raise fault(TIMEOUT_HEADER, "a whole number of milliseconds above 0", text[:40])
+        raise InvalidInput.at(TIMEOUT_HEADER, "a whole number of milliseconds above 0", text[:40])
     return int(text) / 1000
 
 

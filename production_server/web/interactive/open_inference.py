@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 
 from production_server.broker.calls import Inputs, Reply
-from production_server.errors import CeleriacError
+from production_server.errors import CeleriacError, InvalidInput
 from production_server.models.manifest import Manifest
 from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
@@ -28,7 +28,6 @@ from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequ
 from production_server.web.interactive.tensors import (
     checked_items,
     checked_shape,
-    fault,
     finite,
     image_of_base64,
     json_object,
@@ -88,7 +87,7 @@ class OpenInference:
     def read(self, request: HttpRequest) -> Ask:
         match = _PATH.fullmatch(request.path)
         if match is None:
-            raise fault("path", "/v2/models/<model>[/versions/<version>]/infer", request.path[:200])
+            raise InvalidInput.at("path", "/v2/models/<model>[/versions/<version>]/infer", request.path[:200])
         version = self._registry.resolve(match[1], match[2])
         head, tail = _parted(request)
         body = json_object(head, "the request")
@@ -139,13 +138,13 @@ class _Tail:
     def take(self, size: int, field: str) -> memoryview:
         left = len(self._data) - self._position
         if size > left:
-            raise fault(field, f"{size} bytes after the JSON", f"{left} bytes")
+            raise InvalidInput.at(field, f"{size} bytes after the JSON", f"{left} bytes")
         self._position += size
         return self._data[self._position - size : self._position]
 
     def check_end(self) -> None:
         if self._position != len(self._data):
-            raise fault(
+            raise InvalidInput.at(
                 "binary_data_size", f"sizes that add up to {len(self._data)} bytes", str(self._position)
             )
 
@@ -155,13 +154,15 @@ def _parted(request: HttpRequest) -> tuple[bytes, _Tail]:
     if text is None:
         return request.body, _Tail(memoryview(b""))
     if not (text.isascii() and text.isdigit() and len(text) < 12 and int(text) <= len(request.body)):
-        raise fault(HEADER_LENGTH, f"a number up to the body's {len(request.body)} bytes", text[:40])
+        raise InvalidInput.at(
+            HEADER_LENGTH, f"a number up to the body's {len(request.body)} bytes", text[:40]
+        )
     return request.body[: int(text)], _Tail(memoryview(request.body)[int(text) :])
 
 
 def _identifier(value: object) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise fault("id", "a string", describe(value))
+        raise InvalidInput.at("id", "a string", describe(value))
     return value
 
 
@@ -171,7 +172,7 @@ def _parameters(value: object, field: str) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(
         isinstance(each, str | int | float | bool) for each in value.values()
     ):
-        raise fault(field, "an object of strings, numbers and booleans", describe(value))
+        raise InvalidInput.at(field, "an object of strings, numbers and booleans", describe(value))
     return value
 
 
@@ -180,13 +181,15 @@ def _timeout_s(parameters: Mapping[str, Any]) -> float | None:
     if value is None:
         return None
     if type(value) is not int or value <= 0:
-        raise fault(f"parameters.{TIMEOUT}", "a whole number of microseconds above 0", describe(value))
+        raise InvalidInput.at(
+            f"parameters.{TIMEOUT}", "a whole number of microseconds above 0", describe(value)
+        )
     return value / 1e6
 
 
 def _inputs(version: ModelVersion, given: object, tail: _Tail) -> Inputs:
     if not isinstance(given, list) or not given or not all(isinstance(each, dict) for each in given):
-        raise fault("inputs", "a list of tensors", describe(given))
+        raise InvalidInput.at("inputs", "a list of tensors", describe(given))
     names = [each.get("name") for each in given]
     manifest = version.manifest
     columns = [feature.name for feature in manifest.features]
@@ -197,7 +200,7 @@ def _inputs(version: ModelVersion, given: object, tail: _Tail) -> Inputs:
         inputs = _tensor(version, given[0], tail)
     else:
         expected = spec.name + (f", or one for each of {', '.join(columns)}" if columns else "")
-        raise fault("inputs", expected, ", ".join(str(name)[:40] for name in names[:20]))
+        raise InvalidInput.at("inputs", expected, ", ".join(str(name)[:40] for name in names[:20]))
     tail.check_end()
     return inputs
 
@@ -210,7 +213,7 @@ def _tensor(version: ModelVersion, given: Mapping[str, Any], tail: _Tail) -> Inp
         return _images(given, shape, tail, field)
     if given.get("datatype") != DATATYPE_OF[spec.dtype]:
         expected = DATATYPE_OF[spec.dtype] + (", or BYTES for image files" if takes_files else "")
-        raise fault(f"{field}.datatype", expected, describe(given.get("datatype")))
+        raise InvalidInput.at(f"{field}.datatype", expected, describe(given.get("datatype")))
     checked_items(shape, spec.item_shape, field=f"{field}.shape")
     return _numbers(given, shape, spec.dtype, tail, field)
 
@@ -223,13 +226,15 @@ def _columns(manifest: Manifest, given: list[Mapping[str, Any]], tail: _Tail) ->
         shape = checked_shape(each.get("shape"), field=f"{field}.shape")
         dtype = DATATYPES.get(str(each.get("datatype")), "bool")
         if dtype == "bool":
-            raise fault(f"{field}.datatype", "one of numbers, such as FP32", describe(each.get("datatype")))
+            raise InvalidInput.at(
+                f"{field}.datatype", "one of numbers, such as FP32", describe(each.get("datatype"))
+            )
         if len(shape) > 2 or shape[1:] not in {(), (1,)}:
-            raise fault(f"{field}.shape", "[items] or [items, 1]", str(list(shape)))
+            raise InvalidInput.at(f"{field}.shape", "[items] or [items, 1]", str(list(shape)))
         by_name[each["name"]] = _numbers(each, shape, dtype, tail, field).reshape(-1)
     counts = {len(column) for column in by_name.values()}
     if len(counts) > 1:
-        raise fault("inputs", "columns of one length", ", ".join(map(str, sorted(counts))))
+        raise InvalidInput.at("inputs", "columns of one length", ", ".join(map(str, sorted(counts))))
     rows = np.column_stack([by_name[feature.name] for feature in manifest.features])
     with np.errstate(over="ignore"):
         return finite(rows.astype(manifest.inputs[0].dtype), field="inputs")
@@ -244,7 +249,9 @@ def _numbers(
         return tensor_of_json(given.get("data"), shape, kind, field=f"{field}.data")
     expected = math.prod(shape) * kind.itemsize
     if size != expected:
-        raise fault(f"{field}.binary_data_size", f"{expected} for the shape {list(shape)}", str(size))
+        raise InvalidInput.at(
+            f"{field}.binary_data_size", f"{expected} for the shape {list(shape)}", str(size)
+        )
     return tensor_of_bytes(tail.take(size, field), shape, kind, field=field)
 
 
@@ -254,9 +261,9 @@ def _binary_size(given: Mapping[str, Any], field: str) -> int | None:
     if size is None:
         return None
     if type(size) is not int or size < 0:
-        raise fault(f"{field}.binary_data_size", "a number of bytes", describe(size))
+        raise InvalidInput.at(f"{field}.binary_data_size", "a number of bytes", describe(size))
     if "data" in given:
-        raise fault(field, "either data or binary_data_size", "both")
+        raise InvalidInput.at(field, "either data or binary_data_size", "both")
     return size
 
 
@@ -264,19 +271,19 @@ def _tensor_parameters(given: Mapping[str, Any], field: str) -> dict[str, Any]:
     """The parameters of an input or output. A region that nobody reads or writes would be taken for an answer."""
     parameters = _parameters(given.get("parameters"), f"{field}.parameters")
     if SHARED_MEMORY in parameters:
-        raise fault(f"{field}.parameters", "no shared memory: this server has none", SHARED_MEMORY)
+        raise InvalidInput.at(f"{field}.parameters", "no shared memory: this server has none", SHARED_MEMORY)
     return parameters
 
 
 def _images(given: Mapping[str, Any], shape: tuple[int, ...], tail: _Tail, field: str) -> list[bytes]:
     if shape[1:] not in {(), (1,)}:
-        raise fault(f"{field}.shape", "[items] or [items, 1] for image files", str(list(shape)))
+        raise InvalidInput.at(f"{field}.shape", "[items] or [items, 1] for image files", str(list(shape)))
     size = _binary_size(given, field)
     if size is None:
         return _images_of_json(given.get("data"), shape[0], field)
     images = _elements(tail.take(size, field), f"{field}.data")
     if len(images) != shape[0]:
-        raise fault(f"{field}.data", f"{shape[0]} image files", str(len(images)))
+        raise InvalidInput.at(f"{field}.data", f"{shape[0]} image files", str(len(images)))
     return images
 
 
@@ -287,7 +294,7 @@ def _elements(data: memoryview, field: str) -> list[bytes]:
     while position < len(data):
         start = position + _LENGTH.size
         if start > len(data) or (stop := start + _LENGTH.unpack_from(data, position)[0]) > len(data):
-            raise fault(
+            raise InvalidInput.at(
                 field, "elements of the lengths that they have", f"{len(data) - position} bytes at the end"
             )
         elements.append(bytes(data[start:stop]))
@@ -299,7 +306,7 @@ def _images_of_json(data: object, count: int, field: str) -> list[bytes]:
     """Image files in Base64: JSON has no strings of bytes."""
     if not isinstance(data, list) or len(data) != count:
         got = str(len(data)) if isinstance(data, list) else describe(data)
-        raise fault(f"{field}.data", f"{count} image files in Base64", got)
+        raise InvalidInput.at(f"{field}.data", f"{count} image files in Base64", got)
     images: list[bytes] = []
     for place, text in enumerate(data):
         # Tensors of the shape [items, 1] may be nested.
@@ -315,24 +322,24 @@ def _outputs(task: Task, given: object, parameters: Mapping[str, Any]) -> tuple[
     if given is None or given == []:
         return tuple(Wanted(name, is_binary) for name in known)
     if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
-        raise fault("outputs", "a list of outputs", describe(given))
+        raise InvalidInput.at("outputs", "a list of outputs", describe(given))
     wanted: list[Wanted] = []
     for place, each in enumerate(given):
         field = f"outputs[{place}]"
         if each.get("name") not in known:
-            raise fault(f"{field}.name", f"one of {', '.join(known)}", describe(each.get("name")))
+            raise InvalidInput.at(f"{field}.name", f"one of {', '.join(known)}", describe(each.get("name")))
         own = _tensor_parameters(each, field)
         is_own_binary = _flag(own, "binary_data", f"{field}.parameters", default=is_binary)
         wanted.append(Wanted(each["name"], is_own_binary, _classes(task, each["name"], own, field)))
     if len({each.name for each in wanted}) < len(wanted):
-        raise fault("outputs", "each output once", ", ".join(each.name for each in wanted[:20]))
+        raise InvalidInput.at("outputs", "each output once", ", ".join(each.name for each in wanted[:20]))
     return tuple(wanted)
 
 
 def _flag(parameters: Mapping[str, Any], name: str, field: str, *, default: bool) -> bool:
     value = parameters.get(name, default)
     if not isinstance(value, bool):
-        raise fault(f"{field}.{name}", "true or false", describe(value))
+        raise InvalidInput.at(f"{field}.{name}", "true or false", describe(value))
     return value
 
 
@@ -343,11 +350,11 @@ def _classes(task: Task, output: str, parameters: Mapping[str, Any], field: str)
         return 0
     name = f"{field}.parameters.{CLASSIFICATION}"
     if output in task.text_outputs:
-        raise fault(name, f"an output of numbers, {task.manifest.outputs[0].name}", output)
+        raise InvalidInput.at(name, f"an output of numbers, {task.manifest.outputs[0].name}", output)
     if not task.choices:
-        raise fault(name, f"nothing: {task.manifest.name} has no labels", describe(count))
+        raise InvalidInput.at(name, f"nothing: {task.manifest.name} has no labels", describe(count))
     if type(count) is not int or count < 1:
-        raise fault(name, "a number of labels above 0", describe(count))
+        raise InvalidInput.at(name, "a number of labels above 0", describe(count))
     return min(count, len(task.choices))
 
 

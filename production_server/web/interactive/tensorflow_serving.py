@@ -21,7 +21,7 @@ from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
 from production_server.models.tabular import describe
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest
-from production_server.web.interactive.tensors import fault, image_of_base64, json_object, tensor_of_json
+from production_server.web.interactive.tensors import image_of_base64, json_object, tensor_of_json
 
 SIGNATURE = "serving_default"
 JSON = "application/json"
@@ -66,7 +66,7 @@ class TensorFlowServing:
         body = json_object(request.body, "the request")
         signature = body.get("signature_name") or SIGNATURE
         if signature != SIGNATURE:
-            raise fault("signature_name", SIGNATURE, describe(signature))
+            raise InvalidInput.at("signature_name", SIGNATURE, describe(signature))
         if verb == "predict":
             return _predict(version, body)
         if verb != version.task.verb:
@@ -112,7 +112,9 @@ def labelled(registry: Registry, model: str, label: str) -> ModelVersion:
 
 def _predict(version: ModelVersion, body: Mapping[str, Any]) -> Ask:
     if ("instances" in body) == ("inputs" in body):
-        raise fault("the request", "either instances or inputs", "both" if "inputs" in body else "neither")
+        raise InvalidInput.at(
+            "the request", "either instances or inputs", "both" if "inputs" in body else "neither"
+        )
     if "instances" in body:
         return Ask(version, _rows(version, body["instances"]), None, ROWS)
     return Ask(version, _columns(version, body["inputs"]), None, COLUMNS)
@@ -121,7 +123,7 @@ def _predict(version: ModelVersion, body: Mapping[str, Any]) -> Ask:
 def _rows(version: ModelVersion, instances: object, *, field: str = "instances") -> Inputs:
     """One value for each item: what the model's input takes, or an object with it by name."""
     if not isinstance(instances, list) or not instances:
-        raise fault(field, "a list of at least one", describe(instances))
+        raise InvalidInput.at(field, "a list of at least one", describe(instances))
     values = [_value(version, each, f"{field}[{place}]") for place, each in enumerate(instances)]
     if version.task.inputs.takes_files and isinstance(values[0], bytes):
         return _all_images(values, field)
@@ -158,7 +160,7 @@ def _columns(version: ModelVersion, inputs: object) -> Inputs:
         given = [inputs[name] for name in columns]
         lengths = {len(column) if isinstance(column, list) else -1 for column in given}
         if len(lengths) != 1 or -1 in lengths:
-            raise fault("inputs", "lists of one length", "others")
+            raise InvalidInput.at("inputs", "lists of one length", "others")
         return _tensor(manifest, [list(row) for row in zip(*given, strict=True)], "inputs")
     names = (spec.name,) if columns else (spec.name, f"{spec.name}_bytes")
     also = f", or all of {', '.join(columns)}" if columns else ""
@@ -170,13 +172,13 @@ def _examples(version: ModelVersion, body: Mapping[str, Any]) -> Inputs:
     """Features by name; those of `context` are in every example, and in none by themselves."""
     context, examples = body.get("context", {}), body.get("examples")
     if not isinstance(examples, list) or not all(isinstance(each, dict) for each in examples):
-        raise fault("examples", "a list of objects", describe(examples))
+        raise InvalidInput.at("examples", "a list of objects", describe(examples))
     if not isinstance(context, dict):
-        raise fault("context", "an object", describe(context))
+        raise InvalidInput.at("context", "an object", describe(context))
     for place, example in enumerate(examples):
         both = context.keys() & example.keys()
         if both:
-            raise fault(f"examples[{place}]", "no feature of the context", min(both)[:40])
+            raise InvalidInput.at(f"examples[{place}]", "no feature of the context", min(both)[:40])
     columns = {feature.name for feature in version.manifest.features}
     return _rows(version, [_features(context | example, columns) for example in examples], field="examples")
 
@@ -194,7 +196,7 @@ def _only_member(
 ) -> tuple[str, Any]:
     if len(given) != 1 or next(iter(given)) not in names:
         expected = " or ".join(names) + also
-        raise fault(
+        raise InvalidInput.at(
             field, f"an object with {expected}", ", ".join(str(name)[:40] for name in list(given)[:20])
         )
     return next(iter(given.items()))
@@ -211,7 +213,7 @@ def _image(value: Mapping[str, Any], field: str) -> bytes:
 def _all_images(values: list[object], field: str) -> list[bytes]:
     images = [value for value in values if isinstance(value, bytes)]
     if len(images) != len(values):
-        raise fault(field, "either image files or pixels", "both")
+        raise InvalidInput.at(field, "either image files or pixels", "both")
     return images
 
 

@@ -11,19 +11,13 @@ from typing import Any
 import numpy as np
 import orjson
 
-from production_server.errors import Fault, InvalidInput, TooLarge
+from production_server.errors import InvalidInput, TooLarge
 from production_server.models.tabular import describe
 
 MAX_ELEMENTS = 2**27
 """More than any body within the limits holds; a shape is judged before anything of its size is made."""
 MAX_DIMENSIONS = 32
 """To multiply the half million numbers that a body may name as its shape would take minutes."""
-
-
-def fault(field: str, expected: str, got: str) -> InvalidInput:
-    """The error that names one field."""
-    found = Fault(field, expected, got)
-    return InvalidInput(str(found), (found,))
 
 
 def checked_shape(shape: object, *, field: str) -> tuple[int, ...]:
@@ -37,10 +31,11 @@ def checked_shape(shape: object, *, field: str) -> tuple[int, ...]:
         or not 0 < len(shape) <= MAX_DIMENSIONS
         or not all(type(size) is int and size > 0 for size in shape)
     ):
-        raise fault(field, f"a list of 1 to {MAX_DIMENSIONS} whole numbers, none below 1", _described(shape))
+        raise InvalidInput.at(
+            field, f"a list of 1 to {MAX_DIMENSIONS} whole numbers, none below 1", _described(shape)
+        )
     if math.prod(shape) > MAX_ELEMENTS:
-        found = Fault(field, f"at most {MAX_ELEMENTS} elements", _described(shape))
-        raise TooLarge(str(found), (found,))
+        raise TooLarge.at(field, f"at most {MAX_ELEMENTS} elements", _described(shape))
     return tuple(shape)
 
 
@@ -51,7 +46,7 @@ def checked_items(shape: Sequence[int], item_shape: Sequence[int], *, field: str
         InvalidInput: it is not.
     """
     if len(shape) != len(item_shape) + 1 or tuple(shape[1:]) != tuple(item_shape):
-        raise fault(field, str(["items", *item_shape]).replace("'", ""), str(list(shape)))
+        raise InvalidInput.at(field, str(["items", *item_shape]).replace("'", ""), str(list(shape)))
 
 
 def json_object(data: bytes, what: str) -> dict[str, Any]:
@@ -65,7 +60,7 @@ def json_object(data: bytes, what: str) -> dict[str, Any]:
     except orjson.JSONDecodeError as exc:
         raise InvalidInput(f"{what} is not JSON: {exc}", code="malformed_json") from exc
     if not isinstance(value, dict):
-        raise fault(what, "a JSON object", describe(value))
+        raise InvalidInput.at(what, "a JSON object", describe(value))
     return value
 
 
@@ -78,7 +73,7 @@ def image_of_base64(text: object, *, field: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)  # type: ignore[arg-type]  # a TypeError is an answer, too
     except (TypeError, ValueError) as exc:
-        raise fault(field, "an image file in Base64", describe(text)) from exc
+        raise InvalidInput.at(field, "an image file in Base64", describe(text)) from exc
 
 
 def tensor_of_json(
@@ -90,16 +85,16 @@ def tensor_of_json(
         InvalidInput: there are other values, or more or fewer than the shape has, or some do not fit the dtype.
     """
     if not isinstance(data, list):
-        raise fault(field, f"a list of {math.prod(shape)} numbers", describe(data))
+        raise InvalidInput.at(field, f"a list of {math.prod(shape)} numbers", describe(data))
     is_flat = may_be_flat and not any(isinstance(each, list) for each in data[:1])
     numbers = _flattened(data, [math.prod(shape)] if is_flat else shape)
     if numbers is None:
         also = ", flat or" if may_be_flat else ""
         expected = f"{math.prod(shape)} numbers{also} of the shape {list(shape)}"
-        raise fault(field, expected, _counted(data))
+        raise InvalidInput.at(field, expected, _counted(data))
     # numpy would make text of everything where one value is text, each as wide as the widest: 40 kB become gigabytes.
     if not set(map(type, numbers)) <= {int, float}:
-        raise fault(field, f"{len(numbers)} numbers", _first_stranger(numbers))
+        raise InvalidInput.at(field, f"{len(numbers)} numbers", _first_stranger(numbers))
     return finite(_array(numbers, dtype, field=field).reshape(shape), field=field)
 
 
@@ -113,7 +108,7 @@ def tensor_of_bytes(
     """
     expected = math.prod(shape) * dtype.itemsize
     if len(data) != expected:
-        raise fault(field, f"{expected} bytes for the shape {list(shape)}", f"{len(data)} bytes")
+        raise InvalidInput.at(field, f"{expected} bytes for the shape {list(shape)}", f"{len(data)} bytes")
     tensor = np.frombuffer(data, dtype=dtype.newbyteorder("<")).reshape(shape)
     return finite(tensor.astype(dtype, copy=False), field=field)
 
@@ -126,7 +121,7 @@ def finite(tensor: np.ndarray, *, field: str) -> np.ndarray:
     """
     if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
         place = tuple(int(index) for index in np.argwhere(~np.isfinite(tensor))[0])
-        raise fault(f"{field}{list(place)}", "a finite number", describe(float(tensor[place])))
+        raise InvalidInput.at(f"{field}{list(place)}", "a finite number", describe(float(tensor[place])))
     return tensor
 
 
@@ -154,7 +149,9 @@ def _array(numbers: list[int | float], dtype: np.dtype[Any], *, field: str) -> n
     with np.errstate(invalid="ignore"):
         cast = array.astype(dtype)
     if not np.array_equal(cast, array):
-        raise fault(field, f"whole numbers from {np.iinfo(dtype).min} to {np.iinfo(dtype).max}", "others")
+        raise InvalidInput.at(
+            field, f"whole numbers from {np.iinfo(dtype).min} to {np.iinfo(dtype).max}", "others"
+        )
     return cast
 
 

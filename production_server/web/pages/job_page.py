@@ -10,12 +10,12 @@ from uuid import UUID
 from flask import Response, make_response, redirect, render_template, request, url_for
 
 from production_server.errors import InvalidInput, NotFound
+from production_server.jobs.cancel import cancel
 from production_server.jobs.database import Database
 from production_server.jobs.read import every_item, get_input, get_job, get_payloads, list_items
 from production_server.jobs.records import Item, Job
 from production_server.jobs.scans import SOURCE as SCAN
 from production_server.jobs.scans import get_scan
-from production_server.jobs.submit import cancel
 from production_server.models.images import thumbnail
 from production_server.models.store import ModelVersion
 from production_server.models.tasks.task import Evaluated, Task

@@ -9,13 +9,15 @@ from uuid import UUID
 from flask import Response, current_app, make_response, redirect, render_template, request, url_for
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from production_server.errors import CeleriacError, Fault, InvalidInput, NotFound, TooLarge, Unavailable
+from production_server.errors import CeleriacError, InvalidInput, NotFound, TooLarge, Unavailable
+from production_server.intake.checking import Upload, items_from_files, items_from_json, items_from_table
+from production_server.intake.intake import Asked
+from production_server.jobs.priority import SMALL_JOB_ITEMS
 from production_server.jobs.read import get_job, get_payload
 from production_server.jobs.records import NewItem
-from production_server.jobs.submit import SMALL_JOB_ITEMS
 from production_server.models.store import ModelVersion
-from production_server.web.accept import accept, wait_until_over
-from production_server.web.intake import Upload, items_from_files, items_from_json, items_from_table
+from production_server.web.accept import wait_until_over
+from production_server.web.door import asking_client
 from production_server.web.pages.fields import read_row, row_fields, typed_values
 from production_server.web.pages.shown_faults import shown_faults
 from production_server.web.pages.wording import size
@@ -44,12 +46,11 @@ def submit() -> Response:
         items = _read_items(chosen, parts)
     except RequestEntityTooLarge:
         limits = f"at most {size(parts.settings.max_body_bytes)} at once, {_pasted_limit()} of it pasted"
-        fault = Fault("form", limits, "more")
-        return _render(chosen, error=TooLarge(str(fault), (fault,)))
+        return _render(chosen, error=TooLarge.at("form", limits, "more"))
     except InvalidInput as exc:
         return _render(chosen, typed=request.form, error=exc)
     try:
-        accepted, _ = accept(parts, chosen, items, source="page")
+        accepted, _ = parts.intake.accept(chosen, items, Asked(source="page", client=asking_client()))
     except Unavailable as exc:
         return _render(chosen, typed=request.form, error=exc)
     if accepted.total <= SMALL_JOB_ITEMS:
@@ -117,8 +118,7 @@ def _read_items(chosen: ModelVersion, parts: WebParts) -> list[NewItem]:
         uploads = [Upload(file.filename or "", file.mimetype, file.read()) for file in files]
         return items_from_files(chosen, uploads, parts.settings)
     if chosen.task.inputs.takes_files:
-        fault = Fault("file", "image files", "none")
-        raise InvalidInput(str(fault), (fault,))
+        raise InvalidInput.at("file", "image files", "none")
     row, faults = read_row(chosen.manifest, request.form)
     if faults:
         raise InvalidInput(f"{chosen.manifest.name}: values cannot be used", tuple(faults))

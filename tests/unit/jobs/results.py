@@ -8,9 +8,8 @@ from sqlalchemy import update
 
 from production_server.jobs.claim import claim, finish
 from production_server.jobs.database import Database
-from production_server.jobs.growth import NewObjects, submit_objects
-from production_server.jobs.records import Failure, Job, NewItem, NewJob, Success
-from production_server.jobs.submit import submit
+from production_server.jobs.records import Failure, Job, NewItem, NewJob, NewObjects, Success
+from production_server.jobs.submit import submit, submit_objects
 from production_server.jobs.tables import item
 from production_server.storage.objects import Reference
 

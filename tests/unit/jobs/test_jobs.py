@@ -10,12 +10,14 @@ import pytest
 from sqlalchemy import update
 
 from production_server.errors import Conflict, NotFound
+from production_server.jobs.cancel import cancel
 from production_server.jobs.claim import claim, finish, give_back, give_up
 from production_server.jobs.database import Database, now
+from production_server.jobs.publication import chunks_of
 from production_server.jobs.read import every_item, get_job, get_payload, get_payloads, list_items, list_jobs
 from production_server.jobs.reconcile import expired_chunks, unpublished_chunks
 from production_server.jobs.records import Chunk, Claim, Failure, Job, NewItem, NewJob, Success
-from production_server.jobs.submit import cancel, chunks_of, submit
+from production_server.jobs.submit import submit
 from production_server.jobs.tables import item
 from production_server.models.tasks.task import Prediction
 
@@ -23,7 +25,7 @@ from production_server.models.tasks.task import Prediction
 def new_job(count: int = 3, **changes: object) -> NewJob:
     told = {"model": "table", "version": "1", "source": "test", "client": "somebody"}
     items = [NewItem(f"[{n},1]".encode(), name=f"row {n}") for n in range(count)]
-    return NewJob(items=items, **(told | changes))  # type: ignore[arg-type]
+    return NewJob(**(told | {"items": items} | changes))  # type: ignore[arg-type]
 
 
 def accept(database: Database, count: int = 3, **changes: object) -> Job:
@@ -273,7 +275,7 @@ def test_what_a_worker_had_in_hand_when_its_job_was_cancelled_does_not_wait_for_
     cancel(database, job.id)
     if is_lost:
         lose_leases(database, job)
-        assert expired_chunks(database, chunk_items=9) == [Chunk(job.id, 0, 2, "normal")]
+        assert expired_chunks(database, chunk_items=9) == [Chunk(job.id, 0, 2, "high")]
     else:
         give_back(database, held)
 
@@ -281,7 +283,7 @@ def test_what_a_worker_had_in_hand_when_its_job_was_cancelled_does_not_wait_for_
     taken = take(database, job)
 
     after = get_job(database, job.id)
-    assert found == [(job.id, [Chunk(job.id, 0, 2, "normal")])]
+    assert found == [(job.id, [Chunk(job.id, 0, 2, "high")])]
     assert taken is None
     assert (after.state, after.cancelled, after.is_over) == ("cancelled", 4, True)
     assert not list(unpublished_chunks(database, chunk_items=9, grace_s=0, is_queue_empty=True))

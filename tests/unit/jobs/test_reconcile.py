@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import update
+
+from production_server.jobs import tables
 from production_server.jobs.claim import claim, finish
 from production_server.jobs.database import Database
-from production_server.jobs.reconcile import expired_chunks, mark_unpublished, unpublished_chunks
-from production_server.jobs.records import Chunk, Success
-from production_server.jobs.submit import mark_published
-from tests.unit.jobs.test_jobs import accept, lose_leases, must_take
+from production_server.jobs.publication import mark_published, mark_unpublished
+from production_server.jobs.read import get_job
+from production_server.jobs.reconcile import expired_chunks, unpublished_chunks
+from production_server.jobs.records import Chunk, NewObjects, NewScan, Success
+from production_server.jobs.scans import Listed, claim_scan, note_page
+from production_server.jobs.schema import MIGRATIONS
+from production_server.jobs.submit import start_scan, submit_objects
+from production_server.storage.objects import Reference
+from tests.unit.jobs.test_jobs import accept, lose_leases, must_take, success
 
 
 def find_unpublished(
@@ -23,7 +33,7 @@ def test_a_lost_workers_items_are_queued_again_as_chunks(database: Database) -> 
 
     chunks = expired_chunks(database, chunk_items=2)
 
-    assert chunks == [Chunk(job.id, 0, 2, "normal"), Chunk(job.id, 3, 5, "normal")]
+    assert chunks == [Chunk(job.id, 0, 2, "high"), Chunk(job.id, 3, 5, "high")]
     assert expired_chunks(database, chunk_items=2) == []
 
 
@@ -32,7 +42,7 @@ def test_a_lease_that_runs_is_left_alone_unless_its_holder_is_known_to_be_gone(d
     must_take(database, job)
 
     assert expired_chunks(database, chunk_items=2) == []
-    assert expired_chunks(database, chunk_items=2, everything=True) == [Chunk(job.id, 0, 2, "normal")]
+    assert expired_chunks(database, chunk_items=2, everything=True) == [Chunk(job.id, 0, 2, "high")]
 
 
 def test_a_job_that_never_reached_the_broker_is_published_once(database: Database) -> None:
@@ -40,7 +50,7 @@ def test_a_job_that_never_reached_the_broker_is_published_once(database: Databas
 
     first = find_unpublished(database, is_queue_empty=False)
 
-    assert first == [[Chunk(job.id, 0, 2, "normal"), Chunk(job.id, 2, 3, "normal")]]
+    assert first == [[Chunk(job.id, 0, 2, "high"), Chunk(job.id, 2, 3, "high")]]
     assert find_unpublished(database, is_queue_empty=False) == []
 
 
@@ -57,7 +67,7 @@ def test_an_empty_queue_means_that_waiting_items_are_forgotten(database: Databas
     while_busy = find_unpublished(database, is_queue_empty=False)
     when_empty = find_unpublished(database, is_queue_empty=True)
 
-    assert (while_busy, when_empty) == ([], [[Chunk(job.id, 0, 1, "normal")]])
+    assert (while_busy, when_empty) == ([], [[Chunk(job.id, 0, 1, "high")]])
 
 
 def test_a_publication_that_failed_is_due_again(database: Database) -> None:
@@ -74,4 +84,94 @@ def test_items_that_are_running_or_done_are_not_published(database: Database) ->
     held = claim(database, job.id, 0, 2, lease_s=60, max_attempts=3)
     assert held is not None
 
-    assert find_unpublished(database) == [[Chunk(job.id, 2, 3, "normal")]]
+    assert find_unpublished(database) == [[Chunk(job.id, 2, 3, "high")]]
+
+
+def test_a_small_job_keeps_its_place_before_bulk_ones_when_it_is_published_again(database: Database) -> None:
+    small, bulk = accept(database, 1), accept(database, 40)
+    lost = accept(database, 2)
+    must_take(database, lost)
+    lose_leases(database, lost)
+
+    again = {chunk.job_id: chunk.priority for chunks in find_unpublished(database) for chunk in chunks}
+    after_loss = {chunk.priority for chunk in expired_chunks(database, chunk_items=2)}
+
+    assert (again[small.id], again[bulk.id], after_loss) == ("high", "normal", {"high"})
+    assert (small.priority, small.effective_priority) == ("normal", "high")
+
+
+def test_a_job_of_a_release_that_decided_nothing_travels_as_it_was_asked_for(database: Database) -> None:
+    job = accept(database, 1, priority="normal")
+    with database.write() as connection:
+        connection.execute(update(tables.job).values(effective_priority=None))
+
+    ((chunk,),) = find_unpublished(database)
+
+    assert (chunk.job_id, chunk.priority) == (job.id, "normal")
+
+
+def test_few_objects_that_a_bucket_tells_of_travel_as_a_small_job(database: Database) -> None:
+    seen = [Reference(f"s3://photos/{number}", "1", 5) for number in range(18)]
+    few = submit_objects(database, NewObjects("picture", "1", seen[:10], source="event", client="c"))
+    fewer = submit_objects(database, NewObjects("picture", "1", seen, source="event", client="c"))
+    many = submit_objects(database, NewObjects("picture", "2", seen, source="event", client="c"))
+
+    assert few is not None and fewer is not None and many is not None
+    assert [job.effective_priority for job in (few, fewer, many)] == ["high", "high", "normal"]
+
+
+def test_the_migration_decides_for_jobs_that_are_not_over(database: Database) -> None:
+    small, bulk, over = accept(database, 2), accept(database, 40), accept(database, 1)
+    finish(database, must_take(database, over), [success(0)])
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with database.write() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0003")
+
+    database.migrate()
+
+    decided = [get_job(database, job.id).effective_priority for job in (small, bulk, over)]
+    assert decided == ["high", "normal", "normal"]
+
+
+def test_a_page_whose_scanner_died_before_it_was_published_is_published_soon_and_alone(
+    database: Database,
+) -> None:
+    job, _ = start_scan(
+        database, NewScan(url="s3://photos/", pattern="*", model="picture", version="1"), client="c"
+    )
+    held = claim_scan(database, lease_s=60)
+    assert held is not None
+    pages = [[Reference(f"s3://photos/{page}{name}", "1", 5) for name in "abcd"] for page in range(2)]
+
+    note_page(database, held, Listed(4, pages[0], "0d"), lease_s=60)
+    mark_published(database, job.id)
+    note_page(database, held, Listed(4, pages[1], "1d"), lease_s=60)
+
+    assert find_unpublished(database, grace_s=60, is_queue_empty=False) == []
+    assert find_unpublished(database, is_queue_empty=False) == [
+        [Chunk(job.id, 4, 6, "normal"), Chunk(job.id, 6, 8, "normal")]
+    ]
+    assert find_unpublished(database, is_queue_empty=False) == []
+
+
+def test_what_a_reconciler_took_and_did_not_publish_is_due_again(database: Database) -> None:
+    jobs = {accept(database, 1).id, accept(database, 1).id}
+    found = unpublished_chunks(database, chunk_items=2, grace_s=0, is_queue_empty=False)
+    next(found)
+
+    again = {chunk.job_id for chunks in find_unpublished(database, is_queue_empty=False) for chunk in chunks}
+
+    assert again == jobs
+
+
+def test_lost_items_that_could_not_be_published_are_due_again(database: Database) -> None:
+    job = accept(database, 5)
+    mark_published(database, job.id)
+    claim(database, job.id, 2, 4, lease_s=-1, max_attempts=3)
+    expired_chunks(database, chunk_items=2)
+
+    assert find_unpublished(database, is_queue_empty=False) == [
+        [Chunk(job.id, 2, 4, "high"), Chunk(job.id, 4, 5, "high")]
+    ]

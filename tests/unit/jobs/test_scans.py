@@ -10,7 +10,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from production_server.errors import NotFound, ObjectUnusable
+from production_server.errors import NotFound, ObjectOutOfReach
+from production_server.jobs.cancel import cancel
 from production_server.jobs.claim import claim, finish
 from production_server.jobs.database import Database, now
 from production_server.jobs.read import every_item, get_input, get_job
@@ -25,9 +26,8 @@ from production_server.jobs.scans import (
     list_scans,
     note_page,
     put_back,
-    start_scan,
 )
-from production_server.jobs.submit import cancel
+from production_server.jobs.submit import start_scan
 from production_server.jobs.tables import scan
 from production_server.storage.objects import Reference
 
@@ -276,7 +276,7 @@ def test_a_scan_that_cannot_go_on_says_why_and_its_job_ends(database: Database) 
     begun = begin(database)
     held = take(database)
     note(database, held, references("a"))
-    end_scan(database, held, error=ObjectUnusable("there is no such bucket", code="object_missing"))
+    end_scan(database, held, error=ObjectOutOfReach("there is no such bucket", code="object_missing"))
     work_off(database, begun.id)
 
     found = get_scan(database, begun.id)

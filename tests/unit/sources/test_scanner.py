@@ -1,17 +1,20 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from production_server.broker.app import create_celery
 from production_server.broker.publisher import Publisher
-from production_server.errors import StorageUnavailable
+from production_server.errors import StorageUnavailable, Unavailable
+from production_server.intake.intake import Intake
 from production_server.jobs.database import Database
 from production_server.jobs.read import every_item, get_job
-from production_server.jobs.records import NewScan, Scan
-from production_server.jobs.scans import get_scan, start_scan
+from production_server.jobs.reconcile import unpublished_chunks
+from production_server.jobs.records import Chunk, NewScan, Scan
+from production_server.jobs.scans import get_scan
+from production_server.jobs.submit import start_scan
 from production_server.settings import Settings, read_settings
 from production_server.sources.scanner import Scanner, matches
 from production_server.storage.locations import Location
@@ -28,8 +31,14 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def scanner(sqlite_database: Database, settings: Settings) -> Scanner:
-    publisher = Publisher(create_celery(settings))
-    return Scanner(sqlite_database, Storage(settings.storage_allow), publisher, settings)
+    return scanner_of(sqlite_database, Storage(settings.storage_allow), settings)
+
+
+def scanner_of(
+    database: Database, storage: Storage, settings: Settings, publisher: Publisher | None = None
+) -> Scanner:
+    publisher = publisher or Publisher(create_celery(settings))
+    return Scanner(database, storage, Intake(settings, database, storage, publisher), settings)
 
 
 def begin(scanner: Scanner, **changes: object) -> Scan:
@@ -55,7 +64,7 @@ def test_what_matches_becomes_items_and_messages(scanner: Scanner, settings: Set
     found = get_scan(scanner.database, begun.id)
     assert names == {"a.png", "b.PNG", "d.png"}
     assert (found.state, found.listed, found.matched) == ("listed", 4, 3)
-    assert scanner.publisher.waiting_messages() >= 2
+    assert scanner.intake.waiting_messages() >= 2
 
 
 def test_without_a_scan_there_is_nothing_to_do(scanner: Scanner) -> None:
@@ -98,7 +107,7 @@ def test_a_store_that_fails_in_the_middle_is_asked_again_and_nothing_comes_twice
 ) -> None:
     fill(settings, "a", "b", "c")
     storage = Interrupted(settings.storage_allow)
-    scanner = Scanner(sqlite_database, storage, Publisher(create_celery(settings)), settings)
+    scanner = scanner_of(sqlite_database, storage, settings)
     begun = begin(scanner)
 
     scanner.scan_next()
@@ -127,7 +136,7 @@ def test_a_scanner_that_is_stopped_leaves_the_rest_to_the_next_one(
 ) -> None:
     fill(settings, "a")
     begun = begin(scanner)
-    scanner.stop()
+    scanner.stopping.set()
 
     scanner.scan_next()
 
@@ -151,3 +160,39 @@ def test_a_pattern_is_held_against_the_name_or_with_a_slash_against_the_key_behi
     pattern: str, key: str, *, is_match: bool
 ) -> None:
     assert matches(pattern, Location.parse("s3://photos/in"), f"s3://photos/{key}") is is_match
+
+
+class OneByOne(Storage):
+    """A storage whose pages have one object each."""
+
+    def pages(self, location: Location, *, cursor: str = "") -> Iterator[Page]:
+        for page in super().pages(location, cursor=cursor):
+            yield from (Page((reference,), "") for reference in page.references)
+
+
+class SecondFails(Publisher):
+    """A publisher whose broker does not answer when it is asked for the second time."""
+
+    asked = 0
+
+    def publish(self, chunks: Iterable[Chunk]) -> None:
+        self.asked += 1
+        if self.asked == 2:
+            raise Unavailable("the broker does not answer")
+        super().publish(chunks)
+
+
+def test_a_page_that_could_not_be_handed_over_does_not_wait_until_a_queue_is_empty(
+    sqlite_database: Database, settings: Settings
+) -> None:
+    fill(settings, "a", "b", "c")
+    publisher = SecondFails(create_celery(settings))
+    scanner = scanner_of(sqlite_database, OneByOne(settings.storage_allow), settings, publisher)
+    begun = begin(scanner)
+    scanner.scan_next()
+
+    missing = list(unpublished_chunks(sqlite_database, chunk_items=2, grace_s=0, is_queue_empty=False))
+    afterwards = list(unpublished_chunks(sqlite_database, chunk_items=2, grace_s=0, is_queue_empty=False))
+
+    assert (missing, afterwards) == ([(begun.id, [Chunk(begun.id, 1, 3, "normal")])], [])
+    assert get_scan(sqlite_database, begun.id).state == "listed"

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from production_server.broker.app import create_celery
-from production_server.broker.publisher import Publisher
 from production_server.settings import Settings, read_settings
 from production_server.sources.scanner import Scanner
 from production_server.web.parts import WebParts
@@ -38,7 +36,7 @@ def settings(tmp_path: Path, small_models: Path, folder: Path) -> Settings:
 
 @pytest.fixture
 def scanner(parts: WebParts, settings: Settings) -> Scanner:
-    return Scanner(parts.database, parts.storage, Publisher(create_celery(settings)), settings)
+    return Scanner(parts.database, parts.storage, parts.intake, settings)
 
 
 def ask(web: Any, folder: Path, **changes: Any) -> Any:

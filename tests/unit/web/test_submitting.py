@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from PIL import Image
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from production_server.jobs.read import list_jobs
+from production_server.jobs.tables import job
 from production_server.web.app import create_app
 from production_server.web.parts import WebParts
 from tests.services.processes import wait_until
@@ -54,6 +56,15 @@ def test_rows_are_accepted_and_stored(web: FlaskClient) -> None:
     assert response.headers["Location"] == job["links"]["self"] == f"/api/jobs/{job['id']}"
     assert (job["state"], job["model"], job["version"], job["total"]) == ("queued", "table", "1", 2)
     assert [item["outside_training_range"] for item in results] == [[], ["weight"]]
+
+
+def test_who_asks_is_said_by_the_door_and_kept_with_the_job(web: FlaskClient, parts: WebParts) -> None:
+    post(web, {"model": "table", "inputs": [ROW]})
+    web.post("/predictions?model=table", data={"kind": "table", "table": "index,weight\n3,7\n"})
+
+    with parts.database.read() as connection:
+        told = connection.execute(select(job.c.source, job.c.client).order_by(job.c.id)).all()
+    assert [tuple(row) for row in told] == [("http", "anonymous"), ("page", "anonymous")]
 
 
 def test_images_are_accepted_as_files_pixels_and_base64(web: FlaskClient, work: Any) -> None:

@@ -9,10 +9,9 @@ from production_server.errors import StorageUnavailable
 from production_server.inference import Engine
 from production_server.jobs.claim import claim
 from production_server.jobs.database import Database
-from production_server.jobs.growth import NewObjects, submit_objects
 from production_server.jobs.read import every_item, get_job
-from production_server.jobs.records import Job, NewItem, NewJob
-from production_server.jobs.submit import submit
+from production_server.jobs.records import Job, NewItem, NewJob, NewObjects
+from production_server.jobs.submit import submit, submit_objects
 from production_server.models.registry import Registry
 from production_server.settings import Settings, read_settings
 from production_server.storage import remote

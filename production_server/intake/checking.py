@@ -1,13 +1,12 @@
-"""From what a client sent to checked items: every front door of the web process goes through here."""
+"""From what a client sent to checked items: every door that brings inputs goes through here."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from production_server.errors import Fault, InvalidInput, TooLarge
+from production_server.errors import InvalidInput, TooLarge
 from production_server.jobs.records import NewItem
 from production_server.models.store import ModelVersion
 from production_server.models.tasks.inputs import Inputs, gather
@@ -45,8 +44,7 @@ def items_from_files(version: ModelVersion, uploads: Sequence[Upload], settings:
     inputs = version.task.inputs
     if not inputs.takes_files:
         expected = f"{inputs.plural}: {version.manifest.name} takes no images"
-        fault = Fault("file", expected, f"{len(uploads)} files")
-        raise InvalidInput(str(fault), (fault,))
+        raise InvalidInput.at("file", expected, f"{len(uploads)} files")
     _check_count(len(uploads), settings, "file")
     return gather(
         partial(_item_from_file, inputs, upload, index, settings) for index, upload in enumerate(uploads)
@@ -62,15 +60,6 @@ def items_from_table(version: ModelVersion, data: bytes, settings: Settings) -> 
     task = version.task
     rows = task.inputs.check_table(data, max_rows=settings.max_job_items, truth=task)
     return [NewItem(row.payload, None, row.expected, row.outside_training_range) for row in rows]
-
-
-def digest_of(model: str, version: str | None, priority: str, items: Iterable[NewItem]) -> str:
-    """The SHA-256 of a whole request: what makes two requests under one idempotency key the same."""
-    digest = hashlib.sha256(repr((model, version, priority)).encode())
-    for item in items:
-        digest.update(repr((len(item.payload), item.name, item.expected)).encode())
-        digest.update(item.payload)
-    return digest.hexdigest()
 
 
 def safe_name(name: str) -> str:
@@ -93,8 +82,6 @@ def _item_from_file(inputs: Inputs, upload: Upload, index: int, settings: Settin
 
 def _check_count(count: int, settings: Settings, field: str) -> None:
     if count == 0:
-        fault = Fault(field, "at least one input", "none")
-        raise InvalidInput(str(fault), (fault,))
+        raise InvalidInput.at(field, "at least one input", "none")
     if count > settings.max_job_items:
-        fault = Fault(field, f"at most {settings.max_job_items} inputs in one job", str(count))
-        raise TooLarge(str(fault), (fault,))
+        raise TooLarge.at(field, f"at most {settings.max_job_items} inputs in one job", str(count))

@@ -1,0 +1,132 @@
+"""Accepting work: first it is durable, then it is on its way. Every door goes through here, whatever it speaks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from production_server.broker.publisher import Publisher
+from production_server.errors import InvalidInput
+from production_server.intake.handover import hand_over
+from production_server.jobs.database import Database
+from production_server.jobs.publication import chunks_of, split
+from production_server.jobs.records import Job, NewItem, NewJob, NewObjects, NewScan, Priority, Scan
+from production_server.jobs.scans import Listed, ScanClaim, note_page
+from production_server.jobs.submit import start_scan, submit, submit_objects
+from production_server.models.store import ModelVersion
+from production_server.settings import Settings
+from production_server.storage.locations import Location
+from production_server.storage.storage import Storage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a door knows of a request beside its inputs: its own name, who asked, and how."""
+
+    source: str
+    client: str
+    priority: Priority = "normal"
+    version: str | None = None
+    """As it was asked for; None: whichever was stable."""
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Stores what was checked, and hands it over. Safe to share between threads.
+
+    A broker that does not answer does not matter to whoever asks: the reconciler publishes what is stored later.
+    """
+
+    settings: Settings
+    database: Database
+    storage: Storage
+    publisher: Publisher
+
+    def accept(self, version: ModelVersion, items: Sequence[NewItem], asked: Asked) -> tuple[Job, bool]:
+        """Store a job of checked inputs, then publish it; returns it, and whether it is new.
+
+        Raises:
+            Conflict: the client used the idempotency key for another request.
+            Unavailable: the database does not answer; nothing was accepted.
+        """
+        new = NewJob(
+            model=version.manifest.name,
+            version=version.manifest.version,
+            items=items,
+            source=asked.source,
+            client=asked.client,
+            priority=asked.priority,
+            idempotency_key=asked.idempotency_key,
+            request_digest=_digest_of(version, items, asked) if asked.idempotency_key else None,
+        )
+        accepted, is_new = submit(self.database, new)
+        if is_new:
+            self._hand_over(accepted)
+        return accepted, is_new
+
+    def accept_objects(self, new: NewObjects) -> Job | None:
+        """Store a job of those objects that this version has not been given before, then publish it; None: no such.
+
+        Raises:
+            Unavailable: the database does not answer; nothing was accepted.
+        """
+        accepted = submit_objects(self.database, new)
+        if accepted is not None:
+            self._hand_over(accepted)
+        return accepted
+
+    def accept_scan(self, version: ModelVersion, new: NewScan, *, client: str) -> tuple[Scan, bool]:
+        """Store a scan for a version, which some worker's scanner goes on with; returns it, and whether it is new.
+
+        Raises:
+            InvalidInput: the model takes no objects.
+            Unavailable: the database does not answer; nothing was accepted.
+        """
+        if not version.task.inputs.takes_files:
+            raise InvalidInput.at("model", "a model of images", f"{version.manifest.name}, which takes rows")
+        return start_scan(self.database, new, client=client)
+
+    def add_page(self, held: ScanClaim, page: Listed) -> bool:
+        """Make items of a scan's page, then publish them; False if somebody else has the scan by now.
+
+        Raises:
+            Unavailable: the database does not answer; nothing of the page was taken.
+        """
+        added = note_page(self.database, held, page, lease_s=self.settings.lease_s)
+        if added is None:
+            return False
+        chunks = split(held.scan.id, added, held.priority, self.settings.chunk_items)
+        hand_over(self.publisher, self.database, chunks)
+        return True
+
+    def location(self, url: str, *, field: str = "url") -> Location:
+        """The place in a bucket that a URL names.
+
+        Raises:
+            InvalidInput: it is none, or none that this service may read; names `field`.
+        """
+        location = Location.parse(url, field=field)
+        self.storage.check(location, field=field)
+        return location
+
+    def waiting_messages(self) -> int:
+        """How many chunks wait in the broker.
+
+        Raises:
+            Unavailable: the broker does not answer.
+        """
+        return self.publisher.waiting_messages()
+
+    def _hand_over(self, accepted: Job) -> None:
+        hand_over(self.publisher, self.database, chunks_of(accepted, self.settings.chunk_items))
+
+
+def _digest_of(version: ModelVersion, items: Iterable[NewItem], asked: Asked) -> str:
+    """The SHA-256 of a whole request: what makes two requests under one idempotency key the same."""
+    digest = hashlib.sha256(repr((version.manifest.name, asked.version, asked.priority)).encode())
+    for item in items:
+        digest.update(repr((len(item.payload), item.name, item.expected)).encode())
+        digest.update(item.payload)
+    return digest.hexdigest()

@@ -1,0 +1,48 @@
+"""Cancelling jobs, and the scans that fill them."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import Connection, update
+
+from production_server.jobs.database import Database, now
+from production_server.jobs.leases import FREE
+from production_server.jobs.read import get_job
+from production_server.jobs.records import Job
+from production_server.jobs.settle import settle
+from production_server.jobs.tables import item, scan
+
+
+def cancel(database: Database, job_id: UUID) -> Job:
+    """Cancel what has not run; items that a worker has in hand still finish. Does nothing to a job that is over.
+
+    Raises:
+        NotFound: there is no such job.
+    """
+    with database.write() as connection:
+        # Scan, items, job: whoever adds a page locks them in this order, too.
+        stop_scan(connection, job_id)
+        waiting = _cancel_items(connection, job_id)
+        settle(connection, job_id, cancelled=waiting, stops_growing=True, as_cancelled=True)
+    return get_job(database, job_id)
+
+
+def cancel_waiting(connection: Connection, job_id: UUID) -> None:
+    """Cancel a job's queued items, and with them the job; does nothing if there are none."""
+    settle(connection, job_id, cancelled=_cancel_items(connection, job_id))
+
+
+def stop_scan(connection: Connection, scan_id: UUID) -> None:
+    """Cancel a scan that still lists."""
+    connection.execute(
+        update(scan)
+        .where(scan.c.id == scan_id, scan.c.state == "listing")
+        .values(state="cancelled", finished_at=now(), **FREE)
+    )
+
+
+def _cancel_items(connection: Connection, job_id: UUID) -> int:
+    is_waiting = (item.c.job_id == job_id) & (item.c.state == "queued")
+    # Items before the job, as claims and results lock them: the other order could deadlock.
+    return connection.execute(update(item).where(is_waiting).values(state="cancelled")).rowcount
