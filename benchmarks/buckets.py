@@ -21,7 +21,7 @@ from production_server.storage.locations import Location
 from production_server.storage.objects import Reference
 from production_server.storage.storage import Storage
 from production_server.worker.inputs import Inputs
-from tests.services.celeriac import Celeriac
+from testing.celeriac import Celeriac
 
 S3_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 BUCKET = "celeriac-benchmark"

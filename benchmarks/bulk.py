@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.images import png_files
 from benchmarks.services import embedded, over_rabbitmq
-from tests.services.celeriac import Celeriac
+from testing.celeriac import Celeriac
 
 POLL_S = 0.25
 """How often the client asks, about as often as the page does; the database's clock tells when the job ended."""

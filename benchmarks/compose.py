@@ -15,10 +15,10 @@ from typing import Any
 
 import httpx
 
-from tests.browser.conftest import png
-from tests.services.compose_project import ComposeProject, checkout
-from tests.services.docker import docker, engine_answers, inspect
-from tests.services.processes import free_ports, wait_until
+from testing.compose_project import ComposeProject, checkout
+from testing.docker import docker, engine_answers, inspect
+from testing.pictures import png
+from testing.processes import free_ports, wait_until
 
 ROW = [6, 148, 72, 35, 0, 33.6, 0.627, 50]
 SLOW_MS = 20

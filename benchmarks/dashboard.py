@@ -18,7 +18,7 @@ from production_server.jobs.search import Search, search
 from production_server.jobs.series import Chosen
 from production_server.jobs.submit import submit_objects
 from production_server.storage.objects import Reference
-from tests.services.postgres import find_postgres, postgres_cluster
+from testing.postgres import find_postgres, postgres_cluster
 
 JOB_ITEMS = 20_000
 CHUNK_ITEMS = 256

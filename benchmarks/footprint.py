@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.memory import resident_mib
 from benchmarks.services import over_rabbitmq
-from tests.services.celeriac import ROOT
+from testing.celeriac import ROOT
 
 START_UP = """
 import os, time

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.services.celeriac import ROOT
-from tests.services.processes import free_ports
+from testing.celeriac import ROOT
+from testing.processes import free_ports
 
 LIMIT_S = 600
 

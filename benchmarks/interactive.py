@@ -18,7 +18,7 @@ from benchmarks.memory import descendants, resident_mib, total_mib
 from benchmarks.services import embedded, over_rabbitmq
 from benchmarks.session import session
 from benchmarks.tables import errors, number, table
-from tests.services.celeriac import Celeriac
+from testing.celeriac import Celeriac
 
 CONNECTIONS = (1, 8, 32, 64, 256)
 BATCHES = (1, 8, 32)

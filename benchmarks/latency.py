@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.services import embedded, over_rabbitmq
-from tests.services.celeriac import Celeriac
+from testing.celeriac import Celeriac
 
 PATIENT = [6, 148, 72, 35, 0, 33.6, 0.627, 50]
 

@@ -14,8 +14,8 @@ from benchmarks.interactive import median, told, warm_up
 from benchmarks.load import Call, Load
 from benchmarks.services import embedded, over_rabbitmq
 from benchmarks.tables import number, table
-from tests.services.celeriac import Celeriac
-from tests.services.processes import wait_until
+from testing.celeriac import Celeriac
+from testing.processes import wait_until
 
 CONNECTIONS = 8
 LIMIT_S = 120

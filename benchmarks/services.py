@@ -8,9 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.services.celeriac import Celeriac, celeriac
-from tests.services.postgres import find_postgres, postgres_cluster
-from tests.services.rabbitmq import find_rabbitmq, rabbitmq_node
+from testing.celeriac import Celeriac, celeriac
+from testing.postgres import find_postgres, postgres_cluster
+from testing.rabbitmq import find_rabbitmq, rabbitmq_node
 
 DEFAULTS = {"LEASE_S": "30", "DRAIN_S": "20"}
 """The service's own defaults: the tests' service has shorter ones."""

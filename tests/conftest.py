@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-from tests.services.azure_storage import AzureStorage, azure_storage, find_azurite
-from tests.services.google_storage import GoogleStorage, google_storage
-from tests.services.postgres import PostgresCluster, find_postgres, new_database, postgres_cluster
-from tests.services.rabbitmq import RabbitMQNode, find_rabbitmq, new_vhost, rabbitmq_node
-from tests.services.s3 import S3, s3_store
+from testing.azure_storage import AzureStorage, azure_storage, find_azurite
+from testing.google_storage import GoogleStorage, google_storage
+from testing.postgres import PostgresCluster, find_postgres, new_database, postgres_cluster
+from testing.rabbitmq import RabbitMQNode, find_rabbitmq, new_vhost, rabbitmq_node
+from testing.s3 import S3, s3_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Browser, Page
 
-    from tests.services.store import Store
+    from testing.store import Store
 
 T = TypeVar("T")
 

@@ -18,8 +18,8 @@ import grimp
 PACKAGES = ("production_server", "client")
 SUITES = ("unit", "contract", "integration", "browser")
 RUNS = {
-    "tests.services.celeriac": ["production_server.__main__", "client.__main__"],
-    "tests.services.web_service": ["client.__main__"],
+    "testing.celeriac": ["production_server.__main__", "client.__main__"],
+    "testing.web_service": ["client.__main__"],
 }
 """What runs in a process of its own, which no import shows."""
 HARMLESS = (".md", ".svg", ".png")
@@ -73,7 +73,7 @@ def reached(path: Path) -> set[str]:
         for name in {module, *imports(here)} - found:
             found.add(name)
             other = Path(*name.split(".")).with_suffix(".py")
-            if name.startswith("tests.") and other.exists():
+            if name.startswith(("tests.", "testing.")) and other.exists():
                 waiting.append(other)
     return found
 
@@ -81,7 +81,7 @@ def reached(path: Path) -> set[str]:
 def main(since: str) -> None:
     """Print the files, or the folders of all of them."""
     changed = [path for path in changed_files(since) if path.suffix not in HARMLESS]
-    if any(path.parts[0] not in (*PACKAGES, "tests") for path in changed):
+    if any(path.parts[0] not in (*PACKAGES, "testing", "tests") for path in changed):
         print("tests/" + "\ntests/".join(SUITES))
         return
     graph = grimp.build_graph(*PACKAGES)

@@ -23,8 +23,8 @@ from benchmarks.peers.catalogue import OWN, PEERS, Peer
 from benchmarks.peers.comparison import Comparison, Measured
 from benchmarks.peers.servers import ROOT, server
 from benchmarks.services import embedded, over_rabbitmq
-from tests.services.processes import ServiceError
-from tests.services.rabbitmq import find_rabbitmq, rabbitmq_node
+from testing.processes import ServiceError
+from testing.rabbitmq import find_rabbitmq, rabbitmq_node
 
 WARM_UP_S = 3
 REQUIREMENTS = ROOT / "requirements" / "peers"

@@ -21,7 +21,7 @@ from benchmarks.inputs import expected, model_file
 from benchmarks.load import Call
 from benchmarks.memory import descendants, resident_mib
 from benchmarks.peers.catalogue import Peer
-from tests.services.processes import ServiceError, free_ports, temporary_directory, wait_until
+from testing.processes import ServiceError, free_ports, temporary_directory, wait_until
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = ROOT / ".venv-peers"

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
-from tests.services.celeriac import Celeriac, celeriac
-from tests.services.processes import temporary_directory
-from tests.small_models import write_slow_model
+from testing.celeriac import Celeriac, celeriac
+from testing.processes import temporary_directory
+from testing.small_models import write_slow_model
 
 Visit = Callable[..., Page]
 
@@ -84,16 +82,6 @@ def visit(browser: Browser, site: Celeriac, complaints: Complaints) -> Iterator[
     yield open_page
     for context in contexts:
         context.close()
-
-
-def png(seed: int = 0, side: int = 28) -> bytes:
-    """A grey image with noise in its middle, on black."""
-    pixels = np.zeros((side, side), dtype=np.uint8)
-    middle = slice(side // 4, side - side // 4)
-    pixels[middle, middle] = np.random.default_rng(seed).integers(100, 255, pixels[middle, middle].shape)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def table(rows: int) -> str:

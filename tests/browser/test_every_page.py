@@ -6,8 +6,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PHONE, ROW, Complaints, Visit, png, table, upload
-from tests.services.celeriac import Celeriac
+from testing.celeriac import Celeriac
+from testing.pictures import png
+from tests.browser.conftest import PHONE, ROW, Complaints, Visit, table, upload
 
 PAGES = (
     "welcome", "row form", "image form", "row", "warned row", "table", "images", "one image", "cancelled",

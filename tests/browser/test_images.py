@@ -8,7 +8,8 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import Complaints, Visit, png, upload
+from testing.pictures import png
+from tests.browser.conftest import Complaints, Visit, upload
 
 JOB = re.compile(r"/predictions/[0-9a-f-]{36}$")
 

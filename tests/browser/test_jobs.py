@@ -6,8 +6,9 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Complaints, Visit, png, table, upload
-from tests.services.celeriac import Celeriac
+from testing.celeriac import Celeriac
+from testing.pictures import png
+from tests.browser.conftest import Complaints, Visit, table, upload
 
 JOB = re.compile(r"/predictions/[0-9a-f-]{36}$")
 LONG_MS = 60_000

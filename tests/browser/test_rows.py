@@ -7,8 +7,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from testing.celeriac import Celeriac
 from tests.browser.conftest import ROW, Complaints, Visit, table, upload
-from tests.services.celeriac import Celeriac
 
 JOB = re.compile(r"/predictions/[0-9a-f-]{36}$")
 BAD_TABLE = "6,148,72,35,0,33.6,0.627,50\n6,148,72\n6,x,72,35,0,33.6,0.627,50"

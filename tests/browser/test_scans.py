@@ -7,8 +7,9 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visit, png
-from tests.services.celeriac import Celeriac
+from testing.celeriac import Celeriac
+from testing.pictures import png
+from tests.browser.conftest import Visit
 
 LONG_MS = 60_000
 

@@ -8,8 +8,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from production_server.web.pages.wording import count
-from tests.browser.conftest import ROW, Visit, png
-from tests.services.celeriac import Celeriac
+from testing.celeriac import Celeriac
+from testing.pictures import png
+from tests.browser.conftest import ROW, Visit
 
 LONG_MS = 60_000
 PAGE_RESULTS = 50

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.services.docker import running_engine
-from tests.services.git_daemon import git_daemon
-from tests.services.openstack import OpenStack, debian_13, running_openstack
-from tests.services.openstack_project import OpenStackProject, openstack_project
-from tests.services.processes import wait_until
-from tests.services.registry import Registry, registry
-from tests.services.rig import must_have_rig
+from testing.docker import running_engine
+from testing.git_daemon import git_daemon
+from testing.openstack import OpenStack, debian_13, running_openstack
+from testing.openstack_project import OpenStackProject, openstack_project
+from testing.processes import wait_until
+from testing.registry import Registry, registry
+from testing.rig import must_have_rig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.services.compose_project import ComposeProject, compose_project
-from tests.services.docker import running_engine
-from tests.services.processes import wait_until
+from testing.compose_project import ComposeProject, compose_project
+from testing.docker import running_engine
+from testing.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

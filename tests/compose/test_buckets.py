@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from testing.compose_project import ROOT, ComposeProject
+from testing.docker import docker, inspect
+from testing.processes import wait_until
+from testing.s3 import S3, s3_store
 from tests.integration.test_scans import png
-from tests.services.compose_project import ROOT, ComposeProject
-from tests.services.docker import docker, inspect
-from tests.services.processes import wait_until
-from tests.services.s3 import S3, s3_store
 
 SETTINGS = {"STORAGE_ALLOW": "s3://photos", "EVENTS_FILE": "photos.yaml"}
 RULES = "rules:\n  - {bucket: photos, prefix: told/, model: fashion_mnist}\n"

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.services.compose_project import ComposeProject, checkout, compose_project
-from tests.services.docker import belongings, docker, images_tagged, inspect
+from testing.compose_project import ComposeProject, checkout, compose_project
+from testing.docker import belongings, docker, images_tagged, inspect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.services.compose_project import Checkout
+    from testing.compose_project import Checkout
 
 SECRETS = ["admin_password", "broker_url", "database_url", "postgres_password", "rabbitmq_definitions"]
 BUCKET_SECRETS = ["aws_credentials", "events_token"]

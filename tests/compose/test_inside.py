@@ -8,8 +8,8 @@ import stat
 
 import pytest
 
-from tests.services.compose_project import ComposeProject
-from tests.services.docker import docker, inspect
+from testing.compose_project import ComposeProject
+from testing.docker import docker, inspect
 
 SERVICES = ("db", "rabbit", "web", "worker")
 OURS = ("web", "worker")

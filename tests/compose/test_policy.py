@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.services.compose_project import Checkout, checkout
+from testing.compose_project import Checkout, checkout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

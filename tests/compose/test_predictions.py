@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 from PIL import Image
 from playwright.sync_api import expect
 
+from testing.docker import inspect
+from testing.web_service import predict
 from tests.browser.conftest import PATIENCE_MS, ROW, png, upload
-from tests.services.docker import inspect
-from tests.services.web_service import predict
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Page
 
-    from tests.services.compose_project import ComposeProject
+    from testing.compose_project import ComposeProject
 
 JOB = re.compile(r"/predictions/[0-9a-f-]{36}$")
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.services import docker
-from tests.services.compose_project import ComposeProject
-from tests.services.processes import free_ports, wait_until
+from testing import docker
+from testing.compose_project import ComposeProject
+from testing.processes import free_ports, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from testing.compose_project import ComposeProject
+from testing.docker import docker, inspect
+from testing.processes import wait_until
 from tests.browser.conftest import ROW, png
 from tests.compose.conftest import health, items_done, wait_until_healthy
-from tests.services.compose_project import ComposeProject
-from tests.services.docker import docker, inspect
-from tests.services.processes import wait_until
 
 IMAGES = 5_000
 DIFFERENT = 100

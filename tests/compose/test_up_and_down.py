@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from testing import readme
+from testing.docker import inspect
+from testing.processes import wait_until
 from tests.browser.conftest import ROW
 from tests.compose.conftest import items_done
-from tests.services import readme
-from tests.services.docker import inspect
-from tests.services.processes import wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-    from tests.services.compose_project import ComposeProject
+    from testing.compose_project import ComposeProject
 
 pytestmark = pytest.mark.timeout(400)
 

@@ -7,6 +7,7 @@ from dataclasses import astuple
 import pytest
 
 from client.launcher.cloud import Rule
+from testing.processes import wait_until
 from tests.contract.cloud_place import (
     ANYWHERE,
     ANYWHERE_6,
@@ -21,7 +22,6 @@ from tests.contract.cloud_place import (
     request,
     settled,
 )
-from tests.services.processes import wait_until
 
 
 class CloudContract:

@@ -9,7 +9,7 @@ import pytest
 
 from client.errors import Refused
 from client.launcher.cloud import Mark, Server, ServerRequest
-from tests.services.processes import wait_until
+from testing.processes import wait_until
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.services.celeriac import Celeriac, celeriac
-from tests.small_models import write_image_model, write_table_model
+from testing.celeriac import Celeriac, celeriac
+from testing.small_models import write_image_model, write_table_model
 
 ONE_COLUMN = {
     "inputs": [{"name": "features", "shape": [None, 1], "dtype": "float32"}],

@@ -11,8 +11,8 @@ from client.api import Server
 from client.errors import Refused
 from client.following import Following
 from client.uploads import Upload
-from tests.services.api_server import api_server
-from tests.services.celeriac import celeriac
+from testing.api_server import api_server
+from testing.celeriac import celeriac
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

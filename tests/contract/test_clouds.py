@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from client.errors import Unavailable
-from tests.services.fake_cloud import Call, FakeCloud
+from testing.fake_cloud import Call, FakeCloud
 
 pytest.register_assert_rewrite("tests.contract.cloud_contract", "tests.contract.cloud_place")
 

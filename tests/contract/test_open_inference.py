@@ -16,7 +16,7 @@ from PIL import Image
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
-from tests.services.celeriac import Celeriac
+from testing.celeriac import Celeriac
 
 DESCRIPTION = Path(__file__).parent / "open_inference_rest.yaml"
 MODEL = "/v2/models/{MODEL_NAME}/versions/{MODEL_VERSION}"

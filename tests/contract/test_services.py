@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import psycopg
 from kombu import Connection
 
+from testing.postgres import find_postgres, postgres_cluster
+from testing.rabbitmq import find_rabbitmq, rabbitmq_node
 from tests.conftest import must_have
-from tests.services.postgres import find_postgres, postgres_cluster
-from tests.services.rabbitmq import find_rabbitmq, rabbitmq_node
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-    from tests.services.postgres import PostgresCluster
-    from tests.services.rabbitmq import RabbitMQNode
+    from testing.postgres import PostgresCluster
+    from testing.rabbitmq import RabbitMQNode
 
 
 def processes_that_mention(text: str) -> list[str]:

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.services.celeriac import Celeriac
+from testing.celeriac import Celeriac
 
 HALF, TABLE, PICTURE = "/v1/models/half_plus_three", "/v1/models/table", "/v1/models/picture"
 SHARES = {1.0: [0.95, 0.05], 2.0: [0.9, 0.1], 5.0: [0.75, 0.25]}

@@ -14,10 +14,10 @@ import httpx
 import pytest
 
 from client.launcher.machine.cloud_config import CloudConfig, render
-from tests.services.git_daemon import git_daemon
-from tests.services.nspawn import HOST, Machine, machine, root_tree
-from tests.services.processes import wait_until
-from tests.services.rig import must_have_rig
+from testing.git_daemon import git_daemon
+from testing.nspawn import HOST, Machine, machine, root_tree
+from testing.processes import wait_until
+from testing.rig import must_have_rig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

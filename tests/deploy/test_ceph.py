@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.services.celeriac import ROOT, Celeriac, celeriac
-from tests.services.ceph import Ceph, running_ceph
-from tests.services.gateway import Gateway, gateway
-from tests.services.processes import wait_until
-from tests.services.rig import must_have_rig
+from testing.celeriac import ROOT, Celeriac, celeriac
+from testing.ceph import Ceph, running_ceph
+from testing.gateway import Gateway, gateway
+from testing.processes import wait_until
+from testing.rig import must_have_rig
 
 TOKEN = "t/o:k@e+n&more=%2F?#100%"
 MODEL = "fashion_mnist"

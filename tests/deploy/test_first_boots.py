@@ -13,16 +13,16 @@ import pytest
 from client.launcher.machine.cloud_config import CloudConfig, render
 from client.launcher.machine.console import read
 from client.launcher.machine.mode import Mode
+from testing.nspawn import SUITE, machine
+from testing.processes import wait_until
+from testing.web_service import predict
 from tests.deploy.conftest import PATIENT, PROGRAM, job, password, submit, wait_until_ready
-from tests.services.nspawn import SUITE, machine
-from tests.services.processes import wait_until
-from tests.services.web_service import predict
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from testing.nspawn import Machine
     from tests.deploy.conftest import Repository
-    from tests.services.nspawn import Machine
 
 pytestmark = pytest.mark.timeout(600)
 

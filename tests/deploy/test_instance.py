@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from client.launcher.machine.console import read
+from testing.processes import wait_until
+from testing.web_service import predict
 from tests.deploy.conftest import (
     PATIENT,
     PROGRAM,
@@ -20,14 +22,12 @@ from tests.deploy.conftest import (
     submit,
     wait_until_ready,
 )
-from tests.services.processes import wait_until
-from tests.services.web_service import predict
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from testing.nspawn import Machine
     from tests.deploy.conftest import Booted, Repository
-    from tests.services.nspawn import Machine
 
 pytestmark = pytest.mark.timeout(600)
 

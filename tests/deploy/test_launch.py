@@ -28,20 +28,20 @@ from client.launcher.doing.report import TimedReport
 from client.launcher.doing.tools import Tools
 from client.launcher.machine.repository import CodeRequest
 from client.launcher.machine.surroundings import Outside
-from tests.services.git_daemon import git_daemon
-from tests.services.openstack_project import (  # noqa: F401 # fixtures
+from testing.git_daemon import git_daemon
+from testing.openstack_project import (  # noqa: F401 # fixtures
     OpenStackProject,
     openstack,
     project,
     shared_project,
 )
-from tests.services.processes import wait_until
+from testing.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from client.launcher.cloud import Cloud
-    from tests.services.openstack import OpenStack
+    from testing.openstack import OpenStack
 
 pytestmark = [pytest.mark.timeout(600)]
 

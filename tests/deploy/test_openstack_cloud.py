@@ -10,8 +10,8 @@ import pytest
 from client.errors import InputError, Unavailable
 from client.launcher.cloud import Mark
 from client.launcher.openstack.cloud import OpenStackCloud, connect
-from tests.services.openstack import ADMIN
-from tests.services.openstack_project import KEYPAIR, openstack, project, shared_project
+from testing.openstack import ADMIN
+from testing.openstack_project import KEYPAIR, openstack, project, shared_project
 
 pytest.register_assert_rewrite("tests.contract.cloud_contract", "tests.contract.cloud_place")
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from tests.services.openstack import OpenStack
-    from tests.services.openstack_project import OpenStackProject
+    from testing.openstack import OpenStack
+    from testing.openstack_project import OpenStackProject
 
 __all__ = ["openstack", "project", "shared_project"]
 

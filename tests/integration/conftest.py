@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.small_models import write_slow_model, write_table_model
+from testing.small_models import write_slow_model, write_table_model
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.services.celeriac import Celeriac, celeriac
-from tests.small_models import write_image_model, write_table_model
+from testing.celeriac import Celeriac, celeriac
+from testing.small_models import write_image_model, write_table_model
 
 INFER, PREDICT = "/v2/models/table/infer", "/v1/models/table:predict"
 PICTURE_INFER, PICTURE_PREDICT = "/v2/models/picture/infer", "/v1/models/picture:predict"

@@ -35,9 +35,9 @@ from production_server.models.registry import Registry
 from production_server.settings import read_settings
 from production_server.worker.calls import CallRunner, CallServer
 from production_server.worker.courtesy import Courtesy
-from tests.services.processes import wait_until
-from tests.services.rabbitmq import RabbitMQNode
-from tests.small_models import write_image_model, write_table_model
+from testing.processes import wait_until
+from testing.rabbitmq import RabbitMQNode
+from testing.small_models import write_image_model, write_table_model
 
 FOREVER_S = 60
 

@@ -15,14 +15,14 @@ import httpx
 import pytest
 
 from production_server.broker.calls import CALL_QUEUE
-from tests.services.callers import call_in_a_row, calling
-from tests.services.celeriac import ROOT, Celeriac, celeriac
-from tests.services.processes import ServiceError, end, free_ports, spawn, wait_until
-from tests.services.rabbitmq import RabbitMQNode
-from tests.small_models import write_table_model
+from testing.callers import call_in_a_row, calling
+from testing.celeriac import ROOT, Celeriac, celeriac
+from testing.processes import ServiceError, end, free_ports, spawn, wait_until
+from testing.rabbitmq import RabbitMQNode
+from testing.small_models import write_table_model
 
 VHOST = "under-fire"
-WATCHED = ROOT / "tests" / "services" / "watched"
+WATCHED = ROOT / "testing" / "watched"
 DEADLY = 666
 MAX_WAITING = 32
 PREDICT = "/v1/models/table:predict"

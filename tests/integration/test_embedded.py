@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.celeriac import ROOT, Celeriac, celeriac
-from tests.services.processes import free_ports
+from testing.celeriac import ROOT, Celeriac, celeriac
+from testing.processes import free_ports
 
 PATIENT = [6, 148, 72, 35, 0, 33.6, 0.627, 50]
 SMALL_STEPS = {"CHUNK_ITEMS": "32", "BATCH_ITEMS": "8"}

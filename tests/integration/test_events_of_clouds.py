@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.services.azure_storage import AzureStorage
-from tests.services.celeriac import Celeriac, celeriac
-from tests.services.google_storage import GoogleStorage
-from tests.services.processes import wait_until
+from testing.azure_storage import AzureStorage
+from testing.celeriac import Celeriac, celeriac
+from testing.google_storage import GoogleStorage
+from testing.processes import wait_until
 
 TOKEN = "a-secret-of-the-tests"
 RULES = "rules:\n  - {bucket: photos, prefix: in/, suffix: .png, model: fashion_mnist}\n"

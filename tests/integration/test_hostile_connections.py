@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.services.callers import call_in_a_row, codes_of
-from tests.services.celeriac import Celeriac, celeriac
-from tests.services.processes import wait_until
-from tests.small_models import write_table_model
+from testing.callers import call_in_a_row, codes_of
+from testing.celeriac import Celeriac, celeriac
+from testing.processes import wait_until
+from testing.small_models import write_table_model
 
 PREDICT = "/v1/models/table:predict"
 GOOD = b'{"instances": [[3, 1]]}'

@@ -12,10 +12,10 @@ from typing import Any
 import boto3
 import pytest
 
+from testing.celeriac import Celeriac, celeriac
+from testing.processes import wait_until
+from testing.s3 import S3, s3_store
 from tests.integration.test_scans import png
-from tests.services.celeriac import Celeriac, celeriac
-from tests.services.processes import wait_until
-from tests.services.s3 import S3, s3_store
 
 TOKEN = "0123456789abcdef-AWS"
 TRICKY = ("a b.png", "a+b.png", "%20.png", "50%.png", "ä/日本.png", "q?x=1&y.png", "#1.png")

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from testing.celeriac import celeriac
+from testing.processes import port_before_free_ones, wait_until
+from testing.prometheus import FOLDER, Prometheus, find_prometheus, prometheus
 from tests.conftest import must_have
-from tests.services.celeriac import celeriac
-from tests.services.processes import port_before_free_ones, wait_until
-from tests.services.prometheus import FOLDER, Prometheus, find_prometheus, prometheus
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = ROOT / "docker" / "grafana" / "celeriac.json"

@@ -23,10 +23,10 @@ import pytest
 from PIL import Image, ImageChops
 
 from client.launcher import cli as launcher
-from tests.services import readme
-from tests.services.processes import end, free_ports
-from tests.services.readme import ROOT
-from tests.services.web_service import WebService
+from testing import readme
+from testing.processes import end, free_ports
+from testing.readme import ROOT
+from testing.web_service import WebService
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

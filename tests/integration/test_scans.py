@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.services.celeriac import ROOT, Celeriac, celeriac
-from tests.services.processes import wait_until
-from tests.services.s3 import S3
-from tests.services.store import Store
+from testing.celeriac import ROOT, Celeriac, celeriac
+from testing.processes import wait_until
+from testing.s3 import S3
+from testing.store import Store
 
 pytestmark = pytest.mark.spread
 

@@ -25,8 +25,8 @@ from production_server.web.app import create_front
 from production_server.web.interactive.front import Front
 from production_server.web.parts import WebParts, build_parts
 from production_server.worker.embedded import EmbeddedWorker
-from tests.services.event_loop import run_apart
-from tests.services.processes import wait_until
+from testing.event_loop import run_apart
+from testing.processes import wait_until
 
 PARENT_SPAN = "00f067aa0ba902b7"
 

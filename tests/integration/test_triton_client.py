@@ -16,9 +16,9 @@ import tritonclient.http.aio as triton_aio
 from PIL import Image
 from tritonclient.utils import InferenceServerException
 
-from tests.services.celeriac import Celeriac, celeriac
-from tests.services.event_loop import run_apart
-from tests.small_models import LIMIT, write_table_model
+from testing.celeriac import Celeriac, celeriac
+from testing.event_loop import run_apart
+from testing.small_models import LIMIT, write_table_model
 
 ROW = [6, 148, 72, 35, 0, 33.6, 0.627, 50]
 EXPECTED = [0.2958, 0.7042]

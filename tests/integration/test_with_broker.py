@@ -17,10 +17,10 @@ from production_server.broker.app import create_celery
 from production_server.broker.messages import NORMAL_QUEUE, RUN_CHUNK
 from production_server.settings import read_settings
 from production_server.web.metrics import TELL_EVERY_S
-from tests.services.celeriac import Celeriac, celeriac
-from tests.services.postgres import PostgresCluster, new_database
-from tests.services.processes import port_before_free_ones, wait_until
-from tests.services.rabbitmq import RabbitMQNode, new_vhost
+from testing.celeriac import Celeriac, celeriac
+from testing.postgres import PostgresCluster, new_database
+from testing.processes import port_before_free_ones, wait_until
+from testing.rabbitmq import RabbitMQNode, new_vhost
 
 ROWS = [[n, 1] for n in range(1200)]
 

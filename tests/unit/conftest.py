@@ -10,8 +10,8 @@ import pytest
 
 from production_server.jobs.database import Database
 from production_server.models.registry import Registry
-from tests.services.postgres import PostgresCluster, new_database
-from tests.small_models import write_image_model, write_shades_model, write_table_model
+from testing.postgres import PostgresCluster, new_database
+from testing.small_models import write_image_model, write_shades_model, write_table_model
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from production_server.inference import MOST_NUMBERS, Engine, PredictedBatch
 from production_server.models.registry import Registry
 from production_server.models.runners.onnx import OnnxRunner
 from production_server.models.tasks.task import Prediction
-from tests.small_models import write_image_model, write_shades_model, write_table_model
+from testing.small_models import write_image_model, write_shades_model, write_table_model
 
 
 @pytest.fixture
@@ -110,15 +110,15 @@ def test_an_image_that_cannot_be_decoded_does_not_harm_its_neighbours(engine: En
 def test_an_error_that_stands_for_an_input_is_its_outcome_and_its_neighbours_keep_their_places(
     engine: Engine,
 ) -> None:
-    missed = ObjectUnusable("it did not come", code="object_gone")
+    missed = ObjectUnusable("it did not come", code="object_missing")
 
     rows = engine.predict_batch("table", "1", [b"[0,1]", missed, b"[9,1]"], max_pixels=1)
     images = engine.predict_batch("picture", "1", [missed, png(255)], max_pixels=99)
     nothing = engine.predict_batch("table", "1", [missed], max_pixels=1)
 
-    assert told(rows) == ["no", "object_gone", "yes"]
-    assert told(images) == ["object_gone", "bright"]
-    assert told(nothing) == ["object_gone"]
+    assert told(rows) == ["no", "object_missing", "yes"]
+    assert told(images) == ["object_missing", "bright"]
+    assert told(nothing) == ["object_missing"]
 
 
 def test_a_model_that_answers_no_number_fails_that_item_alone(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from client.cli import main
-from tests.services.api_server import ApiServer, api_server
+from testing.api_server import ApiServer, api_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,12 +14,12 @@ import pytest
 
 from client.api import translate
 from client.errors import InputError, Unavailable
-from tests.services.api_server import job_id
-from tests.services.processes import free_ports, wait_until
+from testing.api_server import job_id
+from testing.processes import free_ports, wait_until
 from tests.unit.client.conftest import PATIENT
 
 if TYPE_CHECKING:
-    from tests.services.api_server import ApiServer
+    from testing.api_server import ApiServer
     from tests.unit.client.conftest import Run
 
 ROOT = Path(__file__).parents[3]

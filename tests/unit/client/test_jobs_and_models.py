@@ -10,13 +10,13 @@ import pytest
 from client import __version__
 from client.answers import Model
 from client.output import print_model
-from tests.services.api_server import job_id
+from testing.api_server import job_id
 from tests.unit.client.conftest import PATIENT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.services.api_server import ApiServer
+    from testing.api_server import ApiServer
     from tests.unit.client.conftest import Run
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.services.api_server import job_id
+from testing.api_server import job_id
 from tests.unit.client.conftest import PATIENT, PNG
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.services.api_server import ApiServer
+    from testing.api_server import ApiServer
     from tests.unit.client.conftest import Run
 
 

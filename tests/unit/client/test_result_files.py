@@ -12,12 +12,12 @@ import pytest
 from client.answers import Model, Result
 from client.files import result_file
 from client.inputs import Table
-from tests.services.api_server import job_id
+from testing.api_server import job_id
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.services.api_server import ApiServer
+    from testing.api_server import ApiServer
     from tests.unit.client.conftest import Run
 
 DIABETES = Model(

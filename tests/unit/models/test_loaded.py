@@ -14,7 +14,7 @@ from production_server.models.loaded import LoadedVersions
 from production_server.models.registry import Registry
 from production_server.models.runners.onnx import OnnxRunner
 from production_server.models.store import ModelVersion
-from tests.small_models import write_table_model
+from testing.small_models import write_table_model
 
 ROW = np.array([[9, 1]], np.float32)
 

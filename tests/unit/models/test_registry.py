@@ -9,8 +9,8 @@ import pytest
 
 from production_server.errors import NotFound
 from production_server.models.registry import LOOK_AGAIN_S, Registry
-from tests.services.processes import wait_until
-from tests.small_models import write_image_model, write_table_model
+from testing.processes import wait_until
+from testing.small_models import write_image_model, write_table_model
 
 NEVER_S = 1e9
 

@@ -8,7 +8,7 @@ import pytest
 from production_server.models.manifest import Manifest, read_manifest
 from production_server.models.store import Store
 from production_server.models.tasks import task_of
-from tests.small_models import write_image_model, write_shades_model, write_table_model
+from testing.small_models import write_image_model, write_shades_model, write_table_model
 
 BUILT_IN_STORE = Path(__file__).parents[3] / "production_server" / "model_store"
 

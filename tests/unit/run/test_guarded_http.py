@@ -13,7 +13,7 @@ import uvicorn
 
 from production_server.run import guarded_http
 from production_server.run.guarded_http import MAX_HEAD_BYTES, SLICE_BYTES, GuardedHttp
-from tests.services.processes import wait_until
+from testing.processes import wait_until
 
 REQUEST = b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 4\r\n\r\nbody"
 

@@ -19,8 +19,8 @@ from production_server.storage.gs import GoogleStorage
 from production_server.storage.locations import Location
 from production_server.storage.objects import Reference
 from production_server.storage.storage import Storage
-from tests.services.answers import Answers, answering
-from tests.services.environment import variables
+from testing.answers import Answers, answering
+from testing.environment import variables
 
 Serve = Callable[..., Storage]
 

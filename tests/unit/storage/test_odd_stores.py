@@ -9,8 +9,8 @@ from production_server.storage import remote
 from production_server.storage.locations import Location
 from production_server.storage.objects import Reference
 from production_server.storage.storage import Storage
-from tests.services.odd_store import OddStore, drips, endless, fine, huge, odd_store, redirect
-from tests.services.s3 import S3
+from testing.odd_store import OddStore, drips, endless, fine, huge, odd_store, redirect
+from testing.s3 import S3
 
 PHOTOS = "s3://photos"
 PHOTO = Reference("s3://photos/a.png")

@@ -14,9 +14,9 @@ from production_server.errors import InvalidInput, ObjectUnusable, StorageUnavai
 from production_server.storage.locations import Location
 from production_server.storage.objects import Reference
 from production_server.storage.storage import Storage
-from tests.services.azure_storage import AzureStorage
-from tests.services.environment import variables
-from tests.services.store import Store
+from testing.azure_storage import AzureStorage
+from testing.environment import variables
+from testing.store import Store
 
 TRICKY = [
     "a b.png",

@@ -29,7 +29,7 @@ from production_server.web.interactive.protocol import HttpRequest
 from production_server.web.interactive.tensorflow_serving import TensorFlowServing
 from production_server.web.parts import WebParts, build_parts
 from production_server.web.problems import status_of
-from tests.small_models import write_number_model
+from testing.small_models import write_number_model
 
 EVALUATION = "pages/regression.html"
 

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask, Response, request
 
 from production_server.web.bridge import SMALL_BYTES, Bridge
-from tests.services.event_loop import run_apart
+from testing.event_loop import run_apart
 
 LARGE = 5 * SMALL_BYTES
 DISCONNECT = {"type": "http.disconnect"}

@@ -44,7 +44,7 @@ def settings(tmp_path: Path, two_image_models: Path) -> Settings:
 
 @pytest.fixture(scope="session")
 def two_image_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.small_models import write_image_model, write_table_model
+    from testing.small_models import write_image_model, write_table_model
 
     folder = tmp_path_factory.mktemp("store")
     write_image_model(folder)

@@ -15,7 +15,7 @@ from production_server.web.metrics import CallTimes
 from production_server.web.parts import WebParts
 from production_server.web.tallies import BulkHistogram, Tally
 from production_server.worker.metrics import WorkerMetrics
-from tests.services.processes import wait_until
+from testing.processes import wait_until
 
 OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
 TIMES = CallTimes(waiting_s=0.001, queue_s=0.002, batch_s=0.003, model_s=0.002, batch_items=7)

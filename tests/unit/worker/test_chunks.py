@@ -19,9 +19,9 @@ from production_server.storage.objects import Reference
 from production_server.storage.storage import Storage
 from production_server.worker.chunks import ChunkRunner
 from production_server.worker.inputs import Inputs
-from tests.services.odd_store import Answer, Answering, drips, odd_store, only
-from tests.services.s3 import S3
-from tests.small_models import write_slow_model
+from testing.odd_store import Answer, Answering, drips, odd_store, only
+from testing.s3 import S3
+from testing.small_models import write_slow_model
 from tests.unit.jobs.test_jobs import lose_leases
 from tests.unit.test_inference import png
 

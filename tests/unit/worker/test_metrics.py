@@ -15,7 +15,7 @@ from production_server.storage.storage import Storage
 from production_server.worker.chunks import ChunkRunner
 from production_server.worker.inputs import Inputs
 from production_server.worker.metrics import MetricsServer, WorkerMetrics
-from tests.services.processes import free_ports
+from testing.processes import free_ports
 from tests.unit.worker.test_chunks import accept
 
 

@@ -16,8 +16,8 @@ from botocore import exceptions as aws
 from client.buckets.notification import Filter, redacted, with_password, with_query
 from client.buckets.store_errors import translate
 from client.errors import ClientError, InputError, Refused, Unavailable
-from tests.services.processes import free_ports
-from tests.services.s3 import S3
+from testing.processes import free_ports
+from testing.s3 import S3
 from tests.unit.client.conftest import Run
 
 TOKEN = "s3cr/et&more"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.services.fake_cloud import FakeCloud
-from tests.services.launching import CONSOLE, FakeSurroundings, World
+from testing.fake_cloud import FakeCloud
+from testing.launching import CONSOLE, FakeSurroundings, World
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from client.launcher.cloud import Mark
 from client.launcher.deciding.labels import COMMIT, MODE
 from client.launcher.machine.ssh import known_hosts_file
 from client.launcher.machine.surroundings import Outside
-from tests.services.fake_cloud_calls import Call
-from tests.services.launching import COMMIT as COMMIT_ID
-from tests.services.launching import HOST_KEY, REPOSITORY, World
+from testing.fake_cloud_calls import Call
+from testing.launching import COMMIT as COMMIT_ID
+from testing.launching import HOST_KEY, REPOSITORY, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from production_server.models.manifest import Manifest, read_manifest
 from production_server.models.tasks import task_of
 from production_server.models.tasks.classification_outputs import rank
 from production_server.models.tasks.task import LabelScore, Prediction
-from tests.small_models import write_image_model, write_shades_model
+from testing.small_models import write_image_model, write_shades_model
 
 
 @pytest.fixture

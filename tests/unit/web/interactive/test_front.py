@@ -14,7 +14,7 @@ from production_server.web.interactive.protocol import Ask, HttpRequest
 from production_server.web.interactive.tensorflow_serving import TensorFlowServing
 from production_server.web.parts import WebParts
 from production_server.web.problems import status_of
-from tests.services.event_loop import run_apart
+from testing.event_loop import run_apart
 
 Receive = Callable[[], Any]
 PATH = "/v1/models/table:predict"

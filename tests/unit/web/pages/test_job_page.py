@@ -11,7 +11,7 @@ from PIL import Image
 from production_server.jobs.database import Database
 from production_server.jobs.read import get_job
 from production_server.jobs.records import Failure, Job, NewItem, Success
-from tests.small_models import write_image_model
+from testing.small_models import write_image_model
 from tests.unit.web.pages.conftest import Page, row, yes
 
 Get = Callable[[str], Page]

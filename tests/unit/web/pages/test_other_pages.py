@@ -11,7 +11,7 @@ from sqlalchemy import text
 from production_server.jobs.database import Database
 from production_server.jobs.records import Job
 from production_server.jobs.workers import beat
-from tests.small_models import write_image_model
+from testing.small_models import write_image_model
 from tests.unit.web.pages.conftest import PLOT, Page, row
 
 Get = Callable[[str], Page]

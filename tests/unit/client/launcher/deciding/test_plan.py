@@ -14,7 +14,7 @@ from client.launcher.deciding.plan import Plan, make_plan
 from client.launcher.deciding.preflight import preflight
 from client.launcher.deciding.request import NONE, LaunchRequest
 from client.launcher.machine.repository import IN_IMAGE, UPLOADED, Code
-from tests.services.fake_cloud import FakeCloud
+from testing.fake_cloud import FakeCloud
 
 GOLDEN = Path(__file__).parent / "golden"
 COMMIT_ID = "0123456789abcdef0123456789abcdef01234567"

@@ -11,7 +11,7 @@ from client.launcher.deciding.labels import COMMIT, MODE
 from client.launcher.deciding.preflight import preflight
 from client.launcher.deciding.request import NONE, LaunchRequest
 from client.launcher.machine.mode import Mode
-from tests.services.fake_cloud import FakeCloud
+from testing.fake_cloud import FakeCloud
 
 NOTHING = Belongings()
 INVENTORY = FakeCloud().inventory()

@@ -11,8 +11,8 @@ from client.launcher.deciding.labels import COMMIT, MODE, ORIGIN
 from client.launcher.deciding.request import NONE
 from client.launcher.doing.launch import launch
 from client.launcher.machine.repository import CodeRequest
-from tests.services.launching import COMMIT as COMMIT_ID
-from tests.services.launching import CONSOLE, HOST_KEY, REPOSITORY, World, wanted
+from testing.launching import COMMIT as COMMIT_ID
+from testing.launching import CONSOLE, HOST_KEY, REPOSITORY, World, wanted
 
 
 def test_an_instance_is_made_and_answers(world: World) -> None:

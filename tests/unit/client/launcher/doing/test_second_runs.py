@@ -9,9 +9,9 @@ import pytest
 from client.errors import Refused
 from client.launcher.cloud import Mark
 from client.launcher.machine.repository import CodeRequest
-from tests.services.fake_cloud import Call
-from tests.services.launching import COMMIT as COMMIT_ID
-from tests.services.launching import World, wanted
+from testing.fake_cloud import Call
+from testing.launching import COMMIT as COMMIT_ID
+from testing.launching import World, wanted
 
 
 def test_a_second_run_changes_nothing(world: World) -> None:

@@ -10,8 +10,8 @@ from client.errors import InstanceFailed, Refused, Unavailable
 from client.launcher.cloud import Mark
 from client.launcher.doing.launch import launch
 from client.launcher.doing.report import TimedReport
-from tests.services.fake_cloud import Call
-from tests.services.launching import World, wanted
+from testing.fake_cloud import Call
+from testing.launching import World, wanted
 
 CHANGES = (
     "create_floating_address",

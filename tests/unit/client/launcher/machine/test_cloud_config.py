@@ -22,9 +22,9 @@ from client.launcher.machine.cloud_config import (
 )
 from client.launcher.machine.container_images import ImageSource
 from client.launcher.machine.mode import Mode
+from testing import cloud_init
+from testing.cloud_init import find_schema
 from tests.conftest import must_have
-from tests.services import cloud_init
-from tests.services.cloud_init import find_schema
 
 GOLDEN = Path(__file__).parent / "golden"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -13,7 +13,7 @@ import pytest
 
 from client.launcher.machine.cloud_config import TEMPLATES
 from client.launcher.machine.mode import Mode
-from tests.services.processes import free_ports, wait_until
+from testing.processes import free_ports, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,7 +19,7 @@ from client.launcher.machine.repository import (
     find_code,
     uncommitted,
 )
-from tests.services.git_daemon import git_daemon
+from testing.git_daemon import git_daemon
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

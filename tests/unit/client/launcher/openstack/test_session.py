@@ -17,7 +17,7 @@ from werkzeug.serving import make_server
 from client.errors import InputError, Unavailable
 from client.launcher.openstack.cloud import connect
 from client.launcher.openstack.session import PatientSession, open_connection
-from tests.services.processes import free_ports
+from testing.processes import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
-from tests.services.processes import ServiceError, end, free_ports, spawn, temporary_directory, wait_until
+from testing.processes import ServiceError, end, free_ports, spawn, temporary_directory, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from tests.services.processes import ServiceError
-from tests.services.rig import must_have_rig, run_script
+from testing.processes import ServiceError
+from testing.rig import must_have_rig, run_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 
-from tests.services.processes import wait_until
+from testing.processes import wait_until
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def predict(url: str, *arguments: str) -> str:

@@ -7,7 +7,7 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from tests.services.processes import end, free_ports, spawn, temporary_directory, wait_until
+from testing.processes import end, free_ports, spawn, temporary_directory, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,14 +8,14 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.services import docker
-from tests.services.processes import ServiceError, free_ports, temporary_directory, wait_until
-from tests.services.web_service import WebService
+from testing import docker
+from testing.processes import ServiceError, free_ports, temporary_directory, wait_until
+from testing.web_service import WebService
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 class Checkout:

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tests.services.processes import wait_until
-from tests.services.rig import STATE, run_script
-from tests.services.s3 import S3
+from testing.processes import wait_until
+from testing.rig import STATE, run_script
+from testing.s3 import S3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 import psycopg
 from psycopg import sql
 
-from tests.services.processes import (
+from testing.processes import (
     ServiceError,
     end,
     free_ports,

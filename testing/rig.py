@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.processes import ServiceError
+from testing.processes import ServiceError
 
 STATE = Path(os.environ.get("RIG_STATE", "/var/tmp/rig"))  # the rig's own default
 LIMIT_S = 1200  # the first time, packages are installed

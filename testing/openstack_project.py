@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from client.launcher.openstack.cloud import connect
-from tests.services.openstack import CLOUD, OpenStack, region_of, running_openstack
-from tests.services.processes import wait_until
-from tests.services.rig import must_have_rig
+from testing.openstack import CLOUD, OpenStack, region_of, running_openstack
+from testing.processes import wait_until
+from testing.rig import must_have_rig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tests.services.rig import STATE, run_script
+from testing.rig import STATE, run_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

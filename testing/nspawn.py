@@ -16,8 +16,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from tests.services.processes import ServiceError, end, free_ports, spawn, temporary_directory, wait_until
-from tests.services.rig import STATE, run_script
+from testing.processes import ServiceError, end, free_ports, spawn, temporary_directory, wait_until
+from testing.rig import STATE, run_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from client.launcher.doing.launch import launch
 from client.launcher.doing.report import TimedReport
 from client.launcher.doing.tools import Tools
 from client.launcher.machine.repository import CodeRequest
-from tests.services.fake_cloud import FakeCloud
+from testing.fake_cloud import FakeCloud
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

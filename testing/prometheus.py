@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import yaml
 
-from tests.services.processes import end, free_ports, spawn, wait_until
+from testing.processes import end, free_ports, spawn, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-FOLDER = Path(__file__).parents[2] / "docker" / "prometheus"
+FOLDER = Path(__file__).parents[1] / "docker" / "prometheus"
 
 
 def find_prometheus() -> str | None:

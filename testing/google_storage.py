@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tests.services.environment import variables
-from tests.services.processes import end, free_ports, spawn, temporary_directory, wait_until
+from testing.environment import variables
+from testing.processes import end, free_ports, spawn, temporary_directory, wait_until
 
 
 @dataclass

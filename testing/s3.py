@@ -9,8 +9,8 @@ from typing import Any
 
 import boto3
 
-from tests.services.environment import variables
-from tests.services.processes import free_ports
+from testing.environment import variables
+from testing.processes import free_ports
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "testing",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from tests.services.processes import ServiceError, end, free_ports, spawn, temporary_directory, wait_until
+from testing.processes import ServiceError, end, free_ports, spawn, temporary_directory, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,10 +24,10 @@ from client.launcher.cloud import (
     Server,
     ServerRequest,
 )
-from tests.services import fake_cloud_contents as contents
-from tests.services.fake_cloud_calls import Call, Calls, operation
-from tests.services.fake_cloud_refusals import charge, checked, found, minus
-from tests.services.fake_cloud_server import FakeServer, boot, coming_up, failing
+from testing import fake_cloud_contents as contents
+from testing.fake_cloud_calls import Call, Calls, operation
+from testing.fake_cloud_refusals import charge, checked, found, minus
+from testing.fake_cloud_server import FakeServer, boot, coming_up, failing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

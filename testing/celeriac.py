@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from tests.services.processes import ServiceError, end, free_ports, spawn, wait_until
-from tests.services.web_service import WebService
+from testing.processes import ServiceError, end, free_ports, spawn, wait_until
+from testing.web_service import WebService
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 SETTINGS = {"LEASE_S": "2", "DRAIN_S": "5"}
 
 
