@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from production_server.errors import BrokenVersion, CeleriacError, NotFound, ObjectUnusable
+from production_server.errors import BrokenVersion, CeleriacError, NotFound, ObjectOutOfReach
 from production_server.inference import MOST_NUMBERS, Engine, PredictedBatch
 from production_server.models.registry import Registry
 from production_server.models.runners.onnx import OnnxRunner
@@ -110,7 +110,7 @@ def test_an_image_that_cannot_be_decoded_does_not_harm_its_neighbours(engine: En
 def test_an_error_that_stands_for_an_input_is_its_outcome_and_its_neighbours_keep_their_places(
     engine: Engine,
 ) -> None:
-    missed = ObjectUnusable("it did not come", code="object_missing")
+    missed = ObjectOutOfReach("it did not come", code="object_missing")
 
     rows = engine.predict_batch("table", "1", [b"[0,1]", missed, b"[9,1]"], max_pixels=1)
     images = engine.predict_batch("picture", "1", [missed, png(255)], max_pixels=99)
