@@ -11,8 +11,9 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from testing.docker import inspect
+from testing.pictures import png
 from testing.web_service import predict
-from tests.browser.conftest import PATIENCE_MS, ROW, png, upload
+from tests.browser.conftest import PATIENCE_MS, ROW, upload
 
 if TYPE_CHECKING:
     from pathlib import Path

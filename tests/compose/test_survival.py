@@ -9,8 +9,9 @@ import pytest
 
 from testing.compose_project import ComposeProject
 from testing.docker import docker, inspect
+from testing.pictures import png
 from testing.processes import wait_until
-from tests.browser.conftest import ROW, png
+from tests.browser.conftest import ROW
 from tests.compose.conftest import health, items_done, wait_until_healthy
 
 IMAGES = 5_000
