@@ -24,9 +24,20 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 READY_WITHIN_S = 300
+TIMEOUT_S = 1500
+"""Whichever test is the first waits until its cloud or its machine is there; the first time, packages are installed."""
 PROGRAM = "celeriac"
 ROW = [6, 148, 72, 35, 0, 33.6, 0.627, 50]
 PATIENT = tuple(map(str, ROW))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test here more time than others have; those that need the one OpenStack go to one process."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
+            if "openstack" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group("openstack"))
 
 
 @dataclass(frozen=True)

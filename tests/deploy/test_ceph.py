@@ -214,7 +214,6 @@ def test_everything_in_a_bucket_is_classified_once(ceph: Ceph, bucket: str, tmp_
     assert (second["listed"], second["matched"], second["skipped"]) == (len(keys), 0, len(keys))
 
 
-@pytest.mark.timeout(180 + OUTAGE_S)
 def test_five_thousand_objects_are_classified_once_though_ceph_is_away_meanwhile(
     ceph: Ceph, bucket: str, tmp_path: Path
 ) -> None:

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from testing.nspawn import Machine
     from tests.deploy.conftest import Repository
 
-pytestmark = pytest.mark.timeout(600)
-
 MISSING_COMMIT = "f" * 40
 
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from testing.nspawn import Machine
     from tests.deploy.conftest import Booted, Repository
 
-pytestmark = pytest.mark.timeout(600)
-
 
 def workers(instance: Machine) -> set[str]:
     """Process numbers of the workers that the service says are alive."""

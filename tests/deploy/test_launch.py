@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from client.launcher.cloud import Cloud
     from testing.openstack import OpenStack
 
-pytestmark = [pytest.mark.timeout(600)]
-
 ROOT = Path(__file__).parents[2]
 FLOATING_RANGE = ["172.24.4.8/29", "172.24.4.16/28", "172.24.4.32/27", "172.24.4.64/26", "172.24.4.128/25"]
 FLAVOR = ("--flavor", "m1.small")
