@@ -78,6 +78,10 @@ bench-peers: $(DEV) $(PEERS:%=.venv-peers/%) ## Measure other servers of models 
 test: $(DEV) $(OLDPIP) programs ## Run the tests, with services of their own: make test ARGS="tests/unit/jobs -x"
 	$(PYTEST) $(ARGS)
 
+.PHONY: test-setup
+test-setup: $(DEV) ## Set up and start a clone of HEAD as a newcomer does, without uv
+	$(DEV)/bin/pytest tests/setup $(ARGS)
+
 .PHONY: test-deploy
 test-deploy: $(DEV) programs ## Boot instances in a container and launch them in an OpenStack without guests (needs TEST_RIG)
 	$(PYTEST) tests/deploy $(ARGS)
@@ -91,15 +95,17 @@ test-cloud: $(DEV) programs ## Launch real machines in a real OpenStack: half an
 	$(DEV)/bin/pytest tests/cloud $(ARGS)
 
 .PHONY: check
-check: $(DEV) $(OLDPIP) programs ## Run everything that CI runs: lint, type, arch, the tests with their coverage, test-deploy and test-compose
+check: $(DEV) $(OLDPIP) programs ## Run everything that CI runs: lint, type, arch, the tests with their coverage, test-setup, -deploy and -compose
 	@MAKE="$(MAKE)" tools/check
 
 # The parts of it, side by side.
-.PHONY: check-style check-tests check-deploy check-compose
+.PHONY: check-style check-tests check-setup check-deploy check-compose
 check-style:
 	@$(MAKE) lint type arch
 check-tests:
 	@$(MAKE) test ARGS="--cov --cov-report=term"
+check-setup:
+	@$(MAKE) test-setup
 check-deploy:
 	@$(MAKE) test-deploy
 check-compose:
