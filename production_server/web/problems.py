@@ -114,7 +114,7 @@ def _from_http(exc: HTTPException) -> Problem:
     code = re.sub(r"[^a-z]+", "_", status.phrase.lower()).strip("_")
     detail = exc.description or status.phrase
     if status == HTTPStatus.NOT_FOUND:
-        detail = f"there is nothing at {request.path}"
+        detail = f"not found: there is nothing at {request.path}"
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         limit = current_parts().settings.max_body_bytes
         code, detail = TooLarge.code, f"the request body is over the server's limit of {limit} bytes"

@@ -11,7 +11,7 @@ from testing.pictures import png
 from tests.browser.conftest import Complaints, Visit, table, upload
 
 JOB = re.compile(r"/predictions/[0-9a-f-]{36}$")
-LONG_MS = 60_000
+LONG_MS = 90_000
 
 
 def test_results_appear_on_the_page_as_they_come(visit: Visit, site: Celeriac) -> None:
@@ -34,7 +34,7 @@ def test_results_appear_on_the_page_as_they_come(visit: Visit, site: Celeriac) -
 
 
 def test_the_end_of_a_job_is_announced(visit: Visit, site: Celeriac) -> None:
-    job = site.submit("slow", [[number, 1] for number in range(3000)])
+    job = site.submit("slow", [[number, 1] for number in range(2000)])
     page = visit(job["links"]["page"])
 
     expect(page.locator("#announcement[role=status]")).to_have_text("Finished", timeout=LONG_MS)
@@ -69,7 +69,7 @@ def test_a_page_that_loses_the_server_goes_on_when_it_is_back(
     visit: Visit, site: Celeriac, complaints: Complaints
 ) -> None:
     complaints.allowed = "ERR_INTERNET_DISCONNECTED"
-    job = site.submit("slow", [[number, 1] for number in range(4000)])
+    job = site.submit("slow", [[number, 1] for number in range(1500)])
     page = visit(job["links"]["page"])
 
     page.context.set_offline(True)
@@ -119,7 +119,7 @@ def test_a_table_and_images_are_predicted_without_javascript(visit: Visit) -> No
 
 
 def test_a_running_job_refreshes_itself_without_javascript(visit: Visit, site: Celeriac) -> None:
-    job = site.submit("slow", [[number, 1] for number in range(3000)])
+    job = site.submit("slow", [[number, 1] for number in range(2000)])
 
     page = visit(job["links"]["page"], java_script_enabled=False)
 

@@ -243,7 +243,7 @@ def test_a_job_that_does_not_exist_is_not_found(web: FlaskClient, path: str) -> 
 def test_a_path_that_leads_nowhere_is_named(web: FlaskClient) -> None:
     answer = web.get("/api/jobs/nonsense")
 
-    assert answer.get_json()["detail"] == "there is nothing at /api/jobs/nonsense"
+    assert answer.get_json()["detail"] == "not found: there is nothing at /api/jobs/nonsense"
 
 
 def test_a_method_that_a_path_does_not_take_is_refused_with_those_it_takes(web: FlaskClient) -> None:
