@@ -24,10 +24,10 @@ from production_server.errors import (
     InvalidInput,
     TooLarge,
 )
-from production_server.web.bridge import PATIENCE_S, Bridge, Event, Receive, Scope, Send, send_all
+from production_server.web.edge.bridge import PATIENCE_S, Bridge, Event, Receive, Scope, Send, send_all
+from production_server.web.edge.request_ids import request_id_of
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest, InferenceProtocol
-from production_server.web.metrics import CallTimes, Metrics
-from production_server.web.request_ids import request_id_of
+from production_server.web.telemetry.metrics import CallTimes, Metrics
 
 if TYPE_CHECKING:
     from production_server.tracing.spans import Span, Tracing

@@ -27,7 +27,7 @@ from production_server.errors import (
     Unauthorized,
     Unavailable,
 )
-from production_server.web.parts import current_parts
+from production_server.web.edge.parts import current_parts
 
 log = logging.getLogger(__name__)
 
