@@ -12,7 +12,7 @@ from production_server.sources.object_events import read_events
 from production_server.web.api.event_schemas import EventsBody
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import to_response
-from production_server.web.edge.door import asking_client
+from production_server.web.edge.flask_door import asking_client
 from production_server.web.edge.parts import current_parts
 
 blueprint = Blueprint("events", __name__)

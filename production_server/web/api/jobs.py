@@ -31,7 +31,7 @@ from production_server.web.api.schemas import (
     JobsBody,
     JobsQuery,
 )
-from production_server.web.edge.door import asking_client
+from production_server.web.edge.flask_door import asking_client
 from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.edge.waits import wait_until_over
 

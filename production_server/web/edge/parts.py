@@ -26,6 +26,7 @@ from production_server.models.tasks.unknown import UNKNOWN
 from production_server.settings import Settings
 from production_server.sources.notifications import Notifications, open_rules
 from production_server.storage.storage import Storage
+from production_server.web.edge.door import Door, OpenDoor
 from production_server.web.edge.waits import BoundedWaits
 from production_server.web.telemetry.metrics import Metrics
 
@@ -48,6 +49,7 @@ class WebParts:
     storage: Storage
     notifications: Notifications
     waits: BoundedWaits
+    door: Door
     tracing: Tracing | None
 
     def version_of(self, asked: Job | Found) -> ModelVersion | None:
@@ -100,6 +102,7 @@ def build_parts(
         storage=storage,
         notifications=Notifications(open_rules(settings, registry), registry, intake),
         waits=BoundedWaits(settings.web_threads // 2),
+        door=OpenDoor(),
         tracing=tracing,
     )
 

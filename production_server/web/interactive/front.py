@@ -25,6 +25,8 @@ from production_server.errors import (
     TooLarge,
 )
 from production_server.web.edge.bridge import PATIENCE_S, Bridge, Event, Receive, Scope, Send, send_all
+from production_server.web.edge.door import Asking, Door
+from production_server.web.edge.problems import CHALLENGE
 from production_server.web.edge.request_ids import request_id_of
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest, InferenceProtocol
 from production_server.web.telemetry.metrics import CallTimes, Metrics
@@ -78,12 +80,14 @@ class Front:
         protocols: Sequence[InferenceProtocol],
         others: Bridge,
         *,
+        door: Door,
         caller: Caller,
         metrics: Metrics,
         tracing: Tracing | None = None,
         limits: Limits,
     ) -> None:
         self._protocols = tuple(protocols)
+        self._door = door
         self._caller = caller
         self._others = others
         self._metrics = metrics
@@ -128,6 +132,7 @@ class Front:
         progress: _Progress,
     ) -> None:
         try:
+            self._door.admit(_asking(protocol, scope, headers))
             body = await self._body(headers, receive)
             request = HttpRequest(scope["method"], scope["path"], headers, body)
             answer = await self._answer(protocol, request, receive, progress)
@@ -141,16 +146,7 @@ class Front:
             log.exception("%s %s failed", scope["method"], scope["path"], extra=known)
             answer = protocol.write_error(CeleriacError(MISTAKE))
         progress.status = answer.status
-        lines = [
-            (b"content-type", answer.content_type.encode("latin-1")),
-            (b"content-length", b"%d" % len(answer.body)),
-            (b"x-request-id", progress.request_id.encode()),
-        ]
-        if answer.status == HTTPStatus.REQUEST_TIMEOUT:
-            # Whoever sends so slowly would go on.
-            lines.append((b"connection", b"close"))
-        lines += [(name.encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
-        await send_all(send, answer.status, lines, answer.body)
+        await send_all(send, answer.status, _header_lines(answer, progress.request_id), answer.body)
         self._count(protocol, progress)
 
     def _count(self, protocol: InferenceProtocol, progress: _Progress) -> None:
@@ -235,6 +231,31 @@ class Front:
         finally:
             call.is_over = True
             patience.stop()
+
+
+def _asking(protocol: InferenceProtocol, scope: Scope, headers: Mapping[str, str]) -> Asking:
+    peer = scope.get("client")
+    return Asking(
+        operation=f"calls.{protocol.name}",
+        method=scope["method"],
+        path=scope["path"],
+        headers=headers,
+        peer=peer[0] if peer else "",
+    )
+
+
+def _header_lines(answer: HttpAnswer, request_id: str) -> list[tuple[bytes, bytes]]:
+    lines = [
+        (b"content-type", answer.content_type.encode("latin-1")),
+        (b"content-length", b"%d" % len(answer.body)),
+        (b"x-request-id", request_id.encode()),
+    ]
+    if answer.status == HTTPStatus.REQUEST_TIMEOUT:
+        # Whoever sends so slowly would go on.
+        lines.append((b"connection", b"close"))
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        lines.append((b"www-authenticate", CHALLENGE.encode()))
+    return lines + [(name.encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
 
 
 def _attributes(progress: _Progress) -> dict[str, str | int | float]:

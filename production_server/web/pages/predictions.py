@@ -16,7 +16,7 @@ from production_server.jobs.priority import SMALL_JOB_ITEMS
 from production_server.jobs.read import get_job, get_payload
 from production_server.jobs.records import NewItem
 from production_server.models.store import ModelVersion
-from production_server.web.edge.door import asking_client
+from production_server.web.edge.flask_door import asking_client
 from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.edge.problems import RETRY_AFTER_S, status_of
 from production_server.web.edge.waits import wait_until_over
