@@ -26,6 +26,7 @@ from production_server.errors import (
 )
 from production_server.web.edge.bridge import PATIENCE_S, Bridge, Event, Receive, Scope, Send, send_all
 from production_server.web.edge.door import Asking, Door
+from production_server.web.edge.headers import headers_of
 from production_server.web.edge.problems import CHALLENGE
 from production_server.web.edge.request_ids import request_id_of
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest, InferenceProtocol
@@ -319,11 +320,6 @@ def timeout_of(headers: Mapping[str, str]) -> float | None:
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
         raise InvalidInput.at(TIMEOUT_HEADER, "a whole number of milliseconds above 0", text[:40])
     return int(text) / 1000
-
-
-def headers_of(scope: Scope) -> dict[str, str]:
-    """The headers of a request, by their names in lower case; of those that come twice, the last."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
 
 
 def _checked(answer: Answer | ClientLeft) -> Reply:

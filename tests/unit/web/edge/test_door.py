@@ -20,6 +20,8 @@ from testing.event_loop import run_apart
 
 ROW = {"inputs": [{"name": "input", "shape": [1, 2], "datatype": "FP32", "data": [3, 7]}]}
 CALLS = [("/v1/models/table:predict", {"instances": [[3, 7]]}), ("/v2/models/table/infer", ROW)]
+Headers = Sequence[tuple[str, str]]
+ANNA = [("authorization", "Bearer anna")]
 JOB = ("/api/jobs", {"model": "table", "inputs": [[3, 7]]})
 
 
@@ -47,7 +49,7 @@ def parts(parts: WebParts, door: Watched) -> WebParts:
     return replace(parts, door=door)
 
 
-def ask(parts: WebParts, path: str, body: Any = None, **headers: str) -> httpx.Response:
+def ask(parts: WebParts, path: str, body: Any = None, *, headers: Headers = ()) -> httpx.Response:
     """What the whole web process answers: to JSON by POST, or to a GET."""
 
     async def answer() -> httpx.Response:
@@ -118,11 +120,11 @@ def test_probes_and_the_styles_of_the_refusal_are_open_to_all(
 
 def test_metrics_are_not_open_to_all(parts: WebParts) -> None:
     assert ask(parts, "/metrics").status_code == 401
-    assert b"celeriac_jobs" in ask(parts, "/metrics", authorization="Bearer anna").content
+    assert b"celeriac_jobs" in ask(parts, "/metrics", headers=ANNA).content
 
 
 def test_whoever_comes_in_is_the_client_that_a_job_belongs_to(parts: WebParts) -> None:
-    assert ask(parts, *JOB, authorization="Bearer anna").status_code == 202
+    assert ask(parts, *JOB, headers=ANNA).status_code == 202
 
     with parts.database.read() as connection:
         assert connection.execute(select(job.c.client)).scalars().all() == ["anna"]
@@ -138,6 +140,17 @@ def test_both_halves_tell_the_door_what_is_asked_for_and_from_where(parts: WebPa
         ("jobs.submit", "POST", "/api/jobs", "192.0.2.7"),
         ("none", "GET", "/no/such/page", "192.0.2.7"),
     ]
+
+
+def test_a_header_that_comes_twice_is_the_same_to_the_door_in_both_halves(
+    parts: WebParts, door: Watched
+) -> None:
+    twice = [("authorization", "Bearer eve"), ("authorization", "Bearer anna")]
+
+    answers = [ask(parts, path, body, headers=twice).status_code for path, body in [*CALLS, JOB]]
+
+    assert answers == [401, 401, 401]
+    assert {each.headers.get("authorization") for each in door.asked} == {"Bearer eve,Bearer anna"}
 
 
 @pytest.mark.parametrize("path", [path for path, _ in CALLS])
