@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from http import HTTPStatus
@@ -19,16 +18,16 @@ from production_server.broker.grouping import Answer, Call
 from production_server.errors import (
     MISTAKE,
     CeleriacError,
-    DeadlineExceeded,
     InferenceFailed,
     InvalidInput,
-    TooLarge,
 )
-from production_server.web.edge.bridge import PATIENCE_S, Bridge, Event, Receive, Scope, Send, send_all
+from production_server.web.edge.bridge import PATIENCE_S, Bridge, Receive, Scope, Send, send_all
 from production_server.web.edge.door import Asking, Door
 from production_server.web.edge.headers import headers_of
 from production_server.web.edge.problems import CHALLENGE
 from production_server.web.edge.request_ids import request_id_of
+from production_server.web.interactive.call_body import decompressed, read_body
+from production_server.web.interactive.patience import ClientLeft, Patience
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest, InferenceProtocol
 from production_server.web.telemetry.metrics import CallTimes, Metrics
 
@@ -44,11 +43,6 @@ LARGE_ANSWER_NUMBERS = 2**14
 TIMEOUT_HEADER = "x-request-timeout-ms"
 CLIENT_LEFT = 499
 """The status, as nginx has it, of those who get none."""
-SOON_S = 0.05
-
-
-class ClientLeft(Exception):
-    """Raised when a client has closed its connection: there is nobody to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +128,9 @@ class Front:
     ) -> None:
         try:
             self._door.admit(_asking(protocol, scope, headers))
-            body = await self._body(headers, receive)
+            body = await read_body(
+                headers, receive, limit=self._limits.body_bytes, patience_s=self._limits.patience_s
+            )
             request = HttpRequest(scope["method"], scope["path"], headers, body)
             answer = await self._answer(protocol, request, receive, progress)
         except ClientLeft:
@@ -182,34 +178,6 @@ class Front:
         body = decompressed(request.body, encoding, limit=self._limits.body_bytes)
         return protocol.read(replace(request, body=body))
 
-    async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
-        """The whole body.
-
-        Raises:
-            TooLarge: it is over the limit. InvalidInput: it does not come in time. ClientLeft: nor will it.
-        """
-        parts: list[bytes] = []
-        size = 0
-        limit = self._limits.body_bytes
-        if int(headers.get("content-length", 0)) > limit:
-            raise TooLarge(f"the request body is over the server's limit of {limit} bytes")
-        try:
-            async with asyncio.timeout(self._limits.patience_s):
-                while True:
-                    event: Event = await receive()
-                    if event["type"] == "http.disconnect":
-                        raise ClientLeft
-                    parts.append(event.get("body", b""))
-                    size += len(parts[-1])
-                    if size > limit:
-                        raise TooLarge(f"the request body is over the server's limit of {limit} bytes")
-                    if not event.get("more_body", False):
-                        return b"".join(parts) if len(parts) > 1 else parts[0]
-        except TimeoutError as exc:
-            raise InvalidInput(
-                f"the body did not come within {self._limits.patience_s:g} s", code="request_timeout"
-            ) from exc
-
     async def _ask(self, ask: Ask, receive: Receive, *, deadline: float, span: Span | None) -> Reply:
         """The reply, when it is there; `deadline` is on the monotonic clock.
 
@@ -226,7 +194,7 @@ class Front:
 
         call = Call(*ask.version.key, ask.inputs, deadline, done, span=span)
         self._caller.submit(call)
-        patience = _Patience(loop, receive, deadline, end=done)
+        patience = Patience(loop, receive, deadline, end=done)
         try:
             return _checked(await replied)
         finally:
@@ -281,33 +249,6 @@ def _times(reply: Reply, asked_at: float) -> CallTimes:
     )
 
 
-def decompressed(body: bytes, encoding: str, *, limit: int) -> bytes:
-    """A body as it was before its client compressed it.
-
-    Raises:
-        TooLarge: it is over the limit then. InvalidInput: it is damaged, or the encoding is neither gzip nor deflate.
-    """
-    encoding = encoding.lower()
-    if encoding in {"", "identity"}:
-        return body
-    if encoding not in {"gzip", "x-gzip", "deflate"}:
-        raise InvalidInput(
-            f"Content-Encoding: expected gzip or deflate, got {encoding[:40]}", code="unsupported_media_type"
-        )
-    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # finds out by itself which of the two it is
-    try:
-        data = stream.decompress(body, limit + 1)
-    except zlib.error as exc:
-        raise InvalidInput(f"the body is not {encoding}: {exc}") from exc
-    if len(data) > limit:
-        raise TooLarge(f"the request body is over the server's limit of {limit} bytes")
-    if not stream.eof:
-        raise InvalidInput(f"the body is not {encoding}: it is cut off")
-    if stream.unused_data:
-        raise InvalidInput(f"the body is not {encoding} alone: {len(stream.unused_data)} bytes follow")
-    return data
-
-
 def timeout_of(headers: Mapping[str, str]) -> float | None:
     """How long a client wants to wait, in seconds.
 
@@ -336,37 +277,3 @@ def _hand_out_in(loop: asyncio.AbstractEventLoop, answers: Answers) -> None:
     # A loop that has ended has nobody who waits.
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(hand_out, answers)
-
-
-class _Patience:
-    """Ends a wait at its deadline, or when the client has left."""
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        receive: Receive,
-        deadline: float,
-        *,
-        end: Callable[[Answer | ClientLeft], None],
-    ) -> None:
-        self._receive = receive
-        self._end = end
-        self._leaving: asyncio.Task[None] | None = None
-        left_s = max(0.0, deadline - time.monotonic())
-        self._deadline = loop.call_later(left_s, end, DeadlineExceeded("there was no answer in time"))
-        # Nearly all replies come sooner: whether the client is still there is not worth a task of its own.
-        self._soon = loop.call_later(SOON_S, self._watch_client)
-
-    def stop(self) -> None:
-        self._deadline.cancel()
-        self._soon.cancel()
-        if self._leaving is not None:
-            self._leaving.cancel()
-
-    def _watch_client(self) -> None:
-        self._leaving = asyncio.ensure_future(self._until_gone())
-
-    async def _until_gone(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self._end(ClientLeft())
