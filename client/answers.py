@@ -81,6 +81,21 @@ class Result:
 
 
 @dataclass(frozen=True)
+class EarlyResults:
+    """What the answer to a submission has beside the job: all results, if it is over already and has few."""
+
+    results: list[Result] | None = None
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A job that was accepted; `results` are all of them, if they came with the answer."""
+
+    job: Job
+    results: list[Result] | None = None
+
+
+@dataclass(frozen=True)
 class Scan:
     """A listing of a bucket: objects looked at, those that became items, those that were done before; and its job."""
 

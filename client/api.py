@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import httpx
 
 from client.answers import (
+    EarlyResults,
     Job,
     JobPage,
     Model,
@@ -23,6 +24,7 @@ from client.answers import (
     ResultPage,
     Scan,
     ScanList,
+    Submitted,
     read,
     read_problem,
 )
@@ -110,11 +112,13 @@ class Server:
         *,
         fields: Mapping[str, str],
         wait_s: int = 0,
-    ) -> Job:
+    ) -> Submitted:
         """Submit rows of numbers; fields are model, and maybe version and priority."""
         return self._submit(wait_s, json={**fields, "inputs": list(rows)})
 
-    def submit_files(self, uploads: Sequence[Upload], *, fields: Mapping[str, str], wait_s: int = 0) -> Job:
+    def submit_files(
+        self, uploads: Sequence[Upload], *, fields: Mapping[str, str], wait_s: int = 0
+    ) -> Submitted:
         """Submit images, or one CSV, streamed from where they lie."""
         parts = [(upload.part, (upload.name, upload, upload.content_type)) for upload in uploads]
         return self._submit(wait_s, data=dict(fields), files=parts)
@@ -155,17 +159,22 @@ class Server:
         """Stop a scan, and cancel what has not run."""
         return self._send(Scan, "DELETE", _scan_path(scan_id))
 
-    def _submit(self, wait_s: int, **content: Any) -> Job:
+    def _submit(self, wait_s: int, **content: Any) -> Submitted:
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         if wait_s:
             headers["Prefer"] = f"wait={wait_s}"
-        return self._send(Job, "POST", "/api/jobs", headers=headers, **content)
+        answer = self._answer("POST", "/api/jobs", headers=headers, **content)
+        job = _read(Job, answer)
+        return Submitted(job, _read(EarlyResults, answer).results)
 
     def _send(self, kind: type[T], method: str, path: str, **content: Any) -> T:
+        return _read(kind, self._answer(method, path, **content))
+
+    def _answer(self, method: str, path: str, **content: Any) -> httpx.Response:
         started = time.monotonic()
         for pause_s in _pauses():
             try:
-                return self._try(kind, method, path, **content)
+                return self._try(method, path, **content)
             except Unavailable as failure:
                 is_busy = failure.retry_after_s is not None
                 wait_s = failure.retry_after_s if failure.retry_after_s is not None else pause_s
@@ -175,14 +184,18 @@ class Server:
                 time.sleep(wait_s)
         raise AssertionError("the pauses do not end")
 
-    def _try(self, kind: type[T], method: str, path: str, **content: Any) -> T:
+    def _try(self, method: str, path: str, **content: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **content)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise translate(error, url=self.url) from error
         if answer.is_success:
-            return read(kind, answer.content, url=str(answer.url))
+            return answer
         raise _failure(answer, url=self.url)
+
+
+def _read(kind: type[T], answer: httpx.Response) -> T:
+    return read(kind, answer.content, url=str(answer.url))
 
 
 # A word of the user's becomes a part of a path only if it is what belongs there: what the server's routing says of any

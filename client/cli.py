@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import click
 
 from client import output
+from client.answers import Submitted
 from client.api import Server
 from client.buckets.inject import inject, scans
 from client.buckets.notify import notify
@@ -97,12 +98,12 @@ def predict(options: Shared, inputs: tuple[str, ...], **arguments: Any) -> None:
     }
     destination = Destination(arguments["result_file"], table=submission.table, names=submission.names)
     with Server(options.url) as server, destination.open(server, model=fields["model"]):
-        job = submission.send(server, fields, waits=not arguments["no_wait"])
+        submitted = submission.send(server, fields, waits=not arguments["no_wait"])
         if arguments["no_wait"]:
-            options.show(asdict(job), lambda: click.echo(job.id))
+            options.show(asdict(submitted.job), lambda: click.echo(submitted.job.id))
             return
         is_complete = show_results(
-            server, job, options, destination=destination, timeout_s=arguments["timeout"]
+            server, submitted, options, destination=destination, timeout_s=arguments["timeout"]
         )
     if not is_complete:
         raise click.exceptions.Exit(SOME_FAILED)
@@ -146,7 +147,7 @@ def jobs(options: Shared, job_id: str | None, **arguments: Any) -> None:
         destination = Destination(arguments["result_file"])
         with destination.open(server, model=job.model):
             is_complete = show_results(
-                server, job, options, destination=destination, timeout_s=arguments["timeout"]
+                server, Submitted(job), options, destination=destination, timeout_s=arguments["timeout"]
             )
     if not is_complete:
         raise click.exceptions.Exit(SOME_FAILED)

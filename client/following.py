@@ -10,7 +10,7 @@ from client.errors import Unavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from client.answers import Job, Result
+    from client.answers import Job, Result, Submitted
     from client.api import Server
 
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
@@ -19,8 +19,9 @@ SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
 class Following:
     """A job whose results are being read; `job` is what was last seen of it."""
 
-    def __init__(self, server: Server, job: Job, *, timeout_s: float | None = None) -> None:
-        self.job = job
+    def __init__(self, server: Server, submitted: Submitted, *, timeout_s: float | None = None) -> None:
+        self.job = submitted.job
+        self._early = submitted.results
         self._server = server
         self._timeout_s = timeout_s
         self._last_index: int | None = None
@@ -35,6 +36,9 @@ class Following:
         started, pause_s = time.monotonic(), SHORTEST_PAUSE_S
         while True:
             watch(self.job)
+            if self._early is not None:
+                yield from self._early
+                return
             if self.job.done > self._taken or self.job.has_ended:
                 before = self._taken
                 yield from self._new_results()

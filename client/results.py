@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from client.answers import Job, Result
+    from client.answers import Job, Result, Submitted
     from client.api import Server
     from client.inputs import Table
     from client.options import Shared
@@ -70,12 +70,18 @@ class Destination:
 
 
 def show_results(
-    server: Server, job: Job, options: Shared, *, destination: Destination, timeout_s: float | None
+    server: Server,
+    submitted: Submitted,
+    options: Shared,
+    *,
+    destination: Destination,
+    timeout_s: float | None,
 ) -> bool:
     """Wait for a job's results, bring them to their destination, and say whether all succeeded."""
     server.patience = WHILE_FOLLOWING
+    job = submitted.job
     destination.begin(job.total)
-    following = Following(server, job, timeout_s=timeout_s)
+    following = Following(server, submitted, timeout_s=timeout_s)
     with _may_be_left(job, options), output.progress_of(job, is_quiet=options.is_quiet) as watch:
         for result in following.results(watch=watch):
             destination.take(result)

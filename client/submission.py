@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from client.answers import Job
+    from client.answers import Submitted
     from client.api import Server
     from client.inputs import Row
 
@@ -45,8 +45,8 @@ class Submission:
         else:
             self._row = found
 
-    def send(self, server: Server, fields: Mapping[str, str], *, waits: bool) -> Job:
-        """Submit the job; `fields` are model, and maybe version and priority. Few inputs come back finished."""
+    def send(self, server: Server, fields: Mapping[str, str], *, waits: bool) -> Submitted:
+        """Submit the job; `fields` are model, and maybe version and priority. Few inputs come back with results."""
         is_small = self.table is None and len(self._uploads) <= FEW_INPUTS
         wait_s = WAIT_FOR_FEW_S if waits and is_small else 0
         if self._row is not None:

@@ -31,6 +31,8 @@ FEATURES = (
     "diabetes_pedigree",
     "age",
 )
+RESULTS_IN_ANSWER = 100
+"""The answer to a submission has the results of a job that is over, up to so many."""
 LABELS = {"diabetes": ["negative", "positive"], "fashion_mnist": ["shirt", "shoe", "bag"]}
 
 
@@ -177,7 +179,10 @@ def _add_job_routes(app: Flask, memory: ApiServer) -> None:
             request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         if "wait=" in request.headers.get("Prefer", "") and memory.items_per_look >= len(job.results):
             job.done = len(job.results)
-        return job.as_json(), 200 if job.done == len(job.results) else 202
+        if job.done < len(job.results):
+            return job.as_json(), 202
+        early = job.results if len(job.results) <= RESULTS_IN_ANSWER else None
+        return job.as_json() | {"results": early}, 200
 
 
 def _add_reading_routes(app: Flask, memory: ApiServer) -> None:

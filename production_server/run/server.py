@@ -24,8 +24,8 @@ from production_server.run.guarded_http import GuardedHttp
 from production_server.settings import Settings
 from production_server.tracing import create_tracing
 from production_server.web.app import create_front
+from production_server.web.edge.parts import build_parts
 from production_server.web.interactive.front import Front
-from production_server.web.parts import build_parts
 
 if TYPE_CHECKING:
     from production_server.tracing.spans import Tracing
@@ -62,7 +62,7 @@ def serve(settings: Settings, listening: socket.socket, *, metrics_folder: Path)
         running.callback(parts.caller.close)
         parts.metrics.start()
         running.callback(parts.metrics.close)
-        server = _WebServer(create_front(parts), settings, on_stop=parts.waiting_room.close)
+        server = _WebServer(create_front(parts), settings, on_stop=parts.waits.close)
         _collect_garbage_rarely()
         server.run(sockets=[listening])
 

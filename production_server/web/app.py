@@ -1,4 +1,4 @@
-"""The app factories: a Flask app around given parts, and what stands in front of it."""
+"""The app factories, above all rooms: a Flask app around given parts, and what stands in front of it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import time
 
 from flask import Flask, Response, g, request
 
-from production_server.web.api import events, health, jobs, models, openapi, results, scans, stats
-from production_server.web.bodies import BoundedBodies
-from production_server.web.bridge import Bridge
-from production_server.web.forms import StrictFormRequest
+from production_server.web.api import events, health, job_results, jobs, models, openapi, scans, stats
+from production_server.web.edge.bodies import BoundedBodies
+from production_server.web.edge.bridge import Bridge
+from production_server.web.edge.flask_door import ask_door
+from production_server.web.edge.forms import StrictFormRequest
+from production_server.web.edge.parts import EXTENSION, WebParts, current_parts
+from production_server.web.edge.problems import register_problem_handlers, status_of
+from production_server.web.edge.request_scope import ROUTE, RequestScope
 from production_server.web.interactive import metadata
 from production_server.web.interactive.front import Front, Limits
 from production_server.web.interactive.open_inference import OpenInference
 from production_server.web.interactive.tensorflow_serving import TensorFlowServing
 from production_server.web.pages import blueprint as pages
 from production_server.web.pages import render_problem
-from production_server.web.parts import EXTENSION, WebParts, current_parts
-from production_server.web.problems import register_problem_handlers, status_of
-from production_server.web.request_scope import ROUTE, RequestScope
 
 MAX_FIELD_BYTES = 8 * 2**20
 """The largest form field that is not a file (a pasted table); Werkzeug keeps these in memory."""
@@ -47,7 +48,7 @@ def create_app(parts: WebParts) -> Flask:
     app.extensions[EXTENSION] = parts
     for blueprint in (
         jobs.blueprint,
-        results.blueprint,
+        job_results.blueprint,
         scans.blueprint,
         stats.blueprint,
         events.blueprint,
@@ -61,6 +62,7 @@ def create_app(parts: WebParts) -> Flask:
     register_problem_handlers(app, render_page=render_problem)
     app.after_request(_add_security_headers)
     app.before_request(_note_start)
+    app.before_request(ask_door)
     app.after_request(_count_request)
     readers = max(1, parts.settings.web_threads // 4)
     bounded = BoundedBodies(app.wsgi_app, readers=readers)
@@ -74,6 +76,7 @@ def create_front(parts: WebParts) -> Front:
     return Front(
         [OpenInference(parts.registry, status_of), TensorFlowServing(parts.registry, status_of)],
         Bridge(create_app(parts), threads=settings.web_threads),
+        door=parts.door,
         caller=parts.caller,
         metrics=parts.metrics,
         tracing=parts.tracing,

@@ -17,7 +17,7 @@ from testing.celeriac import celeriac
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from client.answers import Job, Result
+    from client.answers import Result, Submitted
 
 ROW = [6, 148, 72, 35, 0, 33.6, 0.627, 50]
 DIABETES = {"model": "diabetes"}
@@ -37,8 +37,8 @@ def server(url: str) -> Iterator[Server]:
         yield server
 
 
-def results_of(server: Server, job: Job) -> list[Result]:
-    return list(Following(server, job, timeout_s=60).results(watch=lambda _: None))
+def results_of(server: Server, submitted: Submitted) -> list[Result]:
+    return list(Following(server, submitted, timeout_s=60).results(watch=lambda _: None))
 
 
 def test_the_models_are_those_that_can_be_asked(server: Server) -> None:
@@ -50,9 +50,10 @@ def test_the_models_are_those_that_can_be_asked(server: Server) -> None:
 
 
 def test_a_row_that_is_waited_for_comes_back_finished(server: Server) -> None:
-    job = server.submit_rows([ROW], fields=DIABETES, wait_s=10)
+    submitted = server.submit_rows([ROW], fields=DIABETES, wait_s=10)
 
-    (result,) = results_of(server, job)
+    job, (result,) = submitted.job, results_of(server, submitted)
+    assert submitted.results == server.results(job.id).results == [result]
     assert (job.state, job.total, job.succeeded, job.failed) == ("finished", 1, 1, 0)
     assert result.output is not None
     assert len(result.output) == 2
@@ -75,12 +76,12 @@ def test_a_table_becomes_a_job_with_a_result_for_each_row(server: Server, tmp_pa
     table = tmp_path / "patients.csv"
     table.write_text(CSV)
 
-    job = server.submit_files(
+    submitted = server.submit_files(
         [Upload(table, part="csv")], fields={**DIABETES, "version": "1", "priority": "high"}
     )
 
-    assert [result.index for result in results_of(server, job)] == [0, 1]
-    assert server.job(job.id).priority == "high"
+    assert [result.index for result in results_of(server, submitted)] == [0, 1]
+    assert server.job(submitted.job.id).priority == "high"
 
 
 def test_images_keep_their_names(server: Server, tmp_path: Path) -> None:
@@ -90,32 +91,32 @@ def test_images_keep_their_names(server: Server, tmp_path: Path) -> None:
         Image.new("L", (28, 28), color=90).save(tmp_path / name)
     uploads = [Upload(tmp_path / name, part="file") for name in ("shoe.png", "bag.png")]
 
-    job = server.submit_files(uploads, fields={"model": "fashion_mnist"}, wait_s=10)
+    submitted = server.submit_files(uploads, fields={"model": "fashion_mnist"}, wait_s=10)
 
-    assert [result.name for result in results_of(server, job)] == ["shoe.png", "bag.png"]
+    assert [result.name for result in results_of(server, submitted)] == ["shoe.png", "bag.png"]
 
 
 def test_results_come_in_pages(server: Server) -> None:
-    job = server.submit_rows([ROW] * 1500, fields=DIABETES)
-    results_of(server, job)
+    submitted = server.submit_rows([ROW] * 1500, fields=DIABETES)
+    results_of(server, submitted)
 
-    first = server.results(job.id)
+    first = server.results(submitted.job.id)
     assert first.next is not None
-    second = server.results(job.id, after=first.next)
+    second = server.results(submitted.job.id, after=first.next)
 
     assert [result.index for result in first.results + second.results] == list(range(1500))
 
 
 def test_jobs_are_listed_newest_first_and_by_model(server: Server) -> None:
-    older = server.submit_rows([ROW], fields=DIABETES, wait_s=10)
-    newer = server.submit_rows([ROW], fields=DIABETES, wait_s=10)
+    older = server.submit_rows([ROW], fields=DIABETES, wait_s=10).job
+    newer = server.submit_rows([ROW], fields=DIABETES, wait_s=10).job
 
     assert [job.id for job in server.jobs(model="diabetes", limit=2).jobs] == [newer.id, older.id]
     assert server.jobs(model="fashion_mnist", state="cancelled").jobs == []
 
 
 def test_a_job_that_has_ended_stays_as_it_is_when_it_is_cancelled(server: Server) -> None:
-    job = server.submit_rows([ROW], fields=DIABETES, wait_s=10)
+    job = server.submit_rows([ROW], fields=DIABETES, wait_s=10).job
 
     cancelled = server.cancel(job.id)
 

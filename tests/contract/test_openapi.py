@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from production_server.settings import read_settings
 from production_server.web.app import create_app
-from production_server.web.parts import build_parts
+from production_server.web.edge.parts import build_parts
 from testing.small_models import write_image_model, write_table_model
 
 OPERATIONS = [

@@ -22,8 +22,8 @@ from production_server.settings import read_settings
 from production_server.tracing import create_tracing
 from production_server.tracing.spans import Tracing
 from production_server.web.app import create_front
+from production_server.web.edge.parts import WebParts, build_parts
 from production_server.web.interactive.front import Front
-from production_server.web.parts import WebParts, build_parts
 from production_server.worker.embedded import EmbeddedWorker
 from testing.event_loop import run_apart
 from testing.processes import wait_until

@@ -16,7 +16,7 @@ import pytest
 from production_server.broker.app import create_celery
 from production_server.broker.messages import NORMAL_QUEUE, RUN_CHUNK
 from production_server.settings import read_settings
-from production_server.web.metrics import TELL_EVERY_S
+from production_server.web.telemetry.metrics import TELL_EVERY_S
 from testing.celeriac import Celeriac, celeriac
 from testing.postgres import PostgresCluster, new_database
 from testing.processes import port_before_free_ones, wait_until

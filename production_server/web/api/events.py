@@ -12,8 +12,8 @@ from production_server.sources.object_events import read_events
 from production_server.web.api.event_schemas import EventsBody
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import to_response
-from production_server.web.door import asking_client
-from production_server.web.parts import current_parts
+from production_server.web.edge.flask_door import asking_client
+from production_server.web.edge.parts import current_parts
 
 blueprint = Blueprint("events", __name__)
 
@@ -48,7 +48,7 @@ def take() -> Response:
         taken = parts.notifications.take(events, client=asking_client())
     except Unavailable:
         # A store that is told so at once asks again at once, thousands of times a second; Ceph may trip over that.
-        with parts.waiting_room.seat() as wait:
+        with parts.waits.place() as wait:
             wait(BEFORE_503_S)
         raise
     return to_response(EventsBody.of(taken), 202 if taken.jobs else 200)

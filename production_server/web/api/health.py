@@ -12,7 +12,7 @@ from production_server.jobs.workers import alive_workers
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import to_response
 from production_server.web.api.schemas import Check, HealthBody
-from production_server.web.parts import WebParts, current_parts
+from production_server.web.edge.parts import WebParts, current_parts
 
 blueprint = Blueprint("health", __name__)
 

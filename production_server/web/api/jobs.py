@@ -13,7 +13,6 @@ from production_server.jobs.cancel import cancel
 from production_server.jobs.read import get_job, list_items, list_jobs
 from production_server.jobs.records import Job, NewItem
 from production_server.models.store import ModelVersion
-from production_server.web.accept import wait_until_over
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import (
     read_form,
@@ -32,8 +31,9 @@ from production_server.web.api.schemas import (
     JobsBody,
     JobsQuery,
 )
-from production_server.web.door import asking_client
-from production_server.web.parts import WebParts, current_parts
+from production_server.web.edge.flask_door import asking_client
+from production_server.web.edge.parts import WebParts, current_parts
+from production_server.web.edge.waits import wait_until_over
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/api/jobs")
 
@@ -64,7 +64,7 @@ def submit() -> Response:
         idempotency_key=key,
     )
     accepted, _ = parts.intake.accept(version, items, told)
-    accepted = wait_until_over(parts, accepted, read_wait_s(request))
+    accepted = wait_until_over(accepted, read_wait_s(request), waits=parts.waits, database=parts.database)
     body = _over(parts, accepted) if accepted.is_over else JobBody.of(accepted)
     response = to_response(body, 200 if accepted.is_over else 202)
     response.headers["Location"] = body.links.self

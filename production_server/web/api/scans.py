@@ -12,8 +12,8 @@ from production_server.jobs.scans import cancel_scan, get_scan, list_scans
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import read_json, read_query, to_response
 from production_server.web.api.scan_schemas import ScanBody, ScanRequest, ScansBody, ScansQuery
-from production_server.web.door import asking_client
-from production_server.web.parts import WebParts, current_parts
+from production_server.web.edge.flask_door import asking_client
+from production_server.web.edge.parts import WebParts, current_parts
 
 blueprint = Blueprint("scans", __name__, url_prefix="/api/scans")
 

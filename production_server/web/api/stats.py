@@ -22,7 +22,7 @@ from production_server.web.api.stats_schemas import (
     StatsQuery,
     next_after,
 )
-from production_server.web.parts import current_parts
+from production_server.web.edge.parts import current_parts
 
 blueprint = Blueprint("stats", __name__, url_prefix="/api")
 

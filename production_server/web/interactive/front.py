@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from http import HTTPStatus
@@ -19,15 +18,18 @@ from production_server.broker.grouping import Answer, Call
 from production_server.errors import (
     MISTAKE,
     CeleriacError,
-    DeadlineExceeded,
     InferenceFailed,
     InvalidInput,
-    TooLarge,
 )
-from production_server.web.bridge import PATIENCE_S, Bridge, Event, Receive, Scope, Send, send_all
+from production_server.web.edge.bridge import PATIENCE_S, Bridge, Receive, Scope, Send, send_all
+from production_server.web.edge.door import Asking, Door
+from production_server.web.edge.headers import headers_of
+from production_server.web.edge.problems import CHALLENGE
+from production_server.web.edge.request_ids import request_id_of
+from production_server.web.interactive.call_body import decompressed, read_body
+from production_server.web.interactive.patience import ClientLeft, Patience
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest, InferenceProtocol
-from production_server.web.metrics import CallTimes, Metrics
-from production_server.web.request_ids import request_id_of
+from production_server.web.telemetry.metrics import CallTimes, Metrics
 
 if TYPE_CHECKING:
     from production_server.tracing.spans import Span, Tracing
@@ -41,11 +43,6 @@ LARGE_ANSWER_NUMBERS = 2**14
 TIMEOUT_HEADER = "x-request-timeout-ms"
 CLIENT_LEFT = 499
 """The status, as nginx has it, of those who get none."""
-SOON_S = 0.05
-
-
-class ClientLeft(Exception):
-    """Raised when a client has closed its connection: there is nobody to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +75,14 @@ class Front:
         protocols: Sequence[InferenceProtocol],
         others: Bridge,
         *,
+        door: Door,
         caller: Caller,
         metrics: Metrics,
         tracing: Tracing | None = None,
         limits: Limits,
     ) -> None:
         self._protocols = tuple(protocols)
+        self._door = door
         self._caller = caller
         self._others = others
         self._metrics = metrics
@@ -128,7 +127,10 @@ class Front:
         progress: _Progress,
     ) -> None:
         try:
-            body = await self._body(headers, receive)
+            self._door.admit(_asking(protocol, scope, headers))
+            body = await read_body(
+                headers, receive, limit=self._limits.body_bytes, patience_s=self._limits.patience_s
+            )
             request = HttpRequest(scope["method"], scope["path"], headers, body)
             answer = await self._answer(protocol, request, receive, progress)
         except ClientLeft:
@@ -141,16 +143,7 @@ class Front:
             log.exception("%s %s failed", scope["method"], scope["path"], extra=known)
             answer = protocol.write_error(CeleriacError(MISTAKE))
         progress.status = answer.status
-        lines = [
-            (b"content-type", answer.content_type.encode("latin-1")),
-            (b"content-length", b"%d" % len(answer.body)),
-            (b"x-request-id", progress.request_id.encode()),
-        ]
-        if answer.status == HTTPStatus.REQUEST_TIMEOUT:
-            # Whoever sends so slowly would go on.
-            lines.append((b"connection", b"close"))
-        lines += [(name.encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
-        await send_all(send, answer.status, lines, answer.body)
+        await send_all(send, answer.status, _header_lines(answer, progress.request_id), answer.body)
         self._count(protocol, progress)
 
     def _count(self, protocol: InferenceProtocol, progress: _Progress) -> None:
@@ -185,34 +178,6 @@ class Front:
         body = decompressed(request.body, encoding, limit=self._limits.body_bytes)
         return protocol.read(replace(request, body=body))
 
-    async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
-        """The whole body.
-
-        Raises:
-            TooLarge: it is over the limit. InvalidInput: it does not come in time. ClientLeft: nor will it.
-        """
-        parts: list[bytes] = []
-        size = 0
-        limit = self._limits.body_bytes
-        if int(headers.get("content-length", 0)) > limit:
-            raise TooLarge(f"the request body is over the server's limit of {limit} bytes")
-        try:
-            async with asyncio.timeout(self._limits.patience_s):
-                while True:
-                    event: Event = await receive()
-                    if event["type"] == "http.disconnect":
-                        raise ClientLeft
-                    parts.append(event.get("body", b""))
-                    size += len(parts[-1])
-                    if size > limit:
-                        raise TooLarge(f"the request body is over the server's limit of {limit} bytes")
-                    if not event.get("more_body", False):
-                        return b"".join(parts) if len(parts) > 1 else parts[0]
-        except TimeoutError as exc:
-            raise InvalidInput(
-                f"the body did not come within {self._limits.patience_s:g} s", code="request_timeout"
-            ) from exc
-
     async def _ask(self, ask: Ask, receive: Receive, *, deadline: float, span: Span | None) -> Reply:
         """The reply, when it is there; `deadline` is on the monotonic clock.
 
@@ -229,12 +194,37 @@ class Front:
 
         call = Call(*ask.version.key, ask.inputs, deadline, done, span=span)
         self._caller.submit(call)
-        patience = _Patience(loop, receive, deadline, end=done)
+        patience = Patience(loop, receive, deadline, end=done)
         try:
             return _checked(await replied)
         finally:
             call.is_over = True
             patience.stop()
+
+
+def _asking(protocol: InferenceProtocol, scope: Scope, headers: Mapping[str, str]) -> Asking:
+    peer = scope.get("client")
+    return Asking(
+        operation=f"calls.{protocol.name}",
+        method=scope["method"],
+        path=scope["path"],
+        headers=headers,
+        peer=peer[0] if peer else "",
+    )
+
+
+def _header_lines(answer: HttpAnswer, request_id: str) -> list[tuple[bytes, bytes]]:
+    lines = [
+        (b"content-type", answer.content_type.encode("latin-1")),
+        (b"content-length", b"%d" % len(answer.body)),
+        (b"x-request-id", request_id.encode()),
+    ]
+    if answer.status == HTTPStatus.REQUEST_TIMEOUT:
+        # Whoever sends so slowly would go on.
+        lines.append((b"connection", b"close"))
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        lines.append((b"www-authenticate", CHALLENGE.encode()))
+    return lines + [(name.encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
 
 
 def _attributes(progress: _Progress) -> dict[str, str | int | float]:
@@ -259,33 +249,6 @@ def _times(reply: Reply, asked_at: float) -> CallTimes:
     )
 
 
-def decompressed(body: bytes, encoding: str, *, limit: int) -> bytes:
-    """A body as it was before its client compressed it.
-
-    Raises:
-        TooLarge: it is over the limit then. InvalidInput: it is damaged, or the encoding is neither gzip nor deflate.
-    """
-    encoding = encoding.lower()
-    if encoding in {"", "identity"}:
-        return body
-    if encoding not in {"gzip", "x-gzip", "deflate"}:
-        raise InvalidInput(
-            f"Content-Encoding: expected gzip or deflate, got {encoding[:40]}", code="unsupported_media_type"
-        )
-    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # finds out by itself which of the two it is
-    try:
-        data = stream.decompress(body, limit + 1)
-    except zlib.error as exc:
-        raise InvalidInput(f"the body is not {encoding}: {exc}") from exc
-    if len(data) > limit:
-        raise TooLarge(f"the request body is over the server's limit of {limit} bytes")
-    if not stream.eof:
-        raise InvalidInput(f"the body is not {encoding}: it is cut off")
-    if stream.unused_data:
-        raise InvalidInput(f"the body is not {encoding} alone: {len(stream.unused_data)} bytes follow")
-    return data
-
-
 def timeout_of(headers: Mapping[str, str]) -> float | None:
     """How long a client wants to wait, in seconds.
 
@@ -298,11 +261,6 @@ def timeout_of(headers: Mapping[str, str]) -> float | None:
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
         raise InvalidInput.at(TIMEOUT_HEADER, "a whole number of milliseconds above 0", text[:40])
     return int(text) / 1000
-
-
-def headers_of(scope: Scope) -> dict[str, str]:
-    """The headers of a request, by their names in lower case; of those that come twice, the last."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
 
 
 def _checked(answer: Answer | ClientLeft) -> Reply:
@@ -319,37 +277,3 @@ def _hand_out_in(loop: asyncio.AbstractEventLoop, answers: Answers) -> None:
     # A loop that has ended has nobody who waits.
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(hand_out, answers)
-
-
-class _Patience:
-    """Ends a wait at its deadline, or when the client has left."""
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        receive: Receive,
-        deadline: float,
-        *,
-        end: Callable[[Answer | ClientLeft], None],
-    ) -> None:
-        self._receive = receive
-        self._end = end
-        self._leaving: asyncio.Task[None] | None = None
-        left_s = max(0.0, deadline - time.monotonic())
-        self._deadline = loop.call_later(left_s, end, DeadlineExceeded("there was no answer in time"))
-        # Nearly all replies come sooner: whether the client is still there is not worth a task of its own.
-        self._soon = loop.call_later(SOON_S, self._watch_client)
-
-    def stop(self) -> None:
-        self._deadline.cancel()
-        self._soon.cancel()
-        if self._leaving is not None:
-            self._leaving.cancel()
-
-    def _watch_client(self) -> None:
-        self._leaving = asyncio.ensure_future(self._until_gone())
-
-    async def _until_gone(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self._end(ClientLeft())

@@ -11,9 +11,9 @@ from production_server.errors import Unavailable
 from production_server.jobs.workers import alive_workers
 from production_server.models.manifest import TensorSpec
 from production_server.models.store import ModelVersion
+from production_server.web.edge.parts import current_parts
 from production_server.web.interactive.open_inference import DATATYPE_OF
 from production_server.web.interactive.tensorflow_serving import SIGNATURE, labelled
-from production_server.web.parts import current_parts
 
 blueprint = Blueprint("protocols", __name__)
 

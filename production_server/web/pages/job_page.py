@@ -19,10 +19,10 @@ from production_server.jobs.scans import get_scan
 from production_server.models.images import thumbnail
 from production_server.models.store import ModelVersion
 from production_server.models.tasks.task import Evaluated, Task
+from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.pages.charts import RocChart, roc_chart
 from production_server.web.pages.progress import progress_of
-from production_server.web.pages.results import Result, to_result
-from production_server.web.parts import WebParts, current_parts
+from production_server.web.pages.shown_results import Result, to_result
 
 PAGE_ITEMS = 100
 SEARCHED_FOR_LABELS = 1000

@@ -7,7 +7,7 @@ import json
 from flask import Response, abort, render_template, request
 
 from production_server.models.manifest import Manifest
-from production_server.web.parts import current_parts
+from production_server.web.edge.parts import current_parts
 
 PLOTS = "plots/"
 # A drawing styles itself; opened on its own it may do that and nothing else.

@@ -16,13 +16,13 @@ from production_server.jobs.priority import SMALL_JOB_ITEMS
 from production_server.jobs.read import get_job, get_payload
 from production_server.jobs.records import NewItem
 from production_server.models.store import ModelVersion
-from production_server.web.accept import wait_until_over
-from production_server.web.door import asking_client
+from production_server.web.edge.flask_door import asking_client
+from production_server.web.edge.parts import WebParts, current_parts
+from production_server.web.edge.problems import RETRY_AFTER_S, status_of
+from production_server.web.edge.waits import wait_until_over
 from production_server.web.pages.fields import read_row, row_fields, typed_values
 from production_server.web.pages.shown_faults import shown_faults
 from production_server.web.pages.wording import size
-from production_server.web.parts import WebParts, current_parts
-from production_server.web.problems import RETRY_AFTER_S, status_of
 
 SETTLE_S = 0.6
 """How long a small job is waited for before its page is shown, so that most are complete at first sight."""
@@ -54,7 +54,7 @@ def submit() -> Response:
     except Unavailable as exc:
         return _render(chosen, typed=request.form, error=exc)
     if accepted.total <= SMALL_JOB_ITEMS:
-        wait_until_over(parts, accepted, SETTLE_S)
+        wait_until_over(accepted, SETTLE_S, waits=parts.waits, database=parts.database)
     return make_response(redirect(url_for("pages.job", job_id=accepted.id), 303))
 
 

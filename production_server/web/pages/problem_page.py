@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response, render_template
 
-from production_server.web.problems import Problem
+from production_server.web.edge.problems import Problem
 
 
 def render_problem(problem: Problem) -> Response:

@@ -12,8 +12,8 @@ from production_server.jobs.search import Found, search
 from production_server.jobs.series import list_series
 from production_server.models.tasks.task import Shown, Task
 from production_server.web.api.stats_schemas import SearchQuery, next_after, page_of
+from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.pages.query import filled, read_filled
-from production_server.web.parts import WebParts, current_parts
 
 PAGE_RESULTS = 50
 

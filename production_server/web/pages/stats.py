@@ -23,12 +23,12 @@ from production_server.jobs.records import Job
 from production_server.jobs.search import Search, search
 from production_server.jobs.series import Chosen, list_series
 from production_server.web.api.stats_schemas import StatsQuery, page_of
+from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.pages.charts import Column, ColumnChart, column_chart
 from production_server.web.pages.progress import Progress, progress_of
 from production_server.web.pages.query import read_filled
 from production_server.web.pages.search import to_shown
 from production_server.web.pages.wording import isoformat
-from production_server.web.parts import WebParts, current_parts
 
 SHOWN_LABELS = 12
 LATEST = 12

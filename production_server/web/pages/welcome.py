@@ -12,7 +12,7 @@ from production_server.jobs.records import WorkerInfo
 from production_server.jobs.workers import alive_workers
 from production_server.models.manifest import Manifest, Metric
 from production_server.models.store import ModelVersion
-from production_server.web.parts import current_parts
+from production_server.web.edge.parts import current_parts
 
 RECENT_JOBS = 8
 HEADLINE_METRICS = 2

@@ -25,6 +25,15 @@ def test_a_row_of_numbers_is_predicted(run: Run) -> None:
     assert outcome.stderr == ""
 
 
+def test_results_that_came_with_the_answer_are_not_asked_for_again(run: Run, server: ApiServer) -> None:
+    outcome = run("predict", "--model", "diabetes", *PATIENT, "--json")
+
+    shown = json.loads(outcome.stdout)
+    assert server.requests == ["POST /api/jobs"]
+    assert (shown["job"]["id"], "results" in shown["job"]) == (job_id(1), False)
+    assert [result["label"] for result in shown["results"]] == ["positive"]
+
+
 def test_a_row_of_names_is_predicted(run: Run, server: ApiServer) -> None:
     names = (
         "pregnancies",

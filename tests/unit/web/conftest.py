@@ -15,7 +15,7 @@ from production_server.inference import Engine
 from production_server.models.registry import Registry
 from production_server.settings import Settings, read_settings
 from production_server.web.app import create_app
-from production_server.web.parts import WebParts, build_parts
+from production_server.web.edge.parts import WebParts, build_parts
 from production_server.worker.chunks import ChunkRunner
 from production_server.worker.inputs import Inputs
 

@@ -24,11 +24,11 @@ from production_server.models.tasks.row_inputs import RowInputs
 from production_server.models.tasks.task import Evaluated, Judged, Prediction, Shown, Task
 from production_server.settings import Settings
 from production_server.web.app import create_app
+from production_server.web.edge.parts import WebParts, build_parts
+from production_server.web.edge.problems import status_of
 from production_server.web.interactive.open_inference import OpenInference
 from production_server.web.interactive.protocol import HttpRequest
 from production_server.web.interactive.tensorflow_serving import TensorFlowServing
-from production_server.web.parts import WebParts, build_parts
-from production_server.web.problems import status_of
 from testing.small_models import write_number_model
 
 EVALUATION = "pages/regression.html"

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from production_server.errors import CeleriacError
-from production_server.web.bridge import Bridge
+from production_server.web.edge.bridge import Bridge
+from production_server.web.edge.parts import WebParts
+from production_server.web.edge.problems import status_of
 from production_server.web.interactive.front import Front, Limits
 from production_server.web.interactive.protocol import Ask, HttpRequest
 from production_server.web.interactive.tensorflow_serving import TensorFlowServing
-from production_server.web.parts import WebParts
-from production_server.web.problems import status_of
 from testing.event_loop import run_apart
 
 Receive = Callable[[], Any]
@@ -42,6 +42,7 @@ def sent(
     front = Front(
         [protocol(parts.registry, status_of)],
         Bridge(lambda _environ, _start: [], threads=1),
+        door=parts.door,
         caller=parts.caller,
         metrics=parts.metrics,
         limits=Limits(body_bytes=100, timeout_s=1, patience_s=0.2),

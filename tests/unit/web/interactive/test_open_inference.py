@@ -11,9 +11,9 @@ import pytest
 from production_server.broker.calls import Reply
 from production_server.errors import CeleriacError, InvalidInput, NotFound, Unavailable
 from production_server.models.registry import Registry
+from production_server.web.edge.problems import status_of
 from production_server.web.interactive.open_inference import OpenInference
 from production_server.web.interactive.protocol import Ask, HttpRequest
-from production_server.web.problems import status_of
 
 TABLE, PICTURE = "/v2/models/table/infer", "/v2/models/picture/infer"
 

@@ -10,9 +10,9 @@ import pytest
 from production_server.broker.calls import Reply
 from production_server.errors import InvalidInput, NotFound
 from production_server.models.registry import Registry
+from production_server.web.edge.problems import status_of
 from production_server.web.interactive.protocol import Ask, HttpRequest
 from production_server.web.interactive.tensorflow_serving import TensorFlowServing
-from production_server.web.problems import status_of
 
 TABLE, PICTURE = "/v1/models/table", "/v1/models/picture"
 FILES = [b"first", b"second"]

@@ -21,7 +21,7 @@ from production_server.jobs.submit import submit
 from production_server.models.registry import Registry
 from production_server.settings import Settings
 from production_server.web.app import create_app
-from production_server.web.parts import WebParts, build_parts
+from production_server.web.edge.parts import WebParts, build_parts
 from testing.small_models import write_image_model, write_table_model
 
 PLOT = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0h9"/></svg>'

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import update
 
 from production_server.jobs.tables import item
-from production_server.web.parts import WebParts
+from production_server.web.edge.parts import WebParts
 from tests.unit.jobs.results import classified, classified_objects, let_be_finished_at
 
 URLS = ("s3://pets/in/a.jpg", "s3://pets/in/b.jpg")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask, Response, request
 
-from production_server.web.bridge import SMALL_BYTES, Bridge
+from production_server.web.edge.bridge import SMALL_BYTES, Bridge
 from testing.event_loop import run_apart
 
 LARGE = 5 * SMALL_BYTES

@@ -7,8 +7,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import Connection, event
 
 from production_server.jobs.workers import beat
-from production_server.web.parts import WebParts
-from tests.unit.web.test_submitting import ROW, post, problem
+from production_server.web.edge.parts import WebParts
+from tests.unit.web.api.test_submitting import ROW, post, problem
 
 
 def test_a_full_disk_is_in_the_answer_in_the_log_and_in_readyz(

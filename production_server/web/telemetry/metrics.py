@@ -19,9 +19,9 @@ from prometheus_client import (
 from production_server.broker.caller import Caller
 from production_server.broker.publisher import Publisher
 from production_server.jobs.database import Database
-from production_server.web.process_files import AllProcesses
-from production_server.web.service_state import ServiceState
-from production_server.web.tallies import BulkHistogram, Tally
+from production_server.web.telemetry.histograms import BulkHistogram, Observations
+from production_server.web.telemetry.process_files import AllProcesses
+from production_server.web.telemetry.service_state import ServiceState
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 ITEMS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -139,9 +139,11 @@ class _Calls:
             registry=registry,
         )
 
-        def histogram(name: str, text: str, bounds: tuple[float, ...] = SECONDS) -> Callable[..., Tally]:
+        def histogram(
+            name: str, text: str, bounds: tuple[float, ...] = SECONDS
+        ) -> Callable[..., Observations]:
             made = BulkHistogram(name, text, KIND, buckets=bounds, registry=registry)
-            return lambda *kind: Tally(made.labels(*kind), bounds)
+            return lambda *kind: Observations(made.labels(*kind), bounds)
 
         # In the order of `answered`.
         self._histograms = [
@@ -152,7 +154,7 @@ class _Calls:
             histogram("celeriac_call_model_seconds", "The model's own part of that"),
             histogram("celeriac_call_batch_items", "Items that travelled together", ITEMS),
         ]
-        self._series: dict[tuple[str, str, str], tuple[dict[int, int], list[Tally]]] = {}
+        self._series: dict[tuple[str, str, str], tuple[dict[int, int], list[Observations]]] = {}
         self._told: dict[tuple[str, str, str, int], int] = {}
 
     def answered(
@@ -173,12 +175,12 @@ class _Calls:
 
     def tell(self) -> None:
         # Copies, for the event loop goes on counting.
-        for kind, (codes, tallies) in list(self._series.items()):
+        for kind, (codes, series) in list(self._series.items()):
             for code, count in codes.copy().items():
                 self._answers.labels(*kind, str(code)).inc(count - self._told.get((*kind, code), 0))
                 self._told[*kind, code] = count
-            for tally in tallies:
-                tally.tell()
+            for observations in series:
+                observations.tell()
 
 
 def _gauge(name: str, text: str, registry: CollectorRegistry) -> Gauge:

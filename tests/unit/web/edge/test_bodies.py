@@ -4,9 +4,9 @@ import io
 import threading
 
 from production_server.web.app import create_app
-from production_server.web.bodies import BoundedBodies
-from production_server.web.parts import WebParts
-from tests.unit.web.test_submitting import post, problem
+from production_server.web.edge.bodies import BoundedBodies
+from production_server.web.edge.parts import WebParts
+from tests.unit.web.api.test_submitting import post, problem
 
 
 class Stalled(io.BytesIO):

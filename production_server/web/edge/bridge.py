@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from production_server.web.edge.headers import headers_of
 
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
@@ -207,19 +209,16 @@ def environ_of(scope: Scope, body: Body) -> WSGIEnvironment:
         "wsgi.multithread": True,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
-        **_header_variables(scope["headers"]),
+        **_header_variables(headers_of(scope)),
     }
 
 
-def _header_variables(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+def _header_variables(headers: Mapping[str, str]) -> dict[str, str]:
     variables: dict[str, str] = {}
-    for name, value in headers:
-        if b"_" in name:
+    for name, text in headers.items():
+        if "_" in name:
             # Its variable could not be told from that of another header, with a hyphen there.
             continue
-        key = name.decode("latin-1").upper().replace("-", "_")
-        key = key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"
-        text = value.decode("latin-1")
-        separator = "; " if key == "HTTP_COOKIE" else ","
-        variables[key] = f"{variables[key]}{separator}{text}" if key in variables else text
+        key = name.upper().replace("-", "_")
+        variables[key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"] = text
     return variables

@@ -26,8 +26,9 @@ from production_server.models.tasks.unknown import UNKNOWN
 from production_server.settings import Settings
 from production_server.sources.notifications import Notifications, open_rules
 from production_server.storage.storage import Storage
-from production_server.web.metrics import Metrics
-from production_server.web.waiting import WaitingRoom
+from production_server.web.edge.door import Door, OpenDoor
+from production_server.web.edge.waits import BoundedWaits
+from production_server.web.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from production_server.tracing.spans import Tracing
@@ -47,7 +48,8 @@ class WebParts:
     metrics: Metrics
     storage: Storage
     notifications: Notifications
-    waiting_room: WaitingRoom
+    waits: BoundedWaits
+    door: Door
     tracing: Tracing | None
 
     def version_of(self, asked: Job | Found) -> ModelVersion | None:
@@ -99,7 +101,8 @@ def build_parts(
         metrics=Metrics(database, publisher, caller, folder=metrics_folder),
         storage=storage,
         notifications=Notifications(open_rules(settings, registry), registry, intake),
-        waiting_room=WaitingRoom(settings.web_threads // 2),
+        waits=BoundedWaits(settings.web_threads // 2),
+        door=OpenDoor(),
         tracing=tracing,
     )
 

@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 from production_server.jobs.read import list_jobs
 from production_server.jobs.tables import job
 from production_server.web.app import create_app
-from production_server.web.parts import WebParts
+from production_server.web.edge.parts import WebParts
 from testing.processes import wait_until
 from tests.unit.models.test_images import file_of, png_that_claims
 

@@ -23,7 +23,7 @@ class BulkHistogram(Histogram):
                 bucket.inc(count)
 
 
-class Tally:
+class Observations:
     """Observations of one series. Observed in one thread, told in another: what is missed is told the next time."""
 
     __slots__ = ("_bounds", "_counts", "_histogram", "_told", "_told_total", "_total")

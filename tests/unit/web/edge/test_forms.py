@@ -7,7 +7,7 @@ from typing import IO, Any
 import pytest
 
 from production_server.errors import Unavailable
-from production_server.web.forms import StrictFormParser
+from production_server.web.edge.forms import StrictFormParser
 
 FORM = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n12345\r\n--x--\r\n'
 

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from production_server.web.request_ids import request_id_of
+from production_server.web.edge.request_ids import request_id_of
 
 
 @pytest.mark.parametrize("path", ["/livez", "/no/such/path", "/api/jobs/none", "/"])

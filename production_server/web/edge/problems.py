@@ -27,7 +27,7 @@ from production_server.errors import (
     Unauthorized,
     Unavailable,
 )
-from production_server.web.parts import current_parts
+from production_server.web.edge.parts import current_parts
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,8 @@ STATUS_BY_CODE = {
     "request_timeout": HTTPStatus.REQUEST_TIMEOUT,
 }
 RETRY_AFTER_S = 5
+CHALLENGE = "Bearer"
+"""How whoever was not let in (401) may prove who he is."""
 API_PREFIXES = ("/api/", "/events/", "/livez", "/readyz", "/openapi.json")
 PROTOCOL_PREFIXES = ("/v1/", "/v2")
 """Under these an error is an object with `error`, as both inference protocols have it."""
@@ -85,7 +87,7 @@ def register_problem_handlers(app: Flask, render_page: Callable[[Problem], Respo
         if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
             response.headers["Retry-After"] = str(RETRY_AFTER_S)
         if problem.status == HTTPStatus.UNAUTHORIZED:
-            response.headers["WWW-Authenticate"] = "Bearer"
+            response.headers["WWW-Authenticate"] = CHALLENGE
         allowed = getattr(original, "valid_methods", None)
         if allowed:
             response.headers["Allow"] = ", ".join(allowed)

@@ -11,13 +11,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from production_server.inference import Engine
 from production_server.jobs.workers import beat
-from production_server.web.metrics import CallTimes
-from production_server.web.parts import WebParts
-from production_server.web.tallies import BulkHistogram, Tally
+from production_server.web.edge.parts import WebParts
+from production_server.web.telemetry.histograms import BulkHistogram, Observations
+from production_server.web.telemetry.metrics import CallTimes
 from production_server.worker.metrics import WorkerMetrics
 from testing.processes import wait_until
 
-OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
+OPERATIONS = Path(__file__).parents[4] / "docs" / "operations.md"
 TIMES = CallTimes(waiting_s=0.001, queue_s=0.002, batch_s=0.003, model_s=0.002, batch_items=7)
 
 
@@ -92,8 +92,8 @@ COUNT_AND_TELL = """
 import sys
 from pathlib import Path
 from production_server.settings import read_settings
-from production_server.web.metrics import CallTimes
-from production_server.web.parts import build_parts
+from production_server.web.telemetry.metrics import CallTimes
+from production_server.web.edge.parts import build_parts
 
 parts = build_parts(read_settings({}), metrics_folder=Path(sys.argv[1]))
 times = CallTimes(waiting_s=0.001, queue_s=0.002, batch_s=0.003, model_s=0.002, batch_items=7)
@@ -143,14 +143,14 @@ def in_folder(folder: Path, pid: int) -> str:
 def test_a_histogram_counts_each_value_in_its_bucket() -> None:
     registry = CollectorRegistry()
     made = BulkHistogram("h", "h", registry=registry, buckets=(1, 2))
-    tally = Tally(made, (1, 2))
+    observations = Observations(made, (1, 2))
 
     for value in (0, 1, 1.5, 2, 9):
-        tally.observe(value)
-    tally.tell()
-    tally.observe(1)
-    tally.tell()
-    tally.tell()
+        observations.observe(value)
+    observations.tell()
+    observations.observe(1)
+    observations.tell()
+    observations.tell()
 
     told = values(generate_latest(registry).decode())
     assert [told["h_bucket", le] for le in ("1.0", "2.0", "+Inf")] == [3, 5, 6]

@@ -17,7 +17,7 @@ from production_server.errors import SettingsError
 from production_server.settings import Settings, read_settings
 from production_server.web.api import events
 from production_server.web.app import create_app
-from production_server.web.parts import WebParts, build_parts
+from production_server.web.edge.parts import WebParts, build_parts
 
 TOKEN = "a secret of the tests".replace(" ", "-")
 RULES = """
@@ -175,7 +175,7 @@ def test_without_its_database_it_takes_a_while_to_say_that_it_should_be_sent_aga
 
     assert (refused.status_code, refused.json["code"]) == (503, "unavailable")
     assert time.monotonic() - begun >= 0.3
-    parts.waiting_room.close()
+    parts.waits.close()
     assert send(web, record("in/a.png")).status_code == 503
 
 

@@ -18,7 +18,7 @@ from production_server.web.api.downloads import csv_line, download, inert
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import read_query, to_response
 from production_server.web.api.schemas import ItemBody, JobBody, ResultsBody, ResultsQuery
-from production_server.web.parts import WebParts, current_parts
+from production_server.web.edge.parts import WebParts, current_parts
 
 blueprint = Blueprint("results", __name__, url_prefix="/api/jobs/<uuid:job_id>")
 
@@ -99,7 +99,7 @@ def _event_stream(parts: WebParts, job: Job, after: int) -> Iterator[str]:
     """Items as a growing prefix: one that finishes early waits for those before it, so that an id says all."""
     quiet_since = time.monotonic()
     task = parts.task_of(job)
-    with parts.waiting_room.seat() as wait:
+    with parts.waits.place() as wait:
         while True:
             job = get_job(parts.database, job.id)
             finished = _finished_prefix(parts.database, job, after)

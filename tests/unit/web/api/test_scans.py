@@ -9,7 +9,7 @@ import pytest
 
 from production_server.settings import Settings, read_settings
 from production_server.sources.scanner import Scanner
-from production_server.web.parts import WebParts
+from production_server.web.edge.parts import WebParts
 from tests.unit.test_inference import png
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from production_server.web.request_ids import HEADER, request_id_of
+from production_server.web.edge.request_ids import HEADER, request_id_of
 from production_server.work_in_hand import working_on
 
 if TYPE_CHECKING:

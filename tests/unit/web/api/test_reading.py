@@ -19,9 +19,9 @@ from production_server.jobs.submit import submit as submit_job
 from production_server.jobs.workers import beat
 from production_server.settings import Settings, read_settings
 from production_server.web.app import create_app
-from production_server.web.parts import WebParts, build_parts
+from production_server.web.edge.parts import WebParts, build_parts
 from tests.unit.models.test_images import file_of
-from tests.unit.web.test_submitting import post, post_form, problem
+from tests.unit.web.api.test_submitting import post, post_form, problem
 
 
 def submit(web: FlaskClient, count: int = 3) -> dict[str, Any]:
@@ -182,14 +182,14 @@ def test_events_after_the_last_item_that_a_job_can_have_are_refused_instead_of_a
     assert problem(response)[0::2] == (400, ["Last-Event-ID"])
 
 
-def test_a_stream_that_finds_no_seat_tells_what_there_is_and_lets_its_client_come_again(
+def test_a_stream_that_finds_no_place_tells_what_there_is_and_lets_its_client_come_again(
     web: FlaskClient, parts: WebParts, settings: Settings
 ) -> None:
     job = submit(web, 3)
 
     with ExitStack() as others:
         for _ in range(settings.web_threads // 2):
-            assert others.enter_context(parts.waiting_room.seat())(0)
+            assert others.enter_context(parts.waits.place())(0)
         events = web.get(job["links"]["events"]).text
         waited = post(web, {"model": "table", "inputs": [[1, 7]]}, Prefer="wait=60")
 
@@ -200,7 +200,7 @@ def test_a_stream_that_finds_no_seat_tells_what_there_is_and_lets_its_client_com
 def test_a_server_that_stops_lets_nobody_wait(web: FlaskClient, parts: WebParts) -> None:
     job = submit(web, 3)
 
-    parts.waiting_room.close()
+    parts.waits.close()
 
     assert web.get(job["links"]["events"]).text == "retry: 2000\n\n"
 

@@ -1,0 +1,21 @@
+"""The headers of a request, read alike for calls and for Flask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def headers_of(scope: Mapping[str, Any]) -> dict[str, str]:
+    """The headers of an ASGI scope, by their names in lower case; what comes twice is one line (RFC 9110, 5.3)."""
+    lines = scope["headers"]
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in lines}
+    # Nearly never, and each call pays for this.
+    return headers if len(headers) == len(lines) else _joined(lines)
+
+
+def _joined(lines: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    values: dict[str, list[str]] = {}
+    for name, value in lines:
+        values.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+    return {name: ("; " if name == "cookie" else ",").join(several) for name, several in values.items()}
