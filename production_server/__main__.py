@@ -27,7 +27,7 @@ from production_server.run.supervisor import (
     web_children,
     worker_children,
 )
-from production_server.settings import Settings, read_settings
+from production_server.settings import Settings, lines_of, read_settings
 
 EPILOG = (
     "All settings are environment variables; docs/operations.md lists them. "
@@ -121,6 +121,14 @@ def migrate(settings: Settings) -> None:
     database = Database(settings.resolved_database_url)
     database.migrate()
     click.echo(f"{database} is up to date")
+
+
+@main.command("settings")
+@click.pass_obj
+def show_settings(settings: Settings) -> None:
+    """Show all settings, as variables; those that are not set behind a `#`, secrets as [redacted]."""
+    for line in lines_of(settings):
+        click.echo(line)
 
 
 def _check_rules(settings: Settings) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -14,168 +14,185 @@ from production_server.storage.locations import Location
 
 BUILT_IN_MODEL_STORE = Path(__file__).parent / "model_store"
 MAX_SECRET_CHARACTERS = 10_000
+REDACTED = "[redacted]"
 
 
 def _setting(
-    variable: str, default: Any, read: Callable[[str], Any], help_text: str, *, secret: bool = False
+    default: Any,
+    read: Callable[[str], Any],
+    meaning: str,
+    *,
+    variable: str = "",
+    shown_default: str = "",
+    secret: bool = False,
 ) -> Any:
-    return field(
-        default=default,
-        metadata={"variable": variable, "read": read, "help": help_text, "secret": secret},
-        repr=not secret,
-    )
+    """A field of `Settings`; what it means, and its default if that needs words, as Markdown for docs/operations.md."""
+    metadata = {
+        "variable": variable,
+        "read": read,
+        "meaning": meaning,
+        "shown_default": shown_default,
+        "secret": secret,
+    }
+    return field(default=default, metadata=metadata, repr=not secret)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything that can be set from outside; each field's metadata names its environment variable."""
+    """Everything that can be set from outside; `variable_of` says by which environment variable.
+
+    docs/operations.md has a table of it, which `python -m tools.settings_table` writes.
+    """
 
     broker_url: str = _setting(
-        "BROKER_URL",
         "",
         url("amqp://", "amqps://"),
         "RabbitMQ, `amqp://user:password@host:5672/vhost`; empty: embedded, one process and no broker",
         secret=True,
     )
     database_url: str = _setting(
-        "DATABASE_URL",
         "",
         url("sqlite:////", "postgresql://"),
-        "`postgresql://…` or `sqlite:////absolute/path`; empty: SQLite under `STATE_DIR`",
+        "`postgresql://user:password@host/name` or `sqlite:////absolute/path`",
+        shown_default="SQLite under `STATE_DIR`",
         secret=True,
     )
     state_dir: Path = _setting(
-        "STATE_DIR", Path("state"), Path, "folder of the SQLite database and other own files"
+        Path("state"),
+        Path,
+        "folder of the SQLite database and other own files; made readable by its owner only; one "
+        "embedded server at a time",
     )
-    model_store: Path | None = _setting(
-        "MODEL_STORE", None, Path, "extra model store, searched beside the built-in one"
-    )
-    host: str = _setting("HOST", "127.0.0.1", str, "address that the web server listens on")
-    port: int = _setting("PORT", 5100, integer(1, 65535), "port that the web server listens on")
+    model_store: Path | None = _setting(None, Path, "an extra model store, searched beside the built-in one")
+    host: str = _setting("127.0.0.1", str, "address, or name of one, that the web server listens on")
+    port: int = _setting(5100, integer(1, 65535), "port that the web server listens on")
     workers: int = _setting(
-        "WORKERS", 1, integer(1, 256), "worker processes of `run`; embedded: worker threads"
+        1, integer(1, 256), "worker processes of `run`; embedded: pairs of worker threads"
     )
     web_processes: int = _setting(
-        "WEB_PROCESSES", 1, integer(1, 256), "web processes, which share the port; embedded: one"
-    )
-    metrics_port: int = _setting(
-        "METRICS_PORT",
-        0,
-        integer(0, 65535),
-        "port that a worker process tells its metrics on; `run` adds a number; 0: none",
-    )
-    worker_name: str = _setting(
-        "WORKER_NAME", "", name_text, "what a worker process is called; no two alive may share a name"
+        1,
+        integer(1, 256),
+        "web processes, which share the port; one answers some thousand calls a second. Embedded: one",
     )
     web_threads: int = _setting(
-        "WEB_THREADS", 16, integer(1, 1024), "requests other than calls that a web process handles at once"
+        16,
+        integer(1, 1024),
+        "requests other than calls that a web process handles at once; half of them may wait for "
+        "jobs, a quarter for bodies that come slowly",
     )
     max_body_bytes: int = _setting(
-        "MAX_BODY_BYTES", 64 * 2**20, integer(1024, 2**40), "largest request body, bytes"
+        64 * 2**20, integer(1024, 2**40), "largest request body, of jobs and forms, in bytes"
     )
-    max_job_items: int = _setting(
-        "MAX_JOB_ITEMS", 100_000, integer(1, 10**7), "largest number of items in one job"
-    )
+    max_job_items: int = _setting(100_000, integer(1, 10**7), "largest number of items in one job")
     max_image_pixels: int = _setting(
-        "MAX_IMAGE_PIXELS",
         50_000_000,
         integer(1, 10**9),
-        "largest image, width × height, refused before decoding",
+        "largest image, width × height; a larger one is refused before it is decoded",
     )
-    chunk_items: int = _setting("CHUNK_ITEMS", 256, integer(1, 10_000), "items that travel in one message")
-    batch_items: int = _setting("BATCH_ITEMS", 64, integer(1, 10_000), "items that a runner gets at once")
+    chunk_items: int = _setting(256, integer(1, 10_000), "items that travel in one message")
+    batch_items: int = _setting(
+        64, integer(1, 10_000), "items that a runner gets at once; fewer where they are large images"
+    )
     max_call_bytes: int = _setting(
-        "MAX_CALL_BYTES", 16 * 2**20, integer(1024, 2**30), "largest body of an interactive call, bytes"
+        16 * 2**20, integer(1024, 2**30), "largest body of an interactive call, in bytes"
     )
     max_waiting_items: int = _setting(
-        "MAX_WAITING_ITEMS",
-        1024,
-        integer(1, 10**6),
-        "items of interactive calls that may wait in a web process",
+        1024, integer(1, 10**6), "items of interactive calls that may wait in a web process; more get 503"
     )
     call_timeout_s: int = _setting(
-        "CALL_TIMEOUT_S", 10, integer(1, 3600), "seconds that an interactive call may take at most"
+        10, integer(1, 3600), "seconds that an interactive call may take at most; then 504"
     )
     call_batches: int = _setting(
-        "CALL_BATCHES",
         3,
         integer(1, 64),
-        "batches of interactive calls that a web process has on their way for each worker",
+        "batches of interactive calls of one kind that a web process has on their way at once, for "
+        "each worker that answers",
     )
     storage_allow: tuple[Location, ...] = _setting(
-        "STORAGE_ALLOW",
         (),
         locations,
-        "buckets, prefixes and folders whose objects may be read, separated by spaces, such as "
-        "`s3://photos/incoming gs://photos file:///srv/images`; empty: none",
+        "buckets, prefixes and folders whose objects may be read, separated by spaces: "
+        "`s3://photos/incoming gs://photos file:///srv/images`; also `az://container` ([buckets](buckets.md))",
     )
     max_object_bytes: int = _setting(
-        "MAX_OBJECT_BYTES",
-        32 * 2**20,
-        integer(1, 2**30),
-        "largest object that is fetched from a bucket, bytes",
+        32 * 2**20, integer(1, 2**30), "largest object that is fetched from a bucket, in bytes"
     )
-    fetches: int = _setting(
-        "FETCHES", 16, integer(1, 256), "objects that a worker fetches at once from buckets"
-    )
+    fetches: int = _setting(16, integer(1, 256), "objects that a worker fetches at once from buckets")
     storage_patience_s: int = _setting(
-        "STORAGE_PATIENCE_S",
         300,
         integer(0, 500),
-        "seconds that a worker waits for a store that does not answer, before it counts as a failed attempt",
+        "seconds that a worker waits for a store that does not answer, before it counts as a failed "
+        "attempt; at most 500",
     )
     events_file: Path | None = _setting(
-        "EVENTS_FILE", None, Path, "rules that say which model gets which objects that buckets tell of, YAML"
+        None,
+        Path,
+        "rules that say which model gets the objects that [buckets tell "
+        "of](buckets.md#notifications-what-arrives), YAML",
     )
     events_token: str = _setting(
-        "EVENTS_TOKEN",
         "",
         secret_text,
-        "what proves to `POST /events/s3` that a sender may send, at least 16 characters",
+        "what proves to `POST /events/s3` that a sender may send: 16 characters or more. May stand "
+        "in a file: `EVENTS_TOKEN_FILE`",
         secret=True,
     )
     lease_s: int = _setting(
-        "LEASE_S", 30, integer(1, 3600), "seconds after which a silent worker's items are given to another"
+        30,
+        integer(1, 3600),
+        "seconds after which a silent worker's items are given to another one; a living one renews "
+        "its leases",
     )
-    max_attempts: int = _setting(
-        "MAX_ATTEMPTS", 3, integer(1, 100), "claims of an item before it counts as failed"
+    max_attempts: int = _setting(3, integer(1, 100), "claims of an item before it counts as failed")
+    drain_s: int = _setting(20, integer(0, 3600), "seconds that a stop waits for work in hand")
+    metrics_port: int = _setting(
+        0,
+        integer(0, 65535),
+        "port of `HOST` on which a worker process answers `/metrics`; `run` adds the worker's "
+        "number, from 1; 0: none",
     )
-    drain_s: int = _setting("DRAIN_S", 20, integer(0, 3600), "seconds that a stop waits for work in hand")
+    worker_name: str = _setting(
+        "",
+        name_text,
+        "what a worker process is called, on the page and in logs; `run` adds a number",
+        shown_default="host, process",
+    )
     heartbeat_file: Path | None = _setting(
-        "HEARTBEAT_FILE",
         None,
         Path,
-        "file that a worker touches every few seconds, as long as database and broker answer it",
+        "file that a worker touches every 3 s as long as database and broker answer it: for health checks",
     )
     remote_control: str = _setting(
-        "REMOTE_CONTROL",
         "off",
         one_of("off", "on"),
         "`on`: whoever may use the broker may watch and command the workers, as Flower does",
     )
     log_level: str = _setting(
-        "LOG_LEVEL",
         "info",
         one_of("debug", "info", "warning", "error"),
-        "least severe log line that is written",
+        "least severe log line that is written: `debug`, `info`, `warning` or `error`",
     )
     log_format: str = _setting(
-        "LOG_FORMAT", "text", one_of("text", "json"), "how log lines are written: for people or for programs"
+        "text", one_of("text", "json"), "`text`, or `json`: [logs](#logs) for programs"
     )
     traces_exporter: str = _setting(
-        "OTEL_TRACES_EXPORTER",
         "",
         one_of("otlp", "console", "none"),
-        "where traces go; empty: to the endpoint below, if there is one",
+        "`otlp`, `console` or `none`: where [traces](#traces) go; empty: to the endpoint below, if "
+        "there is one",
+        variable="OTEL_TRACES_EXPORTER",
     )
     otlp_endpoint: str = _setting(
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
         "",
         url("http://", "https://"),
-        "an OpenTelemetry collector, such as `http://127.0.0.1:4318`",
+        "an OpenTelemetry collector, such as `http://127.0.0.1:4318`; turns traces on",
+        variable="OTEL_EXPORTER_OTLP_ENDPOINT",
     )
     otlp_protocol: str = _setting(
-        "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", one_of("http/protobuf"), "how it is spoken to"
+        "http/protobuf",
+        one_of("http/protobuf"),
+        "the one way in which it is spoken to",
+        variable="OTEL_EXPORTER_OTLP_PROTOCOL",
     )
 
     @property
@@ -215,17 +232,37 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     for setting in fields(Settings):
         try:
             text = _text_of(setting, environ)
-            if not text:
-                continue
-            values[setting.name] = setting.metadata["read"](text)
+            if text:
+                values[setting.name] = setting.metadata["read"](text)
         except Invalid as exc:
-            got = "[redacted]" if setting.metadata["secret"] else repr(text)
-            faults.append(Fault(setting.metadata["variable"], str(exc), got))
+            got = REDACTED if setting.metadata["secret"] else repr(text)
+            faults.append(Fault(variable_of(setting), str(exc), got))
         except SettingsError as exc:
             faults += exc.faults
     if faults:
         raise SettingsError(tuple(faults))
     return Settings(**values)
+
+
+def variable_of(setting: Field[Any]) -> str:
+    """The environment variable of a field of `Settings`."""
+    return setting.metadata["variable"] or setting.name.upper()
+
+
+def text_of_value(value: object) -> str:
+    """A value as its variable would hold it; empty where there is none."""
+    if isinstance(value, tuple):
+        return " ".join(location.url for location in value)
+    return "" if value is None else str(value)
+
+
+def lines_of(settings: Settings) -> Iterator[str]:
+    """All settings, a variable a line; those that are not set have a `#` before their defaults."""
+    for setting in fields(Settings):
+        value = getattr(settings, setting.name)
+        is_hidden = setting.metadata["secret"] and value
+        line = f"{variable_of(setting)}={REDACTED if is_hidden else text_of_value(value)}"
+        yield f"#{line}" if value == setting.default else line
 
 
 def _text_of(setting: Field[Any], environ: Mapping[str, str]) -> str:
@@ -234,7 +271,7 @@ def _text_of(setting: Field[Any], environ: Mapping[str, str]) -> str:
     Raises:
         SettingsError: there are both, or the file cannot be read.
     """
-    variable = setting.metadata["variable"]
+    variable = variable_of(setting)
     text = environ.get(variable, "").strip()
     file = environ.get(f"{variable}_FILE", "").strip() if setting.metadata["secret"] else ""
     if not file:
@@ -255,4 +292,4 @@ def redact(url: str) -> str:
     parts = urlsplit(url)
     if parts.password is None:
         return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":[redacted]@")))
+    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", f":{REDACTED}@")))

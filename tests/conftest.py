@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as properties
 
 from testing.azure_storage import AzureStorage, azure_storage, find_azurite
 from testing.google_storage import GoogleStorage, google_storage
@@ -28,6 +30,17 @@ T = TypeVar("T")
 
 TESTS = Path(__file__).parent
 MARKER_OF_FIXTURE = {"rabbitmq": "rabbitmq", "postgres": "postgres", "browser": "browser"}
+
+# No property fails because the machine is busy: neither by how long an example takes nor by how long it takes to make
+# one. CI tries the same examples each time, so that what fails there fails at home with CI=true; at home they differ.
+properties.register_profile(
+    "celeriac",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+properties.load_profile("celeriac")
 
 
 def pytest_configure() -> None:

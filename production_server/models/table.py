@@ -10,7 +10,8 @@ from typing import Protocol
 
 from production_server.errors import MAX_FAULTS, Fault, InvalidInput, TooLarge
 from production_server.models.manifest import Feature, Manifest
-from production_server.models.tabular import Row, describe, make_row, number_fault
+from production_server.models.tabular import Row, make_row, number_fault
+from production_server.shown import describe
 
 DELIMITERS = ",;\t"
 TARGET_NAMES = frozenset({"target", "outcome", "label", "class"})

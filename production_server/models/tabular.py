@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -12,6 +11,7 @@ import numpy as np
 
 from production_server.errors import MAX_FAULTS, Fault, InvalidInput
 from production_server.models.manifest import Feature, Manifest
+from production_server.shown import describe
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -71,18 +71,6 @@ def number_fault(feature: Feature, value: object, field: str) -> Fault | None:
     if feature.missing is not None:
         expected += f" (a missing value is written {feature.missing:g})"
     return Fault(field, expected, describe(value))
-
-
-def describe(value: object) -> str:
-    """How a client's value is named in a message: short, and as JSON would write it."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
-    if isinstance(value, list | tuple):
-        return f"a list of {len(value)}"
-    if isinstance(value, Mapping):
-        return "an object"
-    text = json.dumps(value, ensure_ascii=False, default=repr)
-    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def _check_row(manifest: Manifest, item: object, field: str) -> tuple[list[Fault], list[float]]:

@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
-from production_server.sources.event import ObjectEvent, read_bucket, read_etag
-from production_server.sources.json_fields import Field
+from pydantic import AliasChoices, BeforeValidator, Field, TypeAdapter
+from pydantic_core import PydanticCustomError
+
+from production_server.sources.event import ObjectEvent
+from production_server.sources.fields import Size, Tagged, check_bucket, storable
+from production_server.sources.sent import Sent
 
 TYPE = "Microsoft.Storage."
 _URL = "a blob's URL, https://<account>.blob.core.windows.net/<container>/<blob>"
 
 
-def read_azure_blob(event_name: str, data: Field) -> ObjectEvent:
-    """The blob that the URL in a CloudEvent's `data` names; a container is what others call a bucket.
-
-    Raises:
-        InvalidInput: a field is missing or holds what it cannot; names it by path.
-    """
-    url = data.get("url", "destinationUrl")
-    key = url.text(_blob_of, expected=_URL)
-    return ObjectEvent(
-        bucket=read_bucket(url, _container_of),
-        key=key,
-        etag=read_etag(data.get("eTag", "etag")),
-        version_id=None,
-        size_bytes=data.get("contentLength").optional_number(),
-        is_created=event_name == f"{TYPE}BlobCreated",
-        event_name=event_name,
-        dialect="azure",
-    )
-
-
-def _container_of(url: str) -> str:
-    return _split(url)[0]
-
-
-def _blob_of(url: str) -> str:
-    return _split(url)[1]
-
-
-def _split(url: str) -> tuple[str, str]:
+def _split(url: str) -> list[str]:
     """Container and blob.
 
     Raises:
@@ -49,4 +26,42 @@ def _split(url: str) -> tuple[str, str]:
     if parts.scheme not in {"http", "https"}:
         raise ValueError(_URL)
     container, _, blob = parts.path.removeprefix("/").partition("/")
-    return unquote(container, errors="strict"), unquote(blob, errors="strict")
+    return [unquote(container, errors="strict"), unquote(blob, errors="strict")]
+
+
+def _place(url: object) -> tuple[str, str]:
+    """Container and blob, as they may be stored."""
+    if not isinstance(url, str):
+        raise PydanticCustomError("string_type", "a text")
+    blob = storable(url, lambda url: _split(url)[1], expected=_URL)
+    return check_bucket(_split(url)[0]), blob
+
+
+class _Blob(Tagged):
+    place: Annotated[tuple[str, str], BeforeValidator(_place)] = Field(  # type: ignore[pydantic-alias]  # either
+        validation_alias=AliasChoices("url", "destinationUrl")
+    )
+    size: Size = Field(None, alias="contentLength")
+
+
+_BLOB = TypeAdapter(_Blob)
+
+
+def read_azure_blob(event_name: str, data: Sent) -> ObjectEvent:
+    """The blob that the URL in a CloudEvent's `data` names; a container is what others call a bucket.
+
+    Raises:
+        InvalidInput: a field is missing or holds what it cannot; names it by path.
+    """
+    blob = data.read(_BLOB)
+    container, key = blob.place
+    return ObjectEvent(
+        bucket=container,
+        key=key,
+        etag=blob.etag,
+        version_id=None,
+        size_bytes=blob.size,
+        is_created=event_name == f"{TYPE}BlobCreated",
+        event_name=event_name,
+        dialect="azure",
+    )

@@ -11,19 +11,24 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from urllib.parse import unquote
 
+from pydantic import TypeAdapter
+
+from production_server.shown import describe
 from production_server.sources.azure_storage import TYPE as AZURE
 from production_server.sources.azure_storage import read_azure_blob
 from production_server.sources.event import ObjectEvent
+from production_server.sources.fields import Text
 from production_server.sources.google_storage import TYPE as GOOGLE
 from production_server.sources.google_storage import read_google_object
-from production_server.sources.json_fields import Field, parse_json
 from production_server.sources.refusals import not_an_event
 from production_server.sources.s3_records import read_s3_record
-from production_server.sources.shown import describe
+from production_server.sources.sent import Sent, parse_json
 
 AMAZON = "com.amazonaws."
 MEDIA_TYPE = "application/cloudevents"
 _TYPES = f"{AMAZON}…, {GOOGLE}… or {AZURE}…"
+
+_NAME = TypeAdapter(Text)
 
 Reading = Callable[[], ObjectEvent]
 """One event, not read yet: so that all that are wrong can be named."""
@@ -55,7 +60,7 @@ def cloud_event_readings(body: bytes, headers: Mapping[str, str]) -> Iterator[Re
         yield from _readings(_header(headers, "specversion"), _header(headers, "type"), parse_json(body))
 
 
-def structured_readings(event: Field) -> Iterator[Reading]:
+def structured_readings(event: Sent) -> Iterator[Reading]:
     """The object events of one CloudEvent that is wholly in the body.
 
     Raises:
@@ -67,10 +72,10 @@ def structured_readings(event: Field) -> Iterator[Reading]:
     yield from _readings(event.get("specversion"), event.get("type"), data)
 
 
-def _readings(specversion: Field, kind: Field, data: Field) -> Iterator[Reading]:
+def _readings(specversion: Sent, kind: Sent, data: Sent) -> Iterator[Reading]:
     if specversion.value != "1.0":
         raise specversion.refuse('"1.0", the version of CloudEvents')
-    event_name = kind.text()
+    event_name = kind.read(_NAME)
     if event_name.startswith(GOOGLE):
         yield partial(read_google_object, event_name, data)
     elif event_name.startswith(AZURE):
@@ -84,8 +89,8 @@ def _readings(specversion: Field, kind: Field, data: Field) -> Iterator[Reading]
         yield partial(read_s3_record, data)
 
 
-def _decode_base64(sent: Field) -> Field:
-    text = sent.raw_text()
+def _decode_base64(sent: Sent) -> Sent:
+    text = sent.text()
     try:
         data = base64.b64decode(text, validate=True)
     except ValueError as exc:
@@ -93,14 +98,14 @@ def _decode_base64(sent: Field) -> Field:
     return parse_json(data, sent.path)
 
 
-def _header(headers: Mapping[str, str], attribute: str) -> Field:
+def _header(headers: Mapping[str, str], attribute: str) -> Sent:
     """An attribute that came in a header: in quotes, perhaps, and percent-encoded (HTTP binding, section 3.1.3.2)."""
     name = f"ce-{attribute}"
     value = headers.get(name)
     if value is None:
-        return Field(name, None)
+        return Sent(name, None)
     try:
-        return Field(name, unquote(value.strip('"'), errors="strict"))
+        return Sent(name, unquote(value.strip('"'), errors="strict"))
     except UnicodeDecodeError as exc:
         raise not_an_event(name, "percent-encoded UTF-8", describe(value)) from exc
 

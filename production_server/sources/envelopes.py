@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from production_server.sources.json_fields import Field
+from production_server.sources.sent import Sent
 
 _NOTIFICATION = "Notification"
 _QUESTIONS = ("SubscriptionConfirmation", "UnsubscribeConfirmation")
 
 
-def unwrapped(document: Field) -> Iterator[Field]:
+def unwrapped(document: Sent) -> Iterator[Sent]:
     """The documents inside `document`, or itself if it is no envelope. What is wrapped in any other way stays so.
 
     A topic's question whether it may go on sending holds none.
@@ -26,7 +26,7 @@ def unwrapped(document: Field) -> Iterator[Field]:
             yield message
 
 
-def _messages_of_sqs(document: Field) -> Iterator[Field]:
+def _messages_of_sqs(document: Sent) -> Iterator[Sent]:
     sent = document.get("Records")
     records = sent.items() if isinstance(sent.value, list) else []
     if not (records and records[0].has("body")):

@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
-from production_server.sources.event import ObjectEvent, read_bucket, read_etag
-from production_server.sources.json_fields import Field
+from pydantic import Field, TypeAdapter
+
+from production_server.sources.event import ObjectEvent
+from production_server.sources.fields import BucketName, Foreign, OptionalText, Size, Tagged, Text
+from production_server.sources.sent import Sent
 
 
-def read_event_bridge(document: Field) -> ObjectEvent:
-    """One event; its key is not URL-encoded, unlike that of S3's own notifications.
+class _Bucket(Foreign):
+    name: BucketName
+
+
+class _Stored(Tagged):
+    key: Text
+    """Not URL-encoded, unlike that of S3's own notifications."""
+    version_id: OptionalText = Field(None, alias="version-id")
+    size: Size = None
+
+
+class _Detail(Foreign):
+    bucket: _Bucket
+    object: _Stored
+
+
+class _Event(Foreign):
+    name: Text = Field(alias="detail-type")
+    detail: _Detail
+
+
+_EVENT = TypeAdapter(_Event)
+
+
+def read_event_bridge(document: Sent) -> ObjectEvent:
+    """One event.
 
     Raises:
         InvalidInput: a field is missing or holds what it cannot; names it by path.
     """
-    event_name = document.get("detail-type").text()
-    detail = document.get("detail")
-    stored = detail.get("object")
+    event = document.read(_EVENT)
+    stored = event.detail.object
     return ObjectEvent(
-        bucket=read_bucket(detail.get("bucket").get("name")),
-        key=stored.get("key").text(),
-        etag=read_etag(stored.get("etag", "eTag")),
-        version_id=stored.get("version-id").optional_text(),
-        size_bytes=stored.get("size").optional_number(),
-        is_created=event_name == "Object Created",
-        event_name=event_name,
+        bucket=event.detail.bucket.name,
+        key=stored.key,
+        etag=stored.etag,
+        version_id=stored.version_id,
+        size_bytes=stored.size,
+        is_created=event.name == "Object Created",
+        event_name=event.name,
         dialect="eventbridge",
     )

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from production_server.sources.event import ObjectEvent, read_bucket, read_metadata
-from production_server.sources.json_fields import Field
+from pydantic import Field, TypeAdapter
+
+from production_server.sources.event import ObjectEvent
+from production_server.sources.fields import BucketName, Foreign, Metadata, Size, Text
+from production_server.sources.sent import Sent
 
 TYPE = "google.cloud.storage.object."
 
 
-def read_google_object(event_name: str, data: Field) -> ObjectEvent:
+class _Stored(Foreign):
+    bucket: BucketName
+    name: Text
+    generation: Size = None
+    size: Size = None
+    metadata: Metadata = Field(default_factory=dict)
+
+
+_STORED = TypeAdapter(_Stored)
+
+
+def read_google_object(event_name: str, data: Sent) -> ObjectEvent:
     """The object in a CloudEvent's `data`; its generation tells its content from any other, and names its version.
 
     Google's own etag also changes when only metadata do.
@@ -16,16 +30,16 @@ def read_google_object(event_name: str, data: Field) -> ObjectEvent:
     Raises:
         InvalidInput: a field is missing or holds what it cannot; names it by path.
     """
-    number = data.get("generation").optional_number()
-    generation = None if number is None else str(number)
+    stored = data.read(_STORED)
+    generation = None if stored.generation is None else str(stored.generation)
     return ObjectEvent(
-        bucket=read_bucket(data.get("bucket")),
-        key=data.get("name").text(),
+        bucket=stored.bucket,
+        key=stored.name,
         etag=generation,
         version_id=generation,
-        size_bytes=data.get("size").optional_number(),
+        size_bytes=stored.size,
         is_created=event_name.endswith(".finalized"),
         event_name=event_name,
         dialect="google",
-        metadata=read_metadata(data.get("metadata").members()) if data.has("metadata") else {},
+        metadata=stored.metadata,
     )

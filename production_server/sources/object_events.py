@@ -19,9 +19,9 @@ from production_server.sources.cloud_events import (
 from production_server.sources.envelopes import unwrapped
 from production_server.sources.event import Dialect, ObjectEvent
 from production_server.sources.event_bridge import read_event_bridge
-from production_server.sources.json_fields import Field, parse_json
 from production_server.sources.refusals import CODE, MAX_EVENTS, too_many
 from production_server.sources.s3_records import read_s3_record
+from production_server.sources.sent import Sent, parse_json
 
 __all__ = ["Dialect", "ObjectEvent", "read_events"]
 
@@ -50,7 +50,7 @@ def _readings(body: bytes, headers: Mapping[str, str]) -> Iterator[Reading]:
         yield from _readings_of(document)
 
 
-def _readings_of(document: Field) -> Iterator[Reading]:
+def _readings_of(document: Sent) -> Iterator[Reading]:
     if document.has("specversion"):
         yield from structured_readings(document)
     elif document.has("detail-type"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from production_server.errors import InvalidInput, TooLarge
 
 CODE = "not_an_event"
+TOO_MANY = "too_many"
+"""The type of pydantic's error where there are more entries than may be."""
 MAX_EVENTS = 10_000
 """Of one request; also the entries of any list or object that is walked through: the sender chose how many."""
 

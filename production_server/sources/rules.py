@@ -3,41 +3,92 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from typing import Annotated, Any
 
-import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
-from production_server.errors import Fault, SettingsError
-from production_server.sources.event import BUCKET_RULE, ObjectEvent, is_bucket_name, plain_name
-from production_server.sources.plain_yaml import YamlReader, compose_plain
-
-KEYS = ("bucket", "prefix", "suffix", "metadata", "model", "version")
+from production_server.errors import SettingsError
+from production_server.sources.event import ObjectEvent
+from production_server.sources.fields import check_bucket, plain_metadata
+from production_server.sources.written_yaml import read_yaml
 
 IsKnown = Callable[[str, str | None], bool]
 """Whether the store has a model, or a version of it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+def _listed(written: object) -> object:
+    return [written] if isinstance(written, str) else written
+
+
+def _some(read: Any) -> Any:
+    if not read:
+        raise PydanticCustomError("empty", "a list of at least one")
+    return read
+
+
+def _plain(written: dict[str, str]) -> dict[str, str]:
+    plain = plain_metadata(written.items())
+    if len(plain) < len(written):
+        raise PydanticCustomError("names", "names that differ in more than case")
+    return plain
+
+
+_WRITTEN = ConfigDict(frozen=True, extra="forbid")
+Written = Annotated[str, Field(min_length=1)]
+Suffix = Annotated[Written, AfterValidator(str.lower)]
+
+
+class Rule(BaseModel):
     """Objects that go to one model; `version` None is whichever is stable when they come."""
 
-    bucket: str
-    model: str
-    version: str | None = None
-    prefix: str = ""
-    suffixes: tuple[str, ...] = ()
+    bucket: Annotated[Written, AfterValidator(check_bucket)]
+    model: Written
+    version: Written | None = None
+    prefix: Written = ""
+    suffix: Annotated[tuple[Suffix, ...], BeforeValidator(_listed), AfterValidator(_some)] = ()
     """Lower-case; none: any."""
-    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """By plain names (`event.plain_name`); all must be what the event carries."""
+    metadata: Annotated[Mapping[Written, Written], AfterValidator(_plain)] = Field(default_factory=dict)
+    """By plain names (`fields.plain_name`); all must be what the event carries."""
+
+    model_config = _WRITTEN
+
+    @field_validator("model", "version")
+    @classmethod
+    def _in_store(cls, written: str, info: ValidationInfo) -> str:
+        """Refuse what the store does not have, where the context says how to know."""
+        is_known: IsKnown | None = (info.context or {}).get("is_known")
+        is_model = info.field_name == "model"
+        model = written if is_model else info.data.get("model")
+        # A model that is none was named already.
+        if is_known and model and not is_known(model, None if is_model else written):
+            what = "a model" if is_model else f"a version of {model}"
+            raise PydanticCustomError("unknown", "{what} that the store has", {"what": what})
+        return written
 
     def matches(self, event: ObjectEvent) -> bool:
         """Whether the event's object is one of this rule's, whatever happened to it."""
         return (
             event.bucket == self.bucket
             and event.key.startswith(self.prefix)
-            and (not self.suffixes or event.key.lower().endswith(self.suffixes))
+            and (not self.suffix or event.key.lower().endswith(self.suffix))
             and all(event.metadata.get(name) == value for name, value in self.metadata.items())
         )
+
+
+class _Rules(BaseModel):
+    rules: Annotated[tuple[Rule, ...], AfterValidator(_some)]
+
+    model_config = _WRITTEN
 
 
 def read_rules(text: str, *, source: str, is_known: IsKnown) -> tuple[Rule, ...]:
@@ -47,42 +98,8 @@ def read_rules(text: str, *, source: str, is_known: IsKnown) -> tuple[Rule, ...]
         SettingsError: one or more rules cannot be used; it names every fault by line and path. Of a file that is not
             YAML, it names the first.
     """
-    root = compose_plain(text, source=source)
-    if root is None:
-        raise SettingsError((Fault(f"{source}:1: rules", "a list of at least one", "nothing"),))
-    reader = YamlReader(source)
-    members = reader.members(root, "", known=("rules",), required=("rules",))
-    entries = reader.items(members["rules"], "rules") if members else []
-    rules = tuple(_read_rule(reader, node, path, is_known=is_known) for node, path in entries)
-    if reader.faults:
-        raise SettingsError(tuple(reader.faults))
-    return rules
-
-
-def _read_rule(reader: YamlReader, node: yaml.Node, path: str, *, is_known: IsKnown) -> Rule:
-    """One rule; after a fault was noted it is none to be used."""
-    members = reader.members(node, path, known=KEYS, required=("bucket", "model"))
-    rule = Rule(
-        bucket=reader.text(members.get("bucket"), f"{path}.bucket"),
-        model=reader.text(members.get("model"), f"{path}.model"),
-        version=reader.text(members.get("version"), f"{path}.version") or None,
-        prefix=reader.text(members.get("prefix"), f"{path}.prefix"),
-        suffixes=tuple(each.lower() for each in reader.texts(members.get("suffix"), f"{path}.suffix")),
-        metadata=_read_metadata(reader, members.get("metadata"), f"{path}.metadata"),
-    )
-    if rule.bucket and not is_bucket_name(rule.bucket):
-        reader.fault(members["bucket"], f"{path}.bucket", expected=BUCKET_RULE)
-    if rule.model and not is_known(rule.model, None):
-        reader.fault(members["model"], f"{path}.model", expected="a model that the store has")
-    elif rule.model and rule.version and not is_known(rule.model, rule.version):
-        expected = f"a version of {rule.model} that the store has"
-        reader.fault(members["version"], f"{path}.version", expected=expected)
-    return rule
-
-
-def _read_metadata(reader: YamlReader, node: yaml.Node | None, path: str) -> dict[str, str]:
-    texts = reader.texts_by_name(node, path)
-    plain = {plain_name(name): value for name, value in texts.items()}
-    if node and len(plain) < len(texts):
-        reader.fault(node, path, expected="names that differ in more than case", got="some that do not")
-    return plain
+    written = read_yaml(text, source=source)
+    try:
+        return _Rules.model_validate(written.value, context={"is_known": is_known}).rules
+    except ValidationError as exc:
+        raise SettingsError(written.faults_of(exc)) from exc

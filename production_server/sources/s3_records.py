@@ -6,54 +6,94 @@ docs.ceph.com/en/latest/radosgw/notifications/#events, and MinIO's, which is AWS
 
 from __future__ import annotations
 
-from functools import partial
+from typing import Annotated, Generic, TypeVar
 from urllib.parse import unquote_plus
 
-from production_server.sources.event import Dialect, ObjectEvent, read_bucket, read_etag, read_metadata
-from production_server.sources.json_fields import Field
+from pydantic import AfterValidator, Field, TypeAdapter
 
+from production_server.sources.event import Dialect, ObjectEvent
+from production_server.sources.fields import (
+    BucketName,
+    Foreign,
+    Metadata,
+    OptionalText,
+    Pairs,
+    RawText,
+    Size,
+    Tagged,
+    Text,
+    plain_metadata,
+    storable,
+)
+from production_server.sources.sent import Sent
+
+CEPH = "ceph:s3"
 # All others, such as AWS-compatible stores that name themselves, are taken to write as AWS does.
-_DIALECTS: dict[str | None, Dialect] = {"ceph:s3": "ceph", "minio:s3": "minio"}
+_DIALECTS: dict[str | None, Dialect] = {CEPH: "ceph", "minio:s3": "minio"}
 # MinIO says that an object is created where only its tags, retention or legal hold are; its content is the old one.
 _SAME_CONTENT = frozenset({"DeleteTagging", "PutLegalHold", "PutRetention", "PutTagging"})
-_decode_form = partial(unquote_plus, errors="strict")
 
 
-def read_s3_record(record: Field) -> ObjectEvent:
+def _decode_form(key: str) -> str:
+    return storable(key, lambda text: unquote_plus(text, errors="strict"))
+
+
+Key = TypeVar("Key", bound=str)
+FormKey = Annotated[RawText, AfterValidator(_decode_form)]
+
+
+class _Bucket(Foreign):
+    name: BucketName
+
+
+class _Stored(Tagged, Generic[Key]):
+    key: Key
+    version_id: OptionalText = Field(None, alias="versionId")
+    size: Size = None
+    by_name: Metadata = Field(default_factory=dict, alias="userMetadata")
+    """MinIO's."""
+    pairs: Pairs = Field(default_factory=list, alias="metadata")
+    """Ceph's."""
+
+
+class _S3(Foreign, Generic[Key]):
+    bucket: _Bucket
+    object: _Stored[Key]
+
+
+class _Record(Foreign, Generic[Key]):
+    source: OptionalText = Field(None, alias="eventSource")
+    name: Text = Field(alias="eventName")
+    s3: _S3[Key]
+
+
+# AWS and MinIO send keys form-encoded. Ceph sends them as they are: decoding those would turn `a+b` into `a b`.
+_RECORD = TypeAdapter(_Record[FormKey])
+_RECORD_OF_CEPH = TypeAdapter(_Record[Text])
+
+
+def read_s3_record(record: Sent) -> ObjectEvent:
     """One of a notification's `Records`.
 
-    AWS and MinIO send keys form-encoded. Ceph sends them as they are: decoding those would turn `a+b` into `a b`.
-
     Raises:
-        InvalidInput: a field is missing or holds what it cannot; names it by path.
+        InvalidInput, TooLarge: a field is missing or holds what it cannot; names it by path.
     """
-    dialect = _DIALECTS.get(record.get("eventSource").optional_text(), "aws")
-    event_name = record.get("eventName").text()
-    s3 = record.get("s3")
-    stored = s3.get("object")
+    is_ceph = record.get("eventSource").value == CEPH
+    read = record.read(_RECORD_OF_CEPH if is_ceph else _RECORD)
+    stored = read.s3.object
     return ObjectEvent(
-        bucket=read_bucket(s3.get("bucket").get("name")),
-        key=stored.get("key").text(str if dialect == "ceph" else _decode_form),
-        etag=read_etag(stored.get("eTag", "etag")),
-        version_id=stored.get("versionId").optional_text(),
-        size_bytes=stored.get("size").optional_number(),
-        is_created=_is_created(event_name),
-        event_name=event_name,
-        dialect=dialect,
-        metadata=_metadata(stored),
+        bucket=read.s3.bucket.name,
+        key=stored.key,
+        etag=stored.etag,
+        version_id=stored.version_id,
+        size_bytes=stored.size,
+        is_created=_is_created(read.name),
+        event_name=read.name,
+        dialect=_DIALECTS.get(read.source, "aws"),
+        metadata=stored.by_name or plain_metadata((pair.key, pair.val) for pair in stored.pairs),
     )
 
 
 def _is_created(event_name: str) -> bool:
     kind, _, action = event_name.removeprefix("s3:").partition(":")
     return kind == "ObjectCreated" and action not in _SAME_CONTENT
-
-
-def _metadata(stored: Field) -> dict[str, str]:
-    """MinIO's object by name, Ceph's list of pairs, or nothing, as from AWS."""
-    if stored.has("userMetadata"):
-        return read_metadata(stored.get("userMetadata").members())
-    if stored.has("metadata"):
-        pairs = stored.get("metadata").items()
-        return read_metadata((pair.get("key").text(), pair.get("val")) for pair in pairs)
-    return {}

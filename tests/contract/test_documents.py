@@ -16,7 +16,8 @@ import production_server
 from client import cli
 from client.exits import EPILOG
 from client.launcher import cli as launcher
-from production_server.settings import Settings
+from production_server.settings import Settings, variable_of
+from tools.settings_table import with_table
 
 ROOT = Path(__file__).parents[2]
 CLIENT_PAGE = ROOT / "docs" / "client.md"
@@ -53,12 +54,18 @@ def test_every_make_target_is_documented_and_no_other() -> None:
     assert documented == targets
 
 
+def test_the_table_of_settings_says_what_the_settings_say() -> None:
+    page = OPERATIONS_PAGE.read_text()
+
+    assert page == with_table(page), "out of date: `python -m tools.settings_table` writes it anew"
+
+
 def test_every_setting_is_in_the_table_of_the_operations_page_and_no_other() -> None:
-    settings = {setting.metadata["variable"] for setting in fields(Settings)}
+    settings = {variable_of(setting) for setting in fields(Settings)}
 
-    documented = set(re.findall(r"^\| `([A-Z][A-Z_]+)`", OPERATIONS_PAGE.read_text(), re.MULTILINE))
+    documented = re.findall(r"^\| `([A-Z][A-Z_]+)`", OPERATIONS_PAGE.read_text(), re.MULTILINE)
 
-    assert documented == settings
+    assert sorted(documented) == sorted(settings)
 
 
 def test_every_variable_of_the_compose_file_is_in_the_table_of_its_page_and_no_other() -> None:
@@ -104,7 +111,7 @@ def test_the_containers_take_every_setting_that_is_not_theirs_to_decide() -> Non
     decided |= {"WORKER_NAME", "HEARTBEAT_FILE", "METRICS_PORT", "REMOTE_CONTROL"}
     # The one names a file in a folder that is theirs, the other one is a secret.
     decided |= {"EVENTS_FILE", "EVENTS_TOKEN"}
-    settings = {setting.metadata["variable"] for setting in fields(Settings)}
+    settings = {variable_of(setting) for setting in fields(Settings)}
 
     taken = set(re.findall(r"^ +([A-Z_]+): \$\{\1:-\}", COMPOSE_FILE.read_text(), re.MULTILINE))
 

@@ -95,7 +95,7 @@ def test_whatever_is_asked_gets_a_described_answer(
     excluded: list[Any] = [positive_data_acceptance, negative_data_rejection]
 
     @given(case=schema[INFER]["POST"].as_strategy(generation_mode=mode))
-    @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, database=None, suppress_health_check=list(HealthCheck))
     def send(case: Any) -> None:
         case.path_parameters = {"MODEL_NAME": model, "MODEL_VERSION": "1"}
         case.call_and_validate(base_url=service.url, excluded_checks=excluded)

@@ -95,7 +95,7 @@ def ask(operation: Any, mode: GenerationMode, **options: Any) -> None:
     """Send generated requests and hold each answer against the document."""
 
     @given(case=operation.as_strategy(generation_mode=mode))
-    @settings(max_examples=30, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=30, database=None, suppress_health_check=list(HealthCheck))
     def send(case: Any) -> None:
         case.call_and_validate(**options)
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from production_server.errors import SettingsError
-from production_server.settings import BUILT_IN_MODEL_STORE, read_settings, redact
+from production_server.settings import BUILT_IN_MODEL_STORE, lines_of, read_settings, redact
 
 
 def test_nothing_needs_to_be_set() -> None:
@@ -55,6 +57,36 @@ def test_settings_print_without_their_secrets() -> None:
     settings = read_settings({"BROKER_URL": "amqp://u:s3cret@h", "DATABASE_URL": "postgresql://u:s3cret@h/d"})
 
     assert "s3cret" not in repr(settings)
+
+
+def test_settings_are_shown_as_variables_with_what_is_not_set_behind_a_hash() -> None:
+    lines = set(
+        lines_of(
+            read_settings(
+                {
+                    "PORT": "8080",
+                    "BROKER_URL": "amqp://u:s3cret@h",
+                    "STORAGE_ALLOW": "file:///srv/a  file:///srv/b",
+                    "OTEL_TRACES_EXPORTER": "none",
+                }
+            )
+        )
+    )
+
+    assert lines >= {"PORT=8080", "BROKER_URL=[redacted]", "STORAGE_ALLOW=file:///srv/a file:///srv/b"}
+    assert lines >= {"#HOST=127.0.0.1", "#DATABASE_URL=", "#MODEL_STORE=", "OTEL_TRACES_EXPORTER=none"}
+
+
+def test_a_command_shows_what_is_in_force() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "production_server", "settings"],
+        env={"PORT": "8080", "DATABASE_URL": "postgresql://u:s3cret@h/d"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert {"PORT=8080", "DATABASE_URL=[redacted]", "#WORKERS=1"} <= set(shown.stdout.splitlines())
 
 
 def test_a_url_is_logged_without_its_password() -> None:

@@ -13,8 +13,8 @@ from production_server.errors import CeleriacError, InvalidInput
 from production_server.models.images import check_image, decode_image, encode_pixels
 from production_server.models.manifest import ImagePreprocessing, Manifest
 from production_server.models.table import Truth
-from production_server.models.tabular import describe
 from production_server.models.tasks.inputs import CheckedInput, Decoded, Inputs, gather
+from production_server.shown import describe
 
 
 class ImageInputs(Inputs):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import TypeVar
 
 from flask import Request, Response, request
@@ -12,17 +13,15 @@ from pydantic import BaseModel, ValidationError
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from production_server.errors import Fault, InvalidInput
-from production_server.models.tabular import describe
+from production_server.errors import MAX_FAULTS, InvalidInput
+from production_server.shown import describe
+from production_server.validation import faults_of
 
 MAX_WAIT_S = 60
 MAX_MEMBERS = 100
 """Far more members than any body has: a body of millions would get a fault, and memory, for each of them."""
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])")
-
-# What was expected and what came, where pydantic's own words do not fit into that sentence.
-_EXPECTED = {"missing": ("a value", "nothing"), "extra_forbidden": ("no field of this name", "one")}
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -102,27 +101,5 @@ def _checked(model: type[M], value: object, where: str) -> M:
     try:
         return model.model_validate(value)
     except ValidationError as exc:
-        faults = tuple(
-            Fault(
-                _path(error["loc"]) or where,
-                *_EXPECTED.get(error["type"], (_expected(error["msg"]), describe(error["input"]))),
-            )
-            for error in exc.errors(include_url=False, include_context=False)
-        )
+        faults = tuple(islice(faults_of(exc, whole=where), MAX_FAULTS))
         raise InvalidInput("; ".join(map(str, faults[:3])), faults) from exc
-
-
-def _expected(message: str) -> str:
-    """What pydantic says that it expected, without the beginning of its sentence."""
-    return message.removeprefix("Input should be ")
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    """A place inside a body as the API writes it: inputs[0].glucose; pydantic's names of union members are left out."""
-    path = ""
-    for step in location:
-        if isinstance(step, int):
-            path += f"[{step}]"
-        elif "[" not in step:
-            path += f".{step}" if path else step
-    return path

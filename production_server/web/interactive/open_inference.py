@@ -22,8 +22,8 @@ from production_server.errors import CeleriacError, InvalidInput
 from production_server.models.manifest import Manifest
 from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
-from production_server.models.tabular import describe
 from production_server.models.tasks.task import Task
+from production_server.shown import describe
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest
 from production_server.web.interactive.tensors import (
     checked_items,

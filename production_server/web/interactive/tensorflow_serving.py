@@ -19,7 +19,7 @@ from production_server.errors import CeleriacError, InvalidInput, NotFound
 from production_server.models.manifest import Manifest
 from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
-from production_server.models.tabular import describe
+from production_server.shown import describe
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest
 from production_server.web.interactive.tensors import image_of_base64, json_object, tensor_of_json
 

@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from production_server.errors import InvalidInput, TooLarge
-from production_server.models.tabular import describe
+from production_server.shown import describe
 
 MAX_ELEMENTS = 2**27
 """More than any body within the limits holds; a shape is judged before anything of its size is made."""

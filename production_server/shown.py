@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 MAX_SHOWN = 80
 
@@ -18,13 +19,11 @@ def shown(text: str) -> str:
 
 
 def describe(value: object) -> str:
-    """A value of a JSON document, as JSON would write it if that is short."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, list):
+    """A value as JSON would write it if that is short."""
+    if isinstance(value, list | tuple):
         return f"a list of {len(value)}"
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return "an object"
     # Cut first: a text may be as long as a body.
     head = value[: MAX_SHOWN + 1] if isinstance(value, str) else value
-    return shown(json.dumps(head, ensure_ascii=False))
+    return shown(json.dumps(head, ensure_ascii=False, default=repr))

@@ -1,0 +1,101 @@
+"""Somebody else's JSON, walked to learn what it is: each value knows the path at which it stands."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from production_server.errors import MAX_FAULTS, InvalidInput, TooLarge
+from production_server.shown import describe, shown
+from production_server.sources.refusals import CODE, MAX_EVENTS, TOO_MANY, not_an_event, too_many
+from production_server.validation import faults_of
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One value of a JSON document and its path, such as `Records[2].s3`; None: it is missing, or null."""
+
+    path: str
+    value: object
+
+    def read(self, kind: TypeAdapter[T]) -> T:
+        """This value as one of a kind of `fields`.
+
+        Raises:
+            InvalidInput, TooLarge: it is none; names what does not fit by path.
+        """
+        try:
+            return kind.validate_python(self.value)
+        except ValidationError as exc:
+            faults = tuple(islice(faults_of(exc, whole="body", within=self.path), MAX_FAULTS))
+            is_too_large = any(error["type"] == TOO_MANY for error in exc.errors())
+            refuse, code = (TooLarge, None) if is_too_large else (InvalidInput, CODE)
+            raise refuse("; ".join(map(str, faults[:3])), faults, code=code) from exc
+
+    def refuse(self, expected: str) -> InvalidInput:
+        """The error that says what should be here; the caller raises it."""
+        return not_an_event(self.path, expected, "nothing" if self.value is None else describe(self.value))
+
+    def has(self, name: str) -> bool:
+        return isinstance(self.value, dict) and self.value.get(name) is not None
+
+    def get(self, name: str) -> Sent:
+        """A member.
+
+        Raises:
+            InvalidInput: this is not an object.
+        """
+        if not isinstance(self.value, dict):
+            raise self.refuse("an object")
+        return Sent(f"{self.path}.{name}" if self.path else name, self.value.get(name))
+
+    def items(self) -> list[Sent]:
+        """The entries of a list.
+
+        Raises:
+            InvalidInput, TooLarge: this is not a list, or a list of more than 10,000.
+        """
+        if not isinstance(self.value, list):
+            raise self.refuse("a list")
+        if len(self.value) > MAX_EVENTS:
+            raise too_many(self.path, "entries", count=f"{len(self.value):,}")
+        return [Sent(f"{self.path}[{index}]", value) for index, value in enumerate(self.value)]
+
+    def text(self) -> str:
+        """A text, whatever is in it.
+
+        Raises:
+            InvalidInput: this is not a text.
+        """
+        if not isinstance(self.value, str):
+            raise self.refuse("a text")
+        return self.value
+
+    def parsed(self) -> Sent:
+        """The JSON document that this text is.
+
+        Raises:
+            InvalidInput: this is not a text, or one that is not JSON.
+        """
+        return parse_json(self.text(), self.path)
+
+
+def parse_json(data: bytes | str, path: str = "") -> Sent:
+    """The document in `data`, which came as the value at `path` of another one, or, without a path, as the body.
+
+    Raises:
+        InvalidInput: it is not JSON in UTF-8, or nested so deeply that nobody meant it.
+    """
+    try:
+        # Decoded here: json.loads would also take UTF-16, and bytes that stand for lone surrogates.
+        return Sent(path, json.loads(data if isinstance(data, str) else data.decode()))
+    except RecursionError as exc:
+        raise not_an_event(path, "JSON", "too many brackets in each other") from exc
+    except ValueError as exc:
+        raise not_an_event(path, "JSON in UTF-8", shown(f"something else: {exc}")) from exc
