@@ -19,7 +19,7 @@ import uvicorn
 from celery import Celery
 
 from production_server.broker.app import create_celery
-from production_server.broker.ways import LocalWay
+from production_server.broker.links import LocalLink
 from production_server.run.guarded_http import GuardedHttp
 from production_server.settings import Settings
 from production_server.tracing import create_tracing
@@ -51,13 +51,13 @@ def serve(settings: Settings, listening: socket.socket, *, metrics_folder: Path)
         tracing = create_tracing(settings, "web")
         if tracing is not None:
             running.callback(tracing.close)
-        way = None
+        link = None
         if settings.is_embedded:
             worker = _embedded_worker(settings, app, tracing)
             worker.start()
             running.callback(worker.stop)
-            way = LocalWay(worker.answer_call)
-        parts = build_parts(settings, app, way=way, metrics_folder=metrics_folder, tracing=tracing)
+            link = LocalLink(worker.answer_call)
+        parts = build_parts(settings, app, link=link, metrics_folder=metrics_folder, tracing=tracing)
         parts.caller.start()
         running.callback(parts.caller.close)
         parts.metrics.start()

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from celery import Celery
 from flask import current_app
 
-from production_server.broker.amqp_way import AmqpWay
+from production_server.broker.amqp_link import AmqpLink
 from production_server.broker.app import create_celery
 from production_server.broker.caller import Caller
+from production_server.broker.links import Link
 from production_server.broker.publisher import Publisher
-from production_server.broker.ways import Way
 from production_server.errors import NotFound
 from production_server.intake.intake import Intake
 from production_server.jobs.database import Database
@@ -67,7 +67,7 @@ def build_parts(
     settings: Settings,
     app: Celery | None = None,
     *,
-    way: Way | None = None,
+    link: Link | None = None,
     metrics_folder: Path | None = None,
     tracing: Tracing | None = None,
 ) -> WebParts:
@@ -76,13 +76,13 @@ def build_parts(
     Raises:
         SettingsError: EVENTS_FILE holds rules that cannot be used.
 
-    `way` is how interactive calls get to a worker; None: over the broker.
+    `link` carries interactive calls to a worker; None: over the broker.
     `metrics_folder` is the one of Prometheus' client for several processes; None: this process counts for itself.
     """
     app = app or create_celery(settings)
     database, publisher = Database(settings.resolved_database_url), Publisher(app, tracing=tracing)
     caller = Caller(
-        way or AmqpWay(app),
+        link or AmqpLink(app),
         max_batches=settings.call_batches,
         max_items=settings.batch_items,
         max_waiting=settings.max_waiting_items,

@@ -15,7 +15,7 @@ from celery import Celery
 from kombu import Consumer
 from kombu.message import Message
 
-from production_server.broker.amqp_way import (
+from production_server.broker.amqp_link import (
     body_of,
     call_queue,
     connect,
@@ -33,7 +33,7 @@ from production_server.broker.calls import (
 from production_server.errors import MISTAKE, CeleriacError, DeadlineExceeded
 from production_server.inference import Engine, Outputs
 from production_server.settings import Settings
-from production_server.worker.courtesy import Courtesy
+from production_server.worker.throttle import Throttle
 
 if TYPE_CHECKING:
     from production_server.tracing.spans import Tracing
@@ -45,7 +45,7 @@ PREFETCH = 2
 """While one batch is run, the next one is here already; more would wait for this worker while another one is free."""
 
 
-class CallRunner:
+class CallProcessor:
     """Runs batches of calls; safe to share between threads."""
 
     def __init__(
@@ -54,20 +54,20 @@ class CallRunner:
         settings: Settings,
         *,
         name: str,
-        courtesy: Courtesy,
+        throttle: Throttle,
         metrics: WorkerMetrics | None = None,
         tracing: Tracing | None = None,
     ) -> None:
         self._engine = engine
         self._settings = settings
         self._name = name
-        self._courtesy = courtesy
+        self._throttle = throttle
         self._metrics = metrics
         self._tracing = tracing
 
     def answer(self, body: bytes) -> bytes:
         """The reply to a message, whatever it is."""
-        self._courtesy.call_came()
+        self._throttle.call_came()
         return encode_reply(self._run(body))
 
     def _run(self, body: bytes) -> Reply:
@@ -122,9 +122,9 @@ class CallRunner:
 class CallServer:
     """Answers calls over the broker from `start` to `stop`; one that does not answer is tried again for ever."""
 
-    def __init__(self, app: Celery, runner: CallRunner) -> None:
+    def __init__(self, app: Celery, processor: CallProcessor) -> None:
         self._app = app
-        self._runner = runner
+        self._processor = processor
         self._stopped = threading.Event()
         self._thread = threading.Thread(
             target=partial(keep_up, self._serve, until=self._stopped), name="calls", daemon=True
@@ -154,7 +154,7 @@ class CallServer:
             channel.queue_declare(CALL_QUEUE, passive=True)
         reply_to = message.properties.get("reply_to")
         if reply_to:
-            reply = self._runner.answer(body_of(message))
+            reply = self._processor.answer(body_of(message))
             post(channel, reply, reply_to, correlation_id=message.properties.get("correlation_id", ""))
         if not is_second_try:
             message.ack()

@@ -32,7 +32,7 @@ class EmbeddedWorker:
     @property
     def answer_call(self) -> Callable[[bytes], bytes]:
         """Runs a batch of interactive calls, in the thread that asks."""
-        return self._parts.call_runner.answer
+        return self._parts.call_processor.answer
 
     def start(self) -> None:
         """Publish what an earlier process left behind and start consuming.
@@ -54,7 +54,7 @@ class EmbeddedWorker:
 
     def stop(self) -> None:
         """Finish the batches in hand, put the rest back, and end; what is queued waits in the database."""
-        self._parts.runner.stopping.set()
+        self._parts.chunk_processor.stopping.set()
         _set_stop_flag(0)
         # The consumer looks at the flag after a message, or after 2 s without one, and once more before it ends.
         for _ in range(2):

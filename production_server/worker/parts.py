@@ -20,9 +20,9 @@ from production_server.models.registry import Registry
 from production_server.settings import Settings
 from production_server.sources.scanner import LOOK_EVERY_S, Scanner
 from production_server.storage.storage import Storage
-from production_server.worker.calls import CallRunner
+from production_server.worker.calls import CallProcessor
 from production_server.worker.celery_steps import CONSUMER, PromptStop
-from production_server.worker.chunks import ChunkRunner
+from production_server.worker.chunks import ChunkProcessor
 from production_server.worker.housekeeping import Housekeeping
 from production_server.worker.inputs import Inputs
 from production_server.worker.loop import Loop
@@ -42,10 +42,10 @@ class WorkerParts:
 
     app: Celery
     engine: Engine
-    runner: ChunkRunner
+    chunk_processor: ChunkProcessor
     housekeeping: Housekeeping
     loops: tuple[Loop, ...]
-    call_runner: CallRunner
+    call_processor: CallProcessor
     metrics: WorkerMetrics | None
 
     @classmethod
@@ -60,26 +60,26 @@ class WorkerParts:
         metrics = _metrics(settings, engine)
         storage, stopping = Storage(settings.storage_allow), threading.Event()
         inputs = Inputs(storage, settings, stopping)
-        runner = ChunkRunner(
+        chunk_processor = ChunkProcessor(
             database, engine, settings, inputs, stopping=stopping, metrics=metrics, tracing=tracing
         )
-        register_tasks(app, runner, tracing=tracing)
+        register_tasks(app, chunk_processor, tracing=tracing)
         publisher = Publisher(app, tracing=tracing)
-        housekeeping = Housekeeping(worker_name(settings), runner, database, publisher, settings)
+        housekeeping = Housekeeping(worker_name(settings), chunk_processor, database, publisher, settings)
         scanner = Scanner(database, storage, Intake(settings, database, storage, publisher), settings)
         loops = (
             Loop("housekeeping", housekeeping.step, pause_s=housekeeping.pause_s),
             Loop("scanner", scanner.scan_next, pause_s=LOOK_EVERY_S, stopping=scanner.stopping),
         )
-        call_runner = CallRunner(
+        call_processor = CallProcessor(
             engine,
             settings,
             name=housekeeping.name,
-            courtesy=runner.courtesy,
+            throttle=chunk_processor.throttle,
             metrics=metrics,
             tracing=tracing,
         )
-        return cls(app, engine, runner, housekeeping, loops, call_runner, metrics)
+        return cls(app, engine, chunk_processor, housekeeping, loops, call_processor, metrics)
 
     def start(self, *, alone: bool) -> None:
         """Start what runs beside chunks and calls; `alone`: no other worker uses this database.
@@ -95,10 +95,10 @@ class WorkerParts:
         """Stop what runs beside chunks and calls, which must have ended, and free models and connections."""
         for loop in reversed(self.loops):
             loop.stop()
-        self.runner.inputs.close()
+        self.chunk_processor.inputs.close()
         self.housekeeping.end()
         self.engine.close()
-        self.runner.database.close()
+        self.chunk_processor.database.close()
 
 
 def _metrics(settings: Settings, engine: Engine) -> WorkerMetrics | None:

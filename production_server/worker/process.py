@@ -29,11 +29,11 @@ def run_worker(settings: Settings) -> None:
     parts = WorkerParts.build(settings, tracing=tracing)
     metrics_server = _answer_prometheus(settings, parts)
     parts.start(alone=False)
-    calls = CallServer(parts.app, parts.call_runner)
+    calls = CallServer(parts.app, parts.call_processor)
     calls.start()
 
     def drain(**_signal: object) -> None:
-        parts.runner.stopping.set()
+        parts.chunk_processor.stopping.set()
 
     worker_shutting_down.connect(drain)
     log.info(

@@ -1,4 +1,4 @@
-"""The Celery tasks: bodies of a few lines around `ChunkRunner`."""
+"""The Celery tasks: bodies of a few lines around `ChunkProcessor`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from celery.exceptions import Reject
 from production_server.broker.messages import RUN_CHUNK, read_chunk_body
 from production_server.errors import Unavailable
 from production_server.work_in_hand import working_on
-from production_server.worker.chunks import ChunkRunner
+from production_server.worker.chunks import ChunkProcessor
 
 if TYPE_CHECKING:
     from production_server.tracing.spans import Tracing
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def register_tasks(app: Celery, runner: ChunkRunner, *, tracing: Tracing | None = None) -> None:
-    """Make `app` able to run the tasks, on `runner`."""
+def register_tasks(app: Celery, processor: ChunkProcessor, *, tracing: Tracing | None = None) -> None:
+    """Make `app` able to run the tasks, on `processor`."""
 
     @app.task(name=RUN_CHUNK, bind=True)
     def run_chunk(self: Any, /, **body: object) -> None:
@@ -33,15 +33,15 @@ def register_tasks(app: Celery, runner: ChunkRunner, *, tracing: Tracing | None 
             log.error("dropped a message: %s", exc)
             return
         with working_on(job=str(job_id)), _span(self.request, body, tracing):
-            is_done = _run(runner, job_id, start, stop)
+            is_done = _run(processor, job_id, start, stop)
         if not is_done:
             raise Reject("the worker stops", requeue=True)
 
 
-def _run(runner: ChunkRunner, job_id: UUID, start: int, stop: int) -> bool:
+def _run(processor: ChunkProcessor, job_id: UUID, start: int, stop: int) -> bool:
     """Whether the message has done its duty."""
     try:
-        return runner.run(job_id, start, stop)
+        return processor.run(job_id, start, stop)
     except Unavailable as exc:
         # Not put back: it would come again at once. The reconciler publishes anew when the database answers.
         log.warning("job %s, items %d to %d: %s", job_id, start, stop - 1, exc)

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind
 
 from production_server.broker.app import create_celery
-from production_server.broker.ways import LocalWay
+from production_server.broker.links import LocalLink
 from production_server.jobs.database import Database
 from production_server.settings import read_settings
 from production_server.tracing import create_tracing
@@ -85,7 +85,7 @@ def parts(
     Database(settings.resolved_database_url).migrate()
     worker = EmbeddedWorker(settings, app, tracing=tracing)
     worker.start()
-    parts = build_parts(settings, app, way=LocalWay(worker.answer_call), tracing=tracing)
+    parts = build_parts(settings, app, link=LocalLink(worker.answer_call), tracing=tracing)
     parts.caller.start()
     wait_until(lambda: parts.caller.is_connected, what="the caller is connected")
     yield parts

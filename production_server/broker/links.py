@@ -1,4 +1,4 @@
-"""How batches of calls get to whoever answers them: what every way has in common, and the shortest one."""
+"""Links: what carries batches of calls to whoever answers them. Here: what all have in common, and the shortest one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Lost = Callable[[CeleriacError], None]
 """Told that no batch which is on its way will be answered any more."""
 
 
-class Way(Protocol):
+class Link(Protocol):
     """Carries bodies. `start` before the first one."""
 
     @property
@@ -34,7 +34,7 @@ class Way(Protocol):
         """Stop; nothing is told afterwards."""
 
 
-class LocalWay:
+class LocalLink:
     """To a worker in this process: whoever sends a batch runs it."""
 
     is_open = True

@@ -20,7 +20,7 @@ from kombu.exceptions import KombuError
 from kombu.message import Message
 
 from production_server.broker.calls import CALL_QUEUE, CONTENT_ENCODING, CONTENT_TYPE
-from production_server.broker.ways import Lost, Replied
+from production_server.broker.links import Lost, Replied
 from production_server.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class _Sending:
     reply_to: str
 
 
-class AmqpWay:
+class AmqpLink:
     """A thread reads replies; a broker that does not answer is tried again for ever."""
 
     def __init__(self, app: Celery) -> None:
@@ -148,12 +148,12 @@ class AmqpWay:
     def send(self, key: str, body: bytes, *, remaining_s: float) -> None:
         expiration = str(int(remaining_s * 1000))
         try:
-            way = self._sending = self._open(self._sending)
+            sending = self._sending = self._open(self._sending)
             post(
-                way.channel,
+                sending.channel,
                 body,
                 CALL_QUEUE,
-                reply_to=way.reply_to,
+                reply_to=sending.reply_to,
                 correlation_id=key,
                 expiration=expiration,
             )
@@ -198,21 +198,21 @@ class AmqpWay:
                 drain(connection, until=self._stopped)
 
 
-def _is_closed(way: _Sending) -> bool:
+def _is_closed(sending: _Sending) -> bool:
     """Whether the broker has closed a connection or channel that nobody reads from: what is sent then is lost."""
     news = select.poll()
-    news.register(way.connection.connection.sock, select.POLLIN)
+    news.register(sending.connection.connection.sock, select.POLLIN)
     try:
         if news.poll(0):
-            way.connection.drain_events(timeout=LOOK_EVERY_S)
+            sending.connection.drain_events(timeout=LOOK_EVERY_S)
     except TimeoutError:
         return False
     except BROKEN as exc:
         log.warning("interactive calls: the broker has closed the connection (%s); opening another one", exc)
         return True
-    return not way.channel.is_open
+    return not sending.channel.is_open
 
 
-def _close(way: _Sending) -> None:
+def _close(sending: _Sending) -> None:
     with contextlib.suppress(*BROKEN):
-        way.connection.release()
+        sending.connection.release()
