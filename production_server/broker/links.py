@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from production_server.errors import CeleriacError
+from production_server.errors import CeleriacError, Unavailable
 
 Replied = Callable[[str, bytes], None]
 """Told of a reply: the batch's key, and the body."""
@@ -37,16 +37,24 @@ class Link(Protocol):
 class LocalLink:
     """To a worker in this process: whoever sends a batch runs it."""
 
-    is_open = True
-
-    def __init__(self, answer: Callable[[bytes], bytes]) -> None:
-        self._answer = answer
+    def __init__(self) -> None:
+        self._answer: Callable[[bytes], bytes] | None = None
         self._replied: Replied = _to_nobody
+
+    @property
+    def is_open(self) -> bool:
+        return self._answer is not None
+
+    def serve(self, answer: Callable[[bytes], bytes]) -> None:
+        """Have a worker answer from now on: it makes a reply's body of a batch's."""
+        self._answer = answer
 
     def start(self, replied: Replied, lost: Lost) -> None:  # noqa: ARG002  # nothing is lost between two functions
         self._replied = replied
 
     def send(self, key: str, body: bytes, *, remaining_s: float) -> None:  # noqa: ARG002  # it is run at once
+        if self._answer is None:
+            raise Unavailable("no worker has started")
         self._replied(key, self._answer(body))
 
     def close(self) -> None:

@@ -33,7 +33,8 @@ from production_server.errors import (
 from production_server.inference import Engine
 from production_server.models.registry import Registry
 from production_server.settings import read_settings
-from production_server.worker.calls import CallProcessor, CallServer
+from production_server.worker.call_server import CallServer
+from production_server.worker.calls import CallProcessor
 from production_server.worker.throttle import Throttle
 from testing.processes import wait_until
 from testing.rabbitmq import RabbitMQNode
@@ -120,7 +121,9 @@ def placed(broker_url: str, registry: Registry) -> Iterator[Place]:
     """With a broker, or, where it has no address, in this process."""
     app, engine = create_celery(read_settings({"BROKER_URL": broker_url})), Engine(registry, threads=1)
     local = None if broker_url else LocalWorker(engine)
-    link = AmqpLink(app) if local is None else LocalLink(local.answer)
+    link = AmqpLink(app) if local is None else LocalLink()
+    if isinstance(link, LocalLink) and local is not None:
+        link.serve(local.answer)
     caller = Caller(link, max_batches=2, max_items=64, max_waiting=1000)
     caller.start()
     wait_until(lambda: caller.is_connected, what="the caller is connected")
