@@ -5,110 +5,23 @@ from __future__ import annotations
 import contextlib
 import logging
 import select
-import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from amqp.exceptions import AMQPError
 from celery import Celery
 from kombu import Connection, Consumer, Queue
-from kombu.exceptions import KombuError
 from kombu.message import Message
 
-from production_server.broker.calls import CALL_QUEUE, CONTENT_ENCODING, CONTENT_TYPE
+from production_server.broker.amqp_connection import BROKEN, body_of, call_queue, connect, post
+from production_server.broker.amqp_listener import CONNECT_AGAIN_S, LOOK_EVERY_S, Listener
+from production_server.broker.calls import CALL_QUEUE
 from production_server.broker.links import Lost, Replied
 from production_server.errors import Unavailable
+from production_server.loop import Loop
 
 log = logging.getLogger(__name__)
-
-BROKEN = (KombuError, AMQPError, OSError)
-"""What a connection that does not work raises."""
-TRANSIENT = 1
-"""AMQP's delivery mode for what need not be on disk."""
-HEARTBEAT_S = 20
-CONNECT_TIMEOUT_S = 4
-LOOK_EVERY_S = 0.2
-"""How often whoever reads looks whether it shall stop, and tells the broker that it lives."""
-CONNECT_AGAIN_S = 0.5
-
-
-def call_queue() -> Queue:
-    """Where calls wait for a worker. What waits here is of no use after a restart of the broker: it is on no disk."""
-    return Queue(CALL_QUEUE, routing_key=CALL_QUEUE, durable=True)
-
-
-def connect(app: Celery, *, is_read: bool = True) -> Connection:
-    """A connection for calls and replies. They are not confirmed: whoever gets no answer hears so at the deadline.
-
-    One that is read from has heartbeats: whoever reads must call `heartbeat_check`, too, as `drain` does.
-
-    Raises:
-        KombuError, AMQPError, OSError: the broker does not answer.
-    """
-    connection = app.connection_for_write(
-        heartbeat=HEARTBEAT_S if is_read else 0, transport_options={"confirm_publish": False}
-    )
-    connection.ensure_connection(max_retries=1, interval_start=0, timeout=CONNECT_TIMEOUT_S)
-    return connection
-
-
-def drain(connection: Connection, *, until: threading.Event) -> None:
-    """Have a connection's messages handled until something is set.
-
-    Raises:
-        AMQPError, OSError: the connection is broken.
-    """
-    looked_at = time.monotonic()
-    while not until.is_set():
-        with contextlib.suppress(TimeoutError):
-            connection.drain_events(timeout=LOOK_EVERY_S)
-        if time.monotonic() - looked_at >= LOOK_EVERY_S:
-            # Also where messages never end: what only reads would not tell the broker that it lives.
-            connection.heartbeat_check()
-            looked_at = time.monotonic()
-
-
-def keep_up(
-    serve: Callable[[], None], *, until: threading.Event, when_ended: Callable[[], None] = lambda: None
-) -> None:
-    """Serve again and again until something is set, whatever breaks; `when_ended` is run each time after."""
-    last_fault = ""
-    while not until.is_set():
-        try:
-            serve()
-        except BROKEN as exc:
-            if str(exc) != last_fault:
-                log.warning("interactive calls: the broker does not answer (%s); trying on", exc)
-                last_fault = str(exc)
-        except Exception:
-            log.exception("interactive calls: starting anew")
-        when_ended()
-        until.wait(CONNECT_AGAIN_S)
-
-
-def post(channel: Any, body: bytes, queue: str, **properties: str) -> None:
-    """Put a message that need not outlive the broker into a queue. kombu's `Producer` takes several times as long.
-
-    Raises:
-        AMQPError, OSError: the connection is broken.
-    """
-    message = channel.prepare_message(
-        body,
-        content_type=CONTENT_TYPE,
-        content_encoding=CONTENT_ENCODING,
-        properties={"delivery_mode": TRANSIENT, **properties},
-    )
-    channel.basic_publish(message, exchange="", routing_key=queue)
-
-
-def body_of(message: Message) -> bytes:
-    """The raw bytes of a message; transports hand them out in one of several kinds."""
-    body: Any = message.body
-    return body.encode() if isinstance(body, str) else bytes(body)
 
 
 @dataclass(slots=True)
@@ -119,29 +32,30 @@ class _Sending:
 
 
 class AmqpLink:
-    """A thread reads replies; a broker that does not answer is tried again for ever."""
+    """A link over RabbitMQ. A thread reads replies; a broker that does not answer is tried again for ever."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
         self._reply_to = ""
         self._sending: _Sending | None = None
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._listener = Listener(app, self._consume)
+        self._replied: Replied = lambda _key, _body: None
+        self._loop: Loop | None = None
 
     @property
     def is_open(self) -> bool:
         return bool(self._reply_to)
 
     def start(self, replied: Replied, lost: Lost) -> None:
-        self._thread = threading.Thread(
-            target=self._receive_all, args=(replied, lost), name="replies", daemon=True
-        )
-        self._thread.start()
+        self._replied = replied
+        self._loop = Loop("interactive calls", partial(self._receive, lost), pause_s=CONNECT_AGAIN_S)
+        self._loop.start()
 
     def close(self) -> None:
-        self._stopped.set()
-        if self._thread is not None:
-            self._thread.join()
+        if self._loop is not None:
+            self._loop.stop()
+        self._listener.close()
+        self._reply_to = ""
         if self._sending is not None:
             _close(self._sending)
 
@@ -176,26 +90,29 @@ class AmqpLink:
         call_queue()(channel).declare()
         return _Sending(connection, channel, self._reply_to)
 
-    def _receive_all(self, replied: Replied, lost: Lost) -> None:
-        def close() -> None:
+    def _receive(self, lost: Lost) -> bool:
+        """A step: tell of a reply, or that all are lost where the connection is.
+
+        Raises:
+            Unavailable: it is.
+        """
+        try:
+            return self._listener.step()
+        except BaseException:
             self._reply_to = ""
             lost(Unavailable("the broker does not answer"))
+            raise
 
-        keep_up(partial(self._receive, replied), until=self._stopped, when_ended=close)
-
-    def _receive(self, replied: Replied) -> None:
-        """Tell of replies until the connection breaks or a stop is asked for."""
-
-        def receive(message: Message) -> None:
-            replied(message.properties.get("correlation_id", ""), body_of(message))
-
+    def _consume(self, channel: Any) -> Consumer:
+        """A fresh queue of this process's own, which vanishes with the connection."""
         name = f"celeriac.replies.{uuid4().hex}"
-        with connect(self._app) as connection, connection.channel() as channel:
-            replies = Queue(name, routing_key=name, exclusive=True, auto_delete=True, durable=False)
-            replies(channel).declare()
-            with Consumer(channel, [replies], on_message=receive, no_ack=True):
-                self._reply_to = name
-                drain(connection, until=self._stopped)
+        replies = Queue(name, routing_key=name, exclusive=True, auto_delete=True, durable=False)
+        replies(channel).declare()
+        self._reply_to = name
+        return Consumer(channel, [replies], on_message=self._tell, no_ack=True)
+
+    def _tell(self, message: Message) -> None:
+        self._replied(message.properties.get("correlation_id", ""), body_of(message))
 
 
 def _is_closed(sending: _Sending) -> bool:

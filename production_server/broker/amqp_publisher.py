@@ -11,7 +11,7 @@ from celery import Celery
 from kombu import Connection, Queue, pools
 from kombu.exceptions import KombuError
 
-from production_server.broker.amqp_link import call_queue
+from production_server.broker.amqp_connection import call_queue
 from production_server.broker.messages import HIGH_QUEUE, NORMAL_QUEUE, RUN_CHUNK, chunk_body, queue_of
 from production_server.broker.publisher import traced
 from production_server.errors import Unavailable

@@ -5,7 +5,6 @@ A thread of its own, beside those for chunks: a call must not wait until a chunk
 
 from __future__ import annotations
 
-import threading
 from functools import partial
 from typing import Any
 
@@ -13,8 +12,10 @@ from celery import Celery
 from kombu import Consumer
 from kombu.message import Message
 
-from production_server.broker.amqp_link import body_of, call_queue, connect, drain, keep_up, post
+from production_server.broker.amqp_connection import body_of, call_queue, post
+from production_server.broker.amqp_listener import CONNECT_AGAIN_S, Listener
 from production_server.broker.calls import CALL_QUEUE
+from production_server.loop import Loop
 from production_server.worker.calls import CallProcessor
 
 PREFETCH = 2
@@ -25,27 +26,22 @@ class CallServer:
     """Answers calls over the broker from `start` to `stop`; one that does not answer is tried again for ever."""
 
     def __init__(self, app: Celery, processor: CallProcessor) -> None:
-        self._app = app
         self._processor = processor
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(
-            target=partial(keep_up, self._serve, until=self._stopped), name="calls", daemon=True
-        )
+        self._listener = Listener(app, self._consume)
+        self._loop = Loop("interactive calls", self._listener.step, pause_s=CONNECT_AGAIN_S)
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """Answer the batch in hand, give back what was fetched beside it, and end."""
-        self._stopped.set()
-        self._thread.join()
+        self._loop.stop()
+        self._listener.close()
 
-    def _serve(self) -> None:
-        with connect(self._app) as connection, connection.channel() as channel:
-            answer = partial(self._answer, channel=channel)
-            with Consumer(channel, [call_queue()], on_message=answer, prefetch_count=PREFETCH):
-                drain(connection, until=self._stopped)
+    def _consume(self, channel: Any) -> Consumer:
+        answer = partial(self._answer, channel=channel)
+        return Consumer(channel, [call_queue()], on_message=answer, prefetch_count=PREFETCH)
 
     def _answer(self, message: Message, *, channel: Any) -> None:
         is_second_try = bool(message.delivery_info.get("redelivered"))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
 from production_server.inference import Engine
+from production_server.loop import Loop
 from production_server.parts import SharedParts
 from production_server.settings import Settings
 from production_server.sources.scanner import LOOK_EVERY_S, Scanner
@@ -17,7 +18,6 @@ from production_server.worker.calls import CallProcessor
 from production_server.worker.chunks import ChunkProcessor
 from production_server.worker.housekeeping import Housekeeping
 from production_server.worker.inputs import Inputs
-from production_server.worker.loop import Loop
 
 if TYPE_CHECKING:
     from production_server.worker.metrics import WorkerMetrics

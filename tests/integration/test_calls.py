@@ -16,7 +16,8 @@ from celery import Celery
 from kombu import Connection, Consumer, Queue
 from PIL import Image
 
-from production_server.broker.amqp_link import AmqpLink, body_of, call_queue, post
+from production_server.broker.amqp_connection import body_of, call_queue, post
+from production_server.broker.amqp_link import AmqpLink
 from production_server.broker.app import create_celery
 from production_server.broker.caller import Caller
 from production_server.broker.calls import CALL_QUEUE, Inputs, Reply, Request, decode_reply, encode_request
@@ -361,7 +362,7 @@ def test_connections_outlive_both_endless_calls_and_none(
     broker_url: str, small_registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # RabbitMQ closes a connection on which it has heard nothing for two heartbeats, however much it sends there.
-    monkeypatch.setattr("production_server.broker.amqp_link.HEARTBEAT_S", 1)
+    monkeypatch.setattr("production_server.broker.amqp_connection.HEARTBEAT_S", 1)
     with placed(broker_url, small_registry) as place:
         place.start_worker()
         enough = time.monotonic() + 4
