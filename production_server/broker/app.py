@@ -1,4 +1,4 @@
-"""The Celery app: one configuration for RabbitMQ and for the in-memory transport of embedded mode."""
+"""The Celery app, for whoever has a broker."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from kombu import Queue
 from production_server.broker.messages import HIGH_QUEUE, NORMAL_QUEUE
 from production_server.settings import Settings
 
-MEMORY_URL = "memory://"
-MEMORY_POLLING_S = 0.005
-"""The in-memory transport looks for messages this often; its default of 1 s is what a page would feel."""
 CONNECT_TIMEOUT_S = 4
 DELIVERY_LIMIT = 20
 """A message that comes back this often is dropped: the reconciler publishes anew what the database still lacks."""
@@ -18,8 +15,7 @@ DELIVERY_LIMIT = 20
 
 def create_celery(settings: Settings) -> Celery:
     """A configured Celery app with no task; opens no connection."""
-    app = Celery("celeriac", broker=settings.broker_url or MEMORY_URL, set_as_current=False)
-    embedded = settings.is_embedded
+    app = Celery("celeriac", broker=settings.broker_url, set_as_current=False)
     app.conf.update(
         # JSON only: a pickle in a message would let whoever reaches the broker run code in the workers.
         task_serializer="json",
@@ -27,7 +23,7 @@ def create_celery(settings: Settings) -> Celery:
         event_serializer="json",
         result_backend=None,
         task_ignore_result=True,
-        task_queues=[_queue(name, embedded=embedded) for name in (HIGH_QUEUE, NORMAL_QUEUE)],
+        task_queues=[_queue(name) for name in (HIGH_QUEUE, NORMAL_QUEUE)],
         task_default_queue=NORMAL_QUEUE,
         task_create_missing_queues=False,
         task_acks_late=True,
@@ -45,14 +41,12 @@ def create_celery(settings: Settings) -> Celery:
         broker_connection_timeout=CONNECT_TIMEOUT_S,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options=(
-            {"polling_interval": MEMORY_POLLING_S} if embedded else {"confirm_publish": True}
-        ),
+        broker_transport_options={"confirm_publish": True},
     )
     return app
 
 
-def _queue(name: str, *, embedded: bool) -> Queue:
+def _queue(name: str) -> Queue:
     # A quorum queue survives the loss of a node and of power: a message is confirmed once it is on disk.
-    arguments = {} if embedded else {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT}
+    arguments = {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT}
     return Queue(name, routing_key=name, durable=True, queue_arguments=arguments)

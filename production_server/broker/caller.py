@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from production_server.broker.calls import CALL_QUEUE, Reply, Request, decode_reply, encode_request
 from production_server.broker.grouping import Answer, Batch, Call, Grouping
-from production_server.broker.ways import Way
+from production_server.broker.links import Link
 from production_server.errors import MISTAKE, CeleriacError, DeadlineExceeded, Unavailable
 
 if TYPE_CHECKING:
@@ -41,14 +41,14 @@ class Caller:
 
     def __init__(
         self,
-        way: Way,
+        link: Link,
         *,
         max_batches: int,
         max_items: int,
         max_waiting: int,
         tracing: Tracing | None = None,
     ) -> None:
-        self._way = way
+        self._link = link
         self._grouping = Grouping(max_batches=max_batches, max_items=max_items, max_waiting=max_waiting)
         self._tracing = tracing
         self._lock = threading.Lock()
@@ -61,20 +61,20 @@ class Caller:
 
     def start(self) -> None:
         """Start to send, and to listen for replies."""
-        self._way.start(self._replied, self._drop_all)
+        self._link.start(self._replied, self._drop_all)
         self._thread.start()
 
     def close(self) -> None:
         """Stop; whoever still waits gets an error."""
         self._outbox.put(None)
         self._thread.join()
-        self._way.close()
+        self._link.close()
         self._drop_all(Unavailable("the server stops"))
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a way for replies to come."""
-        return self._way.is_open
+        """Whether replies can come."""
+        return self._link.is_open
 
     @property
     def waiting_items(self) -> int:
@@ -85,9 +85,9 @@ class Caller:
     def batches_on_their_way(self) -> int:
         return len(self._on_their_way)
 
-    def hand_out_by(self, way: Callable[[Answers], object]) -> None:
+    def hand_out_by(self, handler: Callable[[Answers], object]) -> None:
         """Have the answers of a batch handed out in another thread than the one that is told of replies."""
-        self._hand_out = way
+        self._hand_out = handler
 
     def submit(self, call: Call) -> None:
         """Send a call, now or with others as soon as a batch returns.
@@ -95,7 +95,7 @@ class Caller:
         Raises:
             Unavailable: the broker does not answer, or as many wait as may (code `overloaded`).
         """
-        if not self._way.is_open:
+        if not self._link.is_open:
             raise Unavailable("the broker does not answer")
         with self._lock:
             batch = self._grouping.add(call, time.monotonic())
@@ -146,7 +146,7 @@ class Caller:
         with self._lock:
             self._on_their_way[key] = batch
         try:
-            self._way.send(key, body, remaining_s=remaining_s)
+            self._link.send(key, body, remaining_s=remaining_s)
         except BaseException:
             # Somebody may have settled it already: whoever listens for replies sees a broken connection, too.
             if self._taken(key) is not None:

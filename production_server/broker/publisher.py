@@ -1,106 +1,48 @@
-"""Publishing chunks with publisher confirms, and asking the broker how it is."""
+"""What publishes chunks: what all publishers have in common, whatever the chunks travel by."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
-from amqp.exceptions import AMQPError
-from celery import Celery
-from kombu import Connection, Queue, pools
-from kombu.exceptions import KombuError
-
-from production_server.broker.amqp_way import call_queue
-from production_server.broker.messages import HIGH_QUEUE, NORMAL_QUEUE, RUN_CHUNK, chunk_body, queue_of
-from production_server.errors import Unavailable
+from production_server.broker.messages import queue_of
 from production_server.jobs.records import Chunk
 
 if TYPE_CHECKING:
     from production_server.tracing.spans import Tracing
 
-POOL_TIMEOUT_S = 5
-CONFIRM_TIMEOUT_S = 5
-ANSWER_TIMEOUT_S = 10
-"""A broker that says nothing for this long does not answer: a damaged quorum queue is silent for a minute."""
-# One more try on a fresh connection: a pooled one may have died with a restart of the broker.
-RETRY_ONCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
 
+class Publisher(Protocol):
+    """Puts chunks into the queues that workers take them from. Safe to share between threads, not between processes."""
 
-class Publisher:
-    """Gives chunks to the broker; safe to share between threads, not between processes."""
-
-    def __init__(self, app: Celery, *, tracing: Tracing | None = None) -> None:
-        self._app = app
-        self._tracing = tracing
-        # Bounded in all that it waits for: out of memory or disk, RabbitMQ confirms nothing, and not even a close.
-        self._producers = pools.producers[_bounded_connection(app, CONFIRM_TIMEOUT_S)]
-
-    def publish(self, chunks: Iterable[Chunk]) -> None:
-        """Publish one message per chunk; returns when the broker has confirmed them all.
+    def publish(self, chunks: Sequence[Chunk]) -> None:
+        """Put one message per chunk into its queue, in order; returns when all are safely there.
 
         Raises:
-            Unavailable: the broker does not answer or refuses; some chunks may have been published.
+            Unavailable: they are not; some chunks may have been published.
         """
-        if self._tracing is None:
-            self._publish(chunks, {})
-            return
-        chunks = list(chunks)
-        if chunks:
-            with self._tracing.sending(queue_of(chunks[0]), len(chunks)) as carried:
-                self._publish(chunks, carried)
-
-    def _publish(self, chunks: Iterable[Chunk], headers: dict[str, str]) -> None:
-        with _translated(), self._producers.acquire(block=True, timeout=POOL_TIMEOUT_S) as producer:
-            for chunk in chunks:
-                self._app.send_task(
-                    RUN_CHUNK,
-                    kwargs=chunk_body(chunk),
-                    headers=headers,
-                    queue=queue_of(chunk),
-                    producer=producer,
-                    confirm_timeout=CONFIRM_TIMEOUT_S,
-                    retry=True,
-                    retry_policy=RETRY_ONCE,
-                )
 
     def waiting_messages(self) -> int:
-        """How many chunks wait in the queues. Makes the queues anew if the broker has lost them.
+        """How many chunks wait in the queues; what a worker has in hand is not waiting any more.
 
         Raises:
-            Unavailable: the broker does not answer.
+            Unavailable: nobody can say.
         """
-        return sum(
-            self._depths([self._app.amqp.queues[name] for name in (HIGH_QUEUE, NORMAL_QUEUE)]).values()
-        )
 
     def queue_depths(self) -> dict[str, int]:
         """How many messages wait in each queue: of chunks, and of interactive calls.
 
         Raises:
-            Unavailable: the broker does not answer.
+            Unavailable: nobody can say.
         """
-        return self._depths(
-            [*(self._app.amqp.queues[name] for name in (HIGH_QUEUE, NORMAL_QUEUE)), call_queue()]
-        )
-
-    def _depths(self, queues: Iterable[Queue]) -> dict[str, int]:
-        # A connection of its own: a pooled channel believes that it has declared the queues already.
-        with _translated(), _bounded_connection(self._app, ANSWER_TIMEOUT_S) as connection:
-            connection.ensure_connection(max_retries=1, interval_start=0, timeout=POOL_TIMEOUT_S)
-            with connection.channel() as channel:
-                declared: list[Any] = [queue(channel).queue_declare() for queue in queues]
-                return {each.queue: each.message_count for each in declared}
-
-
-def _bounded_connection(app: Celery, timeout_s: float) -> Connection:
-    """A connection, not open yet, on which each read and each write ends within that time."""
-    return app.connection_for_write(transport_options={"read_timeout": timeout_s, "write_timeout": timeout_s})
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (KombuError, AMQPError, OSError) as exc:
-        raise Unavailable(f"the broker does not answer: {exc}") from exc
+def traced(tracing: Tracing | None, chunks: Sequence[Chunk]) -> Iterator[dict[str, str]]:
+    """While chunks are published; gives what their messages shall carry, for the worker to go on with the trace."""
+    if tracing is None or not chunks:
+        yield {}
+        return
+    with tracing.sending(queue_of(chunks[0]), len(chunks)) as carried:
+        yield carried

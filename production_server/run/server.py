@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
-from celery import Celery
 
-from production_server.broker.app import create_celery
-from production_server.broker.ways import LocalWay
+from production_server.broker.links import LocalLink
+from production_server.broker.local_queue import LocalQueue
+from production_server.broker.transport import Transport
+from production_server.parts import SharedParts
 from production_server.run.guarded_http import GuardedHttp
 from production_server.settings import Settings
 from production_server.tracing import create_tracing
@@ -29,7 +30,6 @@ from production_server.web.interactive.front import Front
 
 if TYPE_CHECKING:
     from production_server.tracing.spans import Tracing
-    from production_server.worker.embedded import EmbeddedWorker
 
 log = logging.getLogger(__name__)
 
@@ -46,18 +46,15 @@ def serve(settings: Settings, listening: socket.socket, *, metrics_folder: Path)
 
     `metrics_folder`: where the web processes tell each other what they count.
     """
-    app = create_celery(settings)
     with contextlib.ExitStack() as running:
         tracing = create_tracing(settings, "web")
         if tracing is not None:
             running.callback(tracing.close)
-        way = None
         if settings.is_embedded:
-            worker = _embedded_worker(settings, app, tracing)
-            worker.start()
-            running.callback(worker.stop)
-            way = LocalWay(worker.answer_call)
-        parts = build_parts(settings, app, way=way, metrics_folder=metrics_folder, tracing=tracing)
+            shared = _with_worker(settings, tracing, running)
+        else:
+            shared = SharedParts.build(settings, tracing=tracing)
+        parts = build_parts(settings, shared, metrics_folder=metrics_folder)
         parts.caller.start()
         running.callback(parts.caller.close)
         parts.metrics.start()
@@ -139,8 +136,15 @@ def _collect_garbage_rarely() -> None:
     gc.set_threshold(GARBAGE_OBJECTS)
 
 
-def _embedded_worker(settings: Settings, app: Celery, tracing: Tracing | None) -> EmbeddedWorker:
+def _with_worker(settings: Settings, tracing: Tracing | None, running: contextlib.ExitStack) -> SharedParts:
+    """The parts of a process that has a worker in it, which runs until the end of `running`."""
     # Imported here: a web process beside a broker must not load a model runtime.
     from production_server.worker.embedded import EmbeddedWorker
 
-    return EmbeddedWorker(settings, app, tracing=tracing)
+    queue, link = LocalQueue(tracing=tracing), LocalLink()
+    shared = SharedParts.build(settings, Transport(queue, link), tracing=tracing)
+    running.callback(shared.close)
+    worker = EmbeddedWorker(shared, queue, link)
+    worker.start()
+    running.callback(worker.stop)
+    return shared

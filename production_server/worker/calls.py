@@ -1,28 +1,11 @@
-"""The worker's side of interactive calls: one thread that takes a batch, runs it, and answers to whoever sent it.
-
-A thread of its own, beside those for chunks: a call must not wait until a chunk is done.
-"""
+"""The worker's side of interactive calls: what makes the reply to a batch, whatever brings it."""
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from celery import Celery
-from kombu import Consumer
-from kombu.message import Message
-
-from production_server.broker.amqp_way import (
-    body_of,
-    call_queue,
-    connect,
-    drain,
-    keep_up,
-    post,
-)
 from production_server.broker.calls import (
     CALL_QUEUE,
     Reply,
@@ -33,7 +16,7 @@ from production_server.broker.calls import (
 from production_server.errors import MISTAKE, CeleriacError, DeadlineExceeded
 from production_server.inference import Engine, Outputs
 from production_server.settings import Settings
-from production_server.worker.courtesy import Courtesy
+from production_server.worker.throttle import Throttle
 
 if TYPE_CHECKING:
     from production_server.tracing.spans import Tracing
@@ -41,11 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PREFETCH = 2
-"""While one batch is run, the next one is here already; more would wait for this worker while another one is free."""
 
-
-class CallRunner:
+class CallProcessor:
     """Runs batches of calls; safe to share between threads."""
 
     def __init__(
@@ -54,20 +34,20 @@ class CallRunner:
         settings: Settings,
         *,
         name: str,
-        courtesy: Courtesy,
+        throttle: Throttle,
         metrics: WorkerMetrics | None = None,
         tracing: Tracing | None = None,
     ) -> None:
         self._engine = engine
         self._settings = settings
         self._name = name
-        self._courtesy = courtesy
+        self._throttle = throttle
         self._metrics = metrics
         self._tracing = tracing
 
     def answer(self, body: bytes) -> bytes:
         """The reply to a message, whatever it is."""
-        self._courtesy.call_came()
+        self._throttle.call_came()
         return encode_reply(self._run(body))
 
     def _run(self, body: bytes) -> Reply:
@@ -117,47 +97,6 @@ class CallRunner:
             worker=self._name,
             model_ms=model_s * 1000,
         )
-
-
-class CallServer:
-    """Answers calls over the broker from `start` to `stop`; one that does not answer is tried again for ever."""
-
-    def __init__(self, app: Celery, runner: CallRunner) -> None:
-        self._app = app
-        self._runner = runner
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(
-            target=partial(keep_up, self._serve, until=self._stopped), name="calls", daemon=True
-        )
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Answer the batch in hand, give back what was fetched beside it, and end."""
-        self._stopped.set()
-        self._thread.join()
-
-    def _serve(self) -> None:
-        with connect(self._app) as connection, connection.channel() as channel:
-            answer = partial(self._answer, channel=channel)
-            with Consumer(channel, [call_queue()], on_message=answer, prefetch_count=PREFETCH):
-                drain(connection, until=self._stopped)
-
-    def _answer(self, message: Message, *, channel: Any) -> None:
-        is_second_try = bool(message.delivery_info.get("redelivered"))
-        if is_second_try:
-            # Who had it before may have died of it: it comes no third time. What a process sends right before it dies
-            # may never be read, so this waits for the answer to a question that comes after it.
-            message.ack()
-            channel.queue_declare(CALL_QUEUE, passive=True)
-        reply_to = message.properties.get("reply_to")
-        if reply_to:
-            reply = self._runner.answer(body_of(message))
-            post(channel, reply, reply_to, correlation_id=message.properties.get("correlation_id", ""))
-        if not is_second_try:
-            message.ack()
 
 
 def _check_time(request: Request) -> None:

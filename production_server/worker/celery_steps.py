@@ -16,7 +16,7 @@ class PromptStop(bootsteps.StartStopStep):
     requires = ("celery.worker.components:Hub",)
 
     def start(self, parent: Any) -> None:
-        """Runs when the worker starts; the in-memory transport has no event loop."""
+        """Runs when the worker starts; on Windows Celery has no event loop."""
         if parent.hub is not None:
             parent.hub.call_repeatedly(LOOK_EVERY_S, lambda: None)
 

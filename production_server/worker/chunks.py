@@ -17,8 +17,8 @@ from production_server.jobs.database import Database
 from production_server.jobs.records import Claim, Failure, Success
 from production_server.models.tasks.task import Prediction
 from production_server.settings import Settings
-from production_server.worker.courtesy import Courtesy
 from production_server.worker.inputs import Inputs, Stopping
+from production_server.worker.throttle import Throttle
 
 if TYPE_CHECKING:
     from production_server.tracing.spans import Tracing
@@ -43,14 +43,14 @@ class _Seconds:
 
 
 @dataclass(slots=True)
-class ChunkRunner:
+class ChunkProcessor:
     """Runs chunks; several threads may share one."""
 
     database: Database
     engine: Engine
     settings: Settings
     inputs: Inputs
-    courtesy: Courtesy = field(default_factory=Courtesy)
+    throttle: Throttle = field(default_factory=Throttle)
     stopping: threading.Event = field(default_factory=threading.Event)
     items_done: int = 0
     metrics: WorkerMetrics | None = None
@@ -166,7 +166,7 @@ class ChunkRunner:
             seconds.fetch += time.perf_counter() - began
             if inputs is None:
                 return
-            with self.courtesy.turn():
+            with self.throttle.turn():
                 batch = self.engine.predict_batch(held.model, held.version, inputs, max_pixels=limit)
             seconds.decode += batch.decode_s
             seconds.model += batch.model_s

@@ -1,75 +1,70 @@
-"""A worker in threads of the web process: the same tasks on the in-memory transport."""
+"""A worker in threads of the web process, which takes what is published from memory."""
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import time
 
-from celery import Celery
-from celery.worker import state
-
-from production_server.broker.messages import HIGH_QUEUE
-from production_server.settings import Settings
+from production_server.broker.links import LocalLink
+from production_server.broker.local_queue import LocalMessage, LocalQueue
+from production_server.broker.messages import queue_of
+from production_server.parts import SharedParts
+from production_server.worker.chunk_messages import work_off
 from production_server.worker.parts import CHUNK_THREADS, WorkerParts
 
-if TYPE_CHECKING:
-    from production_server.tracing.spans import Tracing
-
-WAKE = "celeriac.wake"
+log = logging.getLogger(__name__)
 
 
 class EmbeddedWorker:
-    """Runs in this process; at most one of them at a time, since Celery keeps its stop flag in a module."""
+    """Takes chunks from `queue`, which is the publisher of `shared`, and serves the calls of `link`."""
 
-    def __init__(self, settings: Settings, app: Celery, *, tracing: Tracing | None = None) -> None:
-        self._parts = WorkerParts.build(settings, app=app, tracing=tracing)
-        self._settings = settings
-        self._parts.app.task(name=WAKE)(_do_nothing)
-        self._controller: Any = None
-        self._thread: threading.Thread | None = None
-
-    @property
-    def answer_call(self) -> Callable[[bytes], bytes]:
-        """Runs a batch of interactive calls, in the thread that asks."""
-        return self._parts.call_runner.answer
+    def __init__(self, shared: SharedParts, queue: LocalQueue, link: LocalLink) -> None:
+        self._parts = WorkerParts.build(shared)
+        self._drain_s = shared.settings.drain_s
+        self._queue = queue
+        self._link = link
+        self._threads = [
+            threading.Thread(target=self._work, name=f"chunks-{number}", daemon=True)
+            for number in range(CHUNK_THREADS * shared.settings.workers)
+        ]
 
     def start(self) -> None:
-        """Publish what an earlier process left behind and start consuming.
+        """Publish what an earlier process left behind, and start to work.
 
         Raises:
             Unavailable: the database does not answer.
         """
-        self._controller = self._parts.app.WorkController(
-            pool="threads",
-            concurrency=CHUNK_THREADS * self._settings.workers,
-            without_gossip=True,
-            without_mingle=True,
-            without_heartbeat=True,
-            hostname=self._parts.housekeeping.name,
-        )
-        self._thread = threading.Thread(target=self._controller.start, name="embedded-worker", daemon=True)
-        self._thread.start()
         self._parts.start(alone=True)
+        self._link.serve(self._parts.call_processor.answer)
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Finish the batches in hand, put the rest back, and end; what is queued waits in the database."""
-        self._parts.runner.stopping.set()
-        _set_stop_flag(0)
-        # The consumer looks at the flag after a message, or after 2 s without one, and once more before it ends.
-        for _ in range(2):
-            self._parts.app.send_task(WAKE, queue=HIGH_QUEUE)
-        if self._thread is not None:
-            self._thread.join(self._settings.drain_s)
-        _set_stop_flag(None)
+        self._parts.chunk_processor.stopping.set()
+        self._queue.close()
+        until = time.monotonic() + self._drain_s
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
         self._parts.close()
 
+    def _work(self) -> None:
+        while (message := self._queue.take()) is not None:
+            try:
+                self._work_off(message)
+            except Exception:
+                # The thread must live on: without it nothing would ever be worked off again.
+                log.exception("a chunk failed")
 
-def _do_nothing() -> None:
-    """The body of the task that wakes the consumer."""
-
-
-def _set_stop_flag(exit_code: int | None) -> None:
-    """What Celery's consumer looks at between messages; left set, it would end the next worker of this process."""
-    flags: Any = state
-    flags.should_stop = exit_code
+    def _work_off(self, message: LocalMessage) -> None:
+        # What is not done because of a stop is in the database: the next process publishes it.
+        chunk = message.chunk
+        work_off(
+            self._parts.chunk_processor,
+            chunk.job_id,
+            chunk.start,
+            chunk.stop,
+            queue=queue_of(chunk),
+            carried=message.carried,
+        )

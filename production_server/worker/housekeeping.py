@@ -13,7 +13,7 @@ from production_server.jobs.publication import mark_published, mark_unpublished
 from production_server.jobs.reconcile import expired_chunks, unpublished_chunks
 from production_server.jobs.workers import beat, leave
 from production_server.settings import Settings
-from production_server.worker.chunks import ChunkRunner
+from production_server.worker.chunks import ChunkProcessor
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Housekeeping:
     """What is done every few seconds, from `begin` to `end`."""
 
     name: str
-    runner: ChunkRunner
+    processor: ChunkProcessor
     database: Database
     publisher: Publisher
     settings: Settings
@@ -35,7 +35,7 @@ class Housekeeping:
     @property
     def warm(self) -> list[str]:
         """What this worker has loaded, as model/version."""
-        return ["/".join(key) for key in self.runner.engine.loaded]
+        return ["/".join(key) for key in self.processor.engine.loaded]
 
     @property
     def pause_s(self) -> float:
@@ -62,9 +62,9 @@ class Housekeeping:
         Raises:
             Unavailable: the database or the broker does not answer.
         """
-        self.runner.renew_leases()
-        self.runner.engine.release_removed()
-        beat(self.database, self.name, warm=self.warm, items_done=self.runner.items_done)
+        self.processor.renew_leases()
+        self.processor.engine.release_removed()
+        beat(self.database, self.name, warm=self.warm, items_done=self.processor.items_done)
         self._reconcile(alone=False)
         self._touch()
         return False

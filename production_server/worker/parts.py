@@ -1,4 +1,4 @@
-"""The parts that every worker consists of, in a process of its own or in a thread of the embedded server."""
+"""The parts that every worker consists of, in a process of its own or in threads of the embedded server."""
 
 from __future__ import annotations
 
@@ -9,27 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
-from celery import Celery
-
-from production_server.broker.app import create_celery
-from production_server.broker.publisher import Publisher
 from production_server.inference import Engine
-from production_server.intake.intake import Intake
-from production_server.jobs.database import Database
-from production_server.models.registry import Registry
+from production_server.loop import Loop
+from production_server.parts import SharedParts
 from production_server.settings import Settings
 from production_server.sources.scanner import LOOK_EVERY_S, Scanner
-from production_server.storage.storage import Storage
-from production_server.worker.calls import CallRunner
-from production_server.worker.celery_steps import CONSUMER, PromptStop
-from production_server.worker.chunks import ChunkRunner
+from production_server.worker.calls import CallProcessor
+from production_server.worker.chunks import ChunkProcessor
 from production_server.worker.housekeeping import Housekeeping
 from production_server.worker.inputs import Inputs
-from production_server.worker.loop import Loop
-from production_server.worker.tasks import register_tasks
 
 if TYPE_CHECKING:
-    from production_server.tracing.spans import Tracing
     from production_server.worker.metrics import WorkerMetrics
 
 CHUNK_THREADS = 2
@@ -38,48 +28,44 @@ CHUNK_THREADS = 2
 
 @dataclass(slots=True)
 class WorkerParts:
-    """A warmed-up worker, ready to be connected to its broker."""
+    """A warmed-up worker, ready for what its chunks and calls travel by."""
 
-    app: Celery
     engine: Engine
-    runner: ChunkRunner
+    chunk_processor: ChunkProcessor
     housekeeping: Housekeeping
     loops: tuple[Loop, ...]
-    call_runner: CallRunner
+    call_processor: CallProcessor
     metrics: WorkerMetrics | None
 
     @classmethod
-    def build(cls, settings: Settings, *, app: Celery | None = None, tracing: Tracing | None = None) -> Self:
+    def build(cls, shared: SharedParts) -> Self:
         """Load and warm up the models, and wire everything; nothing runs yet."""
-        app = app or create_celery(settings)
-        app.conf.worker_consumer = CONSUMER
-        app.steps["worker"].add(PromptStop)
-        database = Database(settings.resolved_database_url)
-        engine = Engine(Registry(settings.model_stores), threads=_threads_per_call(settings))
+        settings, database, tracing = shared.settings, shared.database, shared.tracing
+        engine = Engine(shared.registry, threads=_threads_per_call(settings))
         engine.warm_up()
         metrics = _metrics(settings, engine)
-        storage, stopping = Storage(settings.storage_allow), threading.Event()
-        inputs = Inputs(storage, settings, stopping)
-        runner = ChunkRunner(
+        stopping = threading.Event()
+        inputs = Inputs(shared.storage, settings, stopping)
+        chunk_processor = ChunkProcessor(
             database, engine, settings, inputs, stopping=stopping, metrics=metrics, tracing=tracing
         )
-        register_tasks(app, runner, tracing=tracing)
-        publisher = Publisher(app, tracing=tracing)
-        housekeeping = Housekeeping(worker_name(settings), runner, database, publisher, settings)
-        scanner = Scanner(database, storage, Intake(settings, database, storage, publisher), settings)
+        housekeeping = Housekeeping(
+            worker_name(settings), chunk_processor, database, shared.transport.publisher, settings
+        )
+        scanner = Scanner(database, shared.storage, shared.intake, settings)
         loops = (
             Loop("housekeeping", housekeeping.step, pause_s=housekeeping.pause_s),
             Loop("scanner", scanner.scan_next, pause_s=LOOK_EVERY_S, stopping=scanner.stopping),
         )
-        call_runner = CallRunner(
+        call_processor = CallProcessor(
             engine,
             settings,
             name=housekeeping.name,
-            courtesy=runner.courtesy,
+            throttle=chunk_processor.throttle,
             metrics=metrics,
             tracing=tracing,
         )
-        return cls(app, engine, runner, housekeeping, loops, call_runner, metrics)
+        return cls(engine, chunk_processor, housekeeping, loops, call_processor, metrics)
 
     def start(self, *, alone: bool) -> None:
         """Start what runs beside chunks and calls; `alone`: no other worker uses this database.
@@ -92,13 +78,12 @@ class WorkerParts:
             loop.start()
 
     def close(self) -> None:
-        """Stop what runs beside chunks and calls, which must have ended, and free models and connections."""
+        """Stop what runs beside chunks and calls, which must have ended, and free the models."""
         for loop in reversed(self.loops):
             loop.stop()
-        self.runner.inputs.close()
+        self.chunk_processor.inputs.close()
         self.housekeeping.end()
         self.engine.close()
-        self.runner.database.close()
 
 
 def _metrics(settings: Settings, engine: Engine) -> WorkerMetrics | None:

@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING
 
 from celery.signals import worker_shutting_down
 
+from production_server.broker.app import create_celery
+from production_server.broker.transport import over_broker
+from production_server.parts import SharedParts
 from production_server.settings import Settings
 from production_server.tracing import create_tracing
-from production_server.worker.calls import CallServer
+from production_server.worker.call_server import CallServer
+from production_server.worker.celery_steps import CONSUMER, PromptStop
 from production_server.worker.parts import CHUNK_THREADS, WorkerParts
+from production_server.worker.tasks import register_tasks
 
 if TYPE_CHECKING:
     from production_server.worker.metrics import MetricsServer
@@ -26,14 +31,19 @@ def run_worker(settings: Settings) -> None:
         Unavailable: the database does not answer at the start. A broker that does not answer is waited for.
     """
     tracing = create_tracing(settings, "worker")
-    parts = WorkerParts.build(settings, tracing=tracing)
+    app = create_celery(settings)
+    shared = SharedParts.build(settings, over_broker(app, tracing=tracing), tracing=tracing)
+    parts = WorkerParts.build(shared)
+    register_tasks(app, parts.chunk_processor)
+    app.conf.worker_consumer = CONSUMER
+    app.steps["worker"].add(PromptStop)
     metrics_server = _answer_prometheus(settings, parts)
     parts.start(alone=False)
-    calls = CallServer(parts.app, parts.call_runner)
+    calls = CallServer(app, parts.call_processor)
     calls.start()
 
     def drain(**_signal: object) -> None:
-        parts.runner.stopping.set()
+        parts.chunk_processor.stopping.set()
 
     worker_shutting_down.connect(drain)
     log.info(
@@ -41,7 +51,7 @@ def run_worker(settings: Settings) -> None:
     )
     try:
         # Threads, not processes: the models are loaded once, and ONNX Runtime works outside the GIL.
-        parts.app.Worker(
+        app.Worker(
             pool="threads",
             quiet=True,  # no banner
             concurrency=CHUNK_THREADS,
@@ -58,6 +68,7 @@ def run_worker(settings: Settings) -> None:
             metrics_server.close()
         calls.stop()
         parts.close()
+        shared.close()
         if tracing is not None:
             tracing.close()
 

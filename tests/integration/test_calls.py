@@ -16,12 +16,13 @@ from celery import Celery
 from kombu import Connection, Consumer, Queue
 from PIL import Image
 
-from production_server.broker.amqp_way import AmqpWay, body_of, call_queue, post
+from production_server.broker.amqp_connection import body_of, call_queue, post
+from production_server.broker.amqp_link import AmqpLink
 from production_server.broker.app import create_celery
 from production_server.broker.caller import Caller
 from production_server.broker.calls import CALL_QUEUE, Inputs, Reply, Request, decode_reply, encode_request
 from production_server.broker.grouping import Answer, Call
-from production_server.broker.ways import LocalWay
+from production_server.broker.links import LocalLink
 from production_server.errors import (
     CeleriacError,
     DeadlineExceeded,
@@ -33,8 +34,9 @@ from production_server.errors import (
 from production_server.inference import Engine
 from production_server.models.registry import Registry
 from production_server.settings import read_settings
-from production_server.worker.calls import CallRunner, CallServer
-from production_server.worker.courtesy import Courtesy
+from production_server.worker.call_server import CallServer
+from production_server.worker.calls import CallProcessor
+from production_server.worker.throttle import Throttle
 from testing.processes import wait_until
 from testing.rabbitmq import RabbitMQNode
 from testing.small_models import write_image_model, write_table_model
@@ -42,8 +44,8 @@ from testing.small_models import write_image_model, write_table_model
 FOREVER_S = 60
 
 
-def call_runner(engine: Engine, name: str) -> CallRunner:
-    return CallRunner(engine, read_settings({}), name=name, courtesy=Courtesy())
+def call_processor(engine: Engine, name: str) -> CallProcessor:
+    return CallProcessor(engine, read_settings({}), name=name, throttle=Throttle())
 
 
 @dataclass
@@ -60,7 +62,7 @@ class Place:
         if self.local is not None:
             self.local.started.set()
             return
-        server = CallServer(self.app, call_runner(self.engine, f"worker-{len(self.servers)}"))
+        server = CallServer(self.app, call_processor(self.engine, f"worker-{len(self.servers)}"))
         server.start()
         self.servers.append(server)
 
@@ -95,11 +97,11 @@ class LocalWorker:
 
     def __init__(self, engine: Engine) -> None:
         self.started = threading.Event()
-        self._runner = call_runner(engine, "worker-0")
+        self._processor = call_processor(engine, "worker-0")
 
     def answer(self, body: bytes) -> bytes:
         self.started.wait()
-        return self._runner.answer(body)
+        return self._processor.answer(body)
 
 
 @pytest.fixture(params=["local", "rabbitmq"])
@@ -120,8 +122,10 @@ def placed(broker_url: str, registry: Registry) -> Iterator[Place]:
     """With a broker, or, where it has no address, in this process."""
     app, engine = create_celery(read_settings({"BROKER_URL": broker_url})), Engine(registry, threads=1)
     local = None if broker_url else LocalWorker(engine)
-    way = AmqpWay(app) if local is None else LocalWay(local.answer)
-    caller = Caller(way, max_batches=2, max_items=64, max_waiting=1000)
+    link = AmqpLink(app) if local is None else LocalLink()
+    if isinstance(link, LocalLink) and local is not None:
+        link.serve(local.answer)
+    caller = Caller(link, max_batches=2, max_items=64, max_waiting=1000)
     caller.start()
     wait_until(lambda: caller.is_connected, what="the caller is connected")
     made = Place(engine, caller, app, local)
@@ -358,7 +362,7 @@ def test_connections_outlive_both_endless_calls_and_none(
     broker_url: str, small_registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # RabbitMQ closes a connection on which it has heard nothing for two heartbeats, however much it sends there.
-    monkeypatch.setattr("production_server.broker.amqp_way.HEARTBEAT_S", 1)
+    monkeypatch.setattr("production_server.broker.amqp_connection.HEARTBEAT_S", 1)
     with placed(broker_url, small_registry) as place:
         place.start_worker()
         enough = time.monotonic() + 4

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from testing.celeriac import ROOT, Celeriac, celeriac
-from testing.processes import free_ports
+from testing.processes import free_ports, wait_until
 
 PATIENT = [6, 148, 72, 35, 0, 33.6, 0.627, 50]
 SMALL_STEPS = {"CHUNK_ITEMS": "32", "BATCH_ITEMS": "8"}
@@ -125,6 +125,25 @@ def test_it_tells_what_it_and_the_worker_inside_have_done_and_leaves_nothing_beh
     assert re.search(r'^celeriac_calls_total{code="200",model="table".*} 1.0$', text, re.MULTILINE)
     assert re.search(r"^process_resident_memory_bytes{pid=.*}", text, re.MULTILINE)
     assert while_it_ran and not list(Path("/dev/shm").glob(mine))
+
+
+def test_it_tells_how_many_chunks_wait_until_none_does(service: Celeriac) -> None:
+    job = service.submit("slow", [[n, 1] for n in range(1500)])
+    service.wait_for(job, done=50)
+    busy, ready = waiting_chunks(service), service.web.get("/readyz").json()["checks"]["broker"]
+
+    service.web.delete(job["links"]["self"]).raise_for_status()
+    wait_until(lambda: waiting_chunks(service) == 0, what="no chunk waits")
+
+    assert 0 < busy < 1500 / 32
+    assert ready["ok"]
+
+
+def waiting_chunks(service: Celeriac) -> float:
+    text = service.web.get("/metrics").text
+    found = re.search(r'^celeriac_queue_messages{queue="celeriac.jobs"} (.*)$', text, re.MULTILINE)
+    assert found and "celeriac_broker_up 1.0" in text
+    return float(found[1])
 
 
 def test_only_its_owner_can_read_the_state(service: Celeriac) -> None:

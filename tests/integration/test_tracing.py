@@ -15,9 +15,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
-from production_server.broker.app import create_celery
-from production_server.broker.ways import LocalWay
-from production_server.jobs.database import Database
+from production_server.broker.links import LocalLink
+from production_server.broker.local_queue import LocalQueue
+from production_server.broker.transport import Transport
+from production_server.parts import SharedParts
 from production_server.settings import read_settings
 from production_server.tracing import create_tracing
 from production_server.tracing.spans import Tracing
@@ -33,7 +34,7 @@ PARENT_SPAN = "00f067aa0ba902b7"
 
 @dataclass
 class Place:
-    """A web process and a worker in this one, on the in-memory transport."""
+    """A web process and a worker in this one."""
 
     front: Front
     exporter: InMemorySpanExporter
@@ -76,22 +77,24 @@ def exporter() -> InMemorySpanExporter:
 def parts(
     exporter: InMemorySpanExporter, tmp_path_factory: pytest.TempPathFactory, model_store: str
 ) -> Iterator[WebParts]:
-    """For all tests of the module: Celery knows one worker in a process."""
+    """For all tests of the module: models take a while to load."""
     state_dir = str(tmp_path_factory.mktemp("state"))
     settings = read_settings({"STATE_DIR": state_dir, "MODEL_STORE": model_store, "CALL_BATCHES": "1"})
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    tracing, app = Tracing(provider), create_celery(settings)
-    Database(settings.resolved_database_url).migrate()
-    worker = EmbeddedWorker(settings, app, tracing=tracing)
+    tracing = Tracing(provider)
+    queue, link = LocalQueue(tracing=tracing), LocalLink()
+    shared = SharedParts.build(settings, Transport(queue, link), tracing=tracing)
+    shared.database.migrate()
+    worker = EmbeddedWorker(shared, queue, link)
     worker.start()
-    parts = build_parts(settings, app, way=LocalWay(worker.answer_call), tracing=tracing)
+    parts = build_parts(settings, shared)
     parts.caller.start()
     wait_until(lambda: parts.caller.is_connected, what="the caller is connected")
     yield parts
     parts.caller.close()
     worker.stop()
-    parts.database.close()
+    shared.close()
     tracing.close()
 
 

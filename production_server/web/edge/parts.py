@@ -6,14 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from celery import Celery
 from flask import current_app
 
-from production_server.broker.amqp_way import AmqpWay
-from production_server.broker.app import create_celery
 from production_server.broker.caller import Caller
-from production_server.broker.publisher import Publisher
-from production_server.broker.ways import Way
 from production_server.errors import NotFound
 from production_server.intake.intake import Intake
 from production_server.jobs.database import Database
@@ -23,6 +18,7 @@ from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
 from production_server.models.tasks.task import Task
 from production_server.models.tasks.unknown import UNKNOWN
+from production_server.parts import SharedParts
 from production_server.settings import Settings
 from production_server.sources.notifications import Notifications, open_rules
 from production_server.storage.storage import Storage
@@ -66,44 +62,36 @@ class WebParts:
 
 
 def build_parts(
-    settings: Settings,
-    app: Celery | None = None,
-    *,
-    way: Way | None = None,
-    metrics_folder: Path | None = None,
-    tracing: Tracing | None = None,
+    settings: Settings, shared: SharedParts | None = None, *, metrics_folder: Path | None = None
 ) -> WebParts:
     """Wire the parts of a web process; opens no connection.
 
     Raises:
         SettingsError: EVENTS_FILE holds rules that cannot be used.
 
-    `way` is how interactive calls get to a worker; None: over the broker.
+    `shared` is what an embedded worker has in its hands, too.
     `metrics_folder` is the one of Prometheus' client for several processes; None: this process counts for itself.
     """
-    app = app or create_celery(settings)
-    database, publisher = Database(settings.resolved_database_url), Publisher(app, tracing=tracing)
+    shared = shared or SharedParts.build(settings)
     caller = Caller(
-        way or AmqpWay(app),
+        shared.transport.link,
         max_batches=settings.call_batches,
         max_items=settings.batch_items,
         max_waiting=settings.max_waiting_items,
-        tracing=tracing,
+        tracing=shared.tracing,
     )
-    registry, storage = Registry(settings.model_stores), Storage(settings.storage_allow)
-    intake = Intake(settings, database, storage, publisher)
     return WebParts(
         settings=settings,
-        database=database,
-        registry=registry,
-        intake=intake,
+        database=shared.database,
+        registry=shared.registry,
+        intake=shared.intake,
         caller=caller,
-        metrics=Metrics(database, publisher, caller, folder=metrics_folder),
-        storage=storage,
-        notifications=Notifications(open_rules(settings, registry), registry, intake),
+        metrics=Metrics(shared.database, shared.transport.publisher, caller, folder=metrics_folder),
+        storage=shared.storage,
+        notifications=Notifications(open_rules(settings, shared.registry), shared.registry, shared.intake),
         waits=BoundedWaits(settings.web_threads // 2),
         door=OpenDoor(),
-        tracing=tracing,
+        tracing=shared.tracing,
     )
 
 

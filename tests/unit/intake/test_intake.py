@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from production_server.broker.app import create_celery
-from production_server.broker.publisher import Publisher
+from production_server.broker.local_queue import LocalQueue
 from production_server.errors import InvalidInput, Unavailable
 from production_server.intake.checking import items_from_json
 from production_server.intake.intake import Asked, Intake
@@ -30,7 +29,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def intake(sqlite_database: Database, settings: Settings) -> Intake:
-    publisher = Publisher(create_celery(settings))
+    publisher = LocalQueue()
     return Intake(settings, sqlite_database, Storage(settings.storage_allow), publisher)
 
 
@@ -84,17 +83,17 @@ def test_an_idempotency_key_belongs_to_who_asks(intake: Intake, table: ModelVers
     assert [is_new for _, is_new in (first, again, other)] == [True, False, True]
 
 
-class Down(Publisher):
+class Down(LocalQueue):
     """A publisher whose broker does not answer."""
 
-    def publish(self, chunks: Iterable[Chunk]) -> None:
+    def publish(self, chunks: Sequence[Chunk]) -> None:
         raise Unavailable("the broker does not answer")
 
 
 def test_what_could_not_be_handed_over_is_accepted_and_waits_for_the_reconciler(
     sqlite_database: Database, settings: Settings, table: ModelVersion
 ) -> None:
-    publisher = Down(create_celery(settings))
+    publisher = Down()
     intake = Intake(settings, sqlite_database, Storage(settings.storage_allow), publisher)
     job = Lines(intake, table).take(["3 7"], client="somebody")
 

@@ -261,6 +261,11 @@ def test_who_has_lost_a_scan_adds_nothing_and_who_has_it_goes_on_behind_the_curs
     assert (get_scan(database, begun.id).state, get_job(database, begun.id).total) == ("listing", 2)
 
 
+def test_who_looks_for_a_scan_in_vain_does_not_wait_for_who_writes(database: Database) -> None:
+    with database.write():
+        assert claim_scan(database, lease_s=60) is None
+
+
 def test_a_scan_that_is_put_back_waits_for_its_time(database: Database) -> None:
     begin(database)
     put_back(database, take(database), after_s=60)

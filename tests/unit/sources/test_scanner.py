@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from production_server.broker.app import create_celery
+from production_server.broker.local_queue import LocalQueue
 from production_server.broker.publisher import Publisher
 from production_server.errors import StorageUnavailable, Unavailable
 from production_server.intake.intake import Intake
@@ -37,7 +37,7 @@ def scanner(sqlite_database: Database, settings: Settings) -> Scanner:
 def scanner_of(
     database: Database, storage: Storage, settings: Settings, publisher: Publisher | None = None
 ) -> Scanner:
-    publisher = publisher or Publisher(create_celery(settings))
+    publisher = publisher or LocalQueue()
     return Scanner(database, storage, Intake(settings, database, storage, publisher), settings)
 
 
@@ -170,12 +170,12 @@ class OneByOne(Storage):
             yield from (Page((reference,), "") for reference in page.references)
 
 
-class SecondFails(Publisher):
+class SecondFails(LocalQueue):
     """A publisher whose broker does not answer when it is asked for the second time."""
 
     asked = 0
 
-    def publish(self, chunks: Iterable[Chunk]) -> None:
+    def publish(self, chunks: Sequence[Chunk]) -> None:
         self.asked += 1
         if self.asked == 2:
             raise Unavailable("the broker does not answer")
@@ -186,7 +186,7 @@ def test_a_page_that_could_not_be_handed_over_does_not_wait_until_a_queue_is_emp
     sqlite_database: Database, settings: Settings
 ) -> None:
     fill(settings, "a", "b", "c")
-    publisher = SecondFails(create_celery(settings))
+    publisher = SecondFails()
     scanner = scanner_of(sqlite_database, OneByOne(settings.storage_allow), settings, publisher)
     begun = begin(scanner)
     scanner.scan_next()

@@ -16,7 +16,7 @@ from production_server.models.registry import Registry
 from production_server.settings import Settings, read_settings
 from production_server.web.app import create_app
 from production_server.web.edge.parts import WebParts, build_parts
-from production_server.worker.chunks import ChunkRunner
+from production_server.worker.chunks import ChunkProcessor
 from production_server.worker.inputs import Inputs
 
 
@@ -55,11 +55,11 @@ def web(app: Flask) -> FlaskClient:
 def work(parts: WebParts, small_registry: Registry) -> Any:
     """Work off a job as a worker would."""
     inputs = Inputs(parts.storage, parts.settings, threading.Event())
-    runner = ChunkRunner(parts.database, Engine(small_registry, threads=1), parts.settings, inputs)
+    processor = ChunkProcessor(parts.database, Engine(small_registry, threads=1), parts.settings, inputs)
 
     def run(job: dict[str, Any]) -> None:
         from uuid import UUID
 
-        assert runner.run(UUID(job["id"]), 0, job["total"])
+        assert processor.run(UUID(job["id"]), 0, job["total"])
 
     return run

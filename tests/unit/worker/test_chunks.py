@@ -17,7 +17,7 @@ from production_server.settings import Settings, read_settings
 from production_server.storage import remote
 from production_server.storage.objects import Reference
 from production_server.storage.storage import Storage
-from production_server.worker.chunks import ChunkRunner
+from production_server.worker.chunks import ChunkProcessor
 from production_server.worker.inputs import Inputs
 from testing.odd_store import Answer, Answering, drips, odd_store, only
 from testing.s3 import S3
@@ -26,16 +26,16 @@ from tests.unit.jobs.test_jobs import lose_leases
 from tests.unit.test_inference import png
 
 
-def chunk_runner(database: Database, registry: Registry, settings: Settings) -> ChunkRunner:
+def chunk_processor(database: Database, registry: Registry, settings: Settings) -> ChunkProcessor:
     stopping = threading.Event()
     inputs = Inputs(Storage(settings.storage_allow), settings, stopping)
-    return ChunkRunner(database, Engine(registry, threads=1), settings, inputs, stopping=stopping)
+    return ChunkProcessor(database, Engine(registry, threads=1), settings, inputs, stopping=stopping)
 
 
 @pytest.fixture
-def runner(sqlite_database: Database, small_registry: Registry) -> ChunkRunner:
+def processor(sqlite_database: Database, small_registry: Registry) -> ChunkProcessor:
     settings = read_settings({"BATCH_ITEMS": "4", "MAX_ATTEMPTS": "2"})
-    return chunk_runner(sqlite_database, small_registry, settings)
+    return chunk_processor(sqlite_database, small_registry, settings)
 
 
 def accept(database: Database, payloads: list[bytes], model: str = "table") -> Job:
@@ -47,64 +47,74 @@ def states(database: Database, job: Job) -> list[str]:
     return [item.label or item.error_code or item.state for item in every_item(database, job.id)]
 
 
-def test_a_chunk_is_worked_off_and_stored(runner: ChunkRunner) -> None:
-    job = accept(runner.database, [b"[0,1]", b"[9,1]"] * 5)
+def test_a_chunk_is_worked_off_and_stored(processor: ChunkProcessor) -> None:
+    job = accept(processor.database, [b"[0,1]", b"[9,1]"] * 5)
 
-    is_done = runner.run(job.id, 0, 10)
+    is_done = processor.run(job.id, 0, 10)
 
     assert is_done
-    assert states(runner.database, job) == ["no", "yes"] * 5
-    assert (get_job(runner.database, job.id).state, runner.items_done) == ("finished", 10)
+    assert states(processor.database, job) == ["no", "yes"] * 5
+    assert (get_job(processor.database, job.id).state, processor.items_done) == ("finished", 10)
 
 
-def test_of_a_model_with_many_labels_an_item_keeps_the_best_ones(runner: ChunkRunner) -> None:
-    job = accept(runner.database, [png(0)], model="shades")
+def test_of_a_model_with_many_labels_an_item_keeps_the_best_ones(processor: ChunkProcessor) -> None:
+    job = accept(processor.database, [png(0)], model="shades")
 
-    runner.run(job.id, 0, 1)
+    processor.run(job.id, 0, 1)
 
-    (item,) = every_item(runner.database, job.id)
+    (item,) = every_item(processor.database, job.id)
     assert (item.label, [place for place, _ in item.output]) == ("shade 0", [0, 1, 2])
 
 
-def test_a_chunk_that_comes_again_changes_nothing(runner: ChunkRunner) -> None:
-    job = accept(runner.database, [b"[0,1]"])
+def test_a_chunk_that_comes_again_changes_nothing(processor: ChunkProcessor) -> None:
+    job = accept(processor.database, [b"[0,1]"])
 
-    assert [runner.run(job.id, 0, 1) for _ in range(3)] == [True] * 3
-    assert (get_job(runner.database, job.id).succeeded, runner.items_done) == (1, 1)
-
-
-def test_a_poisoned_item_fails_with_a_reason_and_its_neighbours_succeed(runner: ChunkRunner) -> None:
-    job = accept(runner.database, [b"[0,1]", b"[10,1]", b"[9,1]"])
-
-    runner.run(job.id, 0, 3)
-
-    assert states(runner.database, job) == ["no", "inference_failed", "yes"]
-    assert get_job(runner.database, job.id).failed == 1
+    assert [processor.run(job.id, 0, 1) for _ in range(3)] == [True] * 3
+    assert (get_job(processor.database, job.id).succeeded, processor.items_done) == (1, 1)
 
 
-def test_a_model_that_is_not_there_fails_after_its_attempts_and_not_at_once(runner: ChunkRunner) -> None:
-    job = accept(runner.database, [b"[0,1]"] * 3, model="nowhere")
+def test_a_poisoned_item_fails_with_a_reason_and_its_neighbours_succeed(processor: ChunkProcessor) -> None:
+    job = accept(processor.database, [b"[0,1]", b"[10,1]", b"[9,1]"])
 
-    first = runner.run(job.id, 0, 3), states(runner.database, job), get_job(runner.database, job.id).state
-    second = runner.run(job.id, 0, 3), states(runner.database, job), get_job(runner.database, job.id).state
+    processor.run(job.id, 0, 3)
+
+    assert states(processor.database, job) == ["no", "inference_failed", "yes"]
+    assert get_job(processor.database, job.id).failed == 1
+
+
+def test_a_model_that_is_not_there_fails_after_its_attempts_and_not_at_once(
+    processor: ChunkProcessor,
+) -> None:
+    job = accept(processor.database, [b"[0,1]"] * 3, model="nowhere")
+
+    first = (
+        processor.run(job.id, 0, 3),
+        states(processor.database, job),
+        get_job(processor.database, job.id).state,
+    )
+    second = (
+        processor.run(job.id, 0, 3),
+        states(processor.database, job),
+        get_job(processor.database, job.id).state,
+    )
 
     assert first == (True, ["model_not_found"] * 3, "running")
     assert second == (True, ["model_not_found"] * 3, "finished")
 
 
-def test_items_that_somebody_else_holds_are_left_to_them(runner: ChunkRunner) -> None:
-    job = accept(runner.database, [b"[0,1]"] * 4)
-    claim(runner.database, job.id, 0, 2, lease_s=60, max_attempts=2)
+def test_items_that_somebody_else_holds_are_left_to_them(processor: ChunkProcessor) -> None:
+    job = accept(processor.database, [b"[0,1]"] * 4)
+    claim(processor.database, job.id, 0, 2, lease_s=60, max_attempts=2)
 
-    runner.run(job.id, 0, 4)
+    processor.run(job.id, 0, 4)
 
-    assert states(runner.database, job) == ["running", "running", "no", "no"]
+    assert states(processor.database, job) == ["running", "running", "no", "no"]
 
 
-def test_a_job_that_does_not_exist_is_nothing_to_do(runner: ChunkRunner) -> None:
-    job = accept(runner.database, [b"[0,1]"])
+def test_a_job_that_does_not_exist_is_nothing_to_do(processor: ChunkProcessor) -> None:
+    job = accept(processor.database, [b"[0,1]"])
 
-    assert runner.run(type(job.id)(int=7), 0, 1)
+    assert processor.run(type(job.id)(int=7), 0, 1)
 
 
 def test_a_stop_ends_after_the_batch_in_hand_and_gives_the_rest_back(
@@ -112,37 +122,37 @@ def test_a_stop_ends_after_the_batch_in_hand_and_gives_the_rest_back(
 ) -> None:
     write_slow_model(tmp_path / "store", turns=100_000)
     settings = read_settings({"BATCH_ITEMS": "1", "MAX_ATTEMPTS": "1"})
-    runner = chunk_runner(sqlite_database, Registry([tmp_path / "store"]), settings)
+    processor = chunk_processor(sqlite_database, Registry([tmp_path / "store"]), settings)
     job = accept(sqlite_database, [b"[0,1]"] * 200, model="slow")
     answers: list[bool] = []
-    thread = threading.Thread(target=lambda: answers.append(runner.run(job.id, 0, 200)))
+    thread = threading.Thread(target=lambda: answers.append(processor.run(job.id, 0, 200)))
 
     thread.start()
     while get_job(sqlite_database, job.id).state == "queued":
         threading.Event().wait(0.005)
-    runner.stopping.set()
+    processor.stopping.set()
     thread.join(30)
 
     after = get_job(sqlite_database, job.id)
     assert answers == [False]
     assert 0 < after.succeeded < 200
     assert states(sqlite_database, job).count("queued") == 200 - after.succeeded
-    runner.stopping.clear()
-    assert runner.run(job.id, after.succeeded, after.succeeded + 1), "no attempt was lost by stopping"
+    processor.stopping.clear()
+    assert processor.run(job.id, after.succeeded, after.succeeded + 1), "no attempt was lost by stopping"
     assert get_job(sqlite_database, job.id).succeeded == after.succeeded + 1
 
 
 def test_a_batch_may_take_longer_than_its_lease(sqlite_database: Database, tmp_path: Path) -> None:
     write_slow_model(tmp_path / "store", turns=1_000_000)
-    runner = chunk_runner(sqlite_database, Registry([tmp_path / "store"]), read_settings({}))
+    processor = chunk_processor(sqlite_database, Registry([tmp_path / "store"]), read_settings({}))
     job = accept(sqlite_database, [b"[0,1]"] * 3, model="slow")
-    thread = threading.Thread(target=runner.run, args=(job.id, 0, 3))
+    thread = threading.Thread(target=processor.run, args=(job.id, 0, 3))
 
     thread.start()
     while get_job(sqlite_database, job.id).state == "queued":
         threading.Event().wait(0.005)
     lose_leases(sqlite_database, job)
-    runner.renew_leases()
+    processor.renew_leases()
     stolen = claim(sqlite_database, job.id, 0, 3, lease_s=60, max_attempts=3)
     thread.join(60)
 
@@ -172,12 +182,12 @@ def test_what_was_classified_before_a_store_went_away_is_stored_and_the_rest_wai
         {"STORAGE_ALLOW": f"file://{tmp_path}", "STORAGE_PATIENCE_S": "0", "BATCH_ITEMS": "4", "FETCHES": "1"}
     )
     inputs = Inputs(Vanishing(settings.storage_allow), settings, threading.Event())
-    runner = ChunkRunner(sqlite_database, Engine(small_registry, threads=1), settings, inputs)
+    processor = ChunkProcessor(sqlite_database, Engine(small_registry, threads=1), settings, inputs)
     references = [Reference(f"file://{path}") for path in paths]
     job = submit_objects(sqlite_database, NewObjects("picture", "1", references, source="test", client="c"))
     assert job is not None
 
-    runner.run(job.id, 0, 12)
+    processor.run(job.id, 0, 12)
     inputs.close()
 
     assert states(sqlite_database, job) == ["dark"] * 8 + ["storage_unavailable"] * 4
@@ -206,17 +216,17 @@ def test_an_object_that_does_not_come_holds_up_no_other_for_long(
     with odd_store(only("0.png", odd, png(0))) as store:
         for name, value in S3(store.url).environ.items():
             monkeypatch.setenv(name, value)
-        runner = chunk_runner(sqlite_database, small_registry, settings)
+        processor = chunk_processor(sqlite_database, small_registry, settings)
         references = [Reference(f"s3://photos/{number}.png") for number in range(12)]
         new = NewObjects("picture", "1", references, source="test", client="c")
         job = submit_objects(sqlite_database, new)
         assert job is not None
 
         for _ in range(attempts):
-            runner.run(job.id, 0, 12)
-        runner.inputs.close()
+            processor.run(job.id, 0, 12)
+        processor.inputs.close()
 
     assert states(sqlite_database, job) == [code] + ["dark"] * 11
-    assert (get_job(sqlite_database, job.id).state, runner.items_done) == ("finished", 12 - (attempts - 1))
+    assert (get_job(sqlite_database, job.id).state, processor.items_done) == ("finished", 12 - (attempts - 1))
     # Of those that came nobody asked for again.
     assert sum(path.endswith("/1.png") for path in store.asked) == 1

@@ -12,7 +12,7 @@ from production_server.jobs.database import Database
 from production_server.models.registry import Registry
 from production_server.settings import Settings, read_settings
 from production_server.storage.storage import Storage
-from production_server.worker.chunks import ChunkRunner
+from production_server.worker.chunks import ChunkProcessor
 from production_server.worker.inputs import Inputs
 from production_server.worker.metrics import MetricsServer, WorkerMetrics
 from testing.processes import free_ports
@@ -41,11 +41,11 @@ def test_a_worker_tells_what_it_has_done(
     engine = Engine(small_registry, threads=1)
     metrics = WorkerMetrics(engine)
     inputs = Inputs(Storage(()), settings, threading.Event())
-    runner = ChunkRunner(sqlite_database, engine, settings, inputs, metrics=metrics)
+    processor = ChunkProcessor(sqlite_database, engine, settings, inputs, metrics=metrics)
     server = MetricsServer(metrics, settings)
     try:
-        runner.run(accept(sqlite_database, [b"[0,1]", b"[10,1]", b"[9,1]"]).id, 0, 3)
-        runner.run(accept(sqlite_database, [b"[0,1]"], model="nowhere").id, 0, 1)
+        processor.run(accept(sqlite_database, [b"[0,1]", b"[10,1]", b"[9,1]"]).id, 0, 3)
+        processor.run(accept(sqlite_database, [b"[0,1]"], model="nowhere").id, 0, 1)
         found = told(settings)
     finally:
         server.close()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from production_server.errors import Unavailable
-from production_server.worker.loop import Loop
+from production_server.loop import Loop
 
 WAIT_S = 30
 

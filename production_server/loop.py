@@ -1,4 +1,4 @@
-"""What a worker does again and again beside its chunks: a thread for each, which no outage ends."""
+"""What a process does again and again beside its requests or chunks: a thread for each, which no outage ends."""
 
 from __future__ import annotations
 

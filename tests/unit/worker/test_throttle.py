@@ -8,18 +8,18 @@ from collections.abc import Callable
 
 import pytest
 
-from production_server.worker import courtesy as module
-from production_server.worker.courtesy import NICENESS, Courtesy
+from production_server.worker import throttle as module
+from production_server.worker.throttle import NICENESS, Throttle
 
 
-def most_at_once(courtesy: Courtesy, *, batch_s: float = 0.02) -> int:
+def most_at_once(throttle: Throttle, *, batch_s: float = 0.02) -> int:
     """How many of three threads that work on two batches each are ever at work together."""
     at_work: list[int] = []
     seen: list[int] = []
 
     def work() -> None:
         for _ in range(2):
-            with courtesy.turn():
+            with throttle.turn():
                 at_work.append(1)
                 time.sleep(batch_s)
                 seen.append(len(at_work))
@@ -38,40 +38,40 @@ def run_in_threads(*targets: Callable[[], None]) -> None:
 
 
 def test_chunks_run_side_by_side_while_nobody_calls() -> None:
-    assert most_at_once(Courtesy()) > 1
+    assert most_at_once(Throttle()) > 1
 
 
 def test_chunks_take_turns_while_somebody_calls() -> None:
-    courtesy = Courtesy()
-    courtesy.call_came()
+    throttle = Throttle()
+    throttle.call_came()
 
-    assert most_at_once(courtesy) == 1
+    assert most_at_once(throttle) == 1
 
 
 def test_chunks_run_side_by_side_again_when_calls_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RECENT_S", 0.01)
-    courtesy = Courtesy()
-    courtesy.call_came()
+    throttle = Throttle()
+    throttle.call_came()
     time.sleep(0.02)
 
-    assert most_at_once(courtesy) > 1
+    assert most_at_once(throttle) > 1
 
 
 def test_a_batch_that_takes_very_long_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PATIENCE_S", 0.01)
-    courtesy = Courtesy()
-    courtesy.call_came()
+    throttle = Throttle()
+    throttle.call_came()
 
-    assert most_at_once(courtesy, batch_s=0.1) > 1
+    assert most_at_once(throttle, batch_s=0.1) > 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own elsewhere")
 def test_a_thread_that_works_on_chunks_has_a_low_priority_and_no_other() -> None:
-    courtesy = Courtesy()
+    throttle = Throttle()
     priorities: list[int] = []
 
     def work() -> None:
-        with courtesy.turn():
+        with throttle.turn():
             priorities.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
 
     before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())

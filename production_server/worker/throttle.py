@@ -16,7 +16,7 @@ NICENESS = 10
 """Of the threads that work on chunks, always: what else runs on the machine is waited for by somebody."""
 
 
-class Courtesy:
+class Throttle:
     """Shared by whoever answers calls and whoever works on chunks in a process."""
 
     def __init__(self) -> None:

@@ -1,11 +1,11 @@
-"""How batches of calls get to whoever answers them: what every way has in common, and the shortest one."""
+"""Links: what carries batches of calls to whoever answers them. Here: what all have in common, and the shortest one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol
 
-from production_server.errors import CeleriacError
+from production_server.errors import CeleriacError, Unavailable
 
 Replied = Callable[[str, bytes], None]
 """Told of a reply: the batch's key, and the body."""
@@ -13,7 +13,7 @@ Lost = Callable[[CeleriacError], None]
 """Told that no batch which is on its way will be answered any more."""
 
 
-class Way(Protocol):
+class Link(Protocol):
     """Carries bodies. `start` before the first one."""
 
     @property
@@ -34,19 +34,27 @@ class Way(Protocol):
         """Stop; nothing is told afterwards."""
 
 
-class LocalWay:
+class LocalLink:
     """To a worker in this process: whoever sends a batch runs it."""
 
-    is_open = True
-
-    def __init__(self, answer: Callable[[bytes], bytes]) -> None:
-        self._answer = answer
+    def __init__(self) -> None:
+        self._answer: Callable[[bytes], bytes] | None = None
         self._replied: Replied = _to_nobody
+
+    @property
+    def is_open(self) -> bool:
+        return self._answer is not None
+
+    def serve(self, answer: Callable[[bytes], bytes]) -> None:
+        """Have a worker answer from now on: it makes a reply's body of a batch's."""
+        self._answer = answer
 
     def start(self, replied: Replied, lost: Lost) -> None:  # noqa: ARG002  # nothing is lost between two functions
         self._replied = replied
 
     def send(self, key: str, body: bytes, *, remaining_s: float) -> None:  # noqa: ARG002  # it is run at once
+        if self._answer is None:
+            raise Unavailable("no worker has started")
         self._replied(key, self._answer(body))
 
     def close(self) -> None:

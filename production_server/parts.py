@@ -1,0 +1,50 @@
+"""What both the web parts and the worker parts of a process stand on: where they share one, they share these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from production_server.broker.transport import Transport, create_transport
+from production_server.intake.intake import Intake
+from production_server.jobs.database import Database
+from production_server.models.registry import Registry
+from production_server.settings import Settings
+from production_server.storage.storage import Storage
+
+if TYPE_CHECKING:
+    from production_server.tracing.spans import Tracing
+
+
+@dataclass(frozen=True, slots=True)
+class SharedParts:
+    """All are safe to share between the threads of one process."""
+
+    settings: Settings
+    database: Database
+    registry: Registry
+    storage: Storage
+    transport: Transport
+    intake: Intake
+    tracing: Tracing | None
+
+    @classmethod
+    def build(
+        cls, settings: Settings, transport: Transport | None = None, *, tracing: Tracing | None = None
+    ) -> Self:
+        """Wire them, by default with the transport that the settings say; opens no connection."""
+        transport = transport or create_transport(settings, tracing=tracing)
+        database, storage = Database(settings.resolved_database_url), Storage(settings.storage_allow)
+        return cls(
+            settings=settings,
+            database=database,
+            registry=Registry(settings.model_stores),
+            storage=storage,
+            transport=transport,
+            intake=Intake(settings, database, storage, transport.publisher),
+            tracing=tracing,
+        )
+
+    def close(self) -> None:
+        """Close the database's connections, when nobody uses them any more."""
+        self.database.close()

@@ -1,0 +1,58 @@
+"""Interactive calls over RabbitMQ: one thread that takes a batch, runs it, and answers to whoever sent it.
+
+A thread of its own, beside those for chunks: a call must not wait until a chunk is done.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from celery import Celery
+from kombu import Consumer
+from kombu.message import Message
+
+from production_server.broker.amqp_connection import body_of, call_queue, post
+from production_server.broker.amqp_listener import CONNECT_AGAIN_S, Listener
+from production_server.broker.calls import CALL_QUEUE
+from production_server.loop import Loop
+from production_server.worker.calls import CallProcessor
+
+PREFETCH = 2
+"""While one batch is run, the next one is here already; more would wait for this worker while another one is free."""
+
+
+class CallServer:
+    """Answers calls over the broker from `start` to `stop`; one that does not answer is tried again for ever."""
+
+    def __init__(self, app: Celery, processor: CallProcessor) -> None:
+        self._processor = processor
+        self._listener = Listener(app, self._consume)
+        self._loop = Loop("interactive calls", self._listener.step, pause_s=CONNECT_AGAIN_S)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._loop.start()
+
+    def stop(self) -> None:
+        """Answer the batch in hand, give back what was fetched beside it, and end."""
+        self._loop.stop()
+        self._listener.close()
+
+    def _consume(self, channel: Any) -> Consumer:
+        answer = partial(self._answer, channel=channel)
+        return Consumer(channel, [call_queue()], on_message=answer, prefetch_count=PREFETCH)
+
+    def _answer(self, message: Message, *, channel: Any) -> None:
+        is_second_try = bool(message.delivery_info.get("redelivered"))
+        if is_second_try:
+            # Who had it before may have died of it: it comes no third time. What a process sends right before it dies
+            # may never be read, so this waits for the answer to a question that comes after it.
+            message.ack()
+            channel.queue_declare(CALL_QUEUE, passive=True)
+        reply_to = message.properties.get("reply_to")
+        if reply_to:
+            reply = self._processor.answer(body_of(message))
+            post(channel, reply, reply_to, correlation_id=message.properties.get("correlation_id", ""))
+        if not is_second_try:
+            message.ack()
