@@ -59,19 +59,22 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 2 * len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@pytest.hookimpl(trylast=True)  # after the order is random
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Mark each test by the services that its fixtures start, so that `-m "not rabbitmq"` works unaided.
 
     Among several processes, tests of one file go to one, for what they share. Files that take long come first, so
     that no process has one left when all others are done; in them, tests that boot services of their own are spread.
     """
+    # Before xdist reads the groups.
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):
             if fixture in MARKER_OF_FIXTURE:
                 item.add_marker(MARKER_OF_FIXTURE[fixture])
         if not any(item.iter_markers("spread")) and not any(item.iter_markers("xdist_group")):
             item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(TESTS))))
+    yield
+    # After the order is random.
     items.sort(key=_rank)
 
 

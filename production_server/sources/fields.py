@@ -11,7 +11,16 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    Strict,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from production_server.sources.refusals import MAX_EVENTS, TOO_MANY
@@ -154,4 +163,5 @@ def _plain_members(members: dict[str, str]) -> dict[str, str]:
 
 Metadata = Annotated[dict[str, MetadataValue], AfterValidator(_plain_members), BeforeValidator(_few)]
 """An object, by names that the client chose."""
-Pairs = Annotated[list[Pair], BeforeValidator(_few)]
+Pairs = Annotated[list[Pair], FailFast(), BeforeValidator(_few)]
+"""A list of objects with `key` and `val`; of those that are wrong only the first is named."""

@@ -70,7 +70,8 @@ def _read_all(readings: Iterable[Reading]) -> list[ObjectEvent]:
             events.append(read())
         except InvalidInput as exc:
             errors.append(exc)
-            if len(errors) >= MAX_FAULTS:
+            # Of one event there may be thousands: each holds memory until all are told.
+            if len(_faults_of(errors)) >= MAX_FAULTS:
                 break
     if len(errors) == 1:
         raise errors[0]

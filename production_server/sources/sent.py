@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from production_server.errors import MAX_FAULTS, InvalidInput, TooLarge
+from production_server.errors import MAX_FAULTS, InvalidInput
 from production_server.shown import describe, shown
 from production_server.sources.refusals import CODE, MAX_EVENTS, TOO_MANY, not_an_event, too_many
-from production_server.validation import faults_of
+from production_server.validation import faults_of, path_of
 
 T = TypeVar("T")
 
@@ -33,10 +33,12 @@ class Sent:
         try:
             return kind.validate_python(self.value)
         except ValidationError as exc:
+            for error in exc.errors(include_url=False, include_context=False):
+                if error["type"] == TOO_MANY:
+                    path = path_of(error["loc"], self.path)
+                    raise too_many(path, "entries", count=f"{len(error['input']):,}") from exc
             faults = tuple(islice(faults_of(exc, whole="body", within=self.path), MAX_FAULTS))
-            is_too_large = any(error["type"] == TOO_MANY for error in exc.errors())
-            refuse, code = (TooLarge, None) if is_too_large else (InvalidInput, CODE)
-            raise refuse("; ".join(map(str, faults[:3])), faults, code=code) from exc
+            raise InvalidInput("; ".join(map(str, faults[:3])), faults, code=CODE) from exc
 
     def refuse(self, expected: str) -> InvalidInput:
         """The error that says what should be here; the caller raises it."""

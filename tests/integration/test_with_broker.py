@@ -157,13 +157,19 @@ def test_whoever_may_use_the_broker_can_ask_the_workers_where_remote_control_is_
 ) -> None:
     app = create_celery(read_settings(service.settings))
 
-    wait_until(
-        lambda: (
-            {name for answer in app.control.ping(timeout=2) or () for name in answer}
-            == {"celery@lab-1", "celery@lab-2"}
-        ),
-        what="both workers answer",
-    )
+    # A connection of its own: a pooled one may be of a test that stopped the broker.
+    with app.connection_for_write() as connection:
+        wait_until(
+            lambda: (
+                {
+                    name
+                    for answer in app.control.ping(timeout=2, connection=connection) or ()
+                    for name in answer
+                }
+                == {"celery@lab-1", "celery@lab-2"}
+            ),
+            what="both workers answer",
+        )
 
 
 def test_whoever_may_use_the_broker_can_watch_the_workers_where_remote_control_is_on(
@@ -183,7 +189,7 @@ def test_whoever_may_use_the_broker_can_watch_the_workers_where_remote_control_i
             return {(kind, f"celery@lab-{number}") for kind in kinds for number in (1, 2)} <= seen
 
         wait_until(lambda: has_seen("worker-heartbeat"), what="both workers' heartbeats")
-        app.control.enable_events()
+        app.control.enable_events(connection=connection)
         job = service.submit("slow", ROWS)
         wait_until(lambda: has_seen("task-started", "task-succeeded"), what="both workers' tasks")
     service.web.delete(job["links"]["self"])

@@ -268,6 +268,26 @@ def test_an_envelope_among_records_is_refused() -> None:
     assert fault_of(records(message, s3_record())) == "Records[1].body: expected a text, got nothing"
 
 
+def test_looking_for_faults_ends_with_the_first_event_that_has_twenty() -> None:
+    wrong = minio_body(userMetadata={str(number): number for number in range(10_000)})["Records"][0]
+
+    faults = faults_of(encode(records(s3_record(), wrong, s3_record(""))))
+
+    assert len(faults) == 20
+    assert all(fault.startswith("Records[1].s3.object.userMetadata.") for fault in faults)
+
+
+def test_more_metadata_than_may_be_are_counted() -> None:
+    document = minio_body(userMetadata={str(number): 1 for number in range(10_001)})
+
+    with pytest.raises(TooLarge) as caught:
+        read_events(encode(document), {})
+
+    assert str(caught.value) == (
+        "Records[0].s3.object.userMetadata: expected at most 10,000 entries, got 10,001"
+    )
+
+
 @pytest.mark.parametrize(
     "document",
     [
