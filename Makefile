@@ -163,7 +163,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 # In as many processes as the machine is worth; a few files alone in one.
-PYTEST  := $(DEV)/bin/pytest -n auto --dist loadgroup --no-loadscope-reorder
+PYTEST  := $(DEV)/bin/pytest -n auto --dist loadscope --no-loadscope-reorder
 
 # Hashes for every platform; no registry's address, since everyone has their own mirror.
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(DEV)/bin/uv pip compile --quiet \

@@ -7,11 +7,12 @@ import shutil
 import signal
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as properties
+from xdist.scheduler import LoadScopeScheduling
 
 from testing.azure_storage import AzureStorage, azure_storage, find_azurite
 from testing.google_storage import GoogleStorage, google_storage
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TESTS = Path(__file__).parent
+SPREAD = {"tests/integration/test_scans.py"}
+"""Files whose tests boot services of their own, for minutes in all."""
+SHARED = dict.fromkeys(("tests/deploy/test_launch.py", "tests/deploy/test_openstack_cloud.py"), "openstack")
+"""What the tests of several files share."""
 MARKER_OF_FIXTURE = {"rabbitmq": "rabbitmq", "postgres": "postgres", "browser": "browser"}
 
 # No property fails because the machine is busy: neither by how long an example takes nor by how long it takes to make
@@ -59,22 +64,29 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 2 * len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+class ByWhatTheyShare(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Gives the tests of one file to one process, for what they share; those of some files one by one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return nodeid if file in SPREAD else SHARED.get(file, file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByWhatTheyShare:
+    """Called by xdist where there are several processes."""
+    return ByWhatTheyShare(config, log)
+
+
+@pytest.hookimpl(trylast=True)  # after the order is random
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test by the services that its fixtures start, so that `-m "not rabbitmq"` works unaided.
 
-    Among several processes, tests of one file go to one, for what they share. Files that take long come first, so
-    that no process has one left when all others are done; in them, tests that boot services of their own are spread.
+    Files that take long come first, so that no process has one left when all others are done.
     """
-    # Before xdist reads the groups.
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):
             if fixture in MARKER_OF_FIXTURE:
                 item.add_marker(MARKER_OF_FIXTURE[fixture])
-        if not any(item.iter_markers("spread")) and not any(item.iter_markers("xdist_group")):
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(TESTS))))
-    yield
-    # After the order is random.
     items.sort(key=_rank)
 
 

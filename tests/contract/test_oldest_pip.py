@@ -68,7 +68,7 @@ def test_the_sets_have_pins_with_extras() -> None:
 def lock_options() -> list[str]:
     """How `make lock` compiles, but for what it compiles."""
     plan = subprocess.run(
-        ["make", "--dry-run", "lock"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "--dry-run", "lock", "ARGS="], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     line = next(line for line in plan.splitlines() if "uv pip compile" in line)
     return [word for word in line.partition("pip compile")[2].partition("pyproject.toml")[0].split() if word]

@@ -31,15 +31,11 @@ ROW = [6, 148, 72, 35, 0, 33.6, 0.627, 50]
 PATIENT = tuple(map(str, ROW))
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Give each test here more time than others have; those that need the one OpenStack go to one process."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test here more time than others have."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.timeout(TIMEOUT_S))
-            if "openstack" in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.xdist_group("openstack"))
-    yield
 
 
 @dataclass(frozen=True)

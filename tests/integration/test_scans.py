@@ -17,8 +17,6 @@ from testing.processes import wait_until
 from testing.s3 import S3
 from testing.store import Store
 
-pytestmark = pytest.mark.spread
-
 SMALL_STEPS = {"CHUNK_ITEMS": "32", "BATCH_ITEMS": "8"}
 
 
