@@ -98,7 +98,7 @@ test-cloud: $(DEV) programs ## Launch real machines in a real OpenStack: half an
 check: $(DEV) $(OLDPIP) programs ## Run everything that CI runs: lint, type, arch, the tests with their coverage, test-setup, -deploy and -compose
 	@MAKE="$(MAKE)" tools/check
 
-# The parts of it, side by side.
+# The parts of it.
 .PHONY: check-style check-tests check-setup check-deploy check-compose
 check-style:
 	@$(MAKE) lint type arch
