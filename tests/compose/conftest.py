@@ -20,7 +20,7 @@ SETTINGS = {"LEASE_S": "3", "DRAIN_S": "5", "CHUNK_ITEMS": "32", "BATCH_ITEMS": 
 """Small chunks, so that many messages are on their way; short leases, so that a dead worker's items wait not long."""
 
 
-TIMEOUT_S = 600
+TIMEOUT_S = 1500
 """Whichever test is the first waits until all images are built."""
 
 
