@@ -230,7 +230,7 @@ def test_five_thousand_objects_are_classified_once_though_ceph_is_away_meanwhile
             wait_until(lambda: time.monotonic() > back_at, what="it is back", timeout_s=OUTAGE_S + 1)
             missed = look(service, scan)["job"]
         wait_until(
-            lambda: look(service, scan)["job"]["state"] == "finished", what="all is done", timeout_s=120
+            lambda: look(service, scan)["job"]["state"] == "finished", what="all is done", timeout_s=400
         )
 
         found, items = look(service, scan), items_of(service, scan["id"])

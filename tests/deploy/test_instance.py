@@ -45,8 +45,8 @@ def main_pid(instance: Machine, unit: str) -> str:
 
 
 def serving(instance: Machine) -> str:
-    """The commit that serves."""
-    return instance.run("readlink", "/opt/celeriac/current").stdout.strip().rpartition("/")[2]
+    """The commit that serves; nothing while the machine has only begun to boot."""
+    return instance.ask("readlink", "/opt/celeriac/current").rpartition("/")[2]
 
 
 def test_first_boot_tells_the_console_how_it_went(booted: Booted, repository: Repository) -> None:
