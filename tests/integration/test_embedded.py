@@ -84,6 +84,7 @@ def test_a_second_server_on_the_same_state_is_refused_in_one_line(service: Celer
     third = run_server(STATE_DIR=str(service.directory / "other"), PORT=str(service.port))
 
     assert second.returncode == 1
+    assert second.stderr.startswith("celeriac: STATE_DIR: ")
     assert second.stderr.count("\n") == 1
     assert third.returncode == 1
     assert third.stderr.startswith("celeriac: HOST, PORT: expected an address that can be listened on")
@@ -200,10 +201,11 @@ def test_help_explains_each_command() -> None:
 
 
 def run_server(*, arguments: list[str] | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run a server that is expected to end at once; at any port, for somebody may have the usual one."""
+    """Run a server that is expected to end at once; at a free port, for somebody may have the usual one."""
+    (port,) = free_ports(1)
     return subprocess.run(
         [sys.executable, "-m", "production_server", *(arguments or ["run"])],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PORT": "0"} | settings,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PORT": str(port)} | settings,
         capture_output=True,
         text=True,
         timeout=100,
