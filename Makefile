@@ -98,19 +98,6 @@ test-cloud: $(DEV) programs ## Launch real machines in a real OpenStack: half an
 check: $(DEV) $(OLDPIP) programs ## Run everything that CI runs: lint, type, arch, the tests with their coverage, test-setup, -deploy and -compose
 	@MAKE="$(MAKE)" tools/check
 
-# The parts of it.
-.PHONY: check-style check-tests check-setup check-deploy check-compose
-check-style:
-	@$(MAKE) lint type arch
-check-tests:
-	@$(MAKE) test ARGS="--cov --cov-report=term"
-check-setup:
-	@$(MAKE) test-setup
-check-deploy:
-	@$(MAKE) test-deploy
-check-compose:
-	@$(MAKE) test-compose
-
 .PHONY: changed
 changed: $(DEV) $(OLDPIP) programs ## Run what the changes since a commit can break, or those not committed: make changed SINCE=main
 	@$(MAKE) lint type arch
