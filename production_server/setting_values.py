@@ -60,6 +60,17 @@ def url(*starts: str) -> Callable[[str], str]:
     return read
 
 
+def hosts(text: str) -> tuple[str, ...]:
+    """Hosts as browsers name them in an Origin, each with its port unless that is its scheme's own."""
+    found = tuple(text.lower().split())
+    for each in found:
+        if not re.fullmatch(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", each):
+            raise Invalid(
+                "hosts separated by spaces, each with its port if need be, such as `celeriac.lan:8443`"
+            )
+    return found
+
+
 def locations(text: str) -> tuple[Location, ...]:
     """Places in buckets, separated by spaces; what reads them must be installed."""
     try:

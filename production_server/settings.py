@@ -9,7 +9,16 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from production_server.errors import Fault, SettingsError
-from production_server.setting_values import Invalid, integer, locations, name_text, one_of, secret_text, url
+from production_server.setting_values import (
+    Invalid,
+    hosts,
+    integer,
+    locations,
+    name_text,
+    one_of,
+    secret_text,
+    url,
+)
 from production_server.storage.locations import Location
 
 BUILT_IN_MODEL_STORE = Path(__file__).parent / "model_store"
@@ -66,6 +75,12 @@ class Settings:
     model_store: Path | None = _setting(None, Path, "an extra model store, searched beside the built-in one")
     host: str = _setting("127.0.0.1", str, "address, or name of one, that the web server listens on")
     port: int = _setting(5100, integer(1, 65535), "port that the web server listens on")
+    public_hosts: tuple[str, ...] = _setting(
+        (),
+        hosts,
+        "hosts by which browsers reach the pages, if a proxy before them does not pass `Host` on, separated by "
+        "spaces: `celeriac.lan celeriac.lan:8443`",
+    )
     workers: int = _setting(
         1, integer(1, 256), "worker processes of `run`; embedded: pairs of worker threads"
     )
@@ -252,7 +267,7 @@ def variable_of(setting: Field[Any]) -> str:
 def text_of_value(value: object) -> str:
     """A value as its variable would hold it; empty where there is none."""
     if isinstance(value, tuple):
-        return " ".join(location.url for location in value)
+        return " ".join(each.url if isinstance(each, Location) else each for each in value)
     return "" if value is None else str(value)
 
 

@@ -1,7 +1,8 @@
-"""HTTP/1.1 as uvicorn has it, with bounds where uvicorn has none.
+"""HTTP/1.1 as uvicorn has it, with bounds where uvicorn has none, and for clients that speak more or less than it.
 
-They are on what comes before a request's body, and on requests that are sent without waiting for answers. Bodies are
-bounded by whoever reads them.
+The bounds are on what comes before a request's body, and on requests that are sent without waiting for answers. Bodies
+are bounded by whoever reads them. A client may offer to go on in another protocol (Java's own: h2c), or know HTTP/1.0
+only.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -22,6 +24,44 @@ SLICE_BYTES = 16 * 2**10
 """So much is taken in at once. It may be hundreds of requests."""
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+_OF_AN_UPGRADE = {b"upgrade", b"http2-settings"}
+
+
+class _Parser:
+    """httptools' parser, which leaves a request's body unread where it offers another protocol.
+
+    A server may pass over such an offer (RFC 9110, section 7.8): the request is parsed again without it.
+    """
+
+    def __init__(self, protocol: GuardedHttp) -> None:
+        self._protocol = protocol
+        self._renew()
+
+    def _renew(self) -> None:
+        self._parser = httptools.HttpRequestParser(self._protocol)
+        # As uvicorn sets it: what follows a request that closes the connection is no fault of that request.
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.get_http_version = self._parser.get_http_version
+        self.get_method = self._parser.get_method
+        self.should_keep_alive = self._parser.should_keep_alive
+        self.should_upgrade = self._parser.should_upgrade
+
+    def feed_data(self, data: bytes) -> None:
+        """Parse on.
+
+        Raises:
+            httptools.HttpParserError: it is no HTTP, or asks for a tunnel.
+        """
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as exc:
+            if self.get_method() == b"CONNECT":
+                raise httptools.HttpParserError("no tunnels here") from exc
+            head = self._protocol.head_without_upgrade()
+            self._renew()
+            self.feed_data(head + data[exc.args[0] :])
 
 
 class _Answer:
@@ -80,6 +120,7 @@ class GuardedHttp(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.parser = _Parser(self)  # type: ignore[assignment]  # it has what uvicorn uses
         self._is_in_head = True
         self._head_bytes = 0
         self._patience: asyncio.TimerHandle | None = None
@@ -134,15 +175,31 @@ class GuardedHttp(HttpToolsProtocol):
             self._wait_for_head()
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return  # the parser stops here, and comes again without it
         self._is_in_head = False
         self._head_bytes = 0
         self._stop_waiting()
         super().on_headers_complete()
         self.cycle.transport = _Answer(self.cycle, self.loop)  # type: ignore[assignment]  # it has what a cycle uses
+        if self.parser.get_http_version() == "1.0":
+            _speak_as_1_0(self.cycle)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._is_in_head = True
         super().on_message_complete()
+
+    def head_without_upgrade(self) -> bytes:
+        """The head that was just parsed, without the offer to go on in another protocol."""
+        version = self.parser.get_http_version().encode()
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
+        for name, value in self.headers:
+            kept = _without_upgrade(value) if name == b"connection" else value
+            if name not in _OF_AN_UPGRADE and kept:
+                lines.append(b"%s: %s" % (name, kept))
+        return b"\r\n".join([*lines, b"", b""])
 
     def _wait_for_head(self) -> None:
         self._patience = self.loop.call_later(HEAD_S, self._refuse, _TOO_SLOW)
@@ -159,3 +216,26 @@ class GuardedHttp(HttpToolsProtocol):
             if earlier is None or earlier.response_complete:
                 self.transport.write(answer)
             self.transport.close()
+
+
+def _without_upgrade(connection: bytes) -> bytes:
+    """A Connection header's value without what belongs to an upgrade."""
+    options = (option.strip() for option in connection.split(b","))
+    return b", ".join(option for option in options if option.lower() not in _OF_AN_UPGRADE)
+
+
+def _speak_as_1_0(cycle: RequestResponseCycle) -> None:
+    """HTTP/1.0 knows neither chunks nor 100 Continue: an answer of unknown length ends with the connection.
+
+    Source: RFC 9112, section 6.1, and RFC 9110, section 15.2.
+    """
+    cycle.waiting_for_100_continue = False
+    cycle.chunked_encoding = False
+    send = cycle.send
+
+    async def send_unchunked(event: Any) -> None:
+        # uvicorn takes no more than was announced.
+        cycle.expected_content_length = len(event.get("body", b""))
+        await send(event)
+
+    cycle.send = send_unchunked  # type: ignore[assignment]  # of any event

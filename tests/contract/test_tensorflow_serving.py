@@ -162,7 +162,7 @@ def test_predict_with_binary_values(service: Celeriac, body: Any) -> None:
     ids=["values", "lists", "context"],
 )
 def test_classify(service: Celeriac, of_version: str, body: Any) -> None:
-    (first, second) = answered(service, f"{TABLE}{of_version}:classify", body)["result"]
+    (first, second) = answered(service, f"{TABLE}{of_version}:classify", body)["results"]
 
     assert [label for label, _ in first] == ["no", "yes"]
     assert [[score for _, score in each] for each in (first, second)] == pytest.approx(
@@ -173,7 +173,7 @@ def test_classify(service: Celeriac, of_version: str, body: Any) -> None:
 def test_classify_image_files(service: Celeriac) -> None:
     found = answered(service, f"{PICTURE}:classify", {"examples": [{"image": file(0)}, {"image": file(255)}]})
 
-    assert found == {"result": [[["dark", 1], ["bright", 0]], [["dark", 0], ["bright", 1]]]}
+    assert found == {"results": [[["dark", 1], ["bright", 0]], [["dark", 0], ["bright", 1]]]}
 
 
 def test_a_model_that_there_is_not_is_not_found(service: Celeriac) -> None:

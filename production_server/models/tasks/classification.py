@@ -118,7 +118,7 @@ class Classification(Task):
     def results(self, outputs: np.ndarray) -> list[Any]:
         """Each item's labels with their probabilities."""
         labels = self.manifest.labels
-        return [list(zip(labels, row, strict=True)) for row in outputs.tolist()]
+        return [list(zip(labels, row, strict=True)) for row in outputs]
 
     def _chosen(self, probabilities: np.ndarray) -> list[int]:
         """With a threshold, `labels[1]` is the answer where it reaches it; otherwise the largest one wins."""

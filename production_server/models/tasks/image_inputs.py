@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 
 from production_server.errors import CeleriacError, InvalidInput
+from production_server.models.base64_images import image_of_base64
 from production_server.models.images import check_image, decode_image, encode_pixels
 from production_server.models.manifest import ImagePreprocessing, Manifest
 from production_server.models.table import Truth
@@ -71,14 +70,9 @@ class ImageInputs(Inputs):
         image = self._image
         if isinstance(item, list):
             return CheckedInput(encode_pixels(item, image, field=field))
-        if not isinstance(item, dict) or set(item) != {"b64"} or not isinstance(item["b64"], str):
+        if not isinstance(item, dict) or set(item) != {"b64"}:
             expected = f'pixels [{image.height}][{image.width}] or {{"b64": "an image file in Base64"}}'
             raise InvalidInput.at(field, expected, describe(item))
-        try:
-            data = base64.b64decode(item["b64"], validate=True)
-        except (binascii.Error, ValueError) as exc:
-            raise InvalidInput.at(
-                f"{field}.b64", "an image file in Base64 (RFC 4648, section 4)", str(exc)
-            ) from exc
+        data = image_of_base64(item["b64"], field=f"{field}.b64")
         check_image(data, field=f"{field}.b64", max_pixels=max_pixels)
         return CheckedInput(data)

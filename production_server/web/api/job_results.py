@@ -83,7 +83,9 @@ def events(job_id: UUID) -> Response:
     parts = current_parts()
     job = get_job(parts.database, job_id)
     stream = _event_stream(parts, job, _read_last_event_id(job))
-    return Response(stream, mimetype="text/event-stream", headers={"Cache-Control": "no-store"})
+    # nginx keeps an answer back until it has 4 kB of it, unless it is told not to.
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return Response(stream, mimetype="text/event-stream", headers=headers)
 
 
 def _read_last_event_id(job: Job) -> int:
@@ -99,6 +101,8 @@ def _event_stream(parts: WebParts, job: Job, after: int) -> Iterator[str]:
     """Items as a growing prefix: one that finishes early waits for those before it, so that an id says all."""
     quiet_since = time.monotonic()
     task = parts.task_of(job)
+    # The head of an answer leaves with its first bytes: a client learns at once that it is connected.
+    yield f"retry: {RECONNECT_MS}\n\n"
     with parts.waits.place() as wait:
         while True:
             job = get_job(parts.database, job.id)
@@ -117,7 +121,6 @@ def _event_stream(parts: WebParts, job: Job, after: int) -> Iterator[str]:
                 quiet_since = time.monotonic()
                 yield ": still working\n\n"
             if not wait(EVENT_POLL_S):
-                yield f"retry: {RECONNECT_MS}\n\n"
                 return
 
 

@@ -7,9 +7,12 @@ from typing import Any
 
 
 def headers_of(scope: Mapping[str, Any]) -> dict[str, str]:
-    """The headers of an ASGI scope, by their names in lower case; what comes twice is one line (RFC 9110, 5.3)."""
+    """The headers of an ASGI scope, by their names in lower case; what comes twice is one line (RFC 9110, 5.3).
+
+    White space around a value is no part of it (5.5); the parser leaves what is behind it.
+    """
     lines = scope["headers"]
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in lines}
+    headers = {name.decode("latin-1"): value.decode("latin-1").strip(" \t") for name, value in lines}
     # Nearly never, and each call pays for this.
     return headers if len(headers) == len(lines) else _joined(lines)
 
@@ -17,5 +20,5 @@ def headers_of(scope: Mapping[str, Any]) -> dict[str, str]:
 def _joined(lines: list[tuple[bytes, bytes]]) -> dict[str, str]:
     values: dict[str, list[str]] = {}
     for name, value in lines:
-        values.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+        values.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1").strip(" \t"))
     return {name: ("; " if name == "cookie" else ",").join(several) for name, several in values.items()}

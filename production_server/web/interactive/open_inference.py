@@ -19,6 +19,7 @@ import orjson
 
 from production_server.broker.calls import Inputs, Reply
 from production_server.errors import CeleriacError, InvalidInput
+from production_server.models.base64_images import image_of_base64
 from production_server.models.manifest import Manifest
 from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
@@ -29,7 +30,6 @@ from production_server.web.interactive.tensors import (
     checked_items,
     checked_shape,
     finite,
-    image_of_base64,
     json_object,
     tensor_of_bytes,
     tensor_of_json,
@@ -167,13 +167,15 @@ def _identifier(value: object) -> str | None:
 
 
 def _parameters(value: object, field: str) -> dict[str, Any]:
+    """Parameters by name. A null is none: MLServer's own types write what is not set as null."""
     if value is None:
         return {}
-    if not isinstance(value, dict) or not all(
-        isinstance(each, str | int | float | bool) for each in value.values()
-    ):
+    if not isinstance(value, dict):
         raise InvalidInput.at(field, "an object of strings, numbers and booleans", describe(value))
-    return value
+    for name, each in value.items():
+        if not isinstance(each, str | int | float | bool | None):
+            raise InvalidInput.at(f"{field}.{name[:40]}", "a string, a number or a boolean", describe(each))
+    return {name: each for name, each in value.items() if each is not None}
 
 
 def _timeout_s(parameters: Mapping[str, Any]) -> float | None:
@@ -262,7 +264,7 @@ def _binary_size(given: Mapping[str, Any], field: str) -> int | None:
         return None
     if type(size) is not int or size < 0:
         raise InvalidInput.at(f"{field}.binary_data_size", "a number of bytes", describe(size))
-    if "data" in given:
+    if given.get("data") is not None:
         raise InvalidInput.at(field, "either data or binary_data_size", "both")
     return size
 

@@ -16,12 +16,13 @@ import orjson
 
 from production_server.broker.calls import Inputs, Reply
 from production_server.errors import CeleriacError, InvalidInput, NotFound
+from production_server.models.base64_images import image_of_base64
 from production_server.models.manifest import Manifest
 from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
 from production_server.shown import describe
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest
-from production_server.web.interactive.tensors import image_of_base64, json_object, tensor_of_json
+from production_server.web.interactive.tensors import json_object, tensor_of_json
 
 SIGNATURE = "serving_default"
 JSON = "application/json"
@@ -38,7 +39,8 @@ class Form:
 
 DOES = {None: "predicts", "classify": "classifies", "regress": "regresses"}
 
-ROWS, COLUMNS, RESULTS = Form("predictions"), Form("outputs"), Form("result")
+# "results" is what the server writes; its documentation says "result" (tensorflow/serving#1208).
+ROWS, COLUMNS, RESULTS = Form("predictions"), Form("outputs"), Form("results")
 
 
 class TensorFlowServing:
@@ -63,7 +65,8 @@ class TensorFlowServing:
             )
         model, kind, which, verb = match.groups()
         version = self._version(model, kind, which or "")
-        body = json_object(request.body, "the request")
+        given = json_object(request.body, "the request")
+        body = {name: value for name, value in given.items() if value is not None}
         signature = body.get("signature_name") or SIGNATURE
         if signature != SIGNATURE:
             raise InvalidInput.at("signature_name", SIGNATURE, describe(signature))

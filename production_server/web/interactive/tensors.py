@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Sequence
 from itertools import chain
@@ -62,18 +61,6 @@ def json_object(data: bytes, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidInput.at(what, "a JSON object", describe(value))
     return value
-
-
-def image_of_base64(text: object, *, field: str) -> bytes:
-    """An image file, as JSON has it.
-
-    Raises:
-        InvalidInput: it is not Base64 (RFC 4648, section 4).
-    """
-    try:
-        return base64.b64decode(text, validate=True)  # type: ignore[arg-type]  # a TypeError is an answer, too
-    except (TypeError, ValueError) as exc:
-        raise InvalidInput.at(field, "an image file in Base64", describe(text)) from exc
 
 
 def tensor_of_json(

@@ -163,3 +163,98 @@ def test_what_is_sent_without_waiting_for_answers_is_read_bit_by_bit_and_all_ans
         sender.join()
 
     assert 0 < max(waiting) < SLICE_BYTES / len(REQUEST) + 2
+
+
+def exchanged(address: tuple[str, int], *parts: bytes) -> bytes:
+    """All that is answered on one connection to requests that come in parts; the last of them has it closed."""
+    with socket.create_connection(address, timeout=20) as client:
+        for part in parts:
+            client.sendall(part)
+            time.sleep(0.02)  # so that a part arrives by itself
+        return b"".join(iter(lambda: client.recv(4096), b""))
+
+
+async def mirror(scope: Any, receive: Any, send: Any) -> None:
+    """Answers with the body, in two parts of which the length is not told."""
+    body = b""
+    while True:
+        event = await receive()
+        body += event["body"]
+        if not event["more_body"]:
+            break
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for part in (b"<", scope["method"].encode() + b" " + body, b">"):
+        await send({"type": "http.response.body", "body": part, "more_body": part != b">"})
+
+
+CLOSING = b"GET / HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n"
+H2C = b"upgrade: h2c\r\nhttp2-settings: AAEAAEAAAAIAAAABAAMAAABk\r\nconnection: Upgrade, HTTP2-Settings\r\n"
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        H2C,
+        b"Upgrade: websocket\r\nConnection: upgrade\r\n",
+        b"upgrade: TLS/1.0\r\nconnection:keep-alive, Upgrade\r\n",
+    ],
+)
+@pytest.mark.parametrize(
+    "cut", [None, 12, -4, -2], ids=["whole", "in the head", "before the body", "in the body"]
+)
+def test_an_offer_to_go_on_in_another_protocol_is_passed_over(offer: bytes, cut: int | None) -> None:
+    request = b"POST /a?b HTTP/1.1\r\nhost: here\r\n" + offer + b"content-length: 4\r\n\r\nbody"
+
+    with serving(mirror) as address:
+        answer = exchanged(address, request[:cut], request[cut:] if cut else b"", CLOSING)
+
+    assert answer.count(b"HTTP/1.1 200 OK") == 2
+    assert b"POST body" in answer
+    assert b"GET " in answer
+
+
+def test_an_offer_with_a_body_in_chunks_is_passed_over_and_the_body_is_no_request() -> None:
+    hidden = b"GET /hidden HTTP/1.1\r\nhost: here\r\n\r\n"
+    request = (
+        b"POST / HTTP/1.1\r\nhost: here\r\ntransfer-encoding: chunked\r\n" + H2C + b"\r\n"
+        + b"%x\r\n%s\r\n0\r\n\r\n" % (len(hidden), hidden)
+    )  # fmt: skip
+
+    with serving(mirror) as address:
+        answer = exchanged(address, request, CLOSING)
+
+    assert answer.count(b"HTTP/1.1 200 OK") == 2
+    assert b"POST " + hidden in answer
+
+
+def test_an_offer_that_closes_the_connection_has_it_closed() -> None:
+    request = b"GET / HTTP/1.1\r\nhost: here\r\nupgrade: h2c\r\nconnection: close, Upgrade\r\n\r\n"
+
+    with serving(mirror) as address:
+        assert exchanged(address, request).count(b"HTTP/1.1 200 OK") == 1
+
+
+def test_no_tunnel_is_made() -> None:
+    with serving(mirror) as address:
+        answer = exchanged(address, b"CONNECT there:80 HTTP/1.1\r\nhost: there:80\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request")
+
+
+@pytest.mark.parametrize("connection", [b"", b"connection: keep-alive\r\n"])
+def test_to_http_1_0_an_answer_comes_without_chunks_and_ends_with_the_connection(connection: bytes) -> None:
+    request = b"POST / HTTP/1.0\r\n" + connection + b"expect: 100-continue\r\ncontent-length: 4\r\n\r\nbody"
+
+    with serving(mirror) as address:
+        head, _, body = exchanged(address, request).partition(b"\r\n\r\n")
+
+    assert b"connection: close" in head.splitlines()
+    assert b"transfer-encoding" not in head
+    assert body == b"<POST body>"
+
+
+def test_to_http_1_0_an_answer_of_known_length_is_as_ever(address: tuple[str, int]) -> None:
+    head, _, body = exchanged(address, b"GET / HTTP/1.0\r\n\r\n").partition(b"\r\n\r\n")
+
+    assert b"content-length: 1" in head
+    assert body == b"0"

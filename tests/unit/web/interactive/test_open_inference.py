@@ -100,6 +100,41 @@ def test_a_version_may_be_named_and_the_timeout_is_in_microseconds(protocol: Ope
     assert (ask.version.key, ask.timeout_s) == (("table", "1"), 1.5)
 
 
+def test_what_a_client_writes_as_null_is_absent(protocol: OpenInference) -> None:
+    """MLServer's types write all that they know of a request, `headers` of its parameters among it."""
+    nothing: dict[str, Any] = {"content_type": None, "headers": None}
+    body = {
+        "id": None,
+        "parameters": nothing | {"timeout": None, "mine": 7},
+        "inputs": [
+            {
+                "name": "features",
+                "shape": [2, 2],
+                "datatype": "FP32",
+                "data": None,
+                "parameters": nothing | {"content_type": "np", "binary_data_size": 16},
+            }
+        ],
+        "outputs": [
+            {"name": "probabilities", "shape": None, "datatype": None, "data": None, "parameters": nothing}
+        ],
+    }
+
+    ask = read(protocol, body, tail=np.ones((2, 2), "<f4").tobytes())
+
+    assert np.array_equal(ask.inputs, np.ones((2, 2)))
+    assert ask.timeout_s is None
+    assert answer(protocol, ask, [[1, 0], [0, 1]])[0]["parameters"] == {"mine": 7}
+
+
+@pytest.mark.parametrize("value", [{}, {"a": "b"}, [1]])
+def test_of_a_parameter_that_is_no_value_its_name_is_told(protocol: OpenInference, value: Any) -> None:
+    with pytest.raises(
+        InvalidInput, match=r"parameters.headers: expected a string, a number or a boolean, got"
+    ):
+        read(protocol, tensor([1, 2, 3, 4]) | {"parameters": {"headers": value}})
+
+
 def test_an_answer_has_all_outputs_the_id_and_the_parameters(protocol: OpenInference) -> None:
     ask = read(protocol, tensor([1, 2, 3, 4]) | {"id": "42", "parameters": {"who": "me"}})
 
@@ -249,7 +284,7 @@ BAD = {
     "an id of numbers": (tensor([1, 2, 3, 4]) | {"id": 7}, "id: expected a string, got 7"),
     "parameters of lists": (
         tensor([1, 2, 3, 4]) | {"parameters": {"a": []}},
-        "parameters: expected an object of strings",
+        "parameters.a: expected a string, a number or a boolean, got a list of 0",
     ),
     "a timeout of zero": (
         tensor([1, 2, 3, 4]) | {"parameters": {"timeout": 0}},

@@ -88,8 +88,27 @@ def test_classes_come_with_their_scores(protocol: TensorFlowServing) -> None:
 
     assert np.array_equal(ask.inputs, [[1, 7], [2, 7]])
     assert answer(protocol, ask, [[0.25, 0.75], [1, 0]]) == {
-        "result": [[["no", 0.25], ["yes", 0.75]], [["no", 1], ["yes", 0]]]
+        "results": [[["no", 0.25], ["yes", 0.75]], [["no", 1], ["yes", 0]]]
     }
+
+
+def test_scores_of_classes_have_the_digits_of_predictions(protocol: TensorFlowServing) -> None:
+    ask = read(protocol, {"examples": [{"index": 1, "weight": 7}]}, f"{TABLE}:classify")
+    predict = read(protocol, {"instances": [[1, 7]]}, f"{TABLE}:predict")
+
+    (scored,) = answer(protocol, ask, [[0.1, 0.9]])["results"]
+
+    assert (
+        [score for _, score in scored]
+        == answer(protocol, predict, [[0.1, 0.9]])["predictions"][0]
+        == [0.1, 0.9]
+    )
+
+
+def test_what_a_client_writes_as_null_is_absent(protocol: TensorFlowServing) -> None:
+    body = {"signature_name": None, "instances": [[1, 7]], "inputs": None}
+
+    assert np.array_equal(read(protocol, body, f"{TABLE}:predict").inputs, [[1, 7]])
 
 
 @pytest.mark.parametrize("path", [f"{TABLE}/versions/1:predict", f"{TABLE}/labels/stable:predict"])
@@ -181,7 +200,7 @@ BAD_IMAGES = {
     "no Base64": ({"instances": [{"b64": "%"}]}, r"instances\[0\].b64: expected an image file in Base64"),
     "a number": (
         {"instances": [{"image": {"b64": 7}}]},
-        r"instances\[0\].image.b64: expected an image file in Base64, got 7",
+        r"instances\[0\].image.b64: expected an image file in Base64 .*, got 7",
     ),
     "files and pixels": (
         {"instances": [B64[0], [[1]]]},

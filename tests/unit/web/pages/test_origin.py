@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from flask.testing import FlaskClient
+
+from production_server.web.app import create_app
+from production_server.web.edge.parts import WebParts
 
 ROW = {"kind": "row", "value.index": "3", "value.weight": "7"}
 
@@ -22,7 +27,7 @@ def test_a_form_that_another_site_sends_is_refused(web: FlaskClient, headers: di
     answer = web.post("/predictions?model=table", data=ROW, headers=headers)
 
     assert answer.status_code == 403
-    assert "another site" in answer.get_data(as_text=True)
+    assert "another host" in answer.get_data(as_text=True)
 
 
 @pytest.mark.parametrize(
@@ -39,3 +44,26 @@ def test_a_form_of_this_server_is_accepted(web: FlaskClient, headers: dict[str, 
     answer = web.post("/predictions?model=table", data=ROW, headers=headers)
 
     assert answer.status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://celeriac.lan", 303),
+        ("https://CELERIAC.lan", 303),
+        ("http://celeriac.lan:8443", 303),
+        ("http://celeriac.lan:8080", 403),
+        ("http://lan", 403),
+    ],
+)
+def test_a_form_of_a_public_host_is_accepted_behind_a_proxy_that_changes_host(
+    parts: WebParts, origin: str, status: int
+) -> None:
+    hosts = ("celeriac.lan", "celeriac.lan:8443")
+    web = create_app(replace(parts, settings=replace(parts.settings, public_hosts=hosts))).test_client()
+
+    answer = web.post("/predictions?model=table", data=ROW, headers={"Origin": origin})
+
+    assert answer.status_code == status
+    if status == 403:
+        assert "PUBLIC_HOSTS" in answer.get_data(as_text=True)
