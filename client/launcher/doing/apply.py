@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from client.errors import InputError, InstanceFailed, Refused, Unavailable
@@ -12,9 +12,10 @@ from client.launcher.deciding.plan import rules_for
 from client.launcher.deciding.steps import THIS_MACHINE
 from client.launcher.doing import bake
 from client.launcher.doing.clock import TimeIsUp
+from client.launcher.doing.instance import Instance
 from client.launcher.doing.undo import undo
 from client.launcher.doing.watch import Watch
-from client.launcher.machine.address import preferred, service_url
+from client.launcher.machine.address import preferred
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,24 +26,6 @@ if TYPE_CHECKING:
     from client.launcher.doing.tools import Tools
 
 OVERTAKEN = "overtaken"
-
-
-@dataclass(frozen=True)
-class Instance:
-    """What has come of a plan so far; the empty string is not known yet."""
-
-    name: str
-    server_id: str = ""
-    address: str = ""
-    floating_address_id: str = ""
-    security_group_id: str = ""
-    login: str = ""
-    host_keys: tuple[str, ...] = ()
-
-    @property
-    def url(self) -> str:
-        """Where the service answers."""
-        return service_url(self.address)
 
 
 class Applying:

@@ -11,7 +11,7 @@ from client.launcher.deciding.labels import COMMIT
 if TYPE_CHECKING:
     from client.launcher.cloud import Image
     from client.launcher.deciding.steps import MakeImage
-    from client.launcher.doing.apply import Instance
+    from client.launcher.doing.instance import Instance
     from client.launcher.doing.tools import Tools
 
 POLL_S = 2.0

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from client.launcher.deciding.plan import Plan
     from client.launcher.deciding.preflight import Choices
     from client.launcher.deciding.request import LaunchRequest
-    from client.launcher.doing.apply import Instance
+    from client.launcher.doing.instance import Instance
     from client.launcher.doing.tools import Tools
     from client.launcher.machine.mode import Mode
 

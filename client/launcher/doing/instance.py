@@ -1,0 +1,25 @@
+"""What a plan has made so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from client.launcher.machine.address import service_url
+
+
+@dataclass(frozen=True)
+class Instance:
+    """What has come of a plan so far; the empty string is not known yet."""
+
+    name: str
+    server_id: str = ""
+    address: str = ""
+    floating_address_id: str = ""
+    security_group_id: str = ""
+    login: str = ""
+    host_keys: tuple[str, ...] = ()
+
+    @property
+    def url(self) -> str:
+        """Where the service answers."""
+        return service_url(self.address)
