@@ -20,6 +20,8 @@ MAX_HEAD_BYTES = 64 * 2**10
 """The request line and the headers; what is read at once may be more by one read."""
 HEAD_S = 30
 """How long a client may take for them."""
+STALLED_S = 30
+"""How long a client may leave what was sent to it unread: then there is more of it than asyncio keeps (64 KiB)."""
 SLICE_BYTES = 16 * 2**10
 """So much is taken in at once. It may be hundreds of requests."""
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -124,6 +126,7 @@ class GuardedHttp(HttpToolsProtocol):
         self._is_in_head = True
         self._head_bytes = 0
         self._patience: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
         self._unread = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -133,9 +136,18 @@ class GuardedHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._stop_stalled()
         self.pipeline.clear()
         self._unread = b""
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled = self.loop.call_later(STALLED_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_stalled()
 
     def data_received(self, data: bytes) -> None:
         self._unread += data
@@ -177,12 +189,16 @@ class GuardedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade():
             return  # the parser stops here, and comes again without it
+        is_old = self.parser.get_http_version() == "1.0"
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or not (hosts or is_old):
+            raise httptools.HttpParserError("one Host header was expected (RFC 9112, section 3.2)")
         self._is_in_head = False
         self._head_bytes = 0
         self._stop_waiting()
         super().on_headers_complete()
         self.cycle.transport = _Answer(self.cycle, self.loop)  # type: ignore[assignment]  # it has what a cycle uses
-        if self.parser.get_http_version() == "1.0":
+        if is_old:
             _speak_as_1_0(self.cycle)
 
     def on_message_complete(self) -> None:
@@ -208,6 +224,11 @@ class GuardedHttp(HttpToolsProtocol):
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+
+    def _stop_stalled(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def _refuse(self, answer: bytes) -> None:
         if not self.transport.is_closing():

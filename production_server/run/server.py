@@ -59,7 +59,7 @@ def serve(settings: Settings, listening: socket.socket, *, metrics_folder: Path)
         running.callback(parts.caller.close)
         parts.metrics.start()
         running.callback(parts.metrics.close)
-        server = _WebServer(create_front(parts), settings, on_stop=parts.waits.close)
+        server = _WebServer(create_front(parts), settings, on_stop=parts.let_nobody_wait)
         _collect_garbage_rarely()
         server.run(sockets=[listening])
 

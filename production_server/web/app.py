@@ -23,6 +23,8 @@ from production_server.web.pages import render_problem
 
 MAX_FIELD_BYTES = 8 * 2**20
 """The largest form field that is not a file (a pasted table); Werkzeug keeps these in memory."""
+APART = ("/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready")
+"""What watches over the service asks here, above all when it is busy or stuck."""
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -75,7 +77,7 @@ def create_front(parts: WebParts) -> Front:
     settings = parts.settings
     return Front(
         [OpenInference(parts.registry, status_of), TensorFlowServing(parts.registry, status_of)],
-        Bridge(create_app(parts), threads=settings.web_threads),
+        Bridge(create_app(parts), threads=settings.web_threads, apart=APART),
         door=parts.door,
         caller=parts.caller,
         metrics=parts.metrics,

@@ -146,6 +146,9 @@ def test_the_head_of_an_event_stream_comes_at_once_however_long_the_job_waits(se
 
 
 REFUSED = {
+    "no host": b"GET /livez HTTP/1.1\r\n\r\n",
+    "two hosts": b"GET /livez HTTP/1.1\r\nHost: here\r\nHost: there\r\n\r\n",
+    "two hosts and an offer": b"GET /livez HTTP/1.1\r\nHost: here\r\nhost: here\r\n" + H2C + b"\r\n",
     "HTTP/2 at once": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "a tunnel": b"CONNECT there:443 HTTP/1.1\r\nHost: there:443\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200),

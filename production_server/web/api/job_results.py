@@ -25,7 +25,8 @@ blueprint = Blueprint("results", __name__, url_prefix="/api/jobs/<uuid:job_id>")
 PAGE = 1000
 IN_BUCKETS = {"scan", "event"}
 """Sources of jobs whose inputs lie in buckets: a name would not say which one."""
-EVENT_POLL_S = 0.25
+NOTHING_YET = ""
+"""What a stream says for the server to ask again after a while (PEP 3333)."""
 RECONNECT_MS = 2000
 """When a client asks again that found too many others waiting, or a server that stops."""
 KEEP_ALIVE_S = 15
@@ -103,7 +104,7 @@ def _event_stream(parts: WebParts, job: Job, after: int) -> Iterator[str]:
     task = parts.task_of(job)
     # The head of an answer leaves with its first bytes: a client learns at once that it is connected.
     yield f"retry: {RECONNECT_MS}\n\n"
-    with parts.waits.place() as wait:
+    with parts.streams.place() as may_wait:
         while True:
             job = get_job(parts.database, job.id)
             finished = _finished_prefix(parts.database, job, after)
@@ -120,8 +121,9 @@ def _event_stream(parts: WebParts, job: Job, after: int) -> Iterator[str]:
             if time.monotonic() - quiet_since > KEEP_ALIVE_S:
                 quiet_since = time.monotonic()
                 yield ": still working\n\n"
-            if not wait(EVENT_POLL_S):
+            if not may_wait(0):
                 return
+            yield NOTHING_YET
 
 
 def _finished_prefix(database: Database, job: Job, after: int) -> list[Item]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from production_server.web.edge.headers import headers_of
 
@@ -29,6 +29,12 @@ Send = Callable[[Event], Awaitable[None]]
 SMALL_BYTES = 256 * 2**10
 """A request's body up to this size is read before a thread is taken, and an answer is sent in one piece; what is larger
 is read and sent by the thread, bit by bit."""
+PART_BYTES = 64 * 2**10
+"""So much of a stream is made at once; what a thread makes meanwhile waits for its reader."""
+PAUSE_S = 0.25
+"""How long a stream that has nothing to say is left alone, while there are few."""
+LOOKS_PER_S = 200
+"""How often all of them together are asked again."""
 PATIENCE_S = 30
 """How long a client may take for that first part of a body, or for all of a call's."""
 
@@ -36,9 +42,12 @@ PATIENCE_S = 30
 class Bridge:
     """An ASGI application (HTTP only) around a WSGI application, which runs in at most so many threads at once."""
 
-    def __init__(self, app: WSGIApplication, *, threads: int) -> None:
+    def __init__(self, app: WSGIApplication, *, threads: int, apart: Iterable[str] = ()) -> None:
+        """`apart` are paths that have a thread each: they are answered whatever keeps all the others."""
         self._app = app
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
+        self._apart = {path: ThreadPoolExecutor(1, thread_name_prefix=path) for path in apart}
+        self._streams = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -52,14 +61,35 @@ class Bridge:
             return
         if body.is_gone:
             return
-        exchange = _Exchange(self._app, environ_of(scope, body), body, send)
+        exchange = _Exchange(self._app, environ_of(scope, body))
+        rest = await loop.run_in_executor(self._apart.get(scope["path"], self._threads), exchange.run)
+        if rest is None:
+            await send_all(send, exchange.status, exchange.headers, exchange.first)
+        else:
+            await self._stream(exchange, rest, body, send)
+
+    async def _stream(self, exchange: _Exchange, rest: Iterator[bytes], body: Body, send: Send) -> None:
+        """Send an answer of many parts. Threads make them, and wait neither for a slow reader nor for news."""
+        loop = asyncio.get_running_loop()
+        # While a body still comes, whoever reads that learns that the client left.
+        gone = loop.create_task(body.until_gone() if body.is_whole else asyncio.Event().wait())
+        self._streams += 1
         try:
-            answer = await loop.run_in_executor(self._threads, exchange.run)
+            await send(
+                {"type": "http.response.start", "status": exchange.status, "headers": exchange.headers}
+            )
+            part = _Part(exchange.first, is_pause=not exchange.first)
+            while not gone.done():
+                await send({"type": "http.response.body", "body": part.data, "more_body": not part.is_last})
+                if part.is_last:
+                    return
+                if part.is_pause:
+                    await asyncio.wait([gone], timeout=max(PAUSE_S, self._streams / LOOKS_PER_S))
+                part = await loop.run_in_executor(self._threads, _next_part, rest)
         finally:
-            if exchange.watch is not None:
-                exchange.watch.cancel()
-        if answer is not None:
-            await send_all(send, *answer)
+            self._streams -= 1
+            gone.cancel()
+            await loop.run_in_executor(self._threads, exchange.close)
 
 
 async def send_all(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
@@ -117,28 +147,63 @@ class Body:
         return part
 
 
+class _Part(NamedTuple):
+    """Some of a stream, and what follows it: a pause, nothing, or more at once."""
+
+    data: bytes
+    is_pause: bool = False
+    is_last: bool = False
+
+
+def _next_part(parts: Iterator[bytes]) -> _Part:
+    """What comes next, up to `PART_BYTES`. An empty part says that there is nothing more at the moment (PEP 3333)."""
+    gathered: list[bytes] = []
+    size = 0
+    for part in parts:
+        gathered.append(part)
+        size += len(part)
+        if not part or size >= PART_BYTES:
+            return _Part(b"".join(gathered), is_pause=not part)
+    return _Part(b"".join(gathered), is_last=True)
+
+
 @dataclass(slots=True)
 class _Exchange:
-    """One call of the WSGI application, in a thread."""
+    """One call of the WSGI application."""
 
     app: WSGIApplication
     environ: WSGIEnvironment
-    body: Body
-    send: Send
-    watch: asyncio.Task[None] | None = None
-    is_gone: bool = False
     status: int = 500
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    first: bytes = b""
+    """The whole answer, or the first part of a stream."""
+    _parts: Iterable[bytes] = ()
 
-    def run(self) -> tuple[int, list[tuple[bytes, bytes]], bytes] | None:
-        """The whole answer if it is small; else None, after it was sent."""
-        chunks = self.app(self.environ, self._start)
+    def run(self) -> Iterator[bytes] | None:
+        """Make the answer, in this thread; what is left of it if it is large or its length is not known."""
         try:
-            return self._answer(iter(chunks))
-        finally:
-            close = getattr(chunks, "close", None)
-            if close is not None:
-                close()
+            self._parts = self.app(self.environ, self._start)
+            rest = iter(self._parts)
+            self.first = next(rest, b"")
+            length = int(dict(self.headers).get(b"content-length", -1))
+            if not (len(self.first) == length or 0 <= length <= SMALL_BYTES or self._is_head):
+                return rest
+            self.first += b"".join(rest)
+        except BaseException:
+            self.close()
+            raise
+        self.close()
+        return None
+
+    def close(self) -> None:
+        """Tell the application that nobody wants more of it; in a thread."""
+        close = getattr(self._parts, "close", None)
+        if close is not None:
+            close()
+
+    @property
+    def _is_head(self) -> bool:
+        return bool(self.environ["REQUEST_METHOD"] == "HEAD")
 
     def _start(
         self, status: str, headers: list[tuple[str, str]], _exc_info: OptExcInfo | None = None, /
@@ -146,41 +211,6 @@ class _Exchange:
         self.status = int(status[:3])
         self.headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         return _refuse_to_write
-
-    def _answer(self, chunks: Iterator[bytes]) -> tuple[int, list[tuple[bytes, bytes]], bytes] | None:
-        first = next(chunks, b"")
-        # An answer whose length is not known may be one that waits between its parts.
-        length = int(dict(self.headers).get(b"content-length", -1))
-        if len(first) == length or (0 <= length <= SMALL_BYTES) or self.environ["REQUEST_METHOD"] == "HEAD":
-            return self.status, self.headers, first + b"".join(chunks)
-        self._stream(first, chunks)
-        return None
-
-    def _stream(self, first: bytes, rest: Iterator[bytes]) -> None:
-        self.body.loop.call_soon_threadsafe(self._watch_reader)
-        self._send_now({"type": "http.response.start", "status": self.status, "headers": self.headers})
-        self._send_now({"type": "http.response.body", "body": first, "more_body": True})
-        for chunk in rest:
-            if self.is_gone:
-                return
-            self._send_now({"type": "http.response.body", "body": chunk, "more_body": True})
-        self._send_now({"type": "http.response.body", "body": b""})
-
-    def _send_now(self, event: Event) -> None:
-        asyncio.run_coroutine_threadsafe(_sent(self.send, event), self.body.loop).result()
-
-    def _watch_reader(self) -> None:
-        """Learn when a stream's reader leaves. While a body still comes, whoever reads that learns it."""
-        if self.body.is_whole:
-            self.watch = self.body.loop.create_task(self._until_gone())
-
-    async def _until_gone(self) -> None:
-        await self.body.until_gone()
-        self.is_gone = True
-
-
-async def _sent(send: Send, event: Event) -> None:
-    await send(event)
 
 
 def _refuse_to_write(_data: bytes, /) -> object:

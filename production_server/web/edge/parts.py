@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 EXTENSION = "celeriac"
 
+MAX_STREAMS = 1000
+"""Of events, open at once in a web process; what is more ends after what there is, and comes again."""
+
 
 @dataclass(frozen=True, slots=True)
 class WebParts:
@@ -45,8 +48,16 @@ class WebParts:
     storage: Storage
     notifications: Notifications
     waits: BoundedWaits
+    """For requests that keep a thread while they wait."""
+    streams: BoundedWaits
+    """For those whose answers go on: they keep none."""
     door: Door
     tracing: Tracing | None
+
+    def let_nobody_wait(self) -> None:
+        """The server stops: requests that wait are answered with what there is, streams end."""
+        self.waits.close()
+        self.streams.close()
 
     def version_of(self, asked: Job | Found) -> ModelVersion | None:
         """The version of a job or a result; None: it was taken away, which leaves them readable."""
@@ -90,6 +101,7 @@ def build_parts(
         storage=shared.storage,
         notifications=Notifications(open_rules(settings, shared.registry), shared.registry, shared.intake),
         waits=BoundedWaits(settings.web_threads // 2),
+        streams=BoundedWaits(MAX_STREAMS),
         door=OpenDoor(),
         tracing=shared.tracing,
     )

@@ -1,4 +1,7 @@
-"""Waiting: a request that waits for something keeps a thread, and some must always be free for all the others."""
+"""Waiting: a request that waits for something keeps a thread, and some must always be free for all the others.
+
+Streams keep none, but are asked again and again.
+"""
 
 from __future__ import annotations
 

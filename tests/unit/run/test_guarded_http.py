@@ -58,7 +58,7 @@ def answered(client: socket.socket) -> bytes:
 
 
 def test_requests_of_an_ordinary_size_are_answered_one_after_another(client: socket.socket) -> None:
-    large = b"GET / HTTP/1.1\r\nx: " + b"a" * (MAX_HEAD_BYTES - 100) + b"\r\n\r\n"
+    large = b"GET / HTTP/1.1\r\nhost: here\r\nx: " + b"a" * (MAX_HEAD_BYTES - 100) + b"\r\n\r\n"
 
     for request in (REQUEST, large, REQUEST, large):
         client.sendall(request)
@@ -258,3 +258,48 @@ def test_to_http_1_0_an_answer_of_known_length_is_as_ever(address: tuple[str, in
 
     assert b"content-length: 1" in head
     assert body == b"0"
+
+
+async def flood(scope: Any, receive: Any, send: Any) -> None:
+    """Sends until its client has left."""
+    gone = asyncio.create_task(left(receive))
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    while not gone.done():
+        await send({"type": "http.response.body", "body": bytes(2**16), "more_body": True})
+        await asyncio.sleep(0)
+    scope["state"]["left"].set()
+
+
+async def left(receive: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def test_a_client_that_does_not_read_its_answer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarded_http, "STALLED_S", 0.3)
+    is_left = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["state"]["left"] = is_left
+        await flood(scope, receive, send)
+
+    with serving(app) as address, socket.create_connection(address, timeout=20) as client:
+        client.sendall(REQUEST)
+
+        assert is_left.wait(20)
+
+
+def test_a_client_that_reads_slowly_is_not_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarded_http, "STALLED_S", 1)
+    is_left = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["state"]["left"] = is_left
+        await flood(scope, receive, send)
+
+    with serving(app) as address, socket.create_connection(address, timeout=20) as client:
+        client.sendall(REQUEST)
+        until = time.monotonic() + 2.5
+        while time.monotonic() < until:
+            assert client.recv(2**20)
+            assert not is_left.wait(0.02)

@@ -19,7 +19,7 @@ from production_server.jobs.submit import submit as submit_job
 from production_server.jobs.workers import beat
 from production_server.settings import Settings, read_settings
 from production_server.web.app import create_app
-from production_server.web.edge.parts import WebParts, build_parts
+from production_server.web.edge.parts import MAX_STREAMS, WebParts, build_parts
 from tests.unit.models.test_images import file_of
 from tests.unit.web.api.test_submitting import post, post_form, problem
 
@@ -190,6 +190,8 @@ def test_a_stream_that_finds_no_place_tells_what_there_is_and_lets_its_client_co
     with ExitStack() as others:
         for _ in range(settings.web_threads // 2):
             assert others.enter_context(parts.waits.place())(0)
+        for _ in range(MAX_STREAMS):
+            assert others.enter_context(parts.streams.place())(0)
         events = web.get(job["links"]["events"]).text
         waited = post(web, {"model": "table", "inputs": [[1, 7]]}, Prefer="wait=60")
 
@@ -200,7 +202,7 @@ def test_a_stream_that_finds_no_place_tells_what_there_is_and_lets_its_client_co
 def test_a_server_that_stops_lets_nobody_wait(web: FlaskClient, parts: WebParts) -> None:
     job = submit(web, 3)
 
-    parts.waits.close()
+    parts.let_nobody_wait()
 
     assert web.get(job["links"]["events"]).text == "retry: 2000\n\n"
 

@@ -212,7 +212,7 @@ def test_all_bad_files_are_named_and_none_is_accepted(web: FlaskClient, parts: W
 @pytest.mark.parametrize(
     ("pixels", "field"),
     [([[0] * 4] * 3, "inputs[0]"), ([[256] * 4] * 4, "inputs[0]"), ({"b64": "%%%"}, "inputs[0].b64"),
-     ({"b64": "aGVsbG8="}, "inputs[0].b64"), ({"b65": ""}, "inputs[0]"), ({"b64": 5}, "inputs[0]")],
+     ({"b64": "aGVsbG8="}, "inputs[0].b64"), ({"b65": ""}, "inputs[0]"), ({"b64": 5}, "inputs[0].b64")],
 )  # fmt: skip
 def test_pixels_and_base64_that_are_no_image_are_refused(
     web: FlaskClient, pixels: object, field: str

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from flask import Flask, Response, request
 
-from production_server.web.edge.bridge import SMALL_BYTES, Bridge
+from production_server.web.edge.bridge import PART_BYTES, SMALL_BYTES, Bridge
 from testing.event_loop import run_apart
 
 LARGE = 5 * SMALL_BYTES
+PARTS = [b"%03d;" % n * (PART_BYTES // 4) for n in range(100)]
 DISCONNECT = {"type": "http.disconnect"}
 
 
@@ -38,6 +39,8 @@ class Exchange:
             for n, part in enumerate(body)
         ]
         self.has_left = asyncio.Event()
+        self.has_room = asyncio.Event()
+        self.has_room.set()
         self.sent: list[dict[str, Any]] = []
         self.on_sent: Callable[[], None] = lambda: None
 
@@ -53,6 +56,7 @@ class Exchange:
         return self._events.pop(0)
 
     async def _send(self, event: Any) -> None:
+        await self.has_room.wait()
         self.sent.append(event)
         self.on_sent()
 
@@ -82,6 +86,7 @@ class Application:
 
     def __init__(self) -> None:
         self.closed = threading.Event()
+        self.parts = PARTS
         self.flask = Flask("test")
         self.flask.add_url_rule("/echo", "echo", view_func=_echo, methods=["POST"])
         self.flask.add_url_rule("/told", view_func=self._told)
@@ -104,8 +109,7 @@ class Application:
 
     def _stream(self) -> Iterator[bytes]:
         try:
-            for n in range(1000):
-                yield b"%d;" % n
+            yield from self.parts
         finally:
             self.closed.set()
 
@@ -146,8 +150,8 @@ def test_a_large_answer_comes_whole(application: Application) -> None:
 def test_an_answer_of_unknown_length_is_sent_bit_by_bit(application: Application) -> None:
     answer = application.ask("GET", "/stream")
 
-    assert answer.body == b"".join(b"%d;" % n for n in range(1000))
-    assert len(answer.sent) > 1000 and answer.is_whole and application.closed.is_set()
+    assert answer.body == b"".join(PARTS)
+    assert len(answer.sent) > len(PARTS) and answer.is_whole and application.closed.is_set()
 
 
 def test_a_stream_ends_when_its_reader_has_left(application: Application) -> None:
@@ -158,7 +162,95 @@ def test_a_stream_ends_when_its_reader_has_left(application: Application) -> Non
 
     exchange = run_apart(leave_early())
 
-    assert application.closed.wait(10) and len(exchange.sent) < 900
+    assert application.closed.wait(10) and len(exchange.sent) < len(PARTS) // 2
+
+
+def test_small_parts_of_a_stream_are_sent_together(application: Application) -> None:
+    application.parts = [b"a"] * 1000
+
+    answer = application.ask("GET", "/stream")
+
+    assert (answer.body, answer.is_whole) == (b"a" * 1000, True)
+    assert len(answer.sent) < 5
+
+
+def test_streams_that_have_nothing_to_say_keep_no_thread_and_are_asked_again() -> None:
+    """There are more of them than threads, and none ends before the other request was answered."""
+    application = Application()
+    is_over = threading.Event()
+
+    def until_over() -> Iterator[bytes]:
+        yield b"begun;"
+        while not is_over.is_set():
+            yield b""
+        yield b"over"
+
+    application.flask.add_url_rule("/wait", "wait", view_func=lambda: Response(until_over()))
+
+    async def ask() -> list[Exchange]:
+        streams = [Exchange(application.bridge, "GET", "/wait", {}, [b""]) for _ in range(20)]
+        all_begun = asyncio.Event()
+
+        def note_begun() -> None:
+            if all(len(stream.sent) > 1 for stream in streams):
+                all_begun.set()
+
+        for stream in streams:
+            stream.on_sent = note_begun
+        running = [asyncio.create_task(stream.run()) for stream in streams]
+        await all_begun.wait()
+        other = await Exchange(application.bridge, "GET", "/large", {}, [b""]).run()
+        is_over.set()
+        return [other, *await asyncio.gather(*running)]
+
+    other, *streams = run_apart(ask())
+
+    assert other.is_whole
+    assert {stream.body for stream in streams} == {b"begun;over"}
+
+
+def test_what_has_a_thread_of_its_own_is_answered_while_all_others_are_kept() -> None:
+    application = Application()
+    may_end = threading.Event()
+    begun = threading.Semaphore(0)
+
+    def keep() -> bytes:
+        begun.release()
+        may_end.wait(20)
+        return b"kept"
+
+    application.flask.add_url_rule("/keep", "keep", view_func=keep)
+    application.flask.add_url_rule("/alive", "alive", view_func=lambda: b"alive")
+    bridge = Bridge(application.flask.wsgi_app, threads=2, apart=["/alive"])
+
+    async def ask() -> list[Exchange]:
+        kept = [asyncio.create_task(Exchange(bridge, "GET", "/keep", {}, [b""]).run()) for _ in range(5)]
+        for _ in range(2):
+            await asyncio.to_thread(begun.acquire)
+        alive = await Exchange(bridge, "GET", "/alive", {}, [b""]).run()
+        may_end.set()
+        return [alive, *await asyncio.gather(*kept)]
+
+    alive, *kept = run_apart(ask())
+
+    assert (alive.body, {each.body for each in kept}) == (b"alive", {b"kept"})
+
+
+def test_a_reader_that_does_not_read_keeps_no_thread(application: Application) -> None:
+    async def ask() -> Exchange:
+        is_over = asyncio.Event()
+        running = []
+        for _ in range(20):
+            stuck = Exchange(application.bridge, "GET", "/stream", {}, [b""])
+            stuck.has_room = is_over
+            running.append(asyncio.create_task(stuck.run()))
+        await asyncio.sleep(0)
+        other = await Exchange(application.bridge, "POST", "/echo", {}, [b"hello"]).run()
+        is_over.set()
+        await asyncio.gather(*running)
+        return other
+
+    assert run_apart(ask()).body == b"hello"
 
 
 def test_a_client_that_leaves_before_its_body_is_whole_gets_nothing(application: Application) -> None:
