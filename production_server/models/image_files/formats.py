@@ -49,7 +49,7 @@ _NO_IMAGES = {
     "a pointer of Git LFS instead of the file": rb"version https://git-lfs",
     "Base64 or a data: URL, not decoded": rb"data:image/|iVBORw0KGgo|/9j/[4-8]",
 }
-_FIRST = 300
+_FIRST = 2_000
 """Bytes that are looked at."""
 _FORMATS = [(kind, re.compile(pattern, re.DOTALL)) for kind, pattern in _TAKEN.items()]
 

@@ -17,7 +17,7 @@ from PIL.PpmImagePlugin import PpmImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from production_server.errors import InvalidInput, TooLarge
-from production_server.models.image_files import bmp, pnm
+from production_server.models.image_files import bmp, jpeg, pnm
 from production_server.models.image_files.formats import Format, format_of
 from production_server.models.image_files.png import pixels_only, tell_transparent
 from production_server.models.image_files.unusable import Unusable, damaged
@@ -28,7 +28,11 @@ _DECODING = MemoryBudget(400 * 2**20)
 _BYTES_PER_PIXEL: dict[Format, int] = {"WebP": 16}
 _BYTES_PER_PIXEL_AT_MOST = 11
 """Measured, with all copies that decoding makes: PNG with transparency 10.5, progressive JPEG 7."""
-_PREPARED: dict[Format, Callable[[bytes], bytes]] = {"PNG": pixels_only, "BMP": bmp.in_its_depth}
+_PREPARED: dict[Format, Callable[[bytes], bytes]] = {
+    "PNG": pixels_only,
+    "JPEG": jpeg.with_few_segments,
+    "BMP": bmp.in_its_depth,
+}
 
 
 class _Jpeg(JpegImageFile):

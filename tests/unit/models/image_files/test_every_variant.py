@@ -189,6 +189,10 @@ def pnms() -> Iterator[Variant]:
             head = b"\n# a comment\n" + size + b"\n%d\n" % white
             for sign, content in zip(magic, (text, raw), strict=True):
                 yield Variant(f"pnm P{sign:c} to {white}", b"P%c" % sign + head + content, picture)
+    said = b"# " + b"a long comment " * 60
+    yield Variant(
+        "pgm with a long comment", b"P5\n" + said + b"\n" + size + b"\n255\n" + SHADES.tobytes(), SHADES
+    )
     yield Variant("pgm with a second picture", (b"P5 " + size + b" 255\n" + SHADES.tobytes()) * 2, SHADES)
 
 
@@ -294,6 +298,9 @@ def jpegs() -> Iterator[Variant]:
         step=8,
     )
     yield Variant("jpeg with bytes behind its end", saved(COLOURS, "JPEG", **good) + b"more", COLOURS, step=8)
+    plain = saved(COLOURS, "JPEG", **good)
+    comments = b"\xff\xfe\0\x06text" * 3_000 + b"\xff" * 10_000
+    yield Variant("jpeg with comments and filling", plain[:2] + comments + plain[2:], COLOURS, step=8)
     yield Variant("jpeg cmyk of Adobe", saved(cmyk, "JPEG", **good), COLOURS, step=16)
     yield Variant("jpeg ycck of Adobe", ycck(COLOURS), COLOURS, step=16)
     two = saved(COLOURS, "MPO", save_all=True, append_images=[other], **good)

@@ -160,6 +160,8 @@ def damaged() -> Iterator[Refused]:
     yield Refused(
         "jpeg with its end mark in the middle of its header", jpeg[:200] + b"\xff\xd9", code, "JPEG"
     )
+    many = jpeg[:2] + b"\xff\xe1\0\x09Exif\0\0a" * 6_000 + jpeg[2:]
+    yield Refused("jpeg of many EXIF data", many, code, "more than 5000 segments before its pixels")
     yield Refused("pgm cut off", b"P5 9 9 100\n" + bytes(80), code, "a PNM that is cut off")
     yield Refused(
         "pgm above its white", b"P5 2 2 100\n\0\1\2\xc8", code, "the value 200, above its white of 100"
