@@ -91,10 +91,10 @@ class InvalidInput(CeleriacError):
         "empty_file",
         "location_not_allowed",
         "malformed_json",
-        "media_type_mismatch",
         "not_an_event",
         "not_an_image",
         "request_timeout",
+        "unsupported_image",
         "unsupported_media_type",
     )
 

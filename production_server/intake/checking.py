@@ -17,10 +17,9 @@ MAX_NAME = 255
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One uploaded file: the name and media type that the client claims, and its bytes."""
+    """One uploaded file: the name that the client claims, and its bytes, which alone tell what it is."""
 
     name: str
-    media_type: str
     data: bytes
 
 
@@ -71,12 +70,7 @@ def safe_name(name: str) -> str:
 
 def _item_from_file(inputs: Inputs, upload: Upload, index: int, settings: Settings) -> NewItem:
     name = safe_name(upload.name)
-    inputs.check_file(
-        upload.data,
-        field=f"file[{index}] ({name})",
-        max_pixels=settings.max_image_pixels,
-        declared_type=upload.media_type,
-    )
+    inputs.check_file(upload.data, field=f"file[{index}] ({name})", max_pixels=settings.max_image_pixels)
     return NewItem(upload.data, name)
 
 

@@ -18,6 +18,8 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 Version = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Dtype = Literal["float32", "uint8", "int32", "int64"]
+ImageMode = Literal["L", "RGB"]
+"""Grey, or in colour."""
 
 
 def _relative_path(value: str) -> str:
@@ -80,7 +82,7 @@ class Feature(Frozen):
 class ImagePreprocessing(Frozen):
     """How an image file becomes a tensor: `pixel * scale + offset`, float32, [height, width, channels]."""
 
-    mode: Literal["L", "RGB"]
+    mode: ImageMode
     width: int = Field(ge=1, le=4096)
     height: int = Field(ge=1, le=4096)
     scale: float

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from production_server.models.manifest import Dataset
+    from production_server.models.manifest import Dataset, ImagePreprocessing
 
 
 @dataclass(frozen=True)
@@ -20,4 +20,5 @@ class Description:
     data: str
     """Which images the metrics were measured on."""
     training_data: tuple[Dataset, ...]
-    invert: Literal["auto", "never"] = "never"
+    image: ImagePreprocessing
+    """How an image file becomes what the model is trained on, and asked with."""

@@ -20,10 +20,11 @@ from production_server.training.cross_validation import (
     cross_validate,
     measure,
 )
-from production_server.training.datasets import PIMA, load_pima
+from production_server.training.datasets import PIMA, load_pima, obtain
 from production_server.training.diabetes_model import CAN_BE_MISSING, Settings, fit_network
 from production_server.training.export import Signature, declare, export_model
 from production_server.training.revision import code_revision
+from production_server.training.serving_check import check_table
 from production_server.training.version import draft_version
 
 if TYPE_CHECKING:
@@ -135,7 +136,9 @@ def train_diabetes(
             rows, declare(model, "features"), draft.version, _metrics(values, folds, repeats, seed), threshold, parity,
             revision, draft.digests(),
         )  # fmt: skip
-        return draft.publish(manifest)
+        table, truth = obtain(PIMA, reporter).read_bytes(), [LABELS[each] for each in outcome]
+        answers = np.asarray(model(rows))
+        return draft.publish(manifest, check=lambda folder: check_table(folder, table, truth, answers))
 
 
 def _with_gaps(rows: Rows) -> Rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from production_server.models.manifest import ImagePreprocessing
 from production_server.training.datasets import FASHION_MNIST, load_fashion_mnist
 from production_server.training.description import Description
 from production_server.training.image_set import Split, hold_out
@@ -37,7 +38,7 @@ def describe(name: str = NAME) -> Description:
         labels=LABELS,
         data="Fashion-MNIST, the official 10,000 test images",
         training_data=tuple(source.describe() for source in FASHION_MNIST.values()),
-        invert="auto",
+        image=ImagePreprocessing(mode="L", width=28, height=28, scale=1 / 255, invert="auto"),
     )
 
 

@@ -1,20 +1,30 @@
-"""Finds labelled image files on disk and decodes one, with limits on what is worth decoding."""
+"""Finds labelled image files on disk and reads one as a server would, with limits on what is worth reading."""
 
 from __future__ import annotations
 
 import csv
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from production_server.errors import InvalidInput
+from production_server.models.images import open_picture
+from production_server.models.table import DELIMITERS
 from production_server.training.errors import DataError
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from collections.abc import Iterator
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+    from production_server.models.images import Picture
+    from production_server.models.manifest import ImageMode
+
+SUFFIXES = {
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".gif", ".bmp", ".webp", ".pnm", ".pbm", ".pgm", ".ppm",
+    ".tif", ".tiff", ".heic", ".heif", ".avif",
+}  # fmt: skip
+"""Also of formats that are not taken: such files are reported, not passed over in silence."""
+LEFTOVERS = {"__MACOSX", "@eaDir"}
+"""Folders that Macs put into archives and Synology's disks beside images: with a copy of each, but not the image."""
 MOST_PIXELS = 50_000_000
 MOST_BYTES = 50_000_000
 COLUMNS = {"path": ("path", "file", "filename", "image"), "label": ("label", "class", "target")}
@@ -51,49 +61,64 @@ def find_photos(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder")
-    return [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix.lower() in SUFFIXES]
+    return list(_images_below(folder))
 
 
-def open_image(path: Path) -> Image.Image:
-    """Decode the image at `path`, turned as its EXIF data says.
+def read_file(path: Path) -> bytes:
+    """The bytes of the file at `path`.
 
     Raises:
-        DataError: it is missing, too large, or no image.
+        DataError: it is missing, or too large.
     """
-    from PIL import Image, ImageOps
-
     try:
         if path.stat().st_size > MOST_BYTES:
             raise DataError(f"{path}: larger than {MOST_BYTES // 1_000_000} MB")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of large images; the limit below refuses them
-            with Image.open(path, formats=FORMATS) as image:
-                if image.width * image.height > MOST_PIXELS:
-                    raise DataError(f"{path}: more than {MOST_PIXELS // 1_000_000} M pixels")
-                image.load()
-                return ImageOps.exif_transpose(image)
+        return path.read_bytes()
     except FileNotFoundError as exc:
         raise DataError(f"{path}: no such file") from exc
-    except Image.DecompressionBombError as exc:
-        raise DataError(f"{path}: more than {MOST_PIXELS // 1_000_000} M pixels") from exc
-    except (OSError, ValueError, SyntaxError) as exc:
-        raise DataError(f"{path}: not an image that can be read") from exc
+    except OSError as exc:
+        raise DataError(f"{path}: cannot be read ({exc.strerror})") from exc
+
+
+def open_file(path: Path, mode: ImageMode) -> Picture:
+    """The picture in the file at `path`, as a server would open it.
+
+    Raises:
+        DataError: it is missing, too large, or no image that a server takes.
+    """
+    try:
+        return open_picture(read_file(path), mode, field=str(path), max_pixels=MOST_PIXELS)
+    except InvalidInput as exc:
+        raise DataError(str(exc)) from exc
 
 
 def _from_folder(data: Path) -> list[LabelledFile]:
     return [
         LabelledFile(path, folder.name)
         for folder in sorted(data.iterdir())
-        if folder.is_dir() and not folder.name.startswith(".")
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.suffix.lower() in SUFFIXES
+        if folder.is_dir() and not _is_leftover(folder.name)
+        for path in _images_below(folder)
     ]
+
+
+def _images_below(folder: Path) -> Iterator[Path]:
+    """What looks like an image, in order, without what systems and editors leave in folders, hidden or not."""
+    for path in sorted(folder.rglob("*")):
+        is_leftover = any(map(_is_leftover, path.relative_to(folder).parts))
+        if path.suffix.lower() in SUFFIXES and not is_leftover and path.is_file():
+            yield path
+
+
+def _is_leftover(name: str) -> bool:
+    return name.startswith(".") or name in LEFTOVERS
 
 
 def _from_csv(data: Path) -> list[LabelledFile]:
     try:
         with data.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+            delimiter = max(DELIMITERS, key=file.readline().count)
+            file.seek(0)
+            rows = list(csv.DictReader(file, delimiter=delimiter))
     except (OSError, UnicodeDecodeError, csv.Error) as exc:
         raise DataError(f"{data} cannot be read as a CSV in UTF-8: {exc}") from exc
     if not rows:

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from production_server.models.images import as_png
+from production_server.training.image_files import read_file
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 
@@ -17,12 +22,25 @@ class ImageSet:
 
     images: NDArray[np.uint8]
     classes: NDArray[np.int32]
+    paths: tuple[Path, ...] = ()
+    """Of the files that the images were read from; none where the data set has no files."""
 
     def __len__(self) -> int:
         return len(self.images)
 
     def take(self, indices: NDArray[np.int64]) -> ImageSet:
-        return ImageSet(self.images[indices], self.classes[indices])
+        paths = tuple(self.paths[index] for index in indices) if self.paths else ()
+        return ImageSet(self.images[indices], self.classes[indices], paths)
+
+    def file(self, place: int) -> tuple[str, bytes]:
+        """Name and bytes of the file that an image was read from, else of a PNG of it.
+
+        Raises:
+            DataError: it cannot be read any more.
+        """
+        if self.paths:
+            return str(self.paths[place]), read_file(self.paths[place])
+        return f"image {place}", as_png(self.images[place])
 
     def scaled(self) -> NDArray[np.float32]:
         """The images as the model takes them: float32 in 0..1."""

@@ -16,6 +16,7 @@ from production_server.training.datasets import cache_directory
 from production_server.training.export import FEWEST_INPUTS, Signature, declare, export_model
 from production_server.training.fitting import EVALUATION_BATCH, fit
 from production_server.training.revision import code_revision
+from production_server.training.serving_check import check_files, chosen_places
 from production_server.training.version import draft_version
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def train_images(
     Every choice is made on the validation images; the test images are looked at once, after the export.
 
     Raises:
-        ExportError: the exported model is not the trained one, or the store cannot be written.
+        ExportError: the exported model is not the trained one, a server answers held-out files otherwise than it, or
+            the store cannot be written.
     """
     path = checkpoint_path(description, split.train, recipe, dtype=dtype)
     keras.utils.set_random_seed(recipe.seed)
@@ -87,7 +89,10 @@ def publish(
         plots.draw_learning_curves(
             state.history, draft.folder / "plots/learning_curves.svg", chosen=state.best_epoch
         )
-        values = _measure(model, split.test, description.labels, draft.folder / "plots/confusion_matrix.svg")
+        answers = model.predict(split.test.scaled(), batch_size=EVALUATION_BATCH, verbose=0)
+        values = _measure(
+            answers, split.test, description.labels, draft.folder / "plots/confusion_matrix.svg"
+        )
         values["validation_accuracy"] = state.history[state.best_epoch].validation_accuracy
         for name, value in values.items():
             reporter.say(f"{name}: {value:.4f}")
@@ -99,7 +104,11 @@ def publish(
         manifest = _manifest(
             description, signature, draft.version, measured, parity, state.revision, draft.digests()
         )
-        return draft.publish(manifest)
+        places = chosen_places(len(split.test))
+        return draft.publish(
+            manifest,
+            check=lambda folder: check_files(folder, places, split.test.file, answers[places], reporter),
+        )
 
 
 def _parity_inputs(split: Split) -> NDArray[np.float32]:
@@ -107,8 +116,9 @@ def _parity_inputs(split: Split) -> NDArray[np.float32]:
     return images[:PARITY_INPUTS].astype(np.float32) * np.float32(1 / 255)
 
 
-def _measure(model: keras.Model, test: ImageSet, labels: tuple[str, ...], plot: Path) -> dict[str, float]:
-    probabilities = model.predict(test.scaled(), batch_size=EVALUATION_BATCH, verbose=0)
+def _measure(
+    probabilities: NDArray[np.float32], test: ImageSet, labels: tuple[str, ...], plot: Path
+) -> dict[str, float]:
     table = metrics.confusion(test.classes, probabilities.argmax(axis=1), len(labels))
     plots.draw_confusion(table, labels, plot)
     return {
@@ -136,7 +146,6 @@ def _manifest(
     revision: str,
     files: dict[str, card.FileDigest],
 ) -> card.Manifest:
-    height, width, channels = signature.input.item_shape
     return card.Manifest(
         schema_version=1,
         name=description.name,
@@ -147,13 +156,7 @@ def _manifest(
         task="image_classification",
         inputs=(signature.input,),
         outputs=(signature.output,),
-        image=card.ImagePreprocessing(
-            mode="L" if channels == 1 else "RGB",
-            width=width,
-            height=height,
-            scale=1 / 255,
-            invert=description.invert,
-        ),
+        image=description.image,
         labels=description.labels,
         metrics=measured,
         training_data=description.training_data,

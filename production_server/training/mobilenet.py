@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import keras
+import numpy as np
 
 from production_server.models import manifest as card
 from production_server.training.datasets import obtain
@@ -14,6 +15,7 @@ from production_server.training.export import declare, export_model
 from production_server.training.imagenet import CLASS_INDEX, read_labels
 from production_server.training.mobilenet_weights import load_into
 from production_server.training.revision import code_revision
+from production_server.training.serving_check import check_files, chosen_places
 from production_server.training.version import draft_version
 
 if TYPE_CHECKING:
@@ -57,7 +59,14 @@ def publish_mobilenet(
         # The labels are for people; this has the WordNet identifier of each of them.
         shutil.copyfile(class_index, draft.folder / CLASS_INDEX_FILE)
         labels = read_labels(class_index)
-        return draft.publish(_manifest(weights, inputs, signature, parity, labels, name=name, draft=draft))
+        manifest = _manifest(weights, inputs, signature, parity, labels, name=name, draft=draft)
+        places = [list(inputs.files)[each] for each in chosen_places(len(inputs.files))]
+        answers = model.predict(
+            np.concatenate([inputs[each : each + 1] for each in places]), batch_size=8, verbose=0
+        )
+        return draft.publish(
+            manifest, check=lambda folder: check_files(folder, places, inputs.file, answers, reporter)
+        )
 
 
 def _manifest(

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from production_server.models.images import as_png, fit, read_pixels
 from production_server.training.datasets import DATA_DIR_VARIABLE, load_fashion_mnist
 from production_server.training.errors import DataError
 from production_server.training.export import FEWEST_INPUTS
-from production_server.training.image_files import find_photos, open_image
+from production_server.training.image_files import MOST_PIXELS, find_photos, open_file, read_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
-    from PIL import Image
 
     from production_server.models.manifest import ImagePreprocessing
     from production_server.training.progress import Reporter
@@ -38,6 +38,8 @@ class ParityInputs:
     preprocessing: ImagePreprocessing
     origin: str
     """What they are, for the manifest: `1,014 crops of 26 photos`."""
+    files: Mapping[int, Path | bytes]
+    """By their places, the files of those that are no crops but whole."""
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -45,6 +47,15 @@ class ParityInputs:
     def __getitem__(self, part: slice, /) -> NDArray[np.float32]:
         scale, offset = np.float32(self.preprocessing.scale), np.float32(self.preprocessing.offset)
         return self.pixels[part].astype(np.float32) * scale + offset
+
+    def file(self, place: int) -> tuple[str, bytes]:
+        """Name and bytes of the file that a whole image was read from.
+
+        Raises:
+            DataError: it cannot be read any more.
+        """
+        file = self.files[place]
+        return (f"image {place}", file) if isinstance(file, bytes) else (str(file), read_file(file))
 
 
 def gather(
@@ -88,46 +99,42 @@ def _crops(
     pixels = np.empty((each * len(paths), preprocessing.height, preprocessing.width, 3), np.uint8)
     with reporter.steps("Cropping photos", len(pixels)) as advance:
         for place, path in enumerate(paths):
-            photo = open_image(path).convert("RGB")
-            for index, box in enumerate(_boxes(photo, each, generator), start=place * each):
-                pixels[index] = _resized(photo, preprocessing, box)
+            photo = open_file(path, preprocessing.mode)
+            pixels[place * each] = fit(photo, preprocessing)
+            for index, box in enumerate(_boxes(photo.size, each - 1, generator), start=place * each + 1):
+                pixels[index] = fit(photo, preprocessing, box=box)
             advance(each)
-    return ParityInputs(pixels, preprocessing, f"{len(pixels):,} crops of {len(paths)} photos")
+    files = {place * each: path for place, path in enumerate(paths)}
+    return ParityInputs(pixels, preprocessing, f"{len(pixels):,} crops of {len(paths)} photos", files)
 
 
 def _is_readable(path: Path, reporter: Reporter) -> bool:
     try:
-        open_image(path)
+        open_file(path, "RGB")
     except DataError as exc:
         reporter.say(f"left out: {exc}")
         return False
     return True
 
 
-def _boxes(photo: Image.Image, count: int, generator: np.random.Generator) -> Iterator[Sequence[float]]:
-    yield (0, 0, photo.width, photo.height)
-    for _ in range(count - 1):
-        side = generator.uniform(SMALLEST_CROP, 1) * min(photo.size)
-        left, top = generator.uniform(0, photo.width - side), generator.uniform(0, photo.height - side)
+def _boxes(
+    size: tuple[int, int], count: int, generator: np.random.Generator
+) -> Iterator[tuple[float, float, float, float]]:
+    """Squares within a photo of that width and height."""
+    width, height = size
+    for _ in range(count):
+        side = generator.uniform(SMALLEST_CROP, 1) * min(size)
+        left, top = generator.uniform(0, width - side), generator.uniform(0, height - side)
         yield (left, top, left + side, top + side)
 
 
 def _clothes(
     preprocessing: ImagePreprocessing, generator: np.random.Generator, reporter: Reporter
 ) -> ParityInputs:
-    from PIL import Image
-
-    images = load_fashion_mnist("test", reporter).images[..., 0]
-    chosen = images[generator.choice(len(images), FEWEST_INPUTS, replace=False)]
-    pixels = np.stack([_resized(Image.fromarray(image).convert("RGB"), preprocessing) for image in chosen])
-    return ParityInputs(pixels, preprocessing, f"{len(pixels):,} test images of Fashion-MNIST, enlarged")
-
-
-def _resized(
-    image: Image.Image, preprocessing: ImagePreprocessing, box: Sequence[float] | None = None
-) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    size = (preprocessing.width, preprocessing.height)
-    corners = None if box is None else (box[0], box[1], box[2], box[3])
-    return np.asarray(image.resize(size, Image.Resampling.BILINEAR, box=corners), np.uint8)
+    images = load_fashion_mnist("test", reporter).images
+    chosen = generator.choice(len(images), FEWEST_INPUTS, replace=False)
+    files = {place: as_png(images[each]) for place, each in enumerate(chosen)}
+    pixels = np.stack([read_pixels(file, preprocessing, max_pixels=MOST_PIXELS) for file in files.values()])
+    return ParityInputs(
+        pixels, preprocessing, f"{len(pixels):,} test images of Fashion-MNIST, enlarged", files
+    )

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from production_server.models.manifest import Dataset
+from production_server.models.images import fit
+from production_server.models.manifest import Dataset, ImagePreprocessing
 from production_server.training.description import Description
 from production_server.training.errors import DataError
-from production_server.training.image_files import LabelledFile, find_images, open_image
+from production_server.training.image_files import LabelledFile, find_images, open_file
 from production_server.training.image_set import ImageSet, Split, hold_out
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from PIL import Image
-
+    from production_server.models.images import Picture
     from production_server.training.progress import Reporter
 
 FEWEST_PER_CLASS = 5
@@ -28,6 +28,8 @@ HELD_OUT = 0.15
 SMALLEST, LARGEST = 28, 96
 """Pixels; the size that is taken from the images is kept within these."""
 FAULTS_TO_NAME = 20
+_GLANCE = ImagePreprocessing(mode="RGB", width=32, height=32, scale=1.0)
+"""What is looked at to tell grey from colour."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,17 @@ def prepare(
     """
     collection = survey(find_images(data), reporter)
     side = size or int(np.clip(np.median(collection.shorter_sides), SMALLEST, LARGEST))
-    images = load(collection, side, reporter)
+    preprocessing = ImagePreprocessing(
+        mode="L" if collection.is_grey else "RGB", width=side, height=side, scale=1 / 255
+    )
+    images = load(collection, preprocessing, reporter)
     split = part(images, seed=seed)
     reporter.say(
         f"{len(images)} images of {len(collection.labels)} classes, as {side}x{side} "
         f"{'grey' if collection.is_grey else 'colour'} images: {', '.join(collection.labels)}"
     )
-    return describe(name, data, collection, images, held_out=len(split.test)), split
+    description = describe(name, data, collection, images, preprocessing, held_out=len(split.test))
+    return description, split
 
 
 def survey(files: list[LabelledFile], reporter: Reporter) -> Collection:
@@ -75,15 +81,15 @@ def survey(files: list[LabelledFile], reporter: Reporter) -> Collection:
     with reporter.steps("Looking at images", len(files)) as advance:
         for file in files:
             try:
-                image = open_image(file.path)
+                picture = open_file(file.path, "RGB")
             except DataError as exc:
                 bad += 1
                 if bad <= FAULTS_TO_NAME:
                     reporter.say(f"left out: {exc}")
             else:
                 good.append(file)
-                sides.append(min(image.size))
-                is_grey = is_grey and _is_grey(image)
+                sides.append(min(picture.size))
+                is_grey = is_grey and _is_grey(picture)
             advance(1)
     if bad:
         reporter.say(f"{bad} of {len(files)} files could not be read and were left out")
@@ -91,19 +97,16 @@ def survey(files: list[LabelledFile], reporter: Reporter) -> Collection:
     return Collection(tuple(good), labels, tuple(sides), is_grey)
 
 
-def load(collection: Collection, side: int, reporter: Reporter) -> ImageSet:
-    """Decode and scale every image: uint8 [n, side, side, 1 or 3]."""
-    from PIL import Image
-
-    mode = "L" if collection.is_grey else "RGB"
-    images = np.empty((len(collection.files), side, side, len(mode)), np.uint8)
+def load(collection: Collection, preprocessing: ImagePreprocessing, reporter: Reporter) -> ImageSet:
+    """Read every image as a server would: uint8 [n, height, width, 1 or 3]."""
+    shape = (preprocessing.height, preprocessing.width, preprocessing.channels)
+    images = np.empty((len(collection.files), *shape), np.uint8)
     with reporter.steps("Reading images", len(images)) as advance:
         for index, file in enumerate(collection.files):
-            picture = open_image(file.path).convert(mode).resize((side, side), Image.Resampling.BILINEAR)
-            images[index] = np.asarray(picture, np.uint8).reshape(images.shape[1:])
+            images[index] = fit(open_file(file.path, preprocessing.mode), preprocessing)
             advance(1)
     classes = [collection.labels.index(file.label) for file in collection.files]
-    return ImageSet(images, np.array(classes, np.int32))
+    return ImageSet(images, np.array(classes, np.int32), tuple(file.path for file in collection.files))
 
 
 def part(images: ImageSet, *, seed: int) -> Split:
@@ -115,7 +118,13 @@ def part(images: ImageSet, *, seed: int) -> Split:
 
 
 def describe(
-    name: str, data: Path, collection: Collection, images: ImageSet, *, held_out: int
+    name: str,
+    data: Path,
+    collection: Collection,
+    images: ImageSet,
+    preprocessing: ImagePreprocessing,
+    *,
+    held_out: int,
 ) -> Description:
     """What the manifest says of a model of the user's own images; their digest is over the pixels as trained on."""
     digest = hashlib.sha256(images.images.tobytes() + images.classes.tobytes()).hexdigest()
@@ -126,6 +135,7 @@ def describe(
         labels=collection.labels,
         data=f"{held_out} images held out of {len(images)} in {data.name}",
         training_data=(Dataset(name=data.name, url="", sha256=digest, licence="the user's own"),),
+        image=preprocessing,
     )
 
 
@@ -140,9 +150,7 @@ def _check_classes(good: list[LabelledFile], found: list[LabelledFile]) -> tuple
     return tuple(labels)
 
 
-def _is_grey(image: Image.Image) -> bool:
-    """Whether the picture holds no colour, whatever its file's mode (many grey photos are stored as RGB)."""
-    if image.mode in {"1", "L", "LA", "I", "I;16", "F"}:
-        return True
-    pixels = np.asarray(image.convert("RGB").resize((32, 32)), np.int16)
+def _is_grey(picture: Picture) -> bool:
+    """Whether a picture holds no colour, whatever its file's mode (many grey photos are stored as RGB)."""
+    pixels = fit(picture, _GLANCE).astype(np.int16)
     return bool(np.abs(pixels - pixels.mean(axis=2, keepdims=True)).max() <= 4)

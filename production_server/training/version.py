@@ -15,7 +15,7 @@ from production_server.models.tasks import task_of
 from production_server.training.errors import ExportError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Draft:
@@ -33,15 +33,16 @@ class Draft:
         )
         return {path.relative_to(self.folder).as_posix(): _digest(path) for path in files}
 
-    def publish(self, manifest: Manifest) -> Path:
-        """Write the manifest and give the folder its final name.
+    def publish(self, manifest: Manifest, *, check: Callable[[Path], None]) -> Path:
+        """Write the manifest, have the whole folder checked, and give it its final name.
 
         Raises:
-            ExportError: the version exists already; it is left as it is.
+            ExportError: the check refuses it, or the version exists already, which is left as it is.
             ValueError: the manifest does not say what its task needs.
         """
         task_of(manifest)
         (self.folder / MANIFEST_FILE).write_text(manifest.to_json() + "\n", encoding="utf-8")
+        check(self.folder)
         target = self._model_folder / self.version
         for path in (self.folder, *self.folder.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)

@@ -44,8 +44,8 @@ class ImageInputs(Inputs):
             for index, each in enumerate(inputs)
         )
 
-    def check_file(self, data: bytes, *, field: str, max_pixels: int, declared_type: str) -> None:
-        check_image(data, field=field, max_pixels=max_pixels, declared_type=declared_type)
+    def check_file(self, data: bytes, *, field: str, max_pixels: int) -> None:
+        check_image(data, field=field, max_pixels=max_pixels)
 
     def check_table(self, data: bytes, *, max_rows: int, truth: Truth) -> list[CheckedInput]:  # noqa: ARG002
         raise InvalidInput.at("csv", f"image files: {self._manifest.name} takes no rows", "a table")

@@ -65,7 +65,7 @@ class Inputs(ABC):
         """
 
     @abstractmethod
-    def check_file(self, data: bytes, *, field: str, max_pixels: int, declared_type: str) -> None:
+    def check_file(self, data: bytes, *, field: str, max_pixels: int) -> None:
         """Whether the model takes an uploaded file; asked only of those that take files.
 
         Raises:

@@ -31,7 +31,7 @@ class RowInputs(Inputs):
         rows = check_rows(self._manifest, inputs)
         return [CheckedInput(row.to_bytes(), None, row.outside_training_range) for row in rows]
 
-    def check_file(self, data: bytes, *, field: str, max_pixels: int, declared_type: str) -> None:
+    def check_file(self, data: bytes, *, field: str, max_pixels: int) -> None:
         raise NotImplementedError
 
     def check_table(self, data: bytes, *, max_rows: int, truth: Truth) -> list[CheckedInput]:

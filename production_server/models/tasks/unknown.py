@@ -21,7 +21,7 @@ class _UnknownInputs(Inputs):
     def check_json(self, inputs: Sequence[object], *, max_pixels: int) -> list[CheckedInput]:
         raise NotImplementedError
 
-    def check_file(self, data: bytes, *, field: str, max_pixels: int, declared_type: str) -> None:
+    def check_file(self, data: bytes, *, field: str, max_pixels: int) -> None:
         raise NotImplementedError
 
     def check_table(self, data: bytes, *, max_rows: int, truth: Truth) -> list[CheckedInput]:

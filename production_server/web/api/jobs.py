@@ -128,5 +128,5 @@ def _items_from_form(version: ModelVersion, parts: WebParts) -> list[NewItem]:
         raise InvalidInput(f"expected {expected}, got {got}", (Fault("form", expected, got),))
     if tables:
         return items_from_table(version, tables[0].read(), parts.settings)
-    uploads = [Upload(file.filename or "", file.mimetype, file.read()) for file in images]
+    uploads = [Upload(file.filename or "", file.read()) for file in images]
     return items_from_files(version, uploads, parts.settings)

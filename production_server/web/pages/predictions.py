@@ -115,7 +115,7 @@ def _read_items(chosen: ModelVersion, parts: WebParts) -> list[NewItem]:
         return items_from_table(chosen, _table_bytes(), parts.settings)
     if kind == "images":
         files = [file for file in request.files.getlist("file") if file.filename]
-        uploads = [Upload(file.filename or "", file.mimetype, file.read()) for file in files]
+        uploads = [Upload(file.filename or "", file.read()) for file in files]
         return items_from_files(chosen, uploads, parts.settings)
     if chosen.task.inputs.takes_files:
         raise InvalidInput.at("file", "image files", "none")

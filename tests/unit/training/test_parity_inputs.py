@@ -56,7 +56,9 @@ def test_a_photo_that_cannot_be_read_is_left_out_and_reported(photos: Path, tran
     inputs = gather(photos, SMALL, seed=1, reporter=transcript, environment={})
 
     assert inputs.origin == "1,008 crops of 24 photos"
-    assert "broken.jpg: not an image that can be read" in transcript.text
+    assert (
+        "broken.jpg: expected an image file (PNG, JPEG, GIF, WebP, BMP or PNM), got text" in transcript.text
+    )
 
 
 def test_a_folder_without_any_photo_is_refused(tmp_path: Path, transcript: Transcript) -> None:

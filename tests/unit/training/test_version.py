@@ -39,7 +39,27 @@ def publish(store: Path, content: bytes = b"onnx") -> Path:
         (draft.folder / "plots").mkdir()
         (draft.folder / "model.onnx").write_bytes(content)
         (draft.folder / "plots" / "roc.svg").write_bytes(b"<svg/>")
-        return draft.publish(manifest_of(draft))
+        return draft.publish(manifest_of(draft), check=accept)
+
+
+def accept(folder: Path) -> None:
+    """A check that finds nothing."""
+
+
+def refuse(folder: Path) -> None:
+    """A check that has seen the whole version and finds fault with it."""
+    assert card.read_manifest(folder).name == "toy"
+    raise ExportError("a server answers otherwise")
+
+
+def test_a_version_that_its_check_refuses_is_not_published(tmp_path: Path) -> None:
+    with (
+        draft_version(tmp_path, "toy") as draft,
+        pytest.raises(ExportError, match="a server answers otherwise"),
+    ):
+        draft.publish(manifest_of(draft), check=refuse)
+
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_version_holds_a_manifest_with_the_digest_of_each_of_its_files(tmp_path: Path) -> None:
@@ -73,7 +93,7 @@ def test_an_existing_version_is_never_overwritten(tmp_path: Path) -> None:
         (draft.folder / "model.onnx").write_bytes(b"mine")
 
         with pytest.raises(ExportError, match="versions never change"):
-            draft.publish(manifest_of(draft))
+            draft.publish(manifest_of(draft), check=accept)
 
     assert (rival / "model.onnx").read_bytes() == b"rival"
     assert [path.name for path in (tmp_path / "toy").iterdir()] == ["1"]

@@ -184,13 +184,31 @@ def test_other_media_types_are_refused(web: FlaskClient, kind: str | None) -> No
         (b"", "a.png", "image/png", "empty_file"),
         (b"this is text", "a.png", "image/png", "not_an_image"),
         (file_of(Image.new("L", (40, 40)))[:60], "a.png", "image/png", "damaged_image"),
-        (file_of(Image.new("L", (4, 4)), "JPEG"), "a.png", "image/png", "media_type_mismatch"),
+        (file_of(Image.new("L", (4, 4)), "TIFF"), "a.png", "image/png", "unsupported_image"),
     ],
 )
 def test_files_that_are_no_good_images_are_refused_by_name(
     web: FlaskClient, data: bytes, name: str, kind: str, code: str
 ) -> None:
     assert problem(post_file(web, data, name, kind)) == (400, code, ["file[0] (a.png)"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "declared"),
+    [
+        ("WEBP", "a.jpg", "image/jpeg"),
+        ("PNG", "a.apng", "image/apng"),
+        ("JPEG", "a.png", "image/x-png"),
+        ("PNG", "a.txt", "text/plain"),
+        ("PPM", "a.pgm", "image/x-portable-graymap"),
+    ],
+)
+def test_what_a_file_is_its_bytes_say_and_no_name_or_media_type(
+    web: FlaskClient, kind: str, name: str, declared: str
+) -> None:
+    response = post_file(web, file_of(Image.new("L", (4, 4), 200), kind), name, declared)
+
+    assert response.status_code == 202
 
 
 def test_a_huge_image_is_refused_before_it_is_decoded(web: FlaskClient) -> None:

@@ -1,0 +1,40 @@
+"""Scales a PNM whose white is not 255. Pillow's decoder is a loop in Python that passes over values above it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from production_server.models.image_files.unusable import damaged
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL.PpmImagePlugin import PpmImageFile
+
+
+def scaled(image: PpmImageFile, data: bytes) -> Image.Image:
+    """The picture in 8 bits; `image` as it is where Pillow reads it well.
+
+    Raises:
+        Unusable: it is cut off, or a value is above its white (maxval).
+    """
+    ((decoder, _, offset, arguments),) = image.tile
+    if decoder != "ppm" or not isinstance(arguments, tuple):
+        return image
+    white = int(arguments[1])
+    shape = (image.height, image.width, 3) if image.mode == "RGB" else (image.height, image.width)
+    try:
+        values = np.frombuffer(data, ">u2" if white > 255 else "u1", int(np.prod(shape)), offset)
+    except ValueError as exc:
+        raise damaged("a PNM that is cut off") from exc
+    if values.max() > white:
+        raise damaged(f"a PNM with the value {values.max()}, above its white of {white}")
+    return Image.fromarray(to_8_bits(white)[values].reshape(shape))
+
+
+def to_8_bits(white: int) -> NDArray[np.uint8]:
+    """What each value from 0 to `white` is from 0 to 255."""
+    levels: NDArray[np.uint8] = np.rint(np.arange(white + 1) * (255 / white)).astype(np.uint8)
+    return levels
