@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import httpx
 
 from client.answers import (
-    EarlyResults,
     Job,
     JobPage,
     Model,
     ModelList,
     ResultPage,
+    SaidAtOnce,
     Scan,
     ScanList,
     Submitted,
@@ -165,7 +165,8 @@ class Server:
             headers["Prefer"] = f"wait={wait_s}"
         answer = self._answer("POST", "/api/jobs", headers=headers, **content)
         job = _read(Job, answer)
-        return Submitted(job, _read(EarlyResults, answer).results)
+        said = _read(SaidAtOnce, answer)
+        return Submitted(job, said.results, said.table)
 
     def _send(self, kind: type[T], method: str, path: str, **content: Any) -> T:
         return _read(kind, self._answer(method, path, **content))

@@ -12,6 +12,8 @@ from production_server.models.registry import Registry
 from production_server.models.table import Table, parse_table
 from production_server.models.tasks import task_of
 
+RFC_4180 = "cells as RFC 4180 writes them"
+
 
 @pytest.fixture
 def manifest(small_registry: Registry) -> Manifest:
@@ -91,9 +93,11 @@ def test_values_outside_the_training_range_are_marked(manifest: Manifest) -> Non
         ("\n\n", ["csv: expected at least one row, got an empty file"]),
         ("index,weight\n", ["csv: expected at least one row, got none"]),
         (b"1,7\n2,\xff\n", ["csv line 2: expected UTF-8 text, got the byte 0xff"]),
-        (b"\xff\xfe1\0,\0", ["csv line 1: expected UTF-8 text, got UTF-16"]),
+        (b"\xff\xfe\0\0001\0\0\0", ["csv line 1: expected UTF-8 text, got UTF-32"]),
         ("1,7\n2,\0\n", ["csv: expected text, got zero bytes"]),
-        ('1,7\n2,"8\n', ["csv line 2: expected cells as RFC 4180 writes them, got unexpected end of data"]),
+        ('1,7\n2,"8\n', [
+            f"csv line 2: expected {RFC_4180}, got a quote that is opened and not closed (unexpected end of data)",
+        ]),
     ],
 )  # fmt: skip
 def test_faults_are_named_by_line_and_column(
