@@ -9,10 +9,10 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-import orjson
 
 from production_server.errors import InvalidInput, TooLarge
 from production_server.shown import describe
+from production_server.web.edge.json_bodies import json_of
 
 MAX_ELEMENTS = 2**27
 """More than any body within the limits holds; a shape is judged before anything of its size is made."""
@@ -55,10 +55,7 @@ def json_object(data: bytes, what: str) -> dict[str, Any]:
     Raises:
         InvalidInput: it is not JSON (code `malformed_json`), or something else.
     """
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError as exc:
-        raise InvalidInput(f"{what} is not JSON: {exc}", code="malformed_json") from exc
+    value = json_of(data, what)
     if not isinstance(value, dict):
         raise InvalidInput.at(what, "a JSON object", describe(value))
     return value
