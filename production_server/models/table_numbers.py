@@ -24,7 +24,7 @@ _NAMES = {".": "points", ",": "commas"}
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A cell: its line from 1, its column from 0, and what is in it."""
+    """A cell: its line from 1 (0: there are no lines), its column from 0, and what is in it."""
 
     line: int
     column: int
@@ -52,13 +52,12 @@ class Numbers:
         # Most cells: none of them should cost more than this.
         if text.isdigit() and text.isascii() and len(text) <= MAX_INT_DIGITS:
             return int(text)
-        match = _DECIMAL.fullmatch(text)
-        if match is None:
-            return _float(text)
-        sign = match["sign"] or match["first"]
+        sign = _sign_of(text)
         if sign and self._sign is None:
             self._learn(sign, Place(line, column, text))
-        return None if sign and self._sign not in (None, sign) else _float(text.replace(",", "."))
+        if sign and self._sign not in (None, sign):
+            return None
+        return _float(text.replace(",", ".") if sign else text)
 
     def _learn(self, sign: str, place: Place) -> None:
         if not _EITHER.fullmatch(place.text):
@@ -75,22 +74,35 @@ class Numbers:
 
     def fault_of(self, text: str) -> tuple[str, str] | None:
         """What was expected of a cell that is no number of this table, and what it is; None: no number at all."""
+        if found := self.readings_of(text):
+            return found
+        if _GROUPED.fullmatch(text):
+            return "a number with nothing between its digits but a decimal sign", describe(text)
+        return None
+
+    def readings_of(self, text: str) -> tuple[str, str] | None:
+        """The same of what has two readings, or another decimal sign than the others."""
         if percent := _PERCENT.fullmatch(text):
             share = percent[1].replace(",", ".")
             return "a number that can be read in one way", f"{text}: {share} or {_shown(float(share) / 100)}"
         if _EITHER.fullmatch(text):
             return self._one_way, f"{describe(text)}: {re.sub('[.,]', '', text)} or {text.replace(',', '.')}"
-        if _DECIMAL.fullmatch(text) and self._sign is not None:
+        if self._sign is not None and _sign_of(text) not in ("", self._sign):
             return self._one_way, describe(text)
-        if _GROUPED.fullmatch(text):
-            return "a number with nothing between its digits but a decimal sign", describe(text)
         return None
 
     @property
     def _one_way(self) -> str:
         if self._sign is None:
             return "a number that can be read in one way"
-        return f"a number with the decimal sign of the others: {_NAMES[self._sign]} ({self._shown_by})"
+        where = f" ({self._shown_by})" if self._shown_by and self._shown_by.line else ""
+        return f"a number with the decimal sign of the others: {_NAMES[self._sign]}{where}"
+
+
+def _sign_of(text: str) -> str:
+    """The decimal sign of a number; empty: it has none, or is none."""
+    match = _DECIMAL.fullmatch(text)
+    return "" if match is None else match["sign"] or match["first"] or ""
 
 
 def is_like_a_number(cell: str) -> bool:
