@@ -18,6 +18,7 @@ from production_server.shown import describe, shown
 JSON = "JSON in UTF-8"
 _MARK = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
+_HOLDERS = (dict, list)
 _TOO_DEEP = "too many brackets in each other"
 
 
@@ -58,15 +59,15 @@ def read_json(data: bytes | str, *, takes_halves: bool = False) -> Any:
 
 def _count_members(value: object) -> int:
     """How many members objects have; too few where objects stand behind numbers in a list."""
+    # Each call pays for this: only what may hold members is looked into, and no list of numbers, as long as bodies.
     count, waiting = 0, [value]
     while waiting:
         each = waiting.pop()
-        if isinstance(each, dict):
+        if type(each) is dict:
             count += len(each)
-            waiting.extend(each.values())
-        # Lists of numbers may be as long as bodies.
-        elif isinstance(each, list) and each and isinstance(each[0], dict | list):
-            waiting.extend(each)
+            waiting += [inner for inner in each.values() if type(inner) in _HOLDERS]
+        elif type(each) is list and each and type(each[0]) in _HOLDERS:
+            waiting += each
     return count
 
 

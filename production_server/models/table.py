@@ -52,6 +52,10 @@ class Table:
     reading: Reading
 
 
+_COUNTED_ROWS = 3
+"""So many rows of which the first column counts, from 0 or 1, may be numbered; of fewer it may be by chance."""
+
+
 class _Rows:
     """Reads the rows of one table; collects faults by line and column (both from 1) until there are 20."""
 
@@ -64,6 +68,8 @@ class _Rows:
         self.expected: list[str | None] = []
         self.runs: list[tuple[int, int]] = []
         self.faults: list[Fault] = []
+        self._has_words = False
+        """Whether the last column holds what is no feature: words, or nothing."""
 
     @property
     def is_full(self) -> bool:
@@ -89,10 +95,20 @@ class _Rows:
 
     def end(self) -> None:
         """Find fault with what the whole table could not decide."""
+        if not self._columns.has_header and self._columns.target is not None and self._may_have_an_index():
+            expected = "a header, where the first of one column more than the features counts the rows"
+            got = f"no header: an index and {len(self._manifest.features)} features, or these and the outcome"
+            self.faults.append(Fault("csv", expected, got))
         features = dict(zip(self._columns.features, self._manifest.features, strict=True))
         for each in self._numbers.undecided():
             expected, got = self._numbers.fault_of(each.text) or ("a number", describe(each.text))
             self._fault(each.line, each.column, f"{features[each.column].name}: {expected}", got)
+
+    def _may_have_an_index(self) -> bool:
+        """Whether the first column may number the rows, and the last one be a feature: then all stand one beside."""
+        firsts = [row.values[0] for row in self.rows]
+        is_counting = any(firsts == list(range(start, start + len(firsts))) for start in (0, 1))
+        return is_counting and len(firsts) >= _COUNTED_ROWS and not self._has_words
 
     def _value(self, line: int, index: int, text: str) -> float:
         feature, column = self._manifest.features[index], self._columns.features[index]
@@ -115,8 +131,10 @@ class _Rows:
         column = self._columns.target
         text = "" if column is None else cells[column].strip()
         if not text:
+            self._has_words = True
             return None
         truth = self._truth.read_truth(text)
+        self._has_words = self._has_words or not is_plain_number(text)
         if truth is None:
             expected = f"{self._manifest.target}: {self._truth.truths}"
             self._fault(line, column, expected, describe(text))

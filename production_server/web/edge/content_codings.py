@@ -100,7 +100,8 @@ class PlainBody:
         try:
             piece = self._decoder.decompress(raw, PIECE_BYTES)
         except zlib.error as exc:
-            raise InvalidInput(f"the body is not {self._coding}: {exc}") from exc
+            format_ = " (deflate is zlib's format, RFC 9110, 8.4.1.2)" if self._coding == "deflate" else ""
+            raise InvalidInput(f"the body is not {self._coding}: {exc}{format_}") from exc
         self._raw = self._decoder.unconsumed_tail
         return piece
 

@@ -73,6 +73,20 @@ def image_of_base64(text: object, *, field: str) -> bytes:
         raise InvalidInput.at(field, "an image file in Base64", describe(text)) from exc
 
 
+def checked_objects(given: object, what: str, *, field: str) -> list[dict[str, Any]]:
+    """A list of objects, which are called `what`.
+
+    Raises:
+        InvalidInput: it is none, or one of them is not.
+    """
+    if not isinstance(given, list):
+        raise InvalidInput.at(field, f"a list of {what}", describe(given))
+    for place, each in enumerate(given):
+        if not isinstance(each, dict):
+            raise InvalidInput.at(f"{field}[{place}]", "an object", describe(each))
+    return given
+
+
 def tensor_of_json(
     data: object, shape: Sequence[int], dtype: np.dtype[Any], *, field: str, may_be_flat: bool = True
 ) -> np.ndarray:

@@ -66,6 +66,21 @@ def test_an_outcome_column_gives_the_true_labels(manifest: Manifest, text: str) 
     assert parse(manifest, text).expected == ["yes", "no", None]
 
 
+@pytest.mark.parametrize("rows", ["0,7,1\n1,8,0\n2,9,1\n", "1,7,1\n2,8,0\n3,9,1\n4,9,0.0\n"])
+def test_a_first_column_that_counts_beside_one_that_may_be_a_feature_is_not_guessed(
+    manifest: Manifest, rows: str
+) -> None:
+    (fault,) = faults_of(manifest, rows)
+
+    assert fault == (
+        "csv: expected a header, where the first of one column more than the features counts the rows, "
+        "got no header: an index and 2 features, or these and the outcome"
+    )
+    # Whatever was meant, a header says it.
+    assert parse(manifest, "index,weight,outcome\n" + rows).expected is not None
+    assert parse(manifest, ",index,weight\n" + rows).expected is None
+
+
 def test_values_outside_the_training_range_are_marked(manifest: Manifest) -> None:
     assert [row.outside_training_range for row in parse(manifest, "1,7\n99,7\n").rows] == [(), ("index",)]
 

@@ -114,7 +114,9 @@ def test_what_is_not_json_in_utf_8_is_refused(body: bytes, got: str) -> None:
 
 @pytest.mark.parametrize("bracket", [b"[", b'{"Records":[', b'{"a":'])
 def test_json_nested_without_end_is_refused(bracket: bytes) -> None:
-    assert faults_of(bracket * 100_000) == ["body: expected JSON in UTF-8, got too many brackets in each other"]
+    assert faults_of(bracket * 100_000) == [
+        "body: expected JSON in UTF-8, got too many brackets in each other"
+    ]
 
 
 def test_json_nested_without_end_in_an_envelope_is_refused() -> None:

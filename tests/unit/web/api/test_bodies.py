@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import EnvironBuilder, TestResponse
 
 from production_server.errors import InvalidInput
+from production_server.web.app import MAX_FIELD_BYTES, create_app
 from production_server.web.edge.parts import WebParts
 from production_server.web.edge.problems import status_of
 from production_server.web.interactive.protocol import HttpRequest
@@ -34,7 +37,8 @@ def form(**fields: Any) -> tuple[bytes, str]:
     """A multipart form, and its Content-Type."""
     builder = EnvironBuilder(method="POST", data=fields, content_type="multipart/form-data")
     environ = builder.get_environ()
-    return environ["wsgi.input"].read(), environ["CONTENT_TYPE"]
+    with contextlib.closing(builder), environ["wsgi.input"] as body:
+        return body.read(), environ["CONTENT_TYPE"]
 
 
 @pytest.mark.parametrize("coding", ["gzip", "GZIP ", "x-gzip", "gzip, identity", "deflate"])
@@ -94,6 +98,24 @@ def test_a_chunked_form_over_the_limit_is_too_large_and_not_damaged(web: FlaskCl
     )
 
     assert problem(answer)[:2] == (413, "too_large")
+
+
+def test_a_field_that_is_too_large_is_told_from_a_body_that_is(parts: WebParts) -> None:
+    settings = replace(parts.settings, max_body_bytes=3 * MAX_FIELD_BYTES)
+    web = create_app(replace(parts, settings=settings)).test_client()
+    field, kind = form(model="x" * (MAX_FIELD_BYTES + 1))
+    body, _ = form(model="x" * (3 * MAX_FIELD_BYTES + 1))
+
+    one, all_of_it = post(web, "/api/jobs", field, kind), post(web, "/api/jobs", body, kind)
+
+    assert problem(one)[:2] == problem(all_of_it)[:2] == (413, "too_large")
+    assert one.get_json(force=True)["detail"].startswith(
+        f"the form has a field that is no file and over {MAX_FIELD_BYTES}"
+    )
+    assert (
+        f"body is over the server's limit of {3 * MAX_FIELD_BYTES}"
+        in all_of_it.get_json(force=True)["detail"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,13 +181,6 @@ def test_what_is_no_json_is_refused_by_jobs_scans_and_calls_in_the_same_words(
         assert said in told and field in told
     assert said.replace("inputs", "instances") in call["error"]
     assert field.replace("inputs", "instances") in call["error"]
-
-
-def test_events_are_compressed_and_marked_as_other_bodies(web: FlaskClient) -> None:
-    """Without rules none are taken; that is asked before the body."""
-    answer = post(web, "/events/s3", gzip.compress(b"{}"), Content_Encoding="gzip")
-
-    assert problem(answer)[:2] == (404, "events_not_taken")
 
 
 @pytest.mark.parametrize("name", ["csv", "file"])
