@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from production_server.setting_values import Invalid
 
-_ESCAPES = {"#": "%23", "/": "%2F", "?": "%3F", "@": "%40", "[": "%5B", "]": "%5D"}
+_ESCAPES = {"#": "%23", "/": "%2F", "?": "%3F", "@": "%40", "[": "%5B", "]": "%5D", ";": "%3B"}
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _NEXT_URL = re.compile(r"[,;][a-z+]+://")
 
@@ -39,6 +39,9 @@ def _check(text: str) -> None:
         raise Invalid("one URL, not several")
     if _BAD_ESCAPE.search(text):
         raise Invalid("a URL in which % stands only before two hexadecimal digits: a % itself is written %25")
+    # kombu takes what is between semicolons for brokers, one instead of the other.
+    if text.startswith("amqp") and ";" in text:
+        raise Invalid(_encoded(";"))
     rest = text.partition("://")[2]
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     _check_credentials(authority, rest[len(authority) :])

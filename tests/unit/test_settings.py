@@ -108,7 +108,7 @@ def test_a_url_is_refused_for_its_cause_and_never_shown(case: str, scheme: str) 
     [
         "//u:p%23w%2F%3F%40%25%5B@h/db", "//u:p:w@h:5432/db", "//h", "//h:5432/db", "//u@h/db", "//u:p@[::1]:5432/db",
         "//u:p@h/db?application_name=a@b", "//h/db?options=a@b", "//u:p@h//", "//u:p@h/db?host=/var/run&x=%20",
-        "//u:p!$&'()*+,;=~w@h/db",
+        "//u:p!$&'()*+,=~w@h/db",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("scheme", ["postgresql", "amqp"])
@@ -118,6 +118,15 @@ def test_a_url_with_one_reading_is_taken_as_it_is(rest: str, scheme: str) -> Non
     )
 
     assert f"{scheme}:{rest}" in (settings.database_url, settings.broker_url)
+
+
+def test_a_semicolon_parts_brokers_to_the_library_and_is_no_part_of_a_password() -> None:
+    with pytest.raises(
+        SettingsError, match=r"BROKER_URL: expected .* a ; in them is written %3B, got .redacted"
+    ):
+        read_settings({"BROKER_URL": "amqp://u:s3;cret@h/v"})
+
+    assert read_settings({"DATABASE_URL": "postgresql://u:s3;cret@h/db"}).database_url
 
 
 @pytest.mark.parametrize("path", ["/srv/a#1.db", "/srv/a@b.db", "/srv/50%.db", "/srv/ä b.db"])
