@@ -81,18 +81,36 @@ class Result:
 
 
 @dataclass(frozen=True)
-class EarlyResults:
-    """What the answer to a submission has beside the job: all results, if it is over already and has few."""
+class TableReading:
+    """How the server read a table: what stands between cells, what the columns are, and which lines are rows.
+
+    `header` is the line that it begins in, from 1; `rows` are runs: the line of the first row, and how many follow line
+    by line.
+    """
+
+    encoding: str
+    delimiter: str
+    columns: list[str | None]
+    rows: list[tuple[int, int]]
+    header: int | None = None
+    skips_spaces: bool = False
+
+
+@dataclass(frozen=True)
+class SaidAtOnce:
+    """What the answer to a submission has beside the job: all results, if they are few; how a table was read."""
 
     results: list[Result] | None = None
+    table: TableReading | None = None
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """A job that was accepted; `results` are all of them, if they came with the answer."""
+    """A job that was accepted; `results` are all of them, if they came with the answer; `table` is how one was read."""
 
     job: Job
     results: list[Result] | None = None
+    table: TableReading | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 import re
+import socket
+import ssl
 import time
 import uuid
 from dataclasses import dataclass
@@ -16,12 +18,12 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import httpx
 
 from client.answers import (
-    EarlyResults,
     Job,
     JobPage,
     Model,
     ModelList,
     ResultPage,
+    SaidAtOnce,
     Scan,
     ScanList,
     Submitted,
@@ -53,25 +55,45 @@ class Patience:
 # While a job runs its client has time: a server that is started again goes on with the job.
 WHILE_FOLLOWING = Patience(unreachable_s=60.0, busy_s=60.0)
 
-_NOT_SENT = (httpx.UnsupportedProtocol, httpx.InvalidURL)
+# What is known of a failure before it is said that nobody answered: httpx has one error for all of these.
+_CAUSES: tuple[tuple[type[Exception], str], ...] = (
+    (ssl.SSLCertVerificationError, "{url} has a certificate that is not trusted here: {why}"),
+    (ssl.SSLError, "{url} does not speak TLS: is it an http:// address? ({why})"),
+    (socket.gaierror, "no machine of the name in {url} is known: {why}"),
+)
 _FAILURES: tuple[tuple[type[Exception], str], ...] = (
     (httpx.ConnectError, "nothing answers at {url}: is the server running?"),
     (httpx.TimeoutException, "no answer from {url} in time"),
     (httpx.NetworkError, "the connection to {url} broke"),
-    (httpx.RemoteProtocolError, "the connection to {url} broke"),
+    (
+        httpx.RemoteProtocolError,
+        "the connection to {url} broke, or it speaks something else than HTTP: {why}",
+    ),
 )
 
 
 def translate(error: Exception, *, url: str) -> ClientError:
     """Ours for one of httpx's."""
-    if isinstance(error, _NOT_SENT):
+    if isinstance(error, httpx.UnsupportedProtocol):
         return InputError(f"{url!r} is not an http:// or https:// address")
+    if isinstance(error, httpx.InvalidURL):
+        return InputError(f"{url!r} is no address of a server: {error}")
     if isinstance(error, httpx.LocalProtocolError):
         return InputError(f"the request could not be sent (did a file change meanwhile?): {error}")
+    for kind, message in _CAUSES:
+        if why := next((cause for cause in _causes_of(error) if isinstance(cause, kind)), None):
+            return Unavailable(message.format(url=url, why=why))
     for kind, message in _FAILURES:
         if isinstance(error, kind):
-            return Unavailable(message.format(url=url), is_passing=True)
+            return Unavailable(message.format(url=url, why=error), is_passing=True)
     return Unavailable(f"{url}: {error}")
+
+
+def _causes_of(error: BaseException) -> Iterator[BaseException]:
+    cause = error.__cause__ or error.__context__
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 class Server:
@@ -165,7 +187,8 @@ class Server:
             headers["Prefer"] = f"wait={wait_s}"
         answer = self._answer("POST", "/api/jobs", headers=headers, **content)
         job = _read(Job, answer)
-        return Submitted(job, _read(EarlyResults, answer).results)
+        said = _read(SaidAtOnce, answer)
+        return Submitted(job, said.results, said.table)
 
     def _send(self, kind: type[T], method: str, path: str, **content: Any) -> T:
         return _read(kind, self._answer(method, path, **content))

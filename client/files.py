@@ -6,7 +6,7 @@ import contextlib
 import csv
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from client.errors import InputError
@@ -16,15 +16,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from client.answers import Model, Result
-    from client.inputs import Table
 
 RESULT_COLUMNS = ("state", "label", "score", "expected", "outside_training_range", "error", "version")
 
 
-class ResultFile(Protocol):
-    """Takes how many results there will be, then the results of one job, in order."""
+@dataclass(frozen=True)
+class OwnColumns:
+    """What the user had, to stand before each result: names, and as many rows as there are results."""
 
-    def begin(self, total: int) -> None: ...
+    names: list[str]
+    rows: Iterator[list[str]]
+
+
+class ResultFile(Protocol):
+    """Takes what stands beside the results of one job, if something does, then the results, in order."""
+
+    def begin(self, own: OwnColumns | None) -> None: ...
 
     def write(self, result: Result) -> None: ...
 
@@ -35,20 +42,17 @@ class CsvFile:
     A model that keeps only its best labels has these and their scores instead of the probabilities.
     """
 
-    def __init__(self, file: TextIO, *, model: Model, table: Table | None, names: Sequence[str]) -> None:
+    def __init__(self, file: TextIO, *, model: Model, names: Sequence[str]) -> None:
         self._lines = csv.writer(file, lineterminator="\n")
         self._model = model
         self._score_columns = model.score_columns
-        self._table = table
         self._names = names
         self._rows: Iterator[list[str]] | None = None
 
-    def begin(self, total: int) -> None:
-        """Write the header. The user's rows are kept only if they are as many: else they would not match."""
-        header = ["index", "name"]
-        if self._table is not None and sum(1 for _ in self._table.rows()) == total:
-            self._rows = self._table.rows()
-            header = self._table.header or self._model.columns[: self._table.width]
+    def begin(self, own: OwnColumns | None) -> None:
+        """Write the header: the user's columns, else index and name."""
+        header = ["index", "name"] if own is None else own.names
+        self._rows = None if own is None else own.rows
         self._lines.writerow([*header, *RESULT_COLUMNS, *self._score_columns])
 
     def write(self, result: Result) -> None:
@@ -75,8 +79,8 @@ class JsonFile:
         self._file = file
         self._start = "[\n"
 
-    def begin(self, total: int) -> None:
-        """An array needs no header."""
+    def begin(self, own: OwnColumns | None) -> None:
+        """An array needs no header, and a result says what it is of."""
 
     def write(self, result: Result) -> None:
         self._file.write(self._start + json.dumps(asdict(result), ensure_ascii=False))
@@ -98,12 +102,10 @@ def check_name(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def result_file(
-    path: Path, *, model: Model, table: Table | None = None, names: Sequence[str] = ()
-) -> Iterator[ResultFile]:
+def result_file(path: Path, *, model: Model, names: Sequence[str] = ()) -> Iterator[ResultFile]:
     """Take results for `path`, which replaces what was there when the block ends well, and only then.
 
-    `table` is the CSV that was submitted, `names` are the files that were.
+    `names` are the files that were submitted.
 
     Raises:
         InputError: The suffix is neither .csv nor .json, or nothing can be written there.
@@ -111,7 +113,7 @@ def result_file(
     check_name(path)
     with _replacing(path) as file:
         if path.suffix.lower() == ".csv":
-            yield CsvFile(file, model=model, table=table, names=names)
+            yield CsvFile(file, model=model, names=names)
         else:
             json_file = JsonFile(file)
             yield json_file

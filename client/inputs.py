@@ -1,8 +1,7 @@
-"""Reads what a user typed after `predict`: numbers, name=number pairs, or images; and the CSV file of a table."""
+"""Reads what a user typed after `predict`: numbers, name=number pairs, or images."""
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from client.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
 IMAGE_SUFFIXES = frozenset(
     {
@@ -82,7 +81,8 @@ def _is_number(text: str) -> bool:
         float(text)
     except ValueError:
         return False
-    return True
+    # Python's own way to part thousands, which no other program reads.
+    return "_" not in text
 
 
 def _number(text: str, *, name: str = "") -> float:
@@ -116,32 +116,3 @@ def _images_in(folder: Path, *, pattern: str, otherwise: str) -> list[Path]:
 
 def _nothing(argument: str, reason: str) -> list[Path]:
     raise InputError(f"{argument}: {reason}")
-
-
-class Table:
-    """The rows of a CSV as the user wrote them, to put results beside them. The server judges them, not this class.
-
-    Commas, semicolons or tabs; a first row with a cell that is not a number is the header; empty lines do not count.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            first_line = file.readline()
-            self._delimiter = max(",;\t", key=first_line.count)
-        first = next(self._lines(), [])
-        self.width = len(first)
-        self.header = [] if all(_is_number(cell) for cell in first) else [cell.strip() for cell in first]
-
-    def rows(self) -> Iterator[list[str]]:
-        """The rows without the header, read anew at each call."""
-        lines = self._lines()
-        if self.header:
-            next(lines, None)
-        return lines
-
-    def _lines(self) -> Iterator[list[str]]:
-        with self.path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            for line in csv.reader(file, delimiter=self._delimiter):
-                if any(cell.strip() for cell in line):
-                    yield line

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from client import output
 from client.api import WHILE_FOLLOWING
 from client.errors import Unavailable
-from client.files import ResultFile, check_name, name_of, result_file
+from client.files import OwnColumns, ResultFile, check_name, name_of, result_file
 from client.following import Following
 from client.options import DEFAULT_URL
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from client.answers import Job, Result, Submitted
     from client.api import Server
-    from client.inputs import Table
     from client.options import Shared
+    from client.tables import Table
 
 FAILURES_SHOWN = 20
 
@@ -49,13 +49,27 @@ class Destination:
             yield
             return
         card = server.model(model)
-        with result_file(self.path, model=card, table=self._table, names=self.names) as self._file:
+        with result_file(self.path, model=card, names=self.names) as self._file:
             yield
 
-    def begin(self, total: int) -> None:
-        """Say how many results will come, before the first."""
+    def begin(self, submitted: Submitted) -> None:
+        """Say whose results will come, before the first."""
         if self._file is not None:
-            self._file.begin(total)
+            self._file.begin(self._own_columns(submitted))
+
+    def _own_columns(self, submitted: Submitted) -> OwnColumns | None:
+        """The rows of the table that was submitted, where it is known which result belongs to which."""
+        table, reading = self._table, submitted.table
+        if table is None:
+            return None
+        if reading is None:
+            why = "this server does not say which of its lines are rows"
+        elif not table.is_as_sent() or sum(1 for _ in table.rows(reading)) != submitted.job.total:
+            why = "the file has changed since it was sent"
+        else:
+            return OwnColumns(table.header(reading), table.rows(reading))
+        output.print_error(f"{table.path}: its columns are left out of the results: {why}")
+        return None
 
     def take(self, result: Result) -> None:
         """Write a result, or keep it for a table."""
@@ -80,7 +94,7 @@ def show_results(
     """Wait for a job's results, bring them to their destination, and say whether all succeeded."""
     server.patience = WHILE_FOLLOWING
     job = submitted.job
-    destination.begin(job.total)
+    destination.begin(submitted)
     following = Following(server, submitted, timeout_s=timeout_s)
     with _may_be_left(job, options), output.progress_of(job, is_quiet=options.is_quiet) as watch:
         for result in following.results(watch=watch):

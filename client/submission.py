@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from client.errors import InputError
-from client.inputs import Images, Table, read_inputs
+from client.inputs import Images, read_inputs
+from client.tables import Table
 from client.uploads import Upload
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from production_server.errors import Fault, SettingsError
+from production_server.setting_urls import url
 from production_server.setting_values import (
     Invalid,
     hosts,
@@ -16,8 +17,8 @@ from production_server.setting_values import (
     locations,
     name_text,
     one_of,
+    path,
     secret_text,
-    url,
 )
 from production_server.storage.locations import Location
 
@@ -68,11 +69,11 @@ class Settings:
     )
     state_dir: Path = _setting(
         Path("state"),
-        Path,
+        path,
         "folder of the SQLite database and other own files; made readable by its owner only; one "
         "embedded server at a time",
     )
-    model_store: Path | None = _setting(None, Path, "an extra model store, searched beside the built-in one")
+    model_store: Path | None = _setting(None, path, "an extra model store, searched beside the built-in one")
     host: str = _setting("127.0.0.1", str, "address, or name of one, that the web server listens on")
     port: int = _setting(5100, integer(1, 65535), "port that the web server listens on")
     public_hosts: tuple[str, ...] = _setting(
@@ -96,7 +97,7 @@ class Settings:
         "jobs, a quarter for bodies that come slowly",
     )
     max_body_bytes: int = _setting(
-        64 * 2**20, integer(1024, 2**40), "largest request body, of jobs and forms, in bytes"
+        64 * 2**20, integer(1024, 2**40, of="bytes"), "largest request body, of jobs and forms, in bytes"
     )
     max_job_items: int = _setting(100_000, integer(1, 10**7), "largest number of items in one job")
     max_image_pixels: int = _setting(
@@ -109,13 +110,13 @@ class Settings:
         64, integer(1, 10_000), "items that a runner gets at once; fewer where they are large images"
     )
     max_call_bytes: int = _setting(
-        16 * 2**20, integer(1024, 2**30), "largest body of an interactive call, in bytes"
+        16 * 2**20, integer(1024, 2**30, of="bytes"), "largest body of an interactive call, in bytes"
     )
     max_waiting_items: int = _setting(
         1024, integer(1, 10**6), "items of interactive calls that may wait in a web process; more get 503"
     )
     call_timeout_s: int = _setting(
-        10, integer(1, 3600), "seconds that an interactive call may take at most; then 504"
+        10, integer(1, 3600, of="seconds"), "seconds that an interactive call may take at most; then 504"
     )
     call_batches: int = _setting(
         3,
@@ -130,18 +131,18 @@ class Settings:
         "`s3://photos/incoming gs://photos file:///srv/images`; also `az://container` ([buckets](buckets.md))",
     )
     max_object_bytes: int = _setting(
-        32 * 2**20, integer(1, 2**30), "largest object that is fetched from a bucket, in bytes"
+        32 * 2**20, integer(1, 2**30, of="bytes"), "largest object that is fetched from a bucket, in bytes"
     )
     fetches: int = _setting(16, integer(1, 256), "objects that a worker fetches at once from buckets")
     storage_patience_s: int = _setting(
         300,
-        integer(0, 500),
+        integer(0, 500, of="seconds"),
         "seconds that a worker waits for a store that does not answer, before it counts as a failed "
         "attempt; at most 500",
     )
     events_file: Path | None = _setting(
         None,
-        Path,
+        path,
         "rules that say which model gets the objects that [buckets tell "
         "of](buckets.md#notifications-what-arrives), YAML",
     )
@@ -154,12 +155,12 @@ class Settings:
     )
     lease_s: int = _setting(
         30,
-        integer(1, 3600),
+        integer(1, 3600, of="seconds"),
         "seconds after which a silent worker's items are given to another one; a living one renews "
         "its leases",
     )
     max_attempts: int = _setting(3, integer(1, 100), "claims of an item before it counts as failed")
-    drain_s: int = _setting(20, integer(0, 3600), "seconds that a stop waits for work in hand")
+    drain_s: int = _setting(20, integer(0, 3600, of="seconds"), "seconds that a stop waits for work in hand")
     metrics_port: int = _setting(
         0,
         integer(0, 65535),
@@ -174,7 +175,7 @@ class Settings:
     )
     heartbeat_file: Path | None = _setting(
         None,
-        Path,
+        path,
         "file that a worker touches every 3 s as long as database and broker answer it: for health checks",
     )
     remote_control: str = _setting(

@@ -62,6 +62,8 @@ class StoredJob:
     model: str
     fields: dict[str, str]
     results: list[dict[str, Any]]
+    table: dict[str, Any] | None = None
+    """How the server read the table that it is of."""
     done: int = 0
     is_cancelled: bool = False
 
@@ -108,6 +110,8 @@ class ApiServer:
     lost_answers: int = 0
     """How many of the next submissions are taken, but their connection breaks before the answer."""
     size_limit_bytes: int = 10_000_000
+    tells_tables: bool = True
+    """Whether it says how it read a table; servers of before did not."""
 
     def find(self, job_id: str) -> StoredJob:
         if job_id not in self.jobs:
@@ -119,8 +123,8 @@ class ApiServer:
         key = request.headers.get("Idempotency-Key", "")
         if key in self.keys:
             return self.jobs[self.keys[key]]
-        fields, results = _read_form() if request.files else _read_json()
-        job = StoredJob(job_id(len(self.jobs) + 1), fields["model"], fields, results)
+        fields, results, table = _read_form() if request.files else (*_read_json(), None)
+        job = StoredJob(job_id(len(self.jobs) + 1), fields["model"], fields, results, table)
         self.jobs[job.id] = job
         self.keys[key] = job.id
         return job
@@ -179,10 +183,12 @@ def _add_job_routes(app: Flask, memory: ApiServer) -> None:
             request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         if "wait=" in request.headers.get("Prefer", "") and memory.items_per_look >= len(job.results):
             job.done = len(job.results)
+        is_told = memory.tells_tables and job.table is not None
+        told = job.as_json() | ({"table": job.table} if is_told else {})
         if job.done < len(job.results):
-            return job.as_json(), 202
+            return told, 202
         early = job.results if len(job.results) <= RESULTS_IN_ANSWER else None
-        return job.as_json() | {"results": early}, 200
+        return told | {"results": early}, 200
 
 
 def _add_reading_routes(app: Flask, memory: ApiServer) -> None:
@@ -260,18 +266,23 @@ def _read_json() -> tuple[dict[str, str], list[dict[str, Any]]]:
     return fields, [_diabetes(index, row, place=f"inputs[{index}]") for index, row in enumerate(rows)]
 
 
-def _read_form() -> tuple[dict[str, str], list[dict[str, Any]]]:
+def _read_form() -> tuple[dict[str, str], list[dict[str, Any]], dict[str, Any] | None]:
+    """Fields, results, and how a table was read."""
     fields = dict(request.form)
     _check_model(fields["model"])
     if "csv" in request.files:
         text = io.StringIO(request.files["csv"].read().decode("utf-8-sig"))
         lines = [(number, row) for number, row in enumerate(csv.reader(text), start=1) if row]
-        if not lines[0][1][0].replace(".", "").isdigit():
-            lines = lines[1:]
+        has_header = not lines[0][1][0].replace(".", "").isdigit()
+        names = lines[0][1] if has_header else [*FEATURES, "outcome"][: len(lines[0][1])]
+        table = {"encoding": "utf-8", "delimiter": ",", "skips_spaces": False, "columns": names}
+        header = lines.pop(0)[0] if has_header else None
+        reading = table | {"header": header, "rows": [[number, 1] for number, _ in lines]}
         numbers = itertools.count()
-        return fields, [_diabetes(next(numbers), row, place=f"csv line {number}") for number, row in lines]
+        results = [_diabetes(next(numbers), row, place=f"csv line {number}") for number, row in lines]
+        return fields, results, reading
     files = request.files.getlist("file")
-    return fields, [_image(index, file.filename or "", file.read()) for index, file in enumerate(files)]
+    return fields, [_image(index, file.filename or "", file.read()) for index, file in enumerate(files)], None
 
 
 def _diabetes(index: int, row: list[Any], *, place: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from functools import partial
 from production_server.errors import InvalidInput, TooLarge
 from production_server.jobs.records import NewItem
 from production_server.models.store import ModelVersion
+from production_server.models.table import Reading
 from production_server.models.tasks.inputs import Inputs, gather
 from production_server.settings import Settings
 
@@ -50,15 +51,16 @@ def items_from_files(version: ModelVersion, uploads: Sequence[Upload], settings:
     )
 
 
-def items_from_table(version: ModelVersion, data: bytes, settings: Settings) -> list[NewItem]:
-    """A CSV of many rows, with the true outcomes if it has that column.
+def items_from_table(version: ModelVersion, data: bytes, settings: Settings) -> tuple[list[NewItem], Reading]:
+    """A CSV of many rows, with the true outcomes if it has that column; and how it was read.
 
     Raises:
         InvalidInput, TooLarge: no row is accepted; the first 20 faults are named by line and column.
     """
     task = version.task
-    rows = task.inputs.check_table(data, max_rows=settings.max_job_items, truth=task)
-    return [NewItem(row.payload, None, row.expected, row.outside_training_range) for row in rows]
+    table = task.inputs.check_table(data, max_rows=settings.max_job_items, truth=task)
+    items = [NewItem(row.payload, None, row.expected, row.outside_training_range) for row in table.inputs]
+    return items, table.reading
 
 
 def safe_name(name: str) -> str:

@@ -1,20 +1,22 @@
-"""CSV tables of many rows for a tabular model: with or without a header, with or without the outcome column."""
+"""CSV tables of many rows for a tabular model: with or without a header, with or without the outcome column.
+
+What is taken and what is refused, and why: docs/tables.md.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 from production_server.errors import MAX_FAULTS, Fault, InvalidInput, TooLarge
-from production_server.models.manifest import Feature, Manifest
+from production_server.models.manifest import Manifest
+from production_server.models.table_columns import Columns, FirstLine, place
+from production_server.models.table_numbers import Numbers, is_plain_number
+from production_server.models.table_text import Line, Writing, decode, lines_of, writing_of
 from production_server.models.tabular import Row, make_row, number_fault
 from production_server.shown import describe
-
-DELIMITERS = ",;\t"
-TARGET_NAMES = frozenset({"target", "outcome", "label", "class"})
 
 
 class Truth(Protocol):
@@ -29,215 +31,173 @@ class Truth(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """How a table was read: what finds each of its rows in the same bytes again, without a second guess."""
+
+    writing: Writing
+    header: int | None
+    """The line that the header begins in, from 1."""
+    columns: tuple[str | None, ...]
+    """What each column is: a feature's name, that of what is true, or None for one that was passed over."""
+    runs: tuple[tuple[int, int], ...]
+    """Rows that begin on lines that follow each other: the first one's line, and how many they are."""
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """The rows of a CSV; `expected` holds what is true if it had the outcome column (None where a cell is empty)."""
 
     rows: list[Row]
     expected: list[str | None] | None
+    reading: Reading
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """Which column holds which feature, and which the outcome."""
-
-    columns: tuple[int, ...]
-    target: int | None
-    width: int
+_COUNTED_ROWS = 3
+"""So many rows of which the first column counts, from 0 or 1, may be numbered; of fewer it may be by chance."""
 
 
-class _Reader:
-    """Reads one table; collects faults by line and column (both from 1) until there are 20."""
+class _Rows:
+    """Reads the rows of one table; collects faults by line and column (both from 1) until there are 20."""
 
-    def __init__(self, manifest: Manifest, delimiter: str, truth: Truth) -> None:
-        self.manifest = manifest
-        self.truth = truth
-        self.delimiter = delimiter
+    def __init__(self, manifest: Manifest, columns: Columns, numbers: Numbers, truth: Truth) -> None:
+        self._manifest = manifest
+        self._columns = columns
+        self._numbers = numbers
+        self._truth = truth
+        self.rows: list[Row] = []
+        self.expected: list[str | None] = []
+        self.runs: list[tuple[int, int]] = []
         self.faults: list[Fault] = []
+        self._has_words = False
+        """Whether the last column holds what is no feature: words, or nothing."""
 
     @property
     def is_full(self) -> bool:
         return len(self.faults) >= MAX_FAULTS
 
-    def fault(self, line: int, column: int | None, expected: str, got: str) -> None:
-        where = f"csv line {line}" + ("" if column is None else f", column {column + 1}")
-        self.faults.append(Fault(where, expected, got))
+    def take(self, line: int, cells: Sequence[str]) -> None:
+        """Check one row and what is true of it."""
+        if len(cells) != self._columns.width:
+            got = f"a comment: {describe(cells[0])}" if cells[0].startswith("#") else str(len(cells))
+            self._fault(line, None, f"{self._columns.width} columns", got)
+            return
+        before = len(self.faults)
+        values = [
+            self._value(line, index, cells[column].strip())
+            for index, column in enumerate(self._columns.features)
+        ]
+        self._check_empty(line, cells)
+        truth = self._read_truth(line, cells)
+        if len(self.faults) == before:
+            self.rows.append(make_row(self._manifest, values))
+            self.expected.append(truth)
+            self._count(line)
 
-    def layout(self, line: int, cells: Sequence[str]) -> tuple[_Layout | None, bool]:
-        """The table's layout, and whether this first row is a header."""
-        if all(self.number(cell) is not None for cell in cells[: len(self.manifest.features)]):
-            return self._layout_without_header(line, cells), False
-        return self._layout_from_header(line, cells), True
+    def end(self) -> None:
+        """Find fault with what the whole table could not decide."""
+        if not self._columns.has_header and self._columns.target is not None and self._may_have_an_index():
+            expected = "a header, where the first of one column more than the features counts the rows"
+            got = f"no header: an index and {len(self._manifest.features)} features, or these and the outcome"
+            self.faults.append(Fault("csv", expected, got))
+        features = dict(zip(self._columns.features, self._manifest.features, strict=True))
+        for each in self._numbers.undecided():
+            expected, got = self._numbers.fault_of(each.text) or ("a number", describe(each.text))
+            self._fault(each.line, each.column, f"{features[each.column].name}: {expected}", got)
 
-    def _layout_without_header(self, line: int, cells: Sequence[str]) -> _Layout | None:
-        count = len(self.manifest.features)
-        if len(cells) not in (count, count + 1):
-            names = ", ".join(feature.name for feature in self.manifest.features)
-            self.fault(
-                line, None, f"{count} columns ({names}), or one more with the outcome", f"{len(cells)}"
-            )
-            return None
-        return _Layout(tuple(range(count)), count if len(cells) > count else None, len(cells))
+    def _may_have_an_index(self) -> bool:
+        """Whether the first column may number the rows, and the last one be a feature: then all stand one beside."""
+        firsts = [row.values[0] for row in self.rows]
+        is_counting = any(firsts == list(range(start, start + len(firsts))) for start in (0, 1))
+        return is_counting and len(firsts) >= _COUNTED_ROWS and not self._has_words
 
-    def _layout_from_header(self, line: int, cells: Sequence[str]) -> _Layout | None:
-        known = {name: i for i, f in enumerate(self.manifest.features) for name in _names_of(f)}
-        targets = TARGET_NAMES | {self.manifest.target.lower()}
-        places: dict[int, int] = {}
-        target: int | None = None
-        for column, cell in enumerate(cells):
-            if self.is_full:
-                return None
-            name = cell.strip().lower()
-            if name in known and known[name] not in places:
-                places[known[name]] = column
-            elif name in targets and name not in known and target is None:
-                target = column
-            else:
-                expected = (
-                    "a name that comes once" if name in known or name in targets else "a feature's name"
-                )
-                self.fault(line, column, expected, describe(cell.strip()))
-        for i, feature in enumerate(self.manifest.features):
-            if i not in places:
-                self.fault(line, None, f"a column {feature.name}", "none")
-        if self.faults:
-            return None
-        return _Layout(tuple(places[i] for i in range(len(places))), target, len(cells))
+    def _value(self, line: int, index: int, text: str) -> float:
+        feature, column = self._manifest.features[index], self._columns.features[index]
+        value = self._numbers.read(line, column, text)
+        fault = number_fault(feature, text if value is None else value, "")
+        if fault is None and value is not None:
+            return value
+        plain = ("a finite number", "text") if fault is None else (fault.expected, fault.got)
+        expected, got = (self._numbers.fault_of(text) if value is None else None) or plain
+        self._fault(line, column, f"{feature.name}: {expected}", got)
+        return 0.0
 
-    def row(self, line: int, cells: Sequence[str], layout: _Layout) -> Row | None:
-        """One checked row, or None after its faults were noted."""
-        if len(cells) != layout.width:
-            self.fault(line, None, f"{layout.width} columns", str(len(cells)))
-            return None
-        before, values = len(self.faults), []
-        for feature, column in zip(self.manifest.features, layout.columns, strict=True):
-            value = self.number(cells[column])
-            fault = number_fault(feature, cells[column].strip() if value is None else value, "")
-            if fault is not None or value is None:
-                expected = fault.expected if fault else "a finite number"
-                self.fault(line, column, f"{feature.name}: {expected}", fault.got if fault else "text")
-            else:
-                values.append(value)
-        return make_row(self.manifest, values) if len(self.faults) == before else None
+    def _check_empty(self, line: int, cells: Sequence[str]) -> None:
+        for column in self._columns.empty:
+            if text := cells[column].strip():
+                self._fault(line, column, "nothing below no name", describe(text))
 
-    def expected(self, line: int, cells: Sequence[str], layout: _Layout) -> str | None:
+    def _read_truth(self, line: int, cells: Sequence[str]) -> str | None:
         """What is true of a row; None for an empty cell."""
-        if layout.target is None or layout.target >= len(cells):
-            return None
-        text = cells[layout.target].strip()
+        column = self._columns.target
+        text = "" if column is None else cells[column].strip()
         if not text:
+            self._has_words = True
             return None
-        truth = self.truth.read_truth(text)
+        truth = self._truth.read_truth(text)
+        self._has_words = self._has_words or not is_plain_number(text)
         if truth is None:
-            expected = f"{self.manifest.target}: {self.truth.truths}"
-            self.fault(line, layout.target, expected, describe(text))
+            expected = f"{self._manifest.target}: {self._truth.truths}"
+            self._fault(line, column, expected, describe(text))
         return truth
 
-    def number(self, cell: str) -> float | None:
-        """The number in a cell, or None. Where semicolons part the cells, a comma may be the decimal sign."""
-        text = cell.strip()
-        if self.delimiter == ";" and text.count(",") == 1 and "." not in text:
-            text = text.replace(",", ".")
-        try:
-            value = float(text) if "_" not in text else None
-        except ValueError:
-            return None
-        return int(value) if value is not None and value.is_integer() and abs(value) < 2**53 else value
+    def _count(self, line: int) -> None:
+        first, rows = self.runs[-1] if self.runs else (0, 0)
+        if first and first + rows == line:
+            self.runs[-1] = (first, rows + 1)
+        else:
+            self.runs.append((line, 1))
+
+    def _fault(self, line: int, column: int | None, expected: str, got: str) -> None:
+        self.faults.append(Fault(place(line, column), expected, got))
 
 
 def parse_table(manifest: Manifest, data: bytes, *, max_rows: int, truth: Truth) -> Table:
     """Check a CSV file of rows for a tabular model; all of it is accepted or nothing.
 
-    Takes a byte order mark, Windows line ends, and commas, semicolons or tabs between cells.
-
     Raises:
-        InvalidInput: it is not a table for this model; names the first 20 faults by line and column.
+        InvalidInput: it is not a table for this model, or can be read in two ways; names the first 20 faults by line
+            and column.
         TooLarge: it has more than `max_rows` rows.
     """
-    text = _decode(data)
-    reader = _Reader(manifest, _delimiter_of(text, manifest), truth)
-    lines = _lines(text, reader.delimiter)
+    text, encoding = decode(data)
+    first_line = FirstLine(manifest)
+    writing, said = writing_of(
+        text,
+        encoding,
+        is_known=lambda cell: first_line.is_name(cell) or is_plain_number(cell),
+        widths=first_line.widths,
+    )
+    lines = lines_of(text, writing, after=said)
     first = next(lines, None)
     if first is None:
         raise InvalidInput("csv: the file has no rows", (Fault("csv", "at least one row", "an empty file"),))
-    layout, has_header = reader.layout(*first)
-    if layout is None:
-        raise _refusal(reader)
-    rows, expected = _read_rows(reader, layout, lines if has_header else _chain(first, lines), max_rows)
-    if reader.faults:
-        raise _refusal(reader)
-    if not rows:
+    columns = first_line.columns(first)
+    if columns is None:
+        raise _refusal(manifest, first_line.faults)
+    read = _Rows(manifest, columns, Numbers(writing.delimiter), truth)
+    rows = lines if columns.has_header else chain([first], lines)
+    _read_rows(manifest, read, rows, max_rows=max_rows)
+    if not read.rows:
         raise InvalidInput("csv: there is a header and no row", (Fault("csv", "at least one row", "none"),))
-    return Table(rows, expected if layout.target is not None else None)
+    reading = Reading(
+        writing, first[0] if columns.has_header else None, columns.names(manifest), tuple(read.runs)
+    )
+    return Table(read.rows, None if columns.target is None else read.expected, reading)
 
 
-def _read_rows(
-    reader: _Reader, layout: _Layout, lines: Iterator[tuple[int, list[str]]], max_rows: int
-) -> tuple[list[Row], list[str | None]]:
-    """All rows and what is true of them, until there are too many faults or rows."""
-    rows: list[Row] = []
-    expected: list[str | None] = []
+def _read_rows(manifest: Manifest, read: _Rows, lines: Iterator[Line], *, max_rows: int) -> None:
     for line, cells in lines:
-        row, truth = reader.row(line, cells, layout), reader.expected(line, cells, layout)
-        if reader.is_full:
+        read.take(line, cells)
+        if read.is_full:
             break
-        if row is not None:
-            rows.append(row)
-            expected.append(truth)
-        if len(rows) > max_rows:
+        if len(read.rows) > max_rows:
             fault = Fault("csv", f"at most {max_rows} rows", "more")
             raise TooLarge(f"csv: more than {max_rows} rows", (fault,))
-    return rows, expected
+    else:
+        read.end()
+    if read.faults:
+        raise _refusal(manifest, read.faults)
 
 
-def _refusal(reader: _Reader) -> InvalidInput:
-    detail = f"csv: not a table for {reader.manifest.name}; nothing was accepted"
-    return InvalidInput(detail, tuple(reader.faults))
-
-
-def _names_of(feature: Feature) -> set[str]:
-    return {name.lower() for name in (feature.name, feature.label, *feature.aliases)}
-
-
-def _decode(data: bytes) -> str:
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as exc:
-        got = "UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else f"the byte 0x{data[exc.start]:02x}"
-        line = data[: exc.start].count(b"\n") + 1
-        raise InvalidInput("csv: not UTF-8 text", (Fault(f"csv line {line}", "UTF-8 text", got),)) from exc
-    if "\0" in text:
-        raise InvalidInput("csv: not text", (Fault("csv", "text", "zero bytes"),))
-    return text
-
-
-def _delimiter_of(text: str, manifest: Manifest) -> str:
-    """The delimiter that parts the first line into the expected number of cells, else the most frequent one."""
-    first = next((line for line in io.StringIO(text, newline="") if line.strip()), "")
-    counts = {delimiter: first.count(delimiter) + 1 for delimiter in DELIMITERS}
-    wanted = (len(manifest.features), len(manifest.features) + 1)
-    fitting = [delimiter for delimiter, count in counts.items() if count in wanted]
-    # A European "33,6;0,627" line has commas too: a semicolon or tab that fits is never a decimal sign.
-    return fitting[-1] if fitting else max(counts, key=lambda delimiter: counts[delimiter])
-
-
-def _lines(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows with their line numbers; empty lines are passed over."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as exc:
-            fault = Fault(f"csv line {max(line, reader.line_num)}", "cells as RFC 4180 writes them", str(exc))
-            raise InvalidInput("csv: not a well-formed table", (fault,)) from exc
-        if any(cell.strip() for cell in cells):
-            yield line, cells
-
-
-def _chain(
-    first: tuple[int, list[str]], rest: Iterator[tuple[int, list[str]]]
-) -> Iterator[tuple[int, list[str]]]:
-    yield first
-    yield from rest
+def _refusal(manifest: Manifest, faults: Sequence[Fault]) -> InvalidInput:
+    return InvalidInput(f"csv: not a table for {manifest.name}; nothing was accepted", tuple(faults))

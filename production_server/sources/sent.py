@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
@@ -10,7 +9,8 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from production_server.errors import MAX_FAULTS, InvalidInput
-from production_server.shown import describe, shown
+from production_server.json_document import NotJson, read_json
+from production_server.shown import describe
 from production_server.sources.refusals import CODE, MAX_EVENTS, TOO_MANY, not_an_event, too_many
 from production_server.validation import faults_of, path_of
 
@@ -95,9 +95,7 @@ def parse_json(data: bytes | str, path: str = "") -> Sent:
         InvalidInput: it is not JSON in UTF-8, or nested so deeply that nobody meant it.
     """
     try:
-        # Decoded here: json.loads would also take UTF-16, and bytes that stand for lone surrogates.
-        return Sent(path, json.loads(data if isinstance(data, str) else data.decode()))
-    except RecursionError as exc:
-        raise not_an_event(path, "JSON", "too many brackets in each other") from exc
-    except ValueError as exc:
-        raise not_an_event(path, "JSON in UTF-8", shown(f"something else: {exc}")) from exc
+        return Sent(path, read_json(data, takes_halves=True))
+    except NotJson as exc:
+        where = f"{path}.{exc.where}" if path and exc.where else path or exc.where
+        raise not_an_event(where, exc.expected, exc.got) from exc

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from production_server.errors import InvalidInput
 from production_server.models.images import open_picture
-from production_server.models.table import DELIMITERS
+from production_server.models.table_text import decode, lines_of, writing_of
 from production_server.training.errors import DataError
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ LEFTOVERS = {"__MACOSX", "@eaDir"}
 """Folders that Macs put into archives and Synology's disks beside images: with a copy of each, but not the image."""
 MOST_PIXELS = 50_000_000
 MOST_BYTES = 50_000_000
+MOST_COLUMNS = range(2, 1000)
 COLUMNS = {"path": ("path", "file", "filename", "image"), "label": ("label", "class", "target")}
 
 
@@ -115,33 +115,39 @@ def _is_leftover(name: str) -> bool:
 
 def _from_csv(data: Path) -> list[LabelledFile]:
     try:
-        with data.open(encoding="utf-8-sig", newline="") as file:
-            delimiter = max(DELIMITERS, key=file.readline().count)
-            file.seek(0)
-            rows = list(csv.DictReader(file, delimiter=delimiter))
-    except (OSError, UnicodeDecodeError, csv.Error) as exc:
-        raise DataError(f"{data} cannot be read as a CSV in UTF-8: {exc}") from exc
-    if not rows:
+        text, encoding = decode(data.read_bytes())
+        writing, said_in = writing_of(text, encoding, is_known=_is_column, widths=MOST_COLUMNS)
+        lines = list(lines_of(text, writing, after=said_in))
+    except OSError as exc:
+        raise DataError(f"{data} cannot be read: {exc.strerror}") from exc
+    except InvalidInput as exc:
+        raise DataError(f"{data} cannot be read as a table: {exc}") from exc
+    if not lines:
         return []
-    path_column, label_column = _column(data, rows[0], "path"), _column(data, rows[0], "label")
-    return [
-        _labelled(data, row, number, path_column, label_column) for number, row in enumerate(rows, start=2)
-    ]
+    (_, header), *rows = lines
+    places = {wanted: _place(data, header, wanted) for wanted in COLUMNS}
+    for line, cells in rows:
+        if any(cell.strip() for cell in cells[len(header) :]):
+            raise DataError(f"{data}, line {line}: {len(cells)} cells below {len(header)} columns")
+    return [_labelled(data, line, cells, places) for line, cells in rows]
 
 
-def _column(data: Path, row: dict[str, str], wanted: str) -> str:
-    for name in row:
-        if name and name.strip().lower() in COLUMNS[wanted]:
-            return name
+def _is_column(cell: str) -> bool:
+    return any(cell.strip().lower() in names for names in COLUMNS.values())
+
+
+def _place(data: Path, header: list[str], wanted: str) -> int:
+    for place, name in enumerate(header):
+        if name.strip().lower() in COLUMNS[wanted]:
+            return place
     raise DataError(
         f"{data} has no column '{wanted}': its first line must name the columns, for example path,label"
     )
 
 
-def _labelled(
-    data: Path, row: dict[str, str | None], number: int, path_column: str, label_column: str
-) -> LabelledFile:
-    path, label = (row[path_column] or "").strip(), (row[label_column] or "").strip()
-    if not path or not label:
-        raise DataError(f"{data}, line {number}: a {'label' if path else 'path'} is missing")
-    return LabelledFile(data.parent / path, label)
+def _labelled(data: Path, line: int, cells: list[str], places: dict[str, int]) -> LabelledFile:
+    found = {name: cells[place].strip() if place < len(cells) else "" for name, place in places.items()}
+    for name, text in found.items():
+        if not text:
+            raise DataError(f"{data}, line {line}: a {name} is missing")
+    return LabelledFile(data.parent / found["path"], found["label"])

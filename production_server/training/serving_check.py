@@ -76,9 +76,10 @@ def check_table(folder: Path, table: bytes, truth: Sequence[str], answers: Answe
     """
     with _served(folder) as (engine, version):
         try:
-            rows = version.task.inputs.check_table(table, max_rows=len(answers), truth=version.task)
+            checked = version.task.inputs.check_table(table, max_rows=len(answers), truth=version.task)
         except CeleriacError as exc:
             raise ExportError(f"a server refuses the table of the data set: {exc}") from exc
+        rows = checked.inputs
         faults = [
             f"row {place + 1}: the outcome {row.expected}, where the training has {true}"
             for place, (row, true) in enumerate(zip(rows, truth, strict=False))

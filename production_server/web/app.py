@@ -7,7 +7,7 @@ import time
 from flask import Flask, Response, g, request
 
 from production_server.web.api import events, health, job_results, jobs, models, openapi, scans, stats
-from production_server.web.edge.bodies import BoundedBodies
+from production_server.web.edge.bodies import BoundedBodies, PlainBodies
 from production_server.web.edge.bridge import Bridge
 from production_server.web.edge.flask_door import ask_door
 from production_server.web.edge.forms import StrictFormRequest
@@ -67,7 +67,8 @@ def create_app(parts: WebParts) -> Flask:
     app.before_request(ask_door)
     app.after_request(_count_request)
     readers = max(1, parts.settings.web_threads // 4)
-    bounded = BoundedBodies(app.wsgi_app, readers=readers)
+    plain = PlainBodies(app.wsgi_app, limit=parts.settings.max_body_bytes)
+    bounded = BoundedBodies(plain, readers=readers)
     app.wsgi_app = RequestScope(bounded, parts.tracing)  # type: ignore[method-assign]  # Flask's own advice
     return app
 

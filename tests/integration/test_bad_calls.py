@@ -103,9 +103,9 @@ BODIES = {
     ),
     "rows of different lengths": (PREDICT, b'{"instances": [[1, 2], [1]]}', 400, "instances: .* different"),
     "text in rows": (PREDICT, b'{"instances": [[1, "2"]]}', 400, r"instances: expected 2 numbers, got \"2\""),
-    "NaN in JSON": (PREDICT, b'{"instances": [[NaN, 1]]}', 400, "not JSON: .*char 16"),
-    "Infinity in JSON": (PREDICT, b'{"instances": [[Infinity, 1]]}', 400, "not JSON"),
-    "a number over all": (PREDICT, b'{"instances": [[1e999, 1]]}', 400, "number is infinity"),
+    "NaN in JSON": (PREDICT, b'{"instances": [[NaN, 1]]}', 400, r"not JSON: instances\[0\]\[0\]: .* got NaN"),
+    "Infinity in JSON": (PREDICT, b'{"instances": [[Infinity, 1]]}', 400, r"instances\[0\]\[0\]: .* got Infinity"),
+    "a number over all": (PREDICT, b'{"instances": [[1e999, 1]]}', 400, r"instances\[0\]\[0\]: .* got 1e999"),
     "a number over float32": (PREDICT, b'{"instances": [[1e39, 1]]}', 400, r"instances\[0, 0\]: .* got Infinity"),
     "a row on which the model fails": (PREDICT, b'{"instances": [[1, 1], [10, 1]]}', 422, "input 1: the model"),
     "no version": (f"{INFER[:-6]}/versions/9/infer", tensor([1, 2, 3, 4]), 404, "no version '9'; it has 1"),
@@ -116,11 +116,11 @@ BODIES = {
     "a path in a name": ("/v2/models/..%2f..%2fetc/infer", GOOD, 400, "path: expected /v2/models/<model>"),
     "nothing": (PREDICT, b"", 400, "not JSON: .*empty"),
     "half": (PREDICT, GOOD[:-2], 400, "not JSON"),
-    "more": (PREDICT, GOOD + b"}", 400, "not JSON: unexpected content after"),
+    "more": (PREDICT, GOOD + b"}", 400, "not JSON: .*Extra data"),
     "no UTF-8": (PREDICT, b'{"instances": [["\xff\xfe", 1]]}', 400, "not JSON: .*UTF-8"),
     "half a surrogate": (PREDICT, b'{"instances": [["\\ud800", 1]]}', 400, "not JSON: .*surrogate"),
-    "nested lists": (PREDICT, b'{"instances": ' + b"[" * 90_000, 400, "not JSON: depth limit"),
-    "nested objects": (INFER, b'{"a": ' * 15_000, 400, "not JSON: depth limit"),
+    "nested lists": (PREDICT, b'{"instances": ' + b"[" * 90_000, 400, "not JSON: too many brackets in each other"),
+    "nested objects": (INFER, b'{"a": ' * 15_000, 400, "not JSON: too many brackets in each other"),
     "nested as deep as may be": (
         PREDICT,
         b'{"instances": ' + b"[" * 1000 + b"]" * 1000 + b"}",
@@ -152,10 +152,10 @@ def test_a_bad_body_gets_an_error_that_names_the_field(service: Celeriac, case: 
     check(service.web.post(path, content=body), status, message)
 
 
-def test_of_a_key_that_comes_twice_the_last_one_counts(service: Celeriac) -> None:
+def test_a_name_that_comes_twice_has_two_readings_and_is_refused(service: Celeriac) -> None:
     answer = service.web.post(PREDICT, content=b'{"instances": [[3, 1]], "instances": [[4, 1]]}')
 
-    assert answer.json() == {"predictions": [[0.8, 0.2]]}
+    check(answer, 400, 'expected each name once in an object, got "instances" twice')
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,11 +47,131 @@ def test_all_faults_are_reported_together_by_variable_and_secrets_are_not_shown(
 
 
 @pytest.mark.parametrize(
-    "url", ["sqlite://", "sqlite:///relative.db", "postgresql://[half", "postgresql://host:port/name", "host"]
+    "url", ["sqlite://", "sqlite:///relative.db", "postgres://host/name", "//u:p@h/db", "host"]
 )
 def test_a_database_url_of_no_use_is_a_fault_of_the_settings(url: str) -> None:
     with pytest.raises(SettingsError, match="DATABASE_URL: expected a URL that starts with sqlite:////"):
         read_settings({"DATABASE_URL": url})
+
+
+ENCODED = "a URL with user name and password percent-encoded: a "
+AT_THE_END = ", an @ behind the host %40"
+STARTS_WITH = "a URL that starts with "
+HOST = "a URL whose host is a name or an address (IPv6 in brackets), its port a number from 1 to 65535"
+URLS = {
+    # The reported one: what follows # is no part of a URL's host.
+    "#": ("//u:s3#cret@h/db", ENCODED + "# in them is written %23" + AT_THE_END),
+    "# behind an @": ("//u:s3@x#cret@h/db", ENCODED + "# in them is written %23" + AT_THE_END),
+    "/": ("//u:s3/cret@h/db", ENCODED + "/ in them is written %2F" + AT_THE_END),
+    "/ behind digits": ("//u:5/s3cret@h/db", ENCODED + "/ in them is written %2F" + AT_THE_END),
+    "?": ("//u:s3?cret@h/db", ENCODED + "? in them is written %3F" + AT_THE_END),
+    "? and =": ("//u:5?s3=cret@h/db", ENCODED + "? in them is written %3F" + AT_THE_END),
+    "@": ("//u:s3@cret@h/db", ENCODED + "@ in them is written %40"),
+    "@ in a name": ("//u@x:s3cret@h/db", ENCODED + "@ in them is written %40"),
+    "[": ("//u:s3[cret@h/db", ENCODED + "[ in them is written %5B"),
+    "%": (
+        "//u:s3%cret@h/db",
+        "a URL in which % stands only before two hexadecimal digits: a % itself is written %25",
+    ),
+    "% at the end": ("//u:s3cret%@h/db", "a URL in which % stands only before two hexadecimal digits: "),
+    "a space": ("//u:s3 cret@h/db", "a URL of ASCII characters without spaces"),
+    "a letter beside ASCII": ("//u:s3crét@h/db", "a URL of ASCII characters without spaces"),
+    "a fragment": ("//u:s3cret@h/db#x", "a URL without a fragment: a # is written %23"),
+    "a port in words": ("//u:s3cret@h:port/db", HOST),
+    "a port of 0": ("//u:s3cret@h:0/db", HOST),
+    "a large port": ("//u:s3cret@h:65536/db", HOST),
+    "half of an address": ("//[half", HOST),
+    "two hosts": ("//u:s3cret@h1:1,h2:2/db", "a URL with one host"),
+    "two URLs": ("//u:s3cret@h1/db;amqp://u:s3cret@h2/db", "one URL, not several"),
+}
+
+
+@pytest.mark.parametrize("case", URLS)
+@pytest.mark.parametrize("scheme", ["postgresql", "amqp"])
+def test_a_url_is_refused_for_its_cause_and_never_shown(case: str, scheme: str) -> None:
+    rest, expected = URLS[case]
+    variable = {"postgresql": "DATABASE_URL", "amqp": "BROKER_URL"}[scheme]
+
+    with pytest.raises(SettingsError) as caught:
+        read_settings({variable: f"{scheme}:{rest}"})
+
+    (fault,) = caught.value.faults
+    assert fault.field == variable and fault.got == "[redacted]"
+    assert fault.expected.startswith(expected)
+    # Neither the wrong cause nor any of the secret.
+    assert STARTS_WITH not in fault.expected
+    assert not {"s3", "cret", "crét"} & set(re.split(r"\W+", str(caught.value)))
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "//u:p%23w%2F%3F%40%25%5B@h/db", "//u:p:w@h:5432/db", "//h", "//h:5432/db", "//u@h/db", "//u:p@[::1]:5432/db",
+        "//u:p@h/db?application_name=a@b", "//h/db?options=a@b", "//u:p@h//", "//u:p@h/db?host=/var/run&x=%20",
+        "//u:p!$&'()*+,=~w@h/db",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("scheme", ["postgresql", "amqp"])
+def test_a_url_with_one_reading_is_taken_as_it_is(rest: str, scheme: str) -> None:
+    settings = read_settings(
+        {{"postgresql": "DATABASE_URL", "amqp": "BROKER_URL"}[scheme]: f"{scheme}:{rest}"}
+    )
+
+    assert f"{scheme}:{rest}" in (settings.database_url, settings.broker_url)
+
+
+def test_a_semicolon_parts_brokers_to_the_library_and_is_no_part_of_a_password() -> None:
+    with pytest.raises(
+        SettingsError, match=r"BROKER_URL: expected .* a ; in them is written %3B, got .redacted"
+    ):
+        read_settings({"BROKER_URL": "amqp://u:s3;cret@h/v"})
+
+    assert read_settings({"DATABASE_URL": "postgresql://u:s3;cret@h/db"}).database_url
+
+
+@pytest.mark.parametrize("path", ["/srv/a#1.db", "/srv/a@b.db", "/srv/50%.db", "/srv/ä b.db"])
+def test_a_path_of_sqlite_may_have_any_characters(path: str) -> None:
+    assert read_settings({"DATABASE_URL": f"sqlite:///{path}"}).database_url == f"sqlite:///{path}"
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_quotes_around_a_url_are_called_that(quote: str) -> None:
+    with pytest.raises(
+        SettingsError, match=r"DATABASE_URL: expected a URL .*, without quotes around it, got .redacted"
+    ):
+        read_settings({"DATABASE_URL": f"{quote}postgresql://u:s3cret@h/db{quote}"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["64MiB", "64M", "67,108,864", "67.108.864", "67_108_864", "67 108 864", "1e6", "+5000", "9" * 5000, "²"],
+)
+def test_a_size_is_a_number_of_bytes_in_digits(text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({"MAX_BODY_BYTES": text})
+
+    (fault,) = caught.value.faults
+    assert fault.expected == f"a whole number of bytes from 1024 to {2**40}, in digits alone"
+
+
+@pytest.mark.parametrize("text", ["true", "1", "yes", "enabled"])
+def test_a_switch_has_two_words_and_others_are_not_guessed(text: str) -> None:
+    with pytest.raises(SettingsError, match=f"REMOTE_CONTROL: expected one of off, on, got '{text}'"):
+        read_settings({"REMOTE_CONTROL": text})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("~/models", "a path without ~, which only shells know"),
+        ("file:///srv/models", "a path, not a URL"),
+        ("s3://models", "a path, not a URL"),
+    ],
+)
+@pytest.mark.parametrize("variable", ["MODEL_STORE", "STATE_DIR", "EVENTS_FILE", "HEARTBEAT_FILE"])
+def test_a_path_is_one_of_this_machine(variable: str, text: str, expected: str) -> None:
+    with pytest.raises(SettingsError, match=f"{variable}: expected {expected}, got '{text}'"):
+        read_settings({variable: text})
 
 
 def test_settings_print_without_their_secrets() -> None:

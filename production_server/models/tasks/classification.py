@@ -9,6 +9,7 @@ import numpy as np
 
 from production_server.models.tasks.classification_outputs import is_ranking, rank, rankings
 from production_server.models.tasks.evaluation import Evaluation, evaluate
+from production_server.models.tasks.label_words import label_of, words_for
 from production_server.models.tasks.task import Bar, Judged, LabelScore, Prediction, Shown, Task
 
 BEST_LABELS = 5
@@ -61,15 +62,17 @@ class Classification(Task):
         return self.manifest.labels
 
     def read_truth(self, text: str) -> str | None:
-        """A label, or its number."""
-        for number, label in enumerate(self.manifest.labels):
-            if text.lower() in (label.lower(), str(number)):
-                return label
-        return None
+        """A label, its number, or a word that means it."""
+        return label_of(text, self.manifest.labels, is_yes_or_no=self._is_yes_or_no)
 
     @property
     def truths(self) -> str:
-        return " or ".join(f"{number} ({label})" for number, label in enumerate(self.manifest.labels))
+        return words_for(self.manifest.labels)
+
+    @property
+    def _is_yes_or_no(self) -> bool:
+        """A threshold is the score from which on the second label is the answer: that one was looked for."""
+        return self.manifest.threshold is not None
 
     def numbers(self, prediction: Prediction) -> list[float] | None:
         return None if is_ranking(prediction.output) else list(prediction.output)

@@ -12,7 +12,7 @@ from production_server.models.base64_images import image_of_base64
 from production_server.models.images import check_image, decode_image, encode_pixels
 from production_server.models.manifest import ImagePreprocessing, Manifest
 from production_server.models.table import Truth
-from production_server.models.tasks.inputs import CheckedInput, Decoded, Inputs, gather
+from production_server.models.tasks.inputs import CheckedInput, CheckedTable, Decoded, Inputs, gather
 from production_server.shown import describe
 
 
@@ -47,7 +47,7 @@ class ImageInputs(Inputs):
     def check_file(self, data: bytes, *, field: str, max_pixels: int) -> None:
         check_image(data, field=field, max_pixels=max_pixels)
 
-    def check_table(self, data: bytes, *, max_rows: int, truth: Truth) -> list[CheckedInput]:  # noqa: ARG002
+    def check_table(self, data: bytes, *, max_rows: int, truth: Truth) -> CheckedTable:  # noqa: ARG002
         raise InvalidInput.at("csv", f"image files: {self._manifest.name} takes no rows", "a table")
 
     def decode(self, payloads: Sequence[bytes | CeleriacError], *, max_pixels: int) -> Decoded:

@@ -10,7 +10,7 @@ from typing import ClassVar, TypeVar
 import numpy as np
 
 from production_server.errors import MAX_FAULTS, CeleriacError, Fault, InvalidInput
-from production_server.models.table import Truth
+from production_server.models.table import Reading, Truth
 
 T = TypeVar("T")
 
@@ -23,6 +23,14 @@ class CheckedInput:
     """What is stored, and decoded before the model runs: a row as JSON, or an image file."""
     expected: str | None = None
     outside_training_range: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedTable:
+    """The rows of a table that a model takes, and how it was read."""
+
+    inputs: list[CheckedInput]
+    reading: Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,7 @@ class Inputs(ABC):
         """
 
     @abstractmethod
-    def check_table(self, data: bytes, *, max_rows: int, truth: Truth) -> list[CheckedInput]:
+    def check_table(self, data: bytes, *, max_rows: int, truth: Truth) -> CheckedTable:
         """The rows of a CSV; `truth` reads the column of what is true, if there is one.
 
         Raises:

@@ -9,7 +9,7 @@ from production_server.errors import CeleriacError
 from production_server.models.manifest import Manifest
 from production_server.models.table import Truth, parse_table
 from production_server.models.tabular import check_rows, stack_rows
-from production_server.models.tasks.inputs import CheckedInput, Decoded, Inputs
+from production_server.models.tasks.inputs import CheckedInput, CheckedTable, Decoded, Inputs
 
 
 class RowInputs(Inputs):
@@ -34,13 +34,14 @@ class RowInputs(Inputs):
     def check_file(self, data: bytes, *, field: str, max_pixels: int) -> None:
         raise NotImplementedError
 
-    def check_table(self, data: bytes, *, max_rows: int, truth: Truth) -> list[CheckedInput]:
+    def check_table(self, data: bytes, *, max_rows: int, truth: Truth) -> CheckedTable:
         table = parse_table(self._manifest, data, max_rows=max_rows, truth=truth)
         expected = table.expected or [None] * len(table.rows)
-        return [
+        inputs = [
             CheckedInput(row.to_bytes(), label, row.outside_training_range)
             for row, label in zip(table.rows, expected, strict=True)
         ]
+        return CheckedTable(inputs, table.reading)
 
     def decode(self, payloads: Sequence[bytes | CeleriacError], *, max_pixels: int) -> Decoded:  # noqa: ARG002
         errors = {place: each for place, each in enumerate(payloads) if isinstance(each, CeleriacError)}

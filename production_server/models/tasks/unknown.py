@@ -8,7 +8,7 @@ import numpy as np
 
 from production_server.errors import CeleriacError
 from production_server.models.table import Truth
-from production_server.models.tasks.inputs import CheckedInput, Decoded, Inputs
+from production_server.models.tasks.inputs import CheckedInput, CheckedTable, Decoded, Inputs
 from production_server.models.tasks.task import Prediction, Shown, Task
 
 
@@ -24,7 +24,7 @@ class _UnknownInputs(Inputs):
     def check_file(self, data: bytes, *, field: str, max_pixels: int) -> None:
         raise NotImplementedError
 
-    def check_table(self, data: bytes, *, max_rows: int, truth: Truth) -> list[CheckedInput]:
+    def check_table(self, data: bytes, *, max_rows: int, truth: Truth) -> CheckedTable:
         raise NotImplementedError
 
     def decode(self, payloads: Sequence[bytes | CeleriacError], *, max_pixels: int) -> Decoded:

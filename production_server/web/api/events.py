@@ -11,7 +11,7 @@ from production_server.errors import NotFound, Unauthorized, Unavailable
 from production_server.sources.object_events import read_events
 from production_server.web.api.event_schemas import EventsBody
 from production_server.web.api.operations import operation
-from production_server.web.api.requests import to_response
+from production_server.web.api.requests import read_body, to_response
 from production_server.web.edge.flask_door import asking_client
 from production_server.web.edge.parts import current_parts
 
@@ -26,7 +26,7 @@ SIGNATURE_HEADER = "X-Hub-Signature-256"
 @operation(
     "Take notifications of a bucket",
     responses={200: EventsBody, 202: EventsBody},
-    errors=(400, 401, 404, 413, 503),
+    errors=(400, 401, 404, 413, 415, 503),
 )
 def take() -> Response:
     """Make items of the objects that are told of, as the rules in EVENTS_FILE say; 202 if there are new ones.
@@ -39,7 +39,7 @@ def take() -> Response:
     if not parts.notifications.rules:
         raise NotFound("this service takes no events: EVENTS_FILE names no rules", code="events_not_taken")
     request.max_content_length = min(MAX_EVENTS_BYTES, parts.settings.max_body_bytes)
-    body = request.get_data(cache=False)
+    body = read_body()
     if not _is_authentic(parts.settings.events_token, body):
         raise Unauthorized("the request does not prove that it knows EVENTS_TOKEN")
     headers = {name.lower(): value for name, value in request.headers.items()}

@@ -13,6 +13,8 @@ from production_server.jobs.cancel import cancel
 from production_server.jobs.read import get_job, list_items, list_jobs
 from production_server.jobs.records import Job, NewItem
 from production_server.models.store import ModelVersion
+from production_server.models.table import Reading
+from production_server.shown import describe
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import (
     read_form,
@@ -30,6 +32,8 @@ from production_server.web.api.schemas import (
     JobRequest,
     JobsBody,
     JobsQuery,
+    SubmittedBody,
+    TableBody,
 )
 from production_server.web.edge.flask_door import asking_client
 from production_server.web.edge.parts import WebParts, current_parts
@@ -43,19 +47,19 @@ blueprint = Blueprint("jobs", __name__, url_prefix="/api/jobs")
     "Submit a job",
     body=JobRequest,
     form=JobForm,
-    responses={202: JobBody, 200: JobOverBody},
+    responses={202: SubmittedBody, 200: JobOverBody},
     errors=(400, 404, 409, 413, 415, 503),
     headers=("Idempotency-Key", "Prefer"),
 )
 def submit() -> Response:
     """Accept a job: it is stored before this answers 202, or 200 if it is over within `Prefer: wait=N`.
 
-    A job of up to 100 items that is over has its results in the answer. While too many requests wait already, nobody
-    waits for this one: 202.
+    A job of up to 100 items that is over has its results in the answer; one of a table says how that was
+    read. While too many requests wait already, nobody waits for this one: 202.
     """
     parts = current_parts()
     key = read_idempotency_key()
-    asked, version, items = _read_submission(parts)
+    asked, version, items, reading = _read_submission(parts)
     told = Asked(
         source="http",
         client=asking_client(),
@@ -65,17 +69,18 @@ def submit() -> Response:
     )
     accepted, _ = parts.intake.accept(version, items, told)
     accepted = wait_until_over(accepted, read_wait_s(request), waits=parts.waits, database=parts.database)
-    body = _over(parts, accepted) if accepted.is_over else JobBody.of(accepted)
+    table = None if reading is None else TableBody.of(reading)
+    body = _over(parts, accepted, table) if accepted.is_over else SubmittedBody.of_submitted(accepted, table)
     response = to_response(body, 200 if accepted.is_over else 202)
     response.headers["Location"] = body.links.self
     return response
 
 
-def _over(parts: WebParts, job: Job) -> JobOverBody:
+def _over(parts: WebParts, job: Job, table: TableBody | None) -> JobOverBody:
     """A job that is over, with its results if they are few."""
     is_small = job.total <= ITEMS_IN_ANSWER
     items = list_items(parts.database, job.id, limit=ITEMS_IN_ANSWER) if is_small else None
-    return JobOverBody.of_over(job, items, parts.task_of(job))
+    return JobOverBody.of_over(job, items, parts.task_of(job), table)
 
 
 @blueprint.get("")
@@ -106,20 +111,31 @@ def delete(job_id: UUID) -> Response:
     return to_response(JobBody.of(cancel(current_parts().database, job_id)))
 
 
-def _read_submission(parts: WebParts) -> tuple[JobRequest | JobForm, ModelVersion, list[NewItem]]:
+def _read_submission(
+    parts: WebParts,
+) -> tuple[JobRequest | JobForm, ModelVersion, list[NewItem], Reading | None]:
     if request.mimetype == "application/json":
         asked = read_json(JobRequest)
         version = parts.registry.resolve(asked.model, asked.version)
-        return asked, version, items_from_json(version, asked.inputs, parts.settings)
+        return asked, version, items_from_json(version, asked.inputs, parts.settings), None
     if request.mimetype == "multipart/form-data":
+        _refuse_texts_for_files()
         form = read_form(JobForm, request.form)
         version = parts.registry.resolve(form.model, form.version)
-        return form, version, _items_from_form(version, parts)
+        return form, version, *_items_from_form(version, parts)
     detail = f"expected application/json or multipart/form-data, got {request.mimetype or 'no Content-Type'}"
     raise InvalidInput(detail, code="unsupported_media_type")
 
 
-def _items_from_form(version: ModelVersion, parts: WebParts) -> list[NewItem]:
+def _refuse_texts_for_files() -> None:
+    """A part without a file name is a text to a form: `curl -F csv=patients.csv` sends the name, not the file."""
+    for name in ("csv", "file"):
+        if name in request.form:
+            expected = f"a file, a part with a file name (curl: -F {name}=@FILE)"
+            raise InvalidInput.at(name, expected, f"a text: {describe(request.form[name])}")
+
+
+def _items_from_form(version: ModelVersion, parts: WebParts) -> tuple[list[NewItem], Reading | None]:
     unknown = sorted(set(request.files) - {"file", "csv"})
     tables, images = request.files.getlist("csv"), request.files.getlist("file")
     if unknown or bool(tables) == bool(images) or len(tables) > 1:
@@ -129,4 +145,4 @@ def _items_from_form(version: ModelVersion, parts: WebParts) -> list[NewItem]:
     if tables:
         return items_from_table(version, tables[0].read(), parts.settings)
     uploads = [Upload(file.filename or "", file.read()) for file in images]
-    return items_from_files(version, uploads, parts.settings)
+    return items_from_files(version, uploads, parts.settings), None

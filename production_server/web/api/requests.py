@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from itertools import islice
@@ -16,6 +15,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from production_server.errors import MAX_FAULTS, InvalidInput
 from production_server.shown import describe
 from production_server.validation import faults_of
+from production_server.web.edge.json_bodies import check_charset, json_of
 
 MAX_WAIT_S = 60
 MAX_MEMBERS = 100
@@ -33,19 +33,22 @@ def read_json(model: type[M]) -> M:
         InvalidInput: it is not JSON (code `malformed_json`) or not what `model` describes.
         RequestEntityTooLarge: it is over the server's limit.
     """
+    return _checked(model, json_of(read_body(), "the body"), "body")
+
+
+def read_body() -> bytes:
+    """The request's whole body, of JSON.
+
+    Raises:
+        InvalidInput: its Content-Type says that it is another text.
+        RequestEntityTooLarge: it is over the request's limit.
+    """
     data, limit = request.get_data(cache=False), request.max_content_length
     # Without a Content-Length, Werkzeug cuts the body off at the limit and says nothing.
     if request.content_length is None and limit is not None and len(data) >= limit:
         raise RequestEntityTooLarge
-    try:
-        body = json.loads(data)
-    except RecursionError as exc:
-        raise InvalidInput("the body is nested too deeply", code="malformed_json") from exc
-    except (json.JSONDecodeError, UnicodeDecodeError) as exc:
-        raise InvalidInput(f"the body is not JSON: {exc}", code="malformed_json") from exc
-    except ValueError as exc:
-        raise InvalidInput("the body holds a number of thousands of digits", code="malformed_json") from exc
-    return _checked(model, body, "body")
+    check_charset(request.content_type or "", data)
+    return data
 
 
 def read_form(model: type[M], form: Mapping[str, str]) -> M:

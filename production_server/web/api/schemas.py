@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from production_server.jobs.records import Item, ItemState, Job, JobState, Priority
 from production_server.models.manifest import Manifest
 from production_server.models.registry import Registry
+from production_server.models.table import Reading
 from production_server.models.tasks.task import LabelScore, Task
 
 MAX_PAGE = 1000
@@ -169,7 +170,47 @@ class ItemBody(Schema):
         )
 
 
-class JobOverBody(JobBody):
+class TableBody(Schema):
+    """How a table was read: enough to find each of its rows in the same file again.
+
+    With `skips_spaces`, spaces behind a `delimiter` are no part of the cell. `header` is the line that it begins
+    in, from 1, or null. `columns` says what each is: a feature, the name of what is true, or null for one that
+    was passed over. `rows` are runs of rows of which each begins a line after the other: the first one's line, and how
+    many they are.
+    """
+
+    encoding: Literal["utf-8", "utf-16"]
+    delimiter: str
+    skips_spaces: bool
+    header: int | None
+    columns: list[str | None]
+    rows: list[tuple[int, int]]
+
+    @classmethod
+    def of(cls, reading: Reading) -> Self:
+        """The API's view of how a table was read."""
+        return cls(
+            encoding=reading.writing.encoding,
+            delimiter=reading.writing.delimiter,
+            skips_spaces=reading.writing.skips_spaces,
+            header=reading.header,
+            columns=list(reading.columns),
+            rows=list(reading.runs),
+        )
+
+
+class SubmittedBody(JobBody):
+    """A job that was accepted; one of a table has in `table` how that was read."""
+
+    table: TableBody | None = Field(default=None, exclude_if=lambda table: table is None)
+
+    @classmethod
+    def of_submitted(cls, job: Job, table: TableBody | None) -> Self:
+        """The API's view of a job that was just accepted."""
+        return cls(**dict(JobBody.of(job)), table=table)
+
+
+class JobOverBody(SubmittedBody):
     """A job that is over. With up to 100 items it has them in `results`, as the page at `links.results` has them.
 
     With more it has null there: they are at `links.results`.
@@ -178,10 +219,12 @@ class JobOverBody(JobBody):
     results: list[ItemBody] | None
 
     @classmethod
-    def of_over(cls, job: Job, items: Sequence[Item] | None, task: Task) -> Self:
+    def of_over(
+        cls, job: Job, items: Sequence[Item] | None, task: Task, table: TableBody | None = None
+    ) -> Self:
         """The API's view of a job and of its items, where they are told."""
         told = None if items is None else [ItemBody.of(item, job.version, task) for item in items]
-        return cls(**dict(JobBody.of(job)), results=told)
+        return cls(**dict(JobBody.of(job)), table=table, results=told)
 
 
 class JobsQuery(Schema):

@@ -1,27 +1,24 @@
-"""Reading request bodies: a client that stops in the middle of one keeps a thread, and only so many may be kept so.
+"""Reading request bodies in Flask's threads: only so many may wait for bytes, and what was compressed is not any more.
 
-The server cannot take a thread back from a read that waits for bytes; a reverse proxy that reads bodies first can.
+A client that stops in the middle of a body keeps a thread: the server cannot take it back from a read that waits for
+bytes; a reverse proxy that reads bodies first can.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from production_server.errors import Unavailable
+from production_server.web.edge.content_codings import PlainBody
+from production_server.web.edge.readable import Readable
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 PATIENCE_S = 2.0
 """How long a read waits for the others: honest ones take no time, they find their bytes in the kernel's buffers."""
-
-
-class Readable(Protocol):
-    """What Werkzeug asks of a body's stream."""
-
-    def read(self, size: int = -1, /) -> bytes: ...
 
 
 class BoundedBodies:
@@ -34,6 +31,24 @@ class BoundedBodies:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         environ["wsgi.input"] = _Body(environ["wsgi.input"], self._readers, self._patience_s)
+        return self._app(environ, start_response)
+
+
+class PlainBodies:
+    """A WSGI application that gets bodies as they were before they were compressed, and none over the limit."""
+
+    def __init__(self, app: WSGIApplication, *, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        coding = environ.pop("HTTP_CONTENT_ENCODING", "")
+        # Of other bodies Werkzeug knows the size, and that they end there.
+        if coding or not environ.get("CONTENT_LENGTH"):
+            environ["wsgi.input"] = PlainBody(environ["wsgi.input"], coding, limit=self._limit)
+        if coding:
+            environ.pop("CONTENT_LENGTH", None)
+            environ["wsgi.input_terminated"] = True
         return self._app(environ, start_response)
 
 

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import errno
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from flask import Request
 from werkzeug.datastructures import MultiDict
-from werkzeug.formparser import FormDataParser
+from werkzeug.formparser import FormDataParser, default_stream_factory
 
 from production_server.errors import InvalidInput, Unavailable
+from production_server.shown import describe
+
+if TYPE_CHECKING:
+    from werkzeug.formparser import TStreamFactory
 
 
 class StrictFormParser(FormDataParser):
-    """Werkzeug's parser, with an error for what is cut off or damaged."""
+    """Werkzeug's parser, with an error for what is cut off or damaged; what it has of the files then goes at once."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **(options | {"silent": False}))
+    def __init__(self, *, stream_factory: TStreamFactory | None = None, **options: Any) -> None:
+        self._open_file = stream_factory or default_stream_factory
+        self._files: list[IO[bytes]] = []
+        super().__init__(self._file, **(options | {"silent": False}))
+
+    def _file(self, *about: Any, **more: Any) -> IO[bytes]:
+        file = self._open_file(*about, **more)
+        self._files.append(file)
+        return file
 
     def parse(
         self,
@@ -32,7 +43,11 @@ class StrictFormParser(FormDataParser):
             Unavailable: there is no space left for what is uploaded.
         """
         try:
-            return super().parse(stream, mimetype, content_length, options)
+            return self._parse(stream, mimetype, content_length, options)
+        except UnicodeDecodeError as exc:
+            raise InvalidInput.at(
+                "form", "names of fields and files in UTF-8, as browsers send them", _not_utf_8(exc)
+            ) from exc
         except ValueError as exc:
             raise InvalidInput.at(
                 "form", "a whole multipart form with UTF-8 headers", f"a damaged one ({exc})"
@@ -41,6 +56,22 @@ class StrictFormParser(FormDataParser):
             if exc.errno != errno.ENOSPC:
                 raise
             raise Unavailable("too much is being uploaded at once: there is no space left for it") from exc
+
+    def _parse(
+        self, stream: IO[bytes], mimetype: str, content_length: int | None, options: dict[str, str] | None
+    ) -> tuple[IO[bytes], MultiDict[str, str], MultiDict[str, Any]]:
+        try:
+            return super().parse(stream, mimetype, content_length, options)
+        except BaseException:
+            for file in self._files:
+                file.close()
+            raise
+
+
+def _not_utf_8(error: UnicodeDecodeError) -> str:
+    """What a part's header has instead: a name in Latin-1 and a damaged form look alike."""
+    line = error.object.decode("latin-1")
+    return f"the byte 0x{error.object[error.start]:02x} (another encoding, or damaged): {describe(line)}"
 
 
 class StrictFormRequest(Request):

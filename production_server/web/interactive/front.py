@@ -22,11 +22,13 @@ from production_server.errors import (
     InvalidInput,
 )
 from production_server.web.edge.bridge import PATIENCE_S, Bridge, Receive, Scope, Send, send_all
+from production_server.web.edge.content_codings import decompressed
 from production_server.web.edge.door import Asking, Door
 from production_server.web.edge.headers import headers_of
+from production_server.web.edge.json_bodies import check_charset
 from production_server.web.edge.problems import CHALLENGE
 from production_server.web.edge.request_ids import request_id_of
-from production_server.web.interactive.call_body import decompressed, read_body
+from production_server.web.interactive.call_body import read_body
 from production_server.web.interactive.patience import ClientLeft, Patience
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest, InferenceProtocol
 from production_server.web.telemetry.metrics import CallTimes, Metrics
@@ -131,6 +133,8 @@ class Front:
             body = await read_body(
                 headers, receive, limit=self._limits.body_bytes, patience_s=self._limits.patience_s
             )
+            if "charset" in (content_type := headers.get("content-type", "")):
+                check_charset(content_type, body)
             request = HttpRequest(scope["method"], scope["path"], headers, body)
             answer = await self._answer(protocol, request, receive, progress)
         except ClientLeft:

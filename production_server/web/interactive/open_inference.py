@@ -28,6 +28,7 @@ from production_server.shown import describe
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest
 from production_server.web.interactive.tensors import (
     checked_items,
+    checked_objects,
     checked_shape,
     finite,
     json_object,
@@ -189,9 +190,10 @@ def _timeout_s(parameters: Mapping[str, Any]) -> float | None:
     return value / 1e6
 
 
-def _inputs(version: ModelVersion, given: object, tail: _Tail) -> Inputs:
-    if not isinstance(given, list) or not given or not all(isinstance(each, dict) for each in given):
-        raise InvalidInput.at("inputs", "a list of tensors", describe(given))
+def _inputs(version: ModelVersion, value: object, tail: _Tail) -> Inputs:
+    given = checked_objects(value, "tensors", field="inputs")
+    if not given:
+        raise InvalidInput.at("inputs", "a list of tensors", "none")
     names = [each.get("name") for each in given]
     manifest = version.manifest
     columns = [feature.name for feature in manifest.features]
@@ -220,7 +222,7 @@ def _tensor(version: ModelVersion, given: Mapping[str, Any], tail: _Tail) -> Inp
     return _numbers(given, shape, spec.dtype, tail, field)
 
 
-def _columns(manifest: Manifest, given: list[Mapping[str, Any]], tail: _Tail) -> np.ndarray:
+def _columns(manifest: Manifest, given: Sequence[Mapping[str, Any]], tail: _Tail) -> np.ndarray:
     """A row's values as inputs of their own, each [items] or [items, 1], of any datatype of numbers."""
     by_name: dict[str, np.ndarray] = {}
     for place, each in enumerate(given):
@@ -323,10 +325,8 @@ def _outputs(task: Task, given: object, parameters: Mapping[str, Any]) -> tuple[
     # As in Triton: who asks for none in particular gets all.
     if given is None or given == []:
         return tuple(Wanted(name, is_binary) for name in known)
-    if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
-        raise InvalidInput.at("outputs", "a list of outputs", describe(given))
     wanted: list[Wanted] = []
-    for place, each in enumerate(given):
+    for place, each in enumerate(checked_objects(given, "outputs", field="outputs")):
         field = f"outputs[{place}]"
         if each.get("name") not in known:
             raise InvalidInput.at(f"{field}.name", f"one of {', '.join(known)}", describe(each.get("name")))

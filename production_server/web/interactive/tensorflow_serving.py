@@ -22,7 +22,7 @@ from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
 from production_server.shown import describe
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest
-from production_server.web.interactive.tensors import json_object, tensor_of_json
+from production_server.web.interactive.tensors import checked_objects, json_object, tensor_of_json
 
 SIGNATURE = "serving_default"
 JSON = "application/json"
@@ -173,9 +173,8 @@ def _columns(version: ModelVersion, inputs: object) -> Inputs:
 
 def _examples(version: ModelVersion, body: Mapping[str, Any]) -> Inputs:
     """Features by name; those of `context` are in every example, and in none by themselves."""
-    context, examples = body.get("context", {}), body.get("examples")
-    if not isinstance(examples, list) or not all(isinstance(each, dict) for each in examples):
-        raise InvalidInput.at("examples", "a list of objects", describe(examples))
+    context = body.get("context", {})
+    examples = checked_objects(body.get("examples"), "objects", field="examples")
     if not isinstance(context, dict):
         raise InvalidInput.at("context", "an object", describe(context))
     for place, example in enumerate(examples):

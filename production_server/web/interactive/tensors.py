@@ -8,10 +8,10 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-import orjson
 
 from production_server.errors import InvalidInput, TooLarge
 from production_server.shown import describe
+from production_server.web.edge.json_bodies import json_of
 
 MAX_ELEMENTS = 2**27
 """More than any body within the limits holds; a shape is judged before anything of its size is made."""
@@ -54,13 +54,24 @@ def json_object(data: bytes, what: str) -> dict[str, Any]:
     Raises:
         InvalidInput: it is not JSON (code `malformed_json`), or something else.
     """
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError as exc:
-        raise InvalidInput(f"{what} is not JSON: {exc}", code="malformed_json") from exc
+    value = json_of(data, what)
     if not isinstance(value, dict):
         raise InvalidInput.at(what, "a JSON object", describe(value))
     return value
+
+
+def checked_objects(given: object, what: str, *, field: str) -> list[dict[str, Any]]:
+    """A list of objects, which are called `what`.
+
+    Raises:
+        InvalidInput: it is none, or one of them is not.
+    """
+    if not isinstance(given, list):
+        raise InvalidInput.at(field, f"a list of {what}", describe(given))
+    for place, each in enumerate(given):
+        if not isinstance(each, dict):
+            raise InvalidInput.at(f"{field}[{place}]", "an object", describe(each))
+    return given
 
 
 def tensor_of_json(

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from production_server.errors import Fault
 from production_server.models.manifest import Feature, Manifest
+from production_server.models.table_numbers import Numbers
 from production_server.models.tabular import number_fault
 from production_server.web.pages.wording import plain
 
 PREFIX = "value."
 """Before each feature's name in the form, so that a feature may be called `model`."""
-MAX_EXACT = 2**53
-"""Whole numbers below it are written without a point: as people typed them."""
+POINTS = ","
+"""Fields are read as cells between commas: where nothing says otherwise, a point is the decimal sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,30 +77,28 @@ def as_typed(feature: Feature, value: float) -> str:
 def read_row(manifest: Manifest, typed: Mapping[str, str]) -> tuple[dict[str, float], list[Fault]]:
     """The row that was typed, by feature name, and what is wrong with it: a fault per field, named by feature.
 
-    An empty field is a missing value where the model knows such; a comma may be the decimal sign.
+    An empty field is a missing value where the model knows such; a comma may be the decimal sign, as in a table.
     """
     row: dict[str, float] = {}
     faults: list[Fault] = []
-    for feature in manifest.features:
+    numbers = Numbers(POINTS)
+    for column, feature in enumerate(manifest.features):
         text = typed.get(PREFIX + feature.name, "").strip()
-        value = feature.missing if not text and feature.missing is not None else _number(text)
-        fault = number_fault(feature, value, feature.name)
-        if fault is not None:
-            got = "nothing" if not text else f"“{_shorten(text)}”"
-            faults.append(Fault(feature.name, "a number", got))
-        elif isinstance(value, float | int):
+        is_missing = not text and feature.missing is not None
+        value = feature.missing if is_missing else numbers.read(0, column, text)
+        if value is None or number_fault(feature, value, feature.name) is not None:
+            faults.append(_fault(feature, text, numbers))
+        else:
             row[feature.name] = value
+    undecided = ((manifest.features[place.column], place.text) for place in numbers.undecided())
+    faults.extend(_fault(feature, text, numbers) for feature, text in undecided)
     return row, faults
 
 
-def _number(text: str) -> float | str:
-    if text.count(",") == 1 and "." not in text:
-        text = text.replace(",", ".")
-    try:
-        value = float(text) if "_" not in text else math.nan
-    except ValueError:
-        return text
-    return int(value) if value.is_integer() and abs(value) < MAX_EXACT else value
+def _fault(feature: Feature, text: str, numbers: Numbers) -> Fault:
+    if both := numbers.readings_of(text):
+        return Fault(feature.name, *both)
+    return Fault(feature.name, "a number", "nothing" if not text else f"“{_shorten(text)}”")
 
 
 def _shorten(text: str) -> str:

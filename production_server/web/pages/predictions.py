@@ -112,7 +112,7 @@ def _prefilled(parts: WebParts, chosen: ModelVersion) -> dict[str, str]:
 def _read_items(chosen: ModelVersion, parts: WebParts) -> list[NewItem]:
     kind = request.form.get("kind")
     if kind == "table":
-        return items_from_table(chosen, _table_bytes(), parts.settings)
+        return items_from_table(chosen, _table_bytes(), parts.settings)[0]
     if kind == "images":
         files = [file for file in request.files.getlist("file") if file.filename]
         uploads = [Upload(file.filename or "", file.read()) for file in files]

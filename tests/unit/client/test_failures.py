@@ -116,6 +116,30 @@ def test_a_server_that_is_not_there_is_named(run: Run) -> None:
     assert outcome.errors == [f"error: nothing answers at {url}: is the server running?"]
 
 
+def test_a_name_that_no_machine_has_is_called_that_and_not_a_server_that_is_down(run: Run) -> None:
+    outcome = run("jobs", "--url", "http://no-such-machine.invalid:5100")
+
+    assert outcome.code == 4
+    assert outcome.errors[0].startswith(
+        "error: no machine of the name in http://no-such-machine.invalid:5100 is known"
+    )
+
+
+def test_an_https_address_of_a_server_without_tls_is_called_that(run: Run, server: ApiServer) -> None:
+    url = server.url.replace("http:", "https:")
+
+    outcome = run("jobs", "--url", url)
+
+    assert outcome.code == 4
+    assert outcome.errors[0].startswith(f"error: {url} does not speak TLS: is it an http:// address?")
+
+
+def test_a_port_that_is_none_is_called_that(run: Run) -> None:
+    outcome = run("jobs", "--url", "http://server:port")
+
+    assert outcome.errors[0].startswith("error: 'http://server:port' is no address of a server: ")
+
+
 def test_what_is_no_address_is_wrong_usage(run: Run) -> None:
     assert (
         run("jobs", "--url", "localhost").stderr

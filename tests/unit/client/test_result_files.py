@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from client.answers import Model, Result
+from client.answers import Job, Model, Result, Submitted, TableReading
 from client.files import result_file
-from client.inputs import Table
+from client.results import Destination
+from client.tables import Table
 from testing.api_server import job_id
 
 if TYPE_CHECKING:
@@ -137,15 +138,100 @@ def test_the_results_of_an_earlier_job_can_be_picked_up(run: Run, patients: Path
     assert [row["label"] for row in read_csv(scored)] == ["positive", "negative", "positive"]
 
 
-def test_rows_that_the_server_counts_differently_are_not_put_beside_the_wrong_results(patients: Path) -> None:
+class Models:
+    """A server that is asked for a model's card alone."""
+
+    def model(self, _name: str) -> Model:
+        return DIABETES
+
+
+def test_rows_that_the_server_counts_differently_are_not_put_beside_the_wrong_results(
+    patients: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     scored = patients.with_name("scored.csv")
 
-    with result_file(scored, model=DIABETES, table=Table(patients)) as file:
-        file.begin(4)
-        file.write(Result(index=0, state="succeeded", label="positive"))
+    reading = TableReading("utf-8", ",", list(patients.read_text().split()[0].split(",")), [(2, 3)], 1)
+    job = Job("1", "finished", "diabetes", "1", total=4, succeeded=4, failed=0)
+    destination = Destination(scored, table=Table(patients))
+
+    with destination.open(Models(), model="diabetes"):  # type: ignore[arg-type]  # all that is asked of a server
+        destination.begin(Submitted(job, None, reading))
+        destination.take(Result(index=0, state="succeeded", label="positive"))
 
     assert read_csv(scored)[0]["name"] == "row 1"
     assert "glucose" not in read_csv(scored)[0]
+    assert capsys.readouterr().err == (
+        f"error: {patients}: its columns are left out of the results: the file has changed since it was sent\n"
+    )
+
+
+def test_a_file_that_was_written_anew_meanwhile_is_not_put_beside_the_results(
+    patients: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scored, table = patients.with_name("scored.csv"), Table(patients)
+    names, job = ["a", "b"], Job("1", "finished", "diabetes", "1", total=1, succeeded=1, failed=0)
+    destination = Destination(scored, table=table)
+
+    patients.write_text("a,b\n1,2\n")
+    with destination.open(Models(), model="diabetes"):  # type: ignore[arg-type]  # all that is asked of a server
+        destination.begin(Submitted(job, None, TableReading("utf-8", ",", list(names), [(2, 1)], 1)))
+        destination.take(Result(index=0, state="succeeded", label="positive"))
+
+    assert "a" not in read_csv(scored)[0]
+    assert "has changed since it was sent" in capsys.readouterr().err
+
+
+def test_of_a_server_that_does_not_say_how_it_read_a_table_nothing_is_guessed(
+    run: Run, server: ApiServer, patients: Path
+) -> None:
+    scored = patients.with_name("scored.csv")
+    server.tells_tables = False
+
+    outcome = run("predict", "--model", "diabetes", "--csv", patients, "--output", scored)
+
+    assert outcome.code == 0
+    assert [row["name"] for row in read_csv(scored)] == ["row 1", "row 2", "row 3"]
+    assert "this server does not say which of its lines are rows" in outcome.errors[0]
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ("6;1,5\n7;2,5\n", {"delimiter": ";", "rows": [(1, 2)]}),
+        ("a;b\r\n\r\n6;1,5\r\n\r\n7;2,5", {"delimiter": ";", "header": 1, "rows": [(3, 1), (5, 1)]}),
+        ("\ufeffa\tb\n6\t1,5\n7\t2,5\n", {"delimiter": "\t", "header": 1, "rows": [(2, 2)]}),
+        ("sep=;\n6;1,5\n7;2,5\n", {"delimiter": ";", "rows": [(2, 2)]}),
+        ('"6", "1,5"\n"7", "2,5"\n', {"skips_spaces": True, "rows": [(1, 2)]}),
+        ("6;1,5\r7;2,5\r", {"delimiter": ";", "rows": [(1, 2)]}),
+        ('6;"1,5"\n"7";2,5\n', {"delimiter": ";", "rows": [(1, 2)]}),
+        (
+            "a;b\n6;1,5\n7;2,5\n".encode("utf-16"),
+            {"encoding": "utf-16", "delimiter": ";", "header": 1, "rows": [(2, 2)]},
+        ),
+    ],
+)
+def test_a_table_is_read_as_the_server_says_and_not_by_a_second_guess(
+    tmp_path: Path, data: str | bytes, told: dict[str, Any]
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    reading = TableReading(**({"encoding": "utf-8", "delimiter": ",", "columns": ["a", "b"]} | told))
+
+    table = Table(path)
+
+    assert table.header(reading) == ["a", "b"]
+    assert list(table.rows(reading)) == [["6", "1,5"], ["7", "2,5"]]
+
+
+def test_cells_of_several_lines_and_columns_without_names_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(b',a,b,\n0,"6\n",1,\n1,7,"2\n\n",\n2,8,3,\n')
+    reading = TableReading("utf-8", ",", [None, "a", "b", None], [(2, 1), (4, 1), (7, 1)], 1)
+
+    table = Table(path)
+
+    assert table.header(reading) == ["", "a", "b", ""]
+    assert list(table.rows(reading)) == [["0", "6\n", "1", ""], ["1", "7", "2\n\n", ""], ["2", "8", "3", ""]]
 
 
 def test_a_model_that_keeps_its_best_labels_has_a_pair_of_columns_for_each(tmp_path: Path) -> None:
@@ -153,7 +239,7 @@ def test_a_model_that_keeps_its_best_labels_has_a_pair_of_columns_for_each(tmp_p
     top = [{"label": "kind 7", "score": 0.9}, {"label": "kind 3", "score": 0.05}]
 
     with result_file(scored, model=MANY) as file:
-        file.begin(2)
+        file.begin(None)
         file.write(Result(index=0, state="succeeded", label="kind 7", score=0.9, top=top))
         file.write(Result(index=1, state="cancelled"))
 

@@ -12,6 +12,8 @@ from production_server.models.registry import Registry
 from production_server.models.table import Table, parse_table
 from production_server.models.tasks import task_of
 
+RFC_4180 = "cells as RFC 4180 writes them"
+
 
 @pytest.fixture
 def manifest(small_registry: Registry) -> Manifest:
@@ -64,6 +66,21 @@ def test_an_outcome_column_gives_the_true_labels(manifest: Manifest, text: str) 
     assert parse(manifest, text).expected == ["yes", "no", None]
 
 
+@pytest.mark.parametrize("rows", ["0,7,1\n1,8,0\n2,9,1\n", "1,7,1\n2,8,0\n3,9,1\n4,9,0.0\n"])
+def test_a_first_column_that_counts_beside_one_that_may_be_a_feature_is_not_guessed(
+    manifest: Manifest, rows: str
+) -> None:
+    (fault,) = faults_of(manifest, rows)
+
+    assert fault == (
+        "csv: expected a header, where the first of one column more than the features counts the rows, "
+        "got no header: an index and 2 features, or these and the outcome"
+    )
+    # Whatever was meant, a header says it.
+    assert parse(manifest, "index,weight,outcome\n" + rows).expected is not None
+    assert parse(manifest, ",index,weight\n" + rows).expected is None
+
+
 def test_values_outside_the_training_range_are_marked(manifest: Manifest) -> None:
     assert [row.outside_training_range for row in parse(manifest, "1,7\n99,7\n").rows] == [(), ("index",)]
 
@@ -91,9 +108,11 @@ def test_values_outside_the_training_range_are_marked(manifest: Manifest) -> Non
         ("\n\n", ["csv: expected at least one row, got an empty file"]),
         ("index,weight\n", ["csv: expected at least one row, got none"]),
         (b"1,7\n2,\xff\n", ["csv line 2: expected UTF-8 text, got the byte 0xff"]),
-        (b"\xff\xfe1\0,\0", ["csv line 1: expected UTF-8 text, got UTF-16"]),
+        (b"\xff\xfe\0\0001\0\0\0", ["csv line 1: expected UTF-8 text, got UTF-32"]),
         ("1,7\n2,\0\n", ["csv: expected text, got zero bytes"]),
-        ('1,7\n2,"8\n', ["csv line 2: expected cells as RFC 4180 writes them, got unexpected end of data"]),
+        ('1,7\n2,"8\n', [
+            f"csv line 2: expected {RFC_4180}, got a quote that is opened and not closed (unexpected end of data)",
+        ]),
     ],
 )  # fmt: skip
 def test_faults_are_named_by_line_and_column(

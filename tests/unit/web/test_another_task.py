@@ -181,7 +181,7 @@ def test_interactive_calls_get_its_numbers_and_what_it_does(small_registry: Regi
 
     examples = {"examples": [{"length": 3, "width": 4}, {"length": 2, "width": 5}]}
     tensor = {"name": "features", "datatype": "FP32", "shape": [2, 2], "data": [3, 4, 2, 5]}
-    assert told(v1, "/v1/models/number:regress", examples) == {"result": [12.0, 10.0]}
+    assert told(v1, "/v1/models/number:regress", examples) == {"results": [12.0, 10.0]}
     assert told(v2, "/v2/models/number/infer", {"inputs": [tensor]})["outputs"] == [
         {"name": "value", "datatype": "FP32", "shape": [2, 1], "data": [12.0, 10.0]}
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import hmac
 import json
@@ -177,6 +178,28 @@ def test_without_its_database_it_takes_a_while_to_say_that_it_should_be_sent_aga
     assert time.monotonic() - begun >= 0.3
     parts.waits.close()
     assert send(web, record("in/a.png")).status_code == 503
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_events_may_come_compressed_and_are_signed_as_they_were_before(web: Any, mark: bytes) -> None:
+    body = mark + json.dumps({"Records": [record("in/a.png")]}).encode()
+    signature = hmac.new(TOKEN.encode(), body, hashlib.sha256).hexdigest()
+    headers = {"Content-Encoding": "GZIP", "X-Hub-Signature-256": f"sha256={signature}"}
+
+    answer = web.post("/events/s3", data=gzip.compress(body), headers=headers)
+
+    assert (answer.status_code, urls(web)) == (202, [("picture", "s3://photos/in/a.png")])
+
+
+@pytest.mark.parametrize("coding", ["", "gzip"])
+def test_events_over_their_own_limit_are_refused_by_that_limit(web: Any, coding: str) -> None:
+    body = b" " * (events.MAX_EVENTS_BYTES + 1)
+    headers = {"Authorization": f"Bearer {TOKEN}"} | ({"Content-Encoding": coding} if coding else {})
+
+    answer = web.post("/events/s3", data=gzip.compress(body) if coding else body, headers=headers)
+
+    assert answer.status_code == 413
+    assert f"limit of {events.MAX_EVENTS_BYTES} bytes" in answer.get_json(force=True)["detail"]
 
 
 def test_a_body_over_the_limit_is_refused(web: Any) -> None:

@@ -212,7 +212,7 @@ BAD = {
     "no object": ([], "the request: expected a JSON object, got a list of 0"),
     "deep": (b"[" * 100_000, "the request is not JSON"),
     "no inputs": ({}, "inputs: expected a list of tensors, got null"),
-    "no tensors": ({"inputs": [1]}, "inputs: expected a list of tensors"),
+    "no tensors": ({"inputs": [1]}, r"inputs\[0\]: expected an object, got 1"),
     "another name": (
         tensor([1, 2, 3, 4], name="x"),
         "inputs: expected features, or one for each of index, weight, got x",
@@ -323,7 +323,10 @@ BAD = {
         outputs(binary_data=1),
         r"outputs\[0\].parameters.binary_data: expected true or false, got 1",
     ),
-    "outputs of text": (tensor([1, 2, 3, 4]) | {"outputs": ["label"]}, "outputs: expected a list of outputs"),
+    "outputs of text": (
+        tensor([1, 2, 3, 4]) | {"outputs": ["label"]},
+        r"outputs\[0\]: expected an object, got .label",
+    ),
 }
 
 

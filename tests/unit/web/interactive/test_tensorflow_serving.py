@@ -225,7 +225,7 @@ def test_a_bad_image_is_refused_and_the_field_is_named(protocol: TensorFlowServi
     ("body", "message"),
     [
         ({}, "examples: expected a list of objects"),
-        ({"examples": [1]}, "examples: expected a list of objects"),
+        ({"examples": [{"index": 1, "weight": 2}, 1]}, r"examples\[1\]: expected an object, got 1"),
         ({"examples": [{"index": 1}], "context": 5}, "context: expected an object, got 5"),
         ({"examples": []}, "examples: expected a list of at least one"),
         (

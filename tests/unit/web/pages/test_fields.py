@@ -9,6 +9,8 @@ from production_server.models.manifest import Manifest
 from production_server.models.registry import Registry
 from production_server.web.pages.fields import read_row, row_fields, typed_values
 
+OTHERS = "a number with the decimal sign of the others:"
+
 
 @pytest.fixture
 def manifest(model_store: Path) -> Manifest:
@@ -70,3 +72,32 @@ def test_a_field_keeps_what_was_typed_and_says_what_is_wrong_with_it(manifest: M
 def test_a_stored_row_is_typed_again_as_it_was(manifest: Manifest) -> None:
     assert typed_values(manifest, [3.0, 0.25]) == {"value.index": "3", "value.weight": "0.25"}
     assert typed_values(manifest, [3.0, 0.0]) == {"value.index": "3", "value.weight": ""}
+
+
+@pytest.mark.parametrize(
+    ("index", "weight", "fault"),
+    [
+        ("3", "1,046", Fault("weight", "a number that can be read in one way", '"1,046": 1046 or 1.046')),
+        ("0,5", "1.046", Fault("weight", f"{OTHERS} commas", '"1.046": 1046 or 1.046')),
+        ("1.046", "0,5", Fault("index", f"{OTHERS} commas", '"1.046": 1046 or 1.046')),
+        ("0,5", "7.5", Fault("weight", f"{OTHERS} commas", '"7.5"')),
+        ("3", "50%", Fault("weight", "a number that can be read in one way", "50%: 50 or 0.5")),
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_a_fault_with_both(
+    manifest: Manifest, index: str, weight: str, fault: Fault
+) -> None:
+    _, faults = read_row(manifest, {"value.index": index, "value.weight": weight})
+
+    assert faults == [fault]
+
+
+@pytest.mark.parametrize(
+    ("index", "weight", "row"), [("3", "1.046", (3, 1.046)), ("0,5", "1,046", (0.5, 1.046))]
+)
+def test_a_sign_is_a_decimal_one_where_the_other_fields_say_so_and_a_point_where_none_does(
+    manifest: Manifest, index: str, weight: str, row: tuple[float, float]
+) -> None:
+    typed = {"value.index": index, "value.weight": weight}
+
+    assert read_row(manifest, typed) == (dict(zip(("index", "weight"), row, strict=True)), [])

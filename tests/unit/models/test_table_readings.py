@@ -1,0 +1,237 @@
+"""Tables that can be read in two ways, and those that only look so: taken as the one thing they say, or refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from production_server.errors import InvalidInput
+from production_server.models.manifest import Manifest
+from production_server.models.registry import Registry
+from production_server.models.table import Table, parse_table
+from production_server.models.tasks import task_of
+from production_server.settings import BUILT_IN_MODEL_STORE
+
+NAMES = ("Pregnancies", "Glucose", "BloodPressure", "SkinThickness", "Insulin", "BMI",
+         "DiabetesPedigreeFunction", "Age")  # fmt: skip
+FIRST = ("6", "148", "72", "35", "0", "33.6", "0.627", "50")
+SECOND = ("1", "85", "66", "29", "0", "26.6", "0.351", "31")
+VALUES = [(6, 148, 72, 35, 0, 33.6, 0.627, 50), (1, 85, 66, 29, 0, 26.6, 0.351, 31)]
+
+
+@pytest.fixture(scope="module")
+def diabetes() -> Manifest:
+    return Registry([BUILT_IN_MODEL_STORE]).resolve("diabetes").manifest
+
+
+def parse(manifest: Manifest, text: str | bytes) -> Table:
+    data = text.encode() if isinstance(text, str) else text
+    return parse_table(manifest, data, max_rows=100, truth=task_of(manifest))
+
+
+def faults_of(manifest: Manifest, text: str | bytes) -> list[str]:
+    with pytest.raises(InvalidInput) as caught:
+        parse(manifest, text)
+    return [str(fault) for fault in caught.value.faults]
+
+
+def written(*rows: tuple[str, ...], delimiter: str = ",", end: str = "\n") -> str:
+    return "".join(delimiter.join(row) + end for row in rows)
+
+
+def with_insulin(insulin: str, *, comma: bool = False) -> tuple[str, ...]:
+    row = [*FIRST[:4], insulin, *FIRST[5:]]
+    return tuple(cell.replace(".", ",") if comma and i > 4 else cell for i, cell in enumerate(row))
+
+
+def german(*rows: tuple[str, ...]) -> list[tuple[str, ...]]:
+    return [tuple(cell.replace(".", ",") for cell in row) for row in rows]
+
+
+@pytest.mark.parametrize("header", [(), (NAMES,)], ids=["no header", "header"])
+@pytest.mark.parametrize(
+    "text_of",
+    [
+        written,
+        lambda *rows: written(*rows, end="\r\n"),
+        lambda *rows: written(*rows, end="\r"),
+        lambda *rows: written(*rows, end="\n\n \n"),
+        lambda *rows: "\ufeff" + written(*rows),
+        lambda *rows: written(*rows, delimiter=";"),
+        lambda *rows: written(*rows, delimiter="\t"),
+        lambda *rows: written(*german(*rows), delimiter=";"),
+        lambda *rows: written(*german(*rows), delimiter="\t"),
+        lambda *rows: written(*[tuple(f'"{cell}"' for cell in row) for row in german(*rows)]),
+        lambda *rows: written(*[tuple(f'"{cell}"' for cell in row) for row in rows], delimiter=", "),
+        lambda *rows: "sep=;\r\n" + written(*german(*rows), delimiter=";"),
+        lambda *rows: '"sep=;"\n' + written(*rows, delimiter=";"),
+        lambda *rows: "SEP=\t\n" + written(*rows, delimiter="\t"),
+        lambda *rows: "sep=|\n" + written(*rows, delimiter="|"),
+        lambda *rows: written(*rows, delimiter="\t", end="\r\n").encode("utf-16"),
+        lambda *rows: b"\xfe\xff" + written(*rows).encode("utf-16-be"),
+        # A delimiter at the end of each line, once or more often.
+        lambda *rows: written(*[(*row, "") for row in rows]),
+        lambda *rows: written(*[(*row, "", "", "") for row in rows], delimiter=";"),
+        lambda *rows: written(*[tuple(f" {cell}\u00a0" for cell in row) for row in rows]),
+    ],
+)
+def test_what_has_one_reading_is_taken(
+    diabetes: Manifest, text_of: object, header: tuple[tuple[str, ...]]
+) -> None:
+    table = parse(diabetes, text_of(*header, FIRST, SECOND))  # type: ignore[operator]
+
+    assert [row.values for row in table.rows] == VALUES
+
+
+@pytest.mark.parametrize(
+    ("row", "delimiter", "fault"),
+    [
+        # The reported one: 1.046 beside decimal commas.
+        (with_insulin("1.046", comma=True), ";", '"1.046": 1046 or 1.046'),
+        (with_insulin("1.046", comma=True), "\t", '"1.046": 1046 or 1.046'),
+        (with_insulin('"1,046"'), ",", '"1,046": 1046 or 1.046'),
+        (with_insulin("1,046"), "\t", '"1,046": 1046 or 1.046'),
+        (with_insulin("1,046"), ";", '"1,046": 1046 or 1.046'),
+        (with_insulin("-1,046"), ";", '"-1,046": -1046 or -1.046'),
+        (with_insulin("1 046"), ",", '"1 046"'),
+        (with_insulin("1\u00a0046"), ",", "046"),
+        (with_insulin("1\u202f046", comma=True), ";", "046"),
+        (with_insulin("1'046"), ",", '"1\'046"'),
+        (with_insulin("1’046"), ",", '"1’046"'),
+        (with_insulin("1_046"), ",", '"1_046"'),
+        (with_insulin('"1,046.5"'), ",", '"1,046.5"'),
+        (with_insulin("1.046,5", comma=True), ";", '"1.046,5"'),
+        (with_insulin("1.046.000", comma=True), ";", '"1.046.000"'),
+        (with_insulin("104.6", comma=True), ";", 'the others: points (line 2, column 5), got "33,6"'),
+        (with_insulin("104,6"), ";", 'the others: commas (line 2, column 5), got "33.6"'),
+        (with_insulin("33.6%"), ",", "33.6%: 33.6 or 0.336"),
+        (with_insulin("33,6 %", comma=True), ";", "33,6 %: 33.6 or 0.336"),
+    ],
+)
+def test_a_number_that_can_be_read_in_two_ways_is_refused_with_both(
+    diabetes: Manifest, row: tuple[str, ...], delimiter: str, fault: str
+) -> None:
+    faults = faults_of(diabetes, written(NAMES, row, delimiter=delimiter))
+
+    assert faults[0].startswith("csv line 2, column ") and fault in faults[0]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+@pytest.mark.parametrize("insulin", ["1.046", "1,046"])
+def test_a_decimal_sign_that_nothing_in_the_table_shows_is_not_guessed(
+    diabetes: Manifest, delimiter: str, insulin: str
+) -> None:
+    row = ("6", "148", "72", "35", insulin, "33", "1", "50")
+
+    (fault,) = faults_of(diabetes, written(row, delimiter=delimiter))
+
+    assert fault == (
+        "csv line 1, column 5: expected insulin: a number that can be read in one way, "
+        f'got "{insulin}": 1046 or 1.046'
+    )
+
+
+@pytest.mark.parametrize("shows", [SECOND, ("1", "85", "66", "29", "0", "26", "0.351", "31")])
+@pytest.mark.parametrize("is_german", [True, False])
+def test_one_cell_shows_the_decimal_sign_of_all_those_before_and_behind_it(
+    diabetes: Manifest, shows: tuple[str, ...], is_german: bool
+) -> None:
+    doubtful = ("6", "148", "72", "35", "0", "33", "1.353", "50")
+    rows = [doubtful, shows, doubtful]
+
+    table = parse(diabetes, written(*(german(*rows) if is_german else rows), delimiter=";"))
+
+    assert [row.values[6] for row in table.rows] == [1.353, float(shows[6]), 1.353]
+
+
+def test_with_commas_between_cells_a_point_is_the_decimal_sign(diabetes: Manifest) -> None:
+    table = parse(diabetes, "6,148,72,35,0,33,1.353,50\n")
+
+    assert table.rows[0].values[6] == 1.353
+
+
+def test_numbers_that_programs_write_have_one_reading(diabetes: Manifest) -> None:
+    row = ("6.000", "1.48E+02", "+72", "3.5e1", "0.000", "33.600", "6.270e-01", "5.0E1")
+
+    assert [each.values for each in parse(diabetes, written(row, delimiter=";")).rows] == VALUES[:1]
+
+
+@pytest.mark.parametrize("header", [range(8), range(1, 9), range(9), range(1, 10), ["", *range(8)]])
+def test_a_first_line_that_counts_may_be_a_header_or_a_row(diabetes: Manifest, header: list[object]) -> None:
+    line = ",".join(map(str, header))
+    rows = written(*[(*FIRST, "1")[: len(list(header))]] * 2)
+
+    (fault,) = faults_of(diabetes, f"{line}\n{rows}")
+
+    assert fault.startswith(
+        "csv line 1: expected a first line that is a header with the names of the columns"
+    )
+    assert "a header of numbers, or a row" in fault
+    # What the fault says mends it, whichever was meant.
+    names = ",".join((*NAMES, "Outcome")[: len(list(header))])
+    if header[0] != "":
+        assert len(parse(diabetes, f"{names}\n{rows}").rows) == 2
+
+
+def test_a_row_that_only_begins_to_count_is_a_row(diabetes: Manifest) -> None:
+    assert parse(diabetes, "0,1,2,3,4,5,6,21\n").rows[0].values == (0, 1, 2, 3, 4, 5, 6, 21)
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0"])
+def test_a_first_column_without_a_name_numbers_the_rows_and_is_passed_over(
+    diabetes: Manifest, name: str
+) -> None:
+    table = parse(diabetes, written((name, *NAMES), ("0", *FIRST), ("1", *SECOND)))
+
+    assert [row.values for row in table.rows] == VALUES
+    assert table.reading.columns[:2] == (None, "pregnancies")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        # The same column without a header: nine columns, whose last one is no outcome.
+        (written(("0", *FIRST)), 'column 9: expected outcome: 0 (no diabetes) or 1 (diabetes), got "50"'),
+        (written(("PatientID", *NAMES), ("p0", *FIRST)), 'column 1: expected a feature\'s name, got "PatientID"'),
+        (written(("id", *FIRST)), "column 1: expected pregnancies: a finite number"),
+        (written(("NA", *FIRST[1:]), SECOND), 'column 1: expected pregnancies: a finite number, got "NA"'),
+        (written(NAMES, (*FIRST[:4], "NULL", *FIRST[5:])), '(a missing value is written 0), got "NULL"'),
+        ("# exported\n" + written(NAMES, FIRST), 'expected a header or a row, got a comment: "# exported"'),
+        ("# " + written(NAMES, FIRST), 'got a comment: "# Pregnancies"'),
+        (written(NAMES, FIRST) + "# 1 row\n", 'csv line 3: expected 8 columns, got a comment: "# 1 row"'),
+        ('"6,148,72,35,0,33.6,0.627,50"\n', 'with commas, semicolons or tabs between them, got one: "6,148'),
+        (written(FIRST, delimiter="|"), 'with commas, semicolons or tabs between them, got one: "6|148'),
+        (written(FIRST, delimiter=" "), 'with commas, semicolons or tabs between them, got one: "6 148'),
+        ("sep=x\n" + written(FIRST, delimiter="x"), "expected sep= with a comma, a semicolon, a tab or |, got"),
+        (written((*NAMES, ""), (*FIRST, "x")), 'csv line 2, column 9: expected nothing below no name, got "x"'),
+        (written((*NAMES, ""), FIRST), "csv line 2: expected 9 columns, got 8"),
+        (written(NAMES, (*FIRST, "", "")), "csv line 2: expected 8 columns, got 10"),
+        (written(NAMES, (*FIRST[:5], '"33.6', *FIRST[6:])) + written(SECOND), "csv line 2: expected cells as RFC 4180"),
+        (written(("50\xa0", *FIRST[1:])).encode("cp1252"), "csv line 1: expected UTF-8 text, got the byte 0xa0"),
+        (written(FIRST).encode("utf-16-le"), "got zero bytes, as UTF-16 without a byte order mark has"),
+        (written(FIRST).encode("utf-16")[:-1], "got UTF-16 that is damaged or cut off"),
+        (written(FIRST).encode("utf-32"), "got UTF-32"),
+        (b"PK\x03\x04...", "expected a CSV file, got an Excel workbook or another zip file"),
+        (b"\x1f\x8b\x08...", "expected a CSV file, got a gzip file"),
+    ],
+)  # fmt: skip
+def test_what_is_no_table_is_refused_for_its_cause(diabetes: Manifest, text: str | bytes, fault: str) -> None:
+    assert fault in faults_of(diabetes, text)[0]
+
+
+def test_a_quote_that_is_not_closed_is_named_where_it_is_opened(diabetes: Manifest) -> None:
+    (fault,) = faults_of(diabetes, written(FIRST, (*SECOND[:5], '"26.6', *SECOND[6:]), FIRST, FIRST))
+
+    assert fault.startswith("csv line 2: ") and "a quote that is opened and not closed" in fault
+
+
+def test_a_table_says_which_lines_are_its_rows(diabetes: Manifest) -> None:
+    header = ('"Preg\nnancies"', *NAMES[1:])
+    text = "\n" + written(("Pregnancies", *NAMES[1:]), FIRST, SECOND) + "\n" + written(FIRST)
+    broken = ",".join(FIRST[:7]) + ',"50\n"\n' + written(SECOND)
+
+    assert parse(diabetes, text).reading.header == 2
+    assert parse(diabetes, text).reading.runs == ((3, 2), (6, 1))
+    assert parse(diabetes, broken).reading.runs == ((1, 1), (3, 1))
+    assert faults_of(diabetes, written(header, FIRST))[0].startswith(
+        "csv line 1, column 1: expected a feature's name"
+    )
