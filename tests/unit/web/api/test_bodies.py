@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import io
 import json
 import zlib
@@ -21,12 +20,7 @@ from production_server.web.edge.problems import status_of
 from production_server.web.interactive.protocol import HttpRequest
 from production_server.web.interactive.tensorflow_serving import TensorFlowServing
 from tests.unit.web.api.test_submitting import problem
-
-
-def zipped(data: bytes, level: int = 9) -> bytes:
-    """`data` as gzip, the same at any time: tests are called after it."""
-    return gzip.compress(data, level, mtime=0)
-
+from tests.unit.web.edge.test_content_codings import zipped
 
 JOB = b'{"model": "table", "inputs": [[3, 7]]}'
 SCAN = b'{"url": "s3://nowhere", "model": "picture"}'
