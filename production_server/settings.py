@@ -57,13 +57,15 @@ class Settings:
     broker_url: str = _setting(
         "",
         url("amqp://", "amqps://"),
-        "RabbitMQ, `amqp://user:password@host:5672/vhost`; empty: embedded, one process and no broker",
+        "RabbitMQ, `amqp://user:password@host:5672/vhost`, user and password percent-encoded (`#` is `%23`); "
+        "empty: embedded, one process and no broker",
         secret=True,
     )
     database_url: str = _setting(
         "",
         url("sqlite:////", "postgresql://"),
-        "`postgresql://user:password@host/name` or `sqlite:////absolute/path`",
+        "`postgresql://user:password@host/name`, user and password percent-encoded, or "
+        "`sqlite:////absolute/path`",
         shown_default="SQLite under `STATE_DIR`",
         secret=True,
     )

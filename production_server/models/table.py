@@ -68,6 +68,7 @@ class _Rows:
         self.expected: list[str | None] = []
         self.runs: list[tuple[int, int]] = []
         self.faults: list[Fault] = []
+        self._truths: dict[str, str | None] = {}
         self._has_words = False
         """Whether the last column holds what is no feature: words, or nothing."""
 
@@ -133,8 +134,11 @@ class _Rows:
         if not text:
             self._has_words = True
             return None
-        truth = self._truth.read_truth(text)
-        self._has_words = self._has_words or not is_plain_number(text)
+        # A few texts come again and again.
+        if text not in self._truths:
+            self._truths[text] = self._truth.read_truth(text)
+            self._has_words = self._has_words or not is_plain_number(text)
+        truth = self._truths[text]
         if truth is None:
             expected = f"{self._manifest.target}: {self._truth.truths}"
             self._fault(line, column, expected, describe(text))

@@ -145,6 +145,8 @@ class FirstLine:
 def _named(cells: Sequence[str]) -> tuple[int, int]:
     """From which column on, and up to which, a header's have names; what numbers the rows stands first, without one."""
     is_named = [_UNNAMED.fullmatch(cell.strip()) is None for cell in cells]
+    if not any(is_named):
+        return 0, len(cells)
     first = is_named.index(True)
     return (1 if first == 1 else 0), len(is_named) - is_named[::-1].index(True)
 

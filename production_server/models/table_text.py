@@ -37,6 +37,7 @@ _OTHER_FILES = (
     (b"\xff\xd8\xff", "a JPEG image"),
 )
 _UNCLOSED = "unexpected end of data"
+_BEHIND_A_QUOTE = "expected after '\"'"
 _TOO_LONG = "field larger than field limit"
 
 
@@ -137,6 +138,8 @@ def _not_well_formed(line: int, why: str) -> InvalidInput:
     expected, got = "cells as RFC 4180 writes them", why
     if why.startswith(_UNCLOSED):
         got = f"a quote that is opened and not closed ({why})"
+    elif why.endswith(_BEHIND_A_QUOTE):
+        got = f"something between a closing quote and the next delimiter ({why})"
     elif why.startswith(_TOO_LONG):
         got = f"a cell of more than {csv.field_size_limit()} characters, or a quote that is not closed"
     return InvalidInput("csv: not a well-formed table", (Fault(f"csv line {line}", expected, got),))

@@ -215,6 +215,17 @@ def test_a_compressed_body_that_is_bad_is_refused(service: Celeriac, case: str) 
     check(service.web.post(PREDICT, content=body, headers={"Content-Encoding": encoding}), status, message)
 
 
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip", "gzip, identity", "deflate", "identity"])
+def test_a_compressed_call_is_taken_whatever_its_header_looks_like(service: Celeriac, coding: str) -> None:
+    marked = b"\xef\xbb\xbf" + GOOD
+    several = gzip.compress(marked[:9]) + gzip.compress(marked[9:])
+    body = {"deflate": zlib.compress(marked), "identity": marked}.get(coding, several)
+
+    answer = service.web.post(PREDICT, content=body, headers={"Content-Encoding": coding})
+
+    assert answer.json() == {"predictions": [[0.85, 0.15]]}
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
 def test_another_method_is_told_which_one_to_take(service: Celeriac, method: str) -> None:
     answer = service.web.request(method, INFER)

@@ -210,12 +210,49 @@ def test_a_first_column_without_a_name_numbers_the_rows_and_is_passed_over(
         (written(FIRST).encode("utf-16-le"), "got zero bytes, as UTF-16 without a byte order mark has"),
         (written(FIRST).encode("utf-16")[:-1], "got UTF-16 that is damaged or cut off"),
         (written(FIRST).encode("utf-32"), "got UTF-32"),
+        ("Unnamed: 0,Unnamed: 1\n1,2\n", 'csv line 1, column 1: expected a feature\'s name, got "Unnamed: 0"'),
+        (written(('"6" ', *FIRST[1:])), "got something between a closing quote and the next delimiter"),
+        (written(('="6"', *FIRST[1:])), 'column 1: expected pregnancies: a finite number, got "=\\"6\\""'),
         (b"PK\x03\x04...", "expected a CSV file, got an Excel workbook or another zip file"),
         (b"\x1f\x8b\x08...", "expected a CSV file, got a gzip file"),
     ],
 )  # fmt: skip
 def test_what_is_no_table_is_refused_for_its_cause(diabetes: Manifest, text: str | bytes, fault: str) -> None:
     assert fault in faults_of(diabetes, text)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "cause", "neighbour"),
+    [
+        ("# exported\n" + written(NAMES, FIRST), "a comment", "a feature's name"),
+        (written(("NA", *FIRST[1:]), SECOND), '"NA"', "a feature's name"),
+        ('"6,148,72,35,0,33.6,0.627,50"\n', "between them, got one", "a column"),
+        (written(FIRST, (*SECOND[:5], '"26.6', *SECOND[6:])), "not closed", "columns"),
+        (written(FIRST).encode("utf-16-le"), "UTF-16 without a byte order mark", "a feature's name"),
+        (written(FIRST).encode("utf-16")[:-1], "damaged or cut off", "zero bytes"),
+        (b"PK\x03\x04\0\0", "an Excel workbook", "zero bytes"),
+        (b"\x1f\x8b\x08\0", "a gzip file", "0x8b"),
+        (
+            written(NAMES, with_insulin("1.046", comma=True), delimiter=";"),
+            "1046 or 1.046",
+            "a finite number",
+        ),
+        (written(NAMES, with_insulin("33.6%")), "33.6 or 0.336", "a finite number"),
+        (written(NAMES, with_insulin("1 046")), "nothing between its digits", "a finite number"),
+        (written(tuple("01234567"), FIRST), "a header of numbers, or a row", "a feature's name"),
+        (written((*NAMES, ""), (*FIRST, "x")), "nothing below no name", "columns"),
+        (written(NAMES, (*FIRST[:7], "")), 'age: a finite number in years, got ""', "columns"),
+        (written((*NAMES, "Age"), (*FIRST, "50")), "a name that comes once", "a feature's name"),
+        (written((*NAMES[:7], "Agee"), FIRST), 'a feature\'s name, got "Agee"', "a row"),
+        (written((*NAMES, "Outcome"), (*FIRST, "sick")), 'got "sick"', "a finite number"),
+    ],
+)
+def test_a_message_names_its_cause_and_not_its_neighbour(
+    diabetes: Manifest, text: str | bytes, cause: str, neighbour: str
+) -> None:
+    told = "; ".join(faults_of(diabetes, text))
+
+    assert cause in told and neighbour not in told
 
 
 def test_a_quote_that_is_not_closed_is_named_where_it_is_opened(diabetes: Manifest) -> None:

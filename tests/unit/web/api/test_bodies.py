@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import io
 import json
 import zlib
@@ -21,6 +20,7 @@ from production_server.web.edge.problems import status_of
 from production_server.web.interactive.protocol import HttpRequest
 from production_server.web.interactive.tensorflow_serving import TensorFlowServing
 from tests.unit.web.api.test_submitting import problem
+from tests.unit.web.edge.test_content_codings import zipped
 
 JOB = b'{"model": "table", "inputs": [[3, 7]]}'
 SCAN = b'{"url": "s3://nowhere", "model": "picture"}'
@@ -43,11 +43,7 @@ def form(**fields: Any) -> tuple[bytes, str]:
 
 @pytest.mark.parametrize("coding", ["gzip", "GZIP ", "x-gzip", "gzip, identity", "deflate"])
 def test_a_compressed_job_is_taken(web: FlaskClient, coding: str) -> None:
-    body = (
-        zlib.compress(JOB)
-        if coding == "deflate"
-        else gzip.compress(JOB[:5], mtime=0) + gzip.compress(JOB[5:], mtime=0)
-    )
+    body = zlib.compress(JOB) if coding == "deflate" else zipped(JOB[:5]) + zipped(JOB[5:])
 
     assert post(web, "/api/jobs", body, Content_Encoding=coding).status_code == 202
 
@@ -56,10 +52,8 @@ def test_a_compressed_form_is_taken_by_the_api_and_by_the_page(web: FlaskClient)
     api, kind = form(model="table", csv=(io.BytesIO(b"index,weight\n3,7\n"), "t.csv"))
     page, page_kind = form(kind="table", table="index,weight\n3,7\n")
 
-    answer = post(web, "/api/jobs", gzip.compress(api, mtime=0), kind, Content_Encoding="gzip")
-    shown = post(
-        web, "/predictions?model=table", gzip.compress(page, mtime=0), page_kind, Content_Encoding="gzip"
-    )
+    answer = post(web, "/api/jobs", zipped(api), kind, Content_Encoding="gzip")
+    shown = post(web, "/predictions?model=table", zipped(page), page_kind, Content_Encoding="gzip")
 
     assert (answer.status_code, answer.get_json()["total"], shown.status_code) == (202, 1, 303)
 
@@ -68,11 +62,11 @@ def test_a_compressed_form_is_taken_by_the_api_and_by_the_page(web: FlaskClient)
     ("body", "coding", "status", "message"),
     [
         (JOB, "gzip", 400, "the body is not gzip"),
-        (gzip.compress(JOB, mtime=0)[:-4], "gzip", 400, "it is cut off"),
-        (gzip.compress(JOB, mtime=0) + b"more", "gzip", 400, "4 bytes follow"),
-        (gzip.compress(bytes(10**7), mtime=0), "gzip", 413, "over the server's limit"),
+        (zipped(JOB)[:-4], "gzip", 400, "it is cut off"),
+        (zipped(JOB) + b"more", "gzip", 400, "4 bytes follow"),
+        (zipped(bytes(10**7)), "gzip", 413, "over the server's limit"),
         (JOB, "br", 415, "Content-Encoding: expected gzip or deflate, got br"),
-        (gzip.compress(JOB, mtime=0), "", 400, "gzip, without a Content-Encoding that says so"),
+        (zipped(JOB), "", 400, "gzip, without a Content-Encoding that says so"),
     ],
 )
 @pytest.mark.parametrize("path", ["/api/jobs", "/api/scans"])
@@ -88,7 +82,7 @@ def test_a_compressed_body_that_is_bad_is_refused_for_its_cause(
 def test_a_bomb_in_a_form_is_too_large_and_not_damaged(web: FlaskClient) -> None:
     body, kind = form(model="table", csv=(io.BytesIO(b"3,7\n" * 100_000), "t.csv"))
 
-    answer = post(web, "/api/jobs", gzip.compress(body, mtime=0), kind, Content_Encoding="gzip")
+    answer = post(web, "/api/jobs", zipped(body), kind, Content_Encoding="gzip")
 
     assert problem(answer)[:2] == (413, "too_large")
 

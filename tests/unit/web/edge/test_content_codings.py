@@ -13,6 +13,12 @@ from hypothesis import strategies as st
 from production_server.errors import InvalidInput, TooLarge
 from production_server.web.edge.content_codings import PlainBody, coding_of, decompressed
 
+
+def zipped(data: bytes, level: int = 9) -> bytes:
+    """`data` as gzip, the same at any time: tests are called after it."""
+    return gzip.compress(data, level, mtime=0)
+
+
 TEXT = b'{"model": "table", "inputs": [[3, 7]]}'
 
 
@@ -40,11 +46,8 @@ def test_another_coding_is_refused_with_those_that_are_taken(header: str) -> Non
 @pytest.mark.parametrize(
     ("body", "header"),
     [
-        (gzip.compress(TEXT, mtime=0), "gzip"),
-        (
-            gzip.compress(TEXT[:9], mtime=0) + gzip.compress(b"", mtime=0) + gzip.compress(TEXT[9:], mtime=0),
-            "gzip",
-        ),
+        (zipped(TEXT), "gzip"),
+        (zipped(TEXT[:9]) + zipped(b"") + zipped(TEXT[9:]), "gzip"),
         (zlib.compress(TEXT), "deflate"),
         (TEXT, "identity"),
     ],
@@ -68,28 +71,16 @@ class Trickle(io.BytesIO):
 @pytest.mark.parametrize(
     ("body", "header", "message"),
     [
-        (gzip.compress(TEXT, mtime=0)[:-3], "gzip", "the body is not gzip: it is cut off"),
-        (
-            gzip.compress(TEXT, mtime=0) + gzip.compress(TEXT, mtime=0)[:5],
-            "gzip",
-            "the body is not gzip: it is cut off",
-        ),
-        (gzip.compress(TEXT, mtime=0) + b"x", "gzip", "the body is not gzip alone: 1 bytes follow"),
-        (gzip.compress(TEXT, mtime=0) + b"\x1f", "gzip", "the body is not gzip alone: 1 bytes follow"),
-        (gzip.compress(TEXT, mtime=0) + bytes(8), "gzip", "the body is not gzip alone: 8 bytes follow"),
-        (
-            gzip.compress(TEXT, mtime=0) + TEXT,
-            "gzip",
-            f"the body is not gzip alone: {len(TEXT)} bytes follow",
-        ),
+        (zipped(TEXT)[:-3], "gzip", "the body is not gzip: it is cut off"),
+        (zipped(TEXT) + zipped(TEXT)[:5], "gzip", "the body is not gzip: it is cut off"),
+        (zipped(TEXT) + b"x", "gzip", "the body is not gzip alone: 1 bytes follow"),
+        (zipped(TEXT) + b"\x1f", "gzip", "the body is not gzip alone: 1 bytes follow"),
+        (zipped(TEXT) + bytes(8), "gzip", "the body is not gzip alone: 8 bytes follow"),
+        (zipped(TEXT) + TEXT, "gzip", f"the body is not gzip alone: {len(TEXT)} bytes follow"),
         (zlib.compress(TEXT) * 2, "deflate", "the body is not deflate alone: "),
         (TEXT, "gzip", "the body is not gzip: .*incorrect header"),
         (zlib.compress(TEXT)[2:-4], "deflate", "the body is not deflate: .*deflate is zlib's format"),
-        (
-            gzip.compress(TEXT, mtime=0)[:-8] + bytes(8),
-            "gzip",
-            "the body is not gzip: .*incorrect data check",
-        ),
+        (zipped(TEXT)[:-8] + bytes(8), "gzip", "the body is not gzip: .*incorrect data check"),
     ],
 )
 def test_a_body_that_is_damaged_is_refused_for_its_cause(body: bytes, header: str, message: str) -> None:
@@ -100,13 +91,7 @@ def test_a_body_that_is_damaged_is_refused_for_its_cause(body: bytes, header: st
 
 
 @pytest.mark.parametrize(
-    "body",
-    [
-        gzip.compress(bytes(10**7), mtime=0),
-        gzip.compress(bytes(60), mtime=0) * 2,
-        zlib.compress(bytes(101)),
-        bytes(101),
-    ],
+    "body", [zipped(bytes(10**7)), zipped(bytes(60)) * 2, zlib.compress(bytes(101)), bytes(101)]
 )
 def test_the_limit_holds_for_what_a_body_becomes(body: bytes) -> None:
     header = "" if body == bytes(101) else "deflate" if body[0] == 0x78 else "gzip"
@@ -119,7 +104,7 @@ def test_the_limit_holds_for_what_a_body_becomes(body: bytes) -> None:
 
 @given(st.binary(max_size=300_000), st.integers(1, 9), st.sampled_from([1000, 65_536, 10**6]))
 def test_any_bytes_come_back(data: bytes, level: int, size: int) -> None:
-    plain = PlainBody(io.BytesIO(gzip.compress(data * 3, level, mtime=0)), "gzip", limit=10**6)
+    plain = PlainBody(io.BytesIO(zipped(data * 3, level)), "gzip", limit=10**6)
 
     assert b"".join(iter(lambda: plain.read(size), b"")) == data * 3
 

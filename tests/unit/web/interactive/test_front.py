@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -28,15 +28,23 @@ class Broken(TensorFlowServing):
 
 
 def answer(
-    parts: WebParts, receive: Receive, *, protocol: type[TensorFlowServing] = TensorFlowServing
+    parts: WebParts,
+    receive: Receive,
+    *,
+    protocol: type[TensorFlowServing] = TensorFlowServing,
+    headers: Sequence[tuple[bytes, bytes]] = (),
 ) -> tuple[int, dict[str, Any]]:
     """What a front with little patience, and no broker, answers: the status and the body."""
-    start, body = sent(parts, receive, protocol=protocol)
+    start, body = sent(parts, receive, protocol=protocol, headers=headers)
     return start["status"], json.loads(body["body"])
 
 
 def sent(
-    parts: WebParts, receive: Receive, *, protocol: type[TensorFlowServing] = TensorFlowServing
+    parts: WebParts,
+    receive: Receive,
+    *,
+    protocol: type[TensorFlowServing] = TensorFlowServing,
+    headers: Sequence[tuple[bytes, bytes]] = (),
 ) -> list[Any]:
     """All that it sends."""
     front = Front(
@@ -52,7 +60,7 @@ def sent(
     async def send(event: Any) -> None:
         events.append(event)
 
-    scope = {"type": "http", "method": "POST", "path": PATH, "headers": []}
+    scope = {"type": "http", "method": "POST", "path": PATH, "headers": list(headers)}
     run_apart(front(scope, receive, send))
     return events
 
@@ -94,6 +102,22 @@ def test_a_body_in_parts_that_is_too_large_is_refused_before_its_end(parts: WebP
 
 def test_nobody_is_answered_who_leaves_in_the_middle_of_a_body(parts: WebParts) -> None:
     assert not sent(parts, in_parts(b"{", end="http.disconnect"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        (b"application/json; charset=latin-1", 415),
+        (b"application/json; charset=UTF-8", 400),
+        (b"application/json", 400),
+    ],
+)
+def test_a_call_of_another_charset_is_refused_as_other_bodies_are(
+    parts: WebParts, kind: bytes, status: int
+) -> None:
+    receive = in_parts('{"instances": "é"}'.encode())
+
+    assert answer(parts, receive, headers=[(b"content-type", kind)])[0] == status
 
 
 def test_a_bug_is_answered_in_the_protocols_form(parts: WebParts, caplog: pytest.LogCaptureFixture) -> None:
