@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from production_server.errors import InvalidInput
+from production_server.models.image_files.alpha import is_certain_to_show
 from production_server.models.image_files.flat import check_visible, flat, upright
 from production_server.models.image_files.opened import opened
 from production_server.models.manifest import ImageMode, ImagePreprocessing
@@ -27,7 +28,7 @@ def check_image(data: bytes, *, field: str, max_pixels: int) -> None:
             `unsupported_image`, `damaged_image`.
     """
     with opened(data, field=field, max_pixels=max_pixels) as image:
-        if image.format == "PNG" and not image.has_transparency_data:
+        if image.format == "PNG" and (not image.has_transparency_data or is_certain_to_show(data)):
             return  # Every chunk had the right checksum, and the last one says that it is whole.
         # At a reduced scale a JPEG is read to its end for a fraction of the decoding cost; others ignore this.
         image.draft(None, (32, 32))

@@ -161,6 +161,17 @@ def test_a_text_of_gigabytes_in_a_png_takes_no_memory() -> None:
     assert (pixels == 9).all()
 
 
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+@pytest.mark.parametrize("level", [1, 255])
+def test_one_pixel_anywhere_is_something_to_be_seen(mode: str, level: int) -> None:
+    whole = Image.new(mode, (700, 300))
+    whole.putpixel((699, 299), (*[0] * (len(mode) - 1), level))
+
+    check(file_of(whole))
+
+    assert code_of(file_of(Image.new(mode, (700, 300)))) == "unsupported_image"
+
+
 def test_a_gif_that_claims_a_huge_picture_takes_no_memory() -> None:
     disposal = b"\x21\xf9\x04" + bytes([2 << 2, 0, 0, 0]) + b"\0"
     picture = b"," + struct.pack("<HHHHB", 0, 0, 9_000, 9_000, 0) + b"\x02\x01\0\0;"
