@@ -132,7 +132,7 @@ def _is_free() -> ColumnElement[bool]:
 
 
 def _is_held(held: Claim) -> ColumnElement[bool]:
-    is_between = item.c.idx.between(held.indexes[0], held.indexes[-1])
+    is_between = item.c.idx.between(min(held.indexes), max(held.indexes))
     return (item.c.job_id == held.job_id) & is_between & is_held(item, held.token)
 
 

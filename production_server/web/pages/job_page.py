@@ -10,6 +10,7 @@ from uuid import UUID
 from flask import Response, make_response, redirect, render_template, request, url_for
 
 from production_server.errors import InvalidInput, NotFound
+from production_server.jobs.away import waiting_for
 from production_server.jobs.cancel import cancel
 from production_server.jobs.database import Database
 from production_server.jobs.read import every_item, get_input, get_job, get_payloads, list_items
@@ -42,6 +43,7 @@ def show(job_id: UUID) -> Response:
         "pages/job.html",
         job=job,
         scan=get_scan(parts.database, job_id) if job.source == SCAN else None,
+        waiting=None if job.is_over else waiting_for(parts.database, [job_id]).get(job_id),
         manifest=None if version is None else version.manifest,
         inputs=parts.task_of(job).inputs,
         progress=progress_of(job, time.time()),
