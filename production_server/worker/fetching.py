@@ -187,5 +187,4 @@ class Fetcher:
             log.warning("%s does not answer: %s; all that lies there waits", chunk.bucket, exc)
             note_away(self.database, chunk, str(exc))
         else:
-            log.warning("%s; trying on", exc)
             miss(self.database, chunk, str(exc))

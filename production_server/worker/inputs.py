@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -15,8 +14,6 @@ from production_server.settings import Settings
 from production_server.storage.objects import Reference
 from production_server.storage.storage import Storage
 from production_server.worker.lanes import Attempt
-
-log = logging.getLogger(__name__)
 
 Input = bytes | CeleriacError
 """What was stored or fetched, or why it cannot be had."""
@@ -128,7 +125,7 @@ class Inputs:
         except CeleriacError as exc:
             # Nobody was asked: that is no answer of the bucket.
             return exc
-        pauses = [] if attempt.is_probe and not attempt.has_answered else list(PAUSES_S)
+        pauses = [] if attempt.is_in_doubt else list(PAUSES_S)
         while True:
             began = time.monotonic()
             try:

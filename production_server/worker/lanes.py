@@ -5,6 +5,7 @@ A bucket that is slow keeps its own threads busy, and nobody else's.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -13,10 +14,11 @@ from dataclasses import dataclass, field
 
 from production_server.errors import StorageUnavailable
 
+log = logging.getLogger(__name__)
+
 SILENT_AFTER = 8
 """A bucket that answers about none of so many objects does not answer: the rest need not be asked for."""
-GONE_AFTER = 32
-GONE_AFTER_S = 60.0
+GONE_AFTER_S = 10.0
 """… nor does one that has answered, and then not about so many in a row, for so long."""
 
 
@@ -63,6 +65,11 @@ class Attempt:
         return self._has_answered
 
     @property
+    def is_in_doubt(self) -> bool:
+        """Whether the last object that was asked for has not come: then the next one is asked for once."""
+        return self._vain_in_a_row > 0 or (self.is_probe and not self._has_answered)
+
+    @property
     def is_bucket_silent(self) -> bool:
         """Whether its bucket has answered nobody since this began."""
         return self.lane.answers == self._answers_before
@@ -85,6 +92,8 @@ class Attempt:
             StorageUnavailable: the others will not come either.
         """
         with self._changing:
+            if self._vain_in_a_row == 0:
+                log.warning("%s; trying on", exc)
             self._vain_in_a_row += 1
             self.progress_at = time.monotonic()
             if self._has_gone():
@@ -92,8 +101,8 @@ class Attempt:
         return exc
 
     def _has_gone(self) -> bool:
+        is_silent = self._vain_in_a_row >= SILENT_AFTER
         if not self._has_answered:
-            return self.is_probe or self._vain_in_a_row >= SILENT_AFTER
+            return self.is_probe or is_silent
         # At last each is asked for, if any comes: what was behind others must not fail with them.
-        is_silent = time.monotonic() - self._answered_at > GONE_AFTER_S
-        return not self.is_last and is_silent and self._vain_in_a_row >= GONE_AFTER
+        return is_silent and not self.is_last and time.monotonic() - self._answered_at > GONE_AFTER_S
