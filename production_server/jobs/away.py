@@ -15,6 +15,7 @@ from sqlalchemy import Select, delete, func, select, update
 from production_server.jobs.database import Database, dialect_of, now
 from production_server.jobs.leases import FREE
 from production_server.jobs.object_chunks import ObjectChunk, pause_after
+from production_server.jobs.reasons import storable_reason
 from production_server.jobs.tables import away_bucket, object_chunk, scan
 
 
@@ -32,6 +33,7 @@ def note_away(database: Database, held: ObjectChunk, message: str) -> None:
 
     Who did not ask as the bucket's probe changes nothing that is noted already.
     """
+    message = storable_reason(message)
     found = {"bucket": held.bucket, "since": now(), "tries": 1, "message": message}
     noted = found | {"next_try_at": now() + pause_after(1)}
     with database.write() as connection:
@@ -56,6 +58,13 @@ def note_answer(database: Database, bucket: str) -> None:
     """A bucket answers (again): all that waits for it may be fetched."""
     with database.write() as connection:
         connection.execute(delete(away_bucket).where(away_bucket.c.bucket == bucket))
+
+
+def why_away(database: Database, bucket: str) -> str:
+    """What was said of the last try to reach a bucket that does not answer; empty: nobody has missed it."""
+    query = select(away_bucket.c.message).where(away_bucket.c.bucket == bucket)
+    with database.read() as connection:
+        return connection.execute(query).scalar_one_or_none() or ""
 
 
 def waiting_for(database: Database, job_ids: Collection[UUID]) -> Mapping[UUID, Waiting]:

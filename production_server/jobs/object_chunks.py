@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Select, case, delete, func, se
 from production_server.jobs.bulk import insert_many
 from production_server.jobs.database import Database, now
 from production_server.jobs.leases import FREE, free_after, has_run_out, is_held, renewed, taken
+from production_server.jobs.reasons import storable_reason
 from production_server.jobs.records import Priority
 from production_server.jobs.tables import away_bucket, item, item_reference, job, object_chunk
 from production_server.storage.objects import Reference
@@ -176,7 +177,7 @@ def miss(database: Database, held: ObjectChunk, message: str) -> None:
     values = {
         "tries": object_chunk.c.tries + 1,
         "missing_since": func.coalesce(object_chunk.c.missing_since, now()),
-        "message": message,
+        "message": storable_reason(message),
     }
     with database.write() as connection:
         pause = free_after(pause_after(held.tries + 1))

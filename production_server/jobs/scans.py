@@ -14,6 +14,7 @@ from production_server.jobs.cancel import cancel, stop_scan
 from production_server.jobs.database import Database, now
 from production_server.jobs.growth import Retake, add_objects, count_new
 from production_server.jobs.leases import FREE, free_after, has_run_out, is_held, renewed, taken
+from production_server.jobs.reasons import storable_reason
 from production_server.jobs.records import Scan
 from production_server.jobs.settle import settle
 from production_server.jobs.tables import scan
@@ -115,7 +116,7 @@ def note_page(
 def end_scan(database: Database, held: ScanClaim, *, error: CeleriacError | None = None) -> None:
     """The listing is complete, or cannot go on. What it has found so far is classified all the same."""
     state = "listed" if error is None else "failed"
-    told = None if error is None else str(error)
+    told = None if error is None else storable_reason(str(error))
     values = {
         "state": state,
         "finished_at": now(),
@@ -138,7 +139,7 @@ def fail_for_now(database: Database, held: ScanClaim, *, error: CeleriacError, a
     values = {
         "vain_tries": scan.c.vain_tries + 1,
         "error_code": error.code,
-        "error_message": str(error),
+        "error_message": storable_reason(str(error)),
     }
     with database.write() as connection:
         connection.execute(update(scan).where(_is_mine(held)).values(values | free_after(after_s)))

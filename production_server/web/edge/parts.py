@@ -23,6 +23,7 @@ from production_server.settings import Settings
 from production_server.sources.notifications import Notifications, open_rules
 from production_server.storage.storage import Storage
 from production_server.web.edge.door import Door, OpenDoor
+from production_server.web.edge.fetches import BoundedFetches
 from production_server.web.edge.waits import BoundedWaits
 from production_server.web.telemetry.metrics import Metrics
 
@@ -45,6 +46,7 @@ class WebParts:
     storage: Storage
     notifications: Notifications
     waits: BoundedWaits
+    fetches: BoundedFetches
     door: Door
     tracing: Tracing | None
 
@@ -90,6 +92,7 @@ def build_parts(
         storage=shared.storage,
         notifications=Notifications(open_rules(settings, shared.registry), shared.registry, shared.intake),
         waits=BoundedWaits(settings.web_threads // 2),
+        fetches=BoundedFetches(settings.web_threads // 2),
         door=OpenDoor(),
         tracing=shared.tracing,
     )
