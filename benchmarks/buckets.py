@@ -21,6 +21,7 @@ from production_server.storage.locations import Location
 from production_server.storage.objects import Reference
 from production_server.storage.storage import Storage
 from production_server.worker.inputs import Inputs
+from production_server.worker.lanes import Attempt, Lane
 from testing.celeriac import Celeriac
 
 S3_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -79,10 +80,11 @@ def fetch_alone(url: str) -> float:
     references: list[Reference] = [
         reference for page in inputs.storage.pages(Location.parse(url)) for reference in page.references
     ]
-    for _ in inputs.batches(references):
+    lane = Lane(BUCKET, fetches=settings.fetches)
+    for _ in inputs.fetched(references, Attempt(lane)):
         pass
     took_s = time.perf_counter() - begun
-    inputs.close()
+    lane.close()
     return len(references) / took_s
 
 

@@ -88,7 +88,9 @@ def _add_job(database: Database, start: int, stop: int) -> Job:
         Reference(f"s3://photos/{index // 10_000:03}/photo-{index}.jpg", f"{index:032x}", 10_000)
         for index in range(start, stop)
     ]
-    job = submit_objects(database, NewObjects(model, "1", references, source="event", client="benchmark"))
+    job = submit_objects(
+        database, NewObjects(model, "1", references, source="event", client="benchmark"), chunk_items=256
+    )
     assert job is not None
     return job
 

@@ -18,6 +18,18 @@ _NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """Which bucket does not answer, what was said of the last try, and when the next one is."""
+
+    bucket: str
+    message: str
+    next_try: str
+
+    def __str__(self) -> str:
+        return f"{self.bucket}: {self.message}; asked again at {self.next_try}"
+
+
+@dataclass(frozen=True)
 class Job:
     """What was submitted and how far it has come."""
 
@@ -34,6 +46,7 @@ class Job:
     created: str | None = None
     started: str | None = None
     finished: str | None = None
+    waiting: Waiting | None = None
     links: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -166,7 +166,7 @@ class ObjectUnusable(CeleriacError):
     """Raised when an object in a bucket will not be read, however often it is asked for; `code` says why."""
 
     code = "object_refused"
-    other_codes: ClassVar[tuple[str, ...]] = ("object_replaced", "object_too_large")
+    other_codes: ClassVar[tuple[str, ...]] = ("object_name_unusable", "object_replaced", "object_too_large")
 
 
 class ObjectOutOfReach(ObjectUnusable):

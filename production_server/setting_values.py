@@ -8,7 +8,10 @@ from pathlib import Path
 
 from production_server.errors import InvalidInput
 from production_server.storage.extras import what_lacks
-from production_server.storage.locations import Location
+from production_server.storage.locations import SCHEMES, Location
+
+# A key may have such characters, but hardly a whole URL behind one.
+_OTHER_SEPARATOR = re.compile(rf"[,;|]\s*(?:{'|'.join(SCHEMES)})://|[,;|](?=\s|$)")
 
 
 class Invalid(Exception):
@@ -68,6 +71,8 @@ def hosts(text: str) -> tuple[str, ...]:
 
 def locations(text: str) -> tuple[Location, ...]:
     """Places in buckets, separated by spaces; what reads them must be installed."""
+    if _OTHER_SEPARATOR.search(text):
+        raise Invalid("URLs separated by spaces, and by nothing else: a comma may be part of a key")
     try:
         found = tuple(Location.parse(each) for each in text.split())
     except InvalidInput as exc:

@@ -135,12 +135,16 @@ class Settings:
     max_object_bytes: int = _setting(
         32 * 2**20, integer(1, 2**30, of="bytes"), "largest object that is fetched from a bucket, in bytes"
     )
-    fetches: int = _setting(16, integer(1, 256), "objects that a worker fetches at once from buckets")
+    fetches: int = _setting(16, integer(1, 256), "objects that a worker fetches at once from one bucket")
+    fetchers: int = _setting(
+        8,
+        integer(1, 256),
+        "chunks of objects that a worker fetches at once; of one bucket a quarter of them at most",
+    )
     storage_patience_s: int = _setting(
-        300,
-        integer(0, 500, of="seconds"),
-        "seconds that a worker waits for a store that does not answer, before it counts as a failed "
-        "attempt; at most 500",
+        900,
+        integer(0, 7 * 86_400, of="seconds"),
+        "seconds after which an object that its bucket has not answered about fails",
     )
     events_file: Path | None = _setting(
         None,

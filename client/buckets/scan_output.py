@@ -53,6 +53,7 @@ def print_scan(scan: Scan) -> None:
             "model": f"{scan.model} version {scan.version}",
             "found": found + (f", {scan.skipped:,} left out: classified already" if scan.skipped else ""),
             "items": done,
+            "waiting for": None if job is None or job.waiting is None else str(job.waiting),
             "error": None if scan.error is None else str(scan.error),
             "created": scan.created,
             "finished": scan.finished if job is None else job.finished,

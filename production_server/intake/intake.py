@@ -10,7 +10,7 @@ from production_server.broker.publisher import Publisher
 from production_server.errors import InvalidInput
 from production_server.intake.handover import hand_over
 from production_server.jobs.database import Database
-from production_server.jobs.publication import chunks_of, split
+from production_server.jobs.publication import chunks_of
 from production_server.jobs.records import Job, NewItem, NewJob, NewObjects, NewScan, Priority, Scan
 from production_server.jobs.scans import Listed, ScanClaim, note_page
 from production_server.jobs.submit import start_scan, submit, submit_objects
@@ -67,15 +67,12 @@ class Intake:
         return accepted, is_new
 
     def accept_objects(self, new: NewObjects) -> Job | None:
-        """Store a job of those objects that this version has not been given before, then publish it; None: no such.
+        """Store a job of those objects that this version has not been given before, for workers to find; None: no such.
 
         Raises:
             Unavailable: the database does not answer; nothing was accepted.
         """
-        accepted = submit_objects(self.database, new)
-        if accepted is not None:
-            self._hand_over(accepted)
-        return accepted
+        return submit_objects(self.database, new, chunk_items=self.settings.chunk_items)
 
     def accept_scan(self, version: ModelVersion, new: NewScan, *, client: str) -> tuple[Scan, bool]:
         """Store a scan for a version, which some worker's scanner goes on with; returns it, and whether it is new.
@@ -89,17 +86,19 @@ class Intake:
         return start_scan(self.database, new, client=client)
 
     def add_page(self, held: ScanClaim, page: Listed) -> bool:
-        """Make items of a scan's page, then publish them; False if somebody else has the scan by now.
+        """Make items of a scan's page, where workers find them; False if somebody else has the scan by now.
 
         Raises:
             Unavailable: the database does not answer; nothing of the page was taken.
         """
-        added = note_page(self.database, held, page, lease_s=self.settings.lease_s)
-        if added is None:
-            return False
-        chunks = split(held.scan.id, added, held.priority, self.settings.chunk_items)
-        hand_over(self.publisher, self.database, chunks)
-        return True
+        added = note_page(
+            self.database,
+            held,
+            page,
+            lease_s=self.settings.lease_s,
+            chunk_items=self.settings.chunk_items,
+        )
+        return added is not None
 
     def location(self, url: str, *, field: str = "url") -> Location:
         """The place in a bucket that a URL names.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, delete, update
 
 from production_server.jobs.database import Database, now
 from production_server.jobs.leases import FREE
 from production_server.jobs.read import get_job
 from production_server.jobs.records import Job
 from production_server.jobs.settle import settle
-from production_server.jobs.tables import item, scan
+from production_server.jobs.tables import item, object_chunk, scan
 
 
 def cancel(database: Database, job_id: UUID) -> Job:
@@ -24,6 +24,9 @@ def cancel(database: Database, job_id: UUID) -> Job:
         # Scan, items, job: whoever adds a page locks them in this order, too.
         stop_scan(connection, job_id)
         waiting = _cancel_items(connection, job_id)
+        # What somebody has in hand he ends himself.
+        is_free = (object_chunk.c.job_id == job_id) & object_chunk.c.lease_token.is_(None)
+        connection.execute(delete(object_chunk).where(is_free))
         settle(connection, job_id, cancelled=waiting, stops_growing=True, as_cancelled=True)
     return get_job(database, job_id)
 

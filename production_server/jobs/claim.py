@@ -15,6 +15,7 @@ from production_server.jobs.cancel import cancel_waiting
 from production_server.jobs.database import Database, now
 from production_server.jobs.leases import FREE, has_run_out, is_held, renewed, taken
 from production_server.jobs.read import read_inputs
+from production_server.jobs.reasons import storable_reason
 from production_server.jobs.records import Claim, Failure, Success
 from production_server.jobs.series import enter_series, is_series_of
 from production_server.jobs.settle import settle
@@ -118,7 +119,9 @@ def give_up(
         connection.execute(
             update(item)
             .where(_is_held(held))
-            .values(state="queued", error_code=error_code, error_message=error_message, **FREE)
+            .values(
+                state="queued", error_code=error_code, error_message=storable_reason(error_message), **FREE
+            )
         )
 
 
@@ -132,7 +135,7 @@ def _is_free() -> ColumnElement[bool]:
 
 
 def _is_held(held: Claim) -> ColumnElement[bool]:
-    is_between = item.c.idx.between(held.indexes[0], held.indexes[-1])
+    is_between = item.c.idx.between(min(held.indexes), max(held.indexes))
     return (item.c.job_id == held.job_id) & is_between & is_held(item, held.token)
 
 
@@ -195,7 +198,7 @@ def _fail(
         .values(
             state="failed",
             error_code=code,
-            error_message=message,
+            error_message=storable_reason(message),
             finished_at=now(),
             series_id=series_id,
             **FREE,
@@ -232,7 +235,10 @@ def _store_failures(
     statement = _update_held(held, finished_at).values(
         state="failed", error_code=bindparam("new_code"), error_message=bindparam("new_message")
     )
-    rows = [{"key": r.index, "new_code": r.error_code, "new_message": r.error_message} for r in failures]
+    rows = [
+        {"key": r.index, "new_code": r.error_code, "new_message": storable_reason(r.error_message)}
+        for r in failures
+    ]
     connection.execute(statement, rows)
 
 

@@ -12,8 +12,10 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, selec
 from production_server.errors import retryable_codes
 from production_server.jobs.bulk import insert_many
 from production_server.jobs.database import dialect_of
-from production_server.jobs.publication import note_unpublished
+from production_server.jobs.object_chunks import enter
+from production_server.jobs.priority import decide_priority
 from production_server.jobs.tables import classified_object, item, item_reference, job
+from production_server.storage.names import storable
 from production_server.storage.objects import Reference
 
 MAX_NAME = 255
@@ -28,21 +30,30 @@ def add_objects(
     model: tuple[str, str],
     references: Sequence[Reference],
     *,
+    chunk_items: int,
     retake: Retake = "nothing",
 ) -> range:
     """Add those objects to a job that nobody has given this version of the model; returns their indexes.
 
-    Two who add the same object at once make one item of it.
+    They wait to be fetched in chunks of at most `chunk_items`. One whose name or etag cannot be stored becomes an item
+    that fails with the reason. Two who add the same object at once make one item of it.
     """
     by_digest = {digest_of(model, reference): reference for reference in references}
     _forget(connection, job_id, list(by_digest), retake)
-    start = connection.execute(select(job.c.total).where(job.c.id == job_id)).scalar_one()
+    asked = connection.execute(
+        select(job.c.total, job.c.priority, job.c.is_growing).where(job.c.id == job_id)
+    ).one()
+    start = asked.total
     new = _enter(connection, job_id, list(by_digest), start)
-    added = [by_digest[digest] for digest in new]
+    added = [storable(by_digest[digest]) for digest in new]
     _insert(connection, job_id, start, added)
-    connection.execute(update(job).where(job.c.id == job_id).values(total=job.c.total + len(added)))
-    if added:
-        note_unpublished(connection, job_id, start)
+    priority = decide_priority(asked.priority, len(added), is_growing=asked.is_growing)
+    enter(connection, job_id, start, added, priority=priority, chunk_items=chunk_items)
+    connection.execute(
+        update(job)
+        .where(job.c.id == job_id)
+        .values(total=job.c.total + len(added), effective_priority=priority, of_objects=True)
+    )
     return range(start, start + len(added))
 
 
@@ -62,7 +73,9 @@ def count_new(
 
 def digest_of(model: tuple[str, str], reference: Reference) -> bytes:
     """What an object is called in `classified_object`: SHA-256 over model, version, URL and etag."""
-    return hashlib.sha256("\0".join((*model, reference.url, reference.etag)).encode()).digest()
+    told = "\0".join((*model, reference.url, reference.etag))
+    # A name that is not UTF-8 has lone surrogates, and must not have the digest of one that reads like it.
+    return hashlib.sha256(told.encode("utf-8", "surrogatepass")).digest()
 
 
 def _forget(connection: Connection, job_id: UUID, digests: Sequence[bytes], retake: Retake) -> None:
@@ -131,9 +144,9 @@ def _insert(connection: Connection, job_id: UUID, start: int, references: Sequen
         connection,
         item_reference,
         {"job_id": job_id},
-        ("idx", "url", "etag", "size_bytes"),
+        ("idx", "url", "etag", "size_bytes", "fault"),
         (
-            (index, reference.url, reference.etag, reference.size_bytes)
+            (index, reference.url, reference.etag, reference.size_bytes, reference.fault or None)
             for index, reference in enumerate(references, start)
         ),
     )
@@ -141,4 +154,6 @@ def _insert(connection: Connection, job_id: UUID, start: int, references: Sequen
 
 def _name_of(reference: Reference) -> str:
     """The last part of its key, as a name that can be shown."""
-    return "".join(filter(str.isprintable, reference.url.rpartition("/")[2]))[:MAX_NAME] or "unnamed"
+    return (
+        "".join(filter(str.isprintable, reference.url.rstrip("/").rpartition("/")[2]))[:MAX_NAME] or "unnamed"
+    )

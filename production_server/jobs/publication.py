@@ -12,19 +12,17 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, case, func, or_, update
 
 from production_server.jobs.database import Database, now
-from production_server.jobs.records import Chunk, Job, Priority
+from production_server.jobs.records import Chunk, Job
 from production_server.jobs.tables import job
 
 
 def chunks_of(accepted: Job, chunk_items: int) -> list[Chunk]:
     """The messages that a new job travels in."""
-    return split(accepted.id, range(accepted.total), accepted.effective_priority, chunk_items)
-
-
-def split(job_id: UUID, indexes: range, priority: Priority, chunk_items: int) -> list[Chunk]:
-    """Items that follow each other, as chunks."""
-    starts = range(indexes.start, indexes.stop, chunk_items)
-    return [Chunk(job_id, start, min(start + chunk_items, indexes.stop), priority) for start in starts]
+    starts = range(0, accepted.total, chunk_items)
+    return [
+        Chunk(accepted.id, start, min(start + chunk_items, accepted.total), accepted.effective_priority)
+        for start in starts
+    ]
 
 
 def note_unpublished(connection: Connection, job_id: UUID, start: int) -> None:

@@ -25,7 +25,9 @@ item_columns = (
     item.c.idx, item.c.name, item.c.expected, item.c.outside_training_range, item.c.state, item.c.label, item.c.score,
     item.c.output, item.c.error_code, item.c.error_message, item.c.ms, item_reference.c.url,
 )  # fmt: skip
-_reference_columns = (item_reference.c.url, item_reference.c.etag, item_reference.c.size_bytes)
+_reference_columns = (
+    item_reference.c.url, item_reference.c.etag, item_reference.c.size_bytes, item_reference.c.fault,
+)  # fmt: skip
 item_with_place = item.outerjoin(
     item_reference, (item_reference.c.job_id == item.c.job_id) & (item_reference.c.idx == item.c.idx)
 )
@@ -135,7 +137,7 @@ def to_job(row: Any) -> Job:
 
 
 def _to_reference(row: Any) -> Reference:
-    return Reference(row.url, row.etag, row.size_bytes)
+    return Reference(row.url, row.etag, row.size_bytes, row.fault or "")
 
 
 def _frozen(stored: Any) -> Stored:

@@ -17,7 +17,7 @@ from production_server.jobs.priority import stored_priority
 from production_server.jobs.publication import mark_published, note_unpublished
 from production_server.jobs.records import Chunk, Priority
 from production_server.jobs.settle import done
-from production_server.jobs.tables import item, job
+from production_server.jobs.tables import item, job, object_chunk
 
 FORGOTTEN_AFTER_S = 900
 """A job whose items still wait this long after they were published is published again even while the queue is busy."""
@@ -26,7 +26,8 @@ FORGOTTEN_AFTER_S = 900
 def expired_chunks(database: Database, *, chunk_items: int, everything: bool = False) -> list[Chunk]:
     """Put items whose lease has run out back to queued; returns the chunks to publish for them, job by job.
 
-    They are noted as unpublished until somebody calls `mark_published`.
+    They are noted as unpublished until somebody calls `mark_published`. Objects have no messages: who fetches them
+    finds them again.
     `everything`: all leases count as run out. Only for a process that knows to be alone (embedded, at its start).
     """
     is_lost = item.c.state == "running"
@@ -37,10 +38,11 @@ def expired_chunks(database: Database, *, chunk_items: int, everything: bool = F
         rows = connection.execute(freed.returning(item.c.job_id, item.c.idx)).all()
         found = {job_id: sorted(row.idx for row in group) for job_id, group in groupby(
             sorted(rows, key=lambda row: (row.job_id, row.idx)), key=lambda row: row.job_id)}  # fmt: skip
+        query = select(job.c.id, stored_priority).where(job.c.id.in_(found), ~job.c.of_objects)
+        priorities = {row.id: row.effective_priority for row in connection.execute(query)}
+        found = {job_id: indexes for job_id, indexes in found.items() if job_id in priorities}
         for job_id, indexes in found.items():
             note_unpublished(connection, job_id, indexes[0])
-        query = select(job.c.id, stored_priority).where(job.c.id.in_(found))
-        priorities = {row.id: row.effective_priority for row in connection.execute(query)}
     return [chunk for job_id, indexes in found.items()
             for chunk in _to_chunks(job_id, priorities[job_id], indexes, chunk_items)]  # fmt: skip
 
@@ -54,6 +56,8 @@ def unpublished_chunks(
     the queue is empty, all of jobs published more than `grace_s` seconds ago (the broker was wiped). A cancelled job is
     one of them while items that its workers put back are to be cancelled by a claim. Whoever asks for the next job has
     published this one; who could not calls `mark_unpublished`, who dies leaves it due again after `grace_s` seconds.
+
+    Objects that wait to be fetched have no messages: a job of them is found where none waits and some are not done.
     """
     for job_id, priority, start in _take_jobs(
         database, grace_s if is_queue_empty else FORGOTTEN_AFTER_S, grace_s
@@ -77,10 +81,12 @@ def _take_jobs(database: Database, age_s: float, grace_s: float) -> list[tuple[U
     is_whole = never | (job.c.published_at < now() - age_s)
     is_due = is_whole | (job.c.unpublished_since < now() - grace_s)
     is_open = done < job.c.total
+    waits = select(object_chunk.c.start).where(object_chunk.c.job_id == job.c.id).exists()
+    is_lost = ~job.c.of_objects | (~job.c.is_growing & ~waits)
     is_waiting = job.c.state.in_(("queued", "running")) | ((job.c.state == "cancelled") & is_open)
     query = (
         update(job)
-        .where(is_waiting & is_due)
+        .where(is_waiting & is_due & is_lost)
         .values(
             published_at=now(),
             unpublished_from=case((is_whole, 0), else_=job.c.unpublished_from),

@@ -202,3 +202,8 @@ class Scan:
     finished_at: float | None
     error_code: str | None
     error_message: str | None
+    """Why it has failed; of one that lists, why it does not go on."""
+    vain_tries: int
+    """How often in a row."""
+    lease_until: float | None
+    """Of one that does not go on: when it is tried again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,10 +14,10 @@ from production_server.jobs.cancel import cancel, stop_scan
 from production_server.jobs.database import Database, now
 from production_server.jobs.growth import Retake, add_objects, count_new
 from production_server.jobs.leases import FREE, free_after, has_run_out, is_held, renewed, taken
-from production_server.jobs.priority import stored_priority
-from production_server.jobs.records import Priority, Scan
+from production_server.jobs.reasons import storable_reason
+from production_server.jobs.records import Scan
 from production_server.jobs.settle import settle
-from production_server.jobs.tables import job, scan
+from production_server.jobs.tables import scan
 from production_server.storage.objects import Reference
 
 SOURCE = "scan"
@@ -27,10 +27,16 @@ ASKED = ("url", "pattern", "model", "version", "again", "dry_run")
 scan_columns = (
     scan.c.id, *(scan.c[name] for name in ASKED), scan.c.state, scan.c.cursor, scan.c.listed, scan.c.matched,
     scan.c.skipped, scan.c.created_at, scan.c.finished_at, scan.c.error_code, scan.c.error_message,
+    scan.c.vain_tries, scan.c.lease_until,
 )  # fmt: skip
 _IS_FREE = scan.c.lease_until.is_(None) | has_run_out(scan)
-_OLDEST = select(scan.c.id).where((scan.c.state == "listing") & _IS_FREE).order_by(scan.c.id).limit(1)
-"""The first scan that nobody goes on with."""
+_NEXT = (
+    select(scan.c.id)
+    .where((scan.c.state == "listing") & _IS_FREE)
+    .order_by(scan.c.vain_tries > 0, scan.c.id)
+    .limit(1)
+)
+"""The first scan that nobody goes on with; those whose last try was in vain come after all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,6 @@ class ScanClaim:
 
     scan: Scan
     token: UUID
-    priority: Priority
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,31 +56,39 @@ class Listed:
     cursor: str
 
 
-def claim_scan(database: Database, *, lease_s: float) -> ScanClaim | None:
-    """Take the oldest scan that nobody goes on with; None if there is none.
+def claim_scan(
+    database: Database, *, lease_s: float, without: Collection[str] = (), may_be_vain: bool = True
+) -> ScanClaim | None:
+    """Take the next scan that nobody goes on with, of any bucket but those `without`; None if there is none.
+
+    `may_be_vain`: also one whose last try was in vain.
 
     Raises:
         Unavailable: the database does not answer.
     """
+    wanted = _NEXT.where(*(~scan.c.url.startswith(f"{bucket}/", autoescape=True) for bucket in without))
+    if not may_be_vain:
+        wanted = wanted.where(scan.c.vain_tries == 0)
     # Each worker looks several times a second: writing at once would take five times as long, and SQLite's one lock.
     with database.read() as connection:
-        if connection.execute(_OLDEST).first() is None:
+        if connection.execute(wanted).first() is None:
             return None
-    first = _OLDEST.with_for_update(skip_locked=True).scalar_subquery()
+    first = wanted.with_for_update(skip_locked=True).scalar_subquery()
     token = uuid4()
     held = update(scan).where(scan.c.id == first).values(taken(token, lease_s))
     with database.write() as connection:
         row = connection.execute(held.returning(*scan_columns)).one_or_none()
         if row is None:
             return None
-        found = connection.execute(select(stored_priority).where(job.c.id == row.id)).scalar_one_or_none()
-    return ScanClaim(to_scan(row), token, found or "normal")
+    return ScanClaim(to_scan(row), token)
 
 
-def note_page(database: Database, held: ScanClaim, page: Listed, *, lease_s: float) -> range | None:
+def note_page(
+    database: Database, held: ScanClaim, page: Listed, *, lease_s: float, chunk_items: int
+) -> range | None:
     """Make items of a page in one transaction, and go on behind it; returns their indexes, None if the claim is lost.
 
-    Of a dry run nothing is made; it counts what would be.
+    Of a dry run nothing is made; it counts what would be. What was wrong with the tries before is over.
     """
     found = held.scan
     with database.write() as connection:
@@ -88,7 +101,9 @@ def note_page(database: Database, held: ScanClaim, page: Listed, *, lease_s: flo
         if found.dry_run:
             added, matched = range(0), count_new(connection, model, page.matching, retake=retake)
         else:
-            added = add_objects(connection, found.id, model, page.matching, retake=retake)
+            added = add_objects(
+                connection, found.id, model, page.matching, chunk_items=chunk_items, retake=retake
+            )
             matched = len(added)
         counts = {
             "matched": scan.c.matched + matched,
@@ -101,7 +116,7 @@ def note_page(database: Database, held: ScanClaim, page: Listed, *, lease_s: flo
 def end_scan(database: Database, held: ScanClaim, *, error: CeleriacError | None = None) -> None:
     """The listing is complete, or cannot go on. What it has found so far is classified all the same."""
     state = "listed" if error is None else "failed"
-    told = None if error is None else str(error)
+    told = None if error is None else storable_reason(str(error))
     values = {
         "state": state,
         "finished_at": now(),
@@ -113,10 +128,21 @@ def end_scan(database: Database, held: ScanClaim, *, error: CeleriacError | None
             settle(connection, held.scan.id, stops_growing=True)
 
 
-def put_back(database: Database, held: ScanClaim, *, after_s: float) -> None:
-    """Let somebody go on with a scan after that many seconds."""
+def put_back(database: Database, held: ScanClaim) -> None:
+    """Let somebody else go on with a scan at once: who has it stops."""
     with database.write() as connection:
-        connection.execute(update(scan).where(_is_mine(held)).values(free_after(after_s)))
+        connection.execute(update(scan).where(_is_mine(held)).values(FREE))
+
+
+def fail_for_now(database: Database, held: ScanClaim, *, error: CeleriacError, after_s: float) -> None:
+    """Note why a scan does not go on, and let somebody try again after that many seconds."""
+    values = {
+        "vain_tries": scan.c.vain_tries + 1,
+        "error_code": error.code,
+        "error_message": storable_reason(str(error)),
+    }
+    with database.write() as connection:
+        connection.execute(update(scan).where(_is_mine(held)).values(values | free_after(after_s)))
 
 
 def cancel_scan(database: Database, scan_id: UUID) -> Scan:
@@ -157,7 +183,9 @@ def list_scans(database: Database, *, after: UUID | None = None, limit: int) -> 
 
 def _note(connection: Connection, held: ScanClaim, *, cursor: str, listed: Any, lease_s: float) -> bool:
     noted = update(scan).where(_is_mine(held) & (scan.c.state == "listing"))
-    return connection.execute(noted.values(cursor=cursor, listed=listed, **renewed(lease_s))).rowcount > 0
+    goes_on = {"vain_tries": 0, "error_code": None, "error_message": None}
+    values = {"cursor": cursor, "listed": listed, **goes_on, **renewed(lease_s)}
+    return connection.execute(noted.values(values)).rowcount > 0
 
 
 def _is_mine(held: ScanClaim) -> ColumnElement[bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from production_server.errors import Conflict
@@ -12,7 +12,6 @@ from production_server.jobs.bulk import insert_many
 from production_server.jobs.database import Database, now
 from production_server.jobs.growth import add_objects
 from production_server.jobs.job_row import insert_job, uuid7
-from production_server.jobs.priority import decide_priority
 from production_server.jobs.read import get_job, job_columns, to_job
 from production_server.jobs.records import Job, NewJob, NewObjects, NewScan, Scan
 from production_server.jobs.scans import ASKED, SOURCE, get_scan, scan_columns, to_scan
@@ -45,23 +44,23 @@ def submit(database: Database, new: NewJob) -> tuple[Job, bool]:
     return get_job(database, job_id), True
 
 
-def submit_objects(database: Database, new: NewObjects) -> Job | None:
+def submit_objects(database: Database, new: NewObjects, *, chunk_items: int) -> Job | None:
     """Store a job of those objects that this version has not been given before; None if there are none.
+
+    They wait to be fetched, those of one bucket together.
 
     Raises:
         Unavailable: the database does not answer; nothing was accepted.
     """
     job_id = uuid7()
     told = {"model": new.model, "version": new.version, "source": new.source, "client": new.client}
+    references = sorted(new.references, key=lambda reference: reference.bucket_url)
     with database.write() as connection:
         insert_job(connection, job_id, told)
-        added = add_objects(connection, job_id, (new.model, new.version), new.references)
+        added = add_objects(connection, job_id, (new.model, new.version), references, chunk_items=chunk_items)
         if not added:
             connection.execute(delete(job).where(job.c.id == job_id))
             return None
-        # Known only now: what this version has been given before is not in it.
-        decided = decide_priority("normal", len(added))
-        connection.execute(update(job).where(job.c.id == job_id).values(effective_priority=decided))
     return get_job(database, job_id)
 
 
@@ -84,7 +83,9 @@ def start_scan(database: Database, new: NewScan, *, client: str) -> tuple[Scan, 
             if not new.dry_run:
                 told = {"model": new.model, "version": new.version, "priority": new.priority}
                 insert_job(
-                    connection, scan_id, told | {"source": SOURCE, "client": client, "is_growing": True}
+                    connection,
+                    scan_id,
+                    told | {"source": SOURCE, "client": client, "is_growing": True, "of_objects": True},
                 )
     except IntegrityError:
         # The same came twice at once and the other request was first.

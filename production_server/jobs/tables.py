@@ -52,6 +52,8 @@ job = Table(
     # Items from this one on wait for somebody who publishes them, and since when; null: none do (`publication`).
     Column("unpublished_from", Integer),
     Column("unpublished_since", Double),
+    # Its items refer to objects: they wait as object_chunk, and no message speaks of them.
+    Column("of_objects", Boolean(create_constraint=False), nullable=False, server_default=false()),
     CheckConstraint("succeeded + failed + cancelled <= total", name="ck_job_counts"),
     Index("ux_job_idempotency", "client", "idempotency_key", unique=True),
     Index("ix_job_state", "state", "id"),
@@ -119,9 +121,43 @@ item_reference = Table(
     Column("url", Text, nullable=False),
     Column("etag", String(255), nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
+    Column("fault", Text),  # why nobody can ask for it; its URL is then one to read, not to fetch
     ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
     # In the order of code points, whatever the database's language: a search wants all that begins alike.
     Index("ix_item_reference_url", "url", postgresql_ops={"url": "text_pattern_ops"}),
+)
+
+# Items of one job whose objects lie in one bucket: what is fetched together. They wait here, in no queue of the broker.
+object_chunk = Table(
+    "object_chunk",
+    metadata,
+    Column("job_id", Uuid, primary_key=True),
+    Column("start", Integer, primary_key=True, autoincrement=False),
+    Column("stop", Integer, nullable=False),
+    Column("bucket", Text, nullable=False),  # s3://photos
+    Column("is_high", Boolean(create_constraint=False), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("tries", Integer, nullable=False, server_default=text("0")),  # after which something was missing
+    # Since when some of it does not come, though others of its bucket do, and what was said of the last try.
+    Column("missing_since", Double),
+    Column("message", Text),
+    Column("lease_token", Uuid),
+    Column("lease_until", Double),  # without a token: when it is tried again
+    ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
+    Index("ix_object_chunk_bucket", "bucket"),
+)
+
+# Buckets that do not answer: of each one chunk at a time asks again, and all others wait.
+away_bucket = Table(
+    "away_bucket",
+    metadata,
+    Column("bucket", Text, primary_key=True),
+    Column("since", Double, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("next_try_at", Double, nullable=False),
+    Column("lease_token", Uuid),  # of the chunk that asks
+    Column("lease_until", Double),
 )
 
 # Which item has which object, as it was, for which version of a model: whoever tells of it again makes no second one.
@@ -158,8 +194,10 @@ scan = Table(
     Column("finished_at", Double),
     Column("lease_token", Uuid),
     Column("lease_until", Double),
+    # Why it has failed; of one that lists, why it does not go on: `lease_until` is when it is tried again.
     Column("error_code", String(64)),
     Column("error_message", Text),
+    Column("vain_tries", Integer, nullable=False, server_default=text("0")),  # in a row
     Index("ix_scan_state", "state", "id"),
     # Whoever asks for what is being scanned already gets that scan.
     Index(

@@ -7,7 +7,7 @@ by Google and by Azure; `type` says by whom.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from urllib.parse import unquote
 
@@ -16,10 +16,10 @@ from pydantic import TypeAdapter
 from production_server.shown import describe
 from production_server.sources.azure_storage import TYPE as AZURE
 from production_server.sources.azure_storage import read_azure_blob
-from production_server.sources.event import ObjectEvent
 from production_server.sources.fields import Text
 from production_server.sources.google_storage import TYPE as GOOGLE
 from production_server.sources.google_storage import read_google_object
+from production_server.sources.readings import Reading, each_by_itself
 from production_server.sources.refusals import not_an_event
 from production_server.sources.s3_records import read_s3_record
 from production_server.sources.sent import Sent, parse_json
@@ -29,9 +29,6 @@ MEDIA_TYPE = "application/cloudevents"
 _TYPES = f"{AMAZON}…, {GOOGLE}… or {AZURE}…"
 
 _NAME = TypeAdapter(Text)
-
-Reading = Callable[[], ObjectEvent]
-"""One event, not read yet: so that all that are wrong can be named."""
 
 
 def is_cloud_event(headers: Mapping[str, str]) -> bool:
@@ -48,7 +45,7 @@ def cloud_event_readings(body: bytes, headers: Mapping[str, str]) -> Iterator[Re
     media_type = _media_type(headers)
     if media_type == f"{MEDIA_TYPE}-batch+json":
         for event in parse_json(body).items():
-            yield from structured_readings(event)
+            yield from each_by_itself(structured_readings(event))
     elif media_type == f"{MEDIA_TYPE}+json":
         yield from structured_readings(parse_json(body))
     elif media_type.startswith(MEDIA_TYPE):

@@ -6,7 +6,6 @@ a count.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Annotated, Any
@@ -24,16 +23,14 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from production_server.sources.refusals import MAX_EVENTS, TOO_MANY
+from production_server.storage.locations import BUCKET_RULE, is_bucket_name
 
 MAX_TEXT_BYTES = 1024
 """What S3, Google and Azure allow a key to have; no other text of an event is longer."""
 MAX_METADATA_BYTES = 65_536
 MAX_NUMBER = 2**63 - 1
 TEXT_RULE = "a text of 1 to 1,024 bytes of UTF-8 without NUL"
-BUCKET_RULE = "a bucket's name: 3 to 255 letters, digits, dots, hyphens and underscores"
 USER_METADATA = "x-amz-meta-"
-# The widest rules that are in use: Ceph's relaxed ones, and the `$web` of Azure.
-_BUCKET = re.compile(r"(?!.*\.\.)[A-Za-z0-9$][A-Za-z0-9._-]{2,254}")
 
 
 class Foreign(BaseModel):
@@ -71,7 +68,7 @@ def check_bucket(name: str) -> str:
     Raises:
         PydanticCustomError: none could.
     """
-    if not _BUCKET.fullmatch(name):
+    if not is_bucket_name(name):
         raise PydanticCustomError("bucket", BUCKET_RULE)
     return name
 

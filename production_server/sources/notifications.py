@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from production_server.errors import Fault, NotFound, SettingsError
+from production_server.errors import MAX_FAULTS, Fault, InvalidInput, NotFound, SettingsError
 from production_server.intake.intake import Intake
 from production_server.jobs.records import Job, NewObjects
 from production_server.models.registry import Registry
 from production_server.settings import Settings
 from production_server.sources.event import Dialect, ObjectEvent
+from production_server.sources.junk import is_junk
+from production_server.sources.object_events import EventsRead
 from production_server.sources.rules import Rule, read_rules
 from production_server.storage.objects import Reference
+
+log = logging.getLogger(__name__)
 
 SOURCE = "event"
 _SCHEMES: dict[Dialect, str] = {
@@ -36,7 +41,11 @@ class Taken:
     known: int
     """Items that there were already."""
     ignored: int
-    """Events that no rule is about, or that tell of nothing new: removals, folders."""
+    """Events that no rule is about, or that tell of nothing new: removals, folders, what is no picture of anybody's."""
+    refused: int
+    """Events that cannot be read, or whose object may not be."""
+    faults: tuple[Fault, ...]
+    """Why, of the first 20."""
 
 
 @dataclass(slots=True)
@@ -47,30 +56,43 @@ class Notifications:
     registry: Registry
     intake: Intake
 
-    def take(self, events: Sequence[ObjectEvent], *, client: str) -> Taken:
-        """Store an item for each object that is told of, then publish; what comes twice changes nothing.
+    def take(self, read: EventsRead, *, client: str) -> Taken:
+        """Store an item for each object that is told of; what comes twice changes nothing.
 
         Raises:
-            InvalidInput: an object that a rule is about lies where nothing may be read (code `location_not_allowed`);
-                nothing of the request is taken.
+            InvalidInput: all objects that a rule is about lie where nothing may be read (code `location_not_allowed`),
+                or have such keys.
             Unavailable: the database does not answer; the request may come again, in part or as a whole.
         """
-        wanted = [(event, tuple(self._models_of(event))) for event in events]
         groups: dict[tuple[str, str], list[Reference]] = {}
-        for place, (event, models) in enumerate(wanted):
-            if models:
+        errors: list[InvalidInput] = []
+        ignored = 0
+        for place, event in enumerate(read.events):
+            models = tuple(self._models_of(event))
+            if not models:
+                ignored += 1
+                continue
+            try:
                 reference = self._reference(event, place)
-                for model in models:
-                    groups.setdefault(model, []).append(reference)
+            except InvalidInput as exc:
+                errors.append(exc)
+                continue
+            for model in models:
+                groups.setdefault(model, []).append(reference)
+        if errors and len(errors) == len(read.events):
+            raise errors[0]
         jobs = tuple(self._submit(groups, client))
         made, asked = sum(job.total for job in jobs), sum(map(len, groups.values()))
-        return Taken(jobs, made, asked - made, sum(not models for _, models in wanted))
+        faults = (*read.faults, *(fault for error in errors for fault in error.faults))[:MAX_FAULTS]
+        for fault in faults:
+            log.warning("an event was refused: %s", fault)
+        return Taken(jobs, made, asked - made, ignored, read.refused + len(errors), faults)
 
     def _models_of(self, event: ObjectEvent) -> Iterator[tuple[str, str]]:
         """Model and version of each rule that is about an event, each once."""
         is_folder = event.key.endswith("/") and not event.size_bytes
         found: dict[tuple[str, str], None] = {}
-        if event.is_created and not is_folder:
+        if event.is_created and not is_folder and not is_junk(event.key):
             for rule in self.rules:
                 if rule.matches(event):
                     found[self.registry.resolve(rule.model, rule.version).key] = None

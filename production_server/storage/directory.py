@@ -33,10 +33,9 @@ class Directory:
         folder = Path(_path(location))
         self._check(os.path.realpath(folder), location)
         try:
-            found = _files(folder) if folder.is_dir() else iter([folder])
             if not folder.exists():
                 raise missing(location)
-            references = (_reference(path) for path in found)
+            references = _references(folder) if folder.is_dir() else iter([_reference(folder)])
             while page := tuple(islice(references, PAGE)):
                 yield Page(page, "")
         except OSError as exc:
@@ -59,6 +58,9 @@ class Directory:
         except OSError as exc:
             raise _translated(exc, location) from exc
 
+    def close(self) -> None:
+        """Nothing is on its way: what a system call waits for cannot be ended."""
+
     def _check(self, real: str, location: Location) -> None:
         """Whether a path behind all links is one that may be read.
 
@@ -69,21 +71,38 @@ class Directory:
             raise forbidden(location)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """All regular files in a folder and those in it; never more than one folder's open at each depth."""
+def _references(folder: Path) -> Iterator[Reference]:
+    """All regular files in a folder and those in it, one folder after the other.
+
+    A folder in it that cannot be read is a reference, which ends with a slash and says so itself when it is fetched.
+    """
+    deeper: list[Path] = []
+    yield from _references_in(folder, deeper)
+    while deeper:
+        inner = deeper.pop()
+        try:
+            yield from _references_in(inner, deeper)
+        except FileNotFoundError:
+            continue  # gone since the folder around it was read
+        except OSError:
+            yield Reference(f"file://{inner}/")
+
+
+def _references_in(folder: Path, deeper: list[Path]) -> Iterator[Reference]:
+    """The regular files of one folder; the folders in it are added to `deeper`."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                yield from _files(Path(entry.path))
+                deeper.append(Path(entry.path))
             elif entry.is_file(follow_symlinks=False):
-                yield Path(entry.path)
+                yield _reference(Path(entry.path))
 
 
 def _reference(path: Path) -> Reference:
     try:
         found = path.stat(follow_symlinks=False)
-    except FileNotFoundError:
-        # Gone since its folder was read: as an item it says so itself.
+    except OSError:
+        # Gone since its folder was read, or in one that may only be listed: as an item it says so itself.
         return Reference(f"file://{path}")
     return Reference(f"file://{path}", _etag(found), found.st_size)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -11,6 +12,9 @@ from production_server.errors import InvalidInput
 SCHEMES = ("file", "s3", "gs", "az")
 MAX_URL = 2048
 """S3's keys have up to 1,024 bytes."""
+BUCKET_RULE = "a bucket's name: 3 to 255 letters, digits, dots, hyphens and underscores"
+# The widest rules that are in use: Ceph's relaxed ones, and the `$web` of Azure.
+_BUCKET = re.compile(r"(?!.*\.\.)[A-Za-z0-9$][A-Za-z0-9._-]{2,254}")
 _EXPECTED = "a URL such as s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///folder"
 
 
@@ -37,6 +41,8 @@ class Location:
         is_named = bool(bucket) != (scheme == "file")
         if not separator or scheme not in SCHEMES or not is_named or len(url) > MAX_URL or "\0" in url:
             raise InvalidInput.at(field, _EXPECTED, repr(url[:100]))
+        if bucket and not is_bucket_name(bucket):
+            raise InvalidInput.at(field, f"{BUCKET_RULE}, after {scheme}://", repr(bucket[:100]))
         if _is_ambiguous(key):
             raise InvalidInput.at(field, "a key without `.` and `..` as parts of it", repr(url[:100]))
         return cls(scheme, bucket, key)
@@ -45,6 +51,11 @@ class Location:
     def url(self) -> str:
         """What `parse` takes."""
         return f"{self.scheme}://{self.bucket}/{self.key}"
+
+    @property
+    def bucket_url(self) -> str:
+        """The bucket that it lies in; of all folders of a machine this is one."""
+        return f"{self.scheme}://{self.bucket}"
 
     def is_within(self, outer: Location) -> bool:
         """Whether this is `outer` or lies in it; a prefix ends where a folder's name ends."""
@@ -73,6 +84,11 @@ class AllowedLocations:
         if not self._locations:
             expected += " (it names none)"
         raise InvalidInput.at(field, expected, location.url[:100], code="location_not_allowed")
+
+
+def is_bucket_name(name: str) -> bool:
+    """Whether any of the stores could have a bucket of that name."""
+    return _BUCKET.fullmatch(name) is not None
 
 
 def _is_ambiguous(key: str) -> bool:

@@ -18,11 +18,19 @@ class Reference:
     """One object as it was when somebody listed it or told of it; another one under its name has another `etag`.
 
     `etag` is empty and `size_bytes` 0 where they are not known: then the object counts as it is when it is fetched.
+    `fault` says why it cannot be asked for; its URL is then one to read.
     """
 
     url: str
     etag: str = ""
     size_bytes: int = 0
+    fault: str = ""
+
+    @property
+    def bucket_url(self) -> str:
+        """The bucket that it lies in, as `Location.bucket_url`."""
+        scheme, _, rest = self.url.partition("://")
+        return f"{scheme}://{rest.partition('/')[0]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,9 @@ class Bucket(Protocol):
             StorageUnavailable: the store does not answer.
         """
 
+    def close(self) -> None:
+        """End what is on its way, and ask for nothing more."""
+
 
 def missing(location: Location) -> ObjectOutOfReach:
     """There is nothing there."""
@@ -75,6 +86,11 @@ def too_large(location: Location, size_bytes: int, max_bytes: int) -> ObjectUnus
     """It is over the limit."""
     detail = f"{location.url} has {size_bytes} bytes, at most {max_bytes} are read"
     return ObjectUnusable(detail, code="object_too_large")
+
+
+def unusable_name(reference: Reference) -> ObjectUnusable:
+    """It can be listed, and neither stored nor asked for."""
+    return ObjectUnusable(f"{reference.url}: {reference.fault}", code="object_name_unusable")
 
 
 def too_slow(location: Location, limit_s: float) -> ObjectOutOfReach:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -84,6 +85,8 @@ class RemoteBuckets:
         self._dialect = dialect
         self._lock = threading.Lock()
         self._filesystem: Any = None
+        self._on_their_way: set[Future[Any]] = set()
+        self._is_closed = False
 
     def pages(self, location: Location, *, cursor: str) -> Iterator[Page]:
         while True:
@@ -99,7 +102,7 @@ class RemoteBuckets:
         try:
             filesystem = self._opened()
             asked = self._dialect.read(filesystem, location, etag=etag, max_bytes=max_bytes)
-            return _answer(filesystem, asked)
+            return self._answer(filesystem, asked)
         except CeleriacError:
             raise
         except Late as exc:
@@ -107,12 +110,36 @@ class RemoteBuckets:
         except Exception as exc:
             raise self._translated(exc, location) from exc
 
+    def close(self) -> None:
+        with self._lock:
+            self._is_closed = True
+            for each in self._on_their_way:
+                each.cancel()
+
     def _list(self, location: Location, after: str) -> Listed:
         try:
             filesystem = self._opened()
-            return _answer(filesystem, self._dialect.list(filesystem, location, after=after))
+            return self._answer(filesystem, self._dialect.list(filesystem, location, after=after))
         except Exception as exc:
             raise self._translated(exc, location) from exc
+
+    def _answer(self, filesystem: Any, asked: Coroutine[Any, Any, T]) -> T:
+        """Wait for what the filesystem's event loop does, in a thread of fsspec's.
+
+        Raises:
+            Late: it takes longer than `ANSWER_TIMEOUT_S`. CancelledError: this is closed meanwhile.
+        """
+        with self._lock:
+            if self._is_closed:
+                asked.close()
+                raise CancelledError
+            future = asyncio.run_coroutine_threadsafe(_in_time(asked), filesystem.loop)
+            self._on_their_way.add(future)
+        try:
+            return future.result()
+        finally:
+            with self._lock:
+                self._on_their_way.discard(future)
 
     def _opened(self) -> Any:
         with self._lock:
@@ -143,25 +170,14 @@ class RemoteBuckets:
         return exc.status if isinstance(exc, Refused) else self._dialect.status_of(exc)
 
 
-def _answer(filesystem: Any, asked: Coroutine[Any, Any, T]) -> T:
-    """Wait for what the filesystem's event loop does, in a thread of fsspec's.
-
-    Raises:
-        Late: it takes longer than `ANSWER_TIMEOUT_S`.
-    """
-    from fsspec.asyn import sync
-
-    async def in_time() -> T:
-        try:
-            async with asyncio.timeout(ANSWER_TIMEOUT_S) as deadline:
-                return await asked
-        except TimeoutError as exc:
-            if deadline.expired():
-                raise Late from exc
-            raise
-
-    answer: T = sync(filesystem.loop, in_time)
-    return answer
+async def _in_time(asked: Coroutine[Any, Any, T]) -> T:
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT_S) as deadline:
+            return await asked
+    except TimeoutError as exc:
+        if deadline.expired():
+            raise Late from exc
+        raise
 
 
 def _causes(exc: BaseException | None) -> Iterator[BaseException]:

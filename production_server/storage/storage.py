@@ -8,7 +8,7 @@ from production_server.storage.az import AzureBlobs
 from production_server.storage.directory import Directory
 from production_server.storage.gs import GoogleStorage
 from production_server.storage.locations import AllowedLocations, Location
-from production_server.storage.objects import Bucket, Page, Reference, too_large
+from production_server.storage.objects import Bucket, Page, Reference, too_large, unusable_name
 from production_server.storage.remote import RemoteBuckets
 from production_server.storage.s3 import S3
 
@@ -43,14 +43,30 @@ class Storage:
         self.check(location)
         return self._buckets[location.scheme].pages(location, cursor=cursor)
 
+    def check_reference(self, reference: Reference, *, max_bytes: int) -> Location:
+        """Where an object lies that may be fetched, as far as that can be told without asking its store.
+
+        Raises:
+            InvalidInput: it is not allowed (any more). ObjectUnusable: it is too large, or has no name to ask for.
+        """
+        if reference.fault:
+            raise unusable_name(reference)
+        location = Location.parse(reference.url)
+        self.check(location)
+        if reference.size_bytes > max_bytes:
+            raise too_large(location, reference.size_bytes, max_bytes)
+        return location
+
+    def close(self) -> None:
+        """End what is on its way: whoever waits for it gets `StorageUnavailable`, as whoever asks from now on does."""
+        for bucket in self._buckets.values():
+            bucket.close()
+
     def fetch(self, reference: Reference, *, max_bytes: int) -> bytes:
         """The bytes of an object.
 
         Raises:
             InvalidInput: it is not allowed (any more). ObjectUnusable, StorageUnavailable: as `Bucket.fetch`.
         """
-        location = Location.parse(reference.url)
-        self.check(location)
-        if reference.size_bytes > max_bytes:
-            raise too_large(location, reference.size_bytes, max_bytes)
+        location = self.check_reference(reference, max_bytes=max_bytes)
         return self._buckets[location.scheme].fetch(location, etag=reference.etag, max_bytes=max_bytes)

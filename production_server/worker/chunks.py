@@ -1,4 +1,7 @@
-"""What a worker does with one chunk: claim, predict, store, until nothing of it is left."""
+"""What a worker does with one chunk: claim, predict, store, until nothing of it is left.
+
+Inputs that are at hand come by messages; those that must be fetched wait in the database (`jobs.object_chunks`).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -14,10 +17,13 @@ from production_server.errors import CeleriacError, StorageUnavailable, Unavaila
 from production_server.inference import Engine, Outcome, PredictedBatch
 from production_server.jobs.claim import claim, finish, give_back, give_up, renew
 from production_server.jobs.database import Database
+from production_server.jobs.object_chunks import ObjectChunk, adopt
 from production_server.jobs.records import Claim, Failure, Success
 from production_server.models.tasks.task import Prediction
 from production_server.settings import Settings
-from production_server.worker.inputs import Inputs, Stopping
+from production_server.storage.objects import Reference
+from production_server.worker.inputs import Input, Inputs, Stopping
+from production_server.worker.lanes import Attempt
 from production_server.worker.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -71,30 +77,84 @@ class ChunkProcessor:
     def run(self, job_id: UUID, start: int, stop: int) -> bool:
         """Work on items `start` to `stop - 1` that nobody holds; False if a stop was asked for and some are left.
 
+        Those that must be fetched are put back, and wait for somebody who does that.
+
         Raises:
             Unavailable: the database does not answer; leases run out and the reconciler publishes what is left.
         """
         while not self.stopping.is_set():
-            held = claim(
-                self.database,
-                job_id,
-                start,
-                stop,
-                lease_s=self.settings.lease_s,
-                max_attempts=self.settings.max_attempts,
-            )
-            if held is None or not self._work_on(held):
+            held = self._claim(job_id, start, stop)
+            if held is None:
+                return not self.stopping.is_set()
+            if any(isinstance(each, Reference) for each in held.inputs):
+                give_back(self.database, held)
+                adopt(self.database, job_id, chunk_items=self.settings.chunk_items)
+                return True
+            if not self._work_on(held, self.inputs.stored(_at_hand(held))):
                 return not self.stopping.is_set()
         return False
 
-    def _work_on(self, held: Claim) -> bool:
-        """Whether all of a claim was dealt with; if not, what is left of it was put back."""
+    def run_objects(self, chunk: ObjectChunk, attempt: Attempt) -> bool:
+        """Fetch and work on a chunk of objects; False if a stop was asked for and some are left.
+
+        Raises:
+            StorageUnavailable: some of them have not come. They are put back, or have failed if this was the last
+                attempt; what came is stored.
+            Unavailable: the database does not answer.
+        """
+        while not self.stopping.is_set():
+            held = self._claim(chunk.job_id, chunk.start, chunk.stop)
+            if held is None:
+                return not self.stopping.is_set()
+            held = _turned(held, attempt.begins_at)
+            try:
+                if not self._work_on(held, self._fetched(held, chunk, attempt)):
+                    return not self.stopping.is_set()
+            except StorageUnavailable as exc:
+                self._put_back(held, exc, is_last=attempt.is_last)
+                raise
+        return False
+
+    def _fetched(self, held: Claim, chunk: ObjectChunk, attempt: Attempt) -> Iterator[list[Input]]:
+        if chunk.is_hopeless:
+            raise StorageUnavailable(chunk.message)
+        references = [each for each in held.inputs if isinstance(each, Reference)]
+        return self.inputs.fetched(references, attempt)
+
+    def _claim(self, job_id: UUID, start: int, stop: int) -> Claim | None:
+        return claim(
+            self.database,
+            job_id,
+            start,
+            stop,
+            lease_s=self.settings.lease_s,
+            max_attempts=self.settings.max_attempts,
+        )
+
+    def _put_back(self, held: Claim, exc: StorageUnavailable, *, is_last: bool) -> None:
+        """Let what has not come wait on, without counting an attempt, or fail."""
+        if not is_last:
+            give_back(self.database, held)
+            return
+        limit = self.settings.storage_patience_s
+        told = f"its bucket has not answered about it for {limit} s; at last: {exc}"
+        give_up(self.database, held, max_attempts=0, error_code=exc.code, error_message=told)
+
+    def _work_on(self, held: Claim, batches: Iterator[list[Input]]) -> bool:
+        """Whether all of a claim was dealt with; if not, what is left of it was put back.
+
+        Raises:
+            StorageUnavailable: some of it has not come, and is still held.
+        """
         self._in_hand[held.token] = (held, time.monotonic())
         seconds = _Seconds()
         outcome = "unavailable"
         try:
-            position = self._predict(held, seconds)
+            position = self._predict(held, batches, seconds)
             outcome = "done" if position == len(held.indexes) else "given_back"
+        except StorageUnavailable:
+            outcome = "given_back"
+            raise
         except Unavailable:
             raise
         except CeleriacError as exc:
@@ -125,7 +185,7 @@ class ChunkProcessor:
                 "chunk", {"model": held.model, "version": held.version, "outcome": outcome, **stages}
             )
 
-    def _predict(self, held: Claim, seconds: _Seconds) -> int:
+    def _predict(self, held: Claim, inputs: Iterator[list[Input]], seconds: _Seconds) -> int:
         """Predict for and store a claim's items until they are done or a stop is asked for; returns how many were.
 
         Raises:
@@ -135,7 +195,7 @@ class ChunkProcessor:
         position, stored_at = 0, time.monotonic()
         failure: StorageUnavailable | None = None
         try:
-            for batch in self._batches(held, seconds):
+            for batch in self._batches(held, inputs, seconds):
                 results += _to_results(
                     held.indexes[position : position + len(batch.outcomes)], batch.outcomes
                 )
@@ -154,9 +214,11 @@ class ChunkProcessor:
             raise failure
         return position
 
-    def _batches(self, held: Claim, seconds: _Seconds) -> Iterator[PredictedBatch]:
+    def _batches(
+        self, held: Claim, fetched: Iterator[list[Input]], seconds: _Seconds
+    ) -> Iterator[PredictedBatch]:
         """Each batch of a claim's inputs, with predictions when it is this thread's turn; ends early for a stop."""
-        limit, fetched = self.settings.max_image_pixels, self.inputs.batches(held.inputs)
+        limit = self.settings.max_image_pixels
         while True:
             began = time.perf_counter()
             try:
@@ -183,6 +245,20 @@ class ChunkProcessor:
             # Fewer are stored where the job was cancelled, or the claim was lost to another worker.
             failed = min(stored, sum(isinstance(result, Failure) for result in results))
             self.metrics.items_stored(held.model, held.version, succeeded=stored - failed, failed=failed)
+
+
+def _at_hand(held: Claim) -> list[bytes]:
+    return [each for each in held.inputs if isinstance(each, bytes)]
+
+
+def _turned(held: Claim, begins_at: float) -> Claim:
+    """The same claim, of which another item is the first one."""
+    first = int(begins_at * len(held.indexes))
+    return replace(
+        held,
+        indexes=held.indexes[first:] + held.indexes[:first],
+        inputs=held.inputs[first:] + held.inputs[:first],
+    )
 
 
 def _first_missed(outcomes: Sequence[Outcome]) -> StorageUnavailable | None:

@@ -11,7 +11,7 @@ from production_server.broker.local_queue import LocalMessage, LocalQueue
 from production_server.broker.messages import queue_of
 from production_server.parts import SharedParts
 from production_server.worker.chunk_messages import work_off
-from production_server.worker.parts import CHUNK_THREADS, WorkerParts
+from production_server.worker.parts import WorkerParts, chunk_threads
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class EmbeddedWorker:
         self._link = link
         self._threads = [
             threading.Thread(target=self._work, name=f"chunks-{number}", daemon=True)
-            for number in range(CHUNK_THREADS * shared.settings.workers)
+            for number in range(chunk_threads(shared.settings))
         ]
 
     def start(self) -> None:

@@ -14,6 +14,7 @@ from production_server.jobs.reconcile import expired_chunks, unpublished_chunks
 from production_server.jobs.workers import beat, leave
 from production_server.settings import Settings
 from production_server.worker.chunks import ChunkProcessor
+from production_server.worker.fetching import Fetcher
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ class Housekeeping:
 
     name: str
     processor: ChunkProcessor
+    fetcher: Fetcher
     database: Database
     publisher: Publisher
     settings: Settings
@@ -53,6 +55,7 @@ class Housekeeping:
         # Whoever had this name before is gone.
         leave(self.database, self.name)
         beat(self.database, self.name, warm=self.warm, items_done=0)
+        self.fetcher.begin(alone=alone)
         if alone:
             self._reconcile(alone=True)
 
@@ -63,6 +66,7 @@ class Housekeeping:
             Unavailable: the database or the broker does not answer.
         """
         self.processor.renew_leases()
+        self.fetcher.renew_leases()
         self.processor.engine.release_removed()
         beat(self.database, self.name, warm=self.warm, items_done=self.processor.items_done)
         self._reconcile(alone=False)

@@ -13,11 +13,16 @@ from production_server.inference import Engine
 from production_server.loop import Loop
 from production_server.parts import SharedParts
 from production_server.settings import Settings
-from production_server.sources.scanner import LOOK_EVERY_S, Scanner
+from production_server.sources import scanner as scanning
+from production_server.sources.scanner import Scanner
+from production_server.storage.storage import Storage
+from production_server.worker import fetching
 from production_server.worker.calls import CallProcessor
 from production_server.worker.chunks import ChunkProcessor
+from production_server.worker.fetching import Fetcher
 from production_server.worker.housekeeping import Housekeeping
 from production_server.worker.inputs import Inputs
+from production_server.worker.throttle import Throttle
 
 if TYPE_CHECKING:
     from production_server.worker.metrics import WorkerMetrics
@@ -32,10 +37,13 @@ class WorkerParts:
 
     engine: Engine
     chunk_processor: ChunkProcessor
+    fetcher: Fetcher
+    scanner: Scanner
     housekeeping: Housekeeping
     loops: tuple[Loop, ...]
     call_processor: CallProcessor
     metrics: WorkerMetrics | None
+    storage: Storage
 
     @classmethod
     def build(cls, shared: SharedParts) -> Self:
@@ -47,15 +55,25 @@ class WorkerParts:
         stopping = threading.Event()
         inputs = Inputs(shared.storage, settings, stopping)
         chunk_processor = ChunkProcessor(
-            database, engine, settings, inputs, stopping=stopping, metrics=metrics, tracing=tracing
+            database,
+            engine,
+            settings,
+            inputs,
+            throttle=Throttle(chunk_threads(settings)),
+            stopping=stopping,
+            metrics=metrics,
+            tracing=tracing,
         )
+        fetcher = Fetcher(database, chunk_processor, settings, stopping)
         housekeeping = Housekeeping(
-            worker_name(settings), chunk_processor, database, shared.transport.publisher, settings
+            worker_name(settings), chunk_processor, fetcher, database, shared.transport.publisher, settings
         )
-        scanner = Scanner(database, shared.storage, shared.intake, settings)
+        scanner = Scanner(database, shared.storage, shared.intake, settings, stopping)
+        # The first one renews leases: it ends last.
         loops = (
             Loop("housekeeping", housekeeping.step, pause_s=housekeeping.pause_s),
-            Loop("scanner", scanner.scan_next, pause_s=LOOK_EVERY_S, stopping=scanner.stopping),
+            Loop("fetcher", fetcher.look, pause_s=fetching.LOOK_EVERY_S, stopping=stopping),
+            Loop("scanner", scanner.look, pause_s=scanning.LOOK_EVERY_S, stopping=stopping),
         )
         call_processor = CallProcessor(
             engine,
@@ -65,7 +83,17 @@ class WorkerParts:
             metrics=metrics,
             tracing=tracing,
         )
-        return cls(engine, chunk_processor, housekeeping, loops, call_processor, metrics)
+        return cls(
+            engine,
+            chunk_processor,
+            fetcher,
+            scanner,
+            housekeeping,
+            loops,
+            call_processor,
+            metrics,
+            shared.storage,
+        )
 
     def start(self, *, alone: bool) -> None:
         """Start what runs beside chunks and calls; `alone`: no other worker uses this database.
@@ -79,9 +107,15 @@ class WorkerParts:
 
     def close(self) -> None:
         """Stop what runs beside chunks and calls, which must have ended, and free the models."""
-        for loop in reversed(self.loops):
+        self.chunk_processor.stopping.set()
+        # Whoever waits for a store is told so now: nothing else ends that.
+        self.storage.close()
+        renewing, *looking = self.loops
+        for loop in looking:
             loop.stop()
-        self.chunk_processor.inputs.close()
+        self.fetcher.close()
+        self.scanner.close()
+        renewing.stop()
         self.housekeeping.end()
         self.engine.close()
 
@@ -94,6 +128,11 @@ def _metrics(settings: Settings, engine: Engine) -> WorkerMetrics | None:
     from production_server.worker.metrics import WorkerMetrics
 
     return WorkerMetrics(engine)
+
+
+def chunk_threads(settings: Settings) -> int:
+    """How many threads of a process run models on chunks."""
+    return CHUNK_THREADS * (settings.workers if settings.is_embedded else 1)
 
 
 def worker_name(settings: Settings) -> str:

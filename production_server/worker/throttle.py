@@ -1,4 +1,7 @@
-"""Chunks give way to calls: while clients wait, one thread at most works on chunks, and at a lower priority."""
+"""Who runs the model on chunks, and when: only so many threads at once, and while clients wait at most one.
+
+The threads that work off messages and those that fetch objects share these turns: whoever waits for a network has none.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,9 @@ NICENESS = 10
 class Throttle:
     """Shared by whoever answers calls and whoever works on chunks in a process."""
 
-    def __init__(self) -> None:
+    def __init__(self, slots: int = 2) -> None:
+        """`slots`: so many threads may be at work on batches of chunks at once."""
+        self._slots = threading.BoundedSemaphore(slots)
         self._call_came_at = float("-inf")
         self._turn = threading.Lock()
         self._thread = threading.local()
@@ -32,6 +37,11 @@ class Throttle:
     def turn(self) -> Iterator[None]:
         """While a thread decodes and runs one batch of a chunk."""
         self._lower_priority()
+        with self._slots, self._after_calls():
+            yield
+
+    @contextlib.contextmanager
+    def _after_calls(self) -> Iterator[None]:
         if time.monotonic() - self._call_came_at > RECENT_S:
             yield
             return

@@ -258,3 +258,35 @@ def test_what_is_no_secret_cannot_stand_in_a_file(tmp_path: Path) -> None:
 def test_a_worker_has_a_name_that_can_be_shown_anywhere(name: str) -> None:
     with pytest.raises(SettingsError, match="WORKER_NAME: expected up to 100 letters"):
         read_settings({"WORKER_NAME": name})
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "s3://a-bucket,s3://b-bucket",
+        "s3://a-bucket, s3://b-bucket",
+        "s3://a-bucket;s3://b-bucket",
+        "s3://a-bucket/in|file:///srv",
+        "file:///srv/a,file:///srv/b",
+        "s3://a-bucket/in,",
+    ],
+)
+def test_places_that_are_separated_by_anything_but_spaces_are_refused_by_that_name(written: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read_settings({"STORAGE_ALLOW": written})
+
+    (fault,) = refused.value.faults
+    assert (fault.field, fault.got) == ("STORAGE_ALLOW", repr(written))
+    assert fault.expected.startswith("URLs separated by spaces, and by nothing else")
+
+
+@pytest.mark.parametrize("written", ["s3://photös", "s3://a_b!", "gs://ab", "s3://a..b"])
+def test_a_bucket_that_no_store_can_have_is_refused_at_the_start(written: str) -> None:
+    with pytest.raises(SettingsError, match="a bucket's name: 3 to 255 letters"):
+        read_settings({"STORAGE_ALLOW": written})
+
+
+def test_a_comma_in_a_key_is_part_of_it() -> None:
+    settings = read_settings({"STORAGE_ALLOW": "s3://photos/a,b;c file:///srv/a,b"})
+
+    assert [location.key for location in settings.storage_allow] == ["a,b;c", "srv/a,b"]

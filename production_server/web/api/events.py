@@ -32,7 +32,8 @@ def take() -> Response:
     """Make items of the objects that are told of, as the rules in EVENTS_FILE say; 202 if there are new ones.
 
     The body is one of AWS S3 (also wrapped by SNS or SQS), EventBridge, Ceph, MinIO, or CloudEvents. What comes twice
-    changes nothing. EVENTS_TOKEN proves who sends: as a bearer token, as the password of basic authentication, as
+    changes nothing. One event that cannot be taken is told in the answer, and keeps those beside it from nothing.
+    EVENTS_TOKEN proves who sends: as a bearer token, as the password of basic authentication, as
     `?token=`, or as the key of an HMAC-SHA256 of the body in `X-Hub-Signature-256: sha256=…`.
     """
     parts = current_parts()
@@ -43,9 +44,9 @@ def take() -> Response:
     if not _is_authentic(parts.settings.events_token, body):
         raise Unauthorized("the request does not prove that it knows EVENTS_TOKEN")
     headers = {name.lower(): value for name, value in request.headers.items()}
-    events = read_events(body, headers)
+    read = read_events(body, headers)
     try:
-        taken = parts.notifications.take(events, client=asking_client())
+        taken = parts.notifications.take(read, client=asking_client())
     except Unavailable:
         # A store that is told so at once asks again at once, thousands of times a second; Ceph may trip over that.
         with parts.waits.place() as wait:

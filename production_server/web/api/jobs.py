@@ -9,6 +9,7 @@ from flask import Blueprint, Response, request
 from production_server.errors import Fault, InvalidInput
 from production_server.intake.checking import Upload, items_from_files, items_from_json, items_from_table
 from production_server.intake.intake import Asked
+from production_server.jobs.away import waiting_for
 from production_server.jobs.cancel import cancel
 from production_server.jobs.read import get_job, list_items, list_jobs
 from production_server.jobs.records import Job, NewItem
@@ -92,16 +93,19 @@ def index() -> Response:
         current_parts().database, model=query.model, state=query.state, after=query.after, limit=query.limit
     )
     is_full = len(found) == query.limit
-    return to_response(
-        JobsBody(jobs=[JobBody.of(job) for job in found], next=found[-1].id if is_full else None)
-    )
+    waiting = waiting_for(current_parts().database, [job.id for job in found if not job.is_over])
+    bodies = [JobBody.of(job, waiting.get(job.id)) for job in found]
+    return to_response(JobsBody(jobs=bodies, next=found[-1].id if is_full else None))
 
 
 @blueprint.get("/<uuid:job_id>")
 @operation("Show a job", responses={200: JobBody}, errors=(404, 503))
 def show(job_id: UUID) -> Response:
     """One job as it stands."""
-    return to_response(JobBody.of(get_job(current_parts().database, job_id)))
+    database = current_parts().database
+    job = get_job(database, job_id)
+    waiting = {} if job.is_over else waiting_for(database, [job_id])
+    return to_response(JobBody.of(job, waiting.get(job_id)))
 
 
 @blueprint.delete("/<uuid:job_id>")

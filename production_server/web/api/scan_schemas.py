@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from production_server.jobs.away import Waiting
 from production_server.jobs.records import Job, Priority, Scan, ScanState
 from production_server.storage.locations import MAX_URL
 from production_server.web.api.schemas import MAX_PAGE, ItemError, JobBody, Schema, to_time
@@ -33,7 +34,10 @@ class ScanLinks(Schema):
 
 
 class ScanBody(Schema):
-    """A scan as it stands: objects looked at, those that became items (of a dry run: would), those done before."""
+    """A scan as it stands: objects looked at, those that became items (of a dry run: would), those done before.
+
+    `error` is why it has failed; while it lists, why it does not go on, and `next_try` when it is tried again.
+    """
 
     id: UUID
     state: ScanState
@@ -49,15 +53,17 @@ class ScanBody(Schema):
     created: datetime
     finished: datetime | None
     error: ItemError | None
+    next_try: datetime | None
     job: JobBody | None
     links: ScanLinks
 
     @classmethod
-    def of(cls, scan: Scan, job: Job | None) -> Self:
+    def of(cls, scan: Scan, job: Job | None, waiting: Waiting | None = None) -> Self:
         """The API's view of a scan and its job; a dry run has none."""
         error = None
         if scan.error_code is not None:
             error = ItemError(code=scan.error_code, message=scan.error_message or "")
+        next_try = scan.lease_until if error and scan.state == "listing" else None
         return cls(
             id=scan.id,
             state=scan.state,
@@ -73,7 +79,8 @@ class ScanBody(Schema):
             created=to_time(scan.created_at),
             finished=None if scan.finished_at is None else to_time(scan.finished_at),
             error=error,
-            job=None if job is None else JobBody.of(job),
+            next_try=None if next_try is None else to_time(next_try),
+            job=None if job is None else JobBody.of(job, waiting),
             links=ScanLinks(
                 self=f"/api/scans/{scan.id}", job=None if job is None else f"/api/jobs/{scan.id}"
             ),

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response
 
+from production_server.jobs.away import waiting_for
 from production_server.jobs.read import get_job
 from production_server.jobs.records import NewScan, Scan
 from production_server.jobs.scans import cancel_scan, get_scan, list_scans
@@ -79,4 +80,7 @@ def delete(scan_id: UUID) -> Response:
 
 
 def _body(parts: WebParts, scan: Scan) -> ScanBody:
-    return ScanBody.of(scan, None if scan.dry_run else get_job(parts.database, scan.id))
+    job = None if scan.dry_run else get_job(parts.database, scan.id)
+    waits = job is not None and not job.is_over
+    waiting = waiting_for(parts.database, [scan.id]) if waits else {}
+    return ScanBody.of(scan, job, waiting.get(scan.id))

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from production_server.jobs.away import Waiting
 from production_server.jobs.records import Item, ItemState, Job, JobState, Priority
 from production_server.models.manifest import Manifest
 from production_server.models.registry import Registry
@@ -77,8 +78,26 @@ class Links(Schema):
         )
 
 
+class WaitingBody(Schema):
+    """What a job or a scan waits for that does not answer: what was said of the last try, and when the next one is."""
+
+    bucket: str
+    message: str
+    next_try: datetime
+
+    @classmethod
+    def of(cls, waiting: Waiting | None) -> Self | None:
+        """The API's view of it; null where nothing is waited for."""
+        if waiting is None:
+            return None
+        return cls(bucket=waiting.bucket, message=waiting.message, next_try=to_time(waiting.next_try_at))
+
+
 class JobBody(Schema):
-    """A job as it stands; times are RFC 3339 in UTC. While a scan still adds items to it, it is growing."""
+    """A job as it stands; times are RFC 3339 in UTC. While a scan still adds items to it, it is growing.
+
+    `waiting` says which bucket does not answer, where objects of the job do not come.
+    """
 
     id: UUID
     state: JobState
@@ -94,10 +113,11 @@ class JobBody(Schema):
     started: datetime | None
     finished: datetime | None
     growing: bool
+    waiting: WaitingBody | None
     links: Links
 
     @classmethod
-    def of(cls, job: Job) -> Self:
+    def of(cls, job: Job, waiting: Waiting | None = None) -> Self:
         """The API's view of a job."""
         return cls(
             id=job.id,
@@ -114,6 +134,7 @@ class JobBody(Schema):
             started=None if job.started_at is None else to_time(job.started_at),
             finished=None if job.finished_at is None else to_time(job.finished_at),
             growing=job.is_growing,
+            waiting=WaitingBody.of(waiting),
             links=Links.of(job.id),
         )
 

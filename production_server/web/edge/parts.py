@@ -23,6 +23,7 @@ from production_server.settings import Settings
 from production_server.sources.notifications import Notifications, open_rules
 from production_server.storage.storage import Storage
 from production_server.web.edge.door import Door, OpenDoor
+from production_server.web.edge.fetches import BoundedFetches
 from production_server.web.edge.waits import BoundedWaits
 from production_server.web.telemetry.metrics import Metrics
 
@@ -51,6 +52,7 @@ class WebParts:
     """For requests that keep a thread while they wait."""
     streams: BoundedWaits
     """For those whose answers go on: they keep none."""
+    fetches: BoundedFetches
     door: Door
     tracing: Tracing | None
 
@@ -102,6 +104,7 @@ def build_parts(
         notifications=Notifications(open_rules(settings, shared.registry), shared.registry, shared.intake),
         waits=BoundedWaits(settings.web_threads // 2),
         streams=BoundedWaits(MAX_STREAMS),
+        fetches=BoundedFetches(settings.web_threads // 2),
         door=OpenDoor(),
         tracing=shared.tracing,
     )

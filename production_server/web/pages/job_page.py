@@ -9,7 +9,8 @@ from uuid import UUID
 
 from flask import Response, make_response, redirect, render_template, request, url_for
 
-from production_server.errors import InvalidInput, NotFound
+from production_server.errors import InvalidInput, NotFound, StorageUnavailable
+from production_server.jobs.away import waiting_for, why_away
 from production_server.jobs.cancel import cancel
 from production_server.jobs.database import Database
 from production_server.jobs.read import every_item, get_input, get_job, get_payloads, list_items
@@ -19,6 +20,7 @@ from production_server.jobs.scans import get_scan
 from production_server.models.images import thumbnail
 from production_server.models.store import ModelVersion
 from production_server.models.tasks.task import Evaluated, Task
+from production_server.storage.objects import Reference
 from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.pages.charts import RocChart, roc_chart
 from production_server.web.pages.progress import progress_of
@@ -42,6 +44,7 @@ def show(job_id: UUID) -> Response:
         "pages/job.html",
         job=job,
         scan=get_scan(parts.database, job_id) if job.source == SCAN else None,
+        waiting=None if job.is_over else waiting_for(parts.database, [job_id]).get(job_id),
         manifest=None if version is None else version.manifest,
         inputs=parts.task_of(job).inputs,
         progress=progress_of(job, time.time()),
@@ -67,13 +70,22 @@ def show_thumbnail(job_id: UUID, index: int) -> Response:
     parts = current_parts()
     found = get_input(parts.database, job_id, index)
     if not isinstance(found, bytes):
-        found = parts.storage.fetch(found, max_bytes=parts.settings.max_object_bytes)
+        found = _fetch(parts, found)
     try:
         png = thumbnail(found, max_side=THUMBNAIL_SIDE, max_pixels=parts.settings.max_image_pixels)
     except InvalidInput as exc:
         raise NotFound(f"item {index} of job {job_id} is no image", code="item_not_found") from exc
     headers = {"Cache-Control": "private, max-age=31536000, immutable"}
     return Response(png, mimetype="image/png", headers=headers)
+
+
+def _fetch(parts: WebParts, reference: Reference) -> bytes:
+    """An object, where its bucket answers; one that is known not to is not asked."""
+    away = why_away(parts.database, reference.bucket_url)
+    if away:
+        raise StorageUnavailable(away)
+    with parts.fetches.place(reference.bucket_url):
+        return parts.storage.fetch(reference, max_bytes=parts.settings.max_object_bytes)
 
 
 def _results(

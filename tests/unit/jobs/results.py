@@ -35,7 +35,9 @@ def classified(
 def classified_objects(database: Database, urls: Sequence[str], answers: Sequence[Answer]) -> Job:
     """A job of objects in buckets whose items were finished so."""
     references = [Reference(url, "etag", 1) for url in urls]
-    job = submit_objects(database, NewObjects("picture", "1", references, source="event", client="somebody"))
+    job = submit_objects(
+        database, NewObjects("picture", "1", references, source="event", client="somebody"), chunk_items=256
+    )
     assert job is not None
     return finished(database, job, answers)
 

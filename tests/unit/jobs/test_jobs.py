@@ -325,3 +325,15 @@ def test_small_jobs_travel_ahead_of_bulk_ones(database: Database) -> None:
 
     assert priorities == [{"high"}, {"normal"}, {"high"}]
     assert [(chunk.start, chunk.stop) for chunk in chunks_of(bulk, 16)] == [(0, 16), (16, 32), (32, 40)]
+
+
+def test_a_reason_that_holds_what_cannot_be_stored_stops_none_of_its_neighbours(database: Database) -> None:
+    job = accept(database, 2)
+    held = must_take(database, job)
+    failure = Failure(index=0, error_code="not_an_image", error_message="a\0b\udce9.png is none")
+
+    finish(database, held, [failure, success(1)])
+
+    items = list(every_item(database, job.id))
+    assert [each.state for each in items] == ["failed", "succeeded"]
+    assert items[0].error_message == "a\\0b\\udce9.png is none"

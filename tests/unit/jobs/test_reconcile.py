@@ -10,10 +10,9 @@ from production_server.jobs.database import Database
 from production_server.jobs.publication import mark_published, mark_unpublished
 from production_server.jobs.read import get_job
 from production_server.jobs.reconcile import expired_chunks, unpublished_chunks
-from production_server.jobs.records import Chunk, NewObjects, NewScan, Success
-from production_server.jobs.scans import Listed, claim_scan, note_page
+from production_server.jobs.records import Chunk, NewObjects, Success
 from production_server.jobs.schema import MIGRATIONS
-from production_server.jobs.submit import start_scan, submit_objects
+from production_server.jobs.submit import submit_objects
 from production_server.storage.objects import Reference
 from tests.unit.jobs.test_jobs import accept, lose_leases, must_take, success
 
@@ -112,9 +111,15 @@ def test_a_job_of_a_release_that_decided_nothing_travels_as_it_was_asked_for(dat
 
 def test_few_objects_that_a_bucket_tells_of_travel_as_a_small_job(database: Database) -> None:
     seen = [Reference(f"s3://photos/{number}", "1", 5) for number in range(18)]
-    few = submit_objects(database, NewObjects("picture", "1", seen[:10], source="event", client="c"))
-    fewer = submit_objects(database, NewObjects("picture", "1", seen, source="event", client="c"))
-    many = submit_objects(database, NewObjects("picture", "2", seen, source="event", client="c"))
+    few = submit_objects(
+        database, NewObjects("picture", "1", seen[:10], source="event", client="c"), chunk_items=256
+    )
+    fewer = submit_objects(
+        database, NewObjects("picture", "1", seen, source="event", client="c"), chunk_items=256
+    )
+    many = submit_objects(
+        database, NewObjects("picture", "2", seen, source="event", client="c"), chunk_items=256
+    )
 
     assert few is not None and fewer is not None and many is not None
     assert [job.effective_priority for job in (few, fewer, many)] == ["high", "high", "normal"]
@@ -133,27 +138,6 @@ def test_the_migration_decides_for_jobs_that_are_not_over(database: Database) ->
 
     decided = [get_job(database, job.id).effective_priority for job in (small, bulk, over)]
     assert decided == ["high", "normal", "normal"]
-
-
-def test_a_page_whose_scanner_died_before_it_was_published_is_published_soon_and_alone(
-    database: Database,
-) -> None:
-    job, _ = start_scan(
-        database, NewScan(url="s3://photos/", pattern="*", model="picture", version="1"), client="c"
-    )
-    held = claim_scan(database, lease_s=60)
-    assert held is not None
-    pages = [[Reference(f"s3://photos/{page}{name}", "1", 5) for name in "abcd"] for page in range(2)]
-
-    note_page(database, held, Listed(4, pages[0], "0d"), lease_s=60)
-    mark_published(database, job.id)
-    note_page(database, held, Listed(4, pages[1], "1d"), lease_s=60)
-
-    assert find_unpublished(database, grace_s=60, is_queue_empty=False) == []
-    assert find_unpublished(database, is_queue_empty=False) == [
-        [Chunk(job.id, 4, 6, "normal"), Chunk(job.id, 6, 8, "normal")]
-    ]
-    assert find_unpublished(database, is_queue_empty=False) == []
 
 
 def test_what_a_reconciler_took_and_did_not_publish_is_due_again(database: Database) -> None:

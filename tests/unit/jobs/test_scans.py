@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from production_server.errors import NotFound, ObjectOutOfReach
+from production_server.errors import NotFound, ObjectOutOfReach, StorageUnavailable
 from production_server.jobs.cancel import cancel
 from production_server.jobs.claim import claim, finish
 from production_server.jobs.database import Database, now
@@ -22,10 +22,10 @@ from production_server.jobs.scans import (
     cancel_scan,
     claim_scan,
     end_scan,
+    fail_for_now,
     get_scan,
     list_scans,
     note_page,
-    put_back,
 )
 from production_server.jobs.submit import start_scan
 from production_server.jobs.tables import scan
@@ -52,7 +52,7 @@ def references(*names: str, etag: str = "1") -> list[Reference]:
 
 
 def note(database: Database, held: ScanClaim, found: Sequence[Reference], cursor: str = "") -> range | None:
-    return note_page(database, held, Listed(len(found) + 1, found, cursor), lease_s=60)
+    return note_page(database, held, Listed(len(found) + 1, found, cursor), lease_s=60, chunk_items=256)
 
 
 def scan_all(database: Database, *names: str, etag: str = "1", **changes: object) -> list[str]:
@@ -268,7 +268,7 @@ def test_who_looks_for_a_scan_in_vain_does_not_wait_for_who_writes(database: Dat
 
 def test_a_scan_that_is_put_back_waits_for_its_time(database: Database) -> None:
     begin(database)
-    put_back(database, take(database), after_s=60)
+    fail_for_now(database, take(database), error=StorageUnavailable("no answer"), after_s=60)
     assert claim_scan(database, lease_s=60) is None
 
     with database.write() as connection:

@@ -73,7 +73,9 @@ def by_a_listing(database: Database) -> Job:
     )
     lister = claim_scan(database, lease_s=60)
     assert lister is not None
-    note_page(database, lister, Listed(1, [Reference("s3://photos/a", "1", 5)], "a"), lease_s=60)
+    note_page(
+        database, lister, Listed(1, [Reference("s3://photos/a", "1", 5)], "a"), lease_s=60, chunk_items=256
+    )
     job = get_job(database, scan.id)
     finish(database, must_take(database, job), [success(0)])
     assert what_was_told(database) == {}

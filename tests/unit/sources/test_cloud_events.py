@@ -30,7 +30,7 @@ def binary(kind: str, **headers: str) -> dict[str, str]:
 
 
 def read_one(document: object, headers: dict[str, str]) -> ObjectEvent:
-    (event,) = read_events(encode(document), headers)
+    (event,) = read_events(encode(document), headers).events
     return event
 
 
@@ -62,7 +62,7 @@ def test_an_event_is_the_same_in_the_body_in_headers_in_base64_and_in_a_batch(
         read_one(structured, {"content-type": "application/json"}),
         read_one(data, binary(kind)),
         read_one(packed, STRUCTURED),
-        *read_events(encode([structured, structured]), BATCH),
+        *read_events(encode([structured, structured]), BATCH).events,
     ]
 
     assert len(events) == 6
@@ -130,7 +130,7 @@ def test_what_happens_to_an_old_object_does_not_count_as_created(kind: str, data
 
 
 def test_an_empty_batch_holds_no_events() -> None:
-    assert read_events(b"[]", BATCH) == []
+    assert read_events(b"[]", BATCH).events == []
 
 
 def test_faults_are_named_by_header_or_path() -> None:
@@ -138,9 +138,7 @@ def test_faults_are_named_by_header_or_path() -> None:
     old = event | {"specversion": "0.3"}
 
     assert fault_of(event, STRUCTURED) == "data.name: expected a text, got 7"
-    assert fault_of([cloud_event(GOOGLE_TYPE, google_data()), event], BATCH) == (
-        "[1].data.name: expected a text, got 7"
-    )
+    assert fault_of([event], BATCH) == "[0].data.name: expected a text, got 7"
     assert fault_of(old, STRUCTURED) == ('specversion: expected "1.0", the version of CloudEvents, got "0.3"')
     assert fault_of(google_data() | {"name": 7}, binary(GOOGLE_TYPE)) == "name: expected a text, got 7"
     assert fault_of({}, {"ce-specversion": "1.0"}) == "ce-type: expected a text, got nothing"
@@ -185,3 +183,67 @@ def test_a_url_that_names_no_blob_is_refused(url: str) -> None:
     assert fault_of(cloud_event(AZURE_TYPE, {"url": url}), STRUCTURED).startswith(
         "data.url: expected a blob's URL, https://<account>.blob.core.windows.net/<container>/<blob>, got"
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        ("boot#1.png", "boot#1.png"),
+        ("boot%231.png", "boot#1.png"),
+        ("boot%2523.png", "boot%23.png"),
+        ("what?.png", "what?.png"),
+        ("what%3F.png", "what?.png"),
+        ("a b.png", "a b.png"),
+        ("a%20b.png", "a b.png"),
+        ("100%.png", "100%.png"),
+        ("a+b.png", "a+b.png"),
+        ("in/ä;b,c&d.png", "in/ä;b,c&d.png"),
+    ],
+)
+def test_a_blob_is_called_as_azure_writes_it_in_the_url_escaped_or_not(path: str, key: str) -> None:
+    event = read_one(cloud_event(AZURE_TYPE, azure_data(path)), STRUCTURED)
+
+    assert (event.bucket, event.key) == ("photos", key)
+
+
+@pytest.mark.parametrize(
+    ("path", "reading"),
+    [
+        ("a.png?sv=2024&sig=x", "`?` may begin a query"),
+        ("a.png?snapshot=1", "`?` may begin a query"),
+        ("a?b=c#d.png", "`?` may begin a query"),
+        ("a%20b#1.png", "`%` may stand for itself"),
+        ("a b%231.png", "`%` may stand for itself"),
+        ("why?%20.png", "`%` may stand for itself"),
+    ],
+)
+def test_a_url_of_a_blob_that_can_be_read_in_two_ways_is_refused_with_both(path: str, reading: str) -> None:
+    fault = fault_of(cloud_event(AZURE_TYPE, azure_data(path)), STRUCTURED)
+
+    assert fault.startswith("data.url: expected a blob's URL that can be read in one way: " + reading)
+
+
+@pytest.mark.parametrize(
+    ("api", "size", "is_created"),
+    [
+        ("CreateFile", 0, False),
+        ("CreateFile", None, False),
+        ("CreateFile", 9, True),
+        ("FlushWithClose", 9, True),
+        ("FlushWithClose", 0, True),
+        ("PutBlob", 0, True),
+        (None, 0, True),
+    ],
+)
+def test_a_file_that_was_only_opened_is_not_created_yet(
+    api: str | None, size: int | None, *, is_created: bool
+) -> None:
+    data = azure_data() | {"api": api, "contentLength": size}
+
+    assert read_one(cloud_event(AZURE_TYPE, data), STRUCTURED).is_created is is_created
+
+
+def test_cloud_events_in_a_list_need_no_media_type_of_their_own() -> None:
+    told = [cloud_event(AZURE_TYPE, azure_data(name)) for name in ("a.png", "b.png")]
+
+    assert [event.key for event in read_events(encode(told), {}).events] == ["a.png", "b.png"]

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from production_server.sources.object_events import ObjectEvent, read_events
 from tests.event_bodies import (
+    AMAZON_TYPE,
     KINDS,
     TEST_EVENT,
     ceph_record,
+    cloud_event,
     encode,
     event_bridge,
     minio_body,
@@ -27,7 +29,7 @@ KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 
 
 def read(document: object) -> list[ObjectEvent]:
-    return read_events(encode(document), {"content-type": "application/json"})
+    return read_events(encode(document), {"content-type": "application/json"}).events
 
 
 def keys_of(document: object) -> list[str]:
@@ -217,7 +219,7 @@ def test_a_test_or_a_question_whether_events_arrive_holds_none(document: object)
 
 @pytest.mark.parametrize("body", KINDS.values(), ids=KINDS)
 def test_each_kind_of_body_is_known_without_headers(body: object) -> None:
-    events = read_events(encode(body), {})
+    events = read_events(encode(body), {}).events
 
     assert {(event.bucket, event.key, event.is_created) for event in events} == {
         ("photos", "in/cat.jpg", True)
@@ -226,3 +228,37 @@ def test_each_kind_of_body_is_known_without_headers(body: object) -> None:
 
 def test_ten_thousand_events_may_come_at_once() -> None:
     assert len(read(records(*[s3_record()] * 10_000))) == 10_000
+
+
+def sns_record(message: object) -> dict[str, Any]:
+    """What a function gets that a topic calls."""
+    return {"EventVersion": "1.0", "EventSource": "aws:sns", "Sns": sns(message)}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        records(sns_record(records(s3_record()))),
+        records(sns_record(event_bridge())),
+        records(sns_record(TEST_EVENT), sns_record(records(s3_record()))),
+        sqs(sns(event_bridge())),
+        sqs(event_bridge()),
+        sqs(minio_body()),
+        sqs(records(ceph_record())),
+        sqs(cloud_event(AMAZON_TYPE, s3_record())),
+        sqs(records(s3_record()))["Records"],
+        sqs(records(s3_record()))["Records"][0],
+        sns_record(records(s3_record())),
+        [records(s3_record())],
+        [event_bridge()],
+    ],
+)
+def test_what_services_put_around_a_notification_is_taken_off(document: object) -> None:
+    assert [event.key for event in read_events(encode(document), {}).events] == ["in/cat.jpg"]
+
+
+@pytest.mark.parametrize("question", ["SubscriptionConfirmation", "UnsubscribeConfirmation"])
+def test_a_topics_question_that_a_function_forwards_holds_no_event(question: str) -> None:
+    asked = records({"EventSource": "aws:sns", "Sns": {"Type": question, "Token": "1"}})
+
+    assert read_events(encode(asked), {}).events == []

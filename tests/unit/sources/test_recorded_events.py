@@ -25,7 +25,7 @@ def read_deliveries(path: Path) -> list[ObjectEvent]:
     """The one event of each delivery of a recording of Ceph's."""
     events = []
     for delivery in load(path)["deliveries"]:
-        (event,) = read_events(delivery["body_raw"].encode(), headers_of(delivery))
+        (event,) = read_events(delivery["body_raw"].encode(), headers_of(delivery)).events
         events.append(event)
     return events
 
@@ -102,7 +102,7 @@ def read_deliveries(path: Path) -> list[ObjectEvent]:
     ],
 )
 def test_a_documented_body_is_read_exactly(recordings: Path, name: str, expected: ObjectEvent) -> None:
-    assert read_events((recordings / name).read_bytes(), {}) == [expected]
+    assert read_events((recordings / name).read_bytes(), {}).events == [expected]
 
 
 def test_every_tricky_key_comes_from_ceph_as_it_was_put(recordings: Path) -> None:
@@ -150,7 +150,7 @@ def test_every_recorded_request_of_ceph_is_read_as_its_json_says(recordings: Pat
         for delivery in load(path)["deliveries"]:
             if "body_raw" not in delivery:
                 continue
-            (event,) = read_events(delivery["body_raw"].encode(), headers_of(delivery))
+            (event,) = read_events(delivery["body_raw"].encode(), headers_of(delivery)).events
             s3 = delivery["json"]["Records"][0]["s3"]
             assert (event.bucket, event.key, event.size_bytes, event.etag) == (
                 s3["bucket"]["name"], s3["object"]["key"], int(s3["object"]["size"]), s3["object"]["eTag"],
@@ -164,7 +164,7 @@ def test_what_moto_sends_as_aws_would_is_read(recordings: Path) -> None:
     requests = load(recordings / "moto-5.2.5.json")["http"]
 
     events = [
-        read_events(request["body"].encode(), {k.lower(): v for k, v in request["headers"].items()})
+        read_events(request["body"].encode(), {k.lower(): v for k, v in request["headers"].items()}).events
         for request in requests
     ]
 

@@ -18,8 +18,10 @@ from tests.event_bodies import (
     KINDS,
     STRUCTURED,
     ceph_record,
+    cloud_event,
     encode,
     event_bridge,
+    google_data,
     minio_body,
     records,
     s3_record,
@@ -37,6 +39,19 @@ HEADERS = st.sampled_from(
 )
 KEY = "Records[0].s3.object.key"
 KEY_RULE = "expected a text of 1 to 1,024 bytes of UTF-8 without NUL"
+KNOWN = "`Records` of S3, an event of EventBridge (`detail-type`), or a CloudEvent (`specversion`)"
+EVENTARC = "a CloudEvent, as an Eventarc trigger sends them"
+OTHER_SCHEMA = "CloudEvents 1.0, the other schema that a subscription of Event Grid can be set to"
+PUSHED = "what Google Pub/Sub pushes, which says in attributes only what happened"
+PUB_SUB = {
+    "message": {"attributes": {"bucketId": "photos"}, "data": "e30="},
+    "subscription": "projects/p/subscriptions/s",
+}
+OBJECT_OF_GOOGLE = {"kind": "storage#object", "bucket": "photos", "name": "a.png"}
+EVENT_GRID = {
+    "id": "1", "topic": "/subscriptions/1", "subject": "/blobServices", "eventType": "Microsoft.Storage.BlobCreated",
+    "eventTime": "2026-11-29T08:00:00Z", "dataVersion": "", "data": {"url": "https://a.blob.core.windows.net/c/b"},
+}  # fmt: skip
 BUCKET_RULE = "expected a bucket's name: 3 to 255 letters, digits, dots, hyphens and underscores"
 
 
@@ -132,16 +147,25 @@ def test_json_nested_without_end_in_an_envelope_is_refused() -> None:
         (None, "body: expected an object, got nothing"),
         (7, "body: expected an object, got 7"),
         ("text", 'body: expected an object, got "text"'),
-        ({}, "Records: expected a list, got nothing"),
+        ({}, f"body: expected {KNOWN}, got an empty object"),
+        ({"a": 1}, f"body: expected {KNOWN}, got an object with a"),
+        ({"Records": None, "Sns\n": 1}, f"body: expected {KNOWN}, got an object with Records, Sns\\n"),
+        (dict.fromkeys("abcdefg", 1), f"body: expected {KNOWN}, got an object with a, b, c, d, e, …"),
+        (PUB_SUB, f"body: expected {EVENTARC}, got {PUSHED}"),
+        (OBJECT_OF_GOOGLE, f"body: expected {EVENTARC}, got an object of Google without what happened to it"),
+        ([EVENT_GRID], f"[0]: expected {OTHER_SCHEMA}, got an event of Event Grid's own schema"),
+        (EVENT_GRID, f"body: expected {OTHER_SCHEMA}, got an event of Event Grid's own schema"),
+        (records({"EventSource": "aws:sns"}), "Records[0].Sns: expected an object, got nothing"),
+        (records({"eventSource": "aws:sqs"}), "Records[0].body: expected a text, got nothing"),
         ({"Records": {}}, "Records: expected a list, got an object"),
-        ({"Event": "s3:OtherEvent"}, "Records: expected a list, got nothing"),
+        ({"Event": "s3:OtherEvent"}, f"body: expected {KNOWN}, got an object with Event"),
         (records(7), "Records[0]: expected an object, got 7"),
         (records([1, 2]), "Records[0]: expected an object, got a list of 2"),
         (records({}), "Records[0].eventName: expected a value, got nothing"),
         (records(s3_record() | {"eventSource": 7}), "Records[0].eventSource: expected a text, got 7"),
         (records(s3_record() | {"s3": None}), "Records[0].s3: expected a value, got nothing"),
         (records(s3_record() | {"s3": {}}), "Records[0].s3.bucket: expected a value, got nothing"),
-        (records(s3_record(), s3_record(key=None)), "Records[1].s3.object.key: expected a value, got nothing"),
+        (records(s3_record(key=None)), "Records[0].s3.object.key: expected a value, got nothing"),
         (records(s3_record(key=True)), f"{KEY}: expected a text, got true"),
         (records(s3_record(size=-1)), "Records[0].s3.object.size: expected a whole number from 0 on, got -1"),
         (records(s3_record(size=1.5)), "Records[0].s3.object.size: expected a whole number from 0 on, got 1.5"),
@@ -160,7 +184,7 @@ def test_json_nested_without_end_in_an_envelope_is_refused() -> None:
         (event_bridge(key=""), f'detail.object.key: {KEY_RULE}, got ""'),
         ({"Type": "Notification"}, "Message: expected a text, got nothing"),
         ({"Type": "Notification", "Message": {}}, "Message: expected a text, got an object"),
-        ({"Type": ["Notification"]}, "Records: expected a list, got nothing"),
+        ({"Type": ["Notification"]}, f"body: expected {KNOWN}, got an object with Type"),
         (sns([]), "Message: expected an object, got a list of 0"),
     ],
 )  # fmt: skip
@@ -198,7 +222,7 @@ def test_a_key_that_no_store_can_have_is_refused(key: str, got: str) -> None:
 
 
 def test_a_key_of_1024_bytes_is_taken() -> None:
-    (event,) = read_events(encode(records(s3_record("%C3%A9" * 512))), {})
+    (event,) = read_events(encode(records(s3_record("%C3%A9" * 512))), {}).events
 
     assert event.key == "é" * 512
 
@@ -226,28 +250,56 @@ def test_a_bucket_that_some_store_can_have_is_taken(name: str) -> None:
     record = s3_record()
     record["s3"]["bucket"]["name"] = name
 
-    (event,) = read_events(encode(records(record)), {})
+    (event,) = read_events(encode(records(record)), {}).events
 
     assert event.bucket == name
 
 
-def test_all_faults_are_named_up_to_twenty_and_no_event_is_taken() -> None:
+def test_all_faults_are_named_up_to_twenty() -> None:
     wrong = s3_record(size=-1)
 
-    few = faults_of(encode(records(wrong, s3_record(), s3_record(""))))
+    few = faults_of(encode(records(wrong, s3_record(""))))
     many = faults_of(encode(records(*[wrong] * 100)))
 
     assert [fault.partition(":")[0] for fault in few] == [
         "Records[0].s3.object.size",
-        "Records[2].s3.object.key",
+        "Records[1].s3.object.key",
     ]
     assert len(many) == 20
 
 
-def test_a_fault_in_envelopes_is_named_through_them() -> None:
-    document = sqs(records(s3_record()), sns(records(s3_record(), s3_record(""))))
+@pytest.mark.parametrize(
+    ("document", "headers", "place"),
+    [
+        (records(s3_record(""), s3_record()), {}, "Records[0].s3.object.key"),
+        (records(7, s3_record()), {}, "Records[0]"),
+        (sqs(records(s3_record("")), records(s3_record())), {}, "Records[0].body.Records[0].s3.object.key"),
+        (sqs({}, records(s3_record())), {}, "Records[0].body"),
+        (records({"body": "no JSON"}, *sqs(records(s3_record()))["Records"]), {}, "Records[0].body"),
+        (records(s3_record(), {"body": None, "eventSource": "aws:sqs"}), {}, "Records[1].body"),
+        ([cloud_event("org.example.made", {}), cloud_event(GOOGLE_TYPE, google_data())], BATCH, "[0].type"),
+        ([{"specversion": "0.3"}, cloud_event(GOOGLE_TYPE, google_data())], {}, "[0].specversion"),
+    ],
+)
+def test_an_event_that_cannot_be_read_is_told_and_stops_none_of_those_beside_it(
+    document: object, headers: dict[str, str], place: str
+) -> None:
+    read = read_events(encode(document), headers)
 
-    assert fault_of(document).startswith("Records[1].body.Message.Records[1].s3.object.key: ")
+    assert [event.key for event in read.events] == ["in/cat.jpg"]
+    assert (read.refused, [fault.field for fault in read.faults]) == (1, [place])
+
+
+def test_of_many_events_that_cannot_be_read_all_are_counted_and_some_are_told() -> None:
+    read = read_events(encode(records(*[s3_record("")] * 100, s3_record())), {})
+
+    assert (len(read.events), read.refused, len(read.faults)) == (1, 100, 20)
+
+
+def test_a_fault_in_envelopes_is_named_through_them() -> None:
+    document = sqs(sns(records(s3_record(""))))
+
+    assert fault_of(document).startswith("Records[0].body.Message.Records[0].s3.object.key: ")
 
 
 @pytest.mark.parametrize(
@@ -255,28 +307,28 @@ def test_a_fault_in_envelopes_is_named_through_them() -> None:
     [
         (sqs(sqs(records(s3_record()))), "Records[0].body.Records[0]"),
         (sns(sqs(records(s3_record()))), "Message.Records[0]"),
-        (sns(sns(records(s3_record()))), "Message.Records"),
-        (sqs(sns(sns(records(s3_record())))), "Records[0].body.Message.Records"),
+        (sns(sns(records(s3_record()))), "Message"),
+        (sqs(sns(sns(records(s3_record())))), "Records[0].body.Message"),
     ],
 )
 def test_envelopes_in_any_other_order_are_not_opened(document: object, where: str) -> None:
     assert all(fault.startswith(where) for fault in faults_of(encode(document)))
 
 
-def test_an_envelope_among_records_is_refused() -> None:
-    message = sqs(records(s3_record()))["Records"][0]
+def test_an_envelope_among_records_is_opened() -> None:
+    message = sqs(records(s3_record("b")))["Records"][0]
 
-    assert faults_of(encode(records(s3_record(), message)))[0].startswith("Records[1].eventName")
-    assert fault_of(records(message, s3_record())) == "Records[1].body: expected a text, got nothing"
+    for order in ([s3_record("a"), message], [message, s3_record("a")]):
+        assert {event.key for event in read_events(encode(records(*order)), {}).events} == {"a", "b"}
 
 
-def test_looking_for_faults_ends_with_the_first_event_that_has_twenty() -> None:
+def test_of_one_event_no_more_than_twenty_faults_are_told() -> None:
     wrong = minio_body(userMetadata={str(number): number for number in range(10_000)})["Records"][0]
 
-    faults = faults_of(encode(records(s3_record(), wrong, s3_record(""))))
+    faults = faults_of(encode(records(wrong, s3_record(""))))
 
     assert len(faults) == 20
-    assert all(fault.startswith("Records[1].s3.object.userMetadata.") for fault in faults)
+    assert all(fault.startswith("Records[0].s3.object.userMetadata.") for fault in faults)
 
 
 def test_more_metadata_than_may_be_are_counted() -> None:

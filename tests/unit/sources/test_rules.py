@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from production_server.errors import SettingsError
-from production_server.sources.fields import BUCKET_RULE
 from production_server.sources.object_events import ObjectEvent
 from production_server.sources.rules import Rule, read_rules
+from production_server.storage.locations import BUCKET_RULE
 
 RULES = """\
 rules:

@@ -52,6 +52,22 @@ def test_what_names_no_place_is_refused(url: str) -> None:
     assert refused.value.faults[0].field == "url"
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://a-bucket,s3://b-bucket",
+        "s3://ab/x",
+        "s3://photos;/x",
+        "gs://photös/x",
+        "az://a b/x",
+        "s3://a..b/x",
+    ],
+)
+def test_a_bucket_that_no_store_can_have_is_refused(url: str) -> None:
+    with pytest.raises(InvalidInput, match="expected a bucket's name: 3 to 255 letters"):
+        Location.parse(url)
+
+
 @pytest.mark.parametrize("key", ["../x", "a/../b", "a/..", "./a", "a/./b", ".."])
 def test_a_key_that_somebody_might_resolve_is_refused(key: str) -> None:
     with pytest.raises(InvalidInput, match=r"without `\.` and `\.\.`"):

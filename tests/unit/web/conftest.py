@@ -17,6 +17,7 @@ from production_server.settings import Settings, read_settings
 from production_server.web.app import create_app
 from production_server.web.edge.parts import WebParts, build_parts
 from production_server.worker.chunks import ChunkProcessor
+from production_server.worker.fetching import Fetcher
 from production_server.worker.inputs import Inputs
 
 
@@ -54,12 +55,16 @@ def web(app: Flask) -> FlaskClient:
 @pytest.fixture
 def work(parts: WebParts, small_registry: Registry) -> Any:
     """Work off a job as a worker would."""
-    inputs = Inputs(parts.storage, parts.settings, threading.Event())
+    stopping = threading.Event()
+    inputs = Inputs(parts.storage, parts.settings, stopping)
     processor = ChunkProcessor(parts.database, Engine(small_registry, threads=1), parts.settings, inputs)
+    fetcher = Fetcher(parts.database, processor, parts.settings, stopping)
 
     def run(job: dict[str, Any]) -> None:
         from uuid import UUID
 
         assert processor.run(UUID(job["id"]), 0, job["total"])
+        while fetcher.work_next():
+            pass
 
     return run

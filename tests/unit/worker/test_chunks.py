@@ -4,23 +4,23 @@ import threading
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete, update
 
-from production_server.errors import StorageUnavailable
 from production_server.inference import Engine
 from production_server.jobs.claim import claim
 from production_server.jobs.database import Database
+from production_server.jobs.object_chunks import take
 from production_server.jobs.read import every_item, get_job
 from production_server.jobs.records import Job, NewItem, NewJob, NewObjects
 from production_server.jobs.submit import submit, submit_objects
+from production_server.jobs.tables import job as table_of_jobs
+from production_server.jobs.tables import object_chunk
 from production_server.models.registry import Registry
 from production_server.settings import Settings, read_settings
-from production_server.storage import remote
 from production_server.storage.objects import Reference
 from production_server.storage.storage import Storage
 from production_server.worker.chunks import ChunkProcessor
 from production_server.worker.inputs import Inputs
-from testing.odd_store import Answer, Answering, drips, odd_store, only
-from testing.s3 import S3
 from testing.small_models import write_slow_model
 from tests.unit.jobs.test_jobs import lose_leases
 from tests.unit.test_inference import png
@@ -160,73 +160,26 @@ def test_a_batch_may_take_longer_than_its_lease(sqlite_database: Database, tmp_p
     assert get_job(sqlite_database, job.id).succeeded == 3
 
 
-class Vanishing(Storage):
-    """A storage that answers so many times, and then no more."""
-
-    answers = 8
-
-    def fetch(self, reference: Reference, *, max_bytes: int) -> bytes:
-        self.answers -= 1
-        if self.answers < 0:
-            raise StorageUnavailable("the store does not answer")
-        return super().fetch(reference, max_bytes=max_bytes)
-
-
-def test_what_was_classified_before_a_store_went_away_is_stored_and_the_rest_waits(
-    sqlite_database: Database, small_registry: Registry, tmp_path: Path
+def test_a_message_of_objects_lets_them_wait_for_who_fetches(
+    processor: ChunkProcessor, tmp_path: Path
 ) -> None:
-    paths = [tmp_path / f"{number}.png" for number in range(12)]
-    for path in paths:
-        path.write_bytes(png(0))
-    settings = read_settings(
-        {"STORAGE_ALLOW": f"file://{tmp_path}", "STORAGE_PATIENCE_S": "0", "BATCH_ITEMS": "4", "FETCHES": "1"}
-    )
-    inputs = Inputs(Vanishing(settings.storage_allow), settings, threading.Event())
-    processor = ChunkProcessor(sqlite_database, Engine(small_registry, threads=1), settings, inputs)
-    references = [Reference(f"file://{path}") for path in paths]
-    job = submit_objects(sqlite_database, NewObjects("picture", "1", references, source="test", client="c"))
+    references = [Reference(f"file://{tmp_path}/{number}.png") for number in range(3)]
+    new = NewObjects("picture", "1", references, source="test", client="c")
+    job = submit_objects(processor.database, new, chunk_items=256)
     assert job is not None
+    forget_chunks(processor.database)  # As a release left it that sent messages of objects, too.
 
-    processor.run(job.id, 0, 12)
-    inputs.close()
+    assert processor.run(job.id, 0, 3)
 
-    assert states(sqlite_database, job) == ["dark"] * 8 + ["storage_unavailable"] * 4
-    assert {item.state for item in list(every_item(sqlite_database, job.id))[8:]} == {"queued"}
+    chunk = take(processor.database, lease_s=60, patience_s=60)
+    assert states(processor.database, job) == ["queued"] * 3
+    assert chunk is not None
+    assert (chunk.job_id, chunk.start, chunk.stop, chunk.bucket) == (job.id, 0, 3, "file://")
+    assert processor.run(job.id, 0, 3)
+    assert take(processor.database, lease_s=60, patience_s=60) is None
 
 
-def fails(answering: Answering) -> None:
-    answering.begin(500, Content_Length="0")
-
-
-@pytest.mark.parametrize(
-    ("odd", "code", "attempts"), [(drips, "object_too_slow", 1), (fails, "storage_unavailable", 2)]
-)
-def test_an_object_that_does_not_come_holds_up_no_other_for_long(
-    sqlite_database: Database,
-    small_registry: Registry,
-    monkeypatch: pytest.MonkeyPatch,
-    odd: Answer,
-    code: str,
-    attempts: int,
-) -> None:
-    monkeypatch.setattr(remote, "ANSWER_TIMEOUT_S", 3)
-    settings = read_settings(
-        {"STORAGE_ALLOW": "s3://photos", "STORAGE_PATIENCE_S": "0", "BATCH_ITEMS": "4", "MAX_ATTEMPTS": "2"}
-    )
-    with odd_store(only("0.png", odd, png(0))) as store:
-        for name, value in S3(store.url).environ.items():
-            monkeypatch.setenv(name, value)
-        processor = chunk_processor(sqlite_database, small_registry, settings)
-        references = [Reference(f"s3://photos/{number}.png") for number in range(12)]
-        new = NewObjects("picture", "1", references, source="test", client="c")
-        job = submit_objects(sqlite_database, new)
-        assert job is not None
-
-        for _ in range(attempts):
-            processor.run(job.id, 0, 12)
-        processor.inputs.close()
-
-    assert states(sqlite_database, job) == [code] + ["dark"] * 11
-    assert (get_job(sqlite_database, job.id).state, processor.items_done) == ("finished", 12 - (attempts - 1))
-    # Of those that came nobody asked for again.
-    assert sum(path.endswith("/1.png") for path in store.asked) == 1
+def forget_chunks(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(delete(object_chunk))
+        connection.execute(update(table_of_jobs).values(of_objects=False))

@@ -13,7 +13,9 @@ from production_server.settings import Settings, read_settings
 from production_server.storage.objects import Reference
 from production_server.storage.storage import Storage
 from production_server.worker import inputs as module
+from production_server.worker import lanes
 from production_server.worker.inputs import Inputs, Stopping
+from production_server.worker.lanes import SILENT_AFTER, Attempt, Lane
 
 
 class Troubled(Storage):
@@ -69,89 +71,145 @@ def inputs_of(folder: Path, **settings: str) -> Inputs:
 
 
 @pytest.fixture
-def inputs(folder: Path) -> Iterator[Inputs]:
-    made = inputs_of(folder)
+def inputs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Inputs:
+    monkeypatch.setattr(module, "PAUSES_S", (0.0, 0.0))
+    return inputs_of(folder)
+
+
+@pytest.fixture
+def lane() -> Iterator[Lane]:
+    made = Lane("file://", fetches=4)
     yield made
     made.close()
 
 
-def test_stored_and_fetched_inputs_come_in_order_in_batches(inputs: Inputs, folder: Path) -> None:
-    asked = [Reference(f"file://{folder}/{n}") if n % 2 else b"stored" for n in range(10)]
+def references(folder: Path, *names: object) -> list[Reference]:
+    return [Reference(f"file://{folder}/{name}") for name in names]
 
-    batches = list(inputs.batches(asked))
+
+def test_stored_inputs_come_in_order_in_batches(inputs: Inputs) -> None:
+    batches = list(inputs.stored([b"%d" % number for number in range(10)]))
 
     assert [len(batch) for batch in batches] == [8, 2]
-    assert [data for batch in batches for data in batch] == [
-        b"x" * (n + 1) if n % 2 else b"stored" for n in range(10)
-    ]
+    assert [data for batch in batches for data in batch] == [b"%d" % number for number in range(10)]
 
 
-def test_an_object_that_cannot_be_had_is_an_error_beside_its_neighbours(inputs: Inputs, folder: Path) -> None:
-    names = ["0", "missing", "19", "1"]
+def test_fetched_inputs_come_in_order_in_batches(inputs: Inputs, folder: Path, lane: Lane) -> None:
+    batches = list(inputs.fetched(references(folder, *range(10)), Attempt(lane)))
 
-    (batch,) = inputs.batches([Reference(f"file://{folder}/{name}") for name in names])
+    assert [len(batch) for batch in batches] == [8, 2]
+    assert [data for batch in batches for data in batch] == [b"x" * (n + 1) for n in range(10)]
+
+
+def test_an_object_that_cannot_be_had_is_an_error_beside_its_neighbours(
+    inputs: Inputs, folder: Path, lane: Lane
+) -> None:
+    (batch,) = inputs.fetched(references(folder, "0", "missing", "19", "1"), Attempt(lane))
 
     codes = [data.code if isinstance(data, CeleriacError) else data for data in batch]
     assert codes == [b"x", "object_missing", "object_too_large", b"xx"]
 
 
-def test_no_more_are_fetched_at_once_than_is_set(inputs: Inputs, folder: Path) -> None:
-    list(inputs.batches([Reference(f"file://{folder}/{n % 15}") for n in range(200)]))
+def test_no_more_are_fetched_at_once_than_is_set(inputs: Inputs, folder: Path, lane: Lane) -> None:
+    list(inputs.fetched(references(folder, *(n % 15 for n in range(200))), Attempt(lane)))
 
     assert isinstance(inputs.storage, Troubled)
     assert 1 <= inputs.storage.most <= 4
 
 
-def test_large_objects_are_not_all_fetched_ahead(folder: Path) -> None:
+def test_large_objects_are_not_all_fetched_ahead(folder: Path, lane: Lane) -> None:
     inputs = inputs_of(folder, FETCHES="8", MAX_OBJECT_BYTES=str(module.AHEAD_BYTES))
     half = module.AHEAD_BYTES // 2 + 1
+    asked = [Reference(f"file://{folder}/{n % 20}", size_bytes=half) for n in range(8)]
 
-    (batch,) = inputs.batches([Reference(f"file://{folder}/{n % 20}", size_bytes=half) for n in range(8)])
-    inputs.close()
+    (batch,) = inputs.fetched(asked, Attempt(lane))
 
     assert isinstance(inputs.storage, Troubled)
     assert (len(batch), inputs.storage.most) == (8, 1)
 
 
-def test_a_store_that_does_not_answer_for_a_while_is_waited_for(
-    inputs: Inputs, folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_has_come_does_not_wait_long_for_its_neighbours(
+    inputs: Inputs, folder: Path, lane: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.01)
-    assert isinstance(inputs.storage, Troubled)
-    inputs.storage.failures = 5
+    monkeypatch.setattr(module, "BATCH_AGE_S", -1.0)
 
-    (batch,) = inputs.batches([Reference(f"file://{folder}/0")])
+    batches = list(inputs.fetched(references(folder, 0, 1, 2), Attempt(lane)))
+
+    assert batches == [[b"x"], [b"xx"], [b"xxx"]]
+
+
+def test_a_store_that_does_not_answer_once_or_twice_is_asked_again(
+    inputs: Inputs, folder: Path, lane: Lane
+) -> None:
+    assert isinstance(inputs.storage, Troubled)
+    inputs.storage.failures = 2
+
+    (batch,) = inputs.fetched(references(folder, 0), Attempt(lane))
 
     assert batch == [b"x"]
 
 
-def test_a_store_that_never_answers_is_an_error_of_all_of_them(folder: Path) -> None:
-    inputs = inputs_of(folder, STORAGE_PATIENCE_S="0")
+def test_a_bucket_that_does_not_answer_is_not_asked_for_each_object(
+    inputs: Inputs, folder: Path, lane: Lane
+) -> None:
     assert isinstance(inputs.storage, Troubled)
     inputs.storage.failures = 1000
+    attempt = Attempt(lane)
 
     with pytest.raises(StorageUnavailable):
-        list(inputs.batches([Reference(f"file://{folder}/0")] * 100))
-    inputs.close()
+        list(inputs.fetched(references(folder, *[0] * 100), attempt))
 
-    assert inputs.storage.failures > 900  # It was not asked for each of them.
+    assert inputs.storage.failures > 900
+    assert attempt.is_bucket_silent
 
 
-def test_an_object_that_never_comes_is_an_error_in_its_place_while_others_come(folder: Path) -> None:
-    inputs = inputs_of(folder, STORAGE_PATIENCE_S="0")
+def test_a_probe_asks_for_one_object_and_then_for_all(inputs: Inputs, folder: Path, lane: Lane) -> None:
+    assert isinstance(inputs.storage, Troubled)
+    inputs.storage.failures = 1
+    with pytest.raises(StorageUnavailable):
+        list(inputs.fetched(references(folder, *range(10)), Attempt(lane, is_probe=True)))
+    asked_in_vain = 1 - inputs.storage.failures
+    answered: list[int] = []
+
+    probe = Attempt(lane, is_probe=True, on_answer=lambda: answered.append(1))
+    batches = list(inputs.fetched(references(folder, *range(10)), probe))
+
+    assert asked_in_vain == 1
+    assert (sum(map(len, batches)), answered) == (10, [1])
+
+
+def test_what_nobody_had_to_be_asked_about_is_no_answer_of_the_bucket(
+    inputs: Inputs, folder: Path, lane: Lane
+) -> None:
+    attempt = Attempt(lane, is_probe=True, on_answer=lambda: pytest.fail("nobody has answered"))
+    known = [Reference("file:///etc/passwd"), Reference("file://x", fault="its name is not UTF-8")]
+    known.append(Reference(f"file://{folder}/0", size_bytes=10**9))
+
+    (batch,) = inputs.fetched(known, attempt)
+
+    codes = [data.code for data in batch if isinstance(data, CeleriacError)]
+    assert codes == ["location_not_allowed", "object_name_unusable", "object_too_large"]
+    assert attempt.is_bucket_silent
+
+
+def test_an_object_that_never_comes_is_an_error_in_its_place_while_others_come(
+    inputs: Inputs, folder: Path, lane: Lane
+) -> None:
     inputs.storage = Holding(inputs.settings.storage_allow)
     # Neighbours, and more of them than would count as a store that is away, were nothing between them.
-    names = ["held"] * (module.VAIN_TRIES - 1) + ["0"] * 8 + ["held"] * (module.VAIN_TRIES - 1) + ["1"] * 8
+    names = ["held"] * (SILENT_AFTER - 1) + ["0"] * 8 + ["held"] * 40 + ["1"] * 8
 
-    batches = list(inputs.batches([Reference(f"file://{folder}/{name}") for name in names]))
-    inputs.close()
+    batches = list(inputs.fetched(references(folder, *names), Attempt(lane)))
 
     came = [type(data) if isinstance(data, CeleriacError) else data for batch in batches for data in batch]
     expected = {"held": StorageUnavailable, "0": b"x", "1": b"xx"}
     assert came == [expected[name] for name in names]
 
 
-def test_a_stop_does_not_wait_for_a_store(inputs: Inputs, folder: Path) -> None:
+def test_a_stop_does_not_wait_for_a_store(
+    inputs: Inputs, folder: Path, lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSES_S", (100.0,))
     assert isinstance(inputs.storage, Troubled)
     inputs.storage.failures = 1000
     asked = inputs.storage.asked
@@ -163,4 +221,22 @@ def test_a_stop_does_not_wait_for_a_store(inputs: Inputs, folder: Path) -> None:
     threading.Thread(target=stop_when_asked).start()
 
     with pytest.raises(Stopping):
-        list(inputs.batches([Reference(f"file://{folder}/0")]))
+        list(inputs.fetched(references(folder, 0), Attempt(lane)))
+
+
+def test_a_bucket_that_falls_silent_after_some_answers_is_not_asked_for_the_rest(
+    inputs: Inputs, folder: Path, lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "GONE_AFTER_S", 0.0)
+    inputs.storage = Holding(inputs.settings.storage_allow)
+    came: list[object] = []
+
+    def fetch() -> None:
+        for batch in inputs.fetched(references(folder, *["0"] * 8, *["held"] * 200), Attempt(lane)):
+            came.extend(batch)
+
+    with pytest.raises(StorageUnavailable):
+        fetch()
+
+    assert came[:8] == [b"x"] * 8
+    assert len(came) < 100

@@ -85,6 +85,15 @@ function showProgress(job, done) {
   announce(done, job.total);
 }
 
+// What it waits for, as the step before has found it; before the first one the page knows only whether it does.
+let waiting;
+
+function isOtherWaiting(job, shown) {
+  const before = waiting;
+  waiting = JSON.stringify(job.waiting);
+  return before === undefined ? String(job.waiting !== null) !== shown.waiting : waiting !== before;
+}
+
 async function step(last) {
   const answer = await fetch(progress().dataset.job);
   if (!answer.ok) throw new Error(answer.statusText);
@@ -93,7 +102,11 @@ async function step(last) {
   // A scan still adds items to a job that grows.
   const isOver = done === job.total && !job.growing;
   const shown = progress().dataset;
-  const isNewState = isOver || job.state !== shown.state || String(job.growing) !== shown.growing;
+  const isNewState =
+    isOver ||
+    job.state !== shown.state ||
+    String(job.growing) !== shown.growing ||
+    isOtherWaiting(job, shown);
   const isGrown = job.total !== shownTotal;
   if (isNewState || isGrown || (done !== last && isWaiting())) {
     const page = await fetchPage();

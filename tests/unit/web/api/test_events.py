@@ -20,6 +20,7 @@ from production_server.web.api import events
 from production_server.web.app import create_app
 from production_server.web.edge.parts import WebParts, build_parts
 
+NOTHING = {"accepted": 0, "known": 0, "ignored": 0, "refused": 0, "faults": [], "jobs": []}
 TOKEN = "a secret of the tests".replace(" ", "-")
 RULES = """
 rules:
@@ -112,7 +113,7 @@ def test_every_model_whose_rule_matches_gets_the_object(web: Any) -> None:
 def test_what_no_rule_is_about_is_acknowledged_and_ignored(web: Any, told: dict[str, Any]) -> None:
     answer = send(web, told)
 
-    assert (answer.status_code, answer.json) == (200, {"accepted": 0, "known": 0, "ignored": 1, "jobs": []})
+    assert (answer.status_code, answer.json) == (200, NOTHING | {"ignored": 1})
     assert urls(web) == []
 
 
@@ -133,12 +134,56 @@ def test_an_object_that_comes_twice_in_one_request_is_one_item(web: Any) -> None
     assert (answer.json["accepted"], answer.json["known"]) == (1, 1)
 
 
-def test_a_bucket_that_may_not_be_read_is_refused_with_the_event(web: Any) -> None:
-    answer = send(web, record("in/a.png"), record("a.png", bucket="closed"))
+def test_an_event_that_cannot_be_taken_is_told_and_stops_none_of_those_beside_it(web: Any) -> None:
+    answer = send(
+        web,
+        record("in/a.png"),
+        record("a.png", bucket="closed"),
+        record("in/../../secret.png"),
+        record(""),
+        record("in/b.png"),
+    )
+
+    assert (answer.status_code, answer.json["accepted"], answer.json["refused"]) == (202, 2, 3)
+    assert [fault["field"] for fault in answer.json["faults"]] == [
+        "Records[3].s3.object.key",
+        "events[1]",
+        "events[2]",
+    ]
+    assert urls(web) == [("picture", "s3://photos/in/a.png"), ("picture", "s3://photos/in/b.png")]
+
+
+def test_a_batch_that_is_sent_again_with_what_cannot_be_taken_changes_nothing(web: Any) -> None:
+    told = [record("in/a.png"), record("in/../b.png")]
+    send(web, *told)
+
+    again = send(web, *told)
+
+    assert (again.status_code, again.json["known"], again.json["refused"]) == (200, 1, 1)
+
+
+def test_a_bucket_that_may_not_be_read_is_refused_where_nothing_else_comes(web: Any) -> None:
+    answer = send(web, record("a.png", bucket="closed"))
 
     assert (answer.status_code, answer.json["code"]) == (400, "location_not_allowed")
-    assert answer.json["faults"][0]["field"] == "events[1]"
-    assert urls(web) == []
+    assert answer.json["faults"][0]["field"] == "events[0]"
+
+
+@pytest.mark.parametrize("key", ["in/both/.DS_Store", "in/both/Thumbs.db", "in/__MACOSX/a.png", "in/._a.png"])
+def test_what_programs_leave_beside_pictures_is_ignored(web: Any, key: str) -> None:
+    answer = send(web, record(key))
+
+    assert (answer.status_code, answer.json) == (200, NOTHING | {"ignored": 1})
+
+
+def test_an_etag_that_cannot_be_kept_is_an_item_that_says_so(web: Any, work: Any) -> None:
+    answer = send(web, record("in/a.png", etag="e" * 300))
+
+    (job,) = web.get("/api/jobs").json["jobs"]
+    work(job)
+    (item,) = web.get(f"/api/jobs/{job['id']}/results").json["results"]
+    assert answer.status_code == 202
+    assert item["error"]["code"] == "object_name_unusable"
 
 
 def test_a_key_that_leads_elsewhere_is_refused(web: Any) -> None:

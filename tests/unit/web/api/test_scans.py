@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from production_server.jobs.away import note_away
+from production_server.jobs.object_chunks import take
 from production_server.settings import Settings, read_settings
 from production_server.sources.scanner import Scanner
 from production_server.web.edge.parts import WebParts
@@ -109,6 +111,24 @@ def test_an_items_image_is_fetched_for_its_thumbnail(web: Any, folder: Path, sca
 
     assert (shown.status_code, shown.mimetype) == (200, "image/png")
     assert gone.status_code == 404
+
+
+def test_of_a_bucket_that_does_not_answer_no_thumbnail_is_asked_for(
+    web: Any, folder: Path, scanner: Scanner, parts: WebParts
+) -> None:
+    scan = ask(web, folder, pattern="dark.png").json
+    scanner.scan_next()
+    held = take(parts.database, lease_s=60, patience_s=60)
+    assert held is not None
+    note_away(parts.database, held, "file:// does not answer")
+
+    shown = web.get(f"/predictions/{scan['id']}/thumbnails/0.png")
+    page = web.get(f"/predictions/{scan['id']}").text
+    job = web.get(f"/api/jobs/{scan['id']}").json
+
+    assert (shown.status_code, web.get("/api/jobs").json["jobs"][0]["waiting"]) == (503, job["waiting"])
+    assert (job["waiting"]["bucket"], job["waiting"]["message"]) == ("file://", "file:// does not answer")
+    assert "Waiting for <code>file://</code>" in page
 
 
 def test_the_page_of_a_scans_job_is_shown_while_nothing_is_found_yet(web: Any, folder: Path) -> None:
