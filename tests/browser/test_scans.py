@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
-from testing.celeriac import Celeriac
+from testing.celeriac import Celeriac, celeriac
 from testing.pictures import png
+from testing.s3 import s3_store
 from tests.browser.conftest import Visit
 
 LONG_MS = 60_000
@@ -41,3 +43,20 @@ def test_a_listing_that_failed_says_why(visit: Visit, site: Celeriac) -> None:
 
     expect(page.get_by_text("The listing has failed.")).to_be_visible(timeout=LONG_MS)
     expect(page.get_by_text("/bucket/nothing does not exist")).to_be_visible()
+
+
+def test_a_job_says_what_it_waits_for_as_long_as_it_does(visit: Visit, tmp_path: Path) -> None:
+    with s3_store() as store:
+        store.fill("photos", {f"{number}.png": png(number) for number in range(3)})
+        with celeriac(tmp_path, STORAGE_ALLOW="s3://photos", **store.environ) as service:
+            with store.away():
+                asked = {"url": "s3://photos", "model": "fashion_mnist"}
+                scan = service.web.post("/api/scans", json=asked).raise_for_status().json()
+                page = visit(f"{service.url}/predictions/{scan['id']}")
+
+                expect(page.get_by_text("Waiting for s3://photos/")).to_be_visible(timeout=LONG_MS)
+                expect(page.get_by_text("It is asked again at")).to_be_visible()
+                expect(page.locator("#state")).to_have_text("Waiting for its objects")
+
+            expect(page.locator("#state")).to_have_text("Finished", timeout=LONG_MS)
+            expect(page.get_by_text("It is asked again at")).to_have_count(0)

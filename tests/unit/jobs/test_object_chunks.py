@@ -14,7 +14,16 @@ from production_server.errors import StorageUnavailable
 from production_server.jobs.away import note_answer, note_away, waiting_for
 from production_server.jobs.claim import claim, finish
 from production_server.jobs.database import Database, now
-from production_server.jobs.object_chunks import ObjectChunk, end, miss, put_back, release_all, renew, take
+from production_server.jobs.object_chunks import (
+    ObjectChunk,
+    adopt,
+    end,
+    miss,
+    put_back,
+    release_all,
+    renew,
+    take,
+)
 from production_server.jobs.read import every_item, get_job
 from production_server.jobs.reconcile import expired_chunks, unpublished_chunks
 from production_server.jobs.records import Chunk, Failure, Job, NewObjects, NewScan
@@ -321,3 +330,21 @@ def test_a_job_of_objects_of_which_none_waits_though_some_are_not_done_is_found(
     found = list(unpublished_chunks(database, chunk_items=2, grace_s=0, is_queue_empty=True))
 
     assert found == [(job.id, [Chunk(job.id, 0, 2, "high")])]
+
+
+def test_objects_that_a_release_before_has_sent_messages_of_wait_once(database: Database) -> None:
+    job = accept(database, *[f"s3://aaa/{number}" for number in range(5)], *["s3://bbb/1"] * 1)
+    with database.write() as connection:
+        connection.execute(object_chunk.delete().where(object_chunk.c.start != 2))
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: adopt(database, job.id, chunk_items=2), range(2)))
+
+    found = [must_take(database) for _ in range(4)]
+    assert try_take(database) is None
+    assert [(each.start, each.stop, each.bucket) for each in found] == [
+        (0, 2, "s3://aaa"),
+        (2, 4, "s3://aaa"),
+        (4, 5, "s3://aaa"),
+        (5, 6, "s3://bbb"),
+    ]

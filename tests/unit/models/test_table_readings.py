@@ -272,3 +272,49 @@ def test_a_table_says_which_lines_are_its_rows(diabetes: Manifest) -> None:
     assert faults_of(diabetes, written(header, FIRST))[0].startswith(
         "csv line 1, column 1: expected a feature's name"
     )
+
+
+@pytest.fixture(scope="module")
+def one_column(diabetes: Manifest) -> Manifest:
+    """A model of one feature, whose tables need no delimiter."""
+    one_input = diabetes.inputs[0].model_copy(update={"shape": (None, 1)})
+    return diabetes.model_copy(update={"features": diabetes.features[:1], "inputs": (one_input,)})
+
+
+@pytest.mark.parametrize("text", ["5,1\n4,0\n", "5,5\n", "12,345\n"])
+def test_a_comma_that_may_part_cells_or_be_a_decimal_sign_is_not_guessed(
+    one_column: Manifest, text: str
+) -> None:
+    (fault,) = faults_of(one_column, text)
+
+    line = text.partition("\n")[0]
+    assert fault.startswith("csv line 1: expected a line that can be read in one way")
+    assert f'got "{line.replace(",", " | ")}" or "{line}"' in fault
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "expected"),
+    [
+        ("5\n4\n", [5, 4], None),
+        ("1\n2\n", [1, 2], None),
+        ("5.5,1\n4,0\n", [5.5, 4], ["diabetes", "no diabetes"]),
+        ("5,5;1\n4;0\n", [5.5, 4], ["diabetes", "no diabetes"]),
+        ("5,5\t1\n", [5.5], ["diabetes"]),
+        ("sep=;\n5,5\n", [5.5], None),
+        ("Pregnancies\n0\n1\n", [0, 1], None),
+        ("Pregnancies,Outcome\n5,1\n", [5], ["diabetes"]),
+        ('Pregnancies\n"5,5"\n', [5.5], None),
+    ],
+)
+def test_tables_of_one_column_are_taken_where_they_have_one_reading(
+    one_column: Manifest, text: str, values: list[float], expected: list[str] | None
+) -> None:
+    table = parse(one_column, text)
+
+    assert ([row.values[0] for row in table.rows], table.expected) == (values, expected)
+
+
+def test_a_table_of_one_column_that_begins_with_0_may_have_that_for_a_header(one_column: Manifest) -> None:
+    (fault,) = faults_of(one_column, "0\n5\n")
+
+    assert "got 0: a header of numbers, or a row" in fault

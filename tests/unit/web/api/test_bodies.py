@@ -207,3 +207,51 @@ def test_a_file_name_in_utf_8_is_kept(web: FlaskClient, work: Any) -> None:
     body, kind = form(model="table", csv=(io.BytesIO(b"3,7\n"), "schön.csv"))
 
     assert post(web, "/api/jobs", body, kind).status_code == 202
+
+
+NEIGHBOURS: dict[str, tuple[bytes, str, str, str, str]] = {
+    "nothing": (b"", "", "", "an empty body", "Expecting value"),
+    "gzip that says nothing": (zipped(JOB), "", "", "gzip, without a Content-Encoding", "0x8b"),
+    "gzip that is none": (JOB, "", "gzip", "the body is not gzip: ", "is not JSON"),
+    "gzip in gzip": (zipped(zipped(JOB)), "", "gzip", "gzip, without a Content-Encoding", "cut off"),
+    "zlib that is called gzip": (zlib.compress(JOB[:-1]), "", "gzip", "is not JSON", "not gzip"),
+    "UTF-16": (JOB.decode().encode("utf-16"), "", "", "got UTF-16", "0xff"),
+    "a form that is called JSON": (b"model=table", "", "", "Expecting value", "UTF-8 text"),
+    "JSON that is called a form": (JOB, "multipart/form-data", "", "boundary", "model: "),
+    "JSON that is called nothing": (
+        JOB,
+        "application/x-www-form-urlencoded",
+        "",
+        "expected application/json",
+        "body",
+    ),
+    "NaN": (
+        JOB.replace(b"7", b"NaN"),
+        "",
+        "",
+        "inputs[0][1]: expected a finite number",
+        "unexpected character",
+    ),
+    "null": (JOB.replace(b"7", b"null"), "", "", "got null", "is not JSON"),
+    "a text": (JOB.replace(b"7", b'"7"'), "", "", 'got "7"', "is not JSON"),
+    "a list too few": (
+        JOB.replace(b"[[3, 7]]", b"[3, 7]"),
+        "",
+        "",
+        "inputs[0]: expected a list of 2",
+        "is not JSON",
+    ),
+    "a comma too many": (JOB.replace(b"7]", b"7,]"), "", "", "is not JSON: something else", "a list of"),
+}
+
+
+@pytest.mark.parametrize("case", NEIGHBOURS)
+def test_a_refused_job_is_told_its_cause_and_not_that_of_its_neighbour(web: FlaskClient, case: str) -> None:
+    body, kind, coding, cause, neighbour = NEIGHBOURS[case]
+
+    answer = post(web, "/api/jobs", body, kind or "application/json", Content_Encoding=coding or "identity")
+
+    told = answer.get_json(force=True)
+    faults = [f"{each['field']}: expected {each['expected']}, got {each['got']}" for each in told["faults"]]
+    said = "; ".join([told["detail"], *faults])
+    assert cause in said and neighbour not in said
