@@ -32,6 +32,7 @@ _PREPARED: dict[Format, Callable[[bytes], bytes]] = {
     "PNG": pixels_only,
     "JPEG": jpeg.with_few_segments,
     "BMP": bmp.in_its_depth,
+    "PNM": pnm.with_short_header,
 }
 
 
@@ -95,6 +96,8 @@ def opened(data: bytes, *, field: str, max_pixels: int) -> Iterator[Image.Image]
         with _READERS[kind](io.BytesIO(content)) as image:
             if image.width * image.height > max_pixels:
                 raise _too_large(field, max_pixels, f"{image.width} × {image.height}")
+            if kind == "JPEG":
+                jpeg.check_scans(content, pixels=image.width * image.height)
             _check_colours(image, content)
             per_pixel = _BYTES_PER_PIXEL.get(kind, _BYTES_PER_PIXEL_AT_MOST)
             with _DECODING.take(image.width * image.height * per_pixel):

@@ -1,7 +1,11 @@
-"""Scales a PNM whose white is not 255. Pillow's decoder is a loop in Python that passes over values above it."""
+"""Bounds the header of a PNM, which Pillow reads byte by byte, and scales one whose white is not 255.
+
+Pillow's own decoder for that is a loop in Python that passes over values above it.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +16,22 @@ from production_server.models.image_files.unusable import damaged
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.PpmImagePlugin import PpmImageFile
+
+MOST_HEADER_BYTES = 64 * 2**10
+"""With all comments in it."""
+_NUMBER = rb"(?:\s|#[^\r\n]*[\r\n])+[0-9]+"
+_HEADER = re.compile(rb"(?:P[14](?:%b){2}|P[2356](?:%b){3})\s" % (_NUMBER, _NUMBER))
+
+
+def with_short_header(data: bytes) -> bytes:
+    """The same bytes.
+
+    Raises:
+        Unusable: its numbers do not come among the first bytes.
+    """
+    if _HEADER.match(data[:MOST_HEADER_BYTES]) is None:
+        raise damaged(f"a PNM without width, height and white within its first {MOST_HEADER_BYTES} bytes")
+    return data
 
 
 def scaled(image: PpmImageFile, data: bytes) -> Image.Image:

@@ -170,7 +170,18 @@ def damaged() -> Iterator[Refused]:
     yield Refused("pgm without a white", b"P5 2 2 0\n\0\0\0\0", code, "PNM")
 
 
-REFUSED = [each for make in (unusual, other_formats, no_images, damaged) for each in make()]
+def dear() -> Iterator[Refused]:
+    """What would cost more than its size tells."""
+    code = "damaged_image"
+    large = saved(np.zeros((300, 300, 3), np.uint8), "JPEG", progressive=True)
+    scans = large[:-2] + b"\xff\xda\0\x08\1\1\0\0\x3f\0" * 23_000 + large[-2:]
+    yield Refused("jpeg of many scans", scans, code, "a JPEG of 90000 pixels that writes them in 230")
+    for number, before in enumerate((b"P5 9 ", b"P5 9 9 ", b"P6 9#\n", b"P4 9 ")):
+        commented = before + b"#" + b"a" * 70_000 + b"\n9 9 255\n" + bytes(81)
+        yield Refused(f"pnm of a long comment {number}", commented, code, "first 65536 bytes")
+
+
+REFUSED = [each for make in (unusual, other_formats, no_images, damaged, dear) for each in make()]
 
 
 @pytest.mark.parametrize("refused", REFUSED, ids=lambda refused: refused.name)
