@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from production_server.jobs.dashboard import Counts, Dashboard, ModelResults
 from production_server.jobs.search import Found, Place, Search
@@ -24,7 +25,12 @@ Score = Annotated[float, Field(ge=0, le=1)]
 
 
 def _in_utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as exc:
+        raise PydanticCustomError("moment", "a time in the years 1 to 9999 of UTC") from exc
 
 
 Moment = Annotated[datetime, AfterValidator(_in_utc)]

@@ -123,6 +123,8 @@ def test_times_may_say_their_zone(web: Any, filled: WebParts) -> None:
         ("max_score=nan", "max_score"),
         ("state=running", "state"),
         ("since=yesterday", "since"),
+        ("since=0001-01-01T00:00:00%2B14:00", "since"),
+        ("until=9999-12-31T23:59:59-14:00", "until"),
         ("until=99999999999999999999", "until"),
         ("after=1_2", "after"),
         ("after=x_y_z", "after"),
