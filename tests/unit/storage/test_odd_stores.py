@@ -139,7 +139,7 @@ def test_who_waits_for_a_store_is_told_at_once_when_the_storage_is_closed(
         point_to(store, monkeypatch)
 
         def close_when_asked() -> None:
-            wait_until(lambda: store.asked, what="it is asked")
+            wait_until(lambda: bool(store.asked), what="it is asked")
             storage.close()
 
         threading.Thread(target=close_when_asked).start()
