@@ -61,8 +61,13 @@ def note_answer(database: Database, bucket: str) -> None:
 
 
 def why_away(database: Database, bucket: str) -> str:
-    """What was said of the last try to reach a bucket that does not answer; empty: nobody has missed it."""
-    query = select(away_bucket.c.message).where(away_bucket.c.bucket == bucket)
+    """What was said of the last try to reach a bucket that is not asked just now; empty: it may be asked.
+
+    Where nothing waits for it any more nobody asks whether it is back, and what was noted may be long over.
+    """
+    query = select(away_bucket.c.message).where(
+        away_bucket.c.bucket == bucket, away_bucket.c.next_try_at > now()
+    )
     with database.read() as connection:
         return connection.execute(query).scalar_one_or_none() or ""
 

@@ -26,6 +26,7 @@ LONGEST_PAUSE_S = 60.0
 """What does not come is asked for again after one second, then two, four, up to this."""
 NOT_DONE_S = 10.0
 """So long nobody looks after what was dealt with and is not done: somebody else has it, or the model has failed."""
+_ANY = select(object_chunk.c.start).limit(1)
 _IS_FREE = object_chunk.c.lease_until.is_(None) | has_run_out(object_chunk)
 _IS_PAUSED = away_bucket.c.next_try_at > now()
 _MAY_PROBE = ~_IS_PAUSED & (away_bucket.c.lease_until.is_(None) | has_run_out(away_bucket))
@@ -119,9 +120,12 @@ def take(
     Raises:
         Unavailable: the database does not answer.
     """
-    query = _next(patience_s, without)
-    # Each worker looks several times a second: writing at once would take longer, and SQLite's one lock.
+    # Each worker looks several times a second: nearly always there is nothing, which one short statement tells.
     with database.read() as connection:
+        if connection.execute(_ANY).first() is None:
+            return None
+        query = _next(patience_s, without)
+        # Writing at once would take longer, and SQLite's one lock.
         if connection.execute(query).first() is None:
             return None
     with database.write() as connection:

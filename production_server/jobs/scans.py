@@ -66,13 +66,13 @@ def claim_scan(
     Raises:
         Unavailable: the database does not answer.
     """
+    # Each worker looks several times a second: writing at once would take five times as long, and SQLite's one lock.
+    with database.read() as connection:
+        if connection.execute(_NEXT).first() is None:
+            return None
     wanted = _NEXT.where(*(~scan.c.url.startswith(f"{bucket}/", autoescape=True) for bucket in without))
     if not may_be_vain:
         wanted = wanted.where(scan.c.vain_tries == 0)
-    # Each worker looks several times a second: writing at once would take five times as long, and SQLite's one lock.
-    with database.read() as connection:
-        if connection.execute(wanted).first() is None:
-            return None
     first = wanted.with_for_update(skip_locked=True).scalar_subquery()
     token = uuid4()
     held = update(scan).where(scan.c.id == first).values(taken(token, lease_s))

@@ -1,4 +1,4 @@
-"""How many jobs and items there are in which state."""
+"""How many jobs and items there are in which state, and how many objects wait for which reason."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 
 from production_server.jobs.database import Database
-from production_server.jobs.tables import job
+from production_server.jobs.tables import away_bucket, job, object_chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,10 @@ class Statistics:
 
     jobs: dict[str, int]
     items: dict[str, int]
+    object_chunks: int = 0
+    """That wait to be fetched, or are."""
+    away_buckets: int = 0
+    """Which some of them wait for."""
 
 
 def statistics(database: Database) -> Statistics:
@@ -34,4 +38,7 @@ def statistics(database: Database) -> Statistics:
             for name, number in zip(("succeeded", "failed", "cancelled"), counts, strict=True):
                 items[name] += number
             items["open"] += total - sum(counts)
-    return Statistics(jobs, items)
+        chunks = connection.execute(select(func.count()).select_from(object_chunk)).scalar_one()
+        is_waited_for = away_bucket.c.bucket.in_(select(object_chunk.c.bucket))
+        away = connection.execute(select(func.count()).where(is_waited_for)).scalar_one()
+    return Statistics(jobs, items, chunks, away)

@@ -40,7 +40,9 @@ class AzureBlobs:
         pages = blobs.by_page(continuation_token=after or None)
         page = await anext(pages)
         entries = [
-            Entry(blob.name, blob.etag.strip('"'), blob.size) async for blob in page if not _is_folder(blob)
+            Entry(blob.name, (blob.etag or "").strip('"'), blob.size or 0)
+            async for blob in page
+            if not _is_folder(blob)
         ]
         following = pages.continuation_token
         # There is no cursor behind the last page: whoever must go on there gets that page again.

@@ -119,4 +119,4 @@ def _may_pass(exc: BaseException | None) -> bool:
 
 
 def _entry(item: Mapping[str, str]) -> Entry:
-    return Entry(item["name"], item["generation"], int(item["size"]))
+    return Entry(item["name"], item.get("generation", ""), int(item.get("size", 0)))

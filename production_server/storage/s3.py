@@ -14,7 +14,8 @@ from production_server.storage.locations import Location
 from production_server.storage.objects import PAGE, too_large
 from production_server.storage.remote import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Entry, Listed, Refused
 
-CONNECTIONS = 64
+CONNECTIONS = 256
+"""Of all buckets: one that keeps its share of them busy must leave some to the others."""
 _REDIRECTS = {301, 302, 303, 307, 308}
 
 
@@ -28,14 +29,14 @@ class S3:
             "connect_timeout": CONNECT_TIMEOUT_S,
             "read_timeout": READ_TIMEOUT_S,
             "max_pool_connections": CONNECTIONS,
-            # Whoever asks here tries again by himself, with more patience.
+            # Whoever asks here tries again by himself, with more patience; once is for connections kept too long.
             "retries": {"max_attempts": 1},
             "http_session_cls": _session_class(),
         }
         filesystem = s3fs.S3FileSystem(
             config_kwargs=limits, skip_instance_cache=True, use_listings_cache=False
         )
-        filesystem.retries = 2
+        filesystem.retries = 1
         return filesystem
 
     async def list(self, filesystem: Any, location: Location, *, after: str) -> Listed:
@@ -44,7 +45,8 @@ class S3:
             wanted["StartAfter"] = after
         answer = await filesystem._call_s3("list_objects_v2", **wanted)  # noqa: SLF001  # fsspec's way to call from a loop
         entries = [
-            Entry(each["Key"], str(each["ETag"]).strip('"'), int(each["Size"]))
+            # Some that speak the protocol leave out what they do not know: one such object must not stop its page.
+            Entry(each["Key"], str(each.get("ETag", "")).strip('"'), int(each.get("Size", 0)))
             for each in answer.get("Contents", [])
         ]
         return Listed(entries, entries[-1].key if entries else after, is_last=not answer.get("IsTruncated"))

@@ -57,6 +57,10 @@ class ServiceState(Collector):
         yield _gauge("celeriac_database_up", "Whether the database answers", 1)
         yield _by_label("celeriac_jobs", "Stored jobs", "state", counts.jobs)
         yield _by_label("celeriac_items", "Items of stored jobs", "state", counts.items)
+        yield _gauge("celeriac_object_chunks", "Chunks of objects that are not done", counts.object_chunks)
+        yield _gauge(
+            "celeriac_away_buckets", "Buckets that do not answer, and are waited for", counts.away_buckets
+        )
         yield from _of_workers(workers)
 
     def _counts(self) -> Statistics:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from production_server.errors import StorageUnavailable
-from production_server.jobs.away import note_answer, note_away, waiting_for
+from production_server.jobs.away import note_answer, note_away, waiting_for, why_away
 from production_server.jobs.claim import claim, finish
 from production_server.jobs.database import Database, now
 from production_server.jobs.object_chunks import (
@@ -28,6 +28,7 @@ from production_server.jobs.read import every_item, get_job
 from production_server.jobs.reconcile import expired_chunks, unpublished_chunks
 from production_server.jobs.records import Chunk, Failure, Job, NewObjects, NewScan
 from production_server.jobs.scans import Listed, claim_scan, fail_for_now, note_page
+from production_server.jobs.statistics import statistics
 from production_server.jobs.submit import start_scan, submit_objects
 from production_server.jobs.tables import away_bucket, object_chunk
 from production_server.storage.objects import Reference
@@ -292,9 +293,11 @@ def test_a_job_says_what_it_waits_for_and_only_as_long_as_it_does(database: Data
         away.id: ("s3://away", "no answer"),
         busy.id: ("s3://busy", "too busy"),
     }
+    assert (statistics(database).away_buckets, why_away(database, "s3://away")) == (1, "no answer")
     note_answer(database, "s3://away")
     assert set(waiting_for(database, ids)) == {busy.id}
     assert waiting_for(database, []) == {}
+    assert (statistics(database).object_chunks, statistics(database).away_buckets) == (3, 0)
 
 
 def test_a_scan_that_does_not_go_on_is_what_its_job_waits_for(database: Database) -> None:
@@ -348,3 +351,15 @@ def test_objects_that_a_release_before_has_sent_messages_of_wait_once(database: 
         (4, 5, "s3://aaa"),
         (5, 6, "s3://bbb"),
     ]
+
+
+def test_a_bucket_that_nobody_asks_any_more_is_not_taken_for_away_for_ever(database: Database) -> None:
+    accept(database, "s3://aaa/1")
+    held = must_take(database)
+    note_away(database, held, "no answer")
+    fail_all(database, held)
+    let_time_pass(database, 61)
+    end(database, must_take(database))
+
+    assert why_away(database, "s3://aaa") == ""
+    assert statistics(database).away_buckets == 0

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
-from production_server.errors import ObjectUnusable
+from production_server.errors import ObjectUnusable, StorageUnavailable
 from production_server.storage import remote
 from production_server.storage.locations import Location
 from production_server.storage.objects import Reference
 from production_server.storage.storage import Storage
-from testing.odd_store import OddStore, drips, endless, fine, huge, odd_store, redirect
+from testing.odd_store import Answer, Answering, OddStore, drips, endless, fine, huge, odd_store, redirect
+from testing.processes import wait_until
 from testing.s3 import S3
 
 PHOTOS = "s3://photos"
@@ -84,3 +87,65 @@ def test_a_body_that_comes_by_drips_is_given_up(storage: Storage, monkeypatch: p
 
         assert refused.value.code == "object_too_slow"
         assert store.sent_bytes > 1
+
+
+def listing(*contents: str) -> Answer:
+    """An answer that lists those objects."""
+    objects = "".join(f"<Contents>{each}</Contents>" for each in contents)
+    body = f"<ListBucketResult><IsTruncated>false</IsTruncated><EncodingType>url</EncodingType>{objects}"
+
+    def answer(answering: Answering) -> None:
+        answering.whole(f"{body}</ListBucketResult>".encode())
+
+    return answer
+
+
+def test_an_object_that_is_listed_without_what_others_have_stops_none_of_its_page(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = "<Key>b.png</Key><ETag>&quot;1&quot;</ETag><Size>3</Size>"
+    with odd_store(listing("<Key>a.png</Key>", known)) as store:
+        point_to(store, monkeypatch)
+
+        (page,) = storage.pages(Location.parse(PHOTOS))
+
+    assert page.references == (Reference("s3://photos/a.png"), Reference("s3://photos/b.png", "1", 3))
+
+
+@pytest.mark.parametrize(
+    ("sent", "key"),
+    [("new%0Aline.png", "new\nline.png"), ("a%01b.png", "a\x01b.png"), ("caf%E9.png", "caf\ufffd.png")],
+)
+def test_an_object_with_an_odd_name_stops_none_of_its_page(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, sent: str, key: str
+) -> None:
+    with odd_store(listing(f"<Key>{sent}</Key>", "<Key>fine.png</Key>")) as store:
+        point_to(store, monkeypatch)
+
+        (page,) = storage.pages(Location.parse(PHOTOS))
+
+    assert [reference.url for reference in page.references] == [f"s3://photos/{key}", "s3://photos/fine.png"]
+
+
+def silent(answering: Answering) -> None:
+    """Nothing, though the connection stays open."""
+    answering.server.store.closing.wait()
+
+
+def test_who_waits_for_a_store_is_told_at_once_when_the_storage_is_closed(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with odd_store(silent) as store:
+        point_to(store, monkeypatch)
+
+        def close_when_asked() -> None:
+            wait_until(lambda: bool(store.asked), what="it is asked")
+            storage.close()
+
+        threading.Thread(target=close_when_asked).start()
+
+        with pytest.raises(StorageUnavailable):
+            storage.fetch(PHOTO, max_bytes=MAX_BYTES)
+        with pytest.raises(StorageUnavailable):
+            storage.fetch(PHOTO, max_bytes=MAX_BYTES)
+        assert len(store.asked) == 1

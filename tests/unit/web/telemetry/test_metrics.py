@@ -69,6 +69,7 @@ def test_the_service_stands_as_database_and_broker_say(parts: WebParts, web: Fla
     assert found["celeriac_workers",] == found["celeriac_database_up",] == found["celeriac_broker_up",] == 1
     assert found["celeriac_worker_items_total", "worker-1"] == 12
     assert found["celeriac_jobs", "queued"] == 1 and found["celeriac_items", "open"] == 3
+    assert found["celeriac_object_chunks",] == found["celeriac_away_buckets",] == 0
 
 
 def test_every_metric_is_explained_and_no_other(parts: WebParts, web: FlaskClient) -> None:
