@@ -47,14 +47,14 @@ def test_a_listing_that_failed_says_why(visit: Visit, site: Celeriac) -> None:
 
 def test_a_job_says_what_it_waits_for_as_long_as_it_does(visit: Visit, tmp_path: Path) -> None:
     with s3_store() as store:
-        store.fill("photos", {f"{number}.png": png(number) for number in range(3)})
-        with celeriac(tmp_path, STORAGE_ALLOW="s3://photos", **store.environ) as service:
+        store.fill("waited-for", {f"{number}.png": png(number) for number in range(3)})
+        with celeriac(tmp_path, STORAGE_ALLOW="s3://waited-for", **store.environ) as service:
             with store.away():
-                asked = {"url": "s3://photos", "model": "fashion_mnist"}
+                asked = {"url": "s3://waited-for", "model": "fashion_mnist"}
                 scan = service.web.post("/api/scans", json=asked).raise_for_status().json()
                 page = visit(f"{service.url}/predictions/{scan['id']}")
 
-                expect(page.get_by_text("Waiting for s3://photos/")).to_be_visible(timeout=LONG_MS)
+                expect(page.get_by_text("Waiting for s3://waited-for/")).to_be_visible(timeout=LONG_MS)
                 expect(page.get_by_text("It is asked again at")).to_be_visible()
                 expect(page.locator("#state")).to_have_text("Waiting for its objects")
 

@@ -48,10 +48,12 @@ def folder(tmp_path: Path) -> Path:
 
 def settings_of(tmp_path: Path, folder: Path, store: S3) -> dict[str, str]:
     (tmp_path / "events.yaml").write_text(
-        "rules:\n  - {bucket: away, model: fashion_mnist}\n  - {bucket: good, model: fashion_mnist}\n"
+        "rules:\n"
+        "  - {bucket: gone-for-now, model: fashion_mnist}\n"
+        "  - {bucket: there-all-along, model: fashion_mnist}\n"
     )
     return {
-        "STORAGE_ALLOW": f"s3://away s3://good file://{folder}",
+        "STORAGE_ALLOW": f"s3://gone-for-now s3://there-all-along file://{folder}",
         "EVENTS_FILE": str(tmp_path / "events.yaml"),
         "EVENTS_TOKEN": TOKEN,
         **store.environ,
@@ -104,13 +106,13 @@ def test_while_nobody_listens_where_a_store_was_all_else_goes_on_and_what_waits_
     tmp_path: Path, folder: Path, places: dict[str, str]
 ) -> None:
     with s3_store() as store:
-        for bucket in ("away", "good"):
+        for bucket in ("gone-for-now", "there-all-along"):
             store.fill(bucket, {f"{number}.png": png(number) for number in range(10)})
         with celeriac(tmp_path, **settings_of(tmp_path, folder, store), **places) as service:
             with store.away():
-                told = [tell(service, "away", f"{number}.png") for number in range(10)]
+                told = [tell(service, "gone-for-now", f"{number}.png") for number in range(10)]
                 wait_until(lambda: look(service, told[0])["waiting"], what="it is said that it waits")
-                scan = service.web.post("/api/scans", json=MODELS | {"url": "s3://good"}).json()
+                scan = service.web.post("/api/scans", json=MODELS | {"url": "s3://there-all-along"}).json()
                 wait_until(
                     lambda: service.web.get(f"/api/scans/{scan['id']}").json()["error"], what="it says why"
                 )
@@ -125,8 +127,8 @@ def test_while_nobody_listens_where_a_store_was_all_else_goes_on_and_what_waits_
                 timeout_s=90,
             )
 
-            assert (waiting["bucket"], "does not answer" in waiting["message"]) == ("s3://away", True)
-            assert "Waiting for <code>s3://away</code>" in page
+            assert (waiting["bucket"], "does not answer" in waiting["message"]) == ("s3://gone-for-now", True)
+            assert "Waiting for <code>s3://gone-for-now</code>" in page
             assert (listing["state"], listing["error"]["code"]) == ("listing", "storage_unavailable")
             assert listing["next_try"]
             assert [look(service, job)["succeeded"] for job in told] == [1] * 10
@@ -143,7 +145,7 @@ def by_bucket(odd: Answer) -> Answer:
     """An answer that is odd for one bucket, and a picture for the other one."""
 
     def answer(answering: Answering) -> None:
-        if answering.path.startswith("/away/"):
+        if answering.path.startswith("/gone-for-now/"):
             odd(answering)
         else:
             answering.whole(png(7))
@@ -159,10 +161,11 @@ def test_a_store_that_answers_nothing_or_in_drips_keeps_no_other_waiting(
         settings = settings_of(tmp_path, folder, S3(store.url))
         with celeriac(tmp_path, **settings, **places) as service:
             told = [
-                tell(service, "away", *(f"{job}-{number}.png" for number in range(20))) for job in range(10)
+                tell(service, "gone-for-now", *(f"{job}-{number}.png" for number in range(20)))
+                for job in range(10)
             ]
             wait_until(lambda: len(store.asked) > 3, what="the store is asked")
-            good = tell(service, "good", *[f"{number}.png" for number in range(20)])
+            good = tell(service, "there-all-along", *[f"{number}.png" for number in range(20)])
 
             assert_all_others_end(service, folder, told, good)
             # What is asked for and does not come keeps no process from ending, either.
