@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from production_server.errors import Fault, SettingsError
 from production_server.setting_urls import url
@@ -230,7 +230,9 @@ class Settings:
 
     @property
     def resolved_database_url(self) -> str:
-        return self.database_url or f"sqlite:///{(self.state_dir / 'celeriac.sqlite3').absolute()}"
+        """`DATABASE_URL`, or that of a file in `STATE_DIR`: what a path has of %, ? or # is no part of a URL."""
+        file = quote(str((self.state_dir / "celeriac.sqlite3").absolute()))
+        return self.database_url or f"sqlite:///{file}"
 
     @property
     def model_stores(self) -> tuple[Path, ...]:

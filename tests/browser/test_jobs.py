@@ -11,7 +11,7 @@ from testing.pictures import png
 from tests.browser.conftest import Complaints, Visit, table, upload
 
 JOB = re.compile(r"/predictions/[0-9a-f-]{36}$")
-LONG_MS = 90_000
+LONG_MS = 200_000
 
 
 def test_results_appear_on_the_page_as_they_come(visit: Visit, site: Celeriac) -> None:

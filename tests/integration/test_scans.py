@@ -102,7 +102,7 @@ def test_a_scan_survives_kill_9_and_every_object_is_classified_once(tmp_path: Pa
         wait_until(lambda: look(service, scan)["job"]["succeeded"] > 300, what="300 are classified")
         service.kill()
         service.start()
-        wait_until(lambda: is_over(look(service, scan)), what="the scan is over", timeout_s=60)
+        wait_until(lambda: is_over(look(service, scan)), what="the scan is over", timeout_s=200)
 
         found, items = look(service, scan), items_of(service, scan)
         assert (found["state"], found["job"]["state"], found["job"]["succeeded"]) == (
@@ -127,7 +127,7 @@ def test_over_rabbitmq_a_scan_goes_on_while_workers_are_killed(
         wait_until(lambda: look(service, scan)["job"]["succeeded"] > 100, what="100 are classified")
         for pid in service.children("worker"):
             subprocess.run(["kill", "-9", str(pid)], check=True)
-        wait_until(lambda: is_over(look(service, scan)), what="the scan is over", timeout_s=90)
+        wait_until(lambda: is_over(look(service, scan)), what="the scan is over", timeout_s=200)
 
         assert look(service, scan)["job"]["succeeded"] == 600
         assert len({item["url"] for item in items_of(service, scan)}) == 600
@@ -147,7 +147,7 @@ def test_a_store_that_is_away_in_the_middle_of_a_scan_is_waited_for(tmp_path: Pa
         with store.away():
             wait_until(lambda: "does not answer" in service.log, what="the store is missed")
             before = look(service, scan)
-        wait_until(lambda: is_over(look(service, scan)), what="the scan is over", timeout_s=90)
+        wait_until(lambda: is_over(look(service, scan)), what="the scan is over", timeout_s=200)
 
         found = look(service, scan)
         assert before["job"]["state"] == "running"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from production_server.errors import SettingsError
+from production_server.jobs.database import Database
 from production_server.settings import BUILT_IN_MODEL_STORE, lines_of, read_settings, redact
 
 
@@ -290,3 +291,23 @@ def test_a_comma_in_a_key_is_part_of_it() -> None:
     settings = read_settings({"STORAGE_ALLOW": "s3://photos/a,b;c file:///srv/a,b"})
 
     assert [location.key for location in settings.storage_allow] == ["a,b;c", "srv/a,b"]
+
+
+@pytest.mark.parametrize("name", ["a%20b", "a?x=1", "a#b", "a b", "ä"])
+def test_the_database_lies_in_the_folder_of_the_state_whatever_that_is_called(
+    tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / name
+
+    Database(read_settings({"STATE_DIR": str(folder)}).resolved_database_url).migrate()
+
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+    assert (folder / "celeriac.sqlite3").is_file()
+
+
+@pytest.mark.parametrize(
+    ("end", "cause"), [("q?x=1.db", "a ? in it is written %3F"), ("a%zz", "a % itself is written %25")]
+)
+def test_a_path_that_a_url_would_read_otherwise_is_refused(end: str, cause: str) -> None:
+    with pytest.raises(SettingsError, match=cause):
+        read_settings({"DATABASE_URL": f"sqlite:////srv/{end}"})
