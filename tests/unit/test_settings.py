@@ -305,9 +305,6 @@ def test_the_database_lies_in_the_folder_of_the_state_whatever_that_is_called(
     assert (folder / "celeriac.sqlite3").is_file()
 
 
-@pytest.mark.parametrize(
-    ("end", "cause"), [("q?x=1.db", "a ? in it is written %3F"), ("a%zz", "a % itself is written %25")]
-)
-def test_a_path_that_a_url_would_read_otherwise_is_refused(end: str, cause: str) -> None:
-    with pytest.raises(SettingsError, match=cause):
-        read_settings({"DATABASE_URL": f"sqlite:////srv/{end}"})
+def test_a_path_with_a_question_mark_which_would_be_cut_off_there_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"a \? in it is written %3F"):
+        read_settings({"DATABASE_URL": "sqlite:////srv/q?x=1.db"})
