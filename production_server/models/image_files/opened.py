@@ -19,6 +19,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from production_server.errors import InvalidInput, TooLarge
 from production_server.models.image_files import bmp, jpeg, pnm
 from production_server.models.image_files.formats import Format, format_of
+from production_server.models.image_files.palette import check_palette
 from production_server.models.image_files.png import pixels_only, tell_transparent
 from production_server.models.image_files.unusable import Unusable, damaged
 from production_server.models.memory import MemoryBudget
@@ -102,6 +103,7 @@ def opened(data: bytes, *, field: str, max_pixels: int) -> Iterator[Image.Image]
             per_pixel = _BYTES_PER_PIXEL.get(kind, _BYTES_PER_PIXEL_AT_MOST)
             with _DECODING.take(image.width * image.height * per_pixel):
                 yield pnm.scaled(image, content) if isinstance(image, PpmImageFile) else image
+                check_palette(image, kind, data)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
         raise _too_large(field, max_pixels, "far more") from exc
     except Unusable as exc:

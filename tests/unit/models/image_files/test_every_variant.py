@@ -265,6 +265,12 @@ def gifs() -> Iterator[Variant]:
     yield Variant("gif animated", saved(image, "GIF", save_all=True, append_images=[other]), COLOURS)
     clear = saved(image, "GIF", transparency=index, save_all=True, append_images=[other], disposal=2)
     yield Variant("gif animated clear", clear, cleared(COLOURS, is_clear))
+    table = saved(image, "GIF")
+    start = 13 + 3 * (2 << (table[10] & 7))
+    place = table.index(b",", start)
+    own = table[:10] + bytes([table[10] & 0x7F]) + table[11:13] + table[start : place + 9]
+    own += bytes([0x80 | table[place + 9] | table[10] & 7]) + table[13:start] + table[place + 10 :]
+    yield Variant("gif with a palette of its picture", own, COLOURS)
     yield Variant("gif without its end mark", saved(image, "GIF")[:-1], COLOURS)
 
 
