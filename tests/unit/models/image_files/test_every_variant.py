@@ -340,6 +340,8 @@ def with_orientation() -> Iterator[Variant]:
             told = b"Exif\0\0" + exif
             name = f"{orientation}{order}"
             yield Variant(f"png {name}", with_chunks(png(8, RGB, stored), chunk(b"eXIf", exif)), COLOURS)
+            twice = with_chunks(png(8, RGB, stored), chunk(b"eXIf", told))
+            yield Variant(f"png {name} with a JPEG's prefix", twice, COLOURS)
             yield Variant(f"png {name} at its end", png(8, RGB, stored, after=chunk(b"eXIf", exif)), COLOURS)
             yield Variant(f"jpeg {name}", saved(stored, "JPEG", exif=told, **good), COLOURS, step=8)
             yield Variant(f"webp {name}", saved(stored, "WEBP", lossless=True, exif=exif), COLOURS)
