@@ -148,6 +148,8 @@ def _told(kind: Format | None, data: bytes, exc: Exception) -> Unusable:
     if reason.startswith(("Unsupported", "cannot handle")):
         got = f"one with: {reason[:100]}"
         return Unusable("unsupported_image", expected=f"a {kind} of a common variant", got=got)
+    if kind == "JPEG" and b"\xff\xda" not in data and b"\xff\xd9" in data:
+        return damaged("a JPEG without a picture before its end mark (FF D9)")
     if kind == "JPEG" and b"\xff\xd9" not in data[data.rfind(b"\xff\xda") :]:
         return damaged("a JPEG without its end mark (FF D9): it is cut off, or its writer left the mark out")
     if kind == "WebP" and int.from_bytes(data[4:8], "little") + 8 > len(data):

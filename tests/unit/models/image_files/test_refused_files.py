@@ -160,6 +160,9 @@ def damaged() -> Iterator[Refused]:
     yield Refused(
         "jpeg with its end mark in the middle of its header", jpeg[:200] + b"\xff\xd9", code, "JPEG"
     )
+    for case, empty in (("jpeg", jpeg[: jpeg.index(b"\xff\xda")]), ("short jpeg", b"\xff\xd8")):
+        told = "a JPEG without a picture before its end mark (FF D9)"
+        yield Refused(f"{case} of an end mark alone", empty + b"\xff\xd9", code, told)
     many = jpeg[:2] + b"\xff\xe1\0\x09Exif\0\0a" * 6_000 + jpeg[2:]
     yield Refused("jpeg of many EXIF data", many, code, "more than 5000 segments before its pixels")
     yield Refused("pgm cut off", b"P5 9 9 100\n" + bytes(80), code, "a PNM that is cut off")
