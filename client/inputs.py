@@ -17,20 +17,22 @@ IMAGE_SUFFIXES = frozenset(
     {
         ".apng",
         ".bmp",
+        ".dib",
         ".gif",
         ".jfif",
+        ".jpe",
         ".jpeg",
         ".jpg",
+        ".mpo",
         ".pbm",
         ".pgm",
         ".png",
         ".pnm",
         ".ppm",
-        ".tif",
-        ".tiff",
         ".webp",
     }
 )
+"""Of a folder's files only these are sent: of a format that no server takes, one would have the whole job refused."""
 
 Row: TypeAlias = "list[float] | dict[str, float]"
 

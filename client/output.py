@@ -38,6 +38,11 @@ def printable(text: str) -> str:
     return _TERMINAL_CODE.sub("", text)
 
 
+def on_one_line(text: str) -> str:
+    """As `printable`, with a space for each end of a line: a file's name may have some."""
+    return " ".join(printable(text).splitlines())
+
+
 def print_error(message: str) -> None:
     """Say on stderr what went wrong, on one line."""
     sys.stderr.write(f"error: {' '.join(printable(message).split())}\n")
@@ -60,7 +65,7 @@ def print_failure(error: ClientError) -> None:
 
 def print_note(message: str) -> None:
     """Tell on stderr what is no error."""
-    sys.stderr.write(f"{message}\n")
+    sys.stderr.write(f"{printable(message)}\n")
 
 
 def print_json(value: Any) -> None:
@@ -215,7 +220,7 @@ def print_facts(facts: dict[str, str | None]) -> None:
     """A line for each fact that is known."""
     for name, fact in facts.items():
         if fact:
-            sys.stdout.write(f"{name:<10} {fact}\n")
+            sys.stdout.write(f"{name:<10} {on_one_line(fact)}\n")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -224,5 +229,5 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     console = Console(width=None if sys.stdout.isatty() else UNLIMITED_WIDTH, highlight=False)
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(on_one_line(cell)) for cell in row))
     console.print(table)

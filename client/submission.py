@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from client.errors import InputError
 from client.inputs import Images, read_inputs
+from client.names import sendable
 from client.tables import Table
 from client.uploads import Upload
 
@@ -42,7 +43,7 @@ class Submission:
         found = read_inputs(inputs, is_recursive=is_recursive)
         if isinstance(found, Images):
             self._uploads = [Upload(path, part="file") for path in found.paths]
-            self.names = [str(path) for path in found.paths]
+            self.names = [sendable(str(path)) for path in found.paths]
         else:
             self._row = found
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from client.errors import InputError
+from client.names import sendable
 
 
 class Upload:
@@ -17,7 +18,7 @@ class Upload:
     def __init__(self, path: Path, *, part: str) -> None:
         self.path = path
         self.part = part
-        self.name = path.name if path.is_absolute() or ".." in path.parts else path.as_posix()
+        self.name = sendable(path.name if path.is_absolute() or ".." in path.parts else path.as_posix())
         self.content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         self._size_bytes = _size_bytes(path)
         self._position = 0

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 
 MAX_SHOWN = 80
+_NAMES_SHOWN = 5
 
 
 def shown(text: str) -> str:
@@ -27,3 +28,10 @@ def describe(value: object) -> str:
     # Cut first: a text may be as long as a body.
     head = value[: MAX_SHOWN + 1] if isinstance(value, str) else value
     return shown(json.dumps(head, ensure_ascii=False, default=repr))
+
+
+def describe_names(value: Mapping[str, object]) -> str:
+    """An object by the names in it, the first of them."""
+    names = list(value)
+    some = ", ".join(map(str, names[:_NAMES_SHOWN])) + (", …" if len(names) > _NAMES_SHOWN else "")
+    return shown(f"an object with {some}" if names else "an empty object")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from production_server.errors import InvalidInput
-from production_server.shown import shown
+from production_server.shown import describe_names
 from production_server.sources.refusals import not_an_event
 from production_server.sources.sent import Sent
 
 EXPECTED = "`Records` of S3, an event of EventBridge (`detail-type`), or a CloudEvent (`specversion`)"
-_SHOWN_NAMES = 5
 
 
 def unknown(document: Sent) -> InvalidInput:
@@ -29,6 +28,4 @@ def _told(document: Sent) -> tuple[str, str]:
     if document.has("eventType") and document.has("eventTime"):
         way_out = "CloudEvents 1.0, the other schema that a subscription of Event Grid can be set to"
         return way_out, "an event of Event Grid's own schema"
-    names = list(document.value) if isinstance(document.value, dict) else []
-    some = ", ".join(map(str, names[:_SHOWN_NAMES])) + (", …" if len(names) > _SHOWN_NAMES else "")
-    return EXPECTED, shown(f"an object with {some}" if names else "an empty object")
+    return EXPECTED, describe_names(document.value if isinstance(document.value, dict) else {})

@@ -53,7 +53,7 @@ def prepare(
     Raises:
         DataError: there is too little to train on, or the CSV cannot be understood.
     """
-    collection = survey(find_images(data), reporter)
+    collection = survey(find_images(data, reporter.say), reporter)
     side = size or int(np.clip(np.median(collection.shorter_sides), SMALLEST, LARGEST))
     preprocessing = ImagePreprocessing(
         mode="L" if collection.is_grey else "RGB", width=side, height=side, scale=1 / 255

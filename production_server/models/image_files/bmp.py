@@ -12,6 +12,11 @@ def bits_of(data: bytes) -> int:
     return int.from_bytes(data[28:30] if _header_bytes(data) >= _LONG_HEADER else data[24:26], "little")
 
 
+def colours_of(data: bytes) -> int | None:
+    """How many colours the palette has, where the header says it; None: as many as the bits can name."""
+    return int.from_bytes(data[_COLOURS], "little") or None if _header_bytes(data) >= _LONG_HEADER else None
+
+
 def in_its_depth(data: bytes) -> bytes:
     """The same picture; of a palette of one or two colours it says that it is full: what is behind them is not used."""
     colours = int.from_bytes(data[_COLOURS], "little")

@@ -6,6 +6,7 @@ import struct
 
 from PIL.Image import Transpose
 
+_PREFIX = b"Exif\0\0"
 _ORIENTATION = 0x0112
 _KINDS = {1: "B", 3: "H", 4: "I"}
 """Of numbers in EXIF data; the standard wants the second."""
@@ -26,7 +27,8 @@ def turn_of(exif: bytes) -> Transpose | None:
 
     Pillow's reader, which wants all of them whole, warns of some damage and raises for other.
     """
-    tiff = exif.removeprefix(b"Exif\0\0")
+    # Some writers put a JPEG's prefix into a PNG as well, and Pillow puts it in front of what a PNG has.
+    tiff = exif.removeprefix(_PREFIX).removeprefix(_PREFIX)
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     if order is None:
         return None

@@ -19,6 +19,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from production_server.errors import InvalidInput, TooLarge
 from production_server.models.image_files import bmp, jpeg, pnm
 from production_server.models.image_files.formats import Format, format_of
+from production_server.models.image_files.palette import check_palette
 from production_server.models.image_files.png import pixels_only, tell_transparent
 from production_server.models.image_files.unusable import Unusable, damaged
 from production_server.models.memory import MemoryBudget
@@ -102,6 +103,7 @@ def opened(data: bytes, *, field: str, max_pixels: int) -> Iterator[Image.Image]
             per_pixel = _BYTES_PER_PIXEL.get(kind, _BYTES_PER_PIXEL_AT_MOST)
             with _DECODING.take(image.width * image.height * per_pixel):
                 yield pnm.scaled(image, content) if isinstance(image, PpmImageFile) else image
+                check_palette(image, kind, data)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
         raise _too_large(field, max_pixels, "far more") from exc
     except Unusable as exc:
@@ -146,6 +148,8 @@ def _told(kind: Format | None, data: bytes, exc: Exception) -> Unusable:
     if reason.startswith(("Unsupported", "cannot handle")):
         got = f"one with: {reason[:100]}"
         return Unusable("unsupported_image", expected=f"a {kind} of a common variant", got=got)
+    if kind == "JPEG" and b"\xff\xda" not in data and b"\xff\xd9" in data:
+        return damaged("a JPEG without a picture before its end mark (FF D9)")
     if kind == "JPEG" and b"\xff\xd9" not in data[data.rfind(b"\xff\xda") :]:
         return damaged("a JPEG without its end mark (FF D9): it is cut off, or its writer left the mark out")
     if kind == "WebP" and int.from_bytes(data[4:8], "little") + 8 > len(data):

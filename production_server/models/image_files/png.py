@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 _PIXELS = _CRITICAL | {b"tRNS"}
+_BEFORE_PIXELS = frozenset({b"PLTE", b"tRNS"})
+"""Nothing behind the pixels changes them."""
 _GREY, _RGB, _PALETTE = 0, 2, 3
 """Colour types."""
 _SMALLEST = 12
@@ -47,7 +49,7 @@ def pixels_only(data: bytes) -> bytes:
             content = bytearray(view[:start])
         elif is_wanted and content is not None:
             content += view[start:end]
-        if name in _CRITICAL:
+        if is_wanted and name in _CRITICAL:
             names.add(name)
         start = end
     if b"IDAT" not in names or (data[25] == _PALETTE and b"PLTE" not in names):
@@ -95,7 +97,8 @@ def _is_wanted(name: bytes, before: set[bytes], *, is_right: bool) -> bool:
         raise Unusable("unsupported_image", expected="a PNG of the standard's chunks", got=got)
     if name == b"IHDR" and before:
         raise damaged("a PNG with two headers (IHDR)")
-    return (name in _PIXELS and not (name == b"tRNS" and b"IDAT" in before)) or (name == b"eXIf" and is_right)
+    is_late = name in _BEFORE_PIXELS and b"IDAT" in before
+    return (name in _PIXELS and not is_late) or (name == b"eXIf" and is_right)
 
 
 def _has_right_checksum(chunk: memoryview) -> bool:

@@ -13,7 +13,7 @@ from production_server.models.images import check_image, decode_image, encode_pi
 from production_server.models.manifest import ImagePreprocessing, Manifest
 from production_server.models.table import Truth
 from production_server.models.tasks.inputs import CheckedInput, CheckedTable, Decoded, Inputs, gather
-from production_server.shown import describe
+from production_server.shown import describe, describe_names
 
 
 class ImageInputs(Inputs):
@@ -72,7 +72,8 @@ class ImageInputs(Inputs):
             return CheckedInput(encode_pixels(item, image, field=field))
         if not isinstance(item, dict) or set(item) != {"b64"}:
             expected = f'pixels [{image.height}][{image.width}] or {{"b64": "an image file in Base64"}}'
-            raise InvalidInput.at(field, expected, describe(item))
+            got = describe_names(item) if isinstance(item, dict) else describe(item)
+            raise InvalidInput.at(field, expected, got)
         data = image_of_base64(item["b64"], field=f"{field}.b64")
         check_image(data, field=f"{field}.b64", max_pixels=max_pixels)
         return CheckedInput(data)

@@ -103,6 +103,49 @@ def test_a_pattern_stands_for_the_files_that_match(run: Run, server: ApiServer, 
     ]
 
 
+@pytest.mark.parametrize("typed", ["file", "folder", "pattern"])
+def test_a_name_that_is_not_utf_8_is_sent_escaped_beside_its_neighbours(
+    run: Run, server: ApiServer, images: Path, tmp_path: Path, typed: str
+) -> None:
+    odd = images / "caf\udce9.png"
+    try:
+        odd.write_bytes(PNG)
+    except OSError:
+        pytest.skip("this file system takes only names in UTF-8")
+    arguments = {"file": [odd, images / "shoe.png"], "folder": [images], "pattern": [images / "[cs]*.png"]}
+    found = tmp_path / "found.csv"
+
+    for options in ((), ("--output", found)):
+        outcome = run("predict", "--model", "fashion_mnist", *options, *arguments[typed])
+        assert (outcome.code, "shoe" in outcome.stdout or "succeeded" in outcome.stderr) == (0, True)
+
+    names = {result["name"] for result in server.jobs[job_id(1)].results}
+    assert {"caf%E9.png", "shoe.png"} <= names
+    assert f"{images}/caf%E9.png" in found.read_text(encoding="utf-8")
+
+
+def test_a_name_does_not_command_the_terminal_nor_end_its_line(run: Run, images: Path) -> None:
+    (images / "a\x1b[31mred\nline.png").write_bytes(PNG)
+
+    outcome = run("predict", "--model", "fashion_mnist", images)
+
+    assert outcome.code == 0
+    assert "\x1b" not in outcome.stdout
+    assert "ared line.png" in outcome.stdout
+    assert len(outcome.stdout.splitlines()) == 4
+
+
+def test_of_a_folder_only_what_a_server_takes_is_sent(run: Run, server: ApiServer, tmp_path: Path) -> None:
+    taken = {"a.jpe", "b.JFIF", "c.mpo", "d.apng", "e.pnm", "f.pbm", "g.dib"}
+    for name in (*taken, "x.tif", "y.tiff", "z.heic"):
+        (tmp_path / name).write_bytes(PNG)
+
+    outcome = run("predict", "--model", "fashion_mnist", tmp_path)
+
+    assert outcome.code == 0
+    assert {result["name"] for result in server.jobs[job_id(1)].results} == taken
+
+
 def test_hundreds_of_images_need_few_open_files(run: Run, server: ApiServer, tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     for number in range(300):

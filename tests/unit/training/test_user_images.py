@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -112,6 +113,50 @@ def test_a_path_of_the_csv_without_a_file_is_reported_and_left_out(
 
     assert "gone.png: no such file" in transcript.text
     assert "1 of 25 files" in transcript.text
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+def test_what_is_no_file_in_a_csv_is_reported_and_left_out(
+    kind: str, photos: Path, transcript: Transcript
+) -> None:
+    path = photos / "odd.png"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
+    rows = [f"{each},{each.parent.name}" for each in sorted(photos.glob("*/*.png"))]
+    (photos / "labels.csv").write_text("\n".join(["path,label", "odd.png,red", *rows]), encoding="utf-8")
+
+    prepare(photos / "labels.csv", "toys", size=None, seed=1, reporter=transcript)
+
+    assert f"left out: {path}: not a file" in transcript.text
+
+
+def test_an_image_of_two_classes_in_a_csv_is_refused_with_both_lines(
+    photos: Path, transcript: Transcript
+) -> None:
+    rows = [f"{path},{path.parent.name}" for path in sorted(photos.rglob("*.png"))]
+    again = "red/../blue/00.png,red"
+    (photos / "labels.csv").write_text("\n".join(["path,label", *rows, again]), encoding="utf-8")
+
+    with pytest.raises(DataError, match=r"lines 2 and 26: .*00\.png: expected one class, got blue and red"):
+        prepare(photos / "labels.csv", "toys", size=None, seed=1, reporter=transcript)
+
+
+def test_an_image_that_a_csv_names_twice_counts_once_and_is_said(
+    photos: Path, transcript: Transcript
+) -> None:
+    rows = [f"{path},{path.parent.name}" for path in sorted(photos.rglob("*.png"))]
+    again = ["red/../blue/00.png,blue", "./blue/00.png,blue"]
+    (photos / "labels.csv").write_text("\n".join(["path,label", *rows, *again]), encoding="utf-8")
+
+    _, split = prepare(photos / "labels.csv", "toys", size=None, seed=1, reporter=transcript)
+
+    assert sum(map(len, (split.train, split.validation, split.test))) == 24
+    assert "counted once: 2 images that" in transcript.text
+    assert "names again (lines 26, 27)" in transcript.text
 
 
 def test_a_class_with_one_image_is_refused_by_name(photos: Path, transcript: Transcript) -> None:
@@ -245,7 +290,24 @@ def test_what_systems_and_editors_leave_beside_images_is_passed_over(
     assert description.labels == ("blue", "red")
     assert sum(map(len, (split.train, split.validation, split.test))) == 24
     assert "left out" not in transcript.text
+    assert "passed over" not in transcript.text
     assert len(find_photos(photos)) == 24
+
+
+def test_files_that_are_no_images_by_their_names_are_counted_and_the_first_are_named(
+    photos: Path, transcript: Transcript
+) -> None:
+    whole = (photos / "red" / "00.png").read_bytes()
+    for number in range(6):
+        (photos / "red" / f"scan{number}").write_bytes(whole)
+    for name in ("photo.JPE", "photo.dib", ".DS_Store", "Thumbs.db"):
+        (photos / "red" / name).write_bytes(whole)
+
+    _, split = prepare(photos, "toys", size=None, seed=1, reporter=transcript)
+
+    assert sum(map(len, (split.train, split.validation, split.test))) == 26
+    named = ", ".join(f"red/scan{number}" for number in range(5))
+    assert f"passed over as no images by their names: 6 files ({named}, …)" in transcript.text
 
 
 def test_a_format_that_no_server_takes_is_reported_by_its_name(photos: Path, transcript: Transcript) -> None:

@@ -265,6 +265,12 @@ def gifs() -> Iterator[Variant]:
     yield Variant("gif animated", saved(image, "GIF", save_all=True, append_images=[other]), COLOURS)
     clear = saved(image, "GIF", transparency=index, save_all=True, append_images=[other], disposal=2)
     yield Variant("gif animated clear", clear, cleared(COLOURS, is_clear))
+    table = saved(image, "GIF")
+    start = 13 + 3 * (2 << (table[10] & 7))
+    place = table.index(b",", start)
+    own = table[:10] + bytes([table[10] & 0x7F]) + table[11:13] + table[start : place + 9]
+    own += bytes([0x80 | table[place + 9] | table[10] & 7]) + table[13:start] + table[place + 10 :]
+    yield Variant("gif with a palette of its picture", own, COLOURS)
     yield Variant("gif without its end mark", saved(image, "GIF")[:-1], COLOURS)
 
 
@@ -334,6 +340,8 @@ def with_orientation() -> Iterator[Variant]:
             told = b"Exif\0\0" + exif
             name = f"{orientation}{order}"
             yield Variant(f"png {name}", with_chunks(png(8, RGB, stored), chunk(b"eXIf", exif)), COLOURS)
+            twice = with_chunks(png(8, RGB, stored), chunk(b"eXIf", told))
+            yield Variant(f"png {name} with a JPEG's prefix", twice, COLOURS)
             yield Variant(f"png {name} at its end", png(8, RGB, stored, after=chunk(b"eXIf", exif)), COLOURS)
             yield Variant(f"jpeg {name}", saved(stored, "JPEG", exif=told, **good), COLOURS, step=8)
             yield Variant(f"webp {name}", saved(stored, "WEBP", lossless=True, exif=exif), COLOURS)

@@ -160,6 +160,9 @@ def damaged() -> Iterator[Refused]:
     yield Refused(
         "jpeg with its end mark in the middle of its header", jpeg[:200] + b"\xff\xd9", code, "JPEG"
     )
+    for case, empty in (("jpeg", jpeg[: jpeg.index(b"\xff\xda")]), ("short jpeg", b"\xff\xd8")):
+        told = "a JPEG without a picture before its end mark (FF D9)"
+        yield Refused(f"{case} of an end mark alone", empty + b"\xff\xd9", code, told)
     many = jpeg[:2] + b"\xff\xe1\0\x09Exif\0\0a" * 6_000 + jpeg[2:]
     yield Refused("jpeg of many EXIF data", many, code, "more than 5000 segments before its pixels")
     yield Refused("pgm cut off", b"P5 9 9 100\n" + bytes(80), code, "a PNM that is cut off")
@@ -168,6 +171,38 @@ def damaged() -> Iterator[Refused]:
     )
     yield Refused("plain pgm above its white", b"P2 2 2 100\n0 1 2 200", code, "PNM")
     yield Refused("pgm without a white", b"P5 2 2 0\n\0\0\0\0", code, "PNM")
+
+
+def beyond_the_palette() -> Iterator[Refused]:
+    """Pixels whose colour is in no palette: what is shown of them differs from program to program."""
+    code = "damaged_image"
+    index = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    few = chunk(b"PLTE", bytes(range(60)))
+    for name, extra in (("", b""), (" with a transparent one", chunk(b"tRNS", b"\x80"))):
+        data = png(8, PALETTE, index, before=few + extra)
+        yield Refused(f"png beyond{name}", data, code, "a PNG with the colour 255, beyond its palette of 20")
+    data = png(8, PALETTE, index, before=few, interlaced=True)
+    yield Refused("png beyond, interlaced", data, code, "the colour 255, beyond its palette of 20")
+    data = png(4, PALETTE, index & 15, before=chunk(b"PLTE", bytes(range(30))))
+    yield Refused("png of 4 bits beyond", data, code, "a PNG with the colour 15, beyond its palette of 10")
+    data = png(1, PALETTE, index & 1, before=chunk(b"PLTE", b"abc"))
+    yield Refused("png of 1 bit beyond", data, code, "a PNG with the colour 1, beyond its palette of 1")
+    data = png(8, PALETTE, index, after=few)
+    yield Refused("png with its palette at its end", data, code, "a PNG without a palette")
+    for name, levels in (("colours", bytes(range(255, -1, -1))), ("greys", bytes(range(256)))):
+        image = Image.fromarray(index).convert("P")
+        image.putpalette(bytes(each for level in levels for each in (level, level, level)))
+        gif = saved(image, "GIF", optimize=False)
+        assert gif[10] & 7 == 7
+        short = gif[:10] + bytes([gif[10] - 3]) + gif[11 : 13 + 96] + gif[13 + 768 :]
+        yield Refused(
+            f"gif of {name} beyond", short, code, "a GIF with the colour 255, beyond its palette of 32"
+        )
+        colours = [(level, level, level) for level in levels]
+        words = "a BMP with the colour 255, beyond its palette of 20"
+        yield Refused(f"bmp of {name} beyond", bmp(8, index, colours=colours[:20]), code, words)
+        words = "a BMP with the colour 255, beyond its palette of 2"
+        yield Refused(f"bmp of two {name} beyond", bmp(8, index, colours=colours[:2]), code, words)
 
 
 def dear() -> Iterator[Refused]:
@@ -181,7 +216,9 @@ def dear() -> Iterator[Refused]:
         yield Refused(f"pnm of a long comment {number}", commented, code, "first 65536 bytes")
 
 
-REFUSED = [each for make in (unusual, other_formats, no_images, damaged, dear) for each in make()]
+REFUSED = [
+    each for make in (unusual, other_formats, no_images, damaged, beyond_the_palette, dear) for each in make()
+]
 
 
 @pytest.mark.parametrize("refused", REFUSED, ids=lambda refused: refused.name)

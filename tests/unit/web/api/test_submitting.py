@@ -239,6 +239,25 @@ def test_pixels_and_base64_that_are_no_image_are_refused(
     assert (status, fields) == (400, [field])
 
 
+@pytest.mark.parametrize(
+    ("item", "got"),
+    [
+        ({"image": "a.png"}, "an object with image"),
+        ({"url": "https://example.org/a.png", "b64": ""}, "an object with url, b64"),
+        ({"a\n": 1}, "an object with a\\n"),
+        ({}, "an empty object"),
+        (3, "3"),
+    ],
+)
+def test_an_image_under_other_keys_is_refused_with_those_that_came(
+    web: FlaskClient, item: object, got: str
+) -> None:
+    (fault,) = post(web, {"model": "picture", "inputs": [item]}).get_json(force=True)["faults"]
+
+    assert (fault["field"], fault["got"]) == ("inputs[0]", got)
+    assert "b64" in fault["expected"]
+
+
 def test_a_million_inputs_of_no_use_are_refused_after_the_first_faults(parts: WebParts) -> None:
     app = create_app(
         replace(parts, settings=replace(parts.settings, max_job_items=10**6, max_body_bytes=10**7))
