@@ -118,6 +118,13 @@ def is_plain_number(cell: str) -> bool:
     return _DECIMAL.fullmatch(text) is not None or _float(text) is not None
 
 
+def whole_number(cell: str) -> int | None:
+    """The whole number in a cell, however it is written: 7, 07, +7, 7.0 or 7,0; None: there is none."""
+    text = cell.strip()
+    value = _float(text.replace(",", ".") if _sign_of(text) else text)
+    return int(value) if value is not None and float(value).is_integer() else None
+
+
 def _float(text: str) -> float | None:
     """Also what is not finite: it is refused for what it is."""
     try:
