@@ -115,6 +115,43 @@ def test_a_number_that_can_be_read_in_two_ways_is_refused_with_both(
     assert faults[0].startswith("csv line 2, column ") and fault in faults[0]
 
 
+@pytest.mark.parametrize(
+    "insulin",
+    [
+        "\u0661.\u0660\u0664\u0666",
+        "\u0661\u066c\u0660\u0664\u0666",
+        "\uff11.\uff10\uff14\uff16",
+        "1.\u066046",
+        "\u0665",
+        "\uff15\uff10",
+        "\u0663\u0663\u066b\u0666",
+        "-\u0665",
+        "\u0665e\u0662",
+        "\u0665%",
+    ],
+)
+@pytest.mark.parametrize("header", [(), (NAMES,)], ids=["no header", "header"])
+def test_digits_that_are_not_0_to_9_are_no_number(
+    diabetes: Manifest, insulin: str, header: tuple[tuple[str, ...]]
+) -> None:
+    row = [*german(FIRST)[0][:4], insulin, *german(FIRST)[0][5:]]
+    faults = faults_of(diabetes, written(*header, tuple(row), delimiter=";"))
+
+    line = len(header) + 1
+    expected = f'insulin: a number in the digits 0 to 9, got "{insulin}"'
+    assert faults == [f"csv line {line}, column 5: expected {expected}"]
+
+
+def test_a_first_line_all_in_other_digits_is_a_row_and_refused_as_one(diabetes: Manifest) -> None:
+    faults = faults_of(
+        diabetes,
+        "\u0666,\u0661\u0664\u0668,\u0667\u0662,\u0663\u0665,\u0660,\u0663\u0663,\u0661,\u0665\u0660\n",
+    )
+
+    assert len(faults) == 8
+    assert all("a number in the digits 0 to 9" in fault for fault in faults)
+
+
 @pytest.mark.parametrize("delimiter", [";", "\t"])
 @pytest.mark.parametrize("insulin", ["1.046", "1,046"])
 def test_a_decimal_sign_that_nothing_in_the_table_shows_is_not_guessed(
