@@ -101,6 +101,11 @@ class TensorFlowServing:
         return self._registry.resolve(model)
 
 
+def asks_for_inference(path: str) -> bool:
+    """Whether it is a path to which requests are posted, of whatever model."""
+    return _PATH.fullmatch(path) is not None
+
+
 def labelled(registry: Registry, model: str, label: str) -> ModelVersion:
     """The version that a label names: Celeriac's channels are what TensorFlow Serving calls labels.
 
