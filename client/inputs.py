@@ -53,6 +53,9 @@ def read_inputs(arguments: Sequence[str], *, is_recursive: bool = False) -> Row 
     Raises:
         InputError: It is neither, or a mixture.
     """
+    for argument in arguments:
+        if _has_other_digits(argument) and not Path(argument).exists():
+            raise InputError(_digits(argument))
     if _are_all(_is_pair, arguments, kind="name=number"):
         return dict(_pair(argument) for argument in arguments)
     if _are_all(_is_number, arguments, kind="a number"):
@@ -73,18 +76,34 @@ def _is_pair(argument: str) -> bool:
 
 def _pair(argument: str) -> tuple[str, float]:
     name, _, value = argument.partition("=")
+    if _has_other_digits(value):
+        raise InputError(f"{name}: {_digits(value)}")
     if not _is_number(value):
         raise InputError(f"{name}: expected a number, got {value!r}")
     return name, _number(value, name=f"{name}: ")
 
 
 def _is_number(text: str) -> bool:
+    """The one place that says what a number is."""
+    return _is_float(text) and not _has_other_digits(text)
+
+
+def _is_float(text: str) -> bool:
     try:
         float(text)
     except ValueError:
         return False
     # Python's own way to part thousands, which no other program reads.
     return "_" not in text
+
+
+def _has_other_digits(text: str) -> bool:
+    """Digits of another script, as Python takes them; a sign between them may mean another thing there."""
+    return _is_float(text) and any(each.isdecimal() and not each.isascii() for each in text)
+
+
+def _digits(text: str) -> str:
+    return f"expected a number in the digits 0 to 9, got {text!r}"
 
 
 def _number(text: str, *, name: str = "") -> float:

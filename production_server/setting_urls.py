@@ -11,6 +11,8 @@ from production_server.setting_values import Invalid
 _ESCAPES = {"#": "%23", "/": "%2F", "?": "%3F", "@": "%40", "[": "%5B", "]": "%5D", ";": "%3B"}
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _NEXT_URL = re.compile(r"[,;][a-z+]+://")
+# What other programs write for PostgreSQL, and SQLAlchemy with a driver.
+_OTHER_POSTGRESQL = re.compile(r"postgres(?:ql\+[a-z0-9_]+)?://")
 
 
 def url(*starts: str) -> Callable[[str], str]:
@@ -19,6 +21,8 @@ def url(*starts: str) -> Callable[[str], str]:
 
     def read(text: str) -> str:
         if not text.startswith(starts):
+            if "postgresql://" in starts and (scheme := _OTHER_POSTGRESQL.match(text)):
+                raise Invalid(f"{expected}, not {scheme[0]}")
             raise Invalid(expected + ", without quotes around it" * (text[0] in "\"'"))
         if text.startswith("sqlite:"):
             if "?" in text:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from production_server.errors import MAX_FAULTS, Fault
 from production_server.models.manifest import Feature, Manifest
-from production_server.models.table_numbers import is_like_a_number
+from production_server.models.table_numbers import is_like_a_number, whole_number
 from production_server.models.table_text import Line
 from production_server.shown import describe
 
@@ -16,8 +17,8 @@ TARGET_NAMES = frozenset({"target", "outcome", "label", "class"})
 
 _UNNAMED = re.compile(r"(?:unnamed: [0-9]+)?", re.IGNORECASE)
 """How pandas calls a column that has no name, when it writes a table again."""
-_COUNTS_FROM_1 = 3
-"""Three columns or more whose first cells are 1, 2, 3, … may be a header of numbers; of two, 1 and 2 are a row's."""
+_MANY_COLUMNS = 5
+"""Whole numbers that only rise or only fall over so many columns are no measurements; over fewer they may well be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +91,23 @@ class FirstLine:
 
     def _either(self, cells: Sequence[str]) -> tuple[str, str] | None:
         """0, 1, 2, … is what a DataFrame without names has for a header, and it may be a row."""
-        numbers = _filled(cells)
-        starts = [start for start in (0, 1) if all(each == str(i) for i, each in enumerate(numbers, start))]
-        if not starts or all(map(self.is_name, numbers)) or (starts == [1] and len(numbers) < _COUNTS_FROM_1):
+        filled = _filled(cells)
+        if not self._may_be_numbered(filled) or all(map(self.is_name, filled)):
             return None
         expected = f"a first line that is a header with the names of the columns ({self._all_names}), or clearly a row"
-        return expected, f"{_in_short(numbers)}: a header of numbers, or a row"
+        return expected, f"{_in_short(filled)}: a header of numbers, or a row"
+
+    def _may_be_numbered(self, filled: Sequence[str]) -> bool:
+        """Whether the cells may number the columns, however the numbers are written."""
+        numbers = [number for cell in filled if (number := whole_number(cell)) is not None]
+        if len(numbers) < len(filled) or len(numbers) not in self.widths:
+            return False
+        if self._count == 1:
+            return numbers == list(range(len(numbers)))
+        steps = {after - before for before, after in pairwise(numbers)}
+        if len(numbers) < _MANY_COLUMNS:
+            return steps in ({1}, {-1})
+        return min(steps) > 0 or max(steps) < 0
 
     def _from_header(self, line: int, cells: Sequence[str]) -> Columns | None:
         places: dict[int, int] = {}

@@ -19,6 +19,10 @@ _EITHER = re.compile(r"[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}")
 # Dots, commas, spaces of all kinds, apostrophes and underscores between the digits of a number.
 _GROUPED = re.compile(r"[+-]?[0-9]+(?:[.,'’_\s][0-9]+)+")
 _PERCENT = re.compile(r"([+-]?[0-9]+(?:[.,][0-9]+)?)\s?%")
+# Digits and signs of any script: float() takes the digits, and such a sign may part thousands.
+_ANY_DIGITS = re.compile(
+    r"[+\-\u2212\uff0b\uff0d]?[\d.,\u066b\u066c\uff0e\uff0c'’_\s]+(?:[eE][+-]?\d+)?\s?[%\u066a\uff05]?"
+)
 _NAMES = {".": "points", ",": "commas"}
 
 
@@ -81,7 +85,9 @@ class Numbers:
         return None
 
     def readings_of(self, text: str) -> tuple[str, str] | None:
-        """The same of what has two readings, or another decimal sign than the others."""
+        """The same of what has two readings, other digits, or another decimal sign than the others."""
+        if has_other_digits(text):
+            return "a number in the digits 0 to 9", describe(text)
         if percent := _PERCENT.fullmatch(text):
             share = percent[1].replace(",", ".")
             return "a number that can be read in one way", f"{text}: {share} or {_shown(float(share) / 100)}"
@@ -109,7 +115,14 @@ def is_like_a_number(cell: str) -> bool:
     """Whether a cell is a number, whatever separates its digits: no name of a column."""
     text = cell.strip()
     patterns = (_DECIMAL, _GROUPED, _PERCENT)
-    return any(pattern.fullmatch(text) for pattern in patterns) or _float(text) is not None
+    is_one = any(pattern.fullmatch(text) for pattern in patterns) or _float(text) is not None
+    return is_one or has_other_digits(text)
+
+
+def has_other_digits(text: str) -> bool:
+    """Whether it is a number with digits of another script: Arabic ones, or full-width ones."""
+    is_other = not text.isascii() and any(each.isdecimal() and not each.isascii() for each in text)
+    return is_other and _ANY_DIGITS.fullmatch(text) is not None
 
 
 def is_plain_number(cell: str) -> bool:
@@ -118,10 +131,17 @@ def is_plain_number(cell: str) -> bool:
     return _DECIMAL.fullmatch(text) is not None or _float(text) is not None
 
 
+def whole_number(cell: str) -> int | None:
+    """The whole number in a cell, however it is written: 7, 07, +7, 7.0 or 7,0; None: there is none."""
+    text = cell.strip()
+    value = _float(text.replace(",", ".") if _sign_of(text) else text)
+    return int(value) if value is not None and float(value).is_integer() else None
+
+
 def _float(text: str) -> float | None:
-    """Also what is not finite: it is refused for what it is."""
+    """The one place that says what a plain number is. Also what is not finite: it is refused for what it is."""
     try:
-        value = float(text) if "_" not in text else None
+        value = float(text) if text.isascii() and "_" not in text else None
     except ValueError:
         return None
     return int(value) if value is not None and value.is_integer() and abs(value) < MAX_EXACT else value

@@ -55,6 +55,15 @@ def test_a_database_url_of_no_use_is_a_fault_of_the_settings(url: str) -> None:
         read_settings({"DATABASE_URL": url})
 
 
+@pytest.mark.parametrize("scheme", ["postgres://", "postgresql+psycopg2://", "postgresql+asyncpg://"])
+def test_what_other_programs_write_for_postgresql_is_named(scheme: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({"DATABASE_URL": f"{scheme}u:s3cret@h/d"})
+
+    assert f"starts with sqlite://// or postgresql://, not {scheme}, got" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
 ENCODED = "a URL with user name and password percent-encoded: a "
 AT_THE_END = ", an @ behind the host %40"
 STARTS_WITH = "a URL that starts with "

@@ -37,6 +37,7 @@ from production_server.web.api.schemas import (
     TableBody,
 )
 from production_server.web.edge.flask_door import asking_client
+from production_server.web.edge.forms import repeated
 from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.edge.waits import wait_until_over
 
@@ -124,6 +125,8 @@ def _read_submission(
         return asked, version, items_from_json(version, asked.inputs, parts.settings), None
     if request.mimetype == "multipart/form-data":
         _refuse_texts_for_files()
+        if faults := repeated(request.form, request.files):
+            raise InvalidInput("; ".join(map(str, faults[:3])), faults)
         form = read_form(JobForm, request.form)
         version = parts.registry.resolve(form.model, form.version)
         return form, version, *_items_from_form(version, parts)
@@ -142,7 +145,7 @@ def _refuse_texts_for_files() -> None:
 def _items_from_form(version: ModelVersion, parts: WebParts) -> tuple[list[NewItem], Reading | None]:
     unknown = sorted(set(request.files) - {"file", "csv"})
     tables, images = request.files.getlist("csv"), request.files.getlist("file")
-    if unknown or bool(tables) == bool(images) or len(tables) > 1:
+    if unknown or bool(tables) == bool(images):
         expected = "image files as `file` (repeated), or one table as `csv`"
         got = ", ".join(unknown) or f"{len(images)} × file, {len(tables)} × csv"
         raise InvalidInput(f"expected {expected}, got {got}", (Fault("form", expected, got),))

@@ -9,7 +9,7 @@ from flask import Request
 from werkzeug.datastructures import MultiDict
 from werkzeug.formparser import FormDataParser, default_stream_factory
 
-from production_server.errors import InvalidInput, Unavailable
+from production_server.errors import Fault, InvalidInput, Unavailable
 from production_server.shown import describe
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class StrictFormParser(FormDataParser):
         """The stream, fields and files of a form.
 
         Raises:
-            InvalidInput: the form is cut off, damaged, or names no boundary.
+            InvalidInput: the form is cut off, damaged, names no boundary, or has a part without a name.
             Unavailable: there is no space left for what is uploaded.
         """
         try:
@@ -61,17 +61,31 @@ class StrictFormParser(FormDataParser):
         self, stream: IO[bytes], mimetype: str, content_length: int | None, options: dict[str, str] | None
     ) -> tuple[IO[bytes], MultiDict[str, str], MultiDict[str, Any]]:
         try:
-            return super().parse(stream, mimetype, content_length, options)
+            found = super().parse(stream, mimetype, content_length, options)
         except BaseException:
-            for file in self._files:
-                file.close()
+            self._close()
             raise
+        _, fields, files = found
+        if not all((*fields, *files)):
+            self._close()
+            raise InvalidInput.at("form", "a name in each part (name=…)", "a part without one")
+        return found
+
+    def _close(self) -> None:
+        for file in self._files:
+            file.close()
 
 
 def _not_utf_8(error: UnicodeDecodeError) -> str:
     """What a part's header has instead: a name in Latin-1 and a damaged form look alike."""
     line = error.object.decode("latin-1")
     return f"the byte 0x{error.object[error.start]:02x} (another encoding, or damaged): {describe(line)}"
+
+
+def repeated(fields: MultiDict[str, str], files: MultiDict[str, Any]) -> list[Fault]:
+    """What comes more than once in a form, where the first would count in silence; only `file` may."""
+    given = (*fields.lists(), *(each for each in files.lists() if each[0] != "file"))
+    return [Fault(name, "one value", str(len(values))) for name, values in given if len(values) > 1]
 
 
 class StrictFormRequest(Request):

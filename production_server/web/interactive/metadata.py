@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import MethodNotAllowed
 
 from production_server import __version__
 from production_server.errors import Unavailable
@@ -13,7 +14,7 @@ from production_server.models.manifest import TensorSpec
 from production_server.models.store import ModelVersion
 from production_server.web.edge.parts import current_parts
 from production_server.web.interactive.open_inference import DATATYPE_OF
-from production_server.web.interactive.tensorflow_serving import SIGNATURE, labelled
+from production_server.web.interactive.tensorflow_serving import SIGNATURE, asks_for_inference, labelled
 
 blueprint = Blueprint("protocols", __name__)
 
@@ -102,6 +103,8 @@ def index() -> Response:
 @blueprint.get("/v1/models/<model>/labels/<label>")
 def model_status(model: str, version: str | None = None, label: str | None = None) -> Response:
     """Which versions of a model there are (v1)."""
+    if asks_for_inference(request.path):
+        raise MethodNotAllowed(["POST"])
     registry = current_parts().registry
     asked = version is not None or label is not None
     versions = [_version(model, version, label)] if asked else registry.versions(model)

@@ -5,6 +5,7 @@ Source: https://www.tensorflow.org/tfx/serving/api_rest.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -100,6 +101,11 @@ class TensorFlowServing:
         return self._registry.resolve(model)
 
 
+def asks_for_inference(path: str) -> bool:
+    """Whether it is a path to which requests are posted, of whatever model."""
+    return _PATH.fullmatch(path) is not None
+
+
 def labelled(registry: Registry, model: str, label: str) -> ModelVersion:
     """The version that a label names: Celeriac's channels are what TensorFlow Serving calls labels.
 
@@ -127,10 +133,19 @@ def _rows(version: ModelVersion, instances: object, *, field: str = "instances")
     """One value for each item: what the model's input takes, or an object with it by name."""
     if not isinstance(instances, list) or not instances:
         raise InvalidInput.at(field, "a list of at least one", describe(instances))
+    (spec,) = version.manifest.inputs
+    if type(instances[0]) in {int, float} and spec.item_shape != (1,):
+        expected = f"a list of {_numbers(spec.item_shape)} (a single one: [[…]])"
+        raise InvalidInput.at(f"{field}[0]", expected, describe(instances[0]))
     values = [_value(version, each, f"{field}[{place}]") for place, each in enumerate(instances)]
     if version.task.inputs.takes_files and isinstance(values[0], bytes):
         return _all_images(values, field)
     return _tensor(version.manifest, values, field)
+
+
+def _numbers(shape: tuple[int, ...]) -> str:
+    also = "" if len(shape) == 1 else f" of the shape {list(shape)}"
+    return f"{math.prod(shape)} numbers{also}"
 
 
 def _value(version: ModelVersion, instance: object, field: str) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from uuid import UUID
 
 from flask import Response, current_app, make_response, redirect, render_template, request, url_for
@@ -17,10 +18,11 @@ from production_server.jobs.read import get_job, get_payload
 from production_server.jobs.records import NewItem
 from production_server.models.store import ModelVersion
 from production_server.web.edge.flask_door import asking_client
+from production_server.web.edge.forms import repeated
 from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.edge.problems import RETRY_AFTER_S, status_of
 from production_server.web.edge.waits import wait_until_over
-from production_server.web.pages.fields import read_row, row_fields, typed_values
+from production_server.web.pages.fields import PREFIX, read_row, row_fields, typed_values
 from production_server.web.pages.shown_faults import shown_faults
 from production_server.web.pages.wording import size
 
@@ -110,6 +112,9 @@ def _prefilled(parts: WebParts, chosen: ModelVersion) -> dict[str, str]:
 
 
 def _read_items(chosen: ModelVersion, parts: WebParts) -> list[NewItem]:
+    if faults := repeated(request.form, request.files):
+        named = [replace(fault, field=fault.field.removeprefix(PREFIX)) for fault in faults]
+        raise InvalidInput(f"{chosen.manifest.name}: the form says something twice", named)
     kind = request.form.get("kind")
     if kind == "table":
         return items_from_table(chosen, _table_bytes(), parts.settings)[0]

@@ -219,6 +219,15 @@ def test_without_waiting_only_the_id_of_the_job_is_printed(
         (("6", "high", "72"), "high: expected a number, as the others are"),
         (("glucose=high",), "glucose: expected a number, got 'high'"),
         (("glucose=148", "72"), "72: expected name=number, as the others are"),
+        (
+            ("6", "\u0661.\u0660\u0664\u0666", "72"),
+            "expected a number in the digits 0 to 9, got '\u0661.\u0660\u0664\u0666'",
+        ),
+        (("\uff15\uff10",), "expected a number in the digits 0 to 9, got '\uff15\uff10'"),
+        (
+            ("insulin=\u0661.\u0660\u0664\u0666",),
+            "insulin: expected a number in the digits 0 to 9, got '\u0661.\u0660\u0664\u0666'",
+        ),
         (("6", "nan"), "nan is not a finite number"),
         (("bmi=inf",), "bmi: inf is not a finite number"),
         (("shoe.png",), "shoe.png: neither a number nor a file"),

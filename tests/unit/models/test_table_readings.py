@@ -115,6 +115,43 @@ def test_a_number_that_can_be_read_in_two_ways_is_refused_with_both(
     assert faults[0].startswith("csv line 2, column ") and fault in faults[0]
 
 
+@pytest.mark.parametrize(
+    "insulin",
+    [
+        "\u0661.\u0660\u0664\u0666",
+        "\u0661\u066c\u0660\u0664\u0666",
+        "\uff11.\uff10\uff14\uff16",
+        "1.\u066046",
+        "\u0665",
+        "\uff15\uff10",
+        "\u0663\u0663\u066b\u0666",
+        "-\u0665",
+        "\u0665e\u0662",
+        "\u0665%",
+    ],
+)
+@pytest.mark.parametrize("header", [(), (NAMES,)], ids=["no header", "header"])
+def test_digits_that_are_not_0_to_9_are_no_number(
+    diabetes: Manifest, insulin: str, header: tuple[tuple[str, ...]]
+) -> None:
+    row = [*german(FIRST)[0][:4], insulin, *german(FIRST)[0][5:]]
+    faults = faults_of(diabetes, written(*header, tuple(row), delimiter=";"))
+
+    line = len(header) + 1
+    expected = f'insulin: a number in the digits 0 to 9, got "{insulin}"'
+    assert faults == [f"csv line {line}, column 5: expected {expected}"]
+
+
+def test_a_first_line_all_in_other_digits_is_a_row_and_refused_as_one(diabetes: Manifest) -> None:
+    faults = faults_of(
+        diabetes,
+        "\u0666,\u0661\u0664\u0668,\u0667\u0662,\u0663\u0665,\u0660,\u0663\u0663,\u0661,\u0665\u0660\n",
+    )
+
+    assert len(faults) == 8
+    assert all("a number in the digits 0 to 9" in fault for fault in faults)
+
+
 @pytest.mark.parametrize("delimiter", [";", "\t"])
 @pytest.mark.parametrize("insulin", ["1.046", "1,046"])
 def test_a_decimal_sign_that_nothing_in_the_table_shows_is_not_guessed(
@@ -172,8 +209,65 @@ def test_a_first_line_that_counts_may_be_a_header_or_a_row(diabetes: Manifest, h
         assert len(parse(diabetes, f"{names}\n{rows}").rows) == 2
 
 
-def test_a_row_that_only_begins_to_count_is_a_row(diabetes: Manifest) -> None:
-    assert parse(diabetes, "0,1,2,3,4,5,6,21\n").rows[0].values == (0, 1, 2, 3, 4, 5, 6, 21)
+@pytest.mark.parametrize("end", ["", ";", ";;;"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "0.0;1.0;2.0;3.0;4.0;5.0;6.0;7.0",
+        "0,0;1,0;2,0;3,0;4,0;5,0;6,0;7,0",
+        "00;01;02;03;04;05;06;07",
+        "+0;+1;+2;+3;+4;+5;+6;+7",
+        "0;1e0;2e0;3e0;4e0;5e0;6e0;7e0",
+        "2;3;4;5;6;7;8;9",
+        "10;11;12;13;14;15;16;17",
+        "10;20;30;40;50;60;70;80",
+        "7;6;5;4;3;2;1;0",
+        "8;7;6;5;4;3;2;1;0",
+        "-8;-7;-6;-5;-4;-3;-2;-1",
+        "0;1;2;3;4;5;6;8",
+        "0;1;2;3;4;5;6;7;9",
+    ],
+)
+def test_a_header_of_numbers_is_one_however_it_is_written(diabetes: Manifest, header: str, end: str) -> None:
+    (fault,) = faults_of(diabetes, f"{header}{end}\n{written(FIRST, delimiter=';')}")
+
+    numbers = header.split(";")
+    assert f"got {numbers[0]}, {numbers[1]}, … {numbers[-1]}: a header of numbers, or a row" in fault
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "0,1,2,3,4,5,6,6",
+        "0,1,2,3,4,5,7,6",
+        "0,1,2,3,4,5,6,7.5",
+        "0,1,2,3,4,5,6,7,1",
+        "0,1,2,3,4,5,6,7,no",
+        "1,89,66,23,94,28,0,21",
+    ],
+)
+def test_a_row_that_neither_only_rises_nor_only_falls_in_whole_numbers_is_a_row(
+    diabetes: Manifest, line: str
+) -> None:
+    assert len(parse(diabetes, f"{line}\n").rows) == 1
+
+
+def of_columns(manifest: Manifest, count: int) -> Manifest:
+    """A model of fewer features."""
+    few_inputs = manifest.inputs[0].model_copy(update={"shape": (None, count)})
+    return manifest.model_copy(update={"features": manifest.features[:count], "inputs": (few_inputs,)})
+
+
+@pytest.mark.parametrize("line", ["0;1", "1;2", "4;5", "5;4", "0.0;1.0", "0;1;2", "2;1;0", "3;4;5"])
+def test_of_few_columns_what_counts_by_one_may_be_a_header(diabetes: Manifest, line: str) -> None:
+    (fault,) = faults_of(of_columns(diabetes, 2), f"{line}\n3;7\n")
+
+    assert "a header of numbers, or a row" in fault
+
+
+@pytest.mark.parametrize("line", ["1;7", "7;1", "0;0", "2;9;1", "1;5;1", "0.5;1.5"])
+def test_of_few_columns_what_does_not_count_by_one_is_a_row(diabetes: Manifest, line: str) -> None:
+    assert len(parse(of_columns(diabetes, 2), f"{line}\n").rows) == 1
 
 
 @pytest.mark.parametrize("name", ["", "Unnamed: 0"])
@@ -277,8 +371,7 @@ def test_a_table_says_which_lines_are_its_rows(diabetes: Manifest) -> None:
 @pytest.fixture(scope="module")
 def one_column(diabetes: Manifest) -> Manifest:
     """A model of one feature, whose tables need no delimiter."""
-    one_input = diabetes.inputs[0].model_copy(update={"shape": (None, 1)})
-    return diabetes.model_copy(update={"features": diabetes.features[:1], "inputs": (one_input,)})
+    return of_columns(diabetes, 1)
 
 
 @pytest.mark.parametrize("text", ["5,1\n4,0\n", "5,5\n", "12,345\n"])
@@ -314,7 +407,10 @@ def test_tables_of_one_column_are_taken_where_they_have_one_reading(
     assert ([row.values[0] for row in table.rows], table.expected) == (values, expected)
 
 
-def test_a_table_of_one_column_that_begins_with_0_may_have_that_for_a_header(one_column: Manifest) -> None:
-    (fault,) = faults_of(one_column, "0\n5\n")
+@pytest.mark.parametrize("zero", ["0", "00", "0.0", "+0"])
+def test_a_table_of_one_column_that_begins_with_0_may_have_that_for_a_header(
+    one_column: Manifest, zero: str
+) -> None:
+    (fault,) = faults_of(one_column, f"{zero}\n5\n")
 
-    assert "got 0: a header of numbers, or a row" in fault
+    assert f"got {zero}: a header of numbers, or a row" in fault

@@ -295,3 +295,12 @@ def test_every_answer_carries_the_security_headers(web: FlaskClient) -> None:
         headers = web.get(path).headers
         assert "default-src 'none'" in headers["Content-Security-Policy"]
         assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["", "/versions/1", "/labels/stable"])
+@pytest.mark.parametrize("verb", ["predict", "classify"])
+def test_a_call_of_v1_that_is_not_posted_says_so(web: FlaskClient, path: str, verb: str) -> None:
+    response = web.get(f"/v1/models/table{path}:{verb}")
+
+    assert (response.status_code, response.headers["Allow"]) == (405, "POST")
+    assert web.get(f"/v1/models/table{path}").status_code == 200

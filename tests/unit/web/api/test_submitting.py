@@ -336,6 +336,49 @@ def test_a_damaged_form_is_called_damaged_and_not_empty(web: FlaskClient, bounda
     assert page.status_code == 400
 
 
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        'form-data; filename="t.csv"',
+        'form-data; name=""; filename="t.csv"',
+        "form-data",
+        'form-data; name=""',
+    ],
+)
+def test_a_part_of_a_form_without_a_name_is_refused_for_that(web: FlaskClient, disposition: str) -> None:
+    model = 'Content-Disposition: form-data; name="model"\r\n\r\ntable'
+    body = f"--B\r\n{model}\r\n--B\r\nContent-Disposition: {disposition}\r\n\r\n3,7\r\n--B--\r\n".encode()
+    kind = "multipart/form-data; boundary=B"
+
+    api = web.post("/api/jobs", data=body, content_type=kind)
+    page = web.post("/predictions?model=table", data=body, content_type=kind)
+
+    assert problem(api) == (400, "invalid_input", ["form"])
+    assert (
+        "expected a name in each part (name=…), got a part without one" in api.get_json(force=True)["detail"]
+    )
+    assert page.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("fields", "twice"),
+    [
+        ({"model": ["table", "picture"], "csv": (io.BytesIO(b"3,7"), "t.csv")}, "model"),
+        ({"model": ["table", "table"], "csv": (io.BytesIO(b"3,7"), "t.csv")}, "model"),
+        ({"model": "table", "version": ["1", "2"], "csv": (io.BytesIO(b"3,7"), "t.csv")}, "version"),
+        ({"model": "table", "csv": [(io.BytesIO(b"3,7"), "t.csv"), (io.BytesIO(b"4,7"), "u.csv")]}, "csv"),
+    ],
+)
+def test_a_field_that_comes_twice_is_refused_and_none_of_its_values_taken(
+    web: FlaskClient, parts: WebParts, fields: dict[str, Any], twice: str
+) -> None:
+    response = post_form(web, **fields)
+
+    assert problem(response) == (400, "invalid_input", [twice])
+    assert response.get_json(force=True)["detail"] == f"{twice}: expected one value, got 2"
+    assert list_jobs(parts.database, limit=1) == []
+
+
 def test_a_bad_table_is_refused_by_line_and_column(web: FlaskClient, parts: WebParts) -> None:
     table = b"index,weight\n1,7\n2\nx,7\n"
 

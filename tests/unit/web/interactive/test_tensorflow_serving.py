@@ -150,7 +150,10 @@ BAD = {
         {"instances": [[1]]},
         r"instances: expected 2 numbers of the shape \[1, 2\], got 1 of the shape",
     ),
-    "one dimension": ({"instances": [1, 2]}, "instances: expected 4 numbers of the shape"),
+    "one dimension": (
+        {"instances": [1, 2]},
+        r"instances\[0\]: expected a list of 2 numbers \(a single one: \[\[…\]\]\), got 1",
+    ),
     "ragged": ({"instances": [[1, 2], [3]]}, "got lists of different lengths"),
     "text": ({"instances": [["a", 2]]}, r"instances: expected 2 numbers, got \"a\""),
     "a name missing": (

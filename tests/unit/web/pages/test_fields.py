@@ -60,6 +60,15 @@ def test_what_is_no_finite_number_is_a_fault_of_its_field(manifest: Manifest, te
     assert faults == [Fault("index", "a number", f"“{text}”")]
 
 
+@pytest.mark.parametrize(
+    "text", ["\u0665", "\u0661.\u0660\u0664\u0666", "\uff11\u0660", "\uff15,5", "\u0663\u0663\u066b\u0666"]
+)
+def test_digits_that_are_not_0_to_9_are_a_fault_of_their_field(manifest: Manifest, text: str) -> None:
+    _, faults = read_row(manifest, {"value.index": "3", "value.weight": text})
+
+    assert faults == [Fault("weight", "a number in the digits 0 to 9", f'"{text}"')]
+
+
 def test_a_field_keeps_what_was_typed_and_says_what_is_wrong_with_it(manifest: Manifest) -> None:
     typed = {"value.index": "seven", "value.weight": "7"}
 

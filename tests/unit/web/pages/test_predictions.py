@@ -250,6 +250,34 @@ def test_a_form_that_does_not_fit_the_model_is_refused(
     assert "Nothing was sent" in page.text
 
 
+@pytest.mark.parametrize(
+    ("fields", "where"),
+    [
+        ({"kind": "row", "value.index": ["3", "4"], "value.weight": "7"}, "Index "),
+        ({"kind": ["row", "table"], "value.index": "3", "value.weight": "7"}, "kind"),
+        ({"kind": "table", "table": ["3,7\n", "4,7\n"]}, "table"),
+    ],
+)
+def test_a_field_that_comes_twice_is_refused_and_none_of_its_values_taken(
+    web: FlaskClient, database: Database, fields: dict[str, object], where: str
+) -> None:
+    page = post(web, "model=table", fields)
+
+    assert page.status == 400
+    assert f"{where}: expected one value, got 2" in page.text
+    assert list_jobs(database, limit=1) == []
+
+
+def test_two_tables_are_refused_and_none_of_them_taken(web: FlaskClient, database: Database) -> None:
+    tables = [(io.BytesIO(b"3,7\n"), "a.csv"), (io.BytesIO(b"4,7\n"), "b.csv")]
+
+    page = post(web, "model=table", {"kind": "table", "csv": tables})
+
+    assert page.status == 400
+    assert "The table : expected one value, got 2" in page.text
+    assert list_jobs(database, limit=1) == []
+
+
 def test_a_database_that_does_not_answer_shows_the_form_again(web: FlaskClient, database: Database) -> None:
     with database.write() as connection:
         connection.execute(text("ALTER TABLE job RENAME TO gone"))
