@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, false, or_, select, update
 
 from production_server.errors import CeleriacError, NotFound
 from production_server.jobs.cancel import cancel, stop_scan
@@ -57,11 +57,15 @@ class Listed:
 
 
 def claim_scan(
-    database: Database, *, lease_s: float, without: Collection[str] = (), may_be_vain: bool = True
+    database: Database,
+    *,
+    lease_s: float,
+    without: Collection[str] = (),
+    only: Collection[str] | None = None,
 ) -> ScanClaim | None:
     """Take the next scan that nobody goes on with, of any bucket but those `without`; None if there is none.
 
-    `may_be_vain`: also one whose last try was in vain.
+    `only`: of those buckets; None: of any.
 
     Raises:
         Unavailable: the database does not answer.
@@ -70,9 +74,9 @@ def claim_scan(
     with database.read() as connection:
         if connection.execute(_NEXT).first() is None:
             return None
-    wanted = _NEXT.where(*(~scan.c.url.startswith(f"{bucket}/", autoescape=True) for bucket in without))
-    if not may_be_vain:
-        wanted = wanted.where(scan.c.vain_tries == 0)
+    wanted = _NEXT.where(*(~_is_of(bucket) for bucket in without))
+    if only is not None:
+        wanted = wanted.where(or_(false(), *map(_is_of, only)))
     first = wanted.with_for_update(skip_locked=True).scalar_subquery()
     token = uuid4()
     held = update(scan).where(scan.c.id == first).values(taken(token, lease_s))
@@ -186,6 +190,10 @@ def _note(connection: Connection, held: ScanClaim, *, cursor: str, listed: Any, 
     goes_on = {"vain_tries": 0, "error_code": None, "error_message": None}
     values = {"cursor": cursor, "listed": listed, **goes_on, **renewed(lease_s)}
     return connection.execute(noted.values(values)).rowcount > 0
+
+
+def _is_of(bucket: str) -> ColumnElement[bool]:
+    return scan.c.url.startswith(f"{bucket}/", autoescape=True)
 
 
 def _is_mine(held: ScanClaim) -> ColumnElement[bool]:

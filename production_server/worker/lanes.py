@@ -29,6 +29,8 @@ class Lane:
         self.hands = 0
         self.answers = 0
         """How often anything of it came, or a reason why not."""
+        self.answered_at = 0.0
+        """When that was last, by the monotonic clock; 0: never."""
         self.pool = ThreadPoolExecutor(fetches, thread_name_prefix=f"fetch {bucket}")
 
     def close(self) -> None:
@@ -81,7 +83,7 @@ class Attempt:
             self._has_answered = True
             self._vain_in_a_row = 0
             self.lane.answers += 1
-            self.progress_at = self._answered_at = time.monotonic()
+            self.progress_at = self._answered_at = self.lane.answered_at = time.monotonic()
         if is_first:
             self.on_answer()
 
