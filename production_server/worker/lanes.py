@@ -87,8 +87,10 @@ class Attempt:
         if is_first:
             self.on_answer()
 
-    def missed(self, exc: StorageUnavailable) -> StorageUnavailable:
+    def missed(self, exc: StorageUnavailable, *, is_slow: bool = False) -> StorageUnavailable:
         """Give up an object that has not come.
+
+        `is_slow`: its bucket was waited for in vain. If it never answered, each other object would take as long.
 
         Raises:
             StorageUnavailable: the others will not come either.
@@ -98,7 +100,7 @@ class Attempt:
                 log.warning("%s; trying on", exc)
             self._vain_in_a_row += 1
             self.progress_at = time.monotonic()
-            if self._has_gone():
+            if self._has_gone() or (is_slow and self.lane.answers == 0):
                 raise exc
         return exc
 
