@@ -13,7 +13,7 @@ from production_server.errors import CeleriacError, NotFound
 from production_server.jobs.cancel import cancel, stop_scan
 from production_server.jobs.database import Database, now
 from production_server.jobs.growth import Retake, add_objects, count_new
-from production_server.jobs.leases import FREE, free_after, has_run_out, is_held, renewed, taken
+from production_server.jobs.leases import FREE, free_after, has_run_out, is_held, next_try_of, renewed, taken
 from production_server.jobs.reasons import storable_reason
 from production_server.jobs.records import Scan
 from production_server.jobs.settle import settle
@@ -27,7 +27,7 @@ ASKED = ("url", "pattern", "model", "version", "again", "dry_run")
 scan_columns = (
     scan.c.id, *(scan.c[name] for name in ASKED), scan.c.state, scan.c.cursor, scan.c.listed, scan.c.matched,
     scan.c.skipped, scan.c.created_at, scan.c.finished_at, scan.c.error_code, scan.c.error_message,
-    scan.c.vain_tries, scan.c.lease_until,
+    scan.c.vain_tries, next_try_of(scan).label("next_try_at"),
 )  # fmt: skip
 _IS_FREE = scan.c.lease_until.is_(None) | has_run_out(scan)
 _NEXT = (

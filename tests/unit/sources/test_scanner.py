@@ -355,6 +355,29 @@ def test_a_scan_whose_store_does_not_answer_says_why_and_forgets_it_when_it_goes
     assert get_scan(sqlite_database, begun.id).error_message is None
 
 
+def test_while_a_scans_store_is_asked_again_it_tells_no_time_of_a_next_try(
+    sqlite_database: Database, settings: Settings
+) -> None:
+    seen: list[float | None] = []
+
+    class Looking(Storage):
+        def pages(self, location: Location, *, cursor: str = "") -> Iterator[Page]:
+            seen.append(get_scan(sqlite_database, begun.id).next_try_at)
+            seen.extend(each.next_try_at for each in waiting_for(sqlite_database, [begun.id]).values())
+            raise StorageUnavailable("the store does not answer")
+
+    scanner = scanner_of(sqlite_database, Looking(settings.storage_allow), settings)
+    begun = begin(scanner)
+    scanner.scan_next()
+    between = get_scan(sqlite_database, begun.id).next_try_at
+    free(sqlite_database)
+
+    scanner.scan_next()
+
+    assert between is not None
+    assert seen == [None] * 3
+
+
 def test_a_scan_whose_store_does_not_answer_keeps_no_other_from_its_turn(
     sqlite_database: Database, settings: Settings
 ) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from production_server.errors import StorageUnavailable
 from production_server.inference import Engine
-from production_server.jobs.away import waiting_for
+from production_server.jobs.away import Waiting, waiting_for
 from production_server.jobs.cancel import cancel
 from production_server.jobs.database import Database, now
 from production_server.jobs.read import every_item, get_job
@@ -167,7 +167,30 @@ def test_what_waits_says_for_which_bucket_and_when_it_is_asked_again(
 
     assert (first.bucket, first.message) == ("s3://away", "no answer")
     # The pause grows: from now on one second, then two.
+    assert first.next_try_at is not None and second.next_try_at is not None
     assert second.next_try_at - first.next_try_at > 0.5
+
+
+def test_while_a_bucket_is_asked_again_what_waits_tells_no_time_that_is_over(
+    fetcher: Fetcher, storage: Buckets
+) -> None:
+    seen: list[Waiting] = []
+
+    def look(url: str) -> bytes:
+        seen.extend(waiting_for(fetcher.database, [job.id]).values())
+        return no_answer(url)
+
+    storage.answers = no_answer
+    job = submit(fetcher.database, "away")
+    work_off(fetcher)
+    let_pause_pass(fetcher.database)
+    storage.answers = look
+    due = waiting_for(fetcher.database, [job.id])[job.id]
+
+    work_off(fetcher)
+
+    assert [(each.message, each.next_try_at) for each in [due, *seen]] == [("no answer", None)] * 2
+    assert waiting_for(fetcher.database, [job.id])[job.id].next_try_at
 
 
 def test_when_a_bucket_answers_again_all_that_waits_is_fetched_at_once(
