@@ -19,14 +19,15 @@ _NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 @dataclass(frozen=True)
 class Waiting:
-    """Which bucket does not answer, what was said of the last try, and when the next one is."""
+    """Which bucket does not answer, what was said of the last try, and when the next one is; None: now."""
 
     bucket: str
     message: str
-    next_try: str
+    next_try: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.bucket}: {self.message}; asked again at {self.next_try}"
+        again = f"asked again at {self.next_try}" if self.next_try else "being asked again"
+        return f"{self.bucket}: {self.message}; {again}"
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import Select, case, delete, func, select, update
 
 from production_server.jobs.database import Database, dialect_of, now
-from production_server.jobs.leases import FREE
+from production_server.jobs.leases import FREE, next_try_of
 from production_server.jobs.object_chunks import ObjectChunk, pause_after
 from production_server.jobs.reasons import storable_reason
 from production_server.jobs.tables import away_bucket, object_chunk, scan
@@ -21,11 +21,11 @@ from production_server.jobs.tables import away_bucket, object_chunk, scan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """Why a job's objects do not come: what was said of the last try in vain, and when the next one is."""
+    """Why a job's objects do not come: what was said of the last try in vain, and when the next one is; None: now."""
 
     bucket: str
     message: str
-    next_try_at: float
+    next_try_at: float | None
 
 
 def note_away(database: Database, held: ObjectChunk, message: str) -> None:
@@ -87,7 +87,14 @@ def waiting_for(database: Database, job_ids: Collection[UUID]) -> Mapping[UUID, 
 def _objects(job_ids: Collection[UUID]) -> Select[Any]:
     """The buckets that each job waits for; the one that it has waited for longest comes last."""
     is_missing = away_bucket.c.bucket.is_not(None) | object_chunk.c.missing_since.is_not(None)
-    next_try_at = func.coalesce(away_bucket.c.next_try_at, object_chunk.c.lease_until, now())
+    next_try_at = case(
+        (away_bucket.c.bucket.is_(None), next_try_of(object_chunk)),
+        # Who holds it asks.
+        (
+            away_bucket.c.lease_token.is_(None) & (away_bucket.c.next_try_at > now()),
+            away_bucket.c.next_try_at,
+        ),
+    )
     return (
         select(
             object_chunk.c.job_id,
@@ -108,5 +115,5 @@ def _listings(job_ids: Collection[UUID]) -> Select[Any]:
         scan.c.id.label("job_id"),
         scan.c.url.label("bucket"),
         scan.c.error_message.label("message"),
-        func.coalesce(scan.c.lease_until, now()).label("next_try_at"),
+        next_try_of(scan).label("next_try_at"),
     ).where(scan.c.id.in_(job_ids), scan.c.state == "listing", scan.c.error_message.is_not(None))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table
+from sqlalchemy import ColumnElement, Table, case
 
 from production_server.jobs.database import now
 
@@ -39,3 +39,8 @@ def is_held(table: Table, token: UUID) -> ColumnElement[bool]:
 def has_run_out(table: Table) -> ColumnElement[bool]:
     """Whether a row's holder has been silent for too long; null for rows that nobody holds."""
     return table.c.lease_until < now()
+
+
+def next_try_of(table: Table) -> ColumnElement[float | None]:
+    """When a row that waits is tried again; null: somebody tries now, or may at once."""
+    return case((table.c.lease_token.is_(None) & (table.c.lease_until > now()), table.c.lease_until))

@@ -111,10 +111,16 @@ def adopt(database: Database, job_id: UUID, *, chunk_items: int) -> None:
 
 
 def take(
-    database: Database, *, lease_s: float, patience_s: float, without: Collection[str] = ()
+    database: Database,
+    *,
+    lease_s: float,
+    patience_s: float,
+    without: Collection[str] = (),
+    only: Collection[str] | None = None,
 ) -> ObjectChunk | None:
     """Take the next chunk that may be worked on, of any bucket but those `without`; None if there is none.
 
+    `only`: of those buckets; None: of any.
     High ones come first, then those that were missed least often, then those of the oldest jobs.
 
     Raises:
@@ -124,7 +130,7 @@ def take(
     with database.read() as connection:
         if connection.execute(_ANY).first() is None:
             return None
-        query = _next(patience_s, without)
+        query = _next(patience_s, without, only)
         # Writing at once would take longer, and SQLite's one lock.
         if connection.execute(query).first() is None:
             return None
@@ -193,10 +199,10 @@ def pause_after(tries: int) -> float:
     return min(FIRST_PAUSE_S * 2.0 ** min(tries - 1, 10), LONGEST_PAUSE_S)
 
 
-def _next(patience_s: float, without: Collection[str]) -> Select[Any]:
+def _next(patience_s: float, without: Collection[str], only: Collection[str] | None) -> Select[Any]:
     is_late = now() - patience_s > _WAITS_SINCE
     may_be_asked = away_bucket.c.bucket.is_(None) | _MAY_PROBE
-    return (
+    query = (
         select(
             *(object_chunk.c[name] for name in ("job_id", "start", "stop", "bucket", "tries", "message")),
             object_chunk.c.created_at,
@@ -213,6 +219,7 @@ def _next(patience_s: float, without: Collection[str]) -> Select[Any]:
         )
         .limit(1)
     )
+    return query if only is None else query.where(object_chunk.c.bucket.in_(only))
 
 
 def _to_chunk(row: Any, token: UUID, patience_s: float) -> ObjectChunk:

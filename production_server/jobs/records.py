@@ -205,5 +205,5 @@ class Scan:
     """Why it has failed; of one that lists, why it does not go on."""
     vain_tries: int
     """How often in a row."""
-    lease_until: float | None
+    next_try_at: float | None
     """Of one that does not go on: when it is tried again."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, false, or_, select, update
 
 from production_server.errors import CeleriacError, NotFound
 from production_server.jobs.cancel import cancel, stop_scan
 from production_server.jobs.database import Database, now
 from production_server.jobs.growth import Retake, add_objects, count_new
-from production_server.jobs.leases import FREE, free_after, has_run_out, is_held, renewed, taken
+from production_server.jobs.leases import FREE, free_after, has_run_out, is_held, next_try_of, renewed, taken
 from production_server.jobs.reasons import storable_reason
 from production_server.jobs.records import Scan
 from production_server.jobs.settle import settle
@@ -27,7 +27,7 @@ ASKED = ("url", "pattern", "model", "version", "again", "dry_run")
 scan_columns = (
     scan.c.id, *(scan.c[name] for name in ASKED), scan.c.state, scan.c.cursor, scan.c.listed, scan.c.matched,
     scan.c.skipped, scan.c.created_at, scan.c.finished_at, scan.c.error_code, scan.c.error_message,
-    scan.c.vain_tries, scan.c.lease_until,
+    scan.c.vain_tries, next_try_of(scan).label("next_try_at"),
 )  # fmt: skip
 _IS_FREE = scan.c.lease_until.is_(None) | has_run_out(scan)
 _NEXT = (
@@ -57,11 +57,15 @@ class Listed:
 
 
 def claim_scan(
-    database: Database, *, lease_s: float, without: Collection[str] = (), may_be_vain: bool = True
+    database: Database,
+    *,
+    lease_s: float,
+    without: Collection[str] = (),
+    only: Collection[str] | None = None,
 ) -> ScanClaim | None:
     """Take the next scan that nobody goes on with, of any bucket but those `without`; None if there is none.
 
-    `may_be_vain`: also one whose last try was in vain.
+    `only`: of those buckets; None: of any.
 
     Raises:
         Unavailable: the database does not answer.
@@ -70,9 +74,9 @@ def claim_scan(
     with database.read() as connection:
         if connection.execute(_NEXT).first() is None:
             return None
-    wanted = _NEXT.where(*(~scan.c.url.startswith(f"{bucket}/", autoescape=True) for bucket in without))
-    if not may_be_vain:
-        wanted = wanted.where(scan.c.vain_tries == 0)
+    wanted = _NEXT.where(*(~_is_of(bucket) for bucket in without))
+    if only is not None:
+        wanted = wanted.where(or_(false(), *map(_is_of, only)))
     first = wanted.with_for_update(skip_locked=True).scalar_subquery()
     token = uuid4()
     held = update(scan).where(scan.c.id == first).values(taken(token, lease_s))
@@ -186,6 +190,10 @@ def _note(connection: Connection, held: ScanClaim, *, cursor: str, listed: Any, 
     goes_on = {"vain_tries": 0, "error_code": None, "error_message": None}
     values = {"cursor": cursor, "listed": listed, **goes_on, **renewed(lease_s)}
     return connection.execute(noted.values(values)).rowcount > 0
+
+
+def _is_of(bucket: str) -> ColumnElement[bool]:
+    return scan.c.url.startswith(f"{bucket}/", autoescape=True)
 
 
 def _is_mine(held: ScanClaim) -> ColumnElement[bool]:

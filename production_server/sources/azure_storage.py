@@ -90,6 +90,7 @@ def read_azure_blob(event_name: str, data: Sent) -> ObjectEvent:
     blob = data.read(_BLOB)
     container, key = blob.place
     return ObjectEvent(
+        path=data.path,
         bucket=container,
         key=key,
         etag=blob.etag,

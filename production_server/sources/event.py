@@ -28,3 +28,5 @@ class ObjectEvent:
     event_name: str
     dialect: Dialect
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    path: str = field(default="", compare=False)
+    """Where it stands in what was sent, such as `Records[2]`; empty: it is all of the body."""

@@ -42,6 +42,7 @@ def read_event_bridge(document: Sent) -> ObjectEvent:
     event = document.read(_EVENT)
     stored = event.detail.object
     return ObjectEvent(
+        path=document.path,
         bucket=event.detail.bucket.name,
         key=stored.key,
         etag=stored.etag,

@@ -33,6 +33,7 @@ def read_google_object(event_name: str, data: Sent) -> ObjectEvent:
     stored = data.read(_STORED)
     generation = None if stored.generation is None else str(stored.generation)
     return ObjectEvent(
+        path=data.path,
         bucket=stored.bucket,
         key=stored.name,
         etag=generation,

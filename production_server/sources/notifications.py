@@ -67,23 +67,26 @@ class Notifications:
         groups: dict[tuple[str, str], list[Reference]] = {}
         errors: list[InvalidInput] = []
         ignored = 0
-        for place, event in enumerate(read.events):
+        for event in read.events:
             models = tuple(self._models_of(event))
             if not models:
                 ignored += 1
                 continue
             try:
-                reference = self._reference(event, place)
+                reference = self._reference(event)
             except InvalidInput as exc:
                 errors.append(exc)
                 continue
             for model in models:
                 groups.setdefault(model, []).append(reference)
+        faults = (*read.faults, *(fault for error in errors for fault in error.faults))[:MAX_FAULTS]
         if errors and len(errors) == len(read.events):
-            raise errors[0]
+            refused = read.refused + len(errors)
+            if refused == 1:
+                raise errors[0]
+            raise InvalidInput(f"{refused} events cannot be taken", faults, code=errors[0].code)
         jobs = tuple(self._submit(groups, client))
         made, asked = sum(job.total for job in jobs), sum(map(len, groups.values()))
-        faults = (*read.faults, *(fault for error in errors for fault in error.faults))[:MAX_FAULTS]
         for fault in faults:
             log.warning("an event was refused: %s", fault)
         return Taken(jobs, made, asked - made, ignored, read.refused + len(errors), faults)
@@ -98,10 +101,9 @@ class Notifications:
                     found[self.registry.resolve(rule.model, rule.version).key] = None
         return iter(found)
 
-    def _reference(self, event: ObjectEvent, place: int) -> Reference:
-        field_name = f"events[{place}]"
+    def _reference(self, event: ObjectEvent) -> Reference:
         url = f"{_SCHEMES[event.dialect]}://{event.bucket}/{event.key}"
-        location = self.intake.location(url, field=field_name)
+        location = self.intake.location(url, field=event.path or "body")
         return Reference(location.url, event.etag or "", event.size_bytes or 0)
 
     def _submit(self, groups: dict[tuple[str, str], list[Reference]], client: str) -> Iterable[Job]:

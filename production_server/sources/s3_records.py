@@ -82,6 +82,7 @@ def read_s3_record(record: Sent) -> ObjectEvent:
     read = record.read(_RECORD_OF_CEPH if is_ceph else _RECORD)
     stored = read.s3.object
     return ObjectEvent(
+        path=record.path,
         bucket=read.s3.bucket.name,
         key=stored.key,
         etag=stored.etag,

@@ -15,6 +15,7 @@ from production_server.jobs.database import Database
 from production_server.jobs.scans import Listed, ScanClaim, claim_scan, end_scan, fail_for_now, put_back
 from production_server.settings import Settings
 from production_server.sources.junk import is_junk
+from production_server.storage.lately import Lately, Shares
 from production_server.storage.locations import Location
 from production_server.storage.objects import Page, Reference
 from production_server.storage.storage import Storage
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.2
 """A look that finds nothing costs a third of a millisecond; a scan should not wait longer for it than people notice."""
 SCANS = 4
-"""So many scans are gone on with at once, each of another bucket; the last one only if its last try was not in vain."""
+"""So many scans are gone on with at once, each of another bucket: one of folders, two of buckets that do not answer."""
 FIRST_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 60.0
 """A store that does not answer is asked again after this, later each time; what was listed is not listed again."""
@@ -44,6 +45,7 @@ class Scanner:
     stopping: threading.Event = field(default_factory=threading.Event)
     _hands: ThreadPoolExecutor = field(init=False)
     _busy: set[str] = field(default_factory=set)
+    _lately: Lately = field(default_factory=Lately)
     _taking: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -73,13 +75,13 @@ class Scanner:
 
     def _take(self) -> ScanClaim | None:
         with self._taking:
-            if len(self._busy) >= SCANS or self.stopping.is_set():
+            if self.stopping.is_set():
                 return None
             held = claim_scan(
                 self.database,
                 lease_s=self.settings.lease_s,
                 without=self._busy,
-                may_be_vain=len(self._busy) < SCANS - 1,
+                only=Shares.of(SCANS).allowed(self._busy, self._lately.buckets()),
             )
             if held is not None:
                 self._busy.add(_bucket_of(held))
@@ -118,6 +120,8 @@ class Scanner:
     def _try_again(self, held: ScanClaim, error: CeleriacError, *, limit: int | None = None) -> None:
         """Let somebody go on later, and say meanwhile why; after so many tries in vain the scan has failed."""
         tries = held.scan.vain_tries
+        with self._taking:
+            self._lately.forget(_bucket_of(held))
         if self.stopping.is_set():
             put_back(self.database, held)
         elif limit is not None and tries + 1 >= limit:
@@ -131,6 +135,8 @@ class Scanner:
         """Whether the listing is complete; if not, somebody else has it, or this process stops."""
         location = Location.parse(held.scan.url)
         for page in self.storage.pages(location, cursor=held.scan.cursor):
+            with self._taking:
+                self._lately.note(location.bucket_url)
             matching = tuple(_matching(page, location, held.scan.pattern))
             is_mine = self.intake.add_page(held, Listed(len(page.references), matching, page.cursor))
             if not is_mine or self.stopping.is_set():

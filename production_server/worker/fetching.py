@@ -16,6 +16,7 @@ from production_server.jobs.away import note_answer, note_away
 from production_server.jobs.database import Database
 from production_server.jobs.object_chunks import ObjectChunk, end, miss, put_back, release_all, renew, take
 from production_server.settings import Settings
+from production_server.storage.lately import FOLDERS, Lately, Shares
 from production_server.work_in_hand import working_on
 from production_server.worker.chunks import STUCK_AFTER_S, ChunkProcessor
 from production_server.worker.lanes import Attempt, Lane
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.2
 """A look that finds nothing costs less than a millisecond; objects should not wait longer than people notice."""
 SHARES = 4
-"""A bucket has a quarter of the threads at most; one of them where half of all are busy."""
+"""A bucket has a quarter of the threads at most; one where half of all wait for networks. Folders have their own."""
 TURN = 0.618
 """Each attempt at a chunk begins so far on in it: by the golden section, a few attempts come everywhere."""
 
@@ -39,12 +40,15 @@ class Fetcher:
     settings: Settings
     stopping: threading.Event
     _hands: ThreadPoolExecutor = field(init=False)
+    _shares: Shares = field(init=False)
     _lanes: dict[str, Lane] = field(default_factory=dict)
+    _lately: Lately = field(default_factory=Lately)
     _in_hand: dict[ObjectChunk, Attempt] = field(default_factory=dict)
     _taking: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._hands = ThreadPoolExecutor(self.settings.fetchers, thread_name_prefix="objects")
+        self._shares = Shares.of(self.settings.fetchers)
+        self._hands = ThreadPoolExecutor(self._shares.threads, thread_name_prefix="objects")
 
     def begin(self, *, alone: bool) -> None:
         """`alone`: no other worker uses this database, so whatever is in somebody's hands was left by one that died.
@@ -144,14 +148,14 @@ class Fetcher:
     def _take(self) -> tuple[ObjectChunk, Lane] | None:
         """The next chunk that may be worked on now, and what its bucket has; the caller leaves it."""
         with self._taking:
-            busy = sum(lane.hands for lane in self._lanes.values())
-            if busy >= self.settings.fetchers or self.stopping.is_set():
+            if self.stopping.is_set():
                 return None
             chunk = take(
                 self.database,
                 lease_s=self.settings.lease_s,
                 patience_s=self.settings.storage_patience_s,
-                without=self._full(busy),
+                without=self._full(),
+                only=self._allowed(),
             )
             if chunk is None:
                 return None
@@ -161,15 +165,27 @@ class Fetcher:
             lane.hands += 1
             return chunk, lane
 
-    def _full(self, busy: int) -> list[str]:
+    def _allowed(self) -> set[str] | None:
+        """The buckets that may have one more thread, as far as others leave them one; None: any."""
+        for bucket, lane in self._lanes.items():
+            if lane.answered_at:
+                self._lately.note(bucket, lane.answered_at)
+        held = [bucket for bucket, lane in self._lanes.items() for _ in range(lane.hands)]
+        return self._shares.allowed(held, self._lately.buckets())
+
+    def _full(self) -> list[str]:
         """The buckets that have their share of the threads."""
+        busy = sum(lane.hands for bucket, lane in self._lanes.items() if bucket != FOLDERS)
         is_crowded = 2 * busy >= self.settings.fetchers
         share = 1 if is_crowded else max(1, self.settings.fetchers // SHARES)
-        return [bucket for bucket, lane in self._lanes.items() if lane.hands >= share]
+        shares = {FOLDERS: self._shares.folders}
+        return [bucket for bucket, lane in self._lanes.items() if lane.hands >= shares.get(bucket, share)]
 
     def _leave(self, lane: Lane, bucket: str) -> None:
         with self._taking:
             lane.hands -= 1
+            if lane.answered_at:
+                self._lately.note(bucket, lane.answered_at)
             if lane.hands == 0:
                 del self._lanes[bucket]
                 lane.close()
@@ -185,6 +201,9 @@ class Fetcher:
             end(self.database, chunk)
         elif attempt.is_bucket_silent:
             log.warning("%s does not answer: %s; all that lies there waits", chunk.bucket, exc)
+            with self._taking:
+                attempt.lane.answered_at = 0.0
+                self._lately.forget(chunk.bucket)
             note_away(self.database, chunk, str(exc))
         else:
             miss(self.database, chunk, str(exc))

@@ -133,8 +133,9 @@ class Inputs:
             except StorageUnavailable as exc:
                 if self.stopping.is_set():
                     raise Stopping from exc
-                if not pauses or time.monotonic() - began > QUICK_S:
-                    return attempt.missed(exc)
+                is_slow = time.monotonic() - began > QUICK_S
+                if not pauses or is_slow:
+                    return attempt.missed(exc, is_slow=is_slow)
             else:
                 attempt.came()
                 return found

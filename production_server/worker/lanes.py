@@ -29,6 +29,8 @@ class Lane:
         self.hands = 0
         self.answers = 0
         """How often anything of it came, or a reason why not."""
+        self.answered_at = 0.0
+        """When that was last, by the monotonic clock; 0: never."""
         self.pool = ThreadPoolExecutor(fetches, thread_name_prefix=f"fetch {bucket}")
 
     def close(self) -> None:
@@ -81,12 +83,14 @@ class Attempt:
             self._has_answered = True
             self._vain_in_a_row = 0
             self.lane.answers += 1
-            self.progress_at = self._answered_at = time.monotonic()
+            self.progress_at = self._answered_at = self.lane.answered_at = time.monotonic()
         if is_first:
             self.on_answer()
 
-    def missed(self, exc: StorageUnavailable) -> StorageUnavailable:
+    def missed(self, exc: StorageUnavailable, *, is_slow: bool = False) -> StorageUnavailable:
         """Give up an object that has not come.
+
+        `is_slow`: its bucket was waited for in vain. If it never answered, each other object would take as long.
 
         Raises:
             StorageUnavailable: the others will not come either.
@@ -96,7 +100,7 @@ class Attempt:
                 log.warning("%s; trying on", exc)
             self._vain_in_a_row += 1
             self.progress_at = time.monotonic()
-            if self._has_gone():
+            if self._has_gone() or (is_slow and self.lane.answers == 0):
                 raise exc
         return exc
 

@@ -36,7 +36,8 @@ class ScanLinks(Schema):
 class ScanBody(Schema):
     """A scan as it stands: objects looked at, those that became items (of a dry run: would), those done before.
 
-    `error` is why it has failed; while it lists, why it does not go on, and `next_try` when it is tried again.
+    `error` is why it has failed; while it lists, why it does not go on, and `next_try` when it is tried again,
+    or null while it is tried.
     """
 
     id: UUID
@@ -63,7 +64,7 @@ class ScanBody(Schema):
         error = None
         if scan.error_code is not None:
             error = ItemError(code=scan.error_code, message=scan.error_message or "")
-        next_try = scan.lease_until if error and scan.state == "listing" else None
+        next_try = scan.next_try_at if error and scan.state == "listing" else None
         return cls(
             id=scan.id,
             state=scan.state,

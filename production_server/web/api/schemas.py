@@ -79,18 +79,22 @@ class Links(Schema):
 
 
 class WaitingBody(Schema):
-    """What a job or a scan waits for that does not answer: what was said of the last try, and when the next one is."""
+    """What a job or a scan waits for that does not answer: what was said of the last try, and when the next one is.
+
+    `next_try` is null while it is asked.
+    """
 
     bucket: str
     message: str
-    next_try: datetime
+    next_try: datetime | None
 
     @classmethod
     def of(cls, waiting: Waiting | None) -> Self | None:
         """The API's view of it; null where nothing is waited for."""
         if waiting is None:
             return None
-        return cls(bucket=waiting.bucket, message=waiting.message, next_try=to_time(waiting.next_try_at))
+        next_try = None if waiting.next_try_at is None else to_time(waiting.next_try_at)
+        return cls(bucket=waiting.bucket, message=waiting.message, next_try=next_try)
 
 
 class JobBody(Schema):

@@ -247,3 +247,18 @@ def test_cloud_events_in_a_list_need_no_media_type_of_their_own() -> None:
     told = [cloud_event(AZURE_TYPE, azure_data(name)) for name in ("a.png", "b.png")]
 
     assert [event.key for event in read_events(encode(told), {}).events] == ["a.png", "b.png"]
+
+
+def test_each_event_of_a_batch_knows_the_place_where_its_sender_put_it() -> None:
+    sent = [{}, cloud_event(AZURE_TYPE, azure_data()), cloud_event(GOOGLE_TYPE, google_data())]
+    sent.append(cloud_event(AMAZON_TYPE, records(s3_record(), s3_record())))
+
+    read = read_events(encode(sent), BATCH)
+
+    assert [fault.field for fault in read.faults] == ["[0].specversion"]
+    assert [event.path for event in read.events] == [
+        "[1].data",
+        "[2].data",
+        "[3].data.Records[0]",
+        "[3].data.Records[1]",
+    ]

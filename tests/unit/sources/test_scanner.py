@@ -355,6 +355,29 @@ def test_a_scan_whose_store_does_not_answer_says_why_and_forgets_it_when_it_goes
     assert get_scan(sqlite_database, begun.id).error_message is None
 
 
+def test_while_a_scans_store_is_asked_again_it_tells_no_time_of_a_next_try(
+    sqlite_database: Database, settings: Settings
+) -> None:
+    seen: list[float | None] = []
+
+    class Looking(Storage):
+        def pages(self, location: Location, *, cursor: str = "") -> Iterator[Page]:
+            seen.append(get_scan(sqlite_database, begun.id).next_try_at)
+            seen.extend(each.next_try_at for each in waiting_for(sqlite_database, [begun.id]).values())
+            raise StorageUnavailable("the store does not answer")
+
+    scanner = scanner_of(sqlite_database, Looking(settings.storage_allow), settings)
+    begun = begin(scanner)
+    scanner.scan_next()
+    between = get_scan(sqlite_database, begun.id).next_try_at
+    free(sqlite_database)
+
+    scanner.scan_next()
+
+    assert between is not None
+    assert seen == [None] * 3
+
+
 def test_a_scan_whose_store_does_not_answer_keeps_no_other_from_its_turn(
     sqlite_database: Database, settings: Settings
 ) -> None:
@@ -374,7 +397,8 @@ def test_a_scan_whose_store_does_not_answer_keeps_no_other_from_its_turn(
     good = begin(scanner)
     blocked.set()
     wait_until(
-        lambda: all(get_scan(sqlite_database, each.id).error_code for each in vain), what="all are tried"
+        lambda: scanner.look() or all(get_scan(sqlite_database, each.id).error_code for each in vain),
+        what="all are tried",
     )
     blocked.clear()
     free(sqlite_database)
@@ -386,6 +410,43 @@ def test_a_scan_whose_store_does_not_answer_keeps_no_other_from_its_turn(
     assert {get_scan(sqlite_database, each.id).state for each in vain} == {"listing"}
     blocked.set()
     scanner.stopping.set()
+    scanner.close()
+
+
+def test_a_folder_is_listed_at_once_while_many_buckets_that_have_never_answered_hang(
+    sqlite_database: Database, settings: Settings
+) -> None:
+    fill(settings, "a")
+    released = threading.Event()
+    asked: list[str] = []
+
+    class Hanging(Storage):
+        def pages(self, location: Location, *, cursor: str = "") -> Iterator[Page]:
+            asked.append(location.bucket_url)
+            if location.scheme == "s3" and location.bucket != "answers":
+                released.wait()
+                raise StorageUnavailable("the store does not answer")
+            if location.scheme == "file":
+                yield from super().pages(location, cursor=cursor)
+            else:
+                yield Page((), "")
+
+    scanner = scanner_of(sqlite_database, Hanging(settings.storage_allow), settings)
+    answers = begin(scanner, url="s3://answers/1/")
+    scanner.scan_next()
+    for number in range(2 * SCANS):
+        begin(scanner, url=f"s3://silent{number}/")
+    scanner.look()
+    good = [begin(scanner), begin(scanner, url="s3://answers/2/"), answers]
+
+    wait_until(
+        lambda: scanner.look() or all(get_scan(sqlite_database, each.id).state == "listed" for each in good),
+        what="folders and what has answered lately are listed",
+    )
+
+    assert sum("silent" in bucket for bucket in asked) == SCANS // 2
+    scanner.stopping.set()
+    released.set()
     scanner.close()
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from production_server.errors import StorageUnavailable
 from production_server.inference import Engine
-from production_server.jobs.away import waiting_for
+from production_server.jobs.away import Waiting, waiting_for
 from production_server.jobs.cancel import cancel
 from production_server.jobs.database import Database, now
 from production_server.jobs.read import every_item, get_job
@@ -49,7 +49,15 @@ class Buckets(Storage):
 
 
 SETTINGS = {
-    "STORAGE_ALLOW": "s3://good s3://away s3://slow",
+    "STORAGE_ALLOW": " ".join(
+        [
+            "s3://good",
+            "s3://away",
+            "s3://slow",
+            "file:///photos",
+            *(f"s3://silent{number}" for number in range(8)),
+        ]
+    ),
     "BATCH_ITEMS": "4",
     "FETCHES": "4",
     "FETCHERS": "4",
@@ -159,7 +167,30 @@ def test_what_waits_says_for_which_bucket_and_when_it_is_asked_again(
 
     assert (first.bucket, first.message) == ("s3://away", "no answer")
     # The pause grows: from now on one second, then two.
+    assert first.next_try_at is not None and second.next_try_at is not None
     assert second.next_try_at - first.next_try_at > 0.5
+
+
+def test_while_a_bucket_is_asked_again_what_waits_tells_no_time_that_is_over(
+    fetcher: Fetcher, storage: Buckets
+) -> None:
+    seen: list[Waiting] = []
+
+    def look(url: str) -> bytes:
+        seen.extend(waiting_for(fetcher.database, [job.id]).values())
+        return no_answer(url)
+
+    storage.answers = no_answer
+    job = submit(fetcher.database, "away")
+    work_off(fetcher)
+    let_pause_pass(fetcher.database)
+    storage.answers = look
+    due = waiting_for(fetcher.database, [job.id])[job.id]
+
+    work_off(fetcher)
+
+    assert [(each.message, each.next_try_at) for each in [due, *seen]] == [("no answer", None)] * 2
+    assert waiting_for(fetcher.database, [job.id])[job.id].next_try_at
 
 
 def test_when_a_bucket_answers_again_all_that_waits_is_fetched_at_once(
@@ -287,6 +318,54 @@ def test_a_bucket_that_does_not_answer_has_no_more_than_its_share_of_the_threads
     wait_until(
         lambda: fetcher.look() or get_job(fetcher.database, slow.id).state == "finished", what="it is over"
     )
+
+
+@pytest.mark.parametrize("fetchers", [1, 2, 4, 8])
+def test_while_many_buckets_that_have_never_answered_hang_a_folder_and_one_that_has_are_fetched(
+    sqlite_database: Database, small_registry: Registry, storage: Buckets, fetchers: int
+) -> None:
+    released = threading.Event()
+
+    def answer(url: str) -> bytes:
+        if "silent" in url:
+            released.wait()
+            return no_answer(url)
+        return DARK
+
+    storage.answers = answer
+    fetcher = fetcher_of(sqlite_database, small_registry, storage, FETCHERS=str(fetchers))
+    first = submit(sqlite_database, "good")
+    work_off(fetcher)
+    silent = [submit(sqlite_database, f"silent{number}", chunk_items=1) for number in range(8)]
+    fetcher.look()
+    later = [submit_folder(sqlite_database, 20)]
+    if fetchers > 2:
+        references = [Reference(f"s3://good/later{number}.png") for number in range(20)]
+        new = NewObjects("picture", "1", references, source="test", client="c")
+        job = submit_objects(sqlite_database, new, chunk_items=4)
+        assert job is not None
+        later.append(job)
+
+    wait_until(
+        lambda: fetcher.look() or all(get_job(sqlite_database, job.id).state == "finished" for job in later),
+        what="it is over",
+    )
+
+    assert states(sqlite_database, first) == ["dark"] * 3
+    assert {state for job in silent for state in states(sqlite_database, job)} <= {"queued", "running"}
+    may_hang = max(1, fetchers // 2)
+    wait_until(lambda: sum("silent" in url for url in storage.asked) == may_hang, what="as many hang as may")
+    fetcher.stopping.set()
+    released.set()
+    fetcher.close()
+
+
+def submit_folder(database: Database, count: int) -> Job:
+    references = [Reference(f"file:///photos/{number}.png") for number in range(count)]
+    new = NewObjects("picture", "1", references, source="test", client="c")
+    job = submit_objects(database, new, chunk_items=4)
+    assert job is not None
+    return job
 
 
 def test_what_is_cancelled_is_not_fetched(fetcher: Fetcher, storage: Buckets) -> None:

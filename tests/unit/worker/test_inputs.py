@@ -163,6 +163,20 @@ def test_a_bucket_that_does_not_answer_is_not_asked_for_each_object(
     assert attempt.is_bucket_silent
 
 
+def test_a_bucket_that_has_never_answered_and_hangs_is_not_waited_for_object_by_object(
+    inputs: Inputs, folder: Path, lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(inputs.storage, Troubled)
+    monkeypatch.setattr(module, "QUICK_S", -1.0)
+    inputs.storage.failures = 1000
+
+    with pytest.raises(StorageUnavailable):
+        list(inputs.fetched(references(folder, 0, 1, 2), Attempt(lane)))
+
+    # Each of the threads that fetch has asked once at most.
+    assert 1000 - inputs.storage.failures <= inputs.settings.fetches
+
+
 def test_a_probe_asks_for_one_object_and_then_for_all(inputs: Inputs, folder: Path, lane: Lane) -> None:
     assert isinstance(inputs.storage, Troubled)
     inputs.storage.failures = 1

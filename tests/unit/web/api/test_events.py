@@ -147,10 +147,34 @@ def test_an_event_that_cannot_be_taken_is_told_and_stops_none_of_those_beside_it
     assert (answer.status_code, answer.json["accepted"], answer.json["refused"]) == (202, 2, 3)
     assert [fault["field"] for fault in answer.json["faults"]] == [
         "Records[3].s3.object.key",
-        "events[1]",
-        "events[2]",
+        "Records[1]",
+        "Records[2]",
     ]
     assert urls(web) == [("picture", "s3://photos/in/a.png"), ("picture", "s3://photos/in/b.png")]
+
+
+def test_a_fault_names_the_place_where_its_sender_put_the_event(web: Any) -> None:
+    unreadable = record("")
+    unreadable["s3"]["object"]["key"] = 5
+
+    answer = send(web, unreadable, record("in/../x.png"), record("in/good.png"))
+
+    assert (answer.status_code, answer.json["accepted"], answer.json["refused"]) == (202, 1, 2)
+    assert [fault["field"] for fault in answer.json["faults"]] == [
+        "Records[0].s3.object.key",
+        "Records[1]",
+    ]
+
+
+def test_where_nothing_can_be_taken_each_event_has_its_fault(web: Any) -> None:
+    answer = send(web, record(""), record("a.png", bucket="closed"), record("in/../x.png"))
+
+    assert (answer.status_code, answer.json["code"]) == (400, "location_not_allowed")
+    assert [fault["field"] for fault in answer.json["faults"]] == [
+        "Records[0].s3.object.key",
+        "Records[1]",
+        "Records[2]",
+    ]
 
 
 def test_a_batch_that_is_sent_again_with_what_cannot_be_taken_changes_nothing(web: Any) -> None:
@@ -166,7 +190,7 @@ def test_a_bucket_that_may_not_be_read_is_refused_where_nothing_else_comes(web: 
     answer = send(web, record("a.png", bucket="closed"))
 
     assert (answer.status_code, answer.json["code"]) == (400, "location_not_allowed")
-    assert answer.json["faults"][0]["field"] == "events[0]"
+    assert answer.json["faults"][0]["field"] == "Records[0]"
 
 
 @pytest.mark.parametrize("key", ["in/both/.DS_Store", "in/both/Thumbs.db", "in/__MACOSX/a.png", "in/._a.png"])
