@@ -38,11 +38,15 @@ class _NoNumber:
     def __init__(self, text: str) -> None:
         self.text = text
 
+    def __repr__(self) -> str:
+        return self.text
 
-def read_json(data: bytes | str, *, takes_halves: bool = False) -> Any:
+
+def read_json(data: bytes | str, *, takes_odd: bool = False) -> Any:
     """The value of a JSON document (RFC 8259); a byte order mark in front of it is passed over.
 
-    `takes_halves`: texts may hold halves of surrogate pairs, which the caller finds where they matter.
+    `takes_odd`: texts may hold halves of surrogate pairs, and what is no number, such as NaN, may stand for one;
+    the caller finds them where they matter.
 
     Raises:
         NotJson: it is none, says two things under one name, or has numbers that are not finite.
@@ -50,7 +54,7 @@ def read_json(data: bytes | str, *, takes_halves: bool = False) -> Any:
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as exc:
-        return _read_slowly(data, str(exc), takes_halves=takes_halves)
+        return _read_slowly(data, str(exc), takes_odd=takes_odd)
     # Each member has a colon. Where there are more of them, texts have some; or a member is lost.
     if data.count(b":" if isinstance(data, bytes) else ":") > _count_members(value):  # type: ignore[arg-type]  # as data
         _parse(data if isinstance(data, str) else data.decode())
@@ -71,21 +75,21 @@ def _count_members(value: object) -> int:
     return count
 
 
-def _read_slowly(data: bytes | str, why: str, *, takes_halves: bool) -> Any:
+def _read_slowly(data: bytes | str, why: str, *, takes_odd: bool) -> Any:
     """What the fast reader refuses: what it may have, or the cause.
 
     Raises:
         NotJson: it is not to be had.
     """
     if isinstance(data, bytes) and data.startswith(_MARK):
-        return read_json(data[len(_MARK) :], takes_halves=takes_halves)
+        return read_json(data[len(_MARK) :], takes_odd=takes_odd)
     value = _parse(data if isinstance(data, str) else _decoded(data))
     for where, each in _leaves(value):
-        if isinstance(each, _NoNumber):
+        if isinstance(each, _NoNumber) and not takes_odd:
             raise NotJson(each.text, expected="a finite number, as JSON has no others", where=where)
-        if isinstance(each, str) and not takes_halves and not _is_whole(each):
+        if isinstance(each, str) and not takes_odd and not _is_whole(each):
             raise NotJson(f"half of a surrogate pair in {describe(each)}", expected="a text", where=where)
-    if takes_halves:
+    if takes_odd:
         return value
     raise NotJson(_TOO_DEEP if "depth" in why or "recursion" in why.lower() else f"something else: {why}")
 

@@ -95,7 +95,7 @@ def parse_json(data: bytes | str, path: str = "") -> Sent:
         InvalidInput: it is not JSON in UTF-8, or nested so deeply that nobody meant it.
     """
     try:
-        return Sent(path, read_json(data, takes_halves=True))
+        return Sent(path, read_json(data, takes_odd=True))
     except NotJson as exc:
         where = f"{path}.{exc.where}" if path and exc.where else path or exc.where
         raise not_an_event(where, exc.expected, exc.got) from exc

@@ -166,6 +166,17 @@ def test_a_fault_names_the_place_where_its_sender_put_the_event(web: Any) -> Non
     ]
 
 
+@pytest.mark.parametrize("size", [float("nan"), float("inf")])
+def test_a_size_that_is_no_number_refuses_none_of_its_neighbours(web: Any, size: float) -> None:
+    odd = record("in/odd.png")
+    odd["s3"]["object"]["size"] = size
+
+    answer = send(web, record("in/a.png"), odd, record("in/b.png"))
+
+    assert (answer.status_code, answer.json["accepted"], answer.json["refused"]) == (202, 2, 1)
+    assert [fault["field"] for fault in answer.json["faults"]] == ["Records[1].s3.object.size"]
+
+
 def test_where_nothing_can_be_taken_each_event_has_its_fault(web: Any) -> None:
     answer = send(web, record(""), record("a.png", bucket="closed"), record("in/../x.png"))
 
