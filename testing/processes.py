@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,13 +23,25 @@ class ServiceError(Exception):
     """Raised when a test service does not start, stop or answer in time."""
 
 
+def _own_ports() -> Iterator[int]:
+    """Ports below those that systems give to whoever asks for any; of each of xdist's processes others."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 12
+    ports = range(11_000 + 1_500 * worker, 12_500 + 1_500 * worker)
+    return islice(cycle(ports), os.getpid() % len(ports), None)
+
+
+_PORTS = _own_ports()
+
+
 def free_ports(count: int) -> list[int]:
-    """Distinct TCP ports of 127.0.0.1 on which nothing listens."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    """Distinct TCP ports of 127.0.0.1 on which nothing listens, and which no other process of the tests is given."""
+    found: list[int] = []
+    while len(found) < count:
+        port = next(_PORTS)
+        with contextlib.suppress(OSError), socket.socket() as tried:
+            tried.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
 
 
 def port_before_free_ones(count: int = 2) -> int:

@@ -55,14 +55,14 @@ def pytest_configure() -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """How many processes `make test` runs the tests in: two a core and one more, for much of them waits.
+    """How many processes `make test` runs the tests in: two a core, for much of them waits.
 
     For some files, or tests, that would take longer to start than it saves.
     """
     if all(Path(name.partition("::")[0]).is_file() for name in config.args):
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 2 * cores + 1
+    return 2 * cores
 
 
 class ByWhatTheyShare(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types

@@ -7,6 +7,9 @@ import socket
 from production_server.errors import Fault, SettingsError
 from production_server.settings import Settings
 
+BACKLOG = 2048
+"""Connections that may wait to be accepted."""
+
 
 def take_address(settings: Settings) -> socket.socket:
     """A socket at HOST and PORT that does not listen yet: until a server is ready, clients are refused.
@@ -28,3 +31,16 @@ def take_address(settings: Settings) -> socket.socket:
         got = f"{settings.host}:{settings.port} ({getattr(exc, 'strerror', None) or exc})"
         raise SettingsError((Fault("HOST, PORT", "an address that can be listened on", got),)) from exc
     return taken
+
+
+def listen(taken: socket.socket) -> None:
+    """Listen at an address that was taken: of two servers that took it at once, one is the first.
+
+    Raises:
+        SettingsError: the other one was.
+    """
+    try:
+        taken.listen(BACKLOG)
+    except OSError as exc:
+        got = f"{taken.getsockname()[0]}:{taken.getsockname()[1]} ({exc.strerror})"
+        raise SettingsError((Fault("HOST, PORT", "an address that can be listened on", got),)) from exc

@@ -21,6 +21,7 @@ from production_server.broker.links import LocalLink
 from production_server.broker.local_queue import LocalQueue
 from production_server.broker.transport import Transport
 from production_server.parts import SharedParts
+from production_server.run.address import listen
 from production_server.run.guarded_http import GuardedHttp
 from production_server.settings import Settings
 from production_server.tracing import create_tracing
@@ -92,6 +93,8 @@ class _WebServer(uvicorn.Server):
         self._stop_within_s = settings.drain_s + EXTRA_STOP_S
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        for listening in sockets or []:
+            listen(listening)
         await super().startup(sockets)
         for listening in sockets or []:
             log.info("listening on %s", _url(listening))

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from production_server.errors import SettingsError
-from production_server.run.address import take_address
+from production_server.run.address import listen, take_address
 from production_server.settings import Settings
+from testing.processes import free_ports
 
 
 @pytest.fixture
@@ -35,3 +36,14 @@ def test_a_host_that_is_not_this_machine_is_a_fault_of_the_settings(host: str) -
 def test_a_port_in_use_is_a_fault_of_the_settings(taken_port: int) -> None:
     with pytest.raises(SettingsError, match=f"127.0.0.1:{taken_port}"):
         take_address(Settings(host="127.0.0.1", port=taken_port))
+
+
+def test_of_two_servers_that_took_one_address_at_once_the_second_is_refused() -> None:
+    (port,) = free_ports(1)
+    settings = Settings(port=port)
+
+    with take_address(settings) as first, take_address(settings) as second:
+        listen(first)
+
+        with pytest.raises(SettingsError, match=f"127.0.0.1:{port} .Address already in use"):
+            listen(second)
