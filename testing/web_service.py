@@ -63,7 +63,7 @@ class WebService:
                 return bool(shown["succeeded"] + shown["failed"] + shown["cancelled"] >= wanted)
             return False
 
-        wait_until(is_done, what=f"{wanted} items of {job['id']} are done", timeout_s=90)
+        wait_until(is_done, what=f"{wanted} items of {job['id']} are done", timeout_s=240)
         return self.job(job)
 
     def results(self, job: dict[str, Any]) -> list[dict[str, Any]]:
