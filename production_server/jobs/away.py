@@ -13,8 +13,8 @@ from uuid import UUID
 from sqlalchemy import Select, case, delete, func, select, update
 
 from production_server.jobs.database import Database, dialect_of, now
-from production_server.jobs.leases import FREE, next_try_of
-from production_server.jobs.object_chunks import ObjectChunk, pause_after
+from production_server.jobs.leases import FREE, is_held, next_try_of
+from production_server.jobs.object_chunks import ObjectChunk, is_mine, pause_after
 from production_server.jobs.reasons import storable_reason
 from production_server.jobs.tables import away_bucket, object_chunk, scan
 
@@ -38,20 +38,17 @@ def note_away(database: Database, held: ObjectChunk, message: str) -> None:
     noted = found | {"next_try_at": now() + pause_after(1)}
     with database.write() as connection:
         connection.execute(
-            update(object_chunk)
-            .where(object_chunk.c.job_id == held.job_id, object_chunk.c.start == held.start)
-            .where(object_chunk.c.lease_token == held.token)
-            .values(tries=object_chunk.c.tries + 1, **FREE)
+            update(object_chunk).where(is_mine(held)).values(tries=object_chunk.c.tries + 1, **FREE)
         )
         if not held.is_probe:
             insert = dialect_of(connection).insert(away_bucket).values(noted)
             connection.execute(insert.on_conflict_do_nothing())
             return
-        is_mine = away_bucket.c.lease_token == held.token
-        tries = connection.execute(select(away_bucket.c.tries).where(is_mine)).scalar()
+        is_probed = is_held(away_bucket, held.token)
+        tries = connection.execute(select(away_bucket.c.tries).where(is_probed)).scalar()
         if tries is not None:
             values = {"tries": tries + 1, "message": message, "next_try_at": now() + pause_after(tries + 1)}
-            connection.execute(update(away_bucket).where(is_mine).values(values | FREE))
+            connection.execute(update(away_bucket).where(is_probed).values(values | FREE))
 
 
 def note_answer(database: Database, bucket: str) -> None:

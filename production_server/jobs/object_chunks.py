@@ -170,15 +170,15 @@ def release_all(database: Database) -> None:
 def end(database: Database, held: ObjectChunk) -> None:
     """All of a chunk was dealt with; what somebody else has in hand of it is looked after again later."""
     with database.write() as connection:
-        connection.execute(delete(object_chunk).where(_is_mine(held) & ~_IS_OPEN))
-        connection.execute(update(object_chunk).where(_is_mine(held)).values(free_after(NOT_DONE_S)))
+        connection.execute(delete(object_chunk).where(is_mine(held) & ~_IS_OPEN))
+        connection.execute(update(object_chunk).where(is_mine(held)).values(free_after(NOT_DONE_S)))
         _let_others_ask(connection, held)
 
 
 def put_back(database: Database, held: ObjectChunk) -> None:
     """Let somebody else go on at once: who has the chunk stops."""
     with database.write() as connection:
-        connection.execute(update(object_chunk).where(_is_mine(held)).values(FREE))
+        connection.execute(update(object_chunk).where(is_mine(held)).values(FREE))
         _let_others_ask(connection, held)
 
 
@@ -191,7 +191,7 @@ def miss(database: Database, held: ObjectChunk, message: str) -> None:
     }
     with database.write() as connection:
         pause = free_after(pause_after(held.tries + 1))
-        connection.execute(update(object_chunk).where(_is_mine(held)).values(values | pause))
+        connection.execute(update(object_chunk).where(is_mine(held)).values(values | pause))
 
 
 def pause_after(tries: int) -> float:
@@ -252,7 +252,8 @@ def _let_others_ask(connection: Connection, held: ObjectChunk) -> None:
     connection.execute(update(away_bucket).where(is_held(away_bucket, held.token)).values(FREE))
 
 
-def _is_mine(held: ObjectChunk) -> ColumnElement[bool]:
+def is_mine(held: ObjectChunk) -> ColumnElement[bool]:
+    """Whether a row is that chunk, and still in the hands of who took it."""
     is_one = (object_chunk.c.job_id == held.job_id) & (object_chunk.c.start == held.start)
     return is_one & is_held(object_chunk, held.token)
 

@@ -28,8 +28,7 @@ def take_address(settings: Settings) -> socket.socket:
             taken.close()
             raise
     except (OSError, UnicodeError) as exc:
-        got = f"{settings.host}:{settings.port} ({getattr(exc, 'strerror', None) or exc})"
-        raise SettingsError((Fault("HOST, PORT", "an address that can be listened on", got),)) from exc
+        raise _refusal(settings.host, settings.port, exc) from exc
     return taken
 
 
@@ -42,5 +41,10 @@ def listen(taken: socket.socket) -> None:
     try:
         taken.listen(BACKLOG)
     except OSError as exc:
-        got = f"{taken.getsockname()[0]}:{taken.getsockname()[1]} ({exc.strerror})"
-        raise SettingsError((Fault("HOST, PORT", "an address that can be listened on", got),)) from exc
+        host, port, *_ = taken.getsockname()
+        raise _refusal(host, port, exc) from exc
+
+
+def _refusal(host: str, port: int, exc: Exception) -> SettingsError:
+    got = f"{host}:{port} ({getattr(exc, 'strerror', None) or exc})"
+    return SettingsError((Fault("HOST, PORT", "an address that can be listened on", got),))

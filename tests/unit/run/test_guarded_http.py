@@ -267,7 +267,6 @@ async def flood(scope: Any, receive: Any, send: Any) -> None:
     while not gone.done():
         await send({"type": "http.response.body", "body": bytes(2**16), "more_body": True})
         await asyncio.sleep(0)
-    scope["state"]["left"].set()
 
 
 async def left(receive: Any) -> None:
@@ -275,30 +274,29 @@ async def left(receive: Any) -> None:
         pass
 
 
-def test_a_client_that_does_not_read_its_answer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guarded_http, "STALLED_S", 0.3)
+@contextlib.contextmanager
+def flooded() -> Iterator[tuple[socket.socket, threading.Event]]:
+    """A client whose answer does not end, and what is set when it is left."""
     is_left = threading.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        scope["state"]["left"] = is_left
         await flood(scope, receive, send)
+        is_left.set()
 
     with serving(app) as address, socket.create_connection(address, timeout=20) as client:
         client.sendall(REQUEST)
+        yield client, is_left
 
+
+def test_a_client_that_does_not_read_its_answer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarded_http, "STALLED_S", 0.3)
+    with flooded() as (_, is_left):
         assert is_left.wait(20)
 
 
 def test_a_client_that_reads_slowly_is_not_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guarded_http, "STALLED_S", 1)
-    is_left = threading.Event()
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        scope["state"]["left"] = is_left
-        await flood(scope, receive, send)
-
-    with serving(app) as address, socket.create_connection(address, timeout=20) as client:
-        client.sendall(REQUEST)
+    with flooded() as (client, is_left):
         until = time.monotonic() + 2.5
         while time.monotonic() < until:
             assert client.recv(2**20)
