@@ -167,6 +167,8 @@ class FakeCloud(Calls):
     def attach(self, floating_address_id: str, server_id: str) -> None:
         address = found(self._addresses, floating_address_id, "floating address")
         self._with_port(server_id)
+        if server_id in {each.server_id for each in self._addresses.values() if each.id != address.id}:
+            raise Refused(f"server {server_id} has a floating address", code="conflict")
         self._addresses[address.id] = replace(address, server_id=server_id)
 
     @operation

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import functools
 import os
 import pwd
 import shutil
@@ -11,9 +13,9 @@ import socket
 import subprocess
 import tempfile
 import time
-from itertools import cycle, islice
+from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,35 +25,40 @@ class ServiceError(Exception):
     """Raised when a test service does not start, stop or answer in time."""
 
 
+FIRST_PORT, BLOCK, BLOCKS = 11_000, 500, 43  # below those that systems give to whoever asks for any
+_locks: list[TextIO] = []
+
+
+@functools.cache
 def _own_ports() -> Iterator[int]:
-    """Ports below those that systems give to whoever asks for any; of each of xdist's processes others."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 12
-    ports = range(11_000 + 1_500 * worker, 12_500 + 1_500 * worker)
-    return islice(cycle(ports), os.getpid() % len(ports), None)
-
-
-_PORTS = _own_ports()
+    """The ports of a block that belongs to this process until it ends: whoever else runs tests has another one."""
+    for block in range(BLOCKS):
+        lock = (Path(tempfile.gettempdir()) / f"celeriac-test-ports-{block}.lock").open("a")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            continue
+        _locks.append(lock)
+        return cycle(range(FIRST_PORT + BLOCK * block, FIRST_PORT + BLOCK * (block + 1)))
+    raise ServiceError(f"{BLOCKS} processes have a block of ports each: none is left")
 
 
 def free_ports(count: int) -> list[int]:
-    """Distinct TCP ports of 127.0.0.1 on which nothing listens, and which no other process of the tests is given."""
+    """TCP ports of 127.0.0.1, one after the other, on which nothing listens.
+
+    Nobody else is given them: no other process of the tests, nor this one before it has gone round.
+    """
     found: list[int] = []
     while len(found) < count:
-        port = next(_PORTS)
-        with contextlib.suppress(OSError), socket.socket() as tried:
-            tried.bind(("127.0.0.1", port))
-            found.append(port)
+        port = next(_own_ports())
+        found = [*found, port] if not found or port == found[-1] + 1 else [port]
+        with socket.socket() as tried:
+            try:
+                tried.bind(("127.0.0.1", port))
+            except OSError:
+                found = []
     return found
-
-
-def port_before_free_ones(count: int = 2) -> int:
-    """A TCP port of 127.0.0.1 before `count` on which nothing listens."""
-    while True:
-        (port,) = free_ports(1)
-        with contextlib.suppress(OSError):
-            for number in range(1, count + 1):
-                socket.create_server(("127.0.0.1", port + number)).close()
-            return port
 
 
 @contextlib.contextmanager

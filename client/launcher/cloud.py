@@ -243,7 +243,11 @@ class Cloud(Protocol):
         ...
 
     def attach(self, floating_address_id: str, server_id: str) -> None:
-        """Point a floating address at a server that has a port."""
+        """Point a floating address at a server that has a port.
+
+        Raises:
+            Refused: With code `conflict` while another one points at it.
+        """
         ...
 
     def add_security_group(self, server_id: str, group_id: str) -> None:

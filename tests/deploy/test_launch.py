@@ -204,7 +204,7 @@ def test_two_names_at_once_get_an_instance_each(
     ]
     answers = [process.communicate(timeout=FIVE_MINUTES_S) for process in processes]
 
-    assert [process.returncode for process in processes] == [0, 0], answers
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(err for _, err in answers)
     assert len({json.loads(stdout)["server_id"] for stdout, _ in answers}) == 2
     assert len(launcher.start("list", "--json").json()["instances"]) == 2
 
@@ -215,7 +215,7 @@ def test_one_name_twice_at_once_gets_one_instance(
     processes = [launcher.begin("start_instance.py", "lab", *FLAVOR, *source, "--json") for _ in range(2)]
     answers = [process.communicate(timeout=FIVE_MINUTES_S) for process in processes]
 
-    assert [process.returncode for process in processes] == [0, 0], answers
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(err for _, err in answers)
     assert len({json.loads(stdout)["server_id"] for stdout, _ in answers}) == 1
     assert sorted(what.split()[0] for what in launcher.project.leftovers()) == [
         "floating",

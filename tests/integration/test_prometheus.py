@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from testing.celeriac import celeriac
-from testing.processes import port_before_free_ones, wait_until
+from testing.processes import free_ports, wait_until
 from testing.prometheus import FOLDER, Prometheus, find_prometheus, prometheus
 from tests.conftest import must_have
 
@@ -35,7 +35,7 @@ def watched(
 ) -> Iterator[Prometheus]:
     """One that has seen two workers at work, on jobs and on calls, and failing."""
     settings = {"MODEL_STORE": model_store, "BROKER_URL": broker_url, "WORKERS": "2"}
-    metrics_port = port_before_free_ones()
+    metrics_port = free_ports(3)[0]
     with celeriac(tmp_path, METRICS_PORT=str(metrics_port), **settings) as service:
         workers = [f"127.0.0.1:{metrics_port + number}" for number in (1, 2)]
         targets = {"web": [f"127.0.0.1:{service.port}"], "worker": workers}

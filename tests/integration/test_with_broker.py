@@ -19,7 +19,7 @@ from production_server.settings import read_settings
 from production_server.web.telemetry.metrics import TELL_EVERY_S
 from testing.celeriac import Celeriac, celeriac
 from testing.postgres import PostgresCluster, new_database
-from testing.processes import port_before_free_ones, wait_until
+from testing.processes import free_ports, wait_until
 from testing.rabbitmq import RabbitMQNode, new_vhost
 
 ROWS = [[n, 1] for n in range(1200)]
@@ -50,7 +50,7 @@ def shared(
         "WORKER_NAME": "lab",
         "HEARTBEAT_FILE": str(folder / "heartbeat"),
         "REMOTE_CONTROL": "on",
-        "METRICS_PORT": str(port_before_free_ones()),
+        "METRICS_PORT": str(free_ports(3)[0]),
     }
     with new_database(postgres) as url, celeriac(folder, DATABASE_URL=url, **settings) as running:
         yield running

@@ -13,7 +13,7 @@ from client.launcher.deciding.steps import THIS_MACHINE
 from client.launcher.doing import bake
 from client.launcher.doing.clock import TimeIsUp
 from client.launcher.doing.instance import Instance
-from client.launcher.doing.undo import undo
+from client.launcher.doing.undo import remove_unused, undo
 from client.launcher.doing.watch import Watch
 from client.launcher.machine.address import preferred
 
@@ -84,7 +84,7 @@ class Applying:
             case steps.AwaitServer():
                 self._await_server()
             case steps.AttachFloatingAddress():
-                cloud.attach(self.instance.floating_address_id, self.instance.server_id)
+                self._attach()
             case steps.PushCode(commit):
                 self._push(commit)
             case steps.AwaitService():
@@ -159,6 +159,20 @@ class Applying:
             if address is None:
                 raise InstanceFailed(f"server {server.name} has no address", advice=("another --network",))
             self._learn(address=address)
+
+    def _attach(self) -> None:
+        """Of two runs at once, each may have an address for the server: the first to point at it stays."""
+        try:
+            self._tools.cloud.attach(self.instance.floating_address_id, self.instance.server_id)
+        except Refused as refusal:
+            if refusal.code not in {"conflict", "not_found"}:
+                raise
+            own = self._tools.patiently(self._tools.cloud.belongings).of_name(self._plan.name)
+            address = own.usable_address
+            if address is None or address.server_id != self.instance.server_id:
+                raise
+            self._learn(floating_address_id=address.id, address=address.address)
+            remove_unused(self._mark, self._tools)
 
     def _push(self, commit: str) -> None:
         self._watch().until_pushed(commit, address=self.instance.address, is_ready=self._is_ready)

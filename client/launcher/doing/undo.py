@@ -66,7 +66,7 @@ def give_way(mark: Mark, tools: Tools) -> None:
 
 
 def remove_unused(mark: Mark, tools: Tools) -> None:
-    """Delete those addresses and groups of a run that gave way which turned out to be used by nobody."""
+    """Delete those addresses and groups of a run that turned out to be used by nobody, since another was quicker."""
     with contextlib.suppress(ClientError, TimeIsUp):
         made = tools.patiently(tools.cloud.belongings).of_run(mark.run)
         for address in made.floating_addresses:

@@ -114,6 +114,27 @@ def test_an_overtaken_run_leaves_what_the_other_one_has_found(world: World) -> N
     assert (len(own.servers), len(own.security_groups)) == (1, 1)
 
 
+def test_an_address_that_another_run_was_quicker_with_is_taken(world: World) -> None:
+    """B was overtaken, finds A's server without an address, and points its own at it before A does."""
+    quicker: list[str] = []
+
+    def overtake(call: Call) -> None:
+        if (call.operation, call.moment) == ("attach", "before") and not quicker:
+            (server,) = world.cloud.belongings().servers
+            address = world.cloud.create_floating_address("network-2", mark=Mark("lab", "quicker"))
+            quicker.append(address.address)
+            world.cloud.attach(address.id, server.id)
+
+    world.cloud.hooks.append(overtake)
+
+    launched = world.launch(wanted())
+
+    own = world.cloud.belongings()
+    assert launched.instance.address == quicker[0]
+    assert [address.address for address in own.floating_addresses] == quicker
+    assert (len(own.servers), len(own.security_groups)) == (1, 1)
+
+
 def test_a_floating_address_that_points_elsewhere_is_not_taken_for_ours(world: World) -> None:
     foreign = world.cloud.add_foreign_server("other")
     for _ in range(4):
