@@ -46,5 +46,6 @@ class SharedParts:
         )
 
     def close(self) -> None:
-        """Close the database's connections, when nobody uses them any more."""
+        """Publish what is in hand, and close the database's connections, when nobody uses them any more."""
+        self.intake.close()
         self.database.close()

@@ -15,7 +15,7 @@ import tempfile
 import time
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,20 +26,21 @@ class ServiceError(Exception):
 
 
 FIRST_PORT, BLOCK, BLOCKS = 11_000, 500, 43  # below those that systems give to whoever asks for any
-_locks: list[TextIO] = []
 
 
 @functools.cache
 def _own_ports() -> Iterator[int]:
     """The ports of a block that belongs to this process until it ends: whoever else runs tests has another one."""
     for block in range(BLOCKS):
-        lock = (Path(tempfile.gettempdir()) / f"celeriac-test-ports-{block}.lock").open("a")
+        # Open as long as this process lives.
+        lock = os.open(
+            Path(tempfile.gettempdir()) / f"celeriac-test-ports-{block}.lock", os.O_CREAT | os.O_RDWR
+        )
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            lock.close()
+            os.close(lock)
             continue
-        _locks.append(lock)
         return cycle(range(FIRST_PORT + BLOCK * block, FIRST_PORT + BLOCK * (block + 1)))
     raise ServiceError(f"{BLOCKS} processes have a block of ports each: none is left")
 

@@ -1,7 +1,9 @@
-"""Connections to RabbitMQ for interactive calls and their replies, and what is sent over them."""
+"""Connections to RabbitMQ: what all have in common, and what is sent over those for calls and their replies."""
 
 from __future__ import annotations
 
+import contextlib
+import math
 from typing import Any
 
 from amqp.exceptions import AMQPError
@@ -17,7 +19,55 @@ BROKEN = (KombuError, AMQPError, OSError)
 TRANSIENT = 1
 """AMQP's delivery mode for what need not be on disk."""
 HEARTBEAT_S = 20
-CONNECT_TIMEOUT_S = 4
+SILENT_S = 3.0
+"""A broker that says nothing for so long, where it should answer, does not answer."""
+NOWHERE = "celeriac.nowhere"
+"""There is no such queue: what is sent there the broker throws away, if it takes it."""
+
+
+class Blocked(OSError):
+    """The broker has told that it takes no messages."""
+
+
+def bounded(app: Celery, *, heartbeat_s: int = 0, is_confirmed: bool = True) -> Connection:
+    """A connection, not open yet, on which every read and write ends in time.
+
+    What uses it raises `Blocked`, one of `BROKEN`, as soon as RabbitMQ says that it is short of memory or disk: then it
+    reads no more of a connection that publishes, not even a good-bye (https://www.rabbitmq.com/docs/connection-blocked).
+    """
+    options = {
+        "read_timeout": SILENT_S,
+        "write_timeout": SILENT_S,
+        "confirm_publish": is_confirmed,
+        "on_blocked": _raise_blocked,
+    }
+    return app.connection_for_write(heartbeat=heartbeat_s, transport_options=options)
+
+
+def open_now(connection: Connection) -> None:
+    """Connect, unless it is; tries once.
+
+    Raises:
+        KombuError, AMQPError, OSError: the broker does not answer.
+    """
+    connection.ensure_connection(max_retries=0, interval_start=0, timeout=math.ceil(SILENT_S))
+
+
+def drop(connection: Connection) -> None:
+    """Close a connection without a word: a broker that is silent would not answer a good-bye either."""
+    with contextlib.suppress(*BROKEN):
+        connection.collect()
+
+
+def told(error: BaseException) -> str:
+    """What one of `BROKEN` means, in a user's words."""
+    if isinstance(error, Blocked):
+        return "the broker takes no messages: it is short of memory or disk"
+    return f"the broker does not answer: {str(error) or 'it is silent'}"
+
+
+def _raise_blocked(_reason: str) -> None:
+    raise Blocked
 
 
 def call_queue() -> Queue:
@@ -33,10 +83,8 @@ def connect(app: Celery, *, is_read: bool = True) -> Connection:
     Raises:
         KombuError, AMQPError, OSError: the broker does not answer.
     """
-    connection = app.connection_for_write(
-        heartbeat=HEARTBEAT_S if is_read else 0, transport_options={"confirm_publish": False}
-    )
-    connection.ensure_connection(max_retries=1, interval_start=0, timeout=CONNECT_TIMEOUT_S)
+    connection = bounded(app, heartbeat_s=HEARTBEAT_S if is_read else 0, is_confirmed=False)
+    open_now(connection)
     return connection
 
 

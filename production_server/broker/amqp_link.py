@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import select
 from dataclasses import dataclass
@@ -14,7 +13,16 @@ from celery import Celery
 from kombu import Connection, Consumer, Queue
 from kombu.message import Message
 
-from production_server.broker.amqp_connection import BROKEN, body_of, call_queue, connect, post
+from production_server.broker.amqp_connection import (
+    BROKEN,
+    NOWHERE,
+    body_of,
+    call_queue,
+    connect,
+    drop,
+    post,
+    told,
+)
 from production_server.broker.amqp_listener import CONNECT_AGAIN_S, LOOK_EVERY_S, Listener
 from production_server.broker.calls import CALL_QUEUE
 from production_server.broker.links import Lost, Replied
@@ -37,6 +45,7 @@ class AmqpLink:
     def __init__(self, app: Celery) -> None:
         self._app = app
         self._reply_to = ""
+        self._is_silent = False
         self._sending: _Sending | None = None
         self._listener = Listener(app, self._consume)
         self._replied: Replied = lambda _key, _body: None
@@ -44,7 +53,7 @@ class AmqpLink:
 
     @property
     def is_open(self) -> bool:
-        return bool(self._reply_to)
+        return bool(self._reply_to) and not self._is_silent
 
     def start(self, replied: Replied, lost: Lost) -> None:
         self._replied = replied
@@ -56,8 +65,7 @@ class AmqpLink:
             self._loop.stop()
         self._listener.close()
         self._reply_to = ""
-        if self._sending is not None:
-            _close(self._sending)
+        self._forget()
 
     def send(self, key: str, body: bytes, *, remaining_s: float) -> None:
         expiration = str(int(remaining_s * 1000))
@@ -73,15 +81,35 @@ class AmqpLink:
             )
         except BROKEN as exc:
             log.warning("interactive calls: the broker does not take them (%s)", exc)
-            self._sending = None
-            raise Unavailable(f"the broker does not answer: {exc}") from exc
+            self._forget()
+            raise Unavailable(told(exc)) from exc
+
+    def check(self) -> None:
+        try:
+            sending = self._sending = self._open(self._sending)
+            # Where there is an alarm, RabbitMQ tells it only to whoever publishes.
+            post(sending.channel, b"", NOWHERE)
+            sending.channel.queue_declare(CALL_QUEUE, passive=True)
+        except BROKEN as exc:
+            if not self._is_silent:
+                log.warning("interactive calls: %s", told(exc))
+            self._is_silent = True
+            self._forget()
+            raise Unavailable(told(exc)) from exc
+        if self._is_silent:
+            log.info("interactive calls: the broker answers again")
+        self._is_silent = False
+
+    def _forget(self) -> None:
+        sending, self._sending = self._sending, None
+        if sending is not None:
+            drop(sending.connection)
 
     def _open(self, old: _Sending | None) -> _Sending:
         """What to send by. Where replies come by a new connection, the old one is broken, too."""
         if old is not None and old.reply_to == self._reply_to and not _is_closed(old):
             return old
-        if old is not None:
-            _close(old)
+        self._forget()
         if not self._reply_to:
             raise Unavailable("the broker does not answer")
         # Nobody reads here, so nobody would see heartbeats: the connection for replies tells whether the broker lives.
@@ -128,8 +156,3 @@ def _is_closed(sending: _Sending) -> bool:
         log.warning("interactive calls: the broker has closed the connection (%s); opening another one", exc)
         return True
     return not sending.channel.is_open
-
-
-def _close(sending: _Sending) -> None:
-    with contextlib.suppress(*BROKEN):
-        sending.connection.release()

@@ -10,7 +10,7 @@ from typing import Any
 from celery import Celery
 from kombu import Connection, Consumer
 
-from production_server.broker.amqp_connection import BROKEN, connect
+from production_server.broker.amqp_connection import BROKEN, connect, told
 from production_server.errors import Unavailable
 
 LOOK_EVERY_S = 0.2
@@ -40,7 +40,7 @@ class Listener:
             self._read_on(self._connection or self._open())
         except BROKEN as exc:
             self.close()
-            raise Unavailable(f"the broker does not answer: {exc}") from exc
+            raise Unavailable(told(exc)) from exc
         except BaseException:
             self.close()
             raise

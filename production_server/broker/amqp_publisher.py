@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from amqp.exceptions import AMQPError
+from amqp.exceptions import PreconditionFailed
 from celery import Celery
-from kombu import Connection, Queue, pools
-from kombu.exceptions import KombuError
+from kombu import Connection, Producer, Queue, pools
 
-from production_server.broker.amqp_connection import call_queue
+from production_server.broker.amqp_connection import (
+    BROKEN,
+    NOWHERE,
+    SILENT_S,
+    Blocked,
+    bounded,
+    call_queue,
+    drop,
+    open_now,
+    post,
+    told,
+)
+from production_server.broker.app import dead_letter_queue
 from production_server.broker.messages import HIGH_QUEUE, NORMAL_QUEUE, RUN_CHUNK, chunk_body, queue_of
 from production_server.broker.publisher import traced
 from production_server.errors import Unavailable
@@ -20,12 +33,7 @@ from production_server.jobs.records import Chunk
 if TYPE_CHECKING:
     from production_server.tracing.spans import Tracing
 
-POOL_TIMEOUT_S = 5
-CONFIRM_TIMEOUT_S = 5
-ANSWER_TIMEOUT_S = 10
-"""A broker that says nothing for this long does not answer: a damaged quorum queue is silent for a minute."""
-# One more try on a fresh connection: a pooled one may have died with a restart of the broker.
-RETRY_ONCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
+log = logging.getLogger(__name__)
 
 
 class AmqpPublisher:
@@ -34,8 +42,7 @@ class AmqpPublisher:
     def __init__(self, app: Celery, *, tracing: Tracing | None = None) -> None:
         self._app = app
         self._tracing = tracing
-        # Bounded in all that it waits for: out of memory or disk, RabbitMQ confirms nothing, and not even a close.
-        self._producers = pools.producers[_bounded_connection(app, CONFIRM_TIMEOUT_S)]
+        self._producers = pools.producers[bounded(app)]
 
     def publish(self, chunks: Sequence[Chunk]) -> None:
         """As `Publisher`; returns when the broker has confirmed all of them.
@@ -43,22 +50,46 @@ class AmqpPublisher:
         Raises:
             Unavailable: the broker does not answer or refuses; some chunks may have been published.
         """
+        waiting = deque(chunks)
         with (
             traced(self._tracing, chunks) as headers,
             _translated(),
-            self._producers.acquire(block=True, timeout=POOL_TIMEOUT_S) as producer,
+            self._producers.acquire(block=True, timeout=SILENT_S) as producer,
         ):
-            for chunk in chunks:
+            try:
+                self._send(waiting, producer, headers)
+            except (TimeoutError, Blocked):
+                raise
+            except BROKEN:
+                # Once more on a fresh connection: a pooled one may have died with a restart of the broker.
+                self._send(waiting, producer, headers)
+
+    def _send(self, waiting: deque[Chunk], producer: Producer, headers: Mapping[str, str]) -> None:
+        connection: Any = producer.__connection__
+        try:
+            open_now(connection)
+            while waiting:
                 self._app.send_task(
                     RUN_CHUNK,
-                    kwargs=chunk_body(chunk),
+                    kwargs=chunk_body(waiting[0]),
                     headers=headers,
-                    queue=queue_of(chunk),
+                    queue=queue_of(waiting[0]),
                     producer=producer,
-                    confirm_timeout=CONFIRM_TIMEOUT_S,
-                    retry=True,
-                    retry_policy=RETRY_ONCE,
+                    confirm_timeout=SILENT_S,
+                    retry=False,
                 )
+                waiting.popleft()
+        except BROKEN:
+            # The next one to publish by it would take a confirmation that comes late for its own.
+            drop(connection)
+            producer.revive(connection)
+            raise
+
+    def check(self) -> None:
+        """As `Publisher`."""
+        # Not closed where that fails: who is blocked gets no answer to a good-bye.
+        with self._asking() as connection:
+            post(connection.channel(), b"", NOWHERE)
 
     def waiting_messages(self) -> int:
         """How many chunks wait in the queues. Makes the queues anew if the broker has lost them.
@@ -66,37 +97,61 @@ class AmqpPublisher:
         Raises:
             Unavailable: the broker does not answer.
         """
-        return sum(
-            self._depths([self._app.amqp.queues[name] for name in (HIGH_QUEUE, NORMAL_QUEUE)]).values()
-        )
+        depths = self._depths([*self._chunk_queues(), dead_letter_queue()])
+        return depths[HIGH_QUEUE] + depths[NORMAL_QUEUE]
 
     def queue_depths(self) -> dict[str, int]:
-        """How many messages wait in each queue: of chunks, and of interactive calls.
+        """As `Publisher`.
 
         Raises:
             Unavailable: the broker does not answer.
         """
-        return self._depths(
-            [*(self._app.amqp.queues[name] for name in (HIGH_QUEUE, NORMAL_QUEUE)), call_queue()]
-        )
+        return self._depths([*self._chunk_queues(), call_queue(), dead_letter_queue()])
+
+    def _chunk_queues(self) -> list[Queue]:
+        return [self._app.amqp.queues[name] for name in (HIGH_QUEUE, NORMAL_QUEUE)]
 
     def _depths(self, queues: Iterable[Queue]) -> dict[str, int]:
-        # A connection of its own: a pooled channel believes that it has declared the queues already.
-        with _translated(), _bounded_connection(self._app, ANSWER_TIMEOUT_S) as connection:
-            connection.ensure_connection(max_retries=1, interval_start=0, timeout=POOL_TIMEOUT_S)
-            with connection.channel() as channel:
-                declared: list[Any] = [queue(channel).queue_declare() for queue in queues]
-                return {each.queue: each.message_count for each in declared}
+        with self._asking() as connection:
+            declared: list[Any] = [_declare(queue, connection) for queue in queues]
+            return {each.queue: each.message_count for each in declared}
+
+    @contextmanager
+    def _asking(self) -> Iterator[Connection]:
+        """A connection of its own: a pooled channel believes that it has declared the queues already."""
+        connection = bounded(self._app)
+        try:
+            with _translated():
+                open_now(connection)
+                yield connection
+                connection.release()
+        finally:
+            drop(connection)
 
 
-def _bounded_connection(app: Celery, timeout_s: float) -> Connection:
-    """A connection, not open yet, on which each read and each write ends within that time."""
-    return app.connection_for_write(transport_options={"read_timeout": timeout_s, "write_timeout": timeout_s})
+def _declare(queue: Queue, connection: Connection) -> Any:
+    """Make a queue unless it is there; one that another version of this service made otherwise is made anew.
+
+    Its messages were hints: the reconciler publishes what they spoke of. One that somebody reads from stays.
+    """
+    try:
+        return _declare_once(queue, connection)
+    except PreconditionFailed as exc:
+        log.warning("queue %s is of another version (%s): making it anew", queue.name, exc)
+        channel: Any
+        with connection.channel() as channel:
+            channel.queue_delete(queue.name, if_unused=True)
+        return _declare_once(queue, connection)
+
+
+def _declare_once(queue: Queue, connection: Connection) -> Any:
+    with connection.channel() as channel:
+        return queue(channel).queue_declare()
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (KombuError, AMQPError, OSError) as exc:
-        raise Unavailable(f"the broker does not answer: {exc}") from exc
+    except BROKEN as exc:
+        raise Unavailable(told(exc)) from exc

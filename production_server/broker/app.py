@@ -5,12 +5,13 @@ from __future__ import annotations
 from celery import Celery
 from kombu import Queue
 
-from production_server.broker.messages import HIGH_QUEUE, NORMAL_QUEUE
+from production_server.broker.messages import DEAD_LETTERS, HIGH_QUEUE, NORMAL_QUEUE
 from production_server.settings import Settings
 
 CONNECT_TIMEOUT_S = 4
 DELIVERY_LIMIT = 20
-"""A message that comes back this often is dropped: the reconciler publishes anew what the database still lacks."""
+"""What comes back this often is a dead letter: the reconciler publishes anew what the database still lacks."""
+KEPT_DEAD_LETTERS = 1000
 
 
 def create_celery(settings: Settings) -> Celery:
@@ -46,7 +47,18 @@ def create_celery(settings: Settings) -> Celery:
     return app
 
 
+def dead_letter_queue() -> Queue:
+    """Where the last ones that were refused are kept."""
+    arguments = {"x-queue-type": "quorum", "x-max-length": KEPT_DEAD_LETTERS, "x-overflow": "drop-head"}
+    return Queue(DEAD_LETTERS, routing_key=DEAD_LETTERS, durable=True, queue_arguments=arguments)
+
+
 def _queue(name: str) -> Queue:
     # A quorum queue survives the loss of a node and of power: a message is confirmed once it is on disk.
-    arguments = {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT}
+    arguments = {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": DELIVERY_LIMIT,
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": DEAD_LETTERS,
+    }
     return Queue(name, routing_key=name, durable=True, queue_arguments=arguments)

@@ -5,6 +5,7 @@ Nothing is stored: a call is answered once or not at all. Whoever calls looks af
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import queue
@@ -18,6 +19,7 @@ from production_server.broker.calls import CALL_QUEUE, Reply, Request, decode_re
 from production_server.broker.grouping import Answer, Batch, Call, Grouping
 from production_server.broker.links import Link
 from production_server.errors import MISTAKE, CeleriacError, DeadlineExceeded, Unavailable
+from production_server.loop import Loop
 
 if TYPE_CHECKING:
     from production_server.tracing.spans import Tracing
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.2
 """How often it is looked for batches that nobody answers."""
+CHECK_AFTER_S = 1.0
+"""A batch that is on its way for so long may be one of a slow model, or of a broker that has gone silent."""
 
 Answers = list[tuple[Call, Answer]]
 
@@ -55,21 +59,26 @@ class Caller:
         # Numbers will do: who answers late, answers to a queue of before, or to a number that is not used again.
         self._numbers = itertools.count(1)
         self._on_their_way: dict[str, Batch] = {}
-        self._outbox: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._outbox: queue.SimpleQueue[Batch] = queue.SimpleQueue()
         self._hand_out: Callable[[Answers], object] = hand_out
-        self._thread = threading.Thread(target=self._send_all, name="calls", daemon=True)
+        self._looked_at = 0.0
+        self._checked_at = 0.0
+        self._loop = Loop("calls", self._send_next, pause_s=0.0)
 
     def start(self) -> None:
         """Start to send, and to listen for replies."""
         self._link.start(self._replied, self._drop_all)
-        self._thread.start()
+        self._loop.start()
 
     def close(self) -> None:
         """Stop; whoever still waits gets an error."""
-        self._outbox.put(None)
-        self._thread.join()
+        self._loop.stop()
         self._link.close()
-        self._drop_all(Unavailable("the server stops"))
+        error = Unavailable("the server stops")
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._settle(self._outbox.get_nowait(), error)
+        self._drop_all(error)
 
     @property
     def is_connected(self) -> bool:
@@ -102,21 +111,29 @@ class Caller:
         if batch is not None:
             self._outbox.put(batch)
 
-    def _send_all(self) -> None:
-        looked_at = time.monotonic()
-        is_open = True
-        while is_open:
-            try:
-                batch = self._outbox.get(timeout=LOOK_EVERY_S)
-            except queue.Empty:
-                pass
-            else:
-                is_open = batch is not None
-                if batch is not None:
-                    self._send_or_settle(batch)
-            if time.monotonic() - looked_at >= LOOK_EVERY_S:
-                looked_at = time.monotonic()
-                self._drop_late()
+    def _send_next(self) -> bool:
+        """A step: send a batch as soon as there is one, and look now and then for those that nobody answers."""
+        with contextlib.suppress(queue.Empty):
+            self._send_or_settle(self._outbox.get(timeout=LOOK_EVERY_S))
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_EVERY_S:
+            self._looked_at = now
+            self._drop_late()
+            self._check_link(now)
+        return True
+
+    def _check_link(self, now: float) -> None:
+        """See whether what is on its way for a while can arrive, and whether the link is open again."""
+        with self._lock:
+            oldest = min((batch.sent_at for batch in self._on_their_way.values()), default=now)
+        is_due = not self._link.is_open or now - oldest >= CHECK_AFTER_S
+        if not is_due or now - self._checked_at < CHECK_AFTER_S:
+            return
+        try:
+            self._link.check()
+        except Unavailable as exc:
+            self._drop_all(exc)
+        self._checked_at = time.monotonic()
 
     def _send_or_settle(self, batch: Batch) -> None:
         try:
@@ -124,7 +141,6 @@ class Caller:
         except CeleriacError as exc:
             self._settle(batch, exc)
         except Exception:
-            # The thread must live on: without it nobody would ever be answered again.
             log.exception("a batch of calls could not be sent")
             self._settle(batch, CeleriacError(MISTAKE))
 

@@ -45,6 +45,9 @@ _ERRORS: dict[str, type[CeleriacError]] = {
     )
 }
 
+STRANGE = (KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What comes of a header whose values are of other kinds than ours."""
+
 Inputs = np.ndarray | Sequence[bytes]
 """One batch for a model: a tensor [items, ...] of the dtype that its graph takes, or image files."""
 
@@ -117,7 +120,7 @@ def decode_request(body: bytes) -> Request:
             header["trace"],
             float(header.get("until", math.inf)),
         )
-    except (KeyError, TypeError) as exc:
+    except STRANGE as exc:
         raise ValueError(f"not a request: {exc!r}") from exc
 
 
@@ -150,7 +153,7 @@ def decode_reply(body: bytes) -> Reply:
             worker=str(header["worker"]),
             model_ms=float(header["model_ms"]),
         )
-    except (KeyError, TypeError, AttributeError) as exc:
+    except STRANGE as exc:
         raise ValueError(f"not a reply: {exc!r}") from exc
 
 
@@ -163,7 +166,7 @@ def _part(body: bytes) -> tuple[dict[str, Any], memoryview]:
     try:
         (length,) = _LENGTH.unpack_from(body)
         header = json.loads(body[_LENGTH.size : _LENGTH.size + length])
-    except (struct.error, ValueError) as exc:
+    except (struct.error, ValueError, RecursionError) as exc:
         raise ValueError("a message without a header") from exc
     if not isinstance(header, dict):
         raise ValueError("a message without a header")  # noqa: TRY004  # of a peer's making, not a programming error

@@ -30,6 +30,13 @@ class Link(Protocol):
             Unavailable: it cannot be sent.
         """
 
+    def check(self) -> None:
+        """See whether what was sent can arrive, and whether the link can be opened again. For the thread that sends.
+
+        Raises:
+            Unavailable: nothing can; then the link is not open until a later check succeeds.
+        """
+
     def close(self) -> None:
         """Stop; nothing is told afterwards."""
 
@@ -56,6 +63,9 @@ class LocalLink:
         if self._answer is None:
             raise Unavailable("no worker has started")
         self._replied(key, self._answer(body))
+
+    def check(self) -> None:
+        pass  # nothing is on its way between two functions
 
     def close(self) -> None:
         self._replied = _to_nobody

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from production_server.broker.calls import CALL_QUEUE
-from production_server.broker.messages import HIGH_QUEUE, NORMAL_QUEUE, queue_of
+from production_server.broker.messages import DEAD_LETTERS, HIGH_QUEUE, NORMAL_QUEUE, queue_of
 from production_server.broker.publisher import traced
 from production_server.errors import Unavailable
 from production_server.jobs.records import Chunk
@@ -67,9 +67,13 @@ class LocalQueue:
             self._is_closed = True
             self._changed.notify_all()
 
+    def check(self) -> None:
+        if self._is_closed:
+            raise Unavailable("the server stops")
+
     def waiting_messages(self) -> int:
         return sum(map(len, self._waiting.values()))
 
     def queue_depths(self) -> dict[str, int]:
-        # Calls wait in no queue here: they are run by whoever would send them.
-        return {name: len(queue) for name, queue in self._waiting.items()} | {CALL_QUEUE: 0}
+        # Calls wait in no queue here: they are run by whoever would send them. And nobody else can send anything.
+        return {name: len(queue) for name, queue in self._waiting.items()} | {CALL_QUEUE: 0, DEAD_LETTERS: 0}

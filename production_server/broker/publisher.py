@@ -23,6 +23,13 @@ class Publisher(Protocol):
             Unavailable: they are not; some chunks may have been published.
         """
 
+    def check(self) -> None:
+        """See whether chunks could be published now.
+
+        Raises:
+            Unavailable: they could not.
+        """
+
     def waiting_messages(self) -> int:
         """How many chunks wait in the queues; what a worker has in hand is not waiting any more.
 
@@ -31,7 +38,7 @@ class Publisher(Protocol):
         """
 
     def queue_depths(self) -> dict[str, int]:
-        """How many messages wait in each queue: of chunks, and of interactive calls.
+        """How many messages wait in each queue: of chunks, of interactive calls, and of what was refused.
 
         Raises:
             Unavailable: nobody can say.

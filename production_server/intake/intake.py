@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from production_server.broker.publisher import Publisher
 from production_server.errors import InvalidInput
-from production_server.intake.handover import hand_over
+from production_server.intake.handover import Handover
 from production_server.jobs.database import Database
 from production_server.jobs.publication import chunks_of
 from production_server.jobs.records import Job, NewItem, NewJob, NewObjects, NewScan, Priority, Scan
@@ -43,6 +43,10 @@ class Intake:
     database: Database
     storage: Storage
     publisher: Publisher
+    _handover: Handover = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_handover", Handover(self.publisher, self.database))
 
     def accept(self, version: ModelVersion, items: Sequence[NewItem], asked: Asked) -> tuple[Job, bool]:
         """Store a job of checked inputs, then publish it; returns it, and whether it is new.
@@ -63,7 +67,7 @@ class Intake:
         )
         accepted, is_new = submit(self.database, new)
         if is_new:
-            self._hand_over(accepted)
+            self._handover.hand_over(chunks_of(accepted, self.settings.chunk_items))
         return accepted, is_new
 
     def accept_objects(self, new: NewObjects) -> Job | None:
@@ -111,15 +115,17 @@ class Intake:
         return location
 
     def waiting_messages(self) -> int:
-        """How many chunks wait in the broker.
+        """How many chunks wait in the broker, which takes more.
 
         Raises:
-            Unavailable: the broker does not answer.
+            Unavailable: the broker does not answer, or takes none.
         """
+        self.publisher.check()
         return self.publisher.waiting_messages()
 
-    def _hand_over(self, accepted: Job) -> None:
-        hand_over(self.publisher, self.database, chunks_of(accepted, self.settings.chunk_items))
+    def close(self) -> None:
+        """Publish what is in hand and no more: the rest is stored."""
+        self._handover.close()
 
 
 def _digest_of(version: ModelVersion, items: Iterable[NewItem], asked: Asked) -> str:

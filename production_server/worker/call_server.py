@@ -5,6 +5,7 @@ A thread of its own, beside those for chunks: a call must not wait until a chunk
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,8 @@ from production_server.broker.amqp_listener import CONNECT_AGAIN_S, Listener
 from production_server.broker.calls import CALL_QUEUE
 from production_server.loop import Loop
 from production_server.worker.calls import CallProcessor
+
+log = logging.getLogger(__name__)
 
 PREFETCH = 2
 """While one batch is run, the next one is here already; more would wait for this worker while another one is free."""
@@ -41,7 +44,13 @@ class CallServer:
 
     def _consume(self, channel: Any) -> Consumer:
         answer = partial(self._answer, channel=channel)
-        return Consumer(channel, [call_queue()], on_message=answer, prefetch_count=PREFETCH)
+        return Consumer(
+            channel,
+            [call_queue()],
+            on_message=answer,
+            on_decode_error=_refuse,
+            prefetch_count=PREFETCH,
+        )
 
     def _answer(self, message: Message, *, channel: Any) -> None:
         is_second_try = bool(message.delivery_info.get("redelivered"))
@@ -56,3 +65,9 @@ class CallServer:
             post(channel, reply, reply_to, correlation_id=message.properties.get("correlation_id", ""))
         if not is_second_try:
             message.ack()
+
+
+def _refuse(message: Message, error: Exception) -> None:
+    """Throw away a message of which not even the bytes can be had: nobody of ours has sent it."""
+    log.error("refused a message of queue %s: %s", CALL_QUEUE, error)
+    message.ack()

@@ -53,8 +53,8 @@ class CallProcessor:
     def _run(self, body: bytes) -> Reply:
         try:
             request = decode_request(body)
-        except ValueError:
-            log.exception("a message cannot be read")
+        except ValueError as exc:
+            log.error("refused a message of queue %s: %s", CALL_QUEUE, exc)
             return Reply(None, {}, CeleriacError(MISTAKE), 0, self._name)
         if self._tracing is None:
             return self._run_request(request)

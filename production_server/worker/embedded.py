@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 
 from production_server.broker.links import LocalLink
-from production_server.broker.local_queue import LocalMessage, LocalQueue
+from production_server.broker.local_queue import LocalQueue
 from production_server.broker.messages import queue_of
+from production_server.loop import Loop
 from production_server.parts import SharedParts
 from production_server.worker.chunk_messages import work_off
 from production_server.worker.parts import WorkerParts, chunk_threads
-
-log = logging.getLogger(__name__)
 
 
 class EmbeddedWorker:
@@ -24,8 +21,8 @@ class EmbeddedWorker:
         self._drain_s = shared.settings.drain_s
         self._queue = queue
         self._link = link
-        self._threads = [
-            threading.Thread(target=self._work, name=f"chunks-{number}", daemon=True)
+        self._loops = [
+            Loop(f"chunks-{number}", self._work_off_next, pause_s=0.0)
             for number in range(chunk_threads(shared.settings))
         ]
 
@@ -37,27 +34,22 @@ class EmbeddedWorker:
         """
         self._parts.start(alone=True)
         self._link.serve(self._parts.call_processor.answer)
-        for thread in self._threads:
-            thread.start()
+        for loop in self._loops:
+            loop.start()
 
     def stop(self) -> None:
         """Finish the batches in hand, put the rest back, and end; what is queued waits in the database."""
         self._parts.chunk_processor.stopping.set()
         self._queue.close()
         until = time.monotonic() + self._drain_s
-        for thread in self._threads:
-            thread.join(max(0.0, until - time.monotonic()))
+        for loop in self._loops:
+            loop.stop(max(0.0, until - time.monotonic()))
         self._parts.close()
 
-    def _work(self) -> None:
-        while (message := self._queue.take()) is not None:
-            try:
-                self._work_off(message)
-            except Exception:
-                # The thread must live on: without it nothing would ever be worked off again.
-                log.exception("a chunk failed")
-
-    def _work_off(self, message: LocalMessage) -> None:
+    def _work_off_next(self) -> bool:
+        message = self._queue.take()
+        if message is None:
+            return False
         # What is not done because of a stop is in the database: the next process publishes it.
         chunk = message.chunk
         work_off(
@@ -68,3 +60,4 @@ class EmbeddedWorker:
             queue=queue_of(chunk),
             carried=message.carried,
         )
+        return True

@@ -12,6 +12,7 @@ from production_server.jobs.database import Database
 from production_server.jobs.publication import mark_published, mark_unpublished
 from production_server.jobs.reconcile import expired_chunks, unpublished_chunks
 from production_server.jobs.workers import beat, leave
+from production_server.loop import restart_dead
 from production_server.settings import Settings
 from production_server.worker.chunks import ChunkProcessor
 from production_server.worker.fetching import Fetcher
@@ -65,6 +66,7 @@ class Housekeeping:
         Raises:
             Unavailable: the database or the broker does not answer.
         """
+        restart_dead()
         self.processor.renew_leases()
         self.fetcher.renew_leases()
         self.processor.engine.release_removed()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from celery import Celery
@@ -12,19 +11,13 @@ from production_server.broker.messages import RUN_CHUNK, read_chunk_body
 from production_server.worker.chunk_messages import work_off
 from production_server.worker.chunks import ChunkProcessor
 
-log = logging.getLogger(__name__)
-
 
 def register_tasks(app: Celery, processor: ChunkProcessor) -> None:
     """Make `app` able to run the tasks, on `processor`."""
 
     @app.task(name=RUN_CHUNK, bind=True)
     def run_chunk(self: Any, /, **body: object) -> None:
-        try:
-            job_id, start, stop = read_chunk_body(body)
-        except ValueError as exc:
-            log.error("dropped a message: %s", exc)
-            return
+        job_id, start, stop = read_chunk_body(body)
         queue, carried = self.request.delivery_info["routing_key"], self.request.headers or {}
         if not work_off(processor, job_id, start, stop, queue=queue, carried=carried):
             raise Reject("the worker stops", requeue=True)

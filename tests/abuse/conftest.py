@@ -52,7 +52,13 @@ def neighbours(
         with Neighbours(service) as others:
             yield others.seen
         seen = others.seen
-        name = request.node.name.partition("[")[0].removeprefix("test_").replace("_", " ")
+        name = (
+            request.node.name.removeprefix("test_")
+            .replace("_", " ")
+            .replace(f"[{mode}", "")
+            .replace("-", " ")
+            .strip("] ")
+        )
         request.config.stash.setdefault(TABLE, []).append(row_of(name, mode, seen))
         assert seen.faults() == []
 

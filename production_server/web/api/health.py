@@ -9,6 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from production_server.errors import Unavailable
 from production_server.jobs.workers import alive_workers
+from production_server.loop import restart_dead
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import to_response
 from production_server.web.api.schemas import Check, HealthBody
@@ -34,6 +35,7 @@ def readyz() -> Response:
         "broker": _check(lambda: _check_broker(parts)),
     }
     checks["workers"] = _check(lambda: _check_workers(parts))
+    checks["threads"] = _check(_check_threads)
     is_ready = all(check.ok for check in checks.values())
     body = HealthBody(status="ok" if is_ready else "unavailable", checks=checks)
     return to_response(body, 200 if is_ready else 503)
@@ -60,6 +62,12 @@ def _check_database(parts: WebParts) -> str:
 
 def _check_broker(parts: WebParts) -> str:
     return f"{parts.intake.waiting_messages()} messages wait"
+
+
+def _check_threads() -> str:
+    if dead := restart_dead():
+        raise Unavailable(f"had ended, and were started again: {', '.join(dead)}")
+    return "all run"
 
 
 def _check_workers(parts: WebParts) -> str:

@@ -19,6 +19,7 @@ from prometheus_client import (
 from production_server.broker.caller import Caller
 from production_server.broker.publisher import Publisher
 from production_server.jobs.database import Database
+from production_server.loop import Loop
 from production_server.web.telemetry.histograms import BulkHistogram, Observations
 from production_server.web.telemetry.process_files import AllProcesses
 from production_server.web.telemetry.service_state import ServiceState
@@ -76,8 +77,7 @@ class Metrics:
         self._waiting = _gauge("celeriac_calls_waiting_items", "Items of calls that wait to be sent", own)
         self._batches = _gauge("celeriac_call_batches", "Batches of calls on their way", own)
         self._telling = threading.Lock()
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._tell_on, name="metrics", daemon=True)
+        self._loop = Loop("metrics", self._tell, pause_s=TELL_EVERY_S)
         self._collectors = self._asked(ServiceState(database, publisher), folder)
 
     def _asked(self, state: ServiceState, folder: Path | None) -> CollectorRegistry:
@@ -93,12 +93,12 @@ class Metrics:
 
     def start(self) -> None:
         """Start to tell the other processes."""
-        self._thread.start()
+        self._loop.start()
 
     def close(self) -> None:
         """Tell them for the last time."""
-        self._stopped.set()
-        self._thread.join()
+        self._loop.stop()
+        self._tell()
 
     def call_answered(
         self, protocol: str, key: tuple[str, str], code: int, *, seconds: float, times: CallTimes | None
@@ -116,16 +116,12 @@ class Metrics:
         self._tell()
         return generate_latest(self._collectors)
 
-    def _tell_on(self) -> None:
-        while not self._stopped.wait(TELL_EVERY_S):
-            self._tell()
-        self._tell()
-
-    def _tell(self) -> None:
+    def _tell(self) -> bool:
         with self._telling:
             self._calls.tell()
             self._waiting.set(self._caller.waiting_items)
             self._batches.set(self._caller.batches_on_their_way)
+        return False
 
 
 class _Calls:
