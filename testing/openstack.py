@@ -7,10 +7,11 @@ does happens in a project of its own (`openstack_project`), beside whatever else
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
 
 from testing.rig import STATE, run_script
@@ -47,20 +48,45 @@ class OpenStack:
 
 @contextlib.contextmanager
 def running_openstack(rig: Path, *, has_guests: bool = False) -> Iterator[OpenStack]:
-    """The rig's OpenStack. One that runs is used and left; else it is started, and stopped in the end.
+    """The rig's OpenStack, for any number of processes at once.
 
-    It `has_guests` if instances are machines; an OpenStack of the other kind that runs is stopped first.
+    One that runs is used and left; else the first process starts it, and the last one stops it. It `has_guests` if
+    instances are machines; an OpenStack of the other kind that runs is stopped first.
     """
     base, kind = STATE / "openstack", "libvirt" if has_guests else "fake"
-    was_running = _answers(base) and (base / ".virt").read_text().strip() == kind
-    if not was_running:
-        run_script(rig / "openstack-down.sh")
-        run_script(rig / "openstack-up.sh", OS_VIRT=kind, **(_guests(rig) if has_guests else {}))
+    is_ours = STATE / "openstack-of-tests"
+    STATE.mkdir(parents=True, exist_ok=True)
+    with (STATE / "openstack-users.lock").open("a") as users:
+        with _alone():
+            if not _answers(base) or (base / ".virt").read_text().strip() != kind:
+                run_script(rig / "openstack-down.sh")
+                run_script(rig / "openstack-up.sh", OS_VIRT=kind, **(_guests(rig) if has_guests else {}))
+                is_ours.touch()
+            fcntl.flock(users, fcntl.LOCK_SH)
+        try:
+            yield OpenStack(base / "clouds.yaml")
+        finally:
+            with _alone():
+                if _is_last(users) and is_ours.exists():
+                    run_script(rig / "openstack-down.sh")
+                    is_ours.unlink()
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """While no other process starts or stops it."""
+    with (STATE / "openstack.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _is_last(users: TextIO) -> bool:
+    """Whether nobody else uses it."""
     try:
-        yield OpenStack(base / "clouds.yaml")
-    finally:
-        if not was_running:
-            run_script(rig / "openstack-down.sh")
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def region_of(config: Path, cloud: str) -> Any:

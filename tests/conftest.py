@@ -32,8 +32,6 @@ T = TypeVar("T")
 TESTS = Path(__file__).parent
 SPREAD = {"tests/integration/test_scans.py"}
 """Files whose tests boot services of their own, for minutes in all."""
-SHARED = dict.fromkeys(("tests/deploy/test_launch.py", "tests/deploy/test_openstack_cloud.py"), "openstack")
-"""What the tests of several files share."""
 MARKER_OF_FIXTURE = {"rabbitmq": "rabbitmq", "postgres": "postgres", "browser": "browser"}
 
 # No property fails because the machine is busy: neither by how long an example takes nor by how long it takes to make
@@ -70,7 +68,7 @@ class ByWhatTheyShare(LoadScopeScheduling):  # type: ignore[misc]  # xdist has n
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return nodeid if file in SPREAD else SHARED.get(file, file)
+        return nodeid if file in SPREAD else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByWhatTheyShare:

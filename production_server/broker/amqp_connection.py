@@ -12,13 +12,13 @@ from kombu import Connection, Queue
 from kombu.exceptions import KombuError
 from kombu.message import Message
 
+from production_server.broker.app import HEARTBEAT_S
 from production_server.broker.calls import CALL_QUEUE, CONTENT_ENCODING, CONTENT_TYPE
 
 BROKEN = (KombuError, AMQPError, OSError)
 """What a connection that does not work raises."""
 TRANSIENT = 1
 """AMQP's delivery mode for what need not be on disk."""
-HEARTBEAT_S = 20
 SILENT_S = 3.0
 """A broker that says nothing for so long, where it should answer, does not answer."""
 NOWHERE = "celeriac.nowhere"

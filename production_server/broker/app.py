@@ -9,6 +9,8 @@ from production_server.broker.messages import DEAD_LETTERS, HIGH_QUEUE, NORMAL_Q
 from production_server.settings import Settings
 
 CONNECT_TIMEOUT_S = 4
+HEARTBEAT_S = 20
+"""Whoever has heard nothing of the other side for twice as long connects anew."""
 DELIVERY_LIMIT = 20
 """What comes back this often is a dead letter: the reconciler publishes anew what the database still lacks."""
 KEPT_DEAD_LETTERS = 1000
@@ -40,6 +42,7 @@ def create_celery(settings: Settings) -> Celery:
         event_queue_exclusive=True,
         worker_send_task_events=False,
         broker_connection_timeout=CONNECT_TIMEOUT_S,
+        broker_heartbeat=HEARTBEAT_S,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options={"confirm_publish": True},
