@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from testing.processes import ServiceError, end, free_ports, spawn, temporary_directory, wait_until
-from testing.rig import STATE, run_script
+from testing.rig import STATE, install, run_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,8 +39,7 @@ NETWORK_UNITS = (
 def root_tree(rig: Path) -> Path:
     """The tree of a machine that never booted, built if it is not there; what it needs is installed."""
     if not all(map(shutil.which, PROGRAMS)):
-        for arguments in (["update"], ["install", "-y", "--no-install-recommends", *PACKAGES]):
-            subprocess.run(["apt-get", "-qq", *arguments], check=True, capture_output=True, env=_clean_env())
+        install(*PACKAGES)
     work = STATE / "vm" / ("build" if SUITE == "bookworm" else f"build-{SUITE}")
     # Written when the tree is complete.
     if not (work / "root_mb").exists():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from testing.processes import ServiceError, end, free_ports, spawn, temporary_directory, wait_until
+from testing.rig import install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,16 +89,7 @@ class Registry:
 def registry(host: str) -> Iterator[Registry]:
     """A registry that others reach at an address of this machine; empty, and gone afterwards."""
     if shutil.which(PROGRAM) is None:
-        _run("apt-get", "-qq", "update")
-        _run(
-            "apt-get",
-            "-qq",
-            "install",
-            "-y",
-            "--no-install-recommends",
-            PROGRAM,
-            DEBIAN_FRONTEND="noninteractive",
-        )
+        install(PROGRAM)
     (port,) = free_ports(1)
     with temporary_directory("registry") as folder:
         _make_certificates(folder, host)

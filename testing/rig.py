@@ -6,10 +6,14 @@ import fcntl
 import os
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from testing.processes import ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 STATE = Path(os.environ.get("RIG_STATE", "/var/tmp/rig"))  # the rig's own default
 LIMIT_S = 1200  # the first time, packages are installed
@@ -26,18 +30,35 @@ def must_have_rig(script: str = "vm-image.sh", *, what: str = "machines and clou
 
 
 def run_script(script: Path, *arguments: str, **env: str) -> None:
-    """Run one of the rig's scripts to its end; one at a time, for two that install packages disturb each other.
+    """Run one of the rig's scripts to its end.
 
     Raises:
         ServiceError: It failed.
     """
+    _run(["bash", str(script), *arguments], env)
+
+
+def install(*packages: str) -> None:
+    """Install packages of the distribution.
+
+    Raises:
+        ServiceError: That failed.
+    """
+    quiet = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=600"]
+    env = {"DEBIAN_FRONTEND": "noninteractive"}
+    _run([*quiet, "update"], env)
+    _run([*quiet, "install", "-y", "--no-install-recommends", *packages], env)
+
+
+def _run(command: list[str], env: Mapping[str, str]) -> None:
+    """One at a time, whichever process of the tests it is: two that install packages disturb each other."""
     # What measures the tests has no business in there.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     STATE.mkdir(parents=True, exist_ok=True)
     with (STATE / "tests.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = subprocess.run(
-            ["bash", str(script), *arguments],
+            command,
             env={**kept, **env},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -46,4 +67,4 @@ def run_script(script: Path, *arguments: str, **env: str) -> None:
             check=False,
         )
     if done.returncode:
-        raise ServiceError(f"{script.name} failed:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
+        raise ServiceError(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
