@@ -81,8 +81,8 @@ class Settings:
     public_hosts: tuple[str, ...] = _setting(
         (),
         hosts,
-        "hosts by which browsers reach the pages, if a proxy before them does not pass `Host` on, separated by "
-        "spaces: `celeriac.lan celeriac.lan:8443`",
+        "names by which this service is reached beside addresses, `localhost` and the machine's own "
+        "([who may ask](#who-may-ask)), separated by spaces, as browsers show them: `celeriac.lan celeriac.lan:8443`",
     )
     workers: int = _setting(
         1, integer(1, 256), "worker processes of `run`; embedded: pairs of worker threads"

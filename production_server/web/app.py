@@ -9,7 +9,7 @@ from flask import Flask, Response, g, request
 from production_server.web.api import events, health, job_results, jobs, models, openapi, scans, stats
 from production_server.web.edge.bodies import BoundedBodies, PlainBodies
 from production_server.web.edge.bridge import Bridge
-from production_server.web.edge.flask_door import ask_door
+from production_server.web.edge.flask_door import pass_entrance
 from production_server.web.edge.forms import StrictFormRequest
 from production_server.web.edge.parts import EXTENSION, WebParts, current_parts
 from production_server.web.edge.problems import register_problem_handlers, status_of
@@ -64,7 +64,7 @@ def create_app(parts: WebParts) -> Flask:
     register_problem_handlers(app, render_page=render_problem)
     app.after_request(_add_security_headers)
     app.before_request(_note_start)
-    app.before_request(ask_door)
+    app.before_request(pass_entrance)
     app.after_request(_count_request)
     readers = max(1, parts.settings.web_threads // 4)
     plain = PlainBodies(app.wsgi_app, limit=parts.settings.max_body_bytes)
@@ -79,7 +79,7 @@ def create_front(parts: WebParts) -> Front:
     return Front(
         [OpenInference(parts.registry, status_of), TensorFlowServing(parts.registry, status_of)],
         Bridge(create_app(parts), threads=settings.web_threads, apart=APART),
-        door=parts.door,
+        entrance=parts.entrance,
         caller=parts.caller,
         metrics=parts.metrics,
         tracing=parts.tracing,

@@ -8,16 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from production_server.web.edge.headers import Headers
+from production_server.web.edge.sites import Sites
+
 OPEN_TO_ALL = frozenset(
     {"health.livez", "health.readyz", "protocols.live", "protocols.ready", "pages.static"}
 )
-"""Operations that no door is asked about: probes have no keys, and a page that says no needs its styles."""
-
-
-class Headers(Protocol):
-    """The headers of a request; names are given in lower case."""
-
-    def get(self, name: str, /) -> str | None: ...
+"""Operations that need nobody's leave: probes have no keys, and a page that says no needs its styles."""
 
 
 class Asking(NamedTuple):
@@ -60,3 +57,20 @@ class OpenDoor:
 
     def admit(self, _asking: Asking, /) -> Client:
         return ANONYMOUS
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """What every request passes, in both halves: whether a browser may send it at all, then who it is."""
+
+    sites: Sites
+    door: Door
+
+    def enter(self, asking: Asking) -> Client:
+        """Who it is. Never blocks. Is asked again, by Flask, about a request whose body is long.
+
+        Raises:
+            CeleriacError: this request is refused.
+        """
+        self.sites.check(asking.method, asking.headers)
+        return ANONYMOUS if asking.operation in OPEN_TO_ALL else self.door.admit(asking)

@@ -23,7 +23,7 @@ from production_server.errors import (
 )
 from production_server.web.edge.bridge import PATIENCE_S, Bridge, Receive, Scope, Send, send_all
 from production_server.web.edge.content_codings import decompressed
-from production_server.web.edge.door import Asking, Door
+from production_server.web.edge.door import Asking, Entrance
 from production_server.web.edge.headers import headers_of
 from production_server.web.edge.json_bodies import check_charset
 from production_server.web.edge.problems import CHALLENGE
@@ -77,14 +77,14 @@ class Front:
         protocols: Sequence[InferenceProtocol],
         others: Bridge,
         *,
-        door: Door,
+        entrance: Entrance,
         caller: Caller,
         metrics: Metrics,
         tracing: Tracing | None = None,
         limits: Limits,
     ) -> None:
         self._protocols = tuple(protocols)
-        self._door = door
+        self._entrance = entrance
         self._caller = caller
         self._others = others
         self._metrics = metrics
@@ -129,7 +129,7 @@ class Front:
         progress: _Progress,
     ) -> None:
         try:
-            self._door.admit(_asking(protocol, scope, headers))
+            self._entrance.enter(_asking(protocol, scope, headers))
             body = await read_body(
                 headers, receive, limit=self._limits.body_bytes, patience_s=self._limits.patience_s
             )

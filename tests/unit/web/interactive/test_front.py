@@ -50,7 +50,7 @@ def sent(
     front = Front(
         [protocol(parts.registry, status_of)],
         Bridge(lambda _environ, _start: [], threads=1),
-        door=parts.door,
+        entrance=parts.entrance,
         caller=parts.caller,
         metrics=parts.metrics,
         limits=Limits(body_bytes=100, timeout_s=1, patience_s=0.2),
