@@ -5,8 +5,9 @@ Calls on the event loop and Flask's requests ask the same door, each in one plac
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from production_server.web.edge.headers import Headers
 from production_server.web.edge.sites import Sites
@@ -29,6 +30,12 @@ class Asking(NamedTuple):
     headers: Headers
     peer: str
     """The address at the other end of the connection: a proxy's, if there is one."""
+
+
+def asking_of(operation: str, scope: Mapping[str, Any], headers: Headers) -> Asking:
+    """What an ASGI scope and its headers ask."""
+    peer = scope.get("client")
+    return Asking(operation, scope["method"], scope["path"], headers, peer[0] if peer else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Who asks through a browser: the name that it asks for, and the page that has it ask. Judged here, for all routes.
 
 Every page that a user looks at may have the browser send requests to this service, also where only that user's machine
-reaches it. Browsers say whose page it is, and pages cannot forge that: neither cookies nor tokens are needed. A page may
-also have its own name point here (DNS rebinding): to its browser it is this service then, and only the name tells.
+reaches it. Browsers say whose page it is, and pages cannot forge that: neither cookies nor tokens are needed. A page
+may also have its own name point here (DNS rebinding): to its browser it is this service then, and only the name tells.
 """
 
 from __future__ import annotations
