@@ -95,8 +95,7 @@ class Settings:
     web_threads: int = _setting(
         16,
         integer(1, 1024),
-        "requests other than calls that a web process handles at once; half of them may wait for "
-        "jobs, a quarter for bodies that come slowly",
+        "requests other than calls that a web process handles at once; half of them may wait for jobs",
     )
     max_body_bytes: int = _setting(
         64 * 2**20, integer(1024, 2**40, of="bytes"), "largest request body, of jobs and forms, in bytes"
