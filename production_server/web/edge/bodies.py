@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SMALL_BYTES = 256 * 2**10
 """A body up to this size is received whatever becomes of it; of a longer one it is asked first whether it is wanted."""
+PART_BYTES = 64 * 2**10
+"""Less is put together: a client may send a byte at a time, and each by itself would take forty."""
 BODIES = 8
 """How many of the largest size may be kept at once."""
 WRITERS = 2
@@ -76,7 +78,7 @@ class Body:
     """One request's body, or what came of it."""
 
     def __init__(self) -> None:
-        self._held: deque[bytes] = deque()
+        self._held: deque[bytearray] = deque()
         self._is_begun = False
         self._file: IO[bytes] | None = None
         self._error: CeleriacError | None = None
@@ -87,7 +89,10 @@ class Body:
 
     def add(self, part: bytes) -> None:
         """Hold some more of it in memory."""
-        self._held.append(part)
+        if self._held and len(self._held[-1]) < PART_BYTES:
+            self._held[-1].extend(part)
+        else:
+            self._held.append(bytearray(part))
 
     def to_file(self) -> None:
         """Write what is held to its file; in a thread.
@@ -124,7 +129,7 @@ class Body:
 
     def _read_held(self, size: int) -> bytes:
         """What is read is held no more: a long body is not in memory twice while a form is made of it."""
-        parts: list[bytes] = []
+        parts: list[bytearray] = []
         missing = size
         while missing and self._held:
             part = self._held.popleft()
@@ -160,7 +165,7 @@ class PlainBodies:
         return self._app(environ, start_response)
 
 
-def _write_all(file: IO[bytes], data: bytes) -> None:
+def _write_all(file: IO[bytes], data: bytearray) -> None:
     """Write all of it: a file without a buffer may take less at a time."""
     rest = memoryview(data)
     while rest:

@@ -28,17 +28,26 @@ async def read_body(
         Unavailable: too much is on its way, and this is the slowest.
     """
     if int(headers.get("content-length", 0)) > limit:
-        raise TooLarge(f"the request body is over the server's limit of {limit} bytes")
-    parts: list[bytes] = []
-    try:
-        with incoming.arrival(receive) as arrival:
+        raise _too_large(limit)
+    with incoming.arrival(receive) as arrival:
+        first = await arrival.next_part()
+        if arrival.is_whole and arrival.size <= limit:
+            return first
+        # Not a list of parts: a client may send a byte at a time, and each would take forty.
+        body = bytearray(first)
+        try:
             async with asyncio.timeout(patience_s):
-                while not arrival.is_whole:
-                    parts.append(await arrival.next_part())
-                    if arrival.has_left:
-                        raise ClientLeft
-                    if arrival.size > limit:
-                        raise TooLarge(f"the request body is over the server's limit of {limit} bytes")
-        return b"".join(parts) if len(parts) > 1 else parts[0]
-    except TimeoutError as exc:
-        raise InvalidInput(f"the body did not come within {patience_s:g} s", code="request_timeout") from exc
+                while not arrival.is_over and arrival.size <= limit:
+                    body += await arrival.next_part()
+        except TimeoutError as exc:
+            detail = f"the body did not come within {patience_s:g} s"
+            raise InvalidInput(detail, code="request_timeout") from exc
+        if arrival.has_left:
+            raise ClientLeft
+        if arrival.size > limit:
+            raise _too_large(limit)
+    return bytes(body)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"the request body is over the server's limit of {limit} bytes")
