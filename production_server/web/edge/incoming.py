@@ -23,7 +23,10 @@ GRACE_S = 10.0
 CREDIT_S = 30.0
 """So long a client may send nothing at most, having sent more than the least before: a train may be in a tunnel."""
 LATELY_S = 5.0
-"""What came before hardly counts where the slowest is looked for: 60 MB, and then a byte now and then, are slow."""
+"""What came before that hardly counts where the slowest is looked for."""
+MUCH_BYTES = 2**20
+"""Nobody counts as having sent more lately: 60 MB at once, and then a byte now and then, are slow. Who begins has it,
+too."""
 CROWDED_BYTES = 64 * 2**20
 """As long as no more is kept, all of it may be in memory."""
 
@@ -88,7 +91,7 @@ class Arrival:
         self._loop = asyncio.get_running_loop()
         self._credit_s = GRACE_S
         self._came_at = self._loop.time()
-        self._lately = 0.0
+        self._lately: float = MUCH_BYTES
         self._waiting: asyncio.Timeout | None = None
         self._is_given_up = False
 
@@ -128,7 +131,7 @@ class Arrival:
             pass
 
     def lately(self) -> float:
-        """The bytes that have come lately: what is long ago counts less and less."""
+        """The bytes that have come lately, up to `MUCH_BYTES`: what is long ago counts less and less."""
         return self._lately * math.exp((self._came_at - self._loop.time()) / LATELY_S)
 
     def give_up(self) -> None:
@@ -146,7 +149,7 @@ class Arrival:
             return part  # most come at once, and cost no more than this
         now = self._loop.time()
         self._credit_s = min(self._credit_s + began_at - now + len(part) / LEAST_BYTES_PER_S, CREDIT_S)
-        self._lately, self._came_at = self.lately() + len(part), now
+        self._lately, self._came_at = min(self.lately() + len(part), MUCH_BYTES), now
         self.kept_bytes += len(part)
         self._incoming.keep(self, len(part))
         if self._is_given_up:

@@ -43,7 +43,7 @@ LARGE_BODY_BYTES = 512 * 2**10
 """Bodies from this size on are read and checked in a thread: it takes milliseconds, in which all others would wait."""
 LARGE_ANSWER_NUMBERS = 2**14
 """Answers of so many numbers are written in a thread, for the same reason."""
-BODIES = 8
+BODIES = 4
 """How many of the largest size may be on their way at once: they are held in memory."""
 TIMEOUT_HEADER = "x-request-timeout-ms"
 CLIENT_LEFT = 499

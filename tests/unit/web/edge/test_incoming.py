@@ -122,6 +122,24 @@ def test_where_too_much_has_come_the_slowest_is_given_up_and_all_others_come_who
     assert isinstance(dripped, Unavailable)
 
 
+def test_whoever_comes_while_everything_is_taken_by_drips_is_not_the_slowest(clock: Clock) -> None:
+    incoming = Incoming(most_bytes=10 * KB * KB)
+    drips = [sends((0, 4_990 * KB), *[(1, 1100)] * 60) for _ in range(2)]
+
+    async def late() -> int:
+        await asyncio.sleep(3)
+        return await receive_all(incoming, sends((0.1, 64 * KB), *[(0.25, 64 * KB)] * 20))
+
+    async def receive() -> list[Any]:
+        clients = [late(), *(receive_all(incoming, each) for each in drips)]
+        return await asyncio.gather(*clients, return_exceptions=True)
+
+    size, *given_up = clock.run_until_complete(receive())
+
+    assert size == 21 * 64 * KB
+    assert any(isinstance(each, Unavailable) for each in given_up)
+
+
 def test_what_is_announced_costs_nothing(clock: Clock) -> None:
     incoming = Incoming(most_bytes=100 * KB)
     waiting = [sends((0.5, 1), (9, 1)) for _ in range(50)]
