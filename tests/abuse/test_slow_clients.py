@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MB = 10**6
 CUT_OFF_S = 15
 """Ten seconds with hardly a byte are enough; the rest is for machines that are busy."""
-BIG = 40_000
+BIG = 20_000
 """Items whose results are more than the kernel keeps for a reader."""
 
 
@@ -178,7 +178,7 @@ def test_five_hundred_event_streams(service: Celeriac, big_job: str, neighbours:
         time.sleep(3)
 
 
-@pytest.mark.parametrize("path", ["/livez", "/api/models", "/v2"])
+@pytest.mark.parametrize("path", ["/livez", "/api/models"])
 def test_ten_thousand_requests_that_wait_for_no_answer(
     service: Celeriac, path: str, neighbours: Watch
 ) -> None:
