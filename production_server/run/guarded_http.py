@@ -199,7 +199,7 @@ class GuardedHttp(HttpToolsProtocol):
         super().on_response_complete()
         if self._unread:
             self._read_on()
-        if self.cycle.response_complete and not self.pipeline:
+        if self.cycle.response_complete and not self.pipeline and not self.transport.is_closing():
             self._crowd.wait(self)
             if not self._is_in_head:
                 self._wait_for_head()  # what is left of a body comes first, and nobody reads that

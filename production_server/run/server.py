@@ -40,8 +40,8 @@ GARBAGE_OBJECTS = 100_000
 """How many more objects than now there may be before the garbage collector looks at the new ones; Python's is 700."""
 EXTRA_STOP_S = 5
 """What a stop may take longer than the drain before the process ends all the same."""
-LEAVE_S = 1
-"""How long before the end of the drain clients are left that their requests still wait for."""
+LEAVE_AT = 0.9
+"""After so much of the drain clients are left that send slowly or do not read."""
 IDLE_S = 75
 """How long a connection is kept for the next request: longer than the proxies in front of a server keep theirs."""
 
@@ -95,7 +95,7 @@ class _WebServer(uvicorn.Server):
             settings.web_processes == 1 and settings.log_format == "text" and sys.stderr.isatty()
         )
         self._on_stop = on_stop
-        self._leave_after_s = max(0.0, settings.drain_s - LEAVE_S)
+        self._leave_after_s = settings.drain_s * LEAVE_AT
         self._stop_within_s = settings.drain_s + EXTRA_STOP_S
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

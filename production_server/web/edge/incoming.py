@@ -137,7 +137,7 @@ class Arrival:
     def give_up(self) -> None:
         """Wait for no more of it."""
         self._is_given_up = True
-        if self._waiting is not None:
+        if self._waiting is not None and not self._waiting.expired():
             self._waiting.reschedule(self._loop.time())
 
     def _take(self, event: Event, began_at: float) -> bytes:
