@@ -141,7 +141,7 @@ def test_heads_that_drip(service: Celeriac, neighbours: Watch) -> None:
 
 
 def test_connections_that_are_idle(service: Celeriac, neighbours: Watch) -> None:
-    asked = [get("/livez")] * 500
+    asked = [get("/v2")] * 500
     with neighbours(), connections(service, *asked, *[b""] * 1000):
         time.sleep(3)
 
