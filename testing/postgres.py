@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -88,6 +89,19 @@ class PostgresCluster:
         """End the cluster without a shutdown (SIGKILL would leave orphans); a start recovers."""
         self._end(signal.SIGQUIT)
 
+    def pause(self) -> None:
+        """Freeze all its processes: connections stay, and nobody is answered."""
+        self._signal_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let all its processes go on where they were."""
+        self._signal_all(signal.SIGCONT)
+
+    def execute(self, statement: str, database: str = "postgres") -> None:
+        """Execute a statement in a connection of its own, outside a transaction."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
     def add_database(self, name: str, *, template: str = "template0") -> None:
         """Make a database: empty, or a copy of another one that nobody uses."""
         self._execute(
@@ -131,6 +145,13 @@ class PostgresCluster:
     def _execute(self, statement: sql.Composed) -> None:
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(statement)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        main = psutil.Process(self._process.pid)
+        for process in (main, *main.children()):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
     def _output(self) -> str:
         return (self.directory / "output.log").read_text()

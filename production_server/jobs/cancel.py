@@ -20,7 +20,7 @@ def cancel(database: Database, job_id: UUID) -> Job:
     Raises:
         NotFound: there is no such job.
     """
-    with database.write() as connection:
+    with database.write(may_take_long=True) as connection:
         # Scan, items, job: whoever adds a page locks them in this order, too.
         stop_scan(connection, job_id)
         waiting = _cancel_items(connection, job_id)

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Double, Engine, create_engine, event, text
+from sqlalchemy import Connection, Double, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 
 from production_server.errors import Unavailable
+from production_server.jobs.engines import TURN_S, create_engine_of, is_standby, let_take_long
 from production_server.jobs.records import Job
-from production_server.jobs.writing import Writing, first_line, is_refusal
+from production_server.jobs.refusals import BUSY, READ_ONLY, first_line, state_told_by
+from production_server.jobs.silence import Silence
+from production_server.jobs.writing import Writing
 from production_server.settings import redact
 
 AtEnd = Callable[[Connection, Job], None]
 """Writes what is to become true together with a job's end."""
 AT_END = "celeriac_at_end"
 """The execution option under which a transaction that writes carries them to `settle`."""
-BUSY_TIMEOUT_S = 30
 MIN_FREE_BYTES = 16 * 2**20
 """A disk with less room than this counts as full: one job may need as much."""
 
@@ -60,9 +62,11 @@ class Database:
         self._url = make_url(url)
         if self._url.get_backend_name() == "postgresql":
             self._url = self._url.set(drivername="postgresql+psycopg")
-        self.engine = _create_engine(self._url.render_as_string(hide_password=False))
+        self.silence = Silence(str(self))
+        self.engine = create_engine_of(self._url, self.silence)
         self.writing = Writing(str(self))
         self._at_end = tuple(at_end)
+        self._turn = threading.Lock()
 
     @property
     def is_sqlite(self) -> bool:
@@ -75,22 +79,29 @@ class Database:
         Raises:
             Unavailable: the database does not answer.
         """
+        self.silence.check()
         with _translated(self), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, may_take_long: bool = False) -> Iterator[Connection]:
         """A transaction that writes: committed at the end, rolled back on any exception.
+
+        `may_take_long`: one statement changes as many rows as a job, or a table, may have.
 
         Raises:
             Unavailable: the database does not answer, stays locked, or cannot write (a full disk, say).
         """
+        self.silence.check()
         with (
             _translated(self),
             self.writing.watched(),
             self.engine.connect().execution_options(is_write=True, **{AT_END: self._at_end}) as connection,
+            self._turn_to_write(),
             connection.begin(),
         ):
+            if may_take_long and not self.is_sqlite:
+                let_take_long(connection)
             yield connection
 
     def migrate(self) -> None:
@@ -105,8 +116,10 @@ class Database:
 
         if self.is_sqlite and self._url.database:
             Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
-        with self.write() as connection:
+        with self.write(may_take_long=True) as connection:
             if not self.is_sqlite:
+                # Whoever migrates already is waited for, however long that takes.
+                connection.execute(text("SET LOCAL lock_timeout = 0"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(5100)"))
             schema.upgrade(connection)
 
@@ -122,16 +135,32 @@ class Database:
         expected = schema.expected_revision()
         with self.read() as connection:
             found = schema.found_revision(connection)
+            is_read_only = not self.is_sqlite and is_standby(connection)
         if found != expected and not schema.is_newer(found):
             raise Unavailable(
                 f"the database schema is at revision {found}, this code needs {expected}: run migrate"
             )
+        if is_read_only:
+            raise Unavailable(f"the database {self} {READ_ONLY}: it only reads, as a standby does")
         if self.is_sqlite:
             self._check_file(Path(self._url.database or ""))
         self.writing.check(self.write)
 
     def close(self) -> None:
         self.engine.dispose()
+
+    @contextmanager
+    def _turn_to_write(self) -> Iterator[None]:
+        """SQLite has one writer at a time, and those who wait look again and again: within a process they queue."""
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._turn.acquire(timeout=TURN_S):
+            raise Unavailable(f"the database {self} {BUSY}: others write for too long")
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def _check_file(self, file: Path) -> None:
         if not file.exists():
@@ -152,51 +181,16 @@ def dialect_of(connection: Connection) -> Any:
     return sqlite if connection.dialect.name == "sqlite" else postgresql
 
 
-def _create_engine(url: str) -> Engine:
-    if not url.startswith("sqlite"):
-        return create_engine(
-            url,
-            pool_pre_ping=True,
-            pool_size=10,
-            max_overflow=20,
-            pool_timeout=10,
-            connect_args={"connect_timeout": 5},
-        )
-    engine = create_engine(url, pool_size=10, max_overflow=50, connect_args={"timeout": BUSY_TIMEOUT_S})
-    event.listen(engine, "connect", _set_up_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
-    # SQLAlchemy emits BEGIN itself (below): sqlite3's own comes too late for reads and never says IMMEDIATE.
-    connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode = WAL")
-    # FULL: a commit survives a power cut, not only a crash of the process ("accepted means durable").
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A read transaction that turns into a write one fails at once if another wrote in between; IMMEDIATE waits.
-    is_write = connection.get_execution_options().get("is_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
-
-
 @contextmanager
 def _translated(database: Database) -> Iterator[None]:
     try:
         yield
     except PoolTimeout as exc:
-        raise Unavailable(f"the database {database} does not answer: {first_line(exc)}") from exc
+        database.silence.begins()
+        raise Unavailable(f"the database {database} does not answer: too many wait for it already") from exc
     except DBAPIError as exc:
-        if is_refusal(exc):
-            raise Unavailable(f"the database {database} cannot be written to: {first_line(exc)}") from exc
-        if isinstance(exc, OperationalError | InterfaceError):
-            raise Unavailable(f"the database {database} does not answer: {first_line(exc)}") from exc
-        if exc.connection_invalidated:
-            raise Unavailable(f"the connection to {database} was lost") from exc
-        # The class itself, none of its children: SQLite says so of a file that is damaged or no database at all.
-        if type(exc) is DatabaseError:
-            raise Unavailable(f"the database {database} cannot be read: {first_line(exc)}") from exc
-        raise
+        state = state_told_by(exc)
+        if state is None:
+            raise
+        raise Unavailable(f"the database {database} {state}: {first_line(exc)}") from exc
+    database.silence.ends()

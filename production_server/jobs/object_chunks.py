@@ -101,7 +101,7 @@ def adopt(database: Database, job_id: UUID, *, chunk_items: int) -> None:
         .where(item.c.job_id == job_id, item.c.state.in_(("queued", "running")), ~is_covered)
         .order_by(item.c.idx)
     )
-    with database.write() as connection:
+    with database.write(may_take_long=True) as connection:
         # The job first: two who adopt the same wait for each other.
         marked = update(job).where(job.c.id == job_id).values(of_objects=True)
         row = connection.execute(marked.returning(job.c.effective_priority, job.c.priority)).one()

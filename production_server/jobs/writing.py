@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,35 +16,14 @@ from sqlalchemy import Connection, delete, insert
 from sqlalchemy.exc import DBAPIError
 
 from production_server.errors import Unavailable
+from production_server.jobs.refusals import cannot_write, first_line
 from production_server.jobs.tables import worker
 
 TELL_AGAIN_AFTER_S = 60.0
 """The same cause is told to the log this often at most, however many requests fail of it."""
 FILLER_BYTES = 2**17
 """A probe needs as much room as a small picture: less would find it between what is stored already."""
-# Disk full, read-only, input or output error: PostgreSQL's manual, appendix A.
-_POSTGRESQL = {"53100", "25006", "58030"}
-_SQLITE = (
-    "SQLITE_FULL",
-    "SQLITE_READONLY",
-    *(f"SQLITE_IOERR_{what}" for what in ("WRITE", "FSYNC", "SHMSIZE")),
-)
-
 log = logging.getLogger(__name__)
-
-
-def is_refusal(exc: DBAPIError) -> bool:
-    """Whether the database answers, and cannot write."""
-    cause = exc.orig
-    if isinstance(cause, sqlite3.Error):
-        return str(getattr(cause, "sqlite_errorname", "")).startswith(_SQLITE)
-    return getattr(cause, "sqlstate", None) in _POSTGRESQL
-
-
-def first_line(exc: Exception) -> str:
-    """What a driver says, without the statement that failed and what was in it."""
-    cause = getattr(exc, "orig", None) or exc
-    return str(cause).strip().split("\n")[0]
 
 
 class Writing:
@@ -64,7 +42,7 @@ class Writing:
         try:
             yield
         except DBAPIError as exc:
-            if is_refusal(exc):
+            if cannot_write(exc):
                 self._failed(first_line(exc))
             raise
 

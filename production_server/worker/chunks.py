@@ -24,6 +24,7 @@ from production_server.settings import Settings
 from production_server.storage.objects import Reference
 from production_server.worker.inputs import Input, Inputs, Stopping
 from production_server.worker.lanes import Attempt
+from production_server.worker.outage import until_answered
 from production_server.worker.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class ChunkProcessor:
         Those that must be fetched are put back, and wait for somebody who does that.
 
         Raises:
-            Unavailable: the database does not answer; leases run out and the reconciler publishes what is left.
+            Unavailable: the database does not answer, and a stop was asked for: the reconciler publishes what is left.
         """
         while not self.stopping.is_set():
             held = self._claim(job_id, start, stop)
@@ -122,13 +123,10 @@ class ChunkProcessor:
         return self.inputs.fetched(references, attempt)
 
     def _claim(self, job_id: UUID, start: int, stop: int) -> Claim | None:
-        return claim(
-            self.database,
-            job_id,
-            start,
-            stop,
-            lease_s=self.settings.lease_s,
-            max_attempts=self.settings.max_attempts,
+        lease_s, max_attempts = self.settings.lease_s, self.settings.max_attempts
+        return until_answered(
+            lambda: claim(self.database, job_id, start, stop, lease_s=lease_s, max_attempts=max_attempts),
+            self.stopping,
         )
 
     def _put_back(self, held: Claim, exc: StorageUnavailable, *, is_last: bool) -> None:
@@ -238,7 +236,7 @@ class ChunkProcessor:
         self, held: Claim, results: list[Success | Failure], seconds: _Seconds, *, renew_s: int | None = None
     ) -> None:
         began = time.perf_counter()
-        stored = finish(self.database, held, results, renew_s=renew_s)
+        stored = until_answered(lambda: finish(self.database, held, results, renew_s=renew_s), self.stopping)
         seconds.store += time.perf_counter() - began
         self.items_done += stored
         if self.metrics is not None:

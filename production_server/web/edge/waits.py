@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from production_server.errors import Unavailable
 from production_server.jobs.database import Database
 from production_server.jobs.read import get_job
 from production_server.jobs.records import Job
@@ -45,12 +46,18 @@ class BoundedWaits:
 
 
 def wait_until_over(job: Job, wait_s: float, *, waits: BoundedWaits, database: Database) -> Job:
-    """The job as it stands when it is over, when the time is, or at once while too many requests wait already."""
+    """The job as it stands when it is over, when the time is, or at once while too many requests wait already.
+
+    What was accepted stays so, also where the database falls silent meanwhile.
+    """
     if not wait_s:
         return job
     deadline, pause_s = time.monotonic() + wait_s, POLL_S
     with waits.place() as wait:
         while not job.is_over and time.monotonic() < deadline and wait(pause_s):
             pause_s = min(pause_s * 1.5, MAX_POLL_S)
-            job = get_job(database, job.id)
+            try:
+                job = get_job(database, job.id)
+            except Unavailable:
+                break
     return job

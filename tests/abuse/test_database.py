@@ -1,0 +1,192 @@
+"""A database that is neither dead nor alive: frozen, out of reach, locked, read-only."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import httpx
+import psycopg
+import pytest
+
+from testing.celeriac import Celeriac, celeriac
+from testing.neighbours import MODEL, ROW, Answer, answered
+from testing.network import Network, network
+from testing.postgres import PostgresCluster, new_database
+from testing.rabbitmq import RabbitMQNode, new_vhost
+from tests.abuse.conftest import BROKER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from testing.neighbours import Seen
+
+    Watch = Callable[[], AbstractContextManager[Seen]]
+
+AWAY_S = 7.0
+SUBMITTERS = 20
+LATE_S = 10.0
+"""The aim is 5 s; a busy machine may take longer."""
+NEEDS_DATABASE = ("/", "/stats", "/api/jobs", "/readyz")
+NEEDS_NONE = ("/docs", "/openapi.json", "/static/page.css")
+
+
+@dataclass
+class Server:
+    """The PostgreSQL of a service, and the network to it."""
+
+    cluster: PostgresCluster
+    way: Network
+    database: str
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        self.cluster.pause()
+        try:
+            yield
+        finally:
+            self.cluster.resume()
+
+    @contextlib.contextmanager
+    def cut_off(self) -> Iterator[None]:
+        self.way.cut()
+        try:
+            yield
+        finally:
+            self.way.mend()
+
+    @contextlib.contextmanager
+    def cut_off_within_an_answer(self) -> Iterator[None]:
+        self.way.cut_after(100)
+        try:
+            yield
+        finally:
+            self.way.mend()
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        with psycopg.connect(self.cluster.url(self.database)) as other:
+            other.execute("LOCK TABLE job IN ACCESS EXCLUSIVE MODE")
+            yield
+
+    @contextlib.contextmanager
+    def read_only(self) -> Iterator[None]:
+        self._let_write("off")
+        try:
+            yield
+        finally:
+            self._let_write("on")
+
+    def _let_write(self, may_write: str) -> None:
+        is_read_only = {"on": "off", "off": "on"}[may_write]
+        with psycopg.connect(self.cluster.url(), autocommit=True) as connection:
+            connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {is_read_only}".encode())
+            connection.execute("SELECT pg_reload_conf()")
+
+
+@dataclass
+class Swarm:
+    """Many clients that submit a row again and again; `accepted` has the paths of their jobs."""
+
+    url: str
+    answers: list[Answer] = field(default_factory=list)
+    accepted: list[str] = field(default_factory=list)
+    _is_over: threading.Event = field(default_factory=threading.Event)
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        with ThreadPoolExecutor(SUBMITTERS) as clients:
+            for _ in range(SUBMITTERS):
+                clients.submit(self._submit)
+            try:
+                yield
+            finally:
+                self._is_over.set()
+
+    def _submit(self) -> None:
+        with httpx.Client(base_url=self.url, timeout=30) as web:
+            while not self._is_over.wait(0.1):
+                self.answers.append(answered(lambda: self._ask(web)))
+
+    def _ask(self, web: httpx.Client) -> httpx.Response:
+        told = web.post("/api/jobs", json={"model": MODEL, "inputs": [ROW]})
+        if told.status_code == 202:
+            self.accepted.append(told.json()["links"]["self"])
+        return told
+
+
+@pytest.fixture(scope="module")
+def server(mode: str, request: pytest.FixtureRequest) -> Iterator[Server | None]:
+    if mode != BROKER:
+        yield None
+        return
+    cluster: PostgresCluster = request.getfixturevalue("postgres")
+    with new_database(cluster) as url, network(cluster.port) as way:
+        yield Server(cluster, way, url.rpartition("/")[2])
+
+
+@pytest.fixture(scope="module")
+def service(
+    server: Server | None, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Celeriac]:
+    """One service for the tests of this file; its PostgreSQL is behind a network that can be cut."""
+    with contextlib.ExitStack() as stack:
+        settings: dict[str, str] = {}
+        if server is not None:
+            rabbitmq: RabbitMQNode = request.getfixturevalue("rabbitmq")
+            settings["BROKER_URL"] = rabbitmq.url(stack.enter_context(new_vhost(rabbitmq)))
+            url = server.cluster.url(server.database)
+            settings["DATABASE_URL"] = url.replace(f":{server.cluster.port}/", f":{server.way.port}/")
+        running = stack.enter_context(celeriac(tmp_path_factory.mktemp("abused"), **settings))
+        yield running
+        assert "Traceback" not in running.log
+
+
+@contextlib.contextmanager
+def locked_file(service: Celeriac) -> Iterator[None]:
+    other = sqlite3.connect(service.directory / "state" / "celeriac.sqlite3", isolation_level=None)
+    with contextlib.closing(other):
+        other.execute("BEGIN IMMEDIATE")
+        yield
+
+
+@pytest.mark.parametrize("fault", ["frozen", "cut_off", "cut_off_within_an_answer", "locked"])
+def test_a_database_that_is_silent(
+    fault: str, server: Server | None, service: Celeriac, neighbours: Watch
+) -> None:
+    if server is None and fault != "locked":
+        pytest.skip("SQLite is a file")
+    swarm = Swarm(service.url)
+    with neighbours(), locked_file(service) if server is None else getattr(server, fault)(), swarm.at_work():
+        until = time.monotonic() + AWAY_S
+        time.sleep(1)  # until all threads know
+        while time.monotonic() < until:
+            assert_served_without_database(service)
+
+    assert [each for each in swarm.answers if not each.is_served or each.seconds > LATE_S] == []
+    assert any(each.status == 503 for each in swarm.answers)
+    assert_all_end(service, swarm.accepted)
+
+
+def assert_served_without_database(service: Celeriac) -> None:
+    with httpx.Client(base_url=service.url, timeout=30) as web:
+        needed = {path: answered(lambda path=path: web.get(path)) for path in NEEDS_DATABASE}  # type: ignore[misc]
+        others = {path: answered(lambda path=path: web.get(path)) for path in NEEDS_NONE}  # type: ignore[misc]
+    late = {path: each for path, each in needed.items() if not each.is_served or each.seconds > LATE_S}
+    assert {path: each for path, each in late.items() if path != "/readyz" or each.status != 503} == {}
+    assert {
+        path: each for path, each in others.items() if each.status != 200 or each.seconds > LATE_S / 2
+    } == {}
+
+
+def assert_all_end(service: Celeriac, jobs: list[str]) -> None:
+    """Whatever was accepted is done, once."""
+    for path in jobs:
+        job = service.wait_for({"links": {"self": path}, "total": 1})
+        assert (job["state"], job["succeeded"]) == ("finished", 1)
