@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Double, text
+from sqlalchemy import Connection, Double, exists, literal, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -22,6 +22,7 @@ from production_server.jobs.engines import TURN_S, create_engine_of, is_standby,
 from production_server.jobs.records import Job
 from production_server.jobs.refusals import BUSY, READ_ONLY, first_line, state_told_by
 from production_server.jobs.silence import Silence
+from production_server.jobs.tables import metadata
 from production_server.jobs.writing import Writing
 from production_server.settings import redact
 
@@ -31,6 +32,12 @@ AT_END = "celeriac_at_end"
 """The execution option under which a transaction that writes carries them to `settle`."""
 MIN_FREE_BYTES = 16 * 2**20
 """A disk with less room than this counts as full: one job may need as much."""
+
+
+_LOOK_INTO_EACH_TABLE = select(
+    *(exists(select(literal(1)).select_from(each)) for each in metadata.sorted_tables)
+)
+"""Whether somebody took a table away, or our right to it."""
 
 
 class now(FunctionElement[float]):  # noqa: N801  # named like the SQL function that it stands for
@@ -127,8 +134,8 @@ class Database:
         """Answer quickly, or raise.
 
         Raises:
-            Unavailable: the database does not answer, its file was removed, nothing can be written, or its schema is
-                older than this code expects; a newer one holds all that the code needs.
+            Unavailable: the database does not answer, its file was removed, nothing can be written, its schema is
+                older than this code expects (a newer one holds all that the code needs), or a table is missing.
         """
         from production_server.jobs import schema
 
@@ -136,7 +143,10 @@ class Database:
         with self.read() as connection:
             found = schema.found_revision(connection)
             is_read_only = not self.is_sqlite and is_standby(connection)
-        if found != expected and not schema.is_newer(found):
+            is_known = found == expected or schema.is_newer(found)
+            if is_known:
+                connection.execute(_LOOK_INTO_EACH_TABLE)
+        if not is_known:
             raise Unavailable(
                 f"the database schema is at revision {found}, this code needs {expected}: run migrate"
             )
@@ -192,5 +202,8 @@ def _translated(database: Database) -> Iterator[None]:
         state = state_told_by(exc)
         if state is None:
             raise
+        if state == READ_ONLY:
+            # A primary that has become a standby keeps our connections; new ones may lead to the primary of now.
+            database.engine.dispose()
         raise Unavailable(f"the database {database} {state}: {first_line(exc)}") from exc
     database.silence.ends()

@@ -25,8 +25,8 @@ MOST_LOOKS = round(1.2 * LONGEST_S / LOOK_EVERY_S)
 """The server would have ended the statement by then: the one process of it that works for us is stuck."""
 LOCK_S = 3
 """To wait for what somebody else has locked."""
-IDLE_S = 30
-"""A client that is frozen within a transaction keeps its locks no longer than this."""
+IDLE_S = 5
+"""Whoever is frozen, or lost, within a transaction keeps its locks no longer than this."""
 PARAMETERS: dict[str, Any] = {
     "connect_timeout": CONNECT_S,
     # Where nothing confirms what is sent, our kernel gives up after 4 s; where nothing is sent, after 9 s.
@@ -40,9 +40,10 @@ _SESSION = f"""
     SET statement_timeout = '{LONGEST_S}s';
     SET idle_in_transaction_session_timeout = '{IDLE_S}s'
 """
-# It waits for us while we wait for it: what one of us sent was lost.
-_HAS_FORGOTTEN = """
-    SELECT 1 FROM pg_stat_activity WHERE pid = %s AND (state LIKE 'idle%%' OR wait_event_type = 'Client')
+# It waits for us while we wait for it: what one of us sent was lost. Nobody but us would let go of what it has locked.
+_END_IF_FORGOTTEN = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE pid = %s AND (state LIKE 'idle%%' OR wait_event_type = 'Client')
 """
 
 Returned = TypeVar("Returned")
@@ -119,7 +120,7 @@ class WatchedConnection(_Impatient):
             return True
         try:
             with _Impatient.connect(**self.asked, autocommit=True) as probe:
-                asked = probe.execute(_HAS_FORGOTTEN, (self.info.backend_pid,))
+                asked = probe.execute(_END_IF_FORGOTTEN, (self.info.backend_pid,))
                 return asked.fetchone() is not None
         except (psycopg.errors.ConnectionTimeout, Forgotten):
             self.silence.begins()

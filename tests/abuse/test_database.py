@@ -8,7 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import psycopg
@@ -18,6 +18,7 @@ from testing.celeriac import Celeriac, celeriac
 from testing.neighbours import MODEL, ROW, Answer, answered
 from testing.network import Network, network
 from testing.postgres import PostgresCluster, new_database
+from testing.processes import wait_until
 from testing.rabbitmq import RabbitMQNode, new_vhost
 from tests.abuse.conftest import BROKER
 
@@ -70,6 +71,12 @@ class Server:
             self.way.mend()
 
     @contextlib.contextmanager
+    def forgotten(self) -> Iterator[None]:
+        """Connections are lost without a word; new ones work."""
+        self.way.forget_connections()
+        yield
+
+    @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         with psycopg.connect(self.cluster.url(self.database)) as other:
             other.execute("LOCK TABLE job IN ACCESS EXCLUSIVE MODE")
@@ -77,17 +84,48 @@ class Server:
 
     @contextlib.contextmanager
     def read_only(self) -> Iterator[None]:
-        self._let_write("off")
+        """As a primary is that became a standby."""
+        with self._changed("ALTER SYSTEM SET default_transaction_read_only = {}", "on", "off"):
+            yield
+
+    @contextlib.contextmanager
+    def closed(self) -> Iterator[None]:
+        """It takes no connections, and ends those there are."""
+        with self._changed(f"ALTER DATABASE {self.database} ALLOW_CONNECTIONS {{}}", "false", "true"):
+            yield
+
+    @contextlib.contextmanager
+    def foreign(self) -> Iterator[None]:
+        """Somebody took a table away."""
+        with self._changed("ALTER TABLE {}", "job RENAME TO jobs", "jobs RENAME TO job"):
+            yield
+
+    @contextlib.contextmanager
+    def restarting(self) -> Iterator[None]:
+        """It ends all connections, and takes none for a while."""
+        self.cluster.stop()
         try:
             yield
         finally:
-            self._let_write("on")
+            self.cluster.start()
 
-    def _let_write(self, may_write: str) -> None:
-        is_read_only = {"on": "off", "off": "on"}[may_write]
-        with psycopg.connect(self.cluster.url(), autocommit=True) as connection:
-            connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {is_read_only}".encode())
+    @contextlib.contextmanager
+    def _changed(self, statement: str, there: str, back: str) -> Iterator[None]:
+        self._execute(statement.format(there))
+        try:
+            yield
+        finally:
+            self._execute(statement.format(back))
+
+    def _execute(self, statement: str) -> None:
+        name = self.database if "TABLE" in statement else "postgres"
+        with psycopg.connect(self.cluster.url(name), autocommit=True) as connection:
+            connection.execute("SET default_transaction_read_only = off")
+            connection.execute(statement.encode())
             connection.execute("SELECT pg_reload_conf()")
+            if "ALLOW" in statement:
+                query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+                connection.execute(query, (self.database,))
 
 
 @dataclass
@@ -111,7 +149,7 @@ class Swarm:
 
     def _submit(self) -> None:
         with httpx.Client(base_url=self.url, timeout=30) as web:
-            while not self._is_over.wait(0.1):
+            while not self._is_over.wait(1):
                 self.answers.append(answered(lambda: self._ask(web)))
 
     def _ask(self, web: httpx.Client) -> httpx.Response:
@@ -156,13 +194,14 @@ def locked_file(service: Celeriac) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("fault", ["frozen", "cut_off", "cut_off_within_an_answer", "locked"])
+@pytest.mark.parametrize("fault", ["frozen", "cut_off", "cut_off_within_an_answer", "forgotten", "locked"])
 def test_a_database_that_is_silent(
     fault: str, server: Server | None, service: Celeriac, neighbours: Watch
 ) -> None:
     if server is None and fault != "locked":
         pytest.skip("SQLite is a file")
     swarm = Swarm(service.url)
+    in_hand = service.submit(MODEL, [ROW] * 5000)
     with neighbours(), locked_file(service) if server is None else getattr(server, fault)(), swarm.at_work():
         until = time.monotonic() + AWAY_S
         time.sleep(1)  # until all threads know
@@ -170,8 +209,38 @@ def test_a_database_that_is_silent(
             assert_served_without_database(service)
 
     assert [each for each in swarm.answers if not each.is_served or each.seconds > LATE_S] == []
-    assert any(each.status == 503 for each in swarm.answers)
+    # What is only forgotten is found out before it is used.
+    assert any(each.status == 503 for each in swarm.answers) == (fault != "forgotten")
+    assert service.wait_for(in_hand)["succeeded"] == in_hand["total"]
     assert_all_end(service, swarm.accepted)
+
+
+@pytest.mark.parametrize("fault", ["read_only", "closed", "foreign", "restarting"])
+def test_a_database_that_takes_nothing(
+    fault: str, server: Server | None, service: Celeriac, neighbours: Watch
+) -> None:
+    if server is None:
+        pytest.skip("SQLite is a file")
+    in_hand = service.submit(MODEL, [ROW] * 2000)
+    with neighbours():
+        with getattr(server, fault)():
+            wait_until(lambda: ready(service)[0] == 503, what="/readyz says 503", timeout_s=15)
+            told = ready(service)[1]
+            until = time.monotonic() + 3
+            while time.monotonic() < until:
+                assert (
+                    service.web.post("/api/jobs", json={"model": MODEL, "inputs": [ROW]}).status_code == 503
+                )
+                assert_served_without_database(service)
+        wait_until(lambda: ready(service)[0] == 200, what="/readyz says 200", timeout_s=LATE_S)
+
+    assert not told["checks"]["database"]["ok"]
+    assert service.wait_for(in_hand)["succeeded"] == in_hand["total"]
+
+
+def ready(service: Celeriac) -> tuple[int, dict[str, Any]]:
+    answer = service.web.get("/readyz")
+    return answer.status_code, answer.json()
 
 
 def assert_served_without_database(service: Celeriac) -> None:
@@ -188,5 +257,5 @@ def assert_served_without_database(service: Celeriac) -> None:
 def assert_all_end(service: Celeriac, jobs: list[str]) -> None:
     """Whatever was accepted is done, once."""
     for path in jobs:
-        job = service.wait_for({"links": {"self": path}, "total": 1})
+        job = service.wait_for({"id": path, "links": {"self": path}, "total": 1})
         assert (job["state"], job["succeeded"]) == ("finished", 1)
