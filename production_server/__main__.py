@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from production_server import __version__
+from production_server.descriptors import raise_limit
 from production_server.errors import CeleriacError, Fault, SettingsError
 from production_server.jobs.database import Database
 from production_server.run.address import take_address
@@ -58,6 +59,7 @@ def main(ctx: click.Context) -> None:
     if ctx.invoked_subcommand and not any(flag in sys.argv for flag in ("-h", "--help")):
         ctx.obj = settings = read_settings(os.environ)
         set_up_logs(settings)
+        raise_limit()
         die_with_parent(os.environ)
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from production_server.descriptors import EXHAUSTED
 from production_server.errors import NotFound
 from production_server.models.store import ModelVersion, Store
+
+log = logging.getLogger(__name__)
 
 STABLE = "stable"
 LOOK_AGAIN_S = 1.0
@@ -106,8 +110,18 @@ class Registry:
         if self._known.looked_at < not_before:
             with self._looking:
                 if self._known.looked_at < not_before:
-                    self._known = _look_at(self._store)
+                    self._known = self._look_at_disk()
         return self._known
+
+    def _look_at_disk(self) -> _Known:
+        """What there is; while nothing can be opened, what there was."""
+        try:
+            return _look_at(self._store)
+        except OSError as exc:
+            if exc.errno not in EXHAUSTED or not self._known.models:
+                raise
+            log.warning("the stores of models cannot be looked at: %s", exc)
+            return _Known(time.monotonic(), self._known.models)
 
 
 def _look_at(store: Store) -> _Known:

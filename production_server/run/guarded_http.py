@@ -16,6 +16,8 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from production_server import descriptors
+
 MAX_CONNECTIONS = 4096
 """At once. Of more, those give way that have been waiting for a request for the longest."""
 MAX_HEAD_BYTES = 64 * 2**10
@@ -172,6 +174,8 @@ class GuardedHttp(HttpToolsProtocol):
         self.flow = _Flow(transport, self._something_waits)
         self._wait_for_head()
         self._crowd.let_in(self, count=len(self.connections))
+        if descriptors.is_kept(transport.get_extra_info("socket").fileno()):
+            self._refuse(_TOO_MANY)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._crowd.forget(self)

@@ -96,7 +96,12 @@ class Supervisor:
         code = child.process.poll() if child.process else None
         if code is not None and time.monotonic() - child.started_at > RESTART_AFTER_S:
             log.error("%s ended with %s: starting it again", child.name, code)
-            self._start(child)
+            try:
+                self._start(child)
+            except OSError as exc:
+                # No process, memory or file is left: a supervisor that ended now would take the others along.
+                log.error("%s does not start: %s; trying on", child.name, exc)
+                child.started_at = time.monotonic()
 
     def _end(self) -> int:
         """Ask all to stop; kill those that take longer than the drain."""

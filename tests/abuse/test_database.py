@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import sqlite3
 import threading
 import time
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import psutil
 import psycopg
 import pytest
 
@@ -236,6 +238,55 @@ def test_a_database_that_takes_nothing(
 
     assert not told["checks"]["database"]["ok"]
     assert service.wait_for(in_hand)["succeeded"] == in_hand["total"]
+
+
+def test_clients_with_all_the_connections(service: Celeriac, neighbours: Watch) -> None:
+    web = psutil.Process(next(iter(service.children("web")), service.pid))
+    with neighbours(), httpx.Client(base_url=service.url) as known, few_files(web, more=60):
+        known.get("/livez")
+        with contextlib.ExitStack() as crowd:
+            for _ in range(100):
+                crowd.enter_context(socket.create_connection(("127.0.0.1", service.port)))
+            told = known.get("/readyz")
+            refused = [answered(lambda: httpx.get(service.url + "/docs")) for _ in range(10)]
+            served = [known.get(path).status_code for path in (*NEEDS_NONE, "/", "/api/jobs")]
+
+    assert (told.status_code, told.json()["checks"]["files"]["ok"]) == (503, False)
+    assert {(each.status, each.is_told_when) for each in refused} == {(503, True)}
+    assert set(served) == {200}
+
+
+def test_no_file_can_be_opened(service: Celeriac, neighbours: Watch) -> None:
+    processes = [psutil.Process(pid) for pid in (service.pid, *service.children())]
+    with (
+        neighbours(),
+        contextlib.ExitStack() as fault,
+        httpx.Client(base_url=service.url, timeout=30) as known,
+    ):
+        known.get("/livez")
+        for process in processes:
+            fault.enter_context(few_files(process, more=-3))
+        told = known.get("/readyz")
+        until = time.monotonic() + 5
+        answers = []
+        while time.monotonic() < until:
+            answers += [known.get(path) for path in (*NEEDS_NONE, "/", "/api/jobs", "/results")]
+            answers.append(known.post("/api/jobs", json={"model": MODEL, "inputs": [ROW]}))
+
+    assert (told.status_code, told.json()["checks"]["files"]["ok"]) == (503, False)
+    assert {each.status_code for each in answers} <= {200, 202, 503}
+    assert all("retry-after" in each.headers for each in answers if each.status_code == 503)
+
+
+@contextlib.contextmanager
+def few_files(process: psutil.Process, *, more: int) -> Iterator[None]:
+    """Let a process have only so many more files and connections than it has."""
+    before = process.rlimit(psutil.RLIMIT_NOFILE)
+    process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds() + more, before[1]))
+    try:
+        yield
+    finally:
+        process.rlimit(psutil.RLIMIT_NOFILE, before)
 
 
 def ready(service: Celeriac) -> tuple[int, dict[str, Any]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from flask import Blueprint, Response
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from production_server import descriptors
 from production_server.errors import Unavailable
 from production_server.jobs.workers import alive_workers
 from production_server.loop import restart_dead
@@ -28,7 +29,10 @@ def livez() -> Response:
 @blueprint.get("/readyz")
 @operation("Can the service do its work?", responses={200: HealthBody, 503: HealthBody})
 def readyz() -> Response:
-    """200 if the database, the broker and at least one warm worker answer; 503 says which does not."""
+    """200 if the database, the broker and at least one warm worker answer, and files can be opened.
+
+    503 says what is missing.
+    """
     parts = current_parts()
     checks = {
         "database": _check(lambda: _check_database(parts)),
@@ -36,6 +40,7 @@ def readyz() -> Response:
     }
     checks["workers"] = _check(lambda: _check_workers(parts))
     checks["threads"] = _check(_check_threads)
+    checks["files"] = _check(_check_files)
     is_ready = all(check.ok for check in checks.values())
     body = HealthBody(status="ok" if is_ready else "unavailable", checks=checks)
     return to_response(body, 200 if is_ready else 503)
@@ -68,6 +73,12 @@ def _check_threads() -> str:
     if dead := restart_dead():
         raise Unavailable(f"had ended, and were started again: {', '.join(dead)}")
     return "all run"
+
+
+def _check_files() -> str:
+    if descriptors.are_short():
+        raise Unavailable("the web process has too many files and connections open: it takes no more clients")
+    return "may be opened"
 
 
 def _check_workers(parts: WebParts) -> str:

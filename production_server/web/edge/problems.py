@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -11,6 +12,7 @@ from http import HTTPStatus
 from flask import Flask, Response, json, request
 from werkzeug.exceptions import HTTPException
 
+from production_server.descriptors import EXHAUSTED
 from production_server.errors import (
     MISTAKE,
     BrokenVersion,
@@ -85,7 +87,7 @@ def register_problem_handlers(app: Flask, render_page: Callable[[Problem], Respo
         elif request.path.startswith(API_PREFIXES):
             response = _to_response(problem)
         else:
-            response = render_page(problem)
+            response = _page_or_json(problem, render_page)
         if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
             response.headers["Retry-After"] = str(RETRY_AFTER_S)
         if problem.status == HTTPStatus.UNAUTHORIZED:
@@ -98,6 +100,13 @@ def register_problem_handlers(app: Flask, render_page: Callable[[Problem], Respo
     app.register_error_handler(CeleriacError, lambda exc: respond(_from_error(exc)))
     app.register_error_handler(HTTPException, lambda exc: respond(_from_http(exc), exc))
     app.register_error_handler(Exception, lambda exc: respond(_from_bug(exc)))
+
+
+def _page_or_json(problem: Problem, render_page: Callable[[Problem], Response]) -> Response:
+    try:
+        return render_page(problem)
+    except OSError:
+        return _to_response(problem)  # No file can be opened, that of the page neither.
 
 
 def status_of(exc: CeleriacError) -> HTTPStatus:
@@ -135,6 +144,11 @@ def _what_is_too_large() -> str:
 
 
 def _from_bug(exc: Exception) -> Problem:
+    if isinstance(exc, OSError) and exc.errno in EXHAUSTED:
+        log.error("%s %s: %s", request.method, request.path, exc)
+        return _from_error(
+            Unavailable(f"the server has no room: {os.strerror(exc.errno)}", code="overloaded")
+        )
     log.error("%s %s failed", request.method, request.path, exc_info=exc)
     detail = MISTAKE
     return Problem(500, CeleriacError.code, HTTPStatus(500).phrase, detail)

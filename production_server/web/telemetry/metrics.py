@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ ITEMS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 TELL_EVERY_S = 1.0
 """How old what one process tells of another one may be."""
 KIND = ("protocol", "model", "version")
+NOT_COUNTED = (OSError, IndexError)
+"""What Prometheus' client raises where it cannot open its file once more to enlarge it. An answer counts for more."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +109,18 @@ class Metrics:
         self, protocol: str, key: tuple[str, str], code: int, *, seconds: float, times: CallTimes | None
     ) -> None:
         """A call of a model and version was answered; without `times`, by an error."""
-        self._calls.answered((protocol, *key), code, seconds, times)
+        try:
+            self._calls.answered((protocol, *key), code, seconds, times)
+        except NOT_COUNTED as exc:
+            log.warning("a call is not counted: %s", exc)
 
     def request_answered(self, method: str, endpoint: str, code: int, *, seconds: float) -> None:
         """A request that is no call was answered."""
-        self._requests.labels(method, endpoint, str(code)).inc()
-        self._request_seconds.labels(method, endpoint).observe(seconds)
+        try:
+            self._requests.labels(method, endpoint, str(code)).inc()
+            self._request_seconds.labels(method, endpoint).observe(seconds)
+        except NOT_COUNTED as exc:
+            log.warning("a request is not counted: %s", exc)
 
     def text(self) -> bytes:
         """All metrics, as Prometheus reads them. Blocks while database and broker are asked."""
@@ -118,7 +129,10 @@ class Metrics:
 
     def _tell(self) -> bool:
         with self._telling:
-            self._calls.tell()
+            try:
+                self._calls.tell()
+            except NOT_COUNTED as exc:
+                log.warning("calls are not counted: %s", exc)
             self._waiting.set(self._caller.waiting_items)
             self._batches.set(self._caller.batches_on_their_way)
         return False
