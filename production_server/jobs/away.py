@@ -14,7 +14,7 @@ from sqlalchemy import Select, case, delete, func, select, update
 
 from production_server.jobs.database import Database, dialect_of, now
 from production_server.jobs.leases import FREE, is_held, next_try_of
-from production_server.jobs.object_chunks import ObjectChunk, is_mine, pause_after
+from production_server.jobs.object_chunks import IS_PAUSED, ObjectChunk, is_mine, pause_after
 from production_server.jobs.reasons import storable_reason
 from production_server.jobs.tables import away_bucket, object_chunk, scan
 
@@ -62,9 +62,7 @@ def why_away(database: Database, bucket: str) -> str:
 
     Where nothing waits for it any more nobody asks whether it is back, and what was noted may be long over.
     """
-    query = select(away_bucket.c.message).where(
-        away_bucket.c.bucket == bucket, away_bucket.c.next_try_at > now()
-    )
+    query = select(away_bucket.c.message).where(away_bucket.c.bucket == bucket, IS_PAUSED)
     with database.read() as connection:
         return connection.execute(query).scalar_one_or_none() or ""
 
@@ -88,7 +86,7 @@ def _objects(job_ids: Collection[UUID]) -> Select[Any]:
         (away_bucket.c.bucket.is_(None), next_try_of(object_chunk)),
         # Who holds it asks.
         (
-            away_bucket.c.lease_token.is_(None) & (away_bucket.c.next_try_at > now()),
+            away_bucket.c.lease_token.is_(None) & IS_PAUSED,
             away_bucket.c.next_try_at,
         ),
     )

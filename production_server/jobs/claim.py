@@ -1,6 +1,7 @@
 """Working on items: claims with leases, results that count only while the lease's token holds.
 
-The state of an item moves queued -> running -> succeeded | failed; a lost lease or a release moves it back to queued.
+The state of an item moves queued -> running -> succeeded | failed; a release moves it back to queued, and so does the
+reconciler when its holder was lost.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Update, bindparam, case, selec
 from production_server.errors import WorkerLost
 from production_server.jobs.cancel import cancel_waiting
 from production_server.jobs.database import Database, now
-from production_server.jobs.leases import FREE, has_run_out, is_held, renewed, taken
+from production_server.jobs.leases import FREE, is_held, renewed, taken
 from production_server.jobs.read import read_inputs
 from production_server.jobs.reasons import storable_reason
 from production_server.jobs.records import Claim, Failure, Success
@@ -129,11 +130,6 @@ def _renew(connection: Connection, held: Claim, lease_s: float) -> None:
     connection.execute(update(item).where(_is_held(held)).values(renewed(lease_s)))
 
 
-def _is_free() -> ColumnElement[bool]:
-    """Waiting, or held by somebody whose lease has run out."""
-    return (item.c.state == "queued") | ((item.c.state == "running") & has_run_out(item))
-
-
 def _is_held(held: Claim) -> ColumnElement[bool]:
     is_between = item.c.idx.between(min(held.indexes), max(held.indexes))
     return (item.c.job_id == held.job_id) & is_between & is_held(item, held.token)
@@ -144,7 +140,7 @@ def _fail_hopeless(
 ) -> None:
     """Fail the items whose workers were lost too often."""
     lost = WorkerLost(f"{max_attempts} workers in a row were lost while they had this item")
-    is_hopeless = in_range & _is_free() & (item.c.attempts >= max_attempts)
+    is_hopeless = in_range & (item.c.state == "queued") & (item.c.attempts >= max_attempts)
     _fail(connection, job_id, series_id, is_hopeless, lost.code, str(lost))
 
 
@@ -153,13 +149,14 @@ def _take_next(
 ) -> list[int]:
     """Take all waiting items whose worker was never lost; if there are none, one of the others."""
     was_never_lost = (item.c.attempts == 0) | item.c.error_code.is_not(None)
-    together = _take(connection, in_range & (item.c.state == "queued") & was_never_lost, token, lease_s)
+    is_waiting = item.c.state == "queued"
+    together = _take(connection, in_range & is_waiting & was_never_lost, token, lease_s)
     if together:
         return together
     # Two who look at once find different items. (SQLite knows no row locks, and has one writer at a time.)
-    free = select(item.c.idx).where(in_range & _is_free()).order_by(item.c.idx).limit(1)
+    free = select(item.c.idx).where(in_range & is_waiting).order_by(item.c.idx).limit(1)
     first = free.with_for_update(skip_locked=True).scalar_subquery()
-    return _take(connection, (item.c.job_id == job_id) & (item.c.idx == first) & _is_free(), token, lease_s)
+    return _take(connection, (item.c.job_id == job_id) & (item.c.idx == first) & is_waiting, token, lease_s)
 
 
 def _take(connection: Connection, where: ColumnElement[bool], token: UUID, lease_s: float) -> list[int]:

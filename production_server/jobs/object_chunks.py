@@ -11,25 +11,25 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Connection, Select, case, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, case, delete, false, func, select, update
 
 from production_server.jobs.bulk import insert_many
+from production_server.jobs.clock import LONGEST_PAUSE_S, is_ahead
 from production_server.jobs.database import Database, now
-from production_server.jobs.leases import FREE, free_after, has_run_out, is_held, renewed, taken
+from production_server.jobs.leases import FREE, free_after, is_held, may_be_taken, renewed, taken
 from production_server.jobs.reasons import storable_reason
 from production_server.jobs.records import Priority
 from production_server.jobs.tables import away_bucket, item, item_reference, job, object_chunk
 from production_server.storage.objects import Reference
 
 FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 60.0
-"""What does not come is asked for again after one second, then two, four, up to this."""
+"""What does not come is asked for again after one second, then two, four, up to `LONGEST_PAUSE_S`."""
 NOT_DONE_S = 10.0
 """So long nobody looks after what was dealt with and is not done: somebody else has it, or the model has failed."""
 _ANY = select(object_chunk.c.start).limit(1)
-_IS_FREE = object_chunk.c.lease_until.is_(None) | has_run_out(object_chunk)
-_IS_PAUSED = away_bucket.c.next_try_at > now()
-_MAY_PROBE = ~_IS_PAUSED & (away_bucket.c.lease_until.is_(None) | has_run_out(away_bucket))
+IS_PAUSED = is_ahead(away_bucket.c.next_try_at)
+"""Whether a bucket is not asked now."""
+_MAY_PROBE = ~IS_PAUSED & away_bucket.c.lease_token.is_(None)
 _WAITS_SINCE = case(
     (away_bucket.c.since > object_chunk.c.created_at, away_bucket.c.since), else_=object_chunk.c.created_at
 )
@@ -160,13 +160,6 @@ def renew(database: Database, chunks: Iterable[ObjectChunk], *, lease_s: float) 
             connection.execute(update(table).where(table.c.lease_token.in_(tokens)).values(renewed(lease_s)))
 
 
-def release_all(database: Database) -> None:
-    """Take all chunks back from whoever holds them; only for a process that knows to be alone."""
-    with database.write() as connection:
-        for table in (object_chunk, away_bucket):
-            connection.execute(update(table).where(table.c.lease_token.is_not(None)).values(FREE))
-
-
 def end(database: Database, held: ObjectChunk) -> None:
     """All of a chunk was dealt with; what somebody else has in hand of it is looked after again later."""
     with database.write() as connection:
@@ -209,11 +202,15 @@ def _next(patience_s: float, without: Collection[str], only: Collection[str] | N
             object_chunk.c.missing_since,
             away_bucket.c.since.label("away_since"),
             away_bucket.c.message.label("away_message"),
-            away_bucket.c.next_try_at,
+            func.coalesce(IS_PAUSED, false()).label("is_paused"),
             now().label("at"),
         )
         .outerjoin(away_bucket, away_bucket.c.bucket == object_chunk.c.bucket)
-        .where(_IS_FREE, may_be_asked | (_IS_PAUSED & is_late), object_chunk.c.bucket.not_in(without))
+        .where(
+            may_be_taken(object_chunk),
+            may_be_asked | (IS_PAUSED & is_late),
+            object_chunk.c.bucket.not_in(without),
+        )
         .order_by(
             object_chunk.c.is_high.desc(), object_chunk.c.tries, object_chunk.c.job_id, object_chunk.c.start
         )
@@ -227,7 +224,6 @@ def _to_chunk(row: Any, token: UUID, patience_s: float) -> ObjectChunk:
     if row.away_since is not None:
         waits_since.append(max(row.away_since, row.created_at))
     is_last = bool(waits_since) and min(waits_since) < row.at - patience_s
-    is_paused = row.away_since is not None and row.next_try_at > row.at
     return ObjectChunk(
         job_id=row.job_id,
         start=row.start,
@@ -235,9 +231,9 @@ def _to_chunk(row: Any, token: UUID, patience_s: float) -> ObjectChunk:
         bucket=row.bucket,
         token=token,
         tries=row.tries,
-        is_probe=row.away_since is not None and not is_paused,
-        is_last=is_last or is_paused,
-        is_hopeless=is_paused,
+        is_probe=row.away_since is not None and not row.is_paused,
+        is_last=is_last or row.is_paused,
+        is_hopeless=row.is_paused,
         message=row.away_message or row.message or "",
     )
 

@@ -1,18 +1,19 @@
-"""Finding work that the broker has lost: leases that ran out, and queued items that no message speaks of.
+"""Finding work that was lost: what lost workers had in hand, and queued items that no message speaks of.
 
 Any number of workers may reconcile at once: each row is handed to one of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import groupby
 from uuid import UUID
 
 from sqlalchemy import case, select, update
 
+from production_server.jobs.clock import is_older
 from production_server.jobs.database import Database, now
-from production_server.jobs.leases import FREE, has_run_out
+from production_server.jobs.leases import BESIDE_ITEMS, FREE
 from production_server.jobs.priority import stored_priority
 from production_server.jobs.publication import mark_published, note_unpublished
 from production_server.jobs.records import Chunk, Priority
@@ -23,18 +24,22 @@ FORGOTTEN_AFTER_S = 900
 """A job whose items still wait this long after they were published is published again even while the queue is busy."""
 
 
-def expired_chunks(database: Database, *, chunk_items: int, everything: bool = False) -> list[Chunk]:
-    """Put items whose lease has run out back to queued; returns the chunks to publish for them, job by job.
+def freed_chunks(database: Database, lost: Collection[UUID] | None, *, chunk_items: int) -> list[Chunk]:
+    """Take back what holders of those tokens had: items are queued again. Returns the chunks to publish, job by job.
 
     They are noted as unpublished until somebody calls `mark_published`. Objects have no messages: who fetches them
     finds them again.
-    `everything`: all leases count as run out. Only for a process that knows to be alone (embedded, at its start).
+    `lost`: None says all holders. Only for a process that knows to be alone (embedded, at its start).
     """
     is_lost = item.c.state == "running"
-    if not everything:
-        is_lost &= has_run_out(item)
+    if lost is not None:
+        is_lost &= item.c.lease_token.in_(lost)
     freed = update(item).where(is_lost).values(state="queued", **FREE)
     with database.write() as connection:
+        for table in BESIDE_ITEMS:
+            token = table.c.lease_token
+            is_held_by_them = token.is_not(None) if lost is None else token.in_(lost)
+            connection.execute(update(table).where(is_held_by_them).values(FREE))
         rows = connection.execute(freed.returning(item.c.job_id, item.c.idx)).all()
         found = {job_id: sorted(row.idx for row in group) for job_id, group in groupby(
             sorted(rows, key=lambda row: (row.job_id, row.idx)), key=lambda row: row.job_id)}  # fmt: skip
@@ -77,9 +82,9 @@ def _take_jobs(database: Database, age_s: float, grace_s: float) -> list[tuple[U
     What was stored just now is left alone for `grace_s` seconds: whoever stored it is about to publish it.
     """
     is_noted = job.c.unpublished_since.is_not(None)
-    never = job.c.published_at.is_(None) & ~is_noted & (job.c.created_at < now() - grace_s)
-    is_whole = never | (job.c.published_at < now() - age_s)
-    is_due = is_whole | (job.c.unpublished_since < now() - grace_s)
+    never = job.c.published_at.is_(None) & ~is_noted & is_older(job.c.created_at, grace_s)
+    is_whole = never | is_older(job.c.published_at, age_s)
+    is_due = is_whole | is_older(job.c.unpublished_since, grace_s)
     is_open = done < job.c.total
     waits = select(object_chunk.c.start).where(object_chunk.c.job_id == job.c.id).exists()
     is_lost = ~job.c.of_objects | (~job.c.is_growing & ~waits)

@@ -13,7 +13,7 @@ from production_server.errors import CeleriacError, NotFound
 from production_server.jobs.cancel import cancel, stop_scan
 from production_server.jobs.database import Database, now
 from production_server.jobs.growth import Retake, add_objects, count_new
-from production_server.jobs.leases import FREE, free_after, has_run_out, is_held, next_try_of, renewed, taken
+from production_server.jobs.leases import FREE, free_after, is_held, may_be_taken, next_try_of, renewed, taken
 from production_server.jobs.reasons import storable_reason
 from production_server.jobs.records import Scan
 from production_server.jobs.settle import settle
@@ -29,10 +29,9 @@ scan_columns = (
     scan.c.skipped, scan.c.created_at, scan.c.finished_at, scan.c.error_code, scan.c.error_message,
     scan.c.vain_tries, next_try_of(scan).label("next_try_at"),
 )  # fmt: skip
-_IS_FREE = scan.c.lease_until.is_(None) | has_run_out(scan)
 _NEXT = (
     select(scan.c.id)
-    .where((scan.c.state == "listing") & _IS_FREE)
+    .where((scan.c.state == "listing") & may_be_taken(scan))
     .order_by(scan.c.vain_tries > 0, scan.c.id)
     .limit(1)
 )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import delete, insert, select, update
 
+from production_server.jobs.clock import is_older
 from production_server.jobs.database import Database, now
 from production_server.jobs.records import WorkerInfo
 from production_server.jobs.tables import worker
@@ -32,7 +33,7 @@ def leave(database: Database, name: str) -> None:
 
 def alive_workers(database: Database) -> list[WorkerInfo]:
     """The workers whose last heartbeat is recent, by name."""
-    query = select(worker).where(worker.c.seen_at > now() - ALIVE_S).order_by(worker.c.name)
+    query = select(worker).where(~is_older(worker.c.seen_at, ALIVE_S)).order_by(worker.c.name)
     with database.read() as connection:
         return [
             WorkerInfo(

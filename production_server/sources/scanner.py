@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 
 from production_server.errors import MISTAKE, CeleriacError, StorageUnavailable, Unavailable
 from production_server.intake.intake import Intake
+from production_server.jobs.clock import LONGEST_PAUSE_S
 from production_server.jobs.database import Database
 from production_server.jobs.scans import Listed, ScanClaim, claim_scan, end_scan, fail_for_now, put_back
 from production_server.settings import Settings
@@ -28,7 +29,6 @@ LOOK_EVERY_S = 0.2
 SCANS = 4
 """So many scans are gone on with at once, each of another bucket: one of folders, two of buckets that do not answer."""
 FIRST_PAUSE_S = 5.0
-LONGEST_PAUSE_S = 60.0
 """A store that does not answer is asked again after this, later each time; what was listed is not listed again."""
 MISTAKES = 5
 """A scan that fails so often in a row for a reason that nobody foresaw has failed."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from production_server.errors import StorageUnavailable, Unavailable
 from production_server.jobs.away import note_answer, note_away
 from production_server.jobs.database import Database
-from production_server.jobs.object_chunks import ObjectChunk, end, miss, put_back, release_all, renew, take
+from production_server.jobs.object_chunks import ObjectChunk, end, miss, put_back, renew, take
 from production_server.settings import Settings
 from production_server.storage.lately import FOLDERS, Lately, Shares
 from production_server.work_in_hand import working_on
@@ -49,15 +49,6 @@ class Fetcher:
     def __post_init__(self) -> None:
         self._shares = Shares.of(self.settings.fetchers)
         self._hands = ThreadPoolExecutor(self._shares.threads, thread_name_prefix="objects")
-
-    def begin(self, *, alone: bool) -> None:
-        """`alone`: no other worker uses this database, so whatever is in somebody's hands was left by one that died.
-
-        Raises:
-            Unavailable: the database does not answer.
-        """
-        if alone:
-            release_all(self.database)
 
     def look(self) -> bool:
         """Start work on what waits, as long as threads are free; then there is never more to do at once.

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from production_server.broker.publisher import Publisher
 from production_server.errors import Unavailable
 from production_server.jobs.database import Database
+from production_server.jobs.leases import Watch
 from production_server.jobs.publication import mark_published, mark_unpublished
-from production_server.jobs.reconcile import expired_chunks, unpublished_chunks
+from production_server.jobs.reconcile import freed_chunks, unpublished_chunks
 from production_server.jobs.workers import beat, leave
 from production_server.loop import restart_dead
 from production_server.settings import Settings
@@ -34,6 +35,10 @@ class Housekeeping:
     database: Database
     publisher: Publisher
     settings: Settings
+    _watch: Watch = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._watch = Watch(self.settings.lease_s)
 
     @property
     def warm(self) -> list[str]:
@@ -56,7 +61,6 @@ class Housekeeping:
         # Whoever had this name before is gone.
         leave(self.database, self.name)
         beat(self.database, self.name, warm=self.warm, items_done=0)
-        self.fetcher.begin(alone=alone)
         if alone:
             self._reconcile(alone=True)
 
@@ -86,11 +90,12 @@ class Housekeeping:
         chunk_items = self.settings.chunk_items
         # Asked before anything is published: an empty queue tells that what it should hold is lost.
         is_empty = self.publisher.waiting_messages() == 0
-        lost = expired_chunks(self.database, chunk_items=chunk_items, everything=alone)
-        if lost:
-            log.warning("%d chunks were left by lost workers: publishing them again", len(lost))
-            self.publisher.publish(lost)
-            for job_id, chunks in groupby(lost, key=lambda chunk: chunk.job_id):
+        lost = None if alone else self._watch.lost(self.database)
+        freed = [] if lost == frozenset() else freed_chunks(self.database, lost, chunk_items=chunk_items)
+        if freed:
+            log.warning("%d chunks were left by lost workers: publishing them again", len(freed))
+            self.publisher.publish(freed)
+            for job_id, chunks in groupby(freed, key=lambda chunk: chunk.job_id):
                 mark_published(self.database, job_id, start=next(chunks).start)
         grace_s = 0.0 if alone else GRACE_S
         found = unpublished_chunks(

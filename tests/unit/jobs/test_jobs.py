@@ -7,15 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select
 
 from production_server.errors import Conflict, NotFound
 from production_server.jobs.cancel import cancel
 from production_server.jobs.claim import claim, finish, give_back, give_up
-from production_server.jobs.database import Database, now
+from production_server.jobs.database import Database
 from production_server.jobs.publication import chunks_of
 from production_server.jobs.read import every_item, get_job, get_payload, get_payloads, list_items, list_jobs
-from production_server.jobs.reconcile import expired_chunks, unpublished_chunks
+from production_server.jobs.reconcile import freed_chunks, unpublished_chunks
 from production_server.jobs.records import Chunk, Claim, Failure, Job, NewItem, NewJob, Success
 from production_server.jobs.submit import submit
 from production_server.jobs.tables import item
@@ -46,14 +46,14 @@ def success(index: int) -> Success:
     return Success(index=index, label="yes", score=0.75, output=(0.25, 0.75), ms=1.5)
 
 
-def lose_leases(database: Database, job: Job) -> None:
-    """Let the leases of a job's running items have run out a second ago: their worker was lost."""
-    with database.write() as connection:
-        connection.execute(
-            update(item)
-            .where(item.c.job_id == job.id, item.c.state == "running")
-            .values(lease_until=now() - 1)
+def lose_leases(database: Database, job: Job, *, chunk_items: int = 256) -> list[Chunk]:
+    """Let the workers be found lost that hold items of a job; returns what is to be published."""
+    with database.read() as connection:
+        query = (
+            select(item.c.lease_token).where(item.c.job_id == job.id, item.c.state == "running").distinct()
         )
+        tokens = connection.execute(query).scalars().all()
+    return freed_chunks(database, tokens, chunk_items=chunk_items)
 
 
 def test_an_accepted_job_is_stored_with_its_items_in_order(database: Database) -> None:
@@ -227,7 +227,6 @@ def test_a_worker_that_stops_gives_back_what_it_had_without_an_attempt_lost(data
 def test_a_claim_is_renewed_for_what_is_left_of_it(database: Database) -> None:
     job = accept(database, 2)
     held = must_take(database, job)
-    lose_leases(database, job)
 
     finish(database, held, [success(0)], renew_s=60)
 
@@ -274,8 +273,7 @@ def test_what_a_worker_had_in_hand_when_its_job_was_cancelled_does_not_wait_for_
     assert held is not None
     cancel(database, job.id)
     if is_lost:
-        lose_leases(database, job)
-        assert expired_chunks(database, chunk_items=9) == [Chunk(job.id, 0, 2, "high")]
+        assert lose_leases(database, job, chunk_items=9) == [Chunk(job.id, 0, 2, "high")]
     else:
         give_back(database, held)
 

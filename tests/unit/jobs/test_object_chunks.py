@@ -20,12 +20,11 @@ from production_server.jobs.object_chunks import (
     end,
     miss,
     put_back,
-    release_all,
     renew,
     take,
 )
 from production_server.jobs.read import every_item, get_job
-from production_server.jobs.reconcile import expired_chunks, unpublished_chunks
+from production_server.jobs.reconcile import freed_chunks, unpublished_chunks
 from production_server.jobs.records import Chunk, Failure, Job, NewObjects, NewScan
 from production_server.jobs.scans import Listed, claim_scan, fail_for_now, note_page
 from production_server.jobs.statistics import statistics
@@ -133,7 +132,7 @@ def test_who_is_silent_for_too_long_loses_a_chunk_and_who_renews_does_not(databa
     renew(database, [held], lease_s=60)
     assert try_take(database) is None
 
-    let_time_pass(database, 100)
+    freed_chunks(database, [held.token], chunk_items=2)
     again = must_take(database)
     end(database, held)
 
@@ -144,7 +143,7 @@ def test_what_a_process_that_is_gone_had_in_hand_is_free_when_another_one_begins
     accept(database, "s3://aaa/1")
     must_take(database)
 
-    release_all(database)
+    freed_chunks(database, None, chunk_items=2)
 
     assert try_take(database) is not None
 
@@ -193,9 +192,9 @@ def test_a_probe_whose_holder_has_died_is_followed_by_another(database: Database
     accept(database, *[f"s3://aaa/{number}" for number in range(6)])
     note_away(database, must_take(database), "no answer")
     let_time_pass(database, 1.5)
-    must_take(database)
+    probe = must_take(database)
 
-    let_time_pass(database, 100)
+    freed_chunks(database, [probe.token], chunk_items=2)
 
     assert must_take(database).is_probe
 
@@ -318,9 +317,9 @@ def test_objects_whose_worker_was_lost_are_free_again_and_no_message_is_sent_of_
 ) -> None:
     job = accept(database, "s3://aaa/1", "s3://aaa/2")
     held = must_take(database)
-    claim(database, job.id, held.start, held.stop, lease_s=-1, max_attempts=3)
+    claim(database, job.id, held.start, held.stop, lease_s=60, max_attempts=3)
 
-    assert expired_chunks(database, chunk_items=2) == []
+    assert freed_chunks(database, None, chunk_items=2) == []
     assert {item.state for item in every_item(database, job.id)} == {"queued"}
     assert not list(unpublished_chunks(database, chunk_items=2, grace_s=0, is_queue_empty=True))
 

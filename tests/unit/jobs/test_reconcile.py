@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from uuid import uuid4
+
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import update
@@ -9,7 +11,7 @@ from production_server.jobs.claim import claim, finish
 from production_server.jobs.database import Database
 from production_server.jobs.publication import mark_published, mark_unpublished
 from production_server.jobs.read import get_job
-from production_server.jobs.reconcile import expired_chunks, unpublished_chunks
+from production_server.jobs.reconcile import freed_chunks, unpublished_chunks
 from production_server.jobs.records import Chunk, NewObjects, Success
 from production_server.jobs.schema import MIGRATIONS
 from production_server.jobs.submit import submit_objects
@@ -28,20 +30,19 @@ def test_a_lost_workers_items_are_queued_again_as_chunks(database: Database) -> 
     job = accept(database, 5)
     held = must_take(database, job)
     finish(database, held, [Success(index=2, label="yes", score=1.0, output=(0.0, 1.0), ms=1.0)])
-    lose_leases(database, job)
 
-    chunks = expired_chunks(database, chunk_items=2)
+    chunks = lose_leases(database, job, chunk_items=2)
 
     assert chunks == [Chunk(job.id, 0, 2, "high"), Chunk(job.id, 3, 5, "high")]
-    assert expired_chunks(database, chunk_items=2) == []
+    assert lose_leases(database, job, chunk_items=2) == []
 
 
 def test_a_lease_that_runs_is_left_alone_unless_its_holder_is_known_to_be_gone(database: Database) -> None:
     job = accept(database, 2)
     must_take(database, job)
 
-    assert expired_chunks(database, chunk_items=2) == []
-    assert expired_chunks(database, chunk_items=2, everything=True) == [Chunk(job.id, 0, 2, "high")]
+    assert freed_chunks(database, [uuid4()], chunk_items=2) == []
+    assert freed_chunks(database, None, chunk_items=2) == [Chunk(job.id, 0, 2, "high")]
 
 
 def test_a_job_that_never_reached_the_broker_is_published_once(database: Database) -> None:
@@ -90,10 +91,10 @@ def test_a_small_job_keeps_its_place_before_bulk_ones_when_it_is_published_again
     small, bulk = accept(database, 1), accept(database, 40)
     lost = accept(database, 2)
     must_take(database, lost)
-    lose_leases(database, lost)
+    lost_chunks = lose_leases(database, lost, chunk_items=2)
 
     again = {chunk.job_id: chunk.priority for chunks in find_unpublished(database) for chunk in chunks}
-    after_loss = {chunk.priority for chunk in expired_chunks(database, chunk_items=2)}
+    after_loss = {chunk.priority for chunk in lost_chunks}
 
     assert (again[small.id], again[bulk.id], after_loss) == ("high", "normal", {"high"})
     assert (small.priority, small.effective_priority) == ("normal", "high")
@@ -153,8 +154,8 @@ def test_what_a_reconciler_took_and_did_not_publish_is_due_again(database: Datab
 def test_lost_items_that_could_not_be_published_are_due_again(database: Database) -> None:
     job = accept(database, 5)
     mark_published(database, job.id)
-    claim(database, job.id, 2, 4, lease_s=-1, max_attempts=3)
-    expired_chunks(database, chunk_items=2)
+    claim(database, job.id, 2, 4, lease_s=60, max_attempts=3)
+    lose_leases(database, job, chunk_items=2)
 
     assert find_unpublished(database, is_queue_empty=False) == [
         [Chunk(job.id, 2, 4, "high"), Chunk(job.id, 4, 5, "high")]

@@ -15,6 +15,7 @@ from production_server.jobs.cancel import cancel
 from production_server.jobs.claim import claim, finish
 from production_server.jobs.database import Database, now
 from production_server.jobs.read import every_item, get_input, get_job
+from production_server.jobs.reconcile import freed_chunks
 from production_server.jobs.records import Failure, NewScan, Scan, Success
 from production_server.jobs.scans import (
     Listed,
@@ -249,8 +250,7 @@ def test_who_has_lost_a_scan_adds_nothing_and_who_has_it_goes_on_behind_the_curs
     begun = begin(database)
     lost = take(database)
     note(database, lost, references("a", "b"), cursor="b")
-    with database.write() as connection:
-        connection.execute(update(scan).values(lease_until=now() - 1))
+    freed_chunks(database, [lost.token], chunk_items=9)
     held = take(database)
 
     vain = note(database, lost, references("c"), cursor="c")

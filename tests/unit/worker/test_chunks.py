@@ -9,6 +9,7 @@ from sqlalchemy import delete, update
 from production_server.inference import Engine
 from production_server.jobs.claim import claim
 from production_server.jobs.database import Database
+from production_server.jobs.leases import Watch
 from production_server.jobs.object_chunks import take
 from production_server.jobs.read import every_item, get_job
 from production_server.jobs.records import Job, NewItem, NewJob, NewObjects
@@ -22,7 +23,6 @@ from production_server.storage.storage import Storage
 from production_server.worker.chunks import ChunkProcessor
 from production_server.worker.inputs import Inputs
 from testing.small_models import write_slow_model
-from tests.unit.jobs.test_jobs import lose_leases
 from tests.unit.test_inference import png
 
 
@@ -151,12 +151,15 @@ def test_a_batch_may_take_longer_than_its_lease(sqlite_database: Database, tmp_p
     thread.start()
     while get_job(sqlite_database, job.id).state == "queued":
         threading.Event().wait(0.005)
-    lose_leases(sqlite_database, job)
-    processor.renew_leases()
-    stolen = claim(sqlite_database, job.id, 0, 3, lease_s=60, max_attempts=3)
+    times = iter(range(0, 1000, 10))
+    watch = Watch(30, clock=lambda: next(times))
+    lost = []
+    for _ in range(6):
+        processor.renew_leases()
+        lost.append(watch.lost(sqlite_database))
     thread.join(60)
 
-    assert stolen is None
+    assert lost == [frozenset()] * 6
     assert get_job(sqlite_database, job.id).succeeded == 3
 
 
