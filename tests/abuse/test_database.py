@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import socket
 import sqlite3
 import threading
@@ -37,6 +39,13 @@ SUBMITTERS = 20
 LATE_S = 10.0
 """The aim is 5 s; a busy machine may take longer."""
 NEEDS_DATABASE = ("/", "/stats", "/api/jobs", "/readyz")
+CLOCK = """
+    CREATE SCHEMA shadow;
+    CREATE TABLE shadow.step AS SELECT 0 AS seconds;
+    CREATE FUNCTION shadow.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+        'SELECT pg_catalog.clock_timestamp() + make_interval(secs => (SELECT seconds FROM shadow.step))'
+"""
+"""Stands before PostgreSQL's own function of that name, and can be set."""
 NEEDS_NONE = ("/docs", "/openapi.json", "/static/page.css")
 
 
@@ -111,6 +120,11 @@ class Server:
         finally:
             self.cluster.start()
 
+    def set_clock(self, by_s: int) -> None:
+        """Set its clock forward, or back, from what is right."""
+        with psycopg.connect(self.cluster.url(self.database), autocommit=True) as connection:
+            connection.execute("UPDATE shadow.step SET seconds = %s", (by_s,))
+
     @contextlib.contextmanager
     def _changed(self, statement: str, there: str, back: str) -> Iterator[None]:
         self._execute(statement.format(there))
@@ -168,6 +182,12 @@ def server(mode: str, request: pytest.FixtureRequest) -> Iterator[Server | None]
         return
     cluster: PostgresCluster = request.getfixturevalue("postgres")
     with new_database(cluster) as url, network(cluster.port) as way:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(CLOCK)
+            connection.execute("SELECT set_config('search_path', 'public, shadow, pg_catalog', false)")
+            connection.execute(
+                f"ALTER DATABASE {url.rpartition('/')[2]} SET search_path FROM CURRENT".encode()
+            )
         yield Server(cluster, way, url.rpartition("/")[2])
 
 
@@ -238,6 +258,22 @@ def test_a_database_that_takes_nothing(
 
     assert not told["checks"]["database"]["ok"]
     assert service.wait_for(in_hand)["succeeded"] == in_hand["total"]
+
+
+@pytest.mark.parametrize("by_s", [-600, 600])
+def test_the_clock_of_the_database_is_set(by_s: int, server: Server | None, service: Celeriac) -> None:
+    if server is None:
+        pytest.skip("nobody shares a SQLite database, and at the start of its one process it holds nothing")
+    job = service.submit(MODEL, [ROW] * 20_000)
+    service.wait_for(job, done=1)
+    try:
+        server.set_clock(by_s)
+        (worker,) = service.children("worker")
+        os.kill(worker, signal.SIGKILL)
+        assert service.wait_for(job)["succeeded"] == job["total"]
+        wait_until(lambda: ready(service)[0] == 200, what="/readyz says 200", timeout_s=LATE_S)
+    finally:
+        server.set_clock(0)
 
 
 def test_clients_with_all_the_connections(service: Celeriac, neighbours: Watch) -> None:

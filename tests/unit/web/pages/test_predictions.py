@@ -278,7 +278,7 @@ def test_two_tables_are_refused_and_none_of_them_taken(web: FlaskClient, databas
     assert list_jobs(database, limit=1) == []
 
 
-def test_a_database_that_does_not_answer_shows_the_form_again(web: FlaskClient, database: Database) -> None:
+def test_a_database_that_cannot_be_used_shows_the_form_again(web: FlaskClient, database: Database) -> None:
     with database.write() as connection:
         connection.execute(text("ALTER TABLE job RENAME TO gone"))
 
@@ -286,7 +286,7 @@ def test_a_database_that_does_not_answer_shows_the_form_again(web: FlaskClient, 
 
     assert page.status == 503
     assert page.value("value-index") == "3"
-    assert "does not answer" in page.text
+    assert "is not as this release needs it" in page.text
 
 
 def test_a_form_without_a_model_is_a_page_with_404(web: FlaskClient) -> None:
