@@ -15,6 +15,9 @@ from production_server.storage.storage import Storage
 if TYPE_CHECKING:
     from production_server.tracing.spans import Tracing
 
+MOST_CONNECTIONS = 30
+"""To the database, of one process: a PostgreSQL has 100 for all, unless somebody changes that."""
+
 
 @dataclass(frozen=True, slots=True)
 class SharedParts:
@@ -34,7 +37,10 @@ class SharedParts:
     ) -> Self:
         """Wire them, by default with the transport that the settings say; opens no connection."""
         transport = transport or create_transport(settings, tracing=tracing)
-        database, storage = Database(settings.resolved_database_url), Storage(settings.storage_allow)
+        # Fewer than there are threads for requests: those that are left answer what needs no database.
+        connections = min(MOST_CONNECTIONS, max(2, settings.web_threads * 3 // 4))
+        database = Database(settings.resolved_database_url, connections=connections)
+        storage = Storage(settings.storage_allow)
         return cls(
             settings=settings,
             database=database,

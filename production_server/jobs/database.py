@@ -18,7 +18,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 
 from production_server.errors import Unavailable
-from production_server.jobs.engines import TURN_S, create_engine_of, is_standby, let_take_long
+from production_server.jobs.engines import CONNECTIONS, TURN_S, create_engine_of, is_standby, let_take_long
 from production_server.jobs.records import Job
 from production_server.jobs.refusals import BUSY, READ_ONLY, first_line, state_told_by
 from production_server.jobs.silence import Silence
@@ -60,8 +60,10 @@ def _now_in_postgresql(_element: now, _compiler: Any, **_kw: Any) -> str:
 class Database:
     """Connections to one database; safe to share between threads, not between processes."""
 
-    def __init__(self, url: str, *, at_end: Sequence[AtEnd] = ()) -> None:
+    def __init__(self, url: str, *, at_end: Sequence[AtEnd] = (), connections: int = CONNECTIONS) -> None:
         """`url`: sqlite:////path or postgresql://user:password@host/name; nothing is opened yet.
+
+        `connections` is how many threads may use it at once; others wait a little.
 
         `at_end` are called in the transaction in which a job ends, with the job as it stands then: what they write is
         there if the end is, and an exception of theirs undoes both.
@@ -70,7 +72,7 @@ class Database:
         if self._url.get_backend_name() == "postgresql":
             self._url = self._url.set(drivername="postgresql+psycopg")
         self.silence = Silence(str(self))
-        self.engine = create_engine_of(self._url, self.silence)
+        self.engine = create_engine_of(self._url, self.silence, connections=connections)
         self.writing = Writing(str(self))
         self._at_end = tuple(at_end)
         self._turn = threading.Lock()

@@ -10,7 +10,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from production_server.jobs.silence import Silence
 
 CONNECTIONS = 12
-"""A process has no more. Web processes have more threads: those that are left answer what needs no database."""
+"""A process has no more, unless it says otherwise."""
 CONNECTION_S = 2.0
 """How long to wait for one of them."""
 FOREIGN_LOCK_S = 2.0
@@ -19,10 +19,10 @@ TURN_S = 2.5
 """… and whoever writes for others of this process that do. With the other two, the last one knows after some 5 s."""
 
 
-def create_engine_of(url: URL, silence: Silence) -> Engine:
-    """An engine whose connections notice when the database is silent; opens none."""
+def create_engine_of(url: URL, silence: Silence, *, connections: int) -> Engine:
+    """An engine of at most so many connections, which notice when the database is silent; opens none."""
     bounds: dict[str, Any] = {
-        "pool_size": CONNECTIONS,
+        "pool_size": connections,
         "max_overflow": 0,
         "pool_timeout": CONNECTION_S,
     }
