@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     Watch = Callable[[], AbstractContextManager[Seen]]
 
 AWAY_S = 7.0
-SUBMITTERS = 20
 LATE_S = 10.0
 """The aim is 5 s; a busy machine may take longer."""
 NEEDS_DATABASE = ("/", "/stats", "/api/jobs", "/readyz")
@@ -133,14 +132,15 @@ class Swarm:
     """Many clients that submit a row again and again; `accepted` has the paths of their jobs."""
 
     url: str
+    size: int = 20
     answers: list[Answer] = field(default_factory=list)
     accepted: list[str] = field(default_factory=list)
     _is_over: threading.Event = field(default_factory=threading.Event)
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
-        with ThreadPoolExecutor(SUBMITTERS) as clients:
-            for _ in range(SUBMITTERS):
+        with ThreadPoolExecutor(self.size) as clients:
+            for _ in range(self.size):
                 clients.submit(self._submit)
             try:
                 yield
@@ -206,7 +206,8 @@ def test_a_database_that_is_silent(
 ) -> None:
     if server is None and fault != "locked":
         pytest.skip("SQLite is a file")
-    swarm = Swarm(service.url)
+    # Where connections are only forgotten, all jobs are accepted: no more of them than a busy machine can do.
+    swarm = Swarm(service.url, size=3 if fault == "forgotten" else 20)
     in_hand = service.submit(MODEL, [ROW] * 5000)
     with neighbours(), locked_file(service) if server is None else getattr(server, fault)(), swarm.at_work():
         until = time.monotonic() + AWAY_S
@@ -266,11 +267,12 @@ def test_clients_with_all_the_connections(service: Celeriac, neighbours: Watch) 
         with contextlib.ExitStack() as crowd:
             for _ in range(100):
                 crowd.enter_context(socket.create_connection(("127.0.0.1", service.port)))
-            told = known.get("/readyz")
+            wait_until(lambda: ready(service, known)[0] == 503, what="/readyz says 503")
+            told = ready(service, known)[1]
             refused = [answered(lambda: httpx.get(service.url + "/docs")) for _ in range(10)]
             served = [known.get(path).status_code for path in (*NEEDS_NONE, "/", "/api/jobs")]
 
-    assert (told.status_code, told.json()["checks"]["files"]["ok"]) == (503, False)
+    assert not told["checks"]["files"]["ok"]
     assert {(each.status, each.is_told_when) for each in refused} == {(503, True)}
     assert set(served) == {200}
 
@@ -308,8 +310,8 @@ def few_files(process: psutil.Process, *, more: int) -> Iterator[None]:
         process.rlimit(psutil.RLIMIT_NOFILE, before)
 
 
-def ready(service: Celeriac) -> tuple[int, dict[str, Any]]:
-    answer = service.web.get("/readyz")
+def ready(service: Celeriac, web: httpx.Client | None = None) -> tuple[int, dict[str, Any]]:
+    answer = (web or service.web).get("/readyz")
     return answer.status_code, answer.json()
 
 
