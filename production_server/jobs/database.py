@@ -204,7 +204,7 @@ def _translated(database: Database) -> Iterator[None]:
         state = state_told_by(exc)
         if state is None:
             raise
-        if state == READ_ONLY:
+        if state == READ_ONLY and not database.is_sqlite:
             # A primary that has become a standby keeps our connections; new ones may lead to the primary of now.
             database.engine.dispose()
         raise Unavailable(f"the database {database} {state}: {first_line(exc)}") from exc

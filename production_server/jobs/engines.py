@@ -11,12 +11,12 @@ from production_server.jobs.silence import Silence
 
 CONNECTIONS = 12
 """A process has no more, unless it says otherwise."""
-CONNECTION_S = 2.0
+CONNECTION_S = 1.0
 """How long to wait for one of them."""
-FOREIGN_LOCK_S = 2.0
-"""How long SQLite waits for another process that writes."""
 TURN_S = 2.5
-"""… and whoever writes for others of this process that do. With the other two, the last one knows after some 5 s."""
+"""How long whoever writes into SQLite waits for others of this process that do."""
+FOREIGN_LOCK_S = 1.5
+"""How long SQLite waits for another process that writes. All three together: 5 s, in which a client is told."""
 
 
 def create_engine_of(url: URL, silence: Silence, *, connections: int) -> Engine:
