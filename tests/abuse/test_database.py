@@ -209,12 +209,14 @@ def test_a_database_that_is_silent(
     # Where connections are only forgotten, all jobs are accepted: no more of them than a busy machine can do.
     swarm = Swarm(service.url, size=3 if fault == "forgotten" else 20)
     in_hand = service.submit(MODEL, [ROW] * 5000)
-    with neighbours(), locked_file(service) if server is None else getattr(server, fault)(), swarm.at_work():
+    away = locked_file(service) if server is None else getattr(server, fault)()
+    with neighbours() as seen, away, swarm.at_work():
         until = time.monotonic() + AWAY_S
         time.sleep(1)  # until all threads know
         while time.monotonic() < until:
             assert_served_without_database(service)
 
+    assert {each.status for each in seen.answers["call"]} == {200}, "calls need no database"
     assert [each for each in swarm.answers if not each.is_served or each.seconds > LATE_S] == []
     # What is only forgotten is found out before it is used.
     assert any(each.status == 503 for each in swarm.answers) == (fault != "forgotten")
