@@ -250,7 +250,7 @@ def test_a_database_that_takes_nothing(
 def test_the_clock_of_the_database_is_set_back(server: Server | None, service: Celeriac) -> None:
     if server is None:
         pytest.skip("nobody shares a SQLite database, and at the start of its one process it holds nothing")
-    job = service.submit(MODEL, [ROW] * 20_000)
+    job = service.submit(MODEL, [ROW] * 10_000)
     service.wait_for(job, done=1)
     try:
         server.set_clock(-600)
