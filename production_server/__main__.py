@@ -13,7 +13,6 @@ from pathlib import Path
 import click
 
 from production_server import __version__
-from production_server.descriptors import raise_limit
 from production_server.errors import CeleriacError, Fault, SettingsError
 from production_server.jobs.database import Database
 from production_server.run.address import take_address
@@ -59,7 +58,6 @@ def main(ctx: click.Context) -> None:
     if ctx.invoked_subcommand and not any(flag in sys.argv for flag in ("-h", "--help")):
         ctx.obj = settings = read_settings(os.environ)
         set_up_logs(settings)
-        raise_limit()
         die_with_parent(os.environ)
 
 

@@ -12,18 +12,8 @@ import resource
 KEPT = 128
 """Connections to database and broker, model files, uploads: clients' connections must leave so many. Of a low limit, a
 quarter."""
-MOST = 65_536
-"""No process needs more, and some programs look at each that they may have."""
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT})
 """What an OSError tells of a machine, or a process, that has no more to give."""
-
-
-def raise_limit() -> None:
-    """Let this process and its children have as many as the system allows them; most begin with 1024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST if hard == resource.RLIM_INFINITY else min(MOST, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def is_kept(descriptor: int) -> bool:

@@ -16,17 +16,6 @@ def limits() -> Iterator[tuple[int, int]]:
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def test_the_limit_is_raised_as_far_as_it_may_and_never_lowered(limits: tuple[int, int]) -> None:
-    resource.setrlimit(resource.RLIMIT_NOFILE, (512, limits[1]))
-
-    descriptors.raise_limit()
-    raised = resource.getrlimit(resource.RLIMIT_NOFILE)
-    descriptors.raise_limit()
-
-    assert raised == (min(descriptors.MOST, limits[1]), limits[1])
-    assert resource.getrlimit(resource.RLIMIT_NOFILE) == raised
-
-
 def test_the_last_ones_are_kept(limits: tuple[int, int]) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (1024, limits[1]))
 
