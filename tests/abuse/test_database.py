@@ -282,11 +282,12 @@ def test_clients_with_all_the_connections(service: Celeriac, neighbours: Watch) 
 def test_no_file_can_be_opened(service: Celeriac, neighbours: Watch) -> None:
     processes = [psutil.Process(pid) for pid in (service.pid, *service.children())]
     with (
-        neighbours(),
+        neighbours() as seen,
         contextlib.ExitStack() as fault,
         httpx.Client(base_url=service.url, timeout=30) as known,
     ):
         known.get("/livez")
+        wait_until(lambda: all(seen.answers.values()), what="all are connected")
         for process in processes:
             fault.enter_context(few_files(process, more=-3))
         told = known.get("/readyz")
