@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -24,15 +24,21 @@ class Upload:
     data: bytes
 
 
-def items_from_json(version: ModelVersion, inputs: Sequence[object], settings: Settings) -> list[NewItem]:
-    """Inputs as JSON brings them, as the model's task takes them.
+def items_from_json(
+    version: ModelVersion, inputs: Iterable[Sequence[object]], settings: Settings
+) -> list[NewItem]:
+    """Inputs as JSON brings them, some at a time, as the model's task takes them.
 
     Raises:
-        InvalidInput, TooLarge: no input is accepted; the first 20 faults are named.
+        InvalidInput, TooLarge: no input is accepted; the first 20 faults are named, of those that came together.
     """
-    _check_count(len(inputs), settings, "inputs")
-    checked = version.task.inputs.check_json(inputs, max_pixels=settings.max_image_pixels)
-    return [NewItem(each.payload, None, None, each.outside_training_range) for each in checked]
+    items: list[NewItem] = []
+    for some in inputs:
+        _check_most(len(items) + len(some), settings, "inputs")
+        checked = version.task.inputs.check_json(some, first=len(items), max_pixels=settings.max_image_pixels)
+        items += [NewItem(each.payload, None, None, each.outside_training_range) for each in checked]
+    _check_least(len(items), "inputs")
+    return items
 
 
 def items_from_files(version: ModelVersion, uploads: Sequence[Upload], settings: Settings) -> list[NewItem]:
@@ -45,7 +51,8 @@ def items_from_files(version: ModelVersion, uploads: Sequence[Upload], settings:
     if not inputs.takes_files:
         expected = f"{inputs.plural}: {version.manifest.name} takes no images"
         raise InvalidInput.at("file", expected, f"{len(uploads)} files")
-    _check_count(len(uploads), settings, "file")
+    _check_least(len(uploads), "file")
+    _check_most(len(uploads), settings, "file")
     return gather(
         partial(_item_from_file, inputs, upload, index, settings) for index, upload in enumerate(uploads)
     )
@@ -76,8 +83,11 @@ def _item_from_file(inputs: Inputs, upload: Upload, index: int, settings: Settin
     return NewItem(upload.data, name)
 
 
-def _check_count(count: int, settings: Settings, field: str) -> None:
+def _check_least(count: int, field: str) -> None:
     if count == 0:
         raise InvalidInput.at(field, "at least one input", "none")
+
+
+def _check_most(count: int, settings: Settings, field: str) -> None:
     if count > settings.max_job_items:
         raise TooLarge.at(field, f"at most {settings.max_job_items} inputs in one job", str(count))

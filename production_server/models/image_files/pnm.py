@@ -20,18 +20,25 @@ if TYPE_CHECKING:
 MOST_HEADER_BYTES = 64 * 2**10
 """With all comments in it."""
 _NUMBER = rb"(?:\s|#[^\r\n]*[\r\n])+[0-9]+"
+_COMMENT = re.compile(rb"#[^\r\n]*")
+_PLAIN = frozenset({b"1", b"2", b"3"})
 _HEADER = re.compile(rb"(?:P[14](?:%b){2}|P[2356](?:%b){3})\s" % (_NUMBER, _NUMBER))
 
 
-def with_short_header(data: bytes) -> bytes:
-    """The same bytes.
+def plain_without_comments(data: bytes) -> bytes:
+    """The same picture without comments among its pixels, where its pixels are text (P1, P2, P3).
+
+    Pillow cuts each comment out of all that follows: a megabyte of them would take it hours.
 
     Raises:
         Unusable: its numbers do not come among the first bytes.
     """
-    if _HEADER.match(data[:MOST_HEADER_BYTES]) is None:
+    header = _HEADER.match(data[:MOST_HEADER_BYTES])
+    if header is None:
         raise damaged(f"a PNM without width, height and white within its first {MOST_HEADER_BYTES} bytes")
-    return data
+    if data[1:2] not in _PLAIN or data.find(b"#", header.end()) < 0:
+        return data
+    return data[: header.end()] + _COMMENT.sub(b"", data[header.end() :])
 
 
 def scaled(image: PpmImageFile, data: bytes) -> Image.Image:

@@ -20,7 +20,7 @@ from production_server.web.api.operations import operation
 from production_server.web.api.requests import (
     read_form,
     read_idempotency_key,
-    read_json,
+    read_json_with_list,
     read_query,
     read_wait_s,
     to_response,
@@ -38,6 +38,7 @@ from production_server.web.api.schemas import (
 )
 from production_server.web.edge.flask_door import asking_client
 from production_server.web.edge.forms import repeated
+from production_server.web.edge.json_bodies import refusing_what_is_no_json
 from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.edge.waits import wait_until_over
 
@@ -120,9 +121,11 @@ def _read_submission(
     parts: WebParts,
 ) -> tuple[JobRequest | JobForm, ModelVersion, list[NewItem], Reading | None]:
     if request.mimetype == "application/json":
-        asked = read_json(JobRequest)
+        asked, long_list = read_json_with_list(JobRequest, "inputs")
         version = parts.registry.resolve(asked.model, asked.version)
-        return asked, version, items_from_json(version, asked.inputs, parts.settings), None
+        with refusing_what_is_no_json("the body"):
+            items = items_from_json(version, long_list or [asked.inputs], parts.settings)
+        return asked, version, items, None
     if request.mimetype == "multipart/form-data":
         _refuse_texts_for_files()
         if faults := repeated(request.form, request.files):

@@ -127,7 +127,7 @@ def _read_items(chosen: ModelVersion, parts: WebParts) -> list[NewItem]:
     row, faults = read_row(chosen.manifest, request.form)
     if faults:
         raise InvalidInput(f"{chosen.manifest.name}: values cannot be used", tuple(faults))
-    return items_from_json(chosen, [row], parts.settings)
+    return items_from_json(chosen, [[row]], parts.settings)
 
 
 def _table_bytes() -> bytes:
