@@ -21,10 +21,10 @@ JSON = "JSON in UTF-8"
 _MARK = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _HOLDERS = (dict, list)
-FREE_BYTES = 2 * 2**20
+FREE_BYTES = 2**20
 """A document up to this size is read without counting what is in it: at worst it takes 50 times as much."""
-MOST_MEMORY_BYTES = 128 * 2**20
-"""What reading one may take: 2 million numbers, or a million and a half pixels in threes."""
+MOST_MEMORY_BYTES = 96 * 2**20
+"""What reading one may take: a million and a half numbers, or a million pixels in threes."""
 # Upper bounds of what the parser's own record of a value and the object made of it take, measured with orjson 3.13;
 # tests/unit/test_json_document.py measures again.
 _MEMORY_BYTES = {",": 56, "[": 120, "{": 120, ":": 90, '"': 17}

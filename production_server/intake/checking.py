@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from production_server.errors import InvalidInput, TooLarge
 from production_server.jobs.records import NewItem
+from production_server.models.decoding import decoding_until
 from production_server.models.store import ModelVersion
 from production_server.models.table import Reading
 from production_server.models.tasks.inputs import Inputs, gather
 from production_server.settings import Settings
 
 MAX_NAME = 255
+CHECK_S = 20.0
+"""The images of one request are not looked at for longer; a phone's take a hundredth of a second each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +35,16 @@ def items_from_json(
 
     Raises:
         InvalidInput, TooLarge: no input is accepted; the first 20 faults are named, of those that came together.
+        Unavailable: there is no time or no memory to look at the images (code `overloaded`).
     """
     items: list[NewItem] = []
+    until = time.monotonic() + CHECK_S
     for some in inputs:
         _check_most(len(items) + len(some), settings, "inputs")
-        checked = version.task.inputs.check_json(some, first=len(items), max_pixels=settings.max_image_pixels)
+        with decoding_until(until):
+            checked = version.task.inputs.check_json(
+                some, first=len(items), max_pixels=settings.max_image_pixels
+            )
         items += [NewItem(each.payload, None, None, each.outside_training_range) for each in checked]
     _check_least(len(items), "inputs")
     return items
@@ -46,6 +55,7 @@ def items_from_files(version: ModelVersion, uploads: Sequence[Upload], settings:
 
     Raises:
         InvalidInput, TooLarge: no file is accepted; the first 20 faults are named.
+        Unavailable: there is no time or no memory to look at all of them (code `overloaded`).
     """
     inputs = version.task.inputs
     if not inputs.takes_files:
@@ -53,9 +63,10 @@ def items_from_files(version: ModelVersion, uploads: Sequence[Upload], settings:
         raise InvalidInput.at("file", expected, f"{len(uploads)} files")
     _check_least(len(uploads), "file")
     _check_most(len(uploads), settings, "file")
-    return gather(
-        partial(_item_from_file, inputs, upload, index, settings) for index, upload in enumerate(uploads)
-    )
+    with decoding_until(time.monotonic() + CHECK_S):
+        return gather(
+            partial(_item_from_file, inputs, upload, index, settings) for index, upload in enumerate(uploads)
+        )
 
 
 def items_from_table(version: ModelVersion, data: bytes, settings: Settings) -> tuple[list[NewItem], Reading]:

@@ -116,5 +116,5 @@ def test_an_element_that_takes_too_much_is_refused() -> None:
     _, long_list = read_with_long_list(b'{"inputs":[[%b[]]]}' % (b"[]," * 800_000), "inputs")
     assert long_list is not None
 
-    with pytest.raises(TooLarge, match="at most 128 MiB"):
+    with pytest.raises(TooLarge, match="at most 96 MiB"):
         list(long_list)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from uuid import UUID
 
 from flask import Blueprint, Response, request
@@ -123,7 +124,8 @@ def _read_submission(
     if request.mimetype == "application/json":
         asked, long_list = read_json_with_list(JobRequest, "inputs")
         version = parts.registry.resolve(asked.model, asked.version)
-        with refusing_what_is_no_json("the body"):
+        is_dear = long_list is not None or version.task.inputs.takes_files
+        with refusing_what_is_no_json("the body"), parts.checks.place() if is_dear else nullcontext():
             items = items_from_json(version, long_list or [asked.inputs], parts.settings)
         return asked, version, items, None
     if request.mimetype == "multipart/form-data":
@@ -132,7 +134,8 @@ def _read_submission(
             raise InvalidInput("; ".join(map(str, faults[:3])), faults)
         form = read_form(JobForm, request.form)
         version = parts.registry.resolve(form.model, form.version)
-        return form, version, *_items_from_form(version, parts)
+        with parts.checks.place():
+            return form, version, *_items_from_form(version, parts)
     detail = f"expected application/json or multipart/form-data, got {request.mimetype or 'no Content-Type'}"
     raise InvalidInput(detail, code="unsupported_media_type")
 

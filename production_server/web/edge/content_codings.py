@@ -38,6 +38,8 @@ def decompressed(body: bytes, header: str, *, limit: int) -> bytes:
     Raises:
         TooLarge: it is over the limit then. InvalidInput: it is damaged, or the coding is neither gzip nor deflate.
     """
+    if not coding_of(header) and len(body) <= limit:
+        return body
     return PlainBody(io.BytesIO(body), header, limit=limit).read()
 
 

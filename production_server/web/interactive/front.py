@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 
 LARGE_BODY_BYTES = 128 * 2**10
 """Bodies from this size on are read and checked in a thread: it takes milliseconds, in which all others would wait."""
+MOST_UNREAD_BYTES = 64 * 2**20
+"""Of large bodies that wait for that thread: more are refused, and come again."""
 LARGE_ANSWER_NUMBERS = 2**14
 """Answers of so many numbers are written in a thread, for the same reason."""
 TIMEOUT_HEADER = "x-request-timeout-ms"
@@ -96,6 +98,7 @@ class Front:
         self._loop: asyncio.AbstractEventLoop | None = None
         # One: reading holds the interpreter, so that two take as long, and twice the memory.
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="large-calls")
+        self._unread_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -188,20 +191,31 @@ class Front:
         """What a large call asks; the large ones before it are read first.
 
         Raises:
-            DeadlineExceeded: its time is over before that.
+            DeadlineExceeded: its time is over before that. Unavailable: too many wait (code `overloaded`).
         """
+        size = len(request.body)
+        if self._unread_bytes and self._unread_bytes + size > MOST_UNREAD_BYTES:
+            raise Unavailable("too many large calls are waiting to be read", code="overloaded")
         timeout_s = min(timeout_of(request.headers) or self._limits.timeout_s, self._limits.timeout_s)
         reading = asyncio.get_running_loop().run_in_executor(self._reading, self._read, protocol, request)
+        self._unread_bytes += size
         try:
             async with asyncio.timeout(came_at + timeout_s - time.monotonic()):
                 return await reading
         except TimeoutError as exc:
             raise DeadlineExceeded("there was no time left to read it") from exc
+        finally:
+            self._unread_bytes -= size
 
     def _read(self, protocol: InferenceProtocol, request: HttpRequest) -> Ask:
         encoding = request.headers.get("content-encoding", "")
-        body = decompressed(request.body, encoding, limit=self._limits.body_bytes)
-        return protocol.read(replace(request, body=body))
+        try:
+            body = decompressed(request.body, encoding, limit=self._limits.body_bytes)
+            return protocol.read(replace(request, body=body))
+        except CeleriacError as exc:
+            # The frames that it came through hold all that was read; the next one is read before this is answered.
+            exc.__context__ = None
+            raise exc.with_traceback(None) from None
 
     async def _ask(self, ask: Ask, receive: Receive, *, deadline: float, span: Span | None) -> Reply:
         """The reply, when it is there; `deadline` is on the monotonic clock.
