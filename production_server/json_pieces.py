@@ -55,7 +55,7 @@ class LongList:
         error: NotJson | None = None
         for end in self._ends(place, separator):
             try:
-                elements: list[Any] = read_json(b"[%b]" % memoryview(self.data)[place:end])
+                elements: list[Any] = read_json(b"".join((b"[", memoryview(self.data)[place:end], b"]")))
             except NotJson as exc:
                 error = error or self._placed(exc, place, count)
                 if exc.expected != JSON:
