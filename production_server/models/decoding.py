@@ -18,7 +18,7 @@ PATIENCE_S = 2.0
 """Memory that others have is waited for no longer: one image is decoded in less."""
 
 _MEMORY = MemoryBudget(200 * 2**20)
-"""The process's: 2 kB of WebP can take 300 MB, and a service with many threads decodes as many files at once."""
+"""The process's: 1 kB of WebP can take 290 MB, and a service with many threads decodes as many files at once."""
 _UNTIL: ContextVar[float] = ContextVar("decoding_until", default=float("inf"))
 
 

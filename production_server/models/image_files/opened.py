@@ -25,9 +25,9 @@ from production_server.models.image_files.palette import check_palette
 from production_server.models.image_files.png import pixels_only, tell_transparent
 from production_server.models.image_files.unusable import Unusable, damaged
 
-_BYTES_PER_PIXEL: dict[Format, int] = {"WebP": 14, "GIF": 6, "BMP": 9, "PNM": 6}
+_BYTES_PER_PIXEL: dict[Format, int] = {"GIF": 6, "BMP": 9, "PNM": 6}
 _BYTES_PER_PIXEL_AT_MOST = 12
-"""Measured, with all copies that decoding makes: progressive JPEG in CMYK 12, in colour 10; PNG with transparency 9."""
+"""Measured, with all copies that decoding makes: WebP and progressive JPEG in CMYK 12, JPEG in colour 10."""
 _SHARE_OF_PIXELS: dict[Format, int] = {"WebP": 2}
 """One of this many pixels takes as much memory as others of twice as many."""
 _PREPARED: dict[Format, Callable[[bytes], bytes]] = {
