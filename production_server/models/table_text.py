@@ -26,7 +26,8 @@ MOST_CHARACTERS = 2**19
 """Of a row: each of its cells is looked at, and a million of them take seconds."""
 MOST_EMPTY_ROWS = 10**6
 
-_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+# No more of a line than is too much, and never back: a line of 60 MB would keep the interpreter for a second.
+_LINE = re.compile(rf"(?=[\s\S])[^\r\n]{{0,{MOST_CHARACTERS + 1}}}+(?:\r\n|\r|\n)?+")
 _SEP_LINE = re.compile(r'"?sep=(.)"?(?:\r\n|\r|\n|$)', re.IGNORECASE)
 _SPACED_QUOTE = re.compile(r'[,;\t|] +"')
 _UTF32 = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")

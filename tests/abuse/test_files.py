@@ -47,8 +47,8 @@ def scanned_jpeg(scans: int) -> bytes:
 
 
 def webp() -> bytes:
-    """A WebP of 14 million pixels in a kilobyte."""
-    return saved(Image.new("RGB", (3_750, 3_750)), "WEBP", lossless=True)
+    """A WebP of 4 million pixels in some hundred bytes; each process decodes as many at once as fit in 200 MiB."""
+    return saved(Image.new("RGB", (2_000, 2_000)), "WEBP", lossless=True)
 
 
 def plain_pnm() -> bytes:
@@ -72,7 +72,7 @@ MAKERS: dict[str, Callable[[], bytes]] = {
     "a jpeg of 600 scans": lambda: scanned_jpeg(600),
     "a jpeg of as many scans as are read": lambda: scanned_jpeg(110),
     "a png of 49 million pixels": white_png,
-    "a webp of 14 million pixels": webp,
+    "a webp of 4 million pixels": webp,
     "a pnm of comments": plain_pnm,
     "what begins like a pnm": backtracking,
     "a gif of comments": gif_of_blocks,
@@ -105,6 +105,7 @@ def test_calls_with_an_image(
         answers = list(
             four.map(lambda _: httpx.post(service.url + IMAGE_CALL, json=body, timeout=HUNG_S), range(4))
         )
+        time.sleep(0.5)  # some are refused before anybody has asked for anything
 
     assert {answer.status_code for answer in answers} <= {200, 400, 503, 504}
 
@@ -115,6 +116,7 @@ def test_18_uploads_at_once(
 ) -> None:
     with neighbours(), ThreadPoolExecutor(18) as many:
         answers = list(many.map(lambda _: upload(service, files[name]), range(18)))
+        time.sleep(0.5)
         cancel(service, answers)
 
     assert {answer.status_code for answer in answers} <= {202, 400, 503}
@@ -149,6 +151,7 @@ def test_tables(service: Celeriac, neighbours: Neighbours, name: str) -> None:
 
     with neighbours():
         answer = httpx.post(service.url + "/api/jobs", data={"model": MODEL}, files=table, timeout=HUNG_S)
+        time.sleep(0.5)
         cancel(service, [answer])
 
     assert answer.status_code == (202 if name == "long rows" else answer.status_code)

@@ -25,9 +25,9 @@ from production_server.models.image_files.palette import check_palette
 from production_server.models.image_files.png import pixels_only, tell_transparent
 from production_server.models.image_files.unusable import Unusable, damaged
 
-_BYTES_PER_PIXEL: dict[Format, int] = {"GIF": 6, "BMP": 9, "PNM": 6}
+_BYTES_PER_PIXEL: dict[Format, int] = {"PNG": 9, "JPEG": 8, "GIF": 6, "WebP": 12, "BMP": 9, "PNM": 6}
 _BYTES_PER_PIXEL_AT_MOST = 12
-"""Measured, with all copies that decoding makes: WebP and progressive JPEG in CMYK 12, JPEG in colour 10."""
+"""Measured, with all copies that decoding makes; the last one is of a JPEG that is progressive, or in CMYK."""
 _SHARE_OF_PIXELS: dict[Format, int] = {"WebP": 2}
 """One of this many pixels takes as much memory as others of twice as many."""
 _PREPARED: dict[Format, Callable[[bytes], bytes]] = {
@@ -113,8 +113,7 @@ def opened(data: bytes, *, field: str, max_pixels: int) -> Iterator[Image.Image]
             if kind == "JPEG":
                 jpeg.check_scans(content, pixels=pixels)
             _check_colours(image, content)
-            per_pixel = _BYTES_PER_PIXEL.get(kind, _BYTES_PER_PIXEL_AT_MOST)
-            with room_for(pixels * per_pixel):
+            with room_for(pixels * _bytes_per_pixel(image, kind)):
                 yield pnm.scaled(image, content) if isinstance(image, PpmImageFile) else image
                 check_palette(image, kind, data)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
@@ -124,6 +123,11 @@ def opened(data: bytes, *, field: str, max_pixels: int) -> Iterator[Image.Image]
     except _DAMAGE as exc:
         found = _told(kind, data, exc)
         raise InvalidInput.at(field, found.expected, found.got, code=found.code) from exc
+
+
+def _bytes_per_pixel(image: ImageFile, kind: Format) -> int:
+    is_dear = kind == "JPEG" and ("progressive" in image.info or image.mode == "CMYK")
+    return _BYTES_PER_PIXEL_AT_MOST if is_dear else _BYTES_PER_PIXEL[kind]
 
 
 def _check_colours(image: ImageFile, content: bytes) -> None:
