@@ -5,6 +5,7 @@ CeleriacError
 ├── InvalidInput          the client sent something that the model or the API does not take
 │   └── TooLarge          … because it is over a limit
 ├── Unauthorized          the request does not prove that its sender may ask for this
+├── Foreign               a page of another site has a browser ask, or it asks for a name that is not the service's
 ├── NotFound              the client names a model, version or job that does not exist
 ├── Conflict              the request contradicts what an earlier one with the same key did
 ├── BrokenVersion         a version's files do not match its manifest, or do not load
@@ -121,6 +122,13 @@ class Unauthorized(CeleriacError):
     """Raised when a request does not prove that its sender may ask for this; nothing of it was looked at."""
 
     code = "unauthorized"
+
+
+class Foreign(CeleriacError):
+    """Raised when a browser asks on behalf of another site's page, or for a name that may be anybody's."""
+
+    code = "foreign_page"
+    other_codes: ClassVar[tuple[str, ...]] = ("unknown_host",)
 
 
 class NotFound(CeleriacError):

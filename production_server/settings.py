@@ -81,8 +81,8 @@ class Settings:
     public_hosts: tuple[str, ...] = _setting(
         (),
         hosts,
-        "hosts by which browsers reach the pages, if a proxy before them does not pass `Host` on, separated by "
-        "spaces: `celeriac.lan celeriac.lan:8443`",
+        "names by which this service is reached beside addresses, `localhost` and the machine's own "
+        "([who may ask](#who-may-ask)), separated by spaces, as browsers show them: `celeriac.lan celeriac.lan:8443`",
     )
     workers: int = _setting(
         1, integer(1, 256), "worker processes of `run`; embedded: pairs of worker threads"
@@ -95,8 +95,7 @@ class Settings:
     web_threads: int = _setting(
         16,
         integer(1, 1024),
-        "requests other than calls that a web process handles at once; half of them may wait for "
-        "jobs, a quarter for bodies that come slowly",
+        "requests other than calls that a web process handles at once; half of them may wait for jobs",
     )
     max_body_bytes: int = _setting(
         64 * 2**20, integer(1024, 2**40, of="bytes"), "largest request body, of jobs and forms, in bytes"

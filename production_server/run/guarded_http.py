@@ -16,16 +16,24 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+MAX_CONNECTIONS = 4096
+"""At once. Of more, those give way that have been waiting for a request for the longest."""
 MAX_HEAD_BYTES = 64 * 2**10
 """The request line and the headers; what is read at once may be more by one read."""
 HEAD_S = 30
 """How long a client may take for them."""
 STALLED_S = 30
-"""How long a client may leave what was sent to it unread: then there is more of it than asyncio keeps (64 KiB)."""
+"""How long a client may leave what was sent to it unread: there is more of it than asyncio keeps (64 KiB), or nothing
+follows."""
+LEAST_BYTES_PER_S = 1000
+"""A client that takes less is one that leaves it unread."""
 SLICE_BYTES = 16 * 2**10
 """So much is taken in at once. It may be hundreds of requests."""
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_TOO_MANY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+)
 
 
 _OF_AN_UPGRADE = {b"upgrade", b"http2-settings"}
@@ -72,11 +80,12 @@ class _Answer:
     A client that sends requests without waiting for answers, and leaves: uvicorn tells only the last of the cycles.
     """
 
-    def __init__(self, cycle: RequestResponseCycle, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, cycle: RequestResponseCycle, connection: GuardedHttp) -> None:
         # A circle of references would be left to the garbage collector, which looks rarely.
         self._cycle = weakref.ref(cycle)
+        self._connection = weakref.ref(connection)
         self._transport = cycle.transport
-        self._loop = loop
+        self._loop = connection.loop
         self._head = b""
         self.is_closing = self._transport.is_closing
 
@@ -98,11 +107,38 @@ class _Answer:
 
     def close(self) -> None:
         self._flush()
-        self._transport.close()
+        connection = self._connection()
+        if connection is not None:
+            connection.leave()
 
     def _flush(self) -> None:
         if self._head:
             self.write(b"")
+
+
+class Crowd:
+    """The connections of one server that wait for a request; the first has been waiting for the longest."""
+
+    def __init__(self, *, most: int = MAX_CONNECTIONS) -> None:
+        """`most` is how many connections of any kind there may be."""
+        self._most = most
+        self._idle: dict[GuardedHttp, None] = {}
+
+    def let_in(self, connection: GuardedHttp, *, count: int) -> None:
+        """Let a connection in, the latest of `count`. Another one gives way to it, where one can."""
+        self._idle[connection] = None
+        if count > self._most:
+            oldest = next(iter(self._idle))
+            self.forget(oldest)
+            oldest.give_way()
+
+    def wait(self, connection: GuardedHttp) -> None:
+        """It waits for a request, from now on."""
+        self._idle[connection] = None
+
+    def forget(self, connection: GuardedHttp) -> None:
+        """It has a request, or is lost."""
+        self._idle.pop(connection, None)
 
 
 class _Flow(FlowControl):
@@ -120,21 +156,25 @@ class _Flow(FlowControl):
 class GuardedHttp(HttpToolsProtocol):
     """One connection."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, crowd: Crowd | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._crowd = crowd or Crowd()
         self.parser = _Parser(self)  # type: ignore[assignment]  # it has what uvicorn uses
         self._is_in_head = True
         self._head_bytes = 0
         self._patience: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
+        self._unsent_bytes = 0
         self._unread = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow = _Flow(transport, self._something_waits)
         self._wait_for_head()
+        self._crowd.let_in(self, count=len(self.connections))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._crowd.forget(self)
         self._stop_waiting()
         self._stop_stalled()
         self.pipeline.clear()
@@ -143,11 +183,13 @@ class GuardedHttp(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stalled = self.loop.call_later(STALLED_S, self.transport.abort)
+        self._watch_reader()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._stop_stalled()
+        if self.transport.is_closing():
+            self._watch_reader()
 
     def data_received(self, data: bytes) -> None:
         self._unread += data
@@ -157,6 +199,29 @@ class GuardedHttp(HttpToolsProtocol):
         super().on_response_complete()
         if self._unread:
             self._read_on()
+        if self.cycle.response_complete and not self.pipeline and not self.transport.is_closing():
+            self._crowd.wait(self)
+            if not self._is_in_head:
+                self._wait_for_head()  # what is left of a body comes first, and nobody reads that
+
+    def timeout_keep_alive_handler(self) -> None:
+        self.leave()
+
+    def send_400_response(self, msg: str) -> None:
+        super().send_400_response(msg)
+        self.leave()
+
+    def give_way(self) -> None:
+        """Close the connection for another one: no request is in hand."""
+        if self.cycle is None:
+            self.transport.write(_TOO_MANY)
+        self.leave()
+
+    def leave(self) -> None:
+        """Close the connection as soon as its client has taken what was sent to it, or does not take it."""
+        self.transport.close()
+        if self._stalled is None and self in self.connections:
+            self._watch_reader()
 
     def _something_waits(self) -> bool:
         return bool(self.pipeline or self._unread)
@@ -196,8 +261,9 @@ class GuardedHttp(HttpToolsProtocol):
         self._is_in_head = False
         self._head_bytes = 0
         self._stop_waiting()
+        self._crowd.forget(self)
         super().on_headers_complete()
-        self.cycle.transport = _Answer(self.cycle, self.loop)  # type: ignore[assignment]  # it has what a cycle uses
+        self.cycle.transport = _Answer(self.cycle, self)  # type: ignore[assignment]  # it has what a cycle uses
         if is_old:
             _speak_as_1_0(self.cycle)
 
@@ -206,6 +272,8 @@ class GuardedHttp(HttpToolsProtocol):
             return
         self._is_in_head = True
         super().on_message_complete()
+        if self.cycle.response_complete:
+            self._wait_for_head()
 
     def head_without_upgrade(self) -> bytes:
         """The head that was just parsed, without the offer to go on in another protocol."""
@@ -218,12 +286,25 @@ class GuardedHttp(HttpToolsProtocol):
         return b"\r\n".join([*lines, b"", b""])
 
     def _wait_for_head(self) -> None:
+        self._stop_waiting()
         self._patience = self.loop.call_later(HEAD_S, self._refuse, _TOO_SLOW)
 
     def _stop_waiting(self) -> None:
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+
+    def _watch_reader(self) -> None:
+        self._stop_stalled()
+        self._unsent_bytes = self.transport.get_write_buffer_size()
+        self._stalled = self.loop.call_later(STALLED_S, self._look_at_reader)
+
+    def _look_at_reader(self) -> None:
+        taken = self._unsent_bytes - self.transport.get_write_buffer_size()
+        if taken < LEAST_BYTES_PER_S * STALLED_S:
+            self.transport.abort()
+        else:
+            self._watch_reader()
 
     def _stop_stalled(self) -> None:
         if self._stalled is not None:
@@ -236,7 +317,7 @@ class GuardedHttp(HttpToolsProtocol):
             earlier: RequestResponseCycle | None = self.cycle
             if earlier is None or earlier.response_complete:
                 self.transport.write(answer)
-            self.transport.close()
+            self.leave()
 
 
 def _without_upgrade(connection: bytes) -> bytes:

@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,8 @@ from production_server.broker.local_queue import LocalQueue
 from production_server.broker.transport import Transport
 from production_server.parts import SharedParts
 from production_server.run.address import listen
-from production_server.run.guarded_http import GuardedHttp
+from production_server.run.guarded_http import MAX_CONNECTIONS, Crowd, GuardedHttp
+from production_server.run.open_files import room_for
 from production_server.settings import Settings
 from production_server.tracing import create_tracing
 from production_server.web.app import create_front
@@ -38,6 +40,8 @@ GARBAGE_OBJECTS = 100_000
 """How many more objects than now there may be before the garbage collector looks at the new ones; Python's is 700."""
 EXTRA_STOP_S = 5
 """What a stop may take longer than the drain before the process ends all the same."""
+LEAVE_AT = 0.9
+"""After so much of the drain clients are left that send slowly or do not read."""
 IDLE_S = 75
 """How long a connection is kept for the next request: longer than the proxies in front of a server keep theirs."""
 
@@ -73,7 +77,8 @@ class _WebServer(uvicorn.Server):
             uvicorn.Config(
                 front,
                 loop="uvloop",
-                http=GuardedHttp,
+                # Any callable will do, whatever its type says.
+                http=partial(GuardedHttp, crowd=Crowd(most=room_for(MAX_CONNECTIONS))),  # type: ignore[arg-type]
                 ws="none",
                 lifespan="off",
                 proxy_headers=False,
@@ -90,6 +95,7 @@ class _WebServer(uvicorn.Server):
             settings.web_processes == 1 and settings.log_format == "text" and sys.stderr.isatty()
         )
         self._on_stop = on_stop
+        self._leave_after_s = settings.drain_s * LEAVE_AT
         self._stop_within_s = settings.drain_s + EXTRA_STOP_S
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -109,11 +115,17 @@ class _WebServer(uvicorn.Server):
             loop.add_signal_handler(number, self._stop)
         yield
 
+    def _leave_all(self) -> None:
+        """Leave who still sends or does not read: uvicorn would cancel what waits for them, with a traceback each."""
+        for connection in tuple(self.server_state.connections):
+            connection.transport.abort()
+
     def _stop(self) -> None:
         # Asked a second time, it waits for nobody.
         self.force_exit = self.should_exit
         self.should_exit = True
         self._on_stop()
+        asyncio.get_running_loop().call_later(self._leave_after_s, self._leave_all)
         last_resort = threading.Timer(self._stop_within_s, _end_anyway)
         last_resort.daemon = True
         last_resort.start()

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
 
+from production_server.errors import CeleriacError
 from production_server.web.api import events, health, job_results, jobs, models, openapi, scans, stats
-from production_server.web.edge.bodies import BoundedBodies, PlainBodies
+from production_server.web.edge.bodies import Bodies, PlainBodies
 from production_server.web.edge.bridge import Bridge
-from production_server.web.edge.flask_door import ask_door
+from production_server.web.edge.door import Entrance, asking_of
+from production_server.web.edge.flask_door import pass_entrance
 from production_server.web.edge.forms import StrictFormRequest
+from production_server.web.edge.headers import headers_of
 from production_server.web.edge.parts import EXTENSION, WebParts, current_parts
 from production_server.web.edge.problems import register_problem_handlers, status_of
 from production_server.web.edge.request_scope import ROUTE, RequestScope
@@ -64,27 +71,36 @@ def create_app(parts: WebParts) -> Flask:
     register_problem_handlers(app, render_page=render_problem)
     app.after_request(_add_security_headers)
     app.before_request(_note_start)
-    app.before_request(ask_door)
+    app.before_request(pass_entrance)
     app.after_request(_count_request)
-    readers = max(1, parts.settings.web_threads // 4)
     plain = PlainBodies(app.wsgi_app, limit=parts.settings.max_body_bytes)
-    bounded = BoundedBodies(plain, readers=readers)
-    app.wsgi_app = RequestScope(bounded, parts.tracing)  # type: ignore[method-assign]  # Flask's own advice
+    app.wsgi_app = RequestScope(plain, parts.tracing)  # type: ignore[method-assign]  # Flask's own advice
     return app
 
 
 def create_front(parts: WebParts) -> Front:
     """The whole web process as an ASGI application: inference on the event loop, the Flask app in threads."""
-    settings = parts.settings
+    settings, app = parts.settings, create_app(parts)
+    bodies = Bodies(limit=settings.max_body_bytes, is_wanted=partial(_is_let_in, app, parts.entrance))
     return Front(
         [OpenInference(parts.registry, status_of), TensorFlowServing(parts.registry, status_of)],
-        Bridge(create_app(parts), threads=settings.web_threads, apart=APART),
-        door=parts.door,
+        Bridge(app, threads=settings.web_threads, bodies=bodies, apart=APART),
+        entrance=parts.entrance,
         caller=parts.caller,
         metrics=parts.metrics,
         tracing=parts.tracing,
         limits=Limits(body_bytes=settings.max_call_bytes, timeout_s=settings.call_timeout_s),
     )
+
+
+def _is_let_in(app: Flask, entrance: Entrance, scope: Mapping[str, Any]) -> bool:
+    """Whether Flask will do anything with a request: it says itself why not."""
+    try:
+        operation, _ = app.url_map.bind("").match(scope["path"], scope["method"])
+        entrance.enter(asking_of(operation, scope, headers_of(scope)))
+    except (HTTPException, CeleriacError):
+        return False
+    return True
 
 
 def _note_start() -> None:

@@ -133,7 +133,7 @@ def _request_content(noted: Operation) -> dict[str, Any]:
 def _responses(noted: Operation) -> dict[str, Any]:
     answers = {str(status): _response(status, answer) for status, answer in noted.responses.items()}
     problem = {"application/problem+json": {"schema": _reference(ProblemBody)}}
-    # 405 and 500 are not listed: no request that follows this document gets them.
+    # 403, 405 and 500 are not listed: no request that follows this document gets them.
     errors = {
         str(status): {"description": HTTPStatus(status).phrase, "content": problem} for status in noted.errors
     }

@@ -31,9 +31,13 @@ def read_json(model: type[M]) -> M:
     """The request's JSON body, checked.
 
     Raises:
-        InvalidInput: it is not JSON (code `malformed_json`) or not what `model` describes.
+        InvalidInput: it is not JSON (code `malformed_json`), not said to be (`unsupported_media_type`: what a page
+            can send without asking first never is), or not what `model` describes.
         RequestEntityTooLarge: it is over the server's limit.
     """
+    if request.mimetype != "application/json":
+        got = request.mimetype or "no Content-Type"
+        raise InvalidInput(f"expected application/json, got {got}", code="unsupported_media_type")
     return _checked(model, json_of(read_body(), "the body"), "body")
 
 

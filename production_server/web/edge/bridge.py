@@ -1,4 +1,4 @@
-"""Flask behind an asynchronous server: each request runs in a thread, which a slow client does not keep without need.
+"""Flask behind an asynchronous server: each request runs in a thread, and no slow client keeps one.
 
 a2wsgi does this, too; with it, a page took four times as long, and a stream went on when its reader had left.
 """
@@ -6,6 +6,7 @@ a2wsgi does this, too; with it, a page took four times as long, and a stream wen
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
@@ -13,7 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from production_server.web.edge.bodies import Bodies, Body
 from production_server.web.edge.headers import headers_of
+from production_server.web.edge.incoming import Arrival, Event, Receive
 
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
@@ -22,57 +25,55 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Scope = Mapping[str, Any]
-Event = Mapping[str, Any]
-Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 
 SMALL_BYTES = 256 * 2**10
-"""A request's body up to this size is read before a thread is taken, and an answer is sent in one piece; what is larger
-is read and sent by the thread, bit by bit."""
+"""An answer up to this size is sent in one piece; what is larger is made by a thread bit by bit."""
 PART_BYTES = 64 * 2**10
 """So much of a stream is made at once; what a thread makes meanwhile waits for its reader."""
 PAUSE_S = 0.25
 """How long a stream that has nothing to say is left alone, while there are few."""
 LOOKS_PER_S = 200
 """How often all of them together are asked again."""
-PATIENCE_S = 30
-"""How long a client may take for that first part of a body, or for all of a call's."""
 
 
 class Bridge:
     """An ASGI application (HTTP only) around a WSGI application, which runs in at most so many threads at once."""
 
-    def __init__(self, app: WSGIApplication, *, threads: int, apart: Iterable[str] = ()) -> None:
+    def __init__(
+        self, app: WSGIApplication, *, threads: int, bodies: Bodies, apart: Iterable[str] = ()
+    ) -> None:
         """`apart` are paths that have a thread each: they are answered whatever keeps all the others."""
         self._app = app
+        self._bodies = bodies
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
         self._apart = {path: ThreadPoolExecutor(1, thread_name_prefix=path) for path in apart}
         self._streams = 0
+        # Five hundred streams that begin at once would have all others wait behind the first parts of each.
+        self._turns = asyncio.Semaphore(max(1, threads // 2))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        with self._bodies.arrival(receive) as arrival, contextlib.closing(Body()) as body:
+            await self._bodies.receive(body, arrival, scope)
+            if not arrival.has_left:
+                await self._answer(scope, body, arrival, send)
+
+    async def _answer(self, scope: Scope, body: Body, arrival: Arrival, send: Send) -> None:
         loop = asyncio.get_running_loop()
-        body = Body(loop, receive)
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                await body.read_first_part()
-        except TimeoutError:
-            await send_all(send, 408, [(b"connection", b"close")], b"")
-            return
-        if body.is_gone:
-            return
-        exchange = _Exchange(self._app, environ_of(scope, body))
+        exchange = _Exchange(self._app, environ_of(scope, body), body)
         rest = await loop.run_in_executor(self._apart.get(scope["path"], self._threads), exchange.run)
+        if arrival.is_late:
+            exchange.headers.append((b"connection", b"close"))
         if rest is None:
             await send_all(send, exchange.status, exchange.headers, exchange.first)
         else:
-            await self._stream(exchange, rest, body, send)
+            await self._stream(exchange, rest, arrival, send)
 
-    async def _stream(self, exchange: _Exchange, rest: Iterator[bytes], body: Body, send: Send) -> None:
+    async def _stream(self, exchange: _Exchange, rest: Iterator[bytes], arrival: Arrival, send: Send) -> None:
         """Send an answer of many parts. Threads make them, and wait neither for a slow reader nor for news."""
         loop = asyncio.get_running_loop()
-        # While a body still comes, whoever reads that learns that the client left.
-        gone = loop.create_task(body.until_gone() if body.is_whole else asyncio.Event().wait())
+        gone = loop.create_task(arrival.until_gone())
         self._streams += 1
         try:
             await send(
@@ -85,7 +86,9 @@ class Bridge:
                     return
                 if part.is_pause:
                     await asyncio.wait([gone], timeout=max(PAUSE_S, self._streams / LOOKS_PER_S))
-                part = await loop.run_in_executor(self._threads, _next_part, rest)
+                async with self._turns:
+                    if not gone.done():
+                        part = await loop.run_in_executor(self._threads, _next_part, rest)
         finally:
             self._streams -= 1
             gone.cancel()
@@ -96,55 +99,6 @@ async def send_all(send: Send, status: int, headers: list[tuple[bytes, bytes]], 
     """Send a whole answer."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-class Body:
-    """A request's body: its first part is read asynchronously, the rest by the thread that wants it."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, receive: Receive) -> None:
-        self.loop = loop
-        self._receive = receive
-        self._parts: list[bytes] = []
-        self.is_whole = False
-        self.is_gone = False
-
-    async def read_first_part(self) -> None:
-        """Read until the body ends or is not small."""
-        size = 0
-        while not self.is_whole and size < SMALL_BYTES:
-            size += len(await self._read_part())
-
-    async def until_gone(self) -> None:
-        """Wait until the client leaves; only after the body is whole."""
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Up to `size` bytes; fewer only at the end of the body, or where the client has left. For threads."""
-        parts: list[bytes] = []
-        missing = size
-        while missing and (self._parts or self._read_on()):
-            part = self._parts.pop(0)
-            if 0 <= missing < len(part):
-                self._parts.insert(0, part[missing:])
-                part = part[:missing]
-            parts.append(part)
-            missing -= len(part) if missing > 0 else 0
-        return b"".join(parts)
-
-    def _read_on(self) -> bool:
-        while not self.is_whole and not self._parts:
-            asyncio.run_coroutine_threadsafe(self._read_part(), self.loop).result()
-        return bool(self._parts)
-
-    async def _read_part(self) -> bytes:
-        event = await self._receive()
-        self.is_gone = event["type"] == "http.disconnect"
-        self.is_whole = self.is_gone or not event.get("more_body", False)
-        part: bytes = event.get("body", b"")
-        if part:
-            self._parts.append(part)
-        return part
 
 
 class _Part(NamedTuple):
@@ -173,6 +127,7 @@ class _Exchange:
 
     app: WSGIApplication
     environ: WSGIEnvironment
+    body: Body
     status: int = 500
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     first: bytes = b""
@@ -197,6 +152,7 @@ class _Exchange:
 
     def close(self) -> None:
         """Tell the application that nobody wants more of it; in a thread."""
+        self.body.close()
         close = getattr(self._parts, "close", None)
         if close is not None:
             close()

@@ -5,19 +5,17 @@ Calls on the event loop and Flask's requests ask the same door, each in one plac
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
+
+from production_server.web.edge.headers import Headers
+from production_server.web.edge.sites import Sites
 
 OPEN_TO_ALL = frozenset(
     {"health.livez", "health.readyz", "protocols.live", "protocols.ready", "pages.static"}
 )
-"""Operations that no door is asked about: probes have no keys, and a page that says no needs its styles."""
-
-
-class Headers(Protocol):
-    """The headers of a request; names are given in lower case."""
-
-    def get(self, name: str, /) -> str | None: ...
+"""Operations that need nobody's leave: probes have no keys, and a page that says no needs its styles."""
 
 
 class Asking(NamedTuple):
@@ -32,6 +30,12 @@ class Asking(NamedTuple):
     headers: Headers
     peer: str
     """The address at the other end of the connection: a proxy's, if there is one."""
+
+
+def asking_of(operation: str, scope: Mapping[str, Any], headers: Headers) -> Asking:
+    """What an ASGI scope and its headers ask."""
+    peer = scope.get("client")
+    return Asking(operation, scope["method"], scope["path"], headers, peer[0] if peer else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +64,20 @@ class OpenDoor:
 
     def admit(self, _asking: Asking, /) -> Client:
         return ANONYMOUS
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """What every request passes, in both halves: whether a browser may send it at all, then who it is."""
+
+    sites: Sites
+    door: Door
+
+    def enter(self, asking: Asking) -> Client:
+        """Who it is. Never blocks. Is asked again, by Flask, about a request whose body is long.
+
+        Raises:
+            CeleriacError: this request is refused.
+        """
+        self.sites.check(asking.method, asking.headers)
+        return ANONYMOUS if asking.operation in OPEN_TO_ALL else self.door.admit(asking)

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
+
+
+class Headers(Protocol):
+    """The headers of a request; names are given in lower case."""
+
+    def get(self, name: str, /) -> str | None: ...
 
 
 def headers_of(scope: Mapping[str, Any]) -> dict[str, str]:

@@ -23,8 +23,9 @@ from production_server.settings import Settings
 from production_server.sources.notifications import Notifications, open_rules
 from production_server.storage.storage import Storage
 from production_server.web.edge.checks import BoundedChecks
-from production_server.web.edge.door import Door, OpenDoor
+from production_server.web.edge.door import Door, Entrance, OpenDoor
 from production_server.web.edge.fetches import BoundedFetches
+from production_server.web.edge.sites import Sites, sites_of
 from production_server.web.edge.waits import BoundedWaits
 from production_server.web.telemetry.metrics import Metrics
 
@@ -55,8 +56,14 @@ class WebParts:
     """For those whose answers go on: they keep none."""
     fetches: BoundedFetches
     checks: BoundedChecks
+    sites: Sites
     door: Door
     tracing: Tracing | None
+
+    @property
+    def entrance(self) -> Entrance:
+        """What every request passes."""
+        return Entrance(self.sites, self.door)
 
     def let_nobody_wait(self) -> None:
         """The server stops: requests that wait are answered with what there is, streams end."""
@@ -108,6 +115,7 @@ def build_parts(
         streams=BoundedWaits(MAX_STREAMS),
         fetches=BoundedFetches(settings.web_threads // 2),
         checks=BoundedChecks(settings.web_threads // 2),
+        sites=sites_of(settings),
         door=OpenDoor(),
         tracing=shared.tracing,
     )

@@ -18,6 +18,7 @@ from production_server.errors import (
     Conflict,
     DeadlineExceeded,
     Fault,
+    Foreign,
     InferenceFailed,
     InvalidInput,
     NotFound,
@@ -36,6 +37,7 @@ STATUS = (
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (InvalidInput, HTTPStatus.BAD_REQUEST),
     (Unauthorized, HTTPStatus.UNAUTHORIZED),
+    (Foreign, HTTPStatus.FORBIDDEN),
     (NotFound, HTTPStatus.NOT_FOUND),
     (Conflict, HTTPStatus.CONFLICT),
     # An item's input that lies in a bucket, asked for by a page.

@@ -24,14 +24,15 @@ from production_server.errors import (
     InvalidInput,
     Unavailable,
 )
-from production_server.web.edge.bridge import PATIENCE_S, Bridge, Receive, Scope, Send, send_all
+from production_server.web.edge.bridge import Bridge, Scope, Send, send_all
 from production_server.web.edge.content_codings import decompressed
-from production_server.web.edge.door import Asking, Door
+from production_server.web.edge.door import Entrance, asking_of
 from production_server.web.edge.headers import headers_of
+from production_server.web.edge.incoming import Incoming, Receive
 from production_server.web.edge.json_bodies import check_charset
 from production_server.web.edge.problems import CHALLENGE
 from production_server.web.edge.request_ids import request_id_of
-from production_server.web.interactive.call_body import read_body
+from production_server.web.interactive.call_body import PATIENCE_S, read_body
 from production_server.web.interactive.patience import ClientLeft, Patience
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest, InferenceProtocol
 from production_server.web.telemetry.metrics import CallTimes, Metrics
@@ -47,6 +48,8 @@ MOST_UNREAD_BYTES = 64 * 2**20
 """Of large bodies that wait for that thread: more are refused, and come again."""
 LARGE_ANSWER_NUMBERS = 2**14
 """Answers of so many numbers are written in a thread, for the same reason."""
+BODIES = 4
+"""How many of the largest size may be on their way at once: they are held in memory."""
 TIMEOUT_HEADER = "x-request-timeout-ms"
 CLIENT_LEFT = 499
 """The status, as nginx has it, of those who get none."""
@@ -82,19 +85,20 @@ class Front:
         protocols: Sequence[InferenceProtocol],
         others: Bridge,
         *,
-        door: Door,
+        entrance: Entrance,
         caller: Caller,
         metrics: Metrics,
         tracing: Tracing | None = None,
         limits: Limits,
     ) -> None:
         self._protocols = tuple(protocols)
-        self._door = door
+        self._entrance = entrance
         self._caller = caller
         self._others = others
         self._metrics = metrics
         self._tracing = tracing
         self._limits = limits
+        self._incoming = Incoming(most_bytes=BODIES * limits.body_bytes)
         self._loop: asyncio.AbstractEventLoop | None = None
         # One: reading holds the interpreter, so that two take as long, and twice the memory.
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="large-calls")
@@ -137,9 +141,13 @@ class Front:
         progress: _Progress,
     ) -> None:
         try:
-            self._door.admit(_asking(protocol, scope, headers))
+            self._entrance.enter(asking_of(f"calls.{protocol.name}", scope, headers))
             body = await read_body(
-                headers, receive, limit=self._limits.body_bytes, patience_s=self._limits.patience_s
+                headers,
+                receive,
+                self._incoming,
+                limit=self._limits.body_bytes,
+                patience_s=self._limits.patience_s,
             )
             if "charset" in (content_type := headers.get("content-type", "")):
                 check_charset(content_type, body)
@@ -239,17 +247,6 @@ class Front:
         finally:
             call.is_over = True
             patience.stop()
-
-
-def _asking(protocol: InferenceProtocol, scope: Scope, headers: Mapping[str, str]) -> Asking:
-    peer = scope.get("client")
-    return Asking(
-        operation=f"calls.{protocol.name}",
-        method=scope["method"],
-        path=scope["path"],
-        headers=headers,
-        peer=peer[0] if peer else "",
-    )
 
 
 def _header_lines(answer: HttpAnswer, request_id: str) -> list[tuple[bytes, bytes]]:

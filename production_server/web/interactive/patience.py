@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from production_server.broker.grouping import Answer
 from production_server.errors import DeadlineExceeded
-from production_server.web.edge.bridge import Receive
+from production_server.web.edge.incoming import Receive
 
 SOON_S = 0.05
 

@@ -14,7 +14,6 @@ from production_server.web.pages import (
     stats,
     welcome,
 )
-from production_server.web.pages.origin import refuse_foreign_forms
 from production_server.web.pages.problem_page import render_problem
 from production_server.web.pages.wording import FILTERS
 
@@ -47,4 +46,3 @@ def _set_up_templates(state: BlueprintSetupState) -> None:
 
 
 blueprint.record_once(_set_up_templates)
-blueprint.before_request(refuse_foreign_forms)

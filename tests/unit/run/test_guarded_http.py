@@ -6,13 +6,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 import uvicorn
 
 from production_server.run import guarded_http
-from production_server.run.guarded_http import MAX_HEAD_BYTES, SLICE_BYTES, GuardedHttp
+from production_server.run.guarded_http import MAX_HEAD_BYTES, SLICE_BYTES, Crowd, GuardedHttp
 from testing.processes import wait_until
 
 REQUEST = b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 4\r\n\r\nbody"
@@ -35,7 +36,7 @@ def address() -> Iterator[tuple[str, int]]:
 
 
 @contextlib.contextmanager
-def serving(app: Any, *, http: type[GuardedHttp] = GuardedHttp) -> Iterator[tuple[str, int]]:
+def serving(app: Any, *, http: Any = GuardedHttp) -> Iterator[tuple[str, int]]:
     config = uvicorn.Config(app, http=http, lifespan="off", log_config=None, ws="none", loop="uvloop")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(config)
@@ -301,3 +302,114 @@ def test_a_client_that_reads_slowly_is_not_left(monkeypatch: pytest.MonkeyPatch)
         while time.monotonic() < until:
             assert client.recv(2**20)
             assert not is_left.wait(0.02)
+
+
+def test_a_client_that_takes_a_large_answer_slowly_is_not_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it was sent at once: what counts is that it becomes less."""
+    monkeypatch.setattr(guarded_http, "STALLED_S", 0.5)
+    size = 20 * 2**20
+
+    async def large(scope: Any, _receive: Any, send: Any) -> None:
+        headers = [(b"content-length", str(size).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": bytes(size)})
+
+    taken = 0
+    with serving(large) as address, socket.create_connection(address, timeout=20) as client:
+        client.sendall(CLOSING)
+        while data := client.recv(2**18):
+            taken += len(data)
+            time.sleep(0.02)
+
+    assert taken > size
+
+
+@pytest.mark.parametrize("closing", [b"", b"connection: close\r\n"])
+def test_a_client_that_never_takes_its_last_answer_is_left(
+    closing: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guarded_http, "STALLED_S", 0.3)
+    connections: list[GuardedHttp] = []
+
+    class Watched(GuardedHttp):
+        def connection_made(self, transport: Any) -> None:
+            connections.append(self)
+            super().connection_made(transport)
+
+    async def large(scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(20 * 2**20)})
+
+    with serving(large, http=Watched) as address, socket.create_connection(address, timeout=20) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nhost: here\r\n" + closing + b"\r\n")
+
+        wait_until(lambda: bool(connections), what="it has come", timeout_s=20)
+        wait_until(lambda: not connections[0].connections, what="it was left", timeout_s=20)
+
+
+async def refuse(_scope: Any, _receive: Any, send: Any) -> None:
+    """Answers at once, and reads no body."""
+    await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.mark.parametrize("rest", [b"", b"body", b"body\r\n\r\n"], ids=["unfinished", "whole", "empty lines"])
+def test_a_body_that_nobody_reads_is_not_waited_for(rest: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte now and then, or silence after its end, would keep the connection for ever."""
+    monkeypatch.setattr(guarded_http, "HEAD_S", 0.4)
+
+    with serving(refuse) as address, socket.create_connection(address, timeout=20) as client:
+        client.sendall(REQUEST.removesuffix(b"body"))
+        assert answered(client) == b"HTTP/1.1 413 Request Entity Too Large"
+        client.sendall(rest)
+
+        assert answered(client) == b"HTTP/1.1 408 Request Timeout"
+        assert client.recv(1) == b""
+
+
+def test_who_waits_for_no_answer_gives_way_to_whoever_comes_and_who_does_is_answered() -> None:
+    may_end = threading.Event()
+
+    async def patient(scope: Any, receive: Any, send: Any) -> None:
+        if scope["method"] == "POST":
+            await asyncio.to_thread(may_end.wait, 20)
+        await echo(scope, receive, send)
+
+    http = partial(GuardedHttp, crowd=Crowd(most=10))
+    with serving(patient, http=http) as address, contextlib.ExitStack() as stack:
+
+        def connect(request: bytes) -> socket.socket:
+            client = stack.enter_context(socket.create_connection(address, timeout=20))
+            client.sendall(request)
+            return client
+
+        served = [connect(REQUEST) for _ in range(5)]
+        silent = [connect(b"") for _ in range(5)]
+        for _ in range(20):
+            assert answered(connect(CLOSING.replace(b"connection: close\r\n", b""))) == b"HTTP/1.1 200 OK"
+        assert [answered(each) for each in silent] == [b"HTTP/1.1 503 Service Unavailable"] * 5
+        may_end.set()
+        assert [answered(each) for each in served] == [b"HTTP/1.1 200 OK"] * 5
+
+
+def test_of_more_than_there_may_be_whoever_comes_last_is_told_to_come_again() -> None:
+    may_end = threading.Event()
+
+    async def patient(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.to_thread(may_end.wait, 20)
+        await echo(scope, receive, send)
+
+    http = partial(GuardedHttp, crowd=Crowd(most=3))
+    with serving(patient, http=http) as address, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(socket.create_connection(address, timeout=20)) for _ in range(3)]
+        for client in clients:
+            client.sendall(REQUEST)
+        time.sleep(0.3)  # they are in hand
+        late = stack.enter_context(socket.create_connection(address, timeout=20))
+
+        said = late.recv(4096)
+        may_end.set()
+
+        assert said.startswith(b"HTTP/1.1 503 ")
+        assert b"retry-after: 1" in said
+        assert [answered(client) for client in clients] == [b"HTTP/1.1 200 OK"] * 3

@@ -1,44 +1,174 @@
 from __future__ import annotations
 
-import io
-import threading
+import asyncio
+import errno
+import gzip
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
-from production_server.web.app import create_app
-from production_server.web.edge.bodies import BoundedBodies
+import pytest
+
+from production_server.errors import Unauthorized
+from production_server.web.app import create_front
+from production_server.web.edge import incoming
+from production_server.web.edge.bodies import SMALL_BYTES
+from production_server.web.edge.door import Asking, Client
 from production_server.web.edge.parts import WebParts
-from tests.unit.web.api.test_submitting import post, problem
+from testing.event_loop import run_apart
+
+Headers = Sequence[tuple[bytes, bytes]]
+JOB = json.dumps({"model": "table", "inputs": [[3, 7]]}).encode()
+JSON = [(b"content-type", b"application/json")]
 
 
-class Stalled(io.BytesIO):
-    """A body of which the client sends nothing until it is told to."""
+class Sender:
+    """One request to the whole web process: what it sends, and what it is told."""
 
-    def __init__(self) -> None:
-        super().__init__(b"{")
-        self.is_read = threading.Event()
-        self.goes_on = threading.Event()
+    def __init__(self, path: str, *parts: bytes, headers: Headers = JSON, end: bool = True) -> None:
+        self.scope = {
+            "type": "http", "method": "POST", "path": path, "headers": list(headers), "client": None,
+            "query_string": b"", "http_version": "1.1",
+        }  # fmt: skip
+        self.parts = list(parts)
+        self.taken = 0
+        self._end = end
+        self.sent: list[Any] = []
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        self.is_read.set()
-        self.goes_on.wait(20)
-        return super().read(size)
+    async def receive(self) -> Any:
+        if self.taken == len(self.parts):
+            await asyncio.Event().wait()
+        self.taken += 1
+        is_last = self._end and self.taken == len(self.parts)
+        return {"type": "http.request", "body": self.parts[self.taken - 1], "more_body": not is_last}
+
+    async def send(self, event: Any) -> None:
+        self.sent.append(event)
+
+    @property
+    def status(self) -> int:
+        return int(self.sent[0]["status"])
+
+    @property
+    def code(self) -> str:
+        return str(json.loads(self.sent[1]["body"])["code"])
 
 
-def test_bodies_that_stop_midway_do_not_stop_the_others_for_ever(parts: WebParts) -> None:
-    app = create_app(parts)
-    app.wsgi_app = BoundedBodies(app.wsgi_app, readers=1, patience_s=0)  # type: ignore[method-assign]
-    body = Stalled()
-    stalled = threading.Thread(
-        target=lambda: app.test_client().post("/api/jobs", input_stream=body, content_type="application/json")
-    )
+def ask(parts: WebParts, client: Sender) -> Sender:
+    run_apart(create_front(parts)(client.scope, client.receive, client.send))
+    return client
 
-    stalled.start()
-    assert body.is_read.wait(20)
-    refused = post(app.test_client(), {"model": "table", "inputs": [[3, 7]]})
-    alive = app.test_client().get("/livez")
-    body.goes_on.set()
-    stalled.join(20)
-    accepted = post(app.test_client(), {"model": "table", "inputs": [[3, 7]]})
 
-    assert problem(refused)[:2] == (503, "unavailable")
-    assert refused.headers["Retry-After"]
-    assert (alive.status_code, accepted.status_code) == (200, 202)
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(incoming, "GRACE_S", 0.2)
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("sent", [b"", b"{", b"x" * 100_000])
+def test_a_body_that_does_not_go_on_is_a_problem_with_a_code_and_the_connection_is_closed(
+    parts: WebParts, sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incoming, "CREDIT_S", 0.2)
+
+    told = ask(parts, Sender("/api/jobs", sent, end=False))
+
+    assert (told.status, told.code) == (408, "request_timeout")
+    assert (b"connection", b"close") in told.sent[0]["headers"]
+
+
+def test_more_bodies_than_threads_that_do_not_go_on_keep_nobody_from_being_answered(parts: WebParts) -> None:
+    front = create_front(parts)
+    stuck = [Sender("/api/jobs", b"{", end=False) for _ in range(100)]
+
+    async def run() -> Sender:
+        waiting = [asyncio.create_task(front(each.scope, each.receive, each.send)) for each in stuck]
+        honest = Sender("/api/jobs", JOB)
+        await front(honest.scope, honest.receive, honest.send)
+        for each in waiting:
+            each.cancel()
+        return honest
+
+    assert run_apart(run()).status == 202
+
+
+def test_a_body_over_the_limit_is_refused_before_it_has_come(parts: WebParts) -> None:
+    length = str(parts.settings.max_body_bytes + 1).encode()
+
+    told = ask(parts, Sender("/api/jobs", headers=[*JSON, (b"content-length", length)], end=False))
+
+    assert (told.status, told.code, told.taken) == (413, "too_large", 0)
+
+
+@pytest.mark.parametrize("coding", [b"", b"gzip"])
+def test_a_body_of_no_stated_length_is_refused_where_it_is_over_the_limit(
+    parts: WebParts, coding: bytes
+) -> None:
+    sent = [b"x" * 50_000] * 9
+
+    told = ask(parts, Sender("/api/jobs", *sent, headers=[*JSON, (b"content-encoding", coding)]))
+
+    assert (told.status, told.code, told.taken) == (413, "too_large", 5)
+
+
+class Closed:
+    """A door that lets nobody in."""
+
+    def admit(self, _asking: Asking, /) -> Client:
+        raise Unauthorized("this key opens nothing")
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/api/jobs", JSON, 401),
+        ("/api/jobs", [*JSON, (b"origin", b"http://evil.com")], 403),
+        ("/api/jobs", [*JSON, (b"host", b"evil.com")], 403),
+        ("/api/nothing", JSON, 401),
+    ],
+)
+def test_a_long_body_of_who_is_not_let_in_is_not_received(
+    parts: WebParts, path: str, headers: Headers, status: int
+) -> None:
+    large = replace(parts.settings, max_body_bytes=2**30)
+    sent = [b"x" * 2**16] * 100
+
+    told = ask(replace(parts, settings=large, door=Closed()), Sender(path, *sent, headers=headers))
+
+    assert told.status == status
+    assert told.taken <= SMALL_BYTES // 2**16 + 1
+
+
+@pytest.mark.parametrize("size", [1, SMALL_BYTES, SMALL_BYTES + 1, 10 * SMALL_BYTES + 7])
+@pytest.mark.parametrize("coded", [False, True])
+@pytest.mark.parametrize(
+    "crowded_bytes", [0, incoming.CROWDED_BYTES, 100_000], ids=["file", "memory", "both"]
+)
+def test_a_body_comes_as_it_was_sent_wherever_it_is_kept(
+    parts: WebParts, size: int, coded: bool, crowded_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incoming, "CROWDED_BYTES", crowded_bytes)
+    large = replace(parts, settings=replace(parts.settings, max_body_bytes=2**24))
+    body = b'{"model": "none", "inputs": ["' + bytes(65 + n * n % 26 for n in range(size)) + b'"]}'
+    sent = gzip.compress(body, 0) if coded else body
+    pieces = [sent[n : n + 50_000] for n in range(0, len(sent), 50_000)]
+    headers = [*JSON, (b"content-encoding", b"gzip")] if coded else JSON
+
+    told = ask(large, Sender("/api/jobs", *pieces, headers=headers))
+
+    assert (told.status, told.code) == (404, "model_not_found")
+
+
+def test_a_full_disk_is_told_so(parts: WebParts, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_options: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(incoming, "CROWDED_BYTES", 0)
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    large = replace(parts, settings=replace(parts.settings, max_body_bytes=2**24))
+
+    told = ask(large, Sender("/api/jobs", *[b"x" * 2**16] * 20))
+
+    assert (told.status, told.code) == (503, "unavailable")

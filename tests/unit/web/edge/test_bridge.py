@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask, Response, request
 
+from production_server.web.edge.bodies import Bodies
 from production_server.web.edge.bridge import PART_BYTES, SMALL_BYTES, Bridge
 from testing.event_loop import run_apart
 
@@ -81,6 +82,11 @@ def _echo() -> bytes:
     return request.get_data()
 
 
+def bridge_to(app: Flask, **options: Any) -> Bridge:
+    bodies = Bodies(limit=10 * LARGE, is_wanted=lambda scope: scope["path"] != "/refuse")
+    return Bridge(app.wsgi_app, bodies=bodies, **options)
+
+
 class Application:
     """A Flask app behind the bridge; `closed` is set when its stream has ended."""
 
@@ -93,7 +99,7 @@ class Application:
         self.flask.add_url_rule("/large", "large", view_func=lambda: b"x" * LARGE)
         self.flask.add_url_rule("/stream", "stream", view_func=lambda: Response(self._stream()))
         self.flask.add_url_rule("/refuse", "refuse", view_func=lambda: ("no", 413), methods=["POST"])
-        self.bridge = Bridge(self.flask.wsgi_app, threads=4)
+        self.bridge = bridge_to(self.flask, threads=4)
 
     def _told(self) -> dict[str, Any]:
         names = (
@@ -221,7 +227,7 @@ def test_what_has_a_thread_of_its_own_is_answered_while_all_others_are_kept() ->
 
     application.flask.add_url_rule("/keep", "keep", view_func=keep)
     application.flask.add_url_rule("/alive", "alive", view_func=lambda: b"alive")
-    bridge = Bridge(application.flask.wsgi_app, threads=2, apart=["/alive"])
+    bridge = bridge_to(application.flask, threads=2, apart=["/alive"])
 
     async def ask() -> list[Exchange]:
         kept = [asyncio.create_task(Exchange(bridge, "GET", "/keep", {}, [b""]).run()) for _ in range(5)]

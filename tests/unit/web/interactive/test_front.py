@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from production_server.errors import CeleriacError
+from production_server.web.edge.bodies import Bodies
 from production_server.web.edge.bridge import Bridge
 from production_server.web.edge.parts import WebParts
 from production_server.web.edge.problems import status_of
@@ -49,8 +50,10 @@ def sent(
     """All that it sends."""
     front = Front(
         [protocol(parts.registry, status_of)],
-        Bridge(lambda _environ, _start: [], threads=1),
-        door=parts.door,
+        Bridge(
+            lambda _environ, _start: [], threads=1, bodies=Bodies(limit=100, is_wanted=lambda _scope: True)
+        ),
+        entrance=parts.entrance,
         caller=parts.caller,
         metrics=parts.metrics,
         limits=Limits(body_bytes=100, timeout_s=1, patience_s=0.2),
