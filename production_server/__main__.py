@@ -17,6 +17,7 @@ from production_server.errors import CeleriacError, Fault, SettingsError
 from production_server.jobs.database import Database
 from production_server.run.address import take_address
 from production_server.run.logs import set_up_logs
+from production_server.run.memory import give_large_memory_back
 from production_server.run.shared_metrics import VARIABLE as METRICS_VARIABLE
 from production_server.run.shared_metrics import shared_metrics
 from production_server.run.state import hold, make_state_dir
@@ -59,6 +60,7 @@ def main(ctx: click.Context) -> None:
         ctx.obj = settings = read_settings(os.environ)
         set_up_logs(settings)
         die_with_parent(os.environ)
+        give_large_memory_back()
 
 
 @main.command()

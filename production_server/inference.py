@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from production_server.errors import CeleriacError, InferenceFailed
+from production_server.errors import CeleriacError, InferenceFailed, Unavailable
 from production_server.models.loaded import LoadedVersions
 from production_server.models.manifest import TensorSpec
 from production_server.models.registry import Registry
@@ -101,6 +101,7 @@ class Engine:
         """Predict for a batch of checked inputs, as they are stored; an error that stands for an input is its outcome.
 
         An input that cannot be decoded, or on which the model fails, gets its error; its neighbours get their results.
+        There are fewer outcomes than inputs, or none, where for those behind there was no time or no memory.
 
         Raises:
             NotFound, BrokenVersion: the version is not in this process' stores, or does not load.
@@ -112,8 +113,9 @@ class Engine:
             decode_s = time.perf_counter() - begun
             outputs = _run_decoded(run, decoded, found.manifest.outputs[0])
             results = _told(found.task.predict(outputs.values), outputs.errors)
+        done = next((i for i, each in enumerate(results) if isinstance(each, Unavailable)), len(results))
         ms = (time.perf_counter() - begun) * 1000 / len(results)
-        return PredictedBatch([Outcome(result, ms) for result in results], decode_s, run.seconds)
+        return PredictedBatch([Outcome(result, ms) for result in results[:done]], decode_s, run.seconds)
 
     def run(
         self, model: str, version: str, inputs: np.ndarray | Sequence[bytes], *, max_pixels: int

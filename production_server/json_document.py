@@ -11,14 +11,25 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import orjson
 
+from production_server.errors import TooLarge
 from production_server.shown import describe, shown
 
 JSON = "JSON in UTF-8"
 _MARK = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _HOLDERS = (dict, list)
+FREE_BYTES = 2**20
+"""A document up to this size is read without counting what is in it: at worst it takes 50 times as much."""
+MOST_MEMORY_BYTES = 96 * 2**20
+"""What reading one may take: a million and a half numbers, or a million pixels in threes."""
+# Upper bounds of what the parser's own record of a value and the object made of it take, measured with orjson 3.13;
+# tests/unit/test_json_document.py measures again.
+_MEMORY_BYTES = {",": 56, "[": 120, "{": 120, ":": 90, '"': 17}
+_COUNTED_AT_ONCE = 2**18
+"""Bytes that stay in the processor's cache while they are counted."""
 _TOO_DEEP = "too many brackets in each other"
 
 
@@ -50,7 +61,10 @@ def read_json(data: bytes | str, *, takes_odd: bool = False) -> Any:
 
     Raises:
         NotJson: it is none, says two things under one name, or has numbers that are not finite.
+        TooLarge: its values would take more memory than `MOST_MEMORY_BYTES`; none was made.
     """
+    if len(data) > FREE_BYTES:
+        _check_memory(data if isinstance(data, bytes) else data.encode(errors="surrogatepass"))
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as exc:
@@ -59,6 +73,30 @@ def read_json(data: bytes | str, *, takes_odd: bool = False) -> Any:
     if data.count(b":" if isinstance(data, bytes) else ":") > _count_members(value):  # type: ignore[arg-type]  # as data
         _parse(data if isinstance(data, str) else data.decode())
     return value
+
+
+def memory_of(data: bytes) -> int:
+    """What reading a document takes at most, in bytes: some of it is the parser's own, and free again afterwards."""
+    counts = dict.fromkeys(_MEMORY_BYTES, 0)
+    everything = np.frombuffer(data, np.uint8)
+    for start in range(0, len(everything), _COUNTED_AT_ONCE):
+        some = everything[start : start + _COUNTED_AT_ONCE]
+        for mark in counts:
+            counts[mark] += int(np.count_nonzero(some == ord(mark)))
+    # The parser works on a copy; a text with one character beyond Latin-1 takes up to 4 bytes for each.
+    texts = len(data) * (1 if data.isascii() else 4)
+    return texts + sum(count * _MEMORY_BYTES[mark] for mark, count in counts.items())
+
+
+def _check_memory(data: bytes) -> None:
+    needed = memory_of(data)
+    if needed > MOST_MEMORY_BYTES:
+        raise TooLarge.at(
+            "body",
+            f"values that take at most {MOST_MEMORY_BYTES // 2**20} MiB when they are read (numbers as binary tensors "
+            "and images in Base64 take less)",
+            f"JSON that may take {needed // 2**20} MiB: send it in parts",
+        )
 
 
 def _count_members(value: object) -> int:
@@ -142,19 +180,29 @@ def _float(text: str) -> float | _NoNumber:
 
 def _leaves(value: object) -> Iterator[tuple[str, object]]:
     """Everything that is no list and no object, names too, with its path; in order."""
-    waiting: list[tuple[str, object]] = [("", value)]
+    # Each holder is gone through step by step: the paths of a million values at once would take more than the values.
+    waiting = [iter([("", value)])]
     while waiting:
-        where, each = waiting.pop()
-        if isinstance(each, dict):
-            inner: list[tuple[str, object]] = []
-            for name, member in each.items():
-                path = f"{where}.{shown(name)}" if where else shown(name)
-                inner += [(path, name), (path, member)]
-            waiting.extend(reversed(inner))
+        where, each = next(waiting[-1], ("", waiting))
+        if each is waiting:
+            waiting.pop()
+        elif isinstance(each, dict):
+            waiting.append(_members(where, each))
         elif isinstance(each, list):
-            waiting.extend((f"{where}[{index}]", each[index]) for index in reversed(range(len(each))))
+            waiting.append(_elements(where, each))
         else:
             yield where, each
+
+
+def _members(where: str, holder: dict[str, object]) -> Iterator[tuple[str, object]]:
+    for name, member in holder.items():
+        path = f"{where}.{shown(name)}" if where else shown(name)
+        yield path, name
+        yield path, member
+
+
+def _elements(where: str, holder: list[object]) -> Iterator[tuple[str, object]]:
+    return ((f"{where}[{index}]", each) for index, each in enumerate(holder))
 
 
 def _is_whole(text: str) -> bool:

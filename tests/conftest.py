@@ -92,6 +92,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _rank(item: pytest.Item) -> int:
     folder = item.path.relative_to(TESTS).parts
     takes_long = (
+        ("abuse",),
         ("integration",),
         ("deploy",),
         ("compose",),

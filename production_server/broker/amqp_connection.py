@@ -13,7 +13,7 @@ from kombu.exceptions import KombuError
 from kombu.message import Message
 
 from production_server.broker.app import HEARTBEAT_S
-from production_server.broker.calls import CALL_QUEUE, CONTENT_ENCODING, CONTENT_TYPE
+from production_server.broker.calls import CONTENT_ENCODING, CONTENT_TYPE
 
 BROKEN = (KombuError, AMQPError, OSError)
 """What a connection that does not work raises."""
@@ -70,9 +70,9 @@ def _raise_blocked(_reason: str) -> None:
     raise Blocked
 
 
-def call_queue() -> Queue:
+def call_queue(name: str) -> Queue:
     """Where calls wait for a worker. What waits here is of no use after a restart of the broker: it is on no disk."""
-    return Queue(CALL_QUEUE, routing_key=CALL_QUEUE, durable=True)
+    return Queue(name, routing_key=name, durable=True)
 
 
 def connect(app: Celery, *, is_read: bool = True) -> Connection:

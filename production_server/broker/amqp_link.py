@@ -24,7 +24,7 @@ from production_server.broker.amqp_connection import (
     told,
 )
 from production_server.broker.amqp_listener import CONNECT_AGAIN_S, LOOK_EVERY_S, Listener
-from production_server.broker.calls import CALL_QUEUE
+from production_server.broker.calls import CALL_QUEUE, CALL_QUEUES
 from production_server.broker.links import Lost, Replied
 from production_server.errors import Unavailable
 from production_server.loop import Loop
@@ -67,14 +67,14 @@ class AmqpLink:
         self._reply_to = ""
         self._forget()
 
-    def send(self, key: str, body: bytes, *, remaining_s: float) -> None:
+    def send(self, key: str, body: bytes, *, queue: str, remaining_s: float) -> None:
         expiration = str(int(remaining_s * 1000))
         try:
             sending = self._sending = self._open(self._sending)
             post(
                 sending.channel,
                 body,
-                CALL_QUEUE,
+                queue,
                 reply_to=sending.reply_to,
                 correlation_id=key,
                 expiration=expiration,
@@ -115,7 +115,8 @@ class AmqpLink:
         # Nobody reads here, so nobody would see heartbeats: the connection for replies tells whether the broker lives.
         connection = connect(self._app, is_read=False)
         channel = connection.channel()
-        call_queue()(channel).declare()
+        for name in CALL_QUEUES:
+            call_queue(name)(channel).declare()
         return _Sending(connection, channel, self._reply_to)
 
     def _receive(self, lost: Lost) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from production_server.broker.calls import CALL_QUEUE, Reply, Request, decode_reply, encode_request
+from production_server.broker.calls import Reply, Request, decode_reply, encode_request
 from production_server.broker.grouping import Answer, Batch, Call, Grouping
 from production_server.broker.links import Link
 from production_server.errors import MISTAKE, CeleriacError, DeadlineExceeded, Unavailable
@@ -152,7 +152,7 @@ class Caller:
             self._send_traced(batch, remaining_s, trace={})
             return
         callers = [call.span for call in batch.calls if call.span is not None]
-        with self._tracing.sending(CALL_QUEUE, len(batch.calls), callers) as trace:
+        with self._tracing.sending(batch.queue, len(batch.calls), callers) as trace:
             self._send_traced(batch, remaining_s, trace=trace)
 
     def _send_traced(self, batch: Batch, remaining_s: float, *, trace: Mapping[str, str]) -> None:
@@ -162,7 +162,7 @@ class Caller:
         with self._lock:
             self._on_their_way[key] = batch
         try:
-            self._link.send(key, body, remaining_s=remaining_s)
+            self._link.send(key, body, queue=batch.queue, remaining_s=remaining_s)
         except BaseException:
             # Somebody may have settled it already: whoever listens for replies sees a broken connection, too.
             if self._taken(key) is not None:

@@ -28,6 +28,9 @@ from production_server.errors import (
 )
 
 CALL_QUEUE = "celeriac.calls"
+IMAGE_QUEUE = "celeriac.calls.images"
+"""Of batches of image files, which have a thread of their own: decoding may take seconds, and numbers do not wait."""
+CALL_QUEUES = (CALL_QUEUE, IMAGE_QUEUE)
 CONTENT_TYPE = "application/octet-stream"
 CONTENT_ENCODING = "binary"
 

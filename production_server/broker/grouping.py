@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from production_server.broker.calls import Inputs, Reply
+from production_server.broker.calls import CALL_QUEUE, IMAGE_QUEUE, Inputs, Reply
 from production_server.errors import CeleriacError, TooLarge, Unavailable
 
 if TYPE_CHECKING:
@@ -74,6 +74,11 @@ class Batch:
     @property
     def items(self) -> int:
         return sum(call.items for call in self.calls)
+
+    @property
+    def queue(self) -> str:
+        """The queue that it travels in."""
+        return CALL_QUEUE if isinstance(self.calls[0].inputs, np.ndarray) else IMAGE_QUEUE
 
     def inputs(self) -> Inputs:
         """The inputs of all calls, in order."""

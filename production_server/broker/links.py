@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
+from production_server.broker.calls import IMAGE_QUEUE
 from production_server.errors import CeleriacError, Unavailable
 
 Replied = Callable[[str, bytes], None]
@@ -23,8 +25,8 @@ class Link(Protocol):
     def start(self, replied: Replied, lost: Lost) -> None:
         """Tell these two from now on, from some thread."""
 
-    def send(self, key: str, body: bytes, *, remaining_s: float) -> None:
-        """Send a batch that is of use for so long. For one thread at a time.
+    def send(self, key: str, body: bytes, *, queue: str, remaining_s: float) -> None:
+        """Send a batch, of one of `CALL_QUEUES`, that is of use for so long. For one thread at a time.
 
         Raises:
             Unavailable: it cannot be sent.
@@ -42,9 +44,10 @@ class Link(Protocol):
 
 
 class LocalLink:
-    """To a worker in this process: whoever sends a batch runs it."""
+    """To a worker in this process: whoever sends a batch of numbers runs it, image files have a thread of their own."""
 
     def __init__(self) -> None:
+        self._images = ThreadPoolExecutor(1, thread_name_prefix="image-calls")
         self._answer: Callable[[bytes], bytes] | None = None
         self._replied: Replied = _to_nobody
 
@@ -59,16 +62,23 @@ class LocalLink:
     def start(self, replied: Replied, lost: Lost) -> None:  # noqa: ARG002  # nothing is lost between two functions
         self._replied = replied
 
-    def send(self, key: str, body: bytes, *, remaining_s: float) -> None:  # noqa: ARG002  # it is run at once
+    def send(self, key: str, body: bytes, *, queue: str, remaining_s: float) -> None:  # noqa: ARG002  # run at once
         if self._answer is None:
             raise Unavailable("no worker has started")
-        self._replied(key, self._answer(body))
+        if queue == IMAGE_QUEUE:
+            self._images.submit(self._run, self._answer, key, body)
+        else:
+            self._run(self._answer, key, body)
 
     def check(self) -> None:
         pass  # nothing is on its way between two functions
 
     def close(self) -> None:
         self._replied = _to_nobody
+        self._images.shutdown(cancel_futures=True)
+
+    def _run(self, answer: Callable[[bytes], bytes], key: str, body: bytes) -> None:
+        self._replied(key, answer(body))
 
 
 def _to_nobody(_key: str, _body: bytes) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from production_server.errors import InvalidInput, TooLarge
 from production_server.jobs.records import NewItem
+from production_server.models.decoding import decoding_until
 from production_server.models.store import ModelVersion
 from production_server.models.table import Reading
 from production_server.models.tasks.inputs import Inputs, gather
 from production_server.settings import Settings
 
 MAX_NAME = 255
+CHECK_S = 20.0
+"""The images of one request are not looked at for longer; a phone's take a hundredth of a second each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +28,26 @@ class Upload:
     data: bytes
 
 
-def items_from_json(version: ModelVersion, inputs: Sequence[object], settings: Settings) -> list[NewItem]:
-    """Inputs as JSON brings them, as the model's task takes them.
+def items_from_json(
+    version: ModelVersion, inputs: Iterable[Sequence[object]], settings: Settings
+) -> list[NewItem]:
+    """Inputs as JSON brings them, some at a time, as the model's task takes them.
 
     Raises:
-        InvalidInput, TooLarge: no input is accepted; the first 20 faults are named.
+        InvalidInput, TooLarge: no input is accepted; the first 20 faults are named, of those that came together.
+        Unavailable: there is no time or no memory to look at the images (code `overloaded`).
     """
-    _check_count(len(inputs), settings, "inputs")
-    checked = version.task.inputs.check_json(inputs, max_pixels=settings.max_image_pixels)
-    return [NewItem(each.payload, None, None, each.outside_training_range) for each in checked]
+    items: list[NewItem] = []
+    until = time.monotonic() + CHECK_S
+    for some in inputs:
+        _check_most(len(items) + len(some), settings, "inputs")
+        with decoding_until(until):
+            checked = version.task.inputs.check_json(
+                some, first=len(items), max_pixels=settings.max_image_pixels
+            )
+        items += [NewItem(each.payload, None, None, each.outside_training_range) for each in checked]
+    _check_least(len(items), "inputs")
+    return items
 
 
 def items_from_files(version: ModelVersion, uploads: Sequence[Upload], settings: Settings) -> list[NewItem]:
@@ -40,15 +55,18 @@ def items_from_files(version: ModelVersion, uploads: Sequence[Upload], settings:
 
     Raises:
         InvalidInput, TooLarge: no file is accepted; the first 20 faults are named.
+        Unavailable: there is no time or no memory to look at all of them (code `overloaded`).
     """
     inputs = version.task.inputs
     if not inputs.takes_files:
         expected = f"{inputs.plural}: {version.manifest.name} takes no images"
         raise InvalidInput.at("file", expected, f"{len(uploads)} files")
-    _check_count(len(uploads), settings, "file")
-    return gather(
-        partial(_item_from_file, inputs, upload, index, settings) for index, upload in enumerate(uploads)
-    )
+    _check_least(len(uploads), "file")
+    _check_most(len(uploads), settings, "file")
+    with decoding_until(time.monotonic() + CHECK_S):
+        return gather(
+            partial(_item_from_file, inputs, upload, index, settings) for index, upload in enumerate(uploads)
+        )
 
 
 def items_from_table(version: ModelVersion, data: bytes, settings: Settings) -> tuple[list[NewItem], Reading]:
@@ -76,8 +94,11 @@ def _item_from_file(inputs: Inputs, upload: Upload, index: int, settings: Settin
     return NewItem(upload.data, name)
 
 
-def _check_count(count: int, settings: Settings, field: str) -> None:
+def _check_least(count: int, field: str) -> None:
     if count == 0:
         raise InvalidInput.at(field, "at least one input", "none")
+
+
+def _check_most(count: int, settings: Settings, field: str) -> None:
     if count > settings.max_job_items:
         raise TooLarge.at(field, f"at most {settings.max_job_items} inputs in one job", str(count))

@@ -24,7 +24,9 @@ from production_server.jobs.tables import item, job, series
 from production_server.jobs.tally import count_results
 
 _JOB_OF_CLAIM = (
-    select(job.c.model, job.c.version, job.c.source, job.c.state, series.c.id.label("series_id"))
+    select(
+        job.c.model, job.c.version, job.c.source, job.c.state, job.c.priority, series.c.id.label("series_id")
+    )
     .outerjoin(series, is_series_of(job))
     .where(job.c.id == bindparam("job_id"))
 )
@@ -66,6 +68,7 @@ def claim(
         indexes=tuple(indexes),
         inputs=inputs,
         series_id=series_id,
+        priority=asked.priority,
     )
 
 

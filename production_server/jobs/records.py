@@ -123,6 +123,8 @@ class Claim:
     """What was stored with each item, or where its input lies."""
     series_id: int
     """Which results theirs are counted among."""
+    priority: Priority
+    """As it was asked for: that a job is small does not make it urgent any more once it has taken long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 from production_server.errors import Fault, InvalidInput
 from production_server.shown import describe
@@ -23,6 +22,12 @@ STATED_DELIMITERS = DELIMITERS + "|"
 HEAD_CHARACTERS = 2**16
 """So much is looked at to find out how a table is written."""
 
+MOST_CHARACTERS = 2**19
+"""Of a row: each of its cells is looked at, and a million of them take seconds."""
+MOST_EMPTY_ROWS = 10**6
+
+# No more of a line than is too much, and never back: a line of 60 MB would keep the interpreter for a second.
+_LINE = re.compile(rf"(?=[\s\S])[^\r\n]{{0,{MOST_CHARACTERS + 1}}}+(?:\r\n|\r|\n)?+")
 _SEP_LINE = re.compile(r'"?sep=(.)"?(?:\r\n|\r|\n|$)', re.IGNORECASE)
 _SPACED_QUOTE = re.compile(r'[,;\t|] +"')
 _UTF32 = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
@@ -116,8 +121,9 @@ def lines_of(text: str, writing: Writing, *, after: int = 0) -> Iterator[Line]:
     Raises:
         InvalidInput: quotes do not fit together.
     """
+    lines = _Lines(text)
     reader = csv.reader(
-        io.StringIO(text, newline=""),
+        lines,
         delimiter=writing.delimiter,
         skipinitialspace=writing.skips_spaces,
         strict=True,
@@ -130,8 +136,44 @@ def lines_of(text: str, writing: Writing, *, after: int = 0) -> Iterator[Line]:
             return
         except csv.Error as exc:
             raise _not_well_formed(line, str(exc)) from exc
+        lines.begin_row()
         if line > after and any(cell.strip() for cell in cells):
             yield line, cells
+        else:
+            lines.pass_over()
+
+
+class _Lines:
+    """The lines of a text as `csv` wants them, one at a time: `io.StringIO` takes four bytes for each character."""
+
+    def __init__(self, text: str) -> None:
+        self._found = _LINE.finditer(text)
+        self._characters = 0
+        self._empty = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._found)[0]
+        self._characters += len(line)
+        if self._characters > MOST_CHARACTERS:
+            raise _too_much(f"rows of at most {MOST_CHARACTERS} characters")
+        return line
+
+    def begin_row(self) -> None:
+        """What follows belongs to another row."""
+        self._characters = 0
+
+    def pass_over(self) -> None:
+        """A row had nothing in it."""
+        self._empty += 1
+        if self._empty > MOST_EMPTY_ROWS:
+            raise _too_much(f"at most {MOST_EMPTY_ROWS} rows with nothing in them")
+
+
+def _too_much(expected: str) -> InvalidInput:
+    return InvalidInput("csv: not a table that people have", (Fault("csv", expected, "more"),))
 
 
 def _not_well_formed(line: int, why: str) -> InvalidInput:

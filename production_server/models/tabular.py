@@ -37,15 +37,17 @@ def make_row(manifest: Manifest, values: Sequence[float]) -> Row:
     return Row(tuple(values), outside)
 
 
-def check_rows(manifest: Manifest, inputs: Sequence[object], *, field: str = "inputs") -> list[Row]:
-    """Check rows as JSON brings them: lists in feature order or objects by feature name.
+def check_rows(
+    manifest: Manifest, inputs: Sequence[object], *, field: str = "inputs", first: int = 0
+) -> list[Row]:
+    """Check rows as JSON brings them: lists in feature order or objects by feature name; `first` stand before them.
 
     Raises:
         InvalidInput: one or more rows are not usable; it names the first 20 faults and no row is accepted.
     """
     faults: list[Fault] = []
     rows: list[Row] = []
-    for index, item in enumerate(inputs):
+    for index, item in enumerate(inputs, first):
         row_faults, values = _check_row(manifest, item, f"{field}[{index}]")
         faults += row_faults
         if len(faults) >= MAX_FAULTS:

@@ -1,6 +1,6 @@
-"""Interactive calls over RabbitMQ: one thread that takes a batch, runs it, and answers to whoever sent it.
+"""Interactive calls over RabbitMQ: a thread for each queue takes a batch, runs it, and answers to whoever sent it.
 
-A thread of its own, beside those for chunks: a call must not wait until a chunk is done.
+Threads of their own, beside those for chunks: a call must not wait until a chunk is done.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from kombu.message import Message
 
 from production_server.broker.amqp_connection import body_of, call_queue, post
 from production_server.broker.amqp_listener import CONNECT_AGAIN_S, Listener
-from production_server.broker.calls import CALL_QUEUE
+from production_server.broker.calls import CALL_QUEUES
 from production_server.loop import Loop
 from production_server.worker.calls import CallProcessor
 
@@ -30,35 +30,41 @@ class CallServer:
 
     def __init__(self, app: Celery, processor: CallProcessor) -> None:
         self._processor = processor
-        self._listener = Listener(app, self._consume)
-        self._loop = Loop("interactive calls", self._listener.step, pause_s=CONNECT_AGAIN_S)
+        self._listeners = {name: Listener(app, partial(self._consume, name)) for name in CALL_QUEUES}
+        self._loops = [
+            Loop(f"interactive calls from {name}", listener.step, pause_s=CONNECT_AGAIN_S)
+            for name, listener in self._listeners.items()
+        ]
 
     def start(self) -> None:
-        """Start the thread."""
-        self._loop.start()
+        """Start the threads."""
+        for loop in self._loops:
+            loop.start()
 
     def stop(self) -> None:
-        """Answer the batch in hand, give back what was fetched beside it, and end."""
-        self._loop.stop()
-        self._listener.close()
+        """Answer the batches in hand, give back what was fetched beside them, and end."""
+        for loop in self._loops:
+            loop.stop()
+        for listener in self._listeners.values():
+            listener.close()
 
-    def _consume(self, channel: Any) -> Consumer:
-        answer = partial(self._answer, channel=channel)
+    def _consume(self, queue: str, channel: Any) -> Consumer:
+        answer = partial(self._answer, channel=channel, queue=queue)
         return Consumer(
             channel,
-            [call_queue()],
+            [call_queue(queue)],
             on_message=answer,
             on_decode_error=_refuse,
             prefetch_count=PREFETCH,
         )
 
-    def _answer(self, message: Message, *, channel: Any) -> None:
+    def _answer(self, message: Message, *, channel: Any, queue: str) -> None:
         is_second_try = bool(message.delivery_info.get("redelivered"))
         if is_second_try:
             # Who had it before may have died of it: it comes no third time. What a process sends right before it dies
             # may never be read, so this waits for the answer to a question that comes after it.
             message.ack()
-            channel.queue_declare(CALL_QUEUE, passive=True)
+            channel.queue_declare(queue, passive=True)
         reply_to = message.properties.get("reply_to")
         if reply_to:
             reply = self._processor.answer(body_of(message))
@@ -69,5 +75,5 @@ class CallServer:
 
 def _refuse(message: Message, error: Exception) -> None:
     """Throw away a message of which not even the bytes can be had: nobody of ours has sent it."""
-    log.error("refused a message of queue %s: %s", CALL_QUEUE, error)
+    log.error("refused a message of calls: %s", error)
     message.ack()

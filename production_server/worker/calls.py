@@ -6,8 +6,11 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from production_server.broker.calls import (
     CALL_QUEUE,
+    IMAGE_QUEUE,
     Reply,
     Request,
     decode_request,
@@ -15,6 +18,7 @@ from production_server.broker.calls import (
 )
 from production_server.errors import MISTAKE, CeleriacError, DeadlineExceeded
 from production_server.inference import Engine, Outputs
+from production_server.models.decoding import decoding_until
 from production_server.settings import Settings
 from production_server.worker.throttle import Throttle
 
@@ -54,12 +58,13 @@ class CallProcessor:
         try:
             request = decode_request(body)
         except ValueError as exc:
-            log.error("refused a message of queue %s: %s", CALL_QUEUE, exc)
+            log.error("refused a message of calls: %s", exc)
             return Reply(None, {}, CeleriacError(MISTAKE), 0, self._name)
         if self._tracing is None:
             return self._run_request(request)
         about = {"celeriac.model": request.model, "celeriac.version": request.version}
-        with self._tracing.processing(CALL_QUEUE, request.trace, about):
+        queue = CALL_QUEUE if isinstance(request.inputs, np.ndarray) else IMAGE_QUEUE
+        with self._tracing.processing(queue, request.trace, about):
             return self._run_request(request)
 
     def _run_request(self, request: Request) -> Reply:
@@ -68,12 +73,13 @@ class CallProcessor:
         error: CeleriacError | None = None
         try:
             _check_time(request)
-            outputs = self._engine.run(
-                request.model,
-                request.version,
-                request.inputs,
-                max_pixels=self._settings.max_image_pixels,
-            )
+            with decoding_until(time.monotonic() + request.until - time.time()):
+                outputs = self._engine.run(
+                    request.model,
+                    request.version,
+                    request.inputs,
+                    max_pixels=self._settings.max_image_pixels,
+                )
         except CeleriacError as exc:
             error = exc
         except Exception:

@@ -18,7 +18,9 @@ from production_server.inference import Engine, Outcome, PredictedBatch
 from production_server.jobs.claim import claim, finish, give_back, give_up, renew
 from production_server.jobs.database import Database
 from production_server.jobs.object_chunks import ObjectChunk, adopt
-from production_server.jobs.records import Claim, Failure, Success
+from production_server.jobs.publication import mark_unpublished
+from production_server.jobs.records import Chunk, Claim, Failure, Success
+from production_server.models.decoding import decoding_until
 from production_server.models.tasks.task import Prediction
 from production_server.settings import Settings
 from production_server.storage.objects import Reference
@@ -28,6 +30,7 @@ from production_server.worker.outage import until_answered
 from production_server.worker.throttle import Throttle
 
 if TYPE_CHECKING:
+    from production_server.broker.publisher import Publisher
     from production_server.tracing.spans import Tracing
     from production_server.worker.metrics import WorkerMetrics
 
@@ -35,6 +38,8 @@ log = logging.getLogger(__name__)
 
 STORE_AFTER_S = 1.0
 """A slow model's results are stored this often, so that they appear as they come."""
+TURN_S = 1.0
+"""A thread is kept no longer by one chunk, but for the batch in hand: what is left comes again behind what waits."""
 STUCK_AFTER_S = 600
 """A batch that takes longer than this counts as stuck: its lease is not renewed any more."""
 
@@ -59,6 +64,8 @@ class ChunkProcessor:
     inputs: Inputs
     throttle: Throttle = field(default_factory=Throttle)
     stopping: threading.Event = field(default_factory=threading.Event)
+    publisher: Publisher | None = None
+    """Takes what is left of a chunk that takes long; None: a chunk is worked off in one go."""
     items_done: int = 0
     metrics: WorkerMetrics | None = None
     tracing: Tracing | None = None
@@ -171,7 +178,20 @@ class ChunkProcessor:
             self._tell(held, outcome, asdict(seconds))
         if position < len(held.indexes):
             give_back(self.database, held)
+            if not self.stopping.is_set():
+                self._hand_on(held, position)
         return position == len(held.indexes)
+
+    def _hand_on(self, held: Claim, position: int) -> None:
+        """Publish what is left of a chunk that took a thread for long: behind what waits."""
+        rest = Chunk(held.job_id, held.indexes[position], held.indexes[-1] + 1, held.priority)
+        try:
+            if self.publisher is not None:
+                self.publisher.publish([rest])
+        except Unavailable as exc:
+            # It waits in the database, and the reconciler finds it.
+            log.warning("job %s, items from %d on: %s", held.job_id, rest.start, exc)
+            mark_unpublished(self.database, held.job_id, start=rest.start)
 
     def _tell(self, held: Claim, outcome: str, seconds: dict[str, float]) -> None:
         """Tell who wants to know what became of a claim, and where its time went."""
@@ -190,7 +210,8 @@ class ChunkProcessor:
             StorageUnavailable: some inputs could not be fetched; what was predicted is stored.
         """
         results: list[Success | Failure] = []
-        position, stored_at = 0, time.monotonic()
+        position, began = 0, time.monotonic()
+        stored_at = began
         failure: StorageUnavailable | None = None
         try:
             for batch in self._batches(held, inputs, seconds):
@@ -200,7 +221,7 @@ class ChunkProcessor:
                 failure = failure or _first_missed(batch.outcomes)
                 position += len(batch.outcomes)
                 self._in_hand[held.token] = (held, time.monotonic())
-                if self.stopping.is_set():
+                if self.stopping.is_set() or self._is_long(held, began):
                     break
                 if time.monotonic() - stored_at > STORE_AFTER_S and position < len(held.indexes):
                     self._store(held, results, seconds, renew_s=self.settings.lease_s)
@@ -211,6 +232,11 @@ class ChunkProcessor:
         if failure is not None and not self.stopping.is_set():
             raise failure
         return position
+
+    def _is_long(self, held: Claim, began: float) -> bool:
+        """Whether a chunk has had its thread for long enough; one of objects has a thread that others do not need."""
+        is_of_objects = any(isinstance(each, Reference) for each in held.inputs[:1])
+        return self.publisher is not None and not is_of_objects and time.monotonic() - began > TURN_S
 
     def _batches(
         self, held: Claim, fetched: Iterator[list[Input]], seconds: _Seconds
@@ -226,11 +252,13 @@ class ChunkProcessor:
             seconds.fetch += time.perf_counter() - began
             if inputs is None:
                 return
-            with self.throttle.turn():
-                batch = self.engine.predict_batch(held.model, held.version, inputs, max_pixels=limit)
-            seconds.decode += batch.decode_s
-            seconds.model += batch.model_s
-            yield batch
+            while inputs:
+                with self.throttle.turn(), decoding_until(time.monotonic() + TURN_S):
+                    batch = self.engine.predict_batch(held.model, held.version, inputs, max_pixels=limit)
+                inputs = inputs[len(batch.outcomes) :]
+                seconds.decode += batch.decode_s
+                seconds.model += batch.model_s
+                yield batch
 
     def _store(
         self, held: Claim, results: list[Success | Failure], seconds: _Seconds, *, renew_s: int | None = None

@@ -61,6 +61,7 @@ class WorkerParts:
             inputs,
             throttle=Throttle(chunk_threads(settings)),
             stopping=stopping,
+            publisher=shared.transport.publisher,
             metrics=metrics,
             tracing=tracing,
         )

@@ -213,7 +213,7 @@ def test_what_a_worker_fetched_and_comes_to_too_late_is_not_run(over_broker: Pla
     with over_broker.app.connection_for_write() as connection, connection.channel() as channel:
         answers = Queue("late.answers", exclusive=True)
         answers(channel).declare()
-        call_queue()(channel).declare()
+        call_queue(CALL_QUEUE)(channel).declare()
         until = time.time() - 0.5
         body = encode_request(Request("table", "1", rows(1), {}, until))
         post(channel, body, CALL_QUEUE, reply_to=answers.name, correlation_id="late")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from production_server.json_document import NotJson, read_json
+from production_server.errors import TooLarge
+from production_server.json_document import NotJson, memory_of, read_json
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
@@ -116,3 +119,62 @@ def test_numbers_are_what_they_are() -> None:
         0.0,
         2**53 + 1,
     ]
+
+
+UNITS = [
+    b"[],", b"{},", b'{"":1},', b'{"a":[]},', b"1,", b"1.5,", b"300,", b'"",', b'"a",', '"€",'.encode(), b"[1,1,1],",
+    b"[12,34,56],", b"[6,148,72,35,0,33.6,0.627,50],", b'{"a":1,"b":2},', b'{"a":":"},', b'"\\u0041",', b"true,",
+    b'{"pregnancies":6,"glucose":148,"bmi":33.6},', b"[[[[[[[[[[]]]]]]]]]],", b'{"a":{"b":{"c":{"d":{}}}}},',
+]  # fmt: skip
+
+
+GROWN = """
+import resource, sys
+from production_server.json_document import read_json
+def most(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+data = sys.stdin.buffer.read()
+before = most()
+value = read_json(data)
+print(most() - before)
+"""
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_what_reading_takes_is_known_before_and_no_more(unit: bytes) -> None:
+    data = b"[" + unit * (2**20 // len(unit)) + b"0]"
+
+    # The most memory that a process had is never less again: each has its own.
+    told = subprocess.run([sys.executable, "-c", GROWN], input=data, capture_output=True, check=True)
+    grown = int(told.stdout)
+
+    assert grown < memory_of(data) + 4 * 2**20
+
+
+@pytest.mark.parametrize(
+    "unit", [b"[],", b"{},", b'{"":1},', b'"a",', b"1.5,", b"[" * 500 + b"]" * 500 + b","]
+)
+def test_a_body_that_would_take_gigabytes_is_refused_before_anything_is_made(unit: bytes) -> None:
+    data = b"[" + unit * (16 * 2**20 // len(unit)) + b"0]"
+
+    with pytest.raises(TooLarge, match="at most 96 MiB"):
+        read_json(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'[{"b64":"%b"}]' % (b"QUJD" * 4 * 2**20),
+        b"[" + b"0.5372549295425415," * 800_000 + b"0]",
+        b"[" + b"137, " * 1_500_000 + b"0]",
+    ],
+    ids=["image", "numbers", "pixels"],
+)
+def test_what_people_send_is_read(data: bytes) -> None:
+    assert read_json(data)
+
+
+def test_what_is_odd_behind_many_values_is_found() -> None:
+    with pytest.raises(NotJson) as caught:
+        read_json(b"[" + b"1," * 300_000 + b"NaN]")
+
+    assert caught.value.where == "[300000]"

@@ -29,12 +29,18 @@ def flat(image: Image.Image, mode: ImageMode) -> Image.Image:
     """
     image = _in_8_bits(image)
     if not image.has_transparency_data:
-        return image.convert(mode)
+        return _converted(image, mode)
     image, alpha = _parted(image)
     # In the mode that is wanted: two more images in RGBA would be 400 MB where 50 million pixels are allowed.
     laid = Image.new(mode, image.size, "white")
-    laid.paste(image.convert(mode), mask=alpha)
+    # An image with four channels is pasted into one with three as it is.
+    laid.paste(image if mode == "RGB" else image.convert(mode), mask=alpha)
     return laid
+
+
+def _converted(image: Image.Image, mode: ImageMode) -> Image.Image:
+    """The image in that mode; itself where it is: Pillow would make a copy."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def check_visible(image: Image.Image) -> None:

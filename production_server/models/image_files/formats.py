@@ -19,7 +19,7 @@ _TAKEN: dict[Format, bytes] = {
     "GIF": rb"GIF8[79]a",
     "WebP": rb"RIFF.{4}WEBP",
     "BMP": rb"BM.{12}[" + re.escape(_BMP_HEADERS) + rb"]\0\0\0",
-    "PNM": rb"P[1-6]\s+(?:#[^\r\n]*\s+)*[0-9]",
+    "PNM": rb"P[1-6]\s+(?:#[^\r\n]*[\r\n]\s*)*[0-9]",
 }
 _IMAGES = {
     "a TIFF, or a camera's raw file": rb"II[*+]\0|MM\0[*+]",

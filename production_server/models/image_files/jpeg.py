@@ -10,6 +10,8 @@ MOST_SEGMENTS = 5_000
 """Before the pixels. Cameras write some ten, with profiles and depths some hundred; 20 MB of empty ones take 700 MB."""
 MOST_SCANNED_PIXELS = 2 * 10**9
 """Forty scans of 50 million pixels. Programs write some ten; another scan of 59 bytes costs as much as the first."""
+MOST_FILLING_BYTES = 2**16
+"""Between segments, where any number may stand: Pillow reads them one by one, at half a second for a megabyte."""
 _SCAN = b"\xff\xda"
 _MARKER = re.compile(rb"\xff+([^\xff])", re.DOTALL)
 _PIXELS = 0xDA
@@ -20,13 +22,16 @@ def with_few_segments(data: bytes) -> bytes:
     """The same bytes.
 
     Raises:
-        Unusable: there are more segments before the pixels than any program writes.
+        Unusable: there are more segments before the pixels, or more between them, than any program writes.
     """
-    place = 2
+    place, filling = 2, 0
     for _ in range(MOST_SEGMENTS):
         found = _MARKER.search(data, place)
         if found is None or found[1][0] == _PIXELS:
             return data
+        filling += found.end() - place
+        if filling > MOST_FILLING_BYTES:
+            raise damaged(f"a JPEG with more than {MOST_FILLING_BYTES} bytes between its segments")
         place = found.end()
         if found[1][0] not in _WITHOUT_LENGTH:
             place += max(2, int.from_bytes(data[place : place + 2]))

@@ -6,6 +6,7 @@ import io
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
@@ -17,23 +18,24 @@ from PIL.PpmImagePlugin import PpmImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from production_server.errors import InvalidInput, TooLarge
-from production_server.models.image_files import bmp, jpeg, pnm
+from production_server.models.decoding import room_for
+from production_server.models.image_files import bmp, gif, jpeg, pnm
 from production_server.models.image_files.formats import Format, format_of
 from production_server.models.image_files.palette import check_palette
 from production_server.models.image_files.png import pixels_only, tell_transparent
 from production_server.models.image_files.unusable import Unusable, damaged
-from production_server.models.memory import MemoryBudget
 
-_DECODING = MemoryBudget(400 * 2**20)
-"""The process's: 2 kB of WebP can take 800 MB, and a service with many threads decodes as many files at once."""
-_BYTES_PER_PIXEL: dict[Format, int] = {"WebP": 16}
-_BYTES_PER_PIXEL_AT_MOST = 11
-"""Measured, with all copies that decoding makes: PNG with transparency 10.5, progressive JPEG 7."""
+_BYTES_PER_PIXEL: dict[Format, int] = {"PNG": 9, "JPEG": 8, "GIF": 6, "WebP": 12, "BMP": 9, "PNM": 6}
+_BYTES_PER_PIXEL_AT_MOST = 12
+"""Measured, with all copies that decoding makes; the last one is of a JPEG that is progressive, or in CMYK."""
+_SHARE_OF_PIXELS: dict[Format, int] = {"WebP": 2}
+"""One of this many pixels takes as much memory as others of twice as many."""
 _PREPARED: dict[Format, Callable[[bytes], bytes]] = {
     "PNG": pixels_only,
     "JPEG": jpeg.with_few_segments,
+    "GIF": gif.with_few_blocks,
     "BMP": bmp.in_its_depth,
-    "PNM": pnm.with_short_header,
+    "PNM": pnm.plain_without_comments,
 }
 
 
@@ -56,12 +58,21 @@ class _Gif(GifImageFile):
         pass
 
 
+class _WebP(WebPImageFile):
+    """Without the canvases of an animation, which take as much as all the rest, once its first picture is decoded."""
+
+    def _get_next(self) -> Any:
+        found = super()._get_next()
+        self._decoder = None
+        return found
+
+
 # Its own classes, not Image.open: that makes an MPO of a JPEG with more pictures behind the first, which it may refuse.
 _READERS: dict[Format, type[ImageFile]] = {
     "PNG": PngImageFile,
     "JPEG": _Jpeg,
     "GIF": _Gif,
-    "WebP": WebPImageFile,
+    "WebP": _WebP,
     "BMP": BmpImageFile,
     "PNM": PpmImageFile,
 }
@@ -87,6 +98,7 @@ def opened(data: bytes, *, field: str, max_pixels: int) -> Iterator[Image.Image]
 
     Raises:
         TooLarge: it has more than `max_pixels` pixels (code `image_too_large`).
+        Unavailable: there is no memory to decode it in, or no time (code `overloaded`).
         InvalidInput: it is none that is taken (`empty_file`, `not_an_image`, `unsupported_image`), or is not whole
             (`damaged_image`); `field` is named. So is what the block finds, as `Unusable` or as an error of Pillow's.
     """
@@ -95,13 +107,13 @@ def opened(data: bytes, *, field: str, max_pixels: int) -> Iterator[Image.Image]
         kind = format_of(data)
         content = _PREPARED[kind](data) if kind in _PREPARED else data
         with _READERS[kind](io.BytesIO(content)) as image:
-            if image.width * image.height > max_pixels:
-                raise _too_large(field, max_pixels, f"{image.width} × {image.height}")
+            pixels, most = image.width * image.height, max_pixels // _SHARE_OF_PIXELS.get(kind, 1)
+            if pixels > most:
+                raise _too_large(field, most, f"{image.width} × {image.height}")
             if kind == "JPEG":
-                jpeg.check_scans(content, pixels=image.width * image.height)
+                jpeg.check_scans(content, pixels=pixels)
             _check_colours(image, content)
-            per_pixel = _BYTES_PER_PIXEL.get(kind, _BYTES_PER_PIXEL_AT_MOST)
-            with _DECODING.take(image.width * image.height * per_pixel):
+            with room_for(pixels * _bytes_per_pixel(image, kind)):
                 yield pnm.scaled(image, content) if isinstance(image, PpmImageFile) else image
                 check_palette(image, kind, data)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
@@ -111,6 +123,11 @@ def opened(data: bytes, *, field: str, max_pixels: int) -> Iterator[Image.Image]
     except _DAMAGE as exc:
         found = _told(kind, data, exc)
         raise InvalidInput.at(field, found.expected, found.got, code=found.code) from exc
+
+
+def _bytes_per_pixel(image: ImageFile, kind: Format) -> int:
+    is_dear = kind == "JPEG" and ("progressive" in image.info or image.mode == "CMYK")
+    return _BYTES_PER_PIXEL_AT_MOST if is_dear else _BYTES_PER_PIXEL[kind]
 
 
 def _check_colours(image: ImageFile, content: bytes) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PIL.GifImagePlugin import GifImageFile
 
-from production_server.models.image_files import bmp
+from production_server.models.image_files import bmp, gif
 from production_server.models.image_files.unusable import damaged
 
 if TYPE_CHECKING:
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 
 _DEPTH = 24
 """Where a PNG says how many bits a pixel has."""
-_GIF_HEADER = 13
-_EXTENSION, _PICTURE = 0x21, 0x2C
-"""What a block of a GIF begins with."""
-_HAS_TABLE, _TABLE_BITS = 0x80, 7
 
 
 def check_palette(image: Image.Image, kind: Format, data: bytes) -> None:
@@ -70,16 +66,4 @@ def _colours_of_png(data: bytes) -> int:
 
 def _colours_of_gif(data: bytes) -> int | None:
     """Of the first picture's own palette, else of the file's; None: there is neither."""
-    colours = _table(data[10])
-    place = _GIF_HEADER + (0 if colours is None else 3 * colours)
-    while data[place] != _PICTURE:
-        if data[place] == _EXTENSION:
-            place += 2
-            while data[place]:
-                place += 1 + data[place]
-        place += 1
-    return _table(data[place + 9]) or colours
-
-
-def _table(flags: int) -> int | None:
-    return 2 << (flags & _TABLE_BITS) if flags & _HAS_TABLE else None
+    return gif.table_of(data[gif.first_picture(data) + 9]) or gif.table_of(data[10])

@@ -21,6 +21,8 @@ _BEFORE_PIXELS = frozenset({b"PLTE", b"tRNS"})
 """Nothing behind the pixels changes them."""
 _GREY, _RGB, _PALETTE = 0, 2, 3
 """Colour types."""
+MOST_CHUNKS = 50_000
+"""A PNG of 400 MB has as many where its pixels are parted as libpng does; each costs microseconds."""
 _SMALLEST = 12
 """Bytes of a chunk: its length, its name and its checksum."""
 
@@ -38,8 +40,11 @@ def pixels_only(data: bytes) -> bytes:
     view = memoryview(data)
     content: bytearray | None = None  # a copy, once something of the file is left out
     names: set[bytes] = set()
-    start = len(_SIGNATURE)
+    start, chunks = len(_SIGNATURE), 0
     while b"IEND" not in names:
+        chunks += 1
+        if chunks > MOST_CHUNKS:
+            raise damaged(f"a PNG of more than {MOST_CHUNKS} chunks")
         end = start + _SMALLEST + int.from_bytes(view[start : start + 4])
         name = data[start + 4 : start + 8]
         if end > len(data) or len(name) < 4:
@@ -52,8 +57,7 @@ def pixels_only(data: bytes) -> bytes:
         if is_wanted and name in _CRITICAL:
             names.add(name)
         start = end
-    if b"IDAT" not in names or (data[25] == _PALETTE and b"PLTE" not in names):
-        raise damaged(f"a PNG without {'a palette' if b'IDAT' in names else 'pixels'}")
+    _check_whole(data, names)
     return data if content is None else bytes(content)
 
 
@@ -78,6 +82,11 @@ def tell_transparent(image: PngImageFile, data: bytes) -> None:
         image.info["transparency"] = tuple(each & most for each in clear)
     elif 1 < depth < 16:  # of 1 bit Pillow has told black from white already
         image.info["transparency"] = (clear & most) * 255 // most
+
+
+def _check_whole(data: bytes, names: set[bytes]) -> None:
+    if b"IDAT" not in names or (data[25] == _PALETTE and b"PLTE" not in names):
+        raise damaged(f"a PNG without {'a palette' if b'IDAT' in names else 'pixels'}")
 
 
 def _is_wanted(name: bytes, before: set[bytes], *, is_right: bool) -> bool:

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from production_server.errors import CeleriacError, InvalidInput
+from production_server.errors import CeleriacError, InvalidInput, Unavailable
 from production_server.models.base64_images import image_of_base64
 from production_server.models.images import check_image, decode_image, encode_pixels
 from production_server.models.manifest import ImagePreprocessing, Manifest
@@ -38,10 +38,10 @@ class ImageInputs(Inputs):
             raise ValueError("the manifest was not checked: it has no image")
         return image
 
-    def check_json(self, inputs: Sequence[object], *, max_pixels: int) -> list[CheckedInput]:
+    def check_json(self, inputs: Sequence[object], *, max_pixels: int, first: int = 0) -> list[CheckedInput]:
         return gather(
             partial(self._check_json, each, f"inputs[{index}]", max_pixels)
-            for index, each in enumerate(inputs)
+            for index, each in enumerate(inputs, first)
         )
 
     def check_file(self, data: bytes, *, field: str, max_pixels: int) -> None:
@@ -62,6 +62,10 @@ class ImageInputs(Inputs):
                 decoded[place] = decode_image(payload, image, max_pixels=max_pixels)
             except InvalidInput as exc:
                 errors[place] = exc
+            except Unavailable as exc:
+                # Those behind it would wait as long, one after the other.
+                errors |= dict.fromkeys(range(place, len(payloads)), exc)
+                break
         none = np.empty((0, *self._manifest.inputs[0].item_shape), np.float32)
         tensor = np.stack(list(decoded.values())) if decoded else none
         return Decoded(tensor, list(decoded), errors)

@@ -65,8 +65,8 @@ class Inputs(ABC):
         """
 
     @abstractmethod
-    def check_json(self, inputs: Sequence[object], *, max_pixels: int) -> list[CheckedInput]:
-        """Inputs as JSON brings them.
+    def check_json(self, inputs: Sequence[object], *, max_pixels: int, first: int = 0) -> list[CheckedInput]:
+        """Inputs as JSON brings them; `first` stand before them in the same list.
 
         Raises:
             InvalidInput, TooLarge: none is accepted; the first 20 faults are named.
@@ -90,7 +90,10 @@ class Inputs(ABC):
 
     @abstractmethod
     def decode(self, payloads: Sequence[bytes | CeleriacError], *, max_pixels: int) -> Decoded:
-        """Checked inputs as the graph takes them; an error that stands for one stays its error."""
+        """Checked inputs as the graph takes them; an error that stands for one stays its error.
+
+        Where there is no time or no memory to decode one in, that and all behind it have `Unavailable` for an error.
+        """
 
     def columns(self) -> list[str]:
         """The columns that an input fills in a table of results; none where a name says which one it is."""

@@ -27,8 +27,8 @@ class RowInputs(Inputs):
         if len(set(names)) != len(names) or not is_like_it:
             raise ValueError("features: expected one per input column, names that differ, and no image")
 
-    def check_json(self, inputs: Sequence[object], *, max_pixels: int) -> list[CheckedInput]:  # noqa: ARG002
-        rows = check_rows(self._manifest, inputs)
+    def check_json(self, inputs: Sequence[object], *, max_pixels: int, first: int = 0) -> list[CheckedInput]:  # noqa: ARG002
+        rows = check_rows(self._manifest, inputs, first=first)
         return [CheckedInput(row.to_bytes(), None, row.outside_training_range) for row in rows]
 
     def check_file(self, data: bytes, *, field: str, max_pixels: int) -> None:

@@ -18,7 +18,7 @@ class _UnknownInputs(Inputs):
     def check_manifest(self) -> None:
         raise NotImplementedError
 
-    def check_json(self, inputs: Sequence[object], *, max_pixels: int) -> list[CheckedInput]:
+    def check_json(self, inputs: Sequence[object], *, max_pixels: int, first: int = 0) -> list[CheckedInput]:
         raise NotImplementedError
 
     def check_file(self, data: bytes, *, field: str, max_pixels: int) -> None:

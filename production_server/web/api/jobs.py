@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from uuid import UUID
 
 from flask import Blueprint, Response, request
@@ -20,7 +21,7 @@ from production_server.web.api.operations import operation
 from production_server.web.api.requests import (
     read_form,
     read_idempotency_key,
-    read_json,
+    read_json_with_list,
     read_query,
     read_wait_s,
     to_response,
@@ -38,6 +39,7 @@ from production_server.web.api.schemas import (
 )
 from production_server.web.edge.flask_door import asking_client
 from production_server.web.edge.forms import repeated
+from production_server.web.edge.json_bodies import refusing_what_is_no_json
 from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.edge.waits import wait_until_over
 
@@ -120,16 +122,20 @@ def _read_submission(
     parts: WebParts,
 ) -> tuple[JobRequest | JobForm, ModelVersion, list[NewItem], Reading | None]:
     if request.mimetype == "application/json":
-        asked = read_json(JobRequest)
+        asked, long_list = read_json_with_list(JobRequest, "inputs")
         version = parts.registry.resolve(asked.model, asked.version)
-        return asked, version, items_from_json(version, asked.inputs, parts.settings), None
+        is_dear = long_list is not None or version.task.inputs.takes_files
+        with refusing_what_is_no_json("the body"), parts.checks.place() if is_dear else nullcontext():
+            items = items_from_json(version, long_list or [asked.inputs], parts.settings)
+        return asked, version, items, None
     if request.mimetype == "multipart/form-data":
         _refuse_texts_for_files()
         if faults := repeated(request.form, request.files):
             raise InvalidInput("; ".join(map(str, faults[:3])), faults)
         form = read_form(JobForm, request.form)
         version = parts.registry.resolve(form.model, form.version)
-        return form, version, *_items_from_form(version, parts)
+        with parts.checks.place():
+            return form, version, *_items_from_form(version, parts)
     detail = f"expected application/json or multipart/form-data, got {request.mimetype or 'no Content-Type'}"
     raise InvalidInput(detail, code="unsupported_media_type")
 

@@ -13,9 +13,10 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from production_server.errors import MAX_FAULTS, InvalidInput
+from production_server.json_pieces import LongList, read_with_long_list
 from production_server.shown import describe
 from production_server.validation import faults_of
-from production_server.web.edge.json_bodies import check_charset, json_of
+from production_server.web.edge.json_bodies import check_charset, json_of, refusing_what_is_no_json
 
 MAX_WAIT_S = 60
 MAX_MEMBERS = 100
@@ -38,6 +39,18 @@ def read_json(model: type[M]) -> M:
         got = request.mimetype or "no Content-Type"
         raise InvalidInput(f"expected application/json, got {got}", code="unsupported_media_type")
     return _checked(model, json_of(read_body(), "the body"), "body")
+
+
+def read_json_with_list(model: type[M], name: str) -> tuple[M, LongList | None]:
+    """The request's JSON body, checked; its member `name` beside it, to be read piece by piece, if that is a long list.
+
+    Raises:
+        InvalidInput, RequestEntityTooLarge: as `read_json`.
+    """
+    data = read_body()
+    with refusing_what_is_no_json("the body"):
+        value, long_list = read_with_long_list(data, name)
+    return _checked(model, value, "body"), long_list
 
 
 def read_body() -> bytes:

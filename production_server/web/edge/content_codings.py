@@ -38,6 +38,8 @@ def decompressed(body: bytes, header: str, *, limit: int) -> bytes:
     Raises:
         TooLarge: it is over the limit then. InvalidInput: it is damaged, or the coding is neither gzip nor deflate.
     """
+    if not coding_of(header) and len(body) <= limit:
+        return body
     return PlainBody(io.BytesIO(body), header, limit=limit).read()
 
 
@@ -68,9 +70,12 @@ class PlainBody:
         # One byte more than is wanted: whoever wants no more than the limit learns that there is more.
         while not self._is_at_end and (size < 0 or len(self._buffer) <= size):
             self._take(self._next_piece())
-        end = len(self._buffer) if size < 0 else size
-        piece = bytes(self._buffer[:end])
-        del self._buffer[:end]
+        if size < 0 or size >= len(self._buffer):
+            # All of it, in as few copies as there can be: it may be as large as the limit.
+            piece, self._buffer = bytes(self._buffer), bytearray()
+            return piece
+        piece = bytes(self._buffer[:size])
+        del self._buffer[:size]
         return piece
 
     def _take(self, piece: bytes) -> None:

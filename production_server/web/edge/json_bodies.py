@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from production_server.errors import Fault, InvalidInput
@@ -17,10 +19,21 @@ def json_of(data: bytes, what: str) -> Any:
     """The value of a document, which is called `what`.
 
     Raises:
+        InvalidInput: it is none (code `malformed_json`). TooLarge: reading it would take too much memory.
+    """
+    with refusing_what_is_no_json(what):
+        return read_json(data)
+
+
+@contextmanager
+def refusing_what_is_no_json(what: str) -> Iterator[None]:
+    """While a document, which is called `what`, is read.
+
+    Raises:
         InvalidInput: it is none (code `malformed_json`).
     """
     try:
-        return read_json(data)
+        yield
     except NotJson as exc:
         fault = Fault(exc.where or "body", exc.expected, exc.got)
         raise InvalidInput(_detail(exc, fault, what), (fault,), code=CODE) from exc

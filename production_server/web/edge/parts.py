@@ -22,6 +22,7 @@ from production_server.parts import SharedParts
 from production_server.settings import Settings
 from production_server.sources.notifications import Notifications, open_rules
 from production_server.storage.storage import Storage
+from production_server.web.edge.checks import BoundedChecks
 from production_server.web.edge.door import Door, Entrance, OpenDoor
 from production_server.web.edge.fetches import BoundedFetches
 from production_server.web.edge.sites import Sites, sites_of
@@ -54,6 +55,7 @@ class WebParts:
     streams: BoundedWaits
     """For those whose answers go on: they keep none."""
     fetches: BoundedFetches
+    checks: BoundedChecks
     sites: Sites
     door: Door
     tracing: Tracing | None
@@ -112,6 +114,7 @@ def build_parts(
         waits=BoundedWaits(settings.web_threads // 2),
         streams=BoundedWaits(MAX_STREAMS),
         fetches=BoundedFetches(settings.web_threads // 2),
+        checks=BoundedChecks(settings.web_threads // 2),
         sites=sites_of(settings),
         door=OpenDoor(),
         tracing=shared.tracing,

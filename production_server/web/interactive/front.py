@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from http import HTTPStatus
@@ -18,8 +19,10 @@ from production_server.broker.grouping import Answer, Call
 from production_server.errors import (
     MISTAKE,
     CeleriacError,
+    DeadlineExceeded,
     InferenceFailed,
     InvalidInput,
+    Unavailable,
 )
 from production_server.web.edge.bridge import Bridge, Scope, Send, send_all
 from production_server.web.edge.content_codings import decompressed
@@ -39,8 +42,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LARGE_BODY_BYTES = 512 * 2**10
+LARGE_BODY_BYTES = 128 * 2**10
 """Bodies from this size on are read and checked in a thread: it takes milliseconds, in which all others would wait."""
+MOST_UNREAD_BYTES = 64 * 2**20
+"""Of large bodies that wait for that thread: more are refused, and come again."""
 LARGE_ANSWER_NUMBERS = 2**14
 """Answers of so many numbers are written in a thread, for the same reason."""
 BODIES = 4
@@ -95,6 +100,9 @@ class Front:
         self._limits = limits
         self._incoming = Incoming(most_bytes=BODIES * limits.body_bytes)
         self._loop: asyncio.AbstractEventLoop | None = None
+        # One: reading holds the interpreter, so that two take as long, and twice the memory.
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="large-calls")
+        self._unread_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -174,7 +182,7 @@ class Front:
         if len(request.body) < LARGE_BODY_BYTES and "content-encoding" not in request.headers:
             ask = protocol.read(request)
         else:
-            ask = await asyncio.get_running_loop().run_in_executor(None, self._read, protocol, request)
+            ask = await self._read_in_time(protocol, request, came_at=progress.came_at)
         wished_s = [ask.timeout_s, timeout_of(request.headers), self._limits.timeout_s]
         timeout_s = min(seconds for seconds in wished_s if seconds is not None)
         progress.key = ask.version.key
@@ -185,10 +193,37 @@ class Front:
             return protocol.write(ask, reply)
         return await asyncio.get_running_loop().run_in_executor(None, protocol.write, ask, reply)
 
+    async def _read_in_time(
+        self, protocol: InferenceProtocol, request: HttpRequest, *, came_at: float
+    ) -> Ask:
+        """What a large call asks; the large ones before it are read first.
+
+        Raises:
+            DeadlineExceeded: its time is over before that. Unavailable: too many wait (code `overloaded`).
+        """
+        size = len(request.body)
+        if self._unread_bytes and self._unread_bytes + size > MOST_UNREAD_BYTES:
+            raise Unavailable("too many large calls are waiting to be read", code="overloaded")
+        timeout_s = min(timeout_of(request.headers) or self._limits.timeout_s, self._limits.timeout_s)
+        reading = asyncio.get_running_loop().run_in_executor(self._reading, self._read, protocol, request)
+        self._unread_bytes += size
+        try:
+            async with asyncio.timeout(came_at + timeout_s - time.monotonic()):
+                return await reading
+        except TimeoutError as exc:
+            raise DeadlineExceeded("there was no time left to read it") from exc
+        finally:
+            self._unread_bytes -= size
+
     def _read(self, protocol: InferenceProtocol, request: HttpRequest) -> Ask:
         encoding = request.headers.get("content-encoding", "")
-        body = decompressed(request.body, encoding, limit=self._limits.body_bytes)
-        return protocol.read(replace(request, body=body))
+        try:
+            body = decompressed(request.body, encoding, limit=self._limits.body_bytes)
+            return protocol.read(replace(request, body=body))
+        except CeleriacError as exc:
+            # The frames that it came through hold all that was read; the next one is read before this is answered.
+            exc.__context__ = None
+            raise exc.with_traceback(None) from None
 
     async def _ask(self, ask: Ask, receive: Receive, *, deadline: float, span: Span | None) -> Reply:
         """The reply, when it is there; `deadline` is on the monotonic clock.
@@ -268,6 +303,8 @@ def _checked(answer: Answer | ClientLeft) -> Reply:
     if isinstance(answer, CeleriacError | ClientLeft):
         raise answer
     for place, error in answer.errors.items():
+        if isinstance(error, Unavailable):
+            raise error
         if isinstance(error, InvalidInput):
             raise type(error)(f"input {place}: {error}", error.faults, code=error.code)
         raise InferenceFailed(f"input {place}: {error}")

@@ -72,7 +72,8 @@ def show_thumbnail(job_id: UUID, index: int) -> Response:
     if not isinstance(found, bytes):
         found = _fetch(parts, found)
     try:
-        png = thumbnail(found, max_side=THUMBNAIL_SIDE, max_pixels=parts.settings.max_image_pixels)
+        with parts.checks.place():
+            png = thumbnail(found, max_side=THUMBNAIL_SIDE, max_pixels=parts.settings.max_image_pixels)
     except InvalidInput as exc:
         raise NotFound(f"item {index} of job {job_id} is no image", code="item_not_found") from exc
     headers = {"Cache-Control": "private, max-age=31536000, immutable"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from uuid import UUID
 
@@ -45,11 +46,12 @@ def submit() -> Response:
     parts = current_parts()
     chosen = parts.registry.resolve(request.args.get("model", ""), request.args.get("version"))
     try:
-        items = _read_items(chosen, parts)
+        with parts.checks.place() if request.files else nullcontext():
+            items = _read_items(chosen, parts)
     except RequestEntityTooLarge:
         limits = f"at most {size(parts.settings.max_body_bytes)} at once, {_pasted_limit()} of it pasted"
         return _render(chosen, error=TooLarge.at("form", limits, "more"))
-    except InvalidInput as exc:
+    except (InvalidInput, Unavailable) as exc:
         return _render(chosen, typed=request.form, error=exc)
     try:
         accepted, _ = parts.intake.accept(chosen, items, Asked(source="page", client=asking_client()))
@@ -127,7 +129,7 @@ def _read_items(chosen: ModelVersion, parts: WebParts) -> list[NewItem]:
     row, faults = read_row(chosen.manifest, request.form)
     if faults:
         raise InvalidInput(f"{chosen.manifest.name}: values cannot be used", tuple(faults))
-    return items_from_json(chosen, [row], parts.settings)
+    return items_from_json(chosen, [[row]], parts.settings)
 
 
 def _table_bytes() -> bytes:

@@ -47,7 +47,7 @@ class Lines:
 
     def take(self, lines: Iterable[str], *, client: str) -> Job:
         rows = [[float(number) for number in line.split()] for line in lines]
-        items = items_from_json(self.version, rows, self.intake.settings)
+        items = items_from_json(self.version, [rows], self.intake.settings)
         return self.intake.accept(self.version, items, Asked(source="lines", client=client))[0]
 
 
@@ -72,7 +72,7 @@ def test_rows_of_a_source_are_checked_as_any_others(intake: Intake, table: Model
 
 
 def test_an_idempotency_key_belongs_to_who_asks(intake: Intake, table: ModelVersion) -> None:
-    items = items_from_json(table, [[3, 7]], intake.settings)
+    items = items_from_json(table, [[[3, 7]]], intake.settings)
 
     def ask(client: str) -> tuple[Job, bool]:
         return intake.accept(table, items, Asked(source="test", client=client, idempotency_key="k"))

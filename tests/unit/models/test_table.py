@@ -129,7 +129,7 @@ def test_the_first_twenty_faults_are_listed_and_nothing_is_accepted(manifest: Ma
 
 
 def test_a_header_of_very_many_unknown_names_needs_little_memory(manifest: Manifest) -> None:
-    text = "a," * 300_000
+    text = "a," * 250_000
 
     tracemalloc.start()
     try:
@@ -168,3 +168,31 @@ def test_any_text_like_a_table_is_one_or_a_clear_error(small_models_manifest: Ma
 @pytest.fixture(scope="session")
 def small_models_manifest(small_models: object) -> Manifest:
     return Registry([small_models]).resolve("table").manifest  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("text", ["1,7\n" + "1," * 2**19, "1,7\n" + '"\n",' * 2**18, "1,7\n" + " " * 2**20])
+def test_an_endless_row_is_refused(manifest: Manifest, text: str) -> None:
+    assert any(
+        "at most 524288 characters" in fault or "more than 131072" in fault
+        for fault in faults_of(manifest, text)
+    )
+
+
+@pytest.mark.parametrize("line", ["\n", ",\r\n"])
+def test_very_many_rows_of_nothing_are_refused(manifest: Manifest, line: str) -> None:
+    faults = faults_of(manifest, "1,7\n" + line * 1_000_001)
+
+    assert faults == ["csv: expected at most 1000000 rows with nothing in them, got more"]
+
+
+def test_a_large_table_takes_little_more_than_its_text(manifest: Manifest) -> None:
+    text = ("1,7" + " " * 1000 + "\n") * 10_000
+
+    tracemalloc.start()
+    try:
+        parse(manifest, text, max_rows=10_000)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak_bytes < 2.5 * len(text)

@@ -6,20 +6,23 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, update
 
+from production_server.broker.local_queue import LocalQueue
 from production_server.inference import Engine
 from production_server.jobs.claim import claim
 from production_server.jobs.database import Database
 from production_server.jobs.leases import Watch
 from production_server.jobs.object_chunks import take
 from production_server.jobs.read import every_item, get_job
-from production_server.jobs.records import Job, NewItem, NewJob, NewObjects
+from production_server.jobs.records import Chunk, Job, NewItem, NewJob, NewObjects, Priority
 from production_server.jobs.submit import submit, submit_objects
 from production_server.jobs.tables import job as table_of_jobs
 from production_server.jobs.tables import object_chunk
+from production_server.models.decoding import room_for
 from production_server.models.registry import Registry
 from production_server.settings import Settings, read_settings
 from production_server.storage.objects import Reference
 from production_server.storage.storage import Storage
+from production_server.worker import chunks
 from production_server.worker.chunks import ChunkProcessor
 from production_server.worker.inputs import Inputs
 from testing.small_models import write_slow_model
@@ -38,9 +41,12 @@ def processor(sqlite_database: Database, small_registry: Registry) -> ChunkProce
     return chunk_processor(sqlite_database, small_registry, settings)
 
 
-def accept(database: Database, payloads: list[bytes], model: str = "table") -> Job:
+def accept(
+    database: Database, payloads: list[bytes], model: str = "table", *, priority: Priority = "normal"
+) -> Job:
     items = [NewItem(payload) for payload in payloads]
-    return submit(database, NewJob(model=model, version="1", items=items, source="test", client="c"))[0]
+    new = NewJob(model=model, version="1", items=items, source="test", client="c", priority=priority)
+    return submit(database, new)[0]
 
 
 def states(database: Database, job: Job) -> list[str]:
@@ -140,6 +146,47 @@ def test_a_stop_ends_after_the_batch_in_hand_and_gives_the_rest_back(
     processor.stopping.clear()
     assert processor.run(job.id, after.succeeded, after.succeeded + 1), "no attempt was lost by stopping"
     assert get_job(sqlite_database, job.id).succeeded == after.succeeded + 1
+
+
+@pytest.mark.parametrize("priority", ["normal", "high"])
+def test_a_chunk_that_takes_long_gives_its_thread_back_and_what_is_left_comes_again(
+    sqlite_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, priority: Priority
+) -> None:
+    write_slow_model(tmp_path / "store", turns=10_000)
+    settings = read_settings({"BATCH_ITEMS": "1", "MAX_ATTEMPTS": "1"})
+    processor = chunk_processor(sqlite_database, Registry([tmp_path / "store"]), settings)
+    processor.publisher = queue = LocalQueue()
+    monkeypatch.setattr(chunks, "TURN_S", 0.0)
+    job = accept(sqlite_database, [b"[0,1]"] * 3, model="slow", priority=priority)
+
+    assert processor.run(job.id, 0, 3)
+
+    message = queue.take()
+    assert message is not None
+    assert message.chunk == Chunk(job.id, 1, 3, priority)
+    assert states(sqlite_database, job)[1:] == ["queued"] * 2
+    assert processor.run(job.id, 1, 3)
+    assert processor.run(job.id, 2, 3), "no attempt was lost"
+    assert get_job(sqlite_database, job.id).succeeded == 3
+
+
+def test_an_image_for_which_there_is_no_memory_comes_again(
+    processor: ChunkProcessor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, "TURN_S", 0.05)
+    processor.publisher = queue = LocalQueue()
+    job = accept(processor.database, [png(0), png(255)], model="shades")
+
+    with room_for(2**40):
+        assert processor.run(job.id, 0, 2)
+
+    assert states(processor.database, job) == ["queued"] * 2
+    message = queue.take()
+    assert message is not None
+    assert (message.chunk.start, message.chunk.stop) == (0, 2)
+    monkeypatch.undo()
+    assert processor.run(job.id, 0, 2)
+    assert get_job(processor.database, job.id).succeeded == 2
 
 
 def test_a_batch_may_take_longer_than_its_lease(sqlite_database: Database, tmp_path: Path) -> None:

@@ -178,6 +178,7 @@ def pnms() -> Iterator[Variant]:
     size = b"%d %d" % SHADES.shape[::-1]
     bits = np.where(BLACK_OR_WHITE > 0, 0, 1).astype(np.uint8)
     plain_bits = b"\n".join(b" ".join(b"%d" % each for each in row) for row in bits)
+    yield Variant("pbm plain, commented", b"P1\n#a\n" + size + b"\n#b\n" + plain_bits + b"#c", BLACK_OR_WHITE)
     yield Variant("pbm plain", b"P1\n" + size + b"\n" + plain_bits, BLACK_OR_WHITE)
     yield Variant("pbm", b"P4 " + size + b"\n" + np.packbits(bits, axis=1).tobytes(), BLACK_OR_WHITE)
     for white in (3, 15, 100, 255, 1023, 4095, 65535):

@@ -214,6 +214,27 @@ def dear() -> Iterator[Refused]:
     for number, before in enumerate((b"P5 9 ", b"P5 9 9 ", b"P6 9#\n", b"P4 9 ")):
         commented = before + b"#" + b"a" * 70_000 + b"\n9 9 255\n" + bytes(81)
         yield Refused(f"pnm of a long comment {number}", commented, code, "first 65536 bytes")
+    commented = b"P2 9 9 255\n" + b"#\n" * 1_001 + b"0 " * 81
+    yield Refused("pnm of many comments", commented, code, "more than 1000 comments among its pixels")
+    jpeg, tiny = saved(COLOURS, "JPEG"), png(8, GREY, SHADES)
+    for name, filling in (("0xff", b"\xff"), ("0x00", b"\0")):
+        words = "more than 65536 bytes between its segments"
+        filled = jpeg[:20] + filling * 70_000 + jpeg[20:]
+        yield Refused(f"jpeg filled with {name}", filled, code, words)
+    pieces = with_chunks(tiny, *[chunk(b"tEXt", b"a\0b")] * 50_000)
+    yield Refused("png of many chunks", pieces, code, "a PNG of more than 50000 chunks")
+    gif = saved(Image.fromarray(INDEXES), "GIF")
+    first = gif.rindex(b"\x2c", 0, 800) if gif[10] & 0x80 else 13
+    for name, filler in (
+        ("comments", b"\x21\xfe\1a\0" * 50_000),
+        ("parts", b"\x21\xfe" + b"\1a" * 60_000 + b"\0"),
+    ):
+        many = gif[:13] + gif[13:first] + filler + gif[first:]
+        yield Refused(f"gif of many {name}", many, code, "more than 50000 blocks before its first picture")
+    yield Refused("gif without a picture", gif[:first] + b";", code, "GIF")
+    yield Refused("pnm of spaces and numbers signs", b"P3 " + b"# " * 500 + b"\nx", "not_an_image", "text")
+    webp = saved(np.zeros((300, 200, 3), np.uint8), "WEBP", lossless=True)
+    yield Refused("webp of half the pixels", webp, "image_too_large", "at most 50000 pixels, got 200 × 300")
 
 
 REFUSED = [
