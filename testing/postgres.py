@@ -97,11 +97,6 @@ class PostgresCluster:
         """Let all its processes go on where they were."""
         self._signal_all(signal.SIGCONT)
 
-    def execute(self, statement: str, database: str = "postgres") -> None:
-        """Execute a statement in a connection of its own, outside a transaction."""
-        with psycopg.connect(self.url(database), autocommit=True) as connection:
-            connection.execute(statement.encode())
-
     def add_database(self, name: str, *, template: str = "template0") -> None:
         """Make a database: empty, or a copy of another one that nobody uses."""
         self._execute(
