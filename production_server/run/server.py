@@ -21,10 +21,10 @@ import uvicorn
 from production_server.broker.links import LocalLink
 from production_server.broker.local_queue import LocalQueue
 from production_server.broker.transport import Transport
+from production_server.descriptors import room_for
 from production_server.parts import SharedParts
 from production_server.run.address import listen
 from production_server.run.guarded_http import MAX_CONNECTIONS, Crowd, GuardedHttp
-from production_server.run.open_files import room_for
 from production_server.settings import Settings
 from production_server.tracing import create_tracing
 from production_server.web.app import create_front
