@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def run_apart(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, in another thread."""
+def run_apart(coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop | None = None) -> T:
+    """Run a coroutine to its end, in another thread; by default in a fresh loop."""
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, coroutine).result()
+        if loop is None:
+            return thread.submit(asyncio.run, coroutine).result()
+        return thread.submit(loop.run_until_complete, coroutine).result()

@@ -63,7 +63,7 @@ def test_a_byte_a_second_is_not_waited_for(clock: Clock) -> None:
     began_at = clock.now
 
     with pytest.raises(InvalidInput, match="the body came too slowly") as refused:
-        clock.run_until_complete(receive_all(Incoming(most_bytes=KB), sends(*[(1, 1)] * 1000)))
+        run_apart(receive_all(Incoming(most_bytes=KB), sends(*[(1, 1)] * 1000)), clock)
 
     assert refused.value.code == "request_timeout"
     assert clock.now - began_at == pytest.approx(module.GRACE_S, abs=1)
@@ -71,16 +71,14 @@ def test_a_byte_a_second_is_not_waited_for(clock: Clock) -> None:
 
 def test_nothing_at_all_is_not_waited_for(clock: Clock) -> None:
     with pytest.raises(InvalidInput):
-        clock.run_until_complete(receive_all(Incoming(most_bytes=KB), sends(end=False)))
+        run_apart(receive_all(Incoming(most_bytes=KB), sends(end=False)), clock)
 
 
 def test_what_comes_fast_and_then_drips_is_not_waited_for_either(clock: Clock) -> None:
     began_at = clock.now
 
     with pytest.raises(InvalidInput):
-        clock.run_until_complete(
-            receive_all(Incoming(most_bytes=10**9), sends((0, 59 * KB * KB), *[(1, 1)] * 1000))
-        )
+        run_apart(receive_all(Incoming(most_bytes=10**9), sends((0, 59 * KB * KB), *[(1, 1)] * 1000)), clock)
 
     assert clock.now - began_at < module.CREDIT_S + 1
 
@@ -99,7 +97,7 @@ def test_an_honest_slow_line_is_waited_for(
 ) -> None:
     began_at = clock.now
 
-    size = clock.run_until_complete(receive_all(Incoming(most_bytes=10**9), sends(*parts)))
+    size = run_apart(receive_all(Incoming(most_bytes=10**9), sends(*parts)), clock)
 
     assert size == sum(each for _, each in parts)
     assert clock.now - began_at == pytest.approx(seconds)
@@ -115,7 +113,7 @@ def test_where_too_much_has_come_the_slowest_is_given_up_and_all_others_come_who
         clients = [receive_all(incoming, each) for each in (slow, honest, drips)]
         return await asyncio.gather(*clients, return_exceptions=True)
 
-    given_up, size, dripped = clock.run_until_complete(receive())
+    given_up, size, dripped = run_apart(receive(), clock)
 
     assert isinstance(given_up, Unavailable)
     assert size == 50 * KB
@@ -134,7 +132,7 @@ def test_whoever_comes_while_everything_is_taken_by_drips_is_not_the_slowest(clo
         clients = [late(), *(receive_all(incoming, each) for each in drips)]
         return await asyncio.gather(*clients, return_exceptions=True)
 
-    size, *given_up = clock.run_until_complete(receive())
+    size, *given_up = run_apart(receive(), clock)
 
     assert size == 21 * 64 * KB
     assert any(isinstance(each, Unavailable) for each in given_up)
@@ -148,7 +146,7 @@ def test_what_is_announced_costs_nothing(clock: Clock) -> None:
         clients = [receive_all(incoming, each) for each in (*waiting, sends((1, 60 * KB), (0, 30 * KB)))]
         return await asyncio.gather(*clients)
 
-    assert clock.run_until_complete(receive()) == [2] * 50 + [90 * KB]
+    assert run_apart(receive(), clock) == [2] * 50 + [90 * KB]
 
 
 def test_what_is_whole_is_not_given_up_and_what_is_done_with_is_not_counted() -> None:
