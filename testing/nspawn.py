@@ -62,7 +62,8 @@ class Machine:
         self._copy(tree)
 
     def _copy(self, tree: Path) -> None:
-        subprocess.run(["cp", "-a", "--reflink=auto", str(tree), str(self.disk)], check=True)
+        # Whoever built the tree may have left its /proc mounted: a copy of that has no end.
+        subprocess.run(["cp", "-a", "-x", "--reflink=auto", str(tree), str(self.disk)], check=True)
         # The network is there before the machine is.
         (self.disk / "etc/cloud/cloud.cfg.d/99_network.cfg").write_text("network: {config: disabled}\n")
         (self.disk / "etc/fstab").write_text("")

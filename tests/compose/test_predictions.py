@@ -53,7 +53,7 @@ def test_each_model_predicts_through_the_client(project: ComposeProject, tmp_pat
 
 def test_small_files_that_are_huge_once_decoded_do_not_end_the_service(project: ComposeProject) -> None:
     file = io.BytesIO()
-    Image.new("RGB", (7000, 7000)).save(file, "WEBP", lossless=True)
+    Image.new("RGB", (5000, 4900)).save(file, "WEBP", lossless=True)
     part = {"file": ("huge.webp", file.getvalue(), "image/webp")}
 
     def submit(_number: int) -> int:
@@ -62,5 +62,7 @@ def test_small_files_that_are_huge_once_decoded_do_not_end_the_service(project: 
     with ThreadPoolExecutor() as threads:
         answers = list(threads.map(submit, range(6)))
 
-    assert answers == [202] * 6
+    # Who does not get the memory in time shall come again.
+    assert set(answers) <= {202, 503}
+    assert 202 in answers
     assert [each["RestartCount"] for each in inspect(project.containers("web"))] == [0]

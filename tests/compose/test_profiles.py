@@ -209,7 +209,13 @@ def test_the_brokers_management_lets_admin_in_and_nobody_else(watched: Watched) 
 
 
 def test_watching_leaves_no_queue_in_the_broker(watched: Watched) -> None:
-    lasting = {"celeriac.jobs", "celeriac.jobs.high", "celeriac.calls", "celeriac.calls.images"}
+    lasting = {
+        "celeriac.jobs",
+        "celeriac.jobs.high",
+        "celeriac.dead_letters",
+        "celeriac.calls",
+        "celeriac.calls.images",
+    }
     project = watched.project
     (worker, *_) = project.containers("worker")
     wait_until(lambda: any(worker in name for name in watched.queues()), what="the worker's queue is known")
