@@ -22,6 +22,8 @@ _DEEPEST = 4
 """Of an element's brackets so many are looked for: `]]],[[[` parts images of `[height][width][channels]`."""
 _MARK = "the long list"
 _CLOSING = {"[": r"\]", "{": r"\}", '"': '"'}
+_HAS_ENDED = re.compile(rb'\]\s*,\s*"[^"\\]*"\s*:')
+"""What stands between a list and a further member; it may stand within an element, too."""
 _FIRST_ELEMENT = re.compile(rb'[\s\[{]{0,1000}"?')
 _PLACE = re.compile(r"\[(\d+)\](.*)", re.DOTALL)
 
@@ -98,7 +100,7 @@ def read_with_long_list(data: bytes, name: str) -> tuple[Any, LongList | None]:
     """
     found = re.search(rb'"%b"\s*:\s*\[' % name.encode(), data) if len(data) > FREE_BYTES else None
     stop = data.rfind(b"]")
-    if found is not None and found.end() <= stop:
+    if found is not None and found.end() <= stop and not _HAS_ENDED.search(data, found.end(), stop):
         try:
             value = read_json(b'%b"%b"%b' % (data[: found.end()], _MARK.encode(), data[stop:]))
         except NotJson:

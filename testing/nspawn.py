@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from testing.processes import ServiceError, end, free_ports, spawn, temporary_directory, wait_until
-from testing.rig import STATE, install, run_script
+from testing.rig import STATE, install, make_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,10 +41,9 @@ def root_tree(rig: Path) -> Path:
     if not all(map(shutil.which, PROGRAMS)):
         install(*PACKAGES)
     work = STATE / "vm" / ("build" if SUITE == "bookworm" else f"build-{SUITE}")
-    # Written when the tree is complete.
-    if not (work / "root_mb").exists():
-        image = STATE / "vm" / f"debian-{SUITE}.qcow2"
-        run_script(rig / "vm-image.sh", str(image), SUITE=SUITE, WORK=str(work))
+    image = STATE / "vm" / f"debian-{SUITE}.qcow2"
+    # The file is written when the tree is complete.
+    make_once(work / "root_mb", rig / "vm-image.sh", str(image), SUITE=SUITE, WORK=str(work))
     return work / "root"
 
 

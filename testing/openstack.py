@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
 
-from testing.rig import STATE, run_script
+from testing.rig import STATE, make_once, run_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,15 +111,14 @@ def _answers(base: Path) -> bool:
 def debian_13(rig: Path) -> Path:
     """An image of Debian 13, made once in a minute."""
     image = STATE / "vm" / "debian-trixie.qcow2"
-    if not image.exists():
-        run_script(rig / "vm-image.sh", str(image), SUITE="trixie", WORK=str(STATE / "vm" / "build-trixie"))
+    work = str(STATE / "vm" / "build-trixie")
+    make_once(image, rig / "vm-image.sh", str(image), SUITE="trixie", WORK=work)
     return image
 
 
 def _guests(rig: Path) -> dict[str, str]:
     """What instances boot from, made once in a minute, and on which processor."""
     image = STATE / "vm" / "debian-cloudimg.qcow2"
-    if not image.exists():
-        run_script(rig / "vm-image.sh")
+    make_once(image, rig / "vm-image.sh")
     # The rig's own choice is a processor of 2006, on which numpy does not run.
     return {"OS_IMAGE_FILE": str(image), "OS_LIBVIRT_CPU_MODE": "custom", "OS_LIBVIRT_CPU_MODEL": "Nehalem"}

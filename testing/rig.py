@@ -38,6 +38,15 @@ def run_script(script: Path, *arguments: str, **env: str) -> None:
     _run(["bash", str(script), *arguments], env)
 
 
+def make_once(made: Path, script: Path, *arguments: str, **env: str) -> None:
+    """Run one of the rig's scripts to its end, unless `made` is there by the time that it could begin.
+
+    Raises:
+        ServiceError: It failed.
+    """
+    _run(["bash", str(script), *arguments], env, unless=made)
+
+
 def install(*packages: str) -> None:
     """Install packages of the distribution.
 
@@ -50,13 +59,15 @@ def install(*packages: str) -> None:
     _run([*quiet, "install", "-y", "--no-install-recommends", *packages], env)
 
 
-def _run(command: list[str], env: Mapping[str, str]) -> None:
+def _run(command: list[str], env: Mapping[str, str], *, unless: Path | None = None) -> None:
     """One at a time, whichever process of the tests it is: two that install packages disturb each other."""
     # What measures the tests has no business in there.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     STATE.mkdir(parents=True, exist_ok=True)
     with (STATE / "tests.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if unless is not None and unless.exists():
+            return
         done = subprocess.run(
             command,
             env={**kept, **env},

@@ -76,6 +76,8 @@ class Database:
         self.writing = Writing(str(self))
         self._at_end = tuple(at_end)
         self._turn = threading.Lock()
+        self._file = Path(self._url.database) if self.is_sqlite and self._url.database else None
+        self._inode: tuple[int, int] | None = None
 
     @property
     def is_sqlite(self) -> bool:
@@ -154,8 +156,9 @@ class Database:
             )
         if is_read_only:
             raise Unavailable(f"the database {self} {READ_ONLY}: it only reads, as a standby does")
-        if self.is_sqlite:
-            self._check_file(Path(self._url.database or ""))
+        if self._file is not None:
+            self._check_is_there(self._file)
+            self._check_has_room(self._file)
         self.writing.check(self.write)
 
     def close(self) -> None:
@@ -170,14 +173,25 @@ class Database:
         if not self._turn.acquire(timeout=TURN_S):
             raise Unavailable(f"the database {self} {BUSY}: others write for too long")
         try:
+            if self._file is not None:
+                self._check_is_there(self._file)
             yield
         finally:
             self._turn.release()
 
-    def _check_file(self, file: Path) -> None:
-        if not file.exists():
-            # Open connections still work on the removed file, and all that they store is lost with them.
+    def _check_is_there(self, file: Path) -> None:
+        """Open connections still work on a file that was removed, and all that they store is lost with them."""
+        try:
+            found = file.stat()
+        except FileNotFoundError:
+            inode = None
+        else:
+            inode = found.st_dev, found.st_ino
+        self._inode = self._inode or inode
+        if inode is None or inode != self._inode:
             raise Unavailable(f"the file of {self} was removed: stop the server")
+
+    def _check_has_room(self, file: Path) -> None:
         # Before anything fails, and for processes in which nothing has: asking the file system costs microseconds.
         free = shutil.disk_usage(file.parent).free
         if free < MIN_FREE_BYTES:

@@ -118,3 +118,14 @@ def test_an_element_that_takes_too_much_is_refused() -> None:
 
     with pytest.raises(TooLarge, match="at most 96 MiB"):
         list(long_list)
+
+
+@pytest.mark.parametrize("further", [b'"names":["a"]', b'"x" : [[1]], "y": []', b'"x":{"inputs":[2]}'])
+def test_a_list_after_the_long_one_is_no_part_of_it(further: bytes) -> None:
+    data = b'{"inputs":[%b[1]],%b}' % (b"[1]," * 300_000, further)
+
+    value, long_list = read_with_long_list(data, "inputs")
+
+    inputs = value["inputs"] if long_list is None else [each for part in long_list for each in part]
+    assert len(inputs) == 300_001
+    assert set(value) > {"inputs"}

@@ -28,7 +28,7 @@ _SUFFIXES = tuple(f".{name}" for name in NOBODYS)
 REMEMBERED = 256
 """Hosts that are judged once: each call has one."""
 OPEN_IT_HERE = "Open the page here and send it again"
-_HOST = re.compile(r"(\[[0-9a-f:.]+(?:%[\w.~-]+)?\]|[\w.~%!$&'()*+;=-]*)(?::\d*)?", re.ASCII | re.IGNORECASE)
+_HOST = re.compile(r"(\[[0-9a-f:.]+(?:%[\w.~-]+)?\]|[\w.~!$&'()*+;=-]*)(?::\d*)?", re.ASCII | re.IGNORECASE)
 
 
 class Sites:

@@ -214,6 +214,8 @@ class Front:
             raise DeadlineExceeded("there was no time left to read it") from exc
         finally:
             self._unread_bytes -= size
+            # It holds the exception, whose traceback holds this frame: a circle, with the body in it.
+            del reading
 
     def _read(self, protocol: InferenceProtocol, request: HttpRequest) -> Ask:
         encoding = request.headers.get("content-encoding", "")

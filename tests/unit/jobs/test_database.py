@@ -104,6 +104,11 @@ def test_an_sqlite_file_that_was_removed_is_no_database_though_connections_still
 
     with pytest.raises(Unavailable, match="was removed"):
         database.check()
+    with pytest.raises(Unavailable, match="was removed"), database.write():
+        pass
+    file.touch()
+    with pytest.raises(Unavailable, match="was removed"), database.write():
+        pass
     database.close()
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from production_server.web.edge.bodies import Bodies
 from production_server.web.edge.bridge import Bridge
 from production_server.web.edge.parts import WebParts
 from production_server.web.edge.problems import status_of
+from production_server.web.interactive import front as module
 from production_server.web.interactive.front import Front, Limits
 from production_server.web.interactive.protocol import Ask, HttpRequest
 from production_server.web.interactive.tensorflow_serving import TensorFlowServing
@@ -134,3 +136,19 @@ def test_without_a_broker_a_call_is_refused_at_once(parts: WebParts) -> None:
     status, body = answer(parts, in_parts(b'{"instances": [', b"[3, 1]]}"))
 
     assert (status, body["error"]) == (503, "the broker does not answer")
+
+
+def test_nothing_is_kept_of_a_large_body_that_was_refused(
+    parts: WebParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LARGE_BODY_BYTES", 1)
+    gc.collect()
+    gc.disable()
+    try:
+        status, _ = answer(parts, in_parts(b"no JSON"))
+        kept = [each for each in gc.get_objects() if isinstance(each, HttpRequest)]
+    finally:
+        gc.enable()
+
+    assert status == 400
+    assert not kept, "it would be kept until the garbage collector looks, which it rarely does"
