@@ -78,6 +78,10 @@ bench-peers: $(DEV) $(PEERS:%=.venv-peers/%) ## Measure other servers of models 
 test: $(DEV) $(OLDPIP) programs ## Run the tests, with services of their own: make test ARGS="tests/unit/jobs -x"
 	$(PYTEST) $(ARGS)
 
+.PHONY: test-abuse
+test-abuse: $(DEV) programs ## Have one do its worst and measure what others get, on a machine that does nothing else: a quarter of an hour
+	$(DEV)/bin/pytest -n 0 tests/abuse $(ARGS)
+
 .PHONY: test-setup
 test-setup: $(DEV) ## Set up and start a clone of HEAD as a newcomer does, without uv
 	$(DEV)/bin/pytest tests/setup $(ARGS)
