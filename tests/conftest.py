@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 from collections import Counter
@@ -33,8 +32,6 @@ T = TypeVar("T")
 TESTS = Path(__file__).parent
 SPREAD = {"tests/integration/test_scans.py"}
 """Files whose tests boot services of their own, for minutes in all."""
-SERVICE = re.compile(r"embedded-sqlite|rabbitmq-postgres")
-"""Which of two services the tests of one file in tests/abuse share."""
 MARKER_OF_FIXTURE = {"rabbitmq": "rabbitmq", "postgres": "postgres", "browser": "browser"}
 
 # No property fails because the machine is busy: neither by how long an example takes nor by how long it takes to make
@@ -71,8 +68,7 @@ class ByWhatTheyShare(LoadScopeScheduling):  # type: ignore[misc]  # xdist has n
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        mode = SERVICE.search(nodeid) if file.startswith("tests/abuse/") else None
-        return nodeid if file in SPREAD else f"{file} {mode[0]}" if mode else file
+        return nodeid if file in SPREAD else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByWhatTheyShare:

@@ -55,6 +55,11 @@ Inputs = np.ndarray | Sequence[bytes]
 """One batch for a model: a tensor [items, ...] of the dtype that its graph takes, or image files."""
 
 
+def queue_for(inputs: Inputs) -> str:
+    """The queue, one of `CALL_QUEUES`, that a batch travels in."""
+    return CALL_QUEUE if isinstance(inputs, np.ndarray) else IMAGE_QUEUE
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A batch of inputs for one version; `trace` is what a tracer wants to hand on (W3C trace context).

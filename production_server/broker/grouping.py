@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from production_server.broker.calls import CALL_QUEUE, IMAGE_QUEUE, Inputs, Reply
+from production_server.broker.calls import Inputs, Reply, queue_for
 from production_server.errors import CeleriacError, TooLarge, Unavailable
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Batch:
     @property
     def queue(self) -> str:
         """The queue that it travels in."""
-        return CALL_QUEUE if isinstance(self.calls[0].inputs, np.ndarray) else IMAGE_QUEUE
+        return queue_for(self.calls[0].inputs)
 
     def inputs(self) -> Inputs:
         """The inputs of all calls, in order."""

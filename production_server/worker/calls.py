@@ -6,15 +6,12 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from production_server.broker.calls import (
-    CALL_QUEUE,
-    IMAGE_QUEUE,
     Reply,
     Request,
     decode_request,
     encode_reply,
+    queue_for,
 )
 from production_server.errors import MISTAKE, CeleriacError, DeadlineExceeded
 from production_server.inference import Engine, Outputs
@@ -63,8 +60,7 @@ class CallProcessor:
         if self._tracing is None:
             return self._run_request(request)
         about = {"celeriac.model": request.model, "celeriac.version": request.version}
-        queue = CALL_QUEUE if isinstance(request.inputs, np.ndarray) else IMAGE_QUEUE
-        with self._tracing.processing(queue, request.trace, about):
+        with self._tracing.processing(queue_for(request.inputs), request.trace, about):
             return self._run_request(request)
 
     def _run_request(self, request: Request) -> Reply:
