@@ -20,6 +20,11 @@ _GUESSES = 3
 """A text that looks like the end of an element is read in vain; what has more of them is read in one piece."""
 _DEEPEST = 4
 """Of an element's brackets so many are looked for: `]]],[[[` parts images of `[height][width][channels]`."""
+_STEP_BYTES = 2**18
+"""So much is searched at once: meanwhile no other thread has the interpreter."""
+_LONGEST_BYTES = 2**16
+"""Nothing that is searched for is longer, but for the space in it."""
+_SPACE = re.compile(rb"\s*")
 _MARK = "the long list"
 _CLOSING = {"[": r"\]", "{": r"\}", '"': '"'}
 _HAS_ENDED = re.compile(rb'\]\s*,\s*"[^"\\]*"\s*:')
@@ -76,7 +81,7 @@ class LongList:
     def _ends(self, place: int, separator: re.Pattern[bytes]) -> Iterator[int]:
         after = place + PIECE_BYTES
         for _ in range(_GUESSES):
-            found = separator.search(self.data, after, self.stop)
+            found = _search(separator, self.data, after, self.stop)
             if found is None:
                 break
             yield found.start(1)
@@ -100,7 +105,7 @@ def read_with_long_list(data: bytes, name: str) -> tuple[Any, LongList | None]:
     """
     found = re.search(rb'"%b"\s*:\s*\[' % name.encode(), data) if len(data) > FREE_BYTES else None
     stop = data.rfind(b"]")
-    if found is not None and found.end() <= stop and not _HAS_ENDED.search(data, found.end(), stop):
+    if found is not None and found.end() <= stop and not _search(_HAS_ENDED, data, found.end(), stop):
         try:
             value = read_json(b'%b"%b"%b' % (data[: found.end()], _MARK.encode(), data[stop:]))
         except NotJson:
@@ -109,6 +114,16 @@ def read_with_long_list(data: bytes, name: str) -> tuple[Any, LongList | None]:
         if isinstance(value, dict) and value.get(name) == [_MARK]:
             return value, LongList(data, name, found.end(), stop)
     return read_json(data), None
+
+
+def _search(pattern: re.Pattern[bytes], data: bytes, start: int, stop: int) -> re.Match[bytes] | None:
+    """The first place between two at which a pattern is found."""
+    for step in range(start, stop, _STEP_BYTES):
+        space = _SPACE.match(data, min(step + _STEP_BYTES + _LONGEST_BYTES, stop), stop)
+        found = pattern.search(data, step, min(space.end() + _LONGEST_BYTES, stop) if space else stop)
+        if found is not None:
+            return found
+    return None
 
 
 def _separator(data: bytes, start: int) -> re.Pattern[bytes]:

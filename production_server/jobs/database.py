@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 
+from production_server.descriptors import EXHAUSTED
 from production_server.errors import Unavailable
 from production_server.jobs.engines import CONNECTIONS, TURN_S, create_engine_of, is_standby, let_take_long
 from production_server.jobs.records import Job
@@ -222,4 +223,9 @@ def _translated(database: Database) -> Iterator[None]:
             # A primary that has become a standby keeps our connections; new ones may lead to the primary of now.
             database.engine.dispose()
         raise Unavailable(f"the database {database} {state}: {first_line(exc)}") from exc
+    except OSError as exc:
+        # The driver needs a file for each connection, and for each wait.
+        if exc.errno not in EXHAUSTED:
+            raise
+        raise Unavailable(f"the database {database} cannot be asked: {exc.strerror}") from exc
     database.silence.ends()

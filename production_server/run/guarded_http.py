@@ -8,6 +8,8 @@ only.
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +19,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from production_server import descriptors
+from production_server.web.edge.bridge import CUT_OFF
 
 MAX_CONNECTIONS = 4096
 """At once. Of more, those give way that have been waiting for a request for the longest."""
@@ -38,6 +41,8 @@ _TOO_MANY = (
 )
 
 
+_RESET = struct.pack("ii", 1, 0)
+"""Closing sends a reset, where it usually says that all has been sent."""
 _OF_AN_UPGRADE = {b"upgrade", b"http2-settings"}
 
 
@@ -227,6 +232,11 @@ class GuardedHttp(HttpToolsProtocol):
         if self._stalled is None and self in self.connections:
             self._watch_reader()
 
+    def cut_off(self) -> None:
+        """End the connection at once, and not in good order: its client has got a part of an answer."""
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.transport.abort()
+
     def _something_waits(self) -> bool:
         return bool(self.pipeline or self._unread)
 
@@ -266,6 +276,7 @@ class GuardedHttp(HttpToolsProtocol):
         self._head_bytes = 0
         self._stop_waiting()
         self._crowd.forget(self)
+        self.scope["extensions"] = {CUT_OFF: self.cut_off}  # type: ignore[dict-item]  # as any server may
         super().on_headers_complete()
         self.cycle.transport = _Answer(self.cycle, self)  # type: ignore[assignment]  # it has what a cycle uses
         if is_old:

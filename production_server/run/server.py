@@ -42,6 +42,9 @@ EXTRA_STOP_S = 5
 """What a stop may take longer than the drain before the process ends all the same."""
 LEAVE_AT = 0.9
 """After so much of the drain clients are left that send slowly or do not read."""
+TURN_S = 0.0005
+"""How long a thread may have the interpreter while others want it; Python's 5 ms are what an event waits for each of
+them, and uvloop takes it anew for each event."""
 IDLE_S = 75
 """How long a connection is kept for the next request: longer than the proxies in front of a server keep theirs."""
 
@@ -66,6 +69,7 @@ def serve(settings: Settings, listening: socket.socket, *, metrics_folder: Path)
         running.callback(parts.metrics.close)
         server = _WebServer(create_front(parts), settings, on_stop=parts.let_nobody_wait)
         _collect_garbage_rarely()
+        sys.setswitchinterval(TURN_S)
         server.run(sockets=[listening])
 
 

@@ -129,3 +129,32 @@ def test_a_list_after_the_long_one_is_no_part_of_it(further: bytes) -> None:
     inputs = value["inputs"] if long_list is None else [each for part in long_list for each in part]
     assert len(inputs) == 300_001
     assert set(value) > {"inputs"}
+
+
+@pytest.mark.parametrize("space", [b"", SPACES])
+def test_a_member_behind_the_long_list_is_found_wherever_it_stands(space: bytes) -> None:
+    for filler in range(0, 2**18 + 40, 2**18 // 7):
+        head = b'{"x":"%b","inputs":[%b[1]]' % (b"-" * filler, b"[1]," * 300_000)
+
+        value, long_list = read_with_long_list(head + space + b',"names":["a"]}', "inputs")
+
+        assert (value.get("names"), long_list) == (["a"], None)
+
+
+def test_no_search_keeps_the_interpreter_for_long() -> None:
+    """One search goes through all that it is given, and meanwhile an event loop would stand still."""
+
+    class Pattern:
+        def __init__(self) -> None:
+            self.spans: list[int] = []
+
+        def search(self, _data: bytes, start: int, stop: int) -> None:
+            self.spans.append(stop - start)
+
+    pattern = Pattern()
+    data = b"[]," * 10_000_000
+
+    assert json_pieces._search(pattern, data, 0, len(data)) is None  # type: ignore[arg-type]  # it has what is used
+
+    assert len(pattern.spans) > 100
+    assert max(pattern.spans) <= 2**19

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, request
 
-from production_server.errors import InvalidInput
+from production_server.errors import InvalidInput, Unavailable
 from production_server.jobs.database import Database
 from production_server.jobs.read import every_item, get_job, get_payloads, list_items
 from production_server.jobs.records import Item, Job
@@ -106,8 +106,11 @@ def _event_stream(parts: WebParts, job: Job, after: int) -> Iterator[str]:
     yield f"retry: {RECONNECT_MS}\n\n"
     with parts.streams.place() as may_wait:
         while True:
-            job = get_job(parts.database, job.id)
-            finished = _finished_prefix(parts.database, job, after)
+            try:
+                job = get_job(parts.database, job.id)
+                finished = _finished_prefix(parts.database, job, after)
+            except Unavailable:
+                finished = []  # A database that is back goes on where it was.
             for item in finished:
                 after = item.index
                 data = ItemBody.of(item, job.version, task).model_dump_json()

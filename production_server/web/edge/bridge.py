@@ -9,11 +9,12 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from production_server.errors import CeleriacError
 from production_server.web.edge.bodies import Bodies, Body
 from production_server.web.edge.headers import headers_of
 from production_server.web.edge.incoming import Arrival, Event, Receive
@@ -27,14 +28,51 @@ log = logging.getLogger(__name__)
 Scope = Mapping[str, Any]
 Send = Callable[[Event], Awaitable[None]]
 
+CUT_OFF = "celeriac.cut_off"
+"""An extension of a scope: a function that ends the connection, so that nobody takes a part for the whole."""
 SMALL_BYTES = 256 * 2**10
 """An answer up to this size is sent in one piece; what is larger is made by a thread bit by bit."""
 PART_BYTES = 64 * 2**10
 """So much of a stream is made at once; what a thread makes meanwhile waits for its reader."""
 PAUSE_S = 0.25
 """How long a stream that has nothing to say is left alone, while there are few."""
+STREAM_THREADS = 2
+"""So many threads make parts of streams: each is one more that the event loop shares the interpreter with."""
+STARTERS = 4
+"""So many requests begin at once: with sixteen, an event waited for the interpreter up to sixteen times as long."""
+START_S = 0.05
+"""A request that takes longer waits for a database, a job or a client, and lets the next one begin."""
 LOOKS_PER_S = 200
 """How often all of them together are asked again."""
+
+
+class _Starters:
+    """Places for requests that have just begun: whatever computes shares one interpreter with the event loop.
+
+    Whoever takes longer most of all waits for something, and gives its place up.
+    """
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(STARTERS)
+
+    @contextlib.asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Have a place for the block, or for its first `START_S`."""
+        await self._places.acquire()
+        is_held = True
+
+        def give_up() -> None:
+            nonlocal is_held
+            if is_held:
+                is_held = False
+                self._places.release()
+
+        timer = asyncio.get_running_loop().call_later(START_S, give_up)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            give_up()
 
 
 class Bridge:
@@ -48,9 +86,10 @@ class Bridge:
         self._bodies = bodies
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
         self._apart = {path: ThreadPoolExecutor(1, thread_name_prefix=path) for path in apart}
+        self._starters = _Starters()
         self._streams = 0
         # Five hundred streams that begin at once would have all others wait behind the first parts of each.
-        self._turns = asyncio.Semaphore(max(1, threads // 2))
+        self._turns = asyncio.Semaphore(STREAM_THREADS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -62,13 +101,25 @@ class Bridge:
     async def _answer(self, scope: Scope, body: Body, arrival: Arrival, send: Send) -> None:
         loop = asyncio.get_running_loop()
         exchange = _Exchange(self._app, environ_of(scope, body), body)
-        rest = await loop.run_in_executor(self._apart.get(scope["path"], self._threads), exchange.run)
+        apart = self._apart.get(scope["path"])
+        if apart is None:
+            async with self._starters.place():
+                rest = await loop.run_in_executor(self._threads, exchange.run)
+        else:
+            rest = await loop.run_in_executor(apart, exchange.run)
         if arrival.is_late:
             exchange.headers.append((b"connection", b"close"))
         if rest is None:
             await send_all(send, exchange.status, exchange.headers, exchange.first)
         else:
-            await self._stream(exchange, rest, arrival, send)
+            try:
+                await self._stream(exchange, rest, arrival, send)
+            except Exception as exc:
+                if CUT_OFF not in scope.get("extensions", {}):
+                    raise
+                _note_end(scope, exc)
+                scope["extensions"][CUT_OFF]()
+                await arrival.until_gone()
 
     async def _stream(self, exchange: _Exchange, rest: Iterator[bytes], arrival: Arrival, send: Send) -> None:
         """Send an answer of many parts. Threads make them, and wait neither for a slow reader nor for news."""
@@ -99,6 +150,15 @@ async def send_all(send: Send, status: int, headers: list[tuple[bytes, bytes]], 
     """Send a whole answer."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def _note_end(scope: Scope, exc: Exception) -> None:
+    """An answer that has begun cannot tell of an error any more: the log does."""
+    what = scope["method"], scope["path"]
+    if isinstance(exc, CeleriacError):
+        log.warning("%s %s ended in the middle: %s", *what, exc)
+    else:
+        log.error("%s %s ended in the middle", *what, exc_info=exc)
 
 
 class _Part(NamedTuple):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import stat
 import time
 from collections.abc import Iterator
@@ -85,6 +87,22 @@ def test_a_database_that_does_not_answer_is_unavailable_and_shows_no_password() 
 
     assert "s3cret" not in str(caught.value)
     assert "127.0.0.1:1" in str(caught.value)
+
+
+def test_a_driver_that_finds_no_room_for_a_file_is_unavailable(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """psycopg opens one for each wait, and tells of it as the system does."""
+
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(database.engine, "connect", fail)
+
+    with pytest.raises(Unavailable, match="cannot be asked: Too many open files"), database.read():
+        pass
+    with pytest.raises(Unavailable, match="cannot be asked"), database.write():
+        pass
 
 
 def test_an_sqlite_folder_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import uvicorn
 
 from production_server.run import guarded_http
 from production_server.run.guarded_http import MAX_HEAD_BYTES, SLICE_BYTES, Crowd, GuardedHttp
+from production_server.web.edge.bridge import CUT_OFF
 from testing.processes import wait_until
 
 REQUEST = b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 4\r\n\r\nbody"
@@ -413,3 +414,25 @@ def test_of_more_than_there_may_be_whoever_comes_last_is_told_to_come_again() ->
         assert said.startswith(b"HTTP/1.1 503 ")
         assert b"retry-after: 1" in said
         assert [answered(client) for client in clients] == [b"HTTP/1.1 200 OK"] * 3
+
+
+def read_to_end(connection: socket.socket) -> None:
+    while connection.recv(4096):
+        pass
+
+
+def test_an_answer_that_its_application_cuts_off_is_whole_to_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    async def begins(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"a part", "more_body": True})
+        scope["extensions"][CUT_OFF]()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    for version in (b"1.1", b"1.0"):
+        with serving(begins) as address, socket.create_connection(address, timeout=20) as connection:
+            connection.sendall(b"GET / HTTP/%b\r\nhost: here\r\n\r\n" % version)
+            with pytest.raises(ConnectionResetError):
+                read_to_end(connection)
+
+    assert caplog.records == []

@@ -13,11 +13,14 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
+from production_server.errors import Unavailable
+from production_server.jobs import read
 from production_server.jobs.claim import claim, finish
-from production_server.jobs.records import NewItem, NewJob, Success
+from production_server.jobs.records import Item, NewItem, NewJob, Success
 from production_server.jobs.submit import submit as submit_job
 from production_server.jobs.workers import beat
 from production_server.settings import Settings, read_settings
+from production_server.web.api import job_results
 from production_server.web.app import create_app
 from production_server.web.edge.parts import MAX_STREAMS, WebParts, build_parts
 from tests.unit.models.test_images import file_of
@@ -197,6 +200,24 @@ def test_a_stream_that_finds_no_place_tells_what_there_is_and_lets_its_client_co
 
     assert events == "retry: 2000\n\n"
     assert (waited.status_code, waited.get_json()["state"]) == (202, "queued")
+
+
+def test_a_stream_goes_on_when_the_database_is_back(
+    web: FlaskClient, work: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = submit(web, 3)
+    outages = iter([True, True])
+
+    def list_items(*args: Any, **kwargs: Any) -> list[Item]:
+        if next(outages, False):
+            raise Unavailable("the database is away")
+        return read.list_items(*args, **kwargs)
+
+    work(job)
+    monkeypatch.setattr(job_results, "list_items", list_items)
+    events = web.get(job["links"]["events"]).text
+
+    assert [line for line in events.splitlines() if line.startswith("id")] == ["id: 0", "id: 1", "id: 2"]
 
 
 def test_a_server_that_stops_lets_nobody_wait(web: FlaskClient, parts: WebParts) -> None:

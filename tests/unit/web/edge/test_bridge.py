@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 from flask import Flask, Response, request
 
+from production_server.errors import Unavailable
 from production_server.web.edge.bodies import Bodies
-from production_server.web.edge.bridge import PART_BYTES, SMALL_BYTES, Bridge
+from production_server.web.edge.bridge import CUT_OFF, PART_BYTES, SMALL_BYTES, Bridge
 from testing.event_loop import run_apart
 
 LARGE = 5 * SMALL_BYTES
@@ -34,12 +35,14 @@ class Exchange:
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
             "client": ("192.0.2.1", 4711),
             "server": ("127.0.0.1", 5100),
+            "extensions": {CUT_OFF: self._cut_off},
         }
         self._events = [
             {"type": "http.request", "body": part, "more_body": n + 1 < len(body)}
             for n, part in enumerate(body)
         ]
         self.has_left = asyncio.Event()
+        self.is_cut_off = False
         self.has_room = asyncio.Event()
         self.has_room.set()
         self.sent: list[dict[str, Any]] = []
@@ -49,6 +52,10 @@ class Exchange:
         async with asyncio.timeout(20):
             await self._app(self._scope, self._receive, self._send)
         return self
+
+    def _cut_off(self) -> None:
+        self.is_cut_off = True
+        self.has_left.set()
 
     async def _receive(self) -> dict[str, Any]:
         if not self._events:
@@ -92,7 +99,7 @@ class Application:
 
     def __init__(self) -> None:
         self.closed = threading.Event()
-        self.parts = PARTS
+        self.parts: Iterable[bytes] = PARTS
         self.flask = Flask("test")
         self.flask.add_url_rule("/echo", "echo", view_func=_echo, methods=["POST"])
         self.flask.add_url_rule("/told", view_func=self._told)
@@ -213,6 +220,52 @@ def test_streams_that_have_nothing_to_say_keep_no_thread_and_are_asked_again() -
 
     assert other.is_whole
     assert {stream.body for stream in streams} == {b"begun;over"}
+
+
+@pytest.mark.parametrize(
+    ("error", "level"), [(Unavailable("the database is away"), "WARNING"), (ZeroDivisionError(), "ERROR")]
+)
+def test_an_answer_that_fails_in_the_middle_ends_with_its_connection(
+    application: Application, error: Exception, level: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def parts() -> Iterator[bytes]:
+        yield PARTS[0]
+        raise error
+
+    application.parts = parts()
+
+    got = application.ask("GET", "/stream")
+
+    assert (got.is_cut_off, got.is_whole) == (True, False)
+    assert application.closed.is_set()
+    [told] = caplog.records
+    assert told.levelname == level
+    assert "GET /stream ended in the middle" in told.getMessage()
+
+
+def test_a_request_that_takes_long_lets_others_begin() -> None:
+    application = Application()
+    may_end, begun = threading.Event(), threading.Semaphore(0)
+
+    def keep() -> bytes:
+        begun.release()
+        may_end.wait(20)
+        return b"kept"
+
+    application.flask.add_url_rule("/keep", "keep", view_func=keep)
+    bridge = bridge_to(application.flask, threads=16)
+
+    async def ask() -> list[Exchange]:
+        kept = [asyncio.create_task(Exchange(bridge, "GET", "/keep", {}, [b""]).run()) for _ in range(12)]
+        for _ in kept:
+            await asyncio.to_thread(begun.acquire)
+        other = await Exchange(bridge, "POST", "/echo", {}, [b"hello"]).run()
+        may_end.set()
+        return [other, *await asyncio.gather(*kept)]
+
+    other, *kept = run_apart(ask())
+
+    assert (other.body, {each.body for each in kept}) == (b"hello", {b"kept"})
 
 
 def test_what_has_a_thread_of_its_own_is_answered_while_all_others_are_kept() -> None:
