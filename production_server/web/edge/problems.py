@@ -20,6 +20,7 @@ from production_server.errors import (
     Conflict,
     DeadlineExceeded,
     Fault,
+    Forbidden,
     Foreign,
     InferenceFailed,
     InvalidInput,
@@ -40,6 +41,7 @@ STATUS = (
     (InvalidInput, HTTPStatus.BAD_REQUEST),
     (Unauthorized, HTTPStatus.UNAUTHORIZED),
     (Foreign, HTTPStatus.FORBIDDEN),
+    (Forbidden, HTTPStatus.FORBIDDEN),
     (NotFound, HTTPStatus.NOT_FOUND),
     (Conflict, HTTPStatus.CONFLICT),
     # An item's input that lies in a bucket, asked for by a page.
