@@ -1,4 +1,4 @@
-"""Keys as they are stored: made, listed, revoked, put in place of another. Rows are never deleted."""
+"""Keys as they are stored: made, listed, revoked, put in place of another. Their rows are never deleted."""
 
 from __future__ import annotations
 
@@ -52,9 +52,10 @@ def list_keys(database: Database) -> list[KeyInfo]:
     Raises:
         Unavailable: the database does not answer.
     """
+    keys = select(*_COLUMNS).where(api_key.c.parent.is_(None))
     with database.read() as connection:
         newest_first = api_key.c.created_at.desc(), api_key.c.id
-        return [to_key(row) for row in connection.execute(select(*_COLUMNS).order_by(*newest_first))]
+        return [to_key(row) for row in connection.execute(keys.order_by(*newest_first))]
 
 
 def get_key(database: Database, key_id: str) -> KeyInfo:
@@ -73,7 +74,7 @@ def revoke_key(database: Database, key_id: str) -> KeyInfo:
     Raises:
         NotFound, Unavailable: as `get_key`.
     """
-    is_it = api_key.c.id == key_id
+    is_it = (api_key.c.id == key_id) & api_key.c.parent.is_(None)
     with database.write() as connection:
         connection.execute(
             update(api_key).where(is_it & api_key.c.revoked_at.is_(None)).values(revoked_at=now())
@@ -126,7 +127,7 @@ def to_key(row: Any) -> KeyInfo:
 
 
 def _one(key_id: str) -> Select[Any]:
-    return select(*_COLUMNS).where(api_key.c.id == key_id)
+    return select(*_COLUMNS).where(api_key.c.id == key_id, api_key.c.parent.is_(None))
 
 
 def _found(key_id: str, row: Any) -> KeyInfo:

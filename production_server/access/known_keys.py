@@ -6,8 +6,8 @@ import hmac
 import logging
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -35,7 +35,8 @@ _CHANGED = select(
     func.count(api_key.c.expires_at),
     func.sum(api_key.c.expires_at),
 )
-"""Keys are added, revoked, given an end, and never deleted: whatever happens to one changes one of these."""
+"""Keys are added, revoked, given an end, and never deleted: whatever happens to one changes one of these. Sessions are
+deleted when they have expired for long."""
 
 
 class NotKnownYet(Unauthorized):
@@ -138,10 +139,20 @@ class KnownKeys:
             mark = tuple(connection.execute(_CHANGED).one())
             if mark != self._mark:
                 stored_at: float = connection.execute(select(now())).scalar_one()
-                rows = connection.execute(select(api_key)).all()
-                self._stored = {row.id: _known_of(row, time.monotonic() - stored_at) for row in rows}
+                rows = connection.execute(select(api_key).order_by(api_key.c.parent.is_not(None))).all()
+                self._stored = self._known_of_all(rows, time.monotonic() - stored_at)
                 self._mark = mark
         self._looked_at = at
+
+    def _known_of_all(self, rows: Iterable[Row[Any]], offset_s: float) -> dict[str, _Known]:
+        """All stored keys, and sessions, which come behind them and end with their keys."""
+        found: dict[str, _Known] = {}
+        for row in rows:
+            known = _known_of(row, offset_s)
+            if row.parent is not None:
+                known = _within(known, found.get(row.parent) or self._brought.get(row.parent))
+            found[row.id] = known
+        return found
 
     def _note_use(self) -> None:
         used, self._used = self._used, set()
@@ -149,6 +160,16 @@ class KnownKeys:
         if used:
             with self._database.write() as connection:
                 connection.execute(update(api_key).where(api_key.c.id.in_(used)).values(used_at=now()))
+
+
+def _within(session: _Known, parent: _Known | None) -> _Known:
+    """A session, which ends with its key."""
+    if parent is None:
+        return replace(session, over="of this session is gone")
+    ends = [known.expires_at for known in (session, parent) if known.expires_at is not None]
+    client = parent.client._replace(session_id=session.client.key_id)
+    over = session.over or parent.over
+    return replace(session, client=client, over=over, expires_at=min(ends, default=None))
 
 
 def _known_of(row: Row[Any], offset_s: float) -> _Known:

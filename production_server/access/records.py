@@ -21,6 +21,8 @@ class Client(NamedTuple):
     key_id: str = ""
     """Of the key that proved it; empty: nobody had to."""
     key_name: str = ""
+    session_id: str = ""
+    """Of the session in which it asks, if a browser does."""
 
     @property
     def is_admin(self) -> bool:

@@ -263,7 +263,7 @@ worker = Table(
     Column("items_done", Integer, nullable=False),
 )
 
-# Who may ask, and for what. Rows are never deleted: as long as there is one, nobody gets in without a key.
+# Who may ask, and for what. Rows of keys are never deleted: as long as there is one, nobody gets in without a key.
 api_key = Table(
     "api_key",
     metadata,
@@ -276,4 +276,5 @@ api_key = Table(
     Column("expires_at", Double),
     Column("revoked_at", Double),
     Column("used_at", Double),  # roughly
+    Column("parent", String(12)),  # of a session: the key that opened it, with which it ends
 )

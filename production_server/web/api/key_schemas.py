@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from production_server.access.keys import LONGEST_LIFE_S, LONGEST_NAME
 from production_server.access.records import KeyInfo
@@ -13,6 +13,7 @@ from production_server.access.scopes import USUAL, Scope
 from production_server.web.api.schemas import Schema, to_time
 
 DAY_S = 86_400
+AnyScope = Annotated[Scope, WithJsonSchema({"type": "string", "enum": [scope.value for scope in Scope]})]
 
 
 class KeyRequest(Schema):
@@ -20,7 +21,7 @@ class KeyRequest(Schema):
 
     name: str = Field(min_length=1, max_length=LONGEST_NAME, examples=["anna's notebook"])
     client: str | None = Field(default=None, min_length=1, max_length=LONGEST_NAME, examples=["anna"])
-    scopes: list[Scope] = Field(default=list(USUAL), min_length=1, max_length=len(Scope))
+    scopes: list[AnyScope] = Field(default=list(USUAL), min_length=1, max_length=len(Scope))
     expires_in_days: float | None = Field(default=None, gt=0, le=LONGEST_LIFE_S / DAY_S, examples=[90])
 
 
@@ -36,7 +37,7 @@ class KeyBody(Schema):
     id: str
     name: str
     client: str
-    scopes: list[Scope]
+    scopes: list[AnyScope]
     created: datetime
     expires: datetime | None
     revoked: datetime | None

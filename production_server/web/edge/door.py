@@ -10,12 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from werkzeug.http import parse_cookie
+
 from production_server.access.known_keys import KnownKeys
 from production_server.access.records import ANONYMOUS, Client
 from production_server.errors import Forbidden, Unauthorized
 from production_server.web.edge.headers import Headers
 from production_server.web.edge.needs import NEEDS
 from production_server.web.edge.sites import Sites
+
+SESSION_COOKIE = "celeriac_session"
 
 
 class Asking(NamedTuple):
@@ -30,6 +34,12 @@ class Asking(NamedTuple):
     headers: Headers
     peer: str
     """The address at the other end of the connection: a proxy's, if there is one."""
+
+    @property
+    def is_of_a_page(self) -> bool:
+        """Whether it changes nothing, or a browser says whose page has sent it: then `Sites` has judged that."""
+        is_told = any(self.headers.get(name) is not None for name in ("sec-fetch-site", "origin"))
+        return self.method in {"GET", "HEAD", "OPTIONS"} or is_told
 
 
 def asking_of(operation: str, scope: Mapping[str, Any], headers: Headers) -> Asking:
@@ -63,10 +73,15 @@ class KeyDoor:
     def admit(self, asking: Asking, /) -> Client:
         if not self._keys.are_needed:
             return ANONYMOUS
-        key = key_in(asking.headers)
+        key = key_in(asking.headers) or session_in(asking.headers)
         if key is None:
-            raise Unauthorized("a key is needed: send it as Authorization: Bearer cel_…")
-        return self._keys.find(key)
+            raise Unauthorized("a key is needed: Authorization: Bearer, or X-API-Key")
+        client = self._keys.find(key)
+        if client.session_id and not asking.is_of_a_page:
+            raise Forbidden(
+                "a session serves pages: whoever sends no Sec-Fetch-Site and no Origin needs a key"
+            )
+        return client
 
 
 def key_in(headers: Headers) -> str | None:
@@ -89,6 +104,14 @@ def key_in(headers: Headers) -> str | None:
     if alone is not None and alone != key:
         raise Unauthorized("Authorization and X-API-Key bring two keys: send one")
     return key
+
+
+def session_in(headers: Headers) -> str | None:
+    """The session that a browser holds in a cookie, if there is one."""
+    cookie = headers.get("cookie")
+    return (
+        None if cookie is None or SESSION_COOKIE not in cookie else parse_cookie(cookie).get(SESSION_COOKIE)
+    )
 
 
 def _key_of_basic(text: str) -> str:

@@ -33,6 +33,12 @@ def asking_client() -> Client:
     return client
 
 
+def asker() -> Client | None:
+    """The client whose request is being handled, if the door has said who it is."""
+    client: Client | None = g.get("client")
+    return client
+
+
 def whose() -> str | None:
     """The client whose jobs, scans and results may be seen and changed by this request; None: those of all."""
     client = asking_client()

@@ -17,6 +17,10 @@ NEEDS: Mapping[str, Scope | None] = {
     "protocols.live": ANYBODY,
     "protocols.ready": ANYBODY,
     "pages.static": ANYBODY,
+    # Whoever has no key yet gives it here; whoever has left is let go.
+    "pages.login": ANYBODY,
+    "pages.enter": ANYBODY,
+    "pages.leave": ANYBODY,
     # Buckets and their services cannot send keys: these prove themselves by EVENTS_TOKEN.
     "events.take": ANYBODY,
     "events.agree": ANYBODY,

@@ -60,7 +60,7 @@ STATUS_BY_CODE = {
 RETRY_AFTER_S = 5
 CHALLENGE = "Bearer"
 """How whoever was not let in (401) may prove who he is."""
-API_PREFIXES = ("/api/", "/events/", "/livez", "/readyz", "/openapi.json")
+API_PREFIXES = ("/api/", "/events/", "/livez", "/readyz", "/metrics", "/openapi.json")
 PROTOCOL_PREFIXES = ("/v1/", "/v2")
 """Under these an error is an object with `error`, as both inference protocols have it."""
 

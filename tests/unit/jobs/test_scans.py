@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -195,15 +196,16 @@ def test_what_was_cancelled_is_classified_by_the_next_scan(database: Database) -
     assert scan_all(database, "a") == ["a"]
 
 
-def test_whoever_asks_for_what_is_being_listed_gets_that_scan(database: Database) -> None:
+def test_whoever_asks_again_for_what_is_being_listed_gets_that_scan(database: Database) -> None:
     first = start_scan(database, new_scan(), client="a")
-    second = start_scan(database, new_scan(), client="b")
+    second = start_scan(database, new_scan(), client="a")
+    somebody = start_scan(database, new_scan(), client="b")
     other = start_scan(database, new_scan(pattern="*.jpg"), client="a")
     end_scan(database, take(database))
     later = start_scan(database, new_scan(), client="a")
 
     assert (second[0].id, second[1]) == (first[0].id, False)
-    assert [other[1], later[1]] == [True, True]
+    assert [other[1], later[1], somebody[1]] == [True, True, True]
 
 
 def test_a_scan_that_is_asked_for_twice_at_once_is_one(database: Database) -> None:
@@ -299,7 +301,9 @@ def test_a_scan_that_cannot_go_on_says_why_and_its_job_ends(database: Database) 
     assert get_job(database, begun.id, whose=None).state == "finished"
 
 
-@pytest.mark.parametrize("by", [cancel, cancel_scan], ids=["job", "scan"])
+@pytest.mark.parametrize(
+    "by", [partial(cancel, whose=None), partial(cancel_scan, whose=None)], ids=["job", "scan"]
+)
 @pytest.mark.parametrize("has_items", [True, False])
 def test_a_scan_can_be_cancelled_and_nothing_more_is_listed(
     database: Database, by: object, *, has_items: bool

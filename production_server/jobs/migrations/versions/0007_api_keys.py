@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.Double(), nullable=True),
         sa.Column("revoked_at", sa.Double(), nullable=True),
         sa.Column("used_at", sa.Double(), nullable=True),
+        sa.Column("parent", sa.String(12), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     # Until now all clients were one.
