@@ -411,11 +411,13 @@ def test_an_object_that_does_not_come_holds_up_no_other_for_long(
     timeout_s: float,
     code: str,
 ) -> None:
-    monkeypatch.setattr(remote, "ANSWER_TIMEOUT_S", timeout_s)
     with odd_store(only("0.png", odd, DARK)) as store:
         for name, value in S3(store.url).environ.items():
             monkeypatch.setenv(name, value)
         real = Storage(read_settings(SETTINGS).storage_allow)
+        # What speaks to stores is imported, which may take seconds.
+        real.fetch(Reference("s3://good/warm.png"), max_bytes=10**6)
+        monkeypatch.setattr(remote, "ANSWER_TIMEOUT_S", timeout_s)
         fetcher = fetcher_of(sqlite_database, small_registry, real, STORAGE_PATIENCE_S="0")
         job = submit(sqlite_database, "good", 12)
 
