@@ -11,7 +11,18 @@ from production_server.storage import remote
 from production_server.storage.locations import Location
 from production_server.storage.objects import Reference
 from production_server.storage.storage import Storage
-from testing.odd_store import Answer, Answering, OddStore, drips, endless, fine, huge, odd_store, redirect
+from testing.odd_store import (
+    Answer,
+    Answering,
+    OddStore,
+    drips,
+    endless,
+    fine,
+    huge,
+    odd_store,
+    only,
+    redirect,
+)
 from testing.processes import wait_until
 from testing.s3 import S3
 
@@ -78,9 +89,11 @@ def test_a_body_without_end_is_not_taken(storage: Storage, monkeypatch: pytest.M
 
 
 def test_a_body_that_comes_by_drips_is_given_up(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "ANSWER_TIMEOUT_S", 2)
-    with odd_store(drips) as store:
+    with odd_store(only("a.png", drips, b"whole")) as store:
         point_to(store, monkeypatch)
+        # What speaks to stores is imported, which may take seconds.
+        storage.fetch(Reference("s3://photos/b.png"), max_bytes=MAX_BYTES)
+        monkeypatch.setattr(remote, "ANSWER_TIMEOUT_S", 2)
 
         with pytest.raises(ObjectUnusable) as refused:
             storage.fetch(PHOTO, max_bytes=2 * 2**20)
