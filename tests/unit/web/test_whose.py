@@ -20,6 +20,7 @@ from production_server.jobs.submit import start_scan
 from production_server.web.app import create_app
 from production_server.web.edge.needs import NEEDS
 from production_server.web.edge.parts import WebParts
+from tests.unit.web.edge.test_door import CALLS, ask
 
 ROW = {"model": "table", "inputs": [[1, 7]]}
 
@@ -210,6 +211,28 @@ def test_a_key_that_was_made_a_moment_ago_opens_at_once(web: FlaskClient, parts:
 
     for each in (key, other):
         assert Asking(web, each)("GET", "/api/jobs").status_code == 200
+
+
+@pytest.mark.parametrize("path", [path for path, _ in CALLS])
+def test_a_call_with_a_key_that_was_made_a_moment_ago_is_let_in(parts: WebParts, path: str) -> None:
+    """What is no call is told only to those who may ask."""
+
+    def asked(*headers: tuple[str, str]) -> int:
+        return ask(parts, path, {"nonsense": 1}, headers=headers).status_code
+
+    assert asked() == 400
+    wanted = NewKey(name="new", client="new", scopes=frozenset({Scope.PREDICT}))
+    create_key(parts.database, wanted)
+    parts.keys.look_again()
+    key = create_key(parts.database, wanted)[1]
+    reader = create_key(parts.database, NewKey(name="r", client="r", scopes=frozenset({Scope.READ})))[1]
+
+    assert [asked(("authorization", f"Bearer {each}")) for each in (key, reader, new_key())] == [
+        400,
+        403,
+        401,
+    ]
+    assert asked() == asked(("authorization", f"Bearer {key}"), ("authorization", f"Bearer {key}")) == 401
 
 
 def test_keys_are_made_listed_replaced_and_revoked_over_the_api(
