@@ -5,6 +5,7 @@ CeleriacError
 ├── InvalidInput          the client sent something that the model or the API does not take
 │   └── TooLarge          … because it is over a limit
 ├── Unauthorized          the request does not prove that its sender may ask for this
+│   └── NotKnownYet       … by a key that is not known here; it may have been made a moment ago
 ├── Forbidden             whoever asks may not do this
 ├── Foreign               a page of another site has a browser ask, or it asks for a name that is not the service's
 ├── NotFound              the client names a model, version or job that does not exist
@@ -123,6 +124,12 @@ class Unauthorized(CeleriacError):
     """Raised when a request does not prove that its sender may ask for this; nothing of it was looked at."""
 
     code = "unauthorized"
+
+
+class NotKnownYet(Unauthorized):
+    """Raised for a key that this process does not know, and may know after it has looked again."""
+
+    code = "unknown_key"
 
 
 class Forbidden(CeleriacError):

@@ -16,7 +16,7 @@ from sqlalchemy import Row, func, select, update
 from production_server.access.key_text import digest_of, fault_of, id_of
 from production_server.access.keys import to_key
 from production_server.access.records import Client
-from production_server.errors import Unauthorized, Unavailable
+from production_server.errors import NotKnownYet, Unauthorized, Unavailable
 from production_server.jobs.database import Database, now
 from production_server.jobs.tables import api_key
 from production_server.loop import Loop
@@ -37,10 +37,6 @@ _CHANGED = select(
 )
 """Keys are added, revoked, given an end, and never deleted: whatever happens to one changes one of these. Sessions are
 deleted when they have expired for long."""
-
-
-class NotKnownYet(Unauthorized):
-    """Raised for what this process does not know, and may know after `look_again`: a key was made a moment ago."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,7 @@ from typing import Any
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from production_server.access.known_keys import NotKnownYet
-from production_server.errors import CeleriacError
+from production_server.errors import CeleriacError, NotKnownYet
 from production_server.web.api import events, health, job_results, jobs, keys, models, openapi, scans, stats
 from production_server.web.edge.bodies import Bodies, PlainBodies
 from production_server.web.edge.bridge import Bridge

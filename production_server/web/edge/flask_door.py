@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import g, request
 
-from production_server.access.known_keys import NotKnownYet
 from production_server.access.records import Client
+from production_server.errors import NotKnownYet
 from production_server.web.edge.door import Asking
 from production_server.web.edge.parts import current_parts
 

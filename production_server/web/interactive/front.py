@@ -13,7 +13,6 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from production_server.access.known_keys import NotKnownYet
 from production_server.broker.caller import Answers, Caller, hand_out
 from production_server.broker.calls import Reply
 from production_server.broker.grouping import Answer, Call
@@ -23,6 +22,7 @@ from production_server.errors import (
     DeadlineExceeded,
     InferenceFailed,
     InvalidInput,
+    NotKnownYet,
     Unavailable,
 )
 from production_server.web.edge.bridge import Bridge, Scope, Send, send_all

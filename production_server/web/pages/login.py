@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from flask import Response, make_response, redirect, render_template, request
 
-from production_server.access.known_keys import NotKnownYet
 from production_server.access.records import Client
 from production_server.access.sessions import SESSION_S, end_session, open_session
-from production_server.errors import CeleriacError, Unauthorized
+from production_server.errors import CeleriacError, NotKnownYet, Unauthorized
 from production_server.web.edge.door import SESSION_COOKIE, session_in
 from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.edge.problems import status_of

@@ -11,10 +11,10 @@ from sqlalchemy import select, update
 from production_server.access import known_keys
 from production_server.access.key_text import digest_of, id_of, new_key
 from production_server.access.keys import create_key, get_key, list_keys, revoke_key, rotate_key
-from production_server.access.known_keys import KnownKeys, NotKnownYet
+from production_server.access.known_keys import KnownKeys
 from production_server.access.records import Client, NewKey
 from production_server.access.scopes import EVERYTHING, Scope
-from production_server.errors import Conflict, InvalidInput, NotFound, Unauthorized, Unavailable
+from production_server.errors import Conflict, InvalidInput, NotFound, NotKnownYet, Unauthorized, Unavailable
 from production_server.jobs.database import Database, now
 from production_server.jobs.tables import api_key
 from testing.processes import wait_until
