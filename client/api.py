@@ -96,10 +96,24 @@ def _causes_of(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or cause.__context__
 
 
+def _proof(key: str | None) -> dict[str, str]:
+    """The header that a key is sent in."""
+    if key is None or not key.strip():
+        return {}
+    if not (key.strip().isascii() and key.strip().isprintable()) or " " in key.strip():
+        raise InputError("--key: expected a key as the server prints one, cel_…, got something else")
+    return {"Authorization": f"Bearer {key.strip()}"}
+
+
 class Server:
     """One server, by its address. Not thread-safe; a context manager that closes its connections."""
 
-    def __init__(self, url: str, *, patience: Patience | None = None) -> None:
+    def __init__(self, url: str, *, key: str | None = None, patience: Patience | None = None) -> None:
+        """`key` is sent with every request.
+
+        Raises:
+            InputError: the address, or the key, is none.
+        """
         self.url = url
         self.patience = patience or Patience()
         # What runs on this machine is never reached through a proxy.
@@ -109,7 +123,7 @@ class Server:
                 base_url=url,
                 mounts=direct,
                 timeout=httpx.Timeout(60.0, connect=5.0),
-                headers={"Accept": "application/json", "User-Agent": "celeriac-client"},
+                headers={"Accept": "application/json", "User-Agent": "celeriac-client", **_proof(key)},
             )
         except httpx.InvalidURL as error:
             raise translate(error, url=url) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
@@ -40,6 +40,7 @@ class Shared(Talk):
     """Which server, and how to talk to whoever calls."""
 
     url: str
+    key: str | None = field(default=None, repr=False)
 
 
 version = click.version_option(__version__, message="Celeriac %(version)s")
@@ -52,15 +53,21 @@ def setting(flag: str, *, env: str, **attributes: Any) -> Callable[[Callable[P, 
 
 
 def shared(command: Callable[..., R]) -> Callable[..., R]:
-    """Give a command --url, --json and --quiet, as one `Shared` value, its first argument."""
+    """Give a command --url, --key, --json and --quiet, as one `Shared` value, its first argument."""
 
     @setting(
         "--url", env="URL", default=DEFAULT_URL, show_default=True, metavar="URL", help="Where the server is."
     )
+    @setting(
+        "--key",
+        env="KEY",
+        metavar="KEY",
+        help="An API key, if the server wants one. Others of this machine see it here, and not in the variable.",
+    )
     @_talking
     @functools.wraps(command)
-    def with_shared(*, url: str, json: bool, quiet: bool, **arguments: Any) -> R:
-        return command(Shared(url=url, as_json=json, is_quiet=quiet), **arguments)
+    def with_shared(*, url: str, key: str | None, json: bool, quiet: bool, **arguments: Any) -> R:
+        return command(Shared(url=url, key=key, as_json=json, is_quiet=quiet), **arguments)
 
     return with_shared
 

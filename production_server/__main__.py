@@ -16,6 +16,7 @@ from production_server import __version__
 from production_server.errors import CeleriacError, Fault, SettingsError
 from production_server.jobs.database import Database
 from production_server.run.address import take_address
+from production_server.run.key_commands import key_commands
 from production_server.run.logs import set_up_logs
 from production_server.run.memory import give_large_memory_back
 from production_server.run.shared_metrics import VARIABLE as METRICS_VARIABLE
@@ -131,6 +132,9 @@ def show_settings(settings: Settings) -> None:
     """Show all settings, as variables; those that are not set behind a `#`, secrets as [redacted]."""
     for line in lines_of(settings):
         click.echo(line)
+
+
+main.add_command(key_commands)
 
 
 def _check_rules(settings: Settings) -> None:

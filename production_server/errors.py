@@ -5,6 +5,8 @@ CeleriacError
 ├── InvalidInput          the client sent something that the model or the API does not take
 │   └── TooLarge          … because it is over a limit
 ├── Unauthorized          the request does not prove that its sender may ask for this
+│   └── NotKnownYet       … by a key that is not known here; it may have been made a moment ago
+├── Forbidden             whoever asks may not do this
 ├── Foreign               a page of another site has a browser ask, or it asks for a name that is not the service's
 ├── NotFound              the client names a model, version or job that does not exist
 ├── Conflict              the request contradicts what an earlier one with the same key did
@@ -124,6 +126,18 @@ class Unauthorized(CeleriacError):
     code = "unauthorized"
 
 
+class NotKnownYet(Unauthorized):
+    """Raised for a key that this process does not know, and may know after it has looked again."""
+
+    code = "unknown_key"
+
+
+class Forbidden(CeleriacError):
+    """Raised when whoever asks is known, and may not do this; says which scope it takes."""
+
+    code = "forbidden"
+
+
 class Foreign(CeleriacError):
     """Raised when a browser asks on behalf of another site's page, or for a name that may be anybody's."""
 
@@ -139,6 +153,7 @@ class NotFound(CeleriacError):
         "events_not_taken",
         "item_not_found",
         "job_not_found",
+        "key_not_found",
         "model_not_found",
         "scan_not_found",
         "version_not_found",
@@ -146,9 +161,10 @@ class NotFound(CeleriacError):
 
 
 class Conflict(CeleriacError):
-    """Raised when an idempotency key comes again with another request."""
+    """Raised when an idempotency key comes again with another request, or a key is over that another should replace."""
 
     code = "idempotency_conflict"
+    other_codes: ClassVar[tuple[str, ...]] = ("key_over",)
 
 
 class BrokenVersion(CeleriacError):

@@ -158,6 +158,13 @@ class Settings:
         "in a file: `EVENTS_TOKEN_FILE`",
         secret=True,
     )
+    api_keys: str = _setting(
+        "",
+        str,
+        "[keys](access.md#keys-that-a-deployment-brings) that a deployment brings itself, a line for each; usually "
+        "in a file: `API_KEYS_FILE`",
+        secret=True,
+    )
     lease_s: int = _setting(
         30,
         integer(1, 3600, of="seconds"),

@@ -14,12 +14,15 @@ from production_server.jobs.settle import settle
 from production_server.jobs.tables import item, object_chunk, scan
 
 
-def cancel(database: Database, job_id: UUID) -> Job:
-    """Cancel what has not run; items that a worker has in hand still finish. Does nothing to a job that is over.
+def cancel(database: Database, job_id: UUID, *, whose: str | None) -> Job:
+    """Cancel what of a client's job has not run; items that a worker has in hand still finish.
+
+    Does nothing to a job that is over.
 
     Raises:
         NotFound: there is no such job.
     """
+    get_job(database, job_id, whose=whose)
     with database.write(may_take_long=True) as connection:
         # Scan, items, job: whoever adds a page locks them in this order, too.
         stop_scan(connection, job_id)
@@ -28,7 +31,7 @@ def cancel(database: Database, job_id: UUID) -> Job:
         is_free = (object_chunk.c.job_id == job_id) & object_chunk.c.lease_token.is_(None)
         connection.execute(delete(object_chunk).where(is_free))
         settle(connection, job_id, cancelled=waiting, stops_growing=True, as_cancelled=True)
-    return get_job(database, job_id)
+    return get_job(database, job_id, whose=whose)
 
 
 def cancel_waiting(connection: Connection, job_id: UUID) -> None:

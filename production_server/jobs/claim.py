@@ -25,7 +25,13 @@ from production_server.jobs.tally import count_results
 
 _JOB_OF_CLAIM = (
     select(
-        job.c.model, job.c.version, job.c.source, job.c.state, job.c.priority, series.c.id.label("series_id")
+        job.c.model,
+        job.c.version,
+        job.c.source,
+        job.c.client,
+        job.c.state,
+        job.c.priority,
+        series.c.id.label("series_id"),
     )
     .outerjoin(series, is_series_of(job))
     .where(job.c.id == bindparam("job_id"))
@@ -53,7 +59,8 @@ def claim(
             cancel_waiting(connection, job_id)
             return None
         token = uuid4()
-        series_id = asked.series_id or enter_series(connection, asked.model, asked.version, asked.source)
+        told = {name: getattr(asked, name) for name in ("model", "version", "source", "client")}
+        series_id = asked.series_id or enter_series(connection, told)
         _fail_hopeless(connection, job_id, series_id, in_range, max_attempts)
         indexes = _take_next(connection, job_id, in_range, token, lease_s)
         if not indexes:

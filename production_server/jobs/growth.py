@@ -19,6 +19,10 @@ from production_server.storage.names import storable
 from production_server.storage.objects import Reference
 
 MAX_NAME = 255
+Asker = tuple[str, str, str]
+"""Who wants an object: a model, its version, and the client that has it answer."""
+NOBODY_IN_PARTICULAR = "anonymous"
+"""Who asks where nobody has to say who he is."""
 Retake = Literal["nothing", "failed", "everything"]
 """Which items count for nothing: none; those that were cancelled, or failed for a reason that may be gone; all of
 other jobs."""
@@ -27,18 +31,18 @@ other jobs."""
 def add_objects(
     connection: Connection,
     job_id: UUID,
-    model: tuple[str, str],
+    asker: Asker,
     references: Sequence[Reference],
     *,
     chunk_items: int,
     retake: Retake = "nothing",
 ) -> range:
-    """Add those objects to a job that nobody has given this version of the model; returns their indexes.
+    """Add those objects to a job that its client has not given this version of the model; returns their indexes.
 
     They wait to be fetched in chunks of at most `chunk_items`. One whose name or etag cannot be stored becomes an item
     that fails with the reason. Two who add the same object at once make one item of it.
     """
-    by_digest = {digest_of(model, reference): reference for reference in references}
+    by_digest = {digest_of(asker, reference): reference for reference in references}
     _forget(connection, job_id, list(by_digest), retake)
     asked = connection.execute(
         select(job.c.total, job.c.priority, job.c.is_growing).where(job.c.id == job_id)
@@ -58,10 +62,10 @@ def add_objects(
 
 
 def count_new(
-    connection: Connection, model: tuple[str, str], references: Sequence[Reference], *, retake: Retake
+    connection: Connection, asker: Asker, references: Sequence[Reference], *, retake: Retake
 ) -> int:
     """How many of those objects `add_objects` would make items of."""
-    digests = {digest_of(model, reference) for reference in references}
+    digests = {digest_of(asker, reference) for reference in references}
     if retake == "everything":
         return len(digests)
     is_known: ColumnElement[bool] = classified_object.c.digest.in_(digests)
@@ -71,9 +75,12 @@ def count_new(
     return len(digests) - connection.execute(known).scalar_one()
 
 
-def digest_of(model: tuple[str, str], reference: Reference) -> bytes:
-    """What an object is called in `classified_object`: SHA-256 over model, version, URL and etag."""
-    told = "\0".join((*model, reference.url, reference.etag))
+def digest_of(asker: Asker, reference: Reference) -> bytes:
+    """What an object is called in `classified_object`: SHA-256 over model, version, URL, etag and client."""
+    model, version, client = asker
+    # Releases without clients have entered objects without one.
+    owner = () if client == NOBODY_IN_PARTICULAR else (client,)
+    told = "\0".join((model, version, reference.url, reference.etag, *owner))
     # A name that is not UTF-8 has lone surrogates, and must not have the digest of one that reads like it.
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).digest()
 

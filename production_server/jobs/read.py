@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, Table, select
 
 from production_server.errors import NotFound
 from production_server.jobs.database import Database
@@ -33,14 +33,20 @@ item_with_place = item.outerjoin(
 )
 
 
-def get_job(database: Database, job_id: UUID) -> Job:
-    """One job as it stands.
+def belongs_to(table: Table, whose: str | None) -> list[ColumnElement[bool]]:
+    """What rows of a table with clients have to fulfil that somebody may see: those of one client, None: of all."""
+    return [] if whose is None else [table.c.client == whose]
+
+
+def get_job(database: Database, job_id: UUID, *, whose: str | None) -> Job:
+    """One job of a client as it stands; None: of any.
 
     Raises:
         NotFound: there is no such job (code `job_not_found`).
     """
     with database.read() as connection:
-        row = connection.execute(select(*job_columns).where(job.c.id == job_id)).one_or_none()
+        is_it = (job.c.id == job_id, *belongs_to(job, whose))
+        row = connection.execute(select(*job_columns).where(*is_it)).one_or_none()
     if row is None:
         raise NotFound(f"there is no job {job_id}", code="job_not_found")
     return to_job(row)
@@ -49,13 +55,14 @@ def get_job(database: Database, job_id: UUID) -> Job:
 def list_jobs(
     database: Database,
     *,
+    whose: str | None,
     model: str | None = None,
     state: str | None = None,
     after: UUID | None = None,
     limit: int,
 ) -> list[Job]:
-    """Jobs, newest first; `after` is the last job of the page before."""
-    query = select(*job_columns).order_by(job.c.id.desc()).limit(limit)
+    """Jobs of a client, or of all, newest first; `after` is the last job of the page before."""
+    query = select(*job_columns).where(*belongs_to(job, whose)).order_by(job.c.id.desc()).limit(limit)
     if model is not None:
         query = query.where(job.c.model == model)
     if state is not None:

@@ -189,6 +189,7 @@ class Scan:
     """A listing as it stands; unless it is a dry run, the job of the same id has what it found."""
 
     id: UUID
+    client: str
     url: str
     pattern: str
     model: str

@@ -14,6 +14,7 @@ from production_server.jobs.cancel import cancel, stop_scan
 from production_server.jobs.database import Database, now
 from production_server.jobs.growth import Retake, add_objects, count_new
 from production_server.jobs.leases import FREE, free_after, is_held, may_be_taken, next_try_of, renewed, taken
+from production_server.jobs.read import belongs_to
 from production_server.jobs.reasons import storable_reason
 from production_server.jobs.records import Scan
 from production_server.jobs.settle import settle
@@ -25,8 +26,8 @@ SOURCE = "scan"
 ASKED = ("url", "pattern", "model", "version", "again", "dry_run")
 """What makes two scans the same."""
 scan_columns = (
-    scan.c.id, *(scan.c[name] for name in ASKED), scan.c.state, scan.c.cursor, scan.c.listed, scan.c.matched,
-    scan.c.skipped, scan.c.created_at, scan.c.finished_at, scan.c.error_code, scan.c.error_message,
+    scan.c.id, scan.c.client, *(scan.c[name] for name in ASKED), scan.c.state, scan.c.cursor, scan.c.listed,
+    scan.c.matched, scan.c.skipped, scan.c.created_at, scan.c.finished_at, scan.c.error_code, scan.c.error_message,
     scan.c.vain_tries, next_try_of(scan).label("next_try_at"),
 )  # fmt: skip
 _NEXT = (
@@ -99,13 +100,13 @@ def note_page(
             connection, held, cursor=page.cursor, listed=scan.c.listed + page.objects, lease_s=lease_s
         ):
             return None
-        model = (found.model, found.version)
+        asker = (found.model, found.version, found.client)
         retake: Retake = "everything" if found.again else "failed"
         if found.dry_run:
-            added, matched = range(0), count_new(connection, model, page.matching, retake=retake)
+            added, matched = range(0), count_new(connection, asker, page.matching, retake=retake)
         else:
             added = add_objects(
-                connection, found.id, model, page.matching, chunk_items=chunk_items, retake=retake
+                connection, found.id, asker, page.matching, chunk_items=chunk_items, retake=retake
             )
             matched = len(added)
         counts = {
@@ -148,36 +149,37 @@ def fail_for_now(database: Database, held: ScanClaim, *, error: CeleriacError, a
         connection.execute(update(scan).where(_is_mine(held)).values(values | free_after(after_s)))
 
 
-def cancel_scan(database: Database, scan_id: UUID) -> Scan:
+def cancel_scan(database: Database, scan_id: UUID, *, whose: str | None) -> Scan:
     """Stop listing, and cancel what was found and has not run.
 
     Raises:
         NotFound: there is no such scan.
     """
-    if get_scan(database, scan_id).dry_run:
+    if get_scan(database, scan_id, whose=whose).dry_run:
         with database.write() as connection:
             stop_scan(connection, scan_id)
     else:
-        cancel(database, scan_id)
-    return get_scan(database, scan_id)
+        cancel(database, scan_id, whose=whose)
+    return get_scan(database, scan_id, whose=whose)
 
 
-def get_scan(database: Database, scan_id: UUID) -> Scan:
-    """One scan as it stands.
+def get_scan(database: Database, scan_id: UUID, *, whose: str | None) -> Scan:
+    """One scan of a client as it stands; None: of any.
 
     Raises:
         NotFound: there is no such scan (code `scan_not_found`).
     """
     with database.read() as connection:
-        row = connection.execute(select(*scan_columns).where(scan.c.id == scan_id)).one_or_none()
+        is_it = (scan.c.id == scan_id, *belongs_to(scan, whose))
+        row = connection.execute(select(*scan_columns).where(*is_it)).one_or_none()
     if row is None:
         raise NotFound(f"there is no scan {scan_id}", code="scan_not_found")
     return to_scan(row)
 
 
-def list_scans(database: Database, *, after: UUID | None = None, limit: int) -> list[Scan]:
-    """Scans, newest first; `after` is the last one of the page before."""
-    query = select(*scan_columns).order_by(scan.c.id.desc()).limit(limit)
+def list_scans(database: Database, *, whose: str | None, after: UUID | None = None, limit: int) -> list[Scan]:
+    """Scans of a client, or of all, newest first; `after` is the last one of the page before."""
+    query = select(*scan_columns).where(*belongs_to(scan, whose)).order_by(scan.c.id.desc()).limit(limit)
     if after is not None:
         query = query.where(scan.c.id < after)
     with database.read() as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, select
@@ -10,6 +11,7 @@ from production_server.jobs.database import Database, dialect_of
 from production_server.jobs.tables import series
 
 _NAMES = ("model", "version", "source")
+_CHOSEN_BY = (*_NAMES, "client")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -28,16 +30,17 @@ class Chosen:
     model: str | None = None
     version: str | None = None
     source: str | None = None
+    client: str | None = None
 
 
-def list_series(database: Database) -> list[Series]:
-    """All series that ever had a result, in order.
+def list_series(database: Database, *, whose: str | None) -> list[Series]:
+    """All series of a client, or of all, that ever had a result, in order.
 
     Raises:
         Unavailable: the database does not answer.
     """
     with database.read() as connection:
-        return sorted(find_series(connection, Chosen()).values())
+        return sorted(set(find_series(connection, Chosen(client=whose)).values()))
 
 
 def find_series(connection: Connection, chosen: Chosen) -> dict[int, Series]:
@@ -48,18 +51,20 @@ def find_series(connection: Connection, chosen: Chosen) -> dict[int, Series]:
 
 def is_chosen(chosen: Chosen, table: Table) -> list[ColumnElement[bool]]:
     """What rows of a table with models, versions and sources have to fulfil."""
-    asked = {name: getattr(chosen, name) for name in _NAMES}
+    asked = {name: getattr(chosen, name) for name in _CHOSEN_BY}
     return [table.c[name] == value for name, value in asked.items() if value is not None]
 
 
 def is_series_of(jobs: Table) -> ColumnElement[bool]:
     """Whether the results of a job are counted among a series."""
-    return and_(*(series.c[name] == jobs.c[name] for name in _NAMES))
+    return and_(*(series.c[name] == jobs.c[name] for name in _CHOSEN_BY))
 
 
-def enter_series(connection: Connection, model: str, version: str, source: str) -> int:
-    """The number of a series, with its first result; two may enter the same at once."""
-    told = {"model": model, "version": version, "source": source}
+def enter_series(connection: Connection, told: Mapping[str, str]) -> int:
+    """The number of a series, with its first result; two may enter the same at once.
+
+    `told` are its model, version, source and client.
+    """
     connection.execute(dialect_of(connection).insert(series).values(told).on_conflict_do_nothing())
     (entered,) = find_series(connection, Chosen(**told))
     return entered

@@ -41,7 +41,7 @@ def submit(database: Database, new: NewJob) -> tuple[Job, bool]:
         if earlier is None:
             raise
         return earlier, False
-    return get_job(database, job_id), True
+    return get_job(database, job_id, whose=None), True
 
 
 def submit_objects(database: Database, new: NewObjects, *, chunk_items: int) -> Job | None:
@@ -57,29 +57,33 @@ def submit_objects(database: Database, new: NewObjects, *, chunk_items: int) -> 
     references = sorted(new.references, key=lambda reference: reference.bucket_url)
     with database.write() as connection:
         insert_job(connection, job_id, told)
-        added = add_objects(connection, job_id, (new.model, new.version), references, chunk_items=chunk_items)
+        added = add_objects(
+            connection, job_id, (new.model, new.version, new.client), references, chunk_items=chunk_items
+        )
         if not added:
             connection.execute(delete(job).where(job.c.id == job_id))
             return None
-    return get_job(database, job_id)
+    return get_job(database, job_id, whose=None)
 
 
 def start_scan(database: Database, new: NewScan, *, client: str) -> tuple[Scan, bool]:
     """Store a scan, and the job that it fills; returns it, and whether it is new.
 
-    Where the same is being listed already, that scan is returned.
+    Where the same client has the same listed already, that scan is returned.
 
     Raises:
         Unavailable: the database does not answer; nothing was accepted.
     """
-    earlier = _find_listing(database, new)
+    earlier = _find_listing(database, new, client)
     if earlier is not None:
         return earlier, False
     scan_id = uuid7()
     try:
         with database.write() as connection:
             asked = {name: getattr(new, name) for name in ASKED}
-            connection.execute(insert(scan).values(id=scan_id, state="listing", created_at=now(), **asked))
+            connection.execute(
+                insert(scan).values(id=scan_id, client=client, state="listing", created_at=now(), **asked)
+            )
             if not new.dry_run:
                 told = {"model": new.model, "version": new.version, "priority": new.priority}
                 insert_job(
@@ -89,11 +93,11 @@ def start_scan(database: Database, new: NewScan, *, client: str) -> tuple[Scan, 
                 )
     except IntegrityError:
         # The same came twice at once and the other request was first.
-        earlier = _find_listing(database, new)
+        earlier = _find_listing(database, new, client)
         if earlier is None:
             raise
         return earlier, False
-    return get_scan(database, scan_id), True
+    return get_scan(database, scan_id, whose=client), True
 
 
 def _find_earlier(database: Database, new: NewJob) -> Job | None:
@@ -109,8 +113,8 @@ def _find_earlier(database: Database, new: NewJob) -> Job | None:
     return to_job(row)
 
 
-def _find_listing(database: Database, new: NewScan) -> Scan | None:
-    is_same = [scan.c[name] == getattr(new, name) for name in ASKED]
+def _find_listing(database: Database, new: NewScan, client: str) -> Scan | None:
+    is_same = [scan.c.client == client, *(scan.c[name] == getattr(new, name) for name in ASKED)]
     with database.read() as connection:
         query = select(*scan_columns).where(*is_same, scan.c.state == "listing")
         row = connection.execute(query).one_or_none()

@@ -164,7 +164,7 @@ away_bucket = Table(
 classified_object = Table(
     "classified_object",
     metadata,
-    # SHA-256 over model, version, URL and etag: URLs have up to 2 kB, and there may be 10^8 of them.
+    # SHA-256 over model, version, URL, etag and client: URLs have up to 2 kB, and there may be 10^8 of them.
     Column("digest", LargeBinary(32), primary_key=True),
     Column("job_id", Uuid, nullable=False),
     Column("idx", Integer, nullable=False),
@@ -177,6 +177,7 @@ scan = Table(
     "scan",
     metadata,
     Column("id", Uuid, primary_key=True),
+    Column("client", String(64), nullable=False, server_default=text("'anonymous'")),
     Column("url", Text, nullable=False),
     Column("pattern", String(255), nullable=False),
     Column("model", String(64), nullable=False),
@@ -202,6 +203,7 @@ scan = Table(
     # Whoever asks for what is being scanned already gets that scan.
     Index(
         "ux_scan_listing",
+        "client",
         "url",
         "pattern",
         "model",
@@ -214,7 +216,7 @@ scan = Table(
     ),
 )
 
-# Results that belong together: of one version of a model, by one front door. Rows are never deleted.
+# Results that belong together: of one version of a model, by one front door, of one client. Rows are never deleted.
 series = Table(
     "series",
     metadata,
@@ -222,7 +224,8 @@ series = Table(
     Column("model", String(64), nullable=False),
     Column("version", String(9), nullable=False),
     Column("source", String(64), nullable=False),
-    Index("ux_series", "model", "version", "source", unique=True),
+    Column("client", String(64), nullable=False, server_default=text("'anonymous'")),
+    Index("ux_series", "model", "version", "source", "client", unique=True),
 )
 
 # How many items were finished in each minute …
@@ -258,4 +261,20 @@ worker = Table(
     Column("seen_at", Double, nullable=False),
     Column("warm", JSON, nullable=False),  # model/version that it has loaded
     Column("items_done", Integer, nullable=False),
+)
+
+# Who may ask, and for what. Rows of keys are never deleted: as long as there is one, nobody gets in without a key.
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("id", String(12), primary_key=True),  # the key's public part
+    Column("name", String(64), nullable=False),
+    Column("client", String(64), nullable=False),
+    Column("scopes", String(255), nullable=False),  # separated by spaces
+    Column("digest", LargeBinary(32), nullable=False),  # SHA-256 of the whole key
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+    Column("used_at", Double),  # roughly
+    Column("parent", String(12)),  # of a session: the key that opened it, with which it ends
 )

@@ -10,8 +10,8 @@ from typing import Any
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from production_server.errors import CeleriacError
-from production_server.web.api import events, health, job_results, jobs, models, openapi, scans, stats
+from production_server.errors import CeleriacError, NotKnownYet
+from production_server.web.api import events, health, job_results, jobs, keys, models, openapi, scans, stats
 from production_server.web.edge.bodies import Bodies, PlainBodies
 from production_server.web.edge.bridge import Bridge
 from production_server.web.edge.door import Entrance, asking_of
@@ -62,6 +62,7 @@ def create_app(parts: WebParts) -> Flask:
         stats.blueprint,
         events.blueprint,
         models.blueprint,
+        keys.blueprint,
         health.blueprint,
         openapi.blueprint,
         metadata.blueprint,
@@ -98,6 +99,8 @@ def _is_let_in(app: Flask, entrance: Entrance, scope: Mapping[str, Any]) -> bool
     try:
         operation, _ = app.url_map.bind("").match(scope["path"], scope["method"])
         entrance.enter(asking_of(operation, scope, headers_of(scope)))
+    except NotKnownYet:
+        return True  # Flask looks once more, and may let it in.
     except (HTTPException, CeleriacError):
         return False
     return True

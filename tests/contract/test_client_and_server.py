@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from client.api import Server
-from client.errors import Refused
+from client.cli import main
+from client.errors import InputError, Refused
 from client.following import Following
 from client.uploads import Upload
+from production_server.access.key_text import new_key
 from testing.api_server import api_server
 from testing.celeriac import celeriac
 
@@ -147,3 +149,18 @@ def test_a_refused_row_names_the_input(server: Server) -> None:
         server.submit_rows([ROW, ROW[:3]], fields=DIABETES)
 
     assert refused.value.faults[0].field == "inputs[1]"
+
+
+def test_a_service_with_keys_serves_whoever_has_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = new_key()
+    with celeriac(tmp_path, API_KEYS=key) as service:
+        with Server(service.url) as nobody, pytest.raises(Refused, match="a key is needed"):
+            nobody.models()
+        with Server(service.url, key=new_key()) as stranger, pytest.raises(Refused, match="not known here"):
+            stranger.models()
+        with Server(service.url, key=f"{key}\n") as known:
+            assert [model.name for model in known.models()] == ["diabetes", "fashion_mnist"]
+        monkeypatch.setenv("CELERIAC_KEY", key)
+        assert main(["models", "--url", service.url, "--json"]) == 0
+    with pytest.raises(InputError, match="expected a key"):
+        Server(service.url, key="schlüssel")

@@ -109,6 +109,8 @@ def test_what_tells_a_version_tells_the_projects() -> None:
 def test_the_containers_take_every_setting_that_is_not_theirs_to_decide() -> None:
     decided = {"HOST", "PORT", "STATE_DIR", "BROKER_URL", "DATABASE_URL", "WORKERS"}
     decided |= {"WORKER_NAME", "HEARTBEAT_FILE", "METRICS_PORT", "REMOTE_CONTROL"}
+    # In containers keys are in the database.
+    decided |= {"API_KEYS"}
     # The one names a file in a folder that is theirs, the other one is a secret.
     decided |= {"EVENTS_FILE", "EVENTS_TOKEN"}
     settings = {variable_of(setting) for setting in fields(Settings)}

@@ -13,6 +13,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from production_server.access.key_text import new_key
 from production_server.settings import read_settings
 from production_server.web.app import create_app
 from production_server.web.edge.parts import build_parts
@@ -30,6 +31,11 @@ OPERATIONS = [
     ("/api/stats", "get"),
     ("/api/results", "get"),
     ("/api/results.csv", "get"),
+    ("/api/keys", "get"),
+    ("/api/keys", "post"),
+    ("/api/keys/{key_id}", "delete"),
+    ("/api/keys/{key_id}", "get"),
+    ("/api/keys/{key_id}/rotate", "post"),
     ("/api/models", "get"),
     ("/api/models/{name}", "get"),
     ("/api/scans", "get"),
@@ -48,6 +54,7 @@ TAKES_ANYTHING = [
     ("/api/stats", "get"),
     ("/api/results", "get"),
     ("/api/results.csv", "get"),
+    ("/api/keys", "get"),
     ("/api/models", "get"),
     ("/api/models/{name}", "get"),
     ("/livez", "get"),
@@ -56,17 +63,27 @@ TAKES_ANYTHING = [
 ]
 
 
+KEY = new_key()
+WITH_KEY = {"Authorization": f"Bearer {KEY}"}
+
+
 @pytest.fixture(scope="module")
 def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The document, bound to an app that has the small models and no job."""
+    """The document, bound to an app that has the small models and no job, and asks for a key."""
     folder: Path = tmp_path_factory.mktemp("openapi")
     write_table_model(folder / "store")
     write_image_model(folder / "store")
     parts = build_parts(
-        read_settings({"DATABASE_URL": f"sqlite:///{folder / 'db'}", "MODEL_STORE": str(folder / "store")})
+        read_settings(
+            {
+                "DATABASE_URL": f"sqlite:///{folder / 'db'}",
+                "MODEL_STORE": str(folder / "store"),
+                "API_KEYS": KEY,
+            }
+        )
     )
     parts.database.migrate()
-    yield schemathesis.openapi.from_wsgi("/openapi.json", create_app(parts))
+    yield schemathesis.openapi.from_wsgi("/openapi.json", create_app(parts), headers=WITH_KEY)
     parts.database.close()
 
 
@@ -91,12 +108,25 @@ def test_what_the_document_forbids_is_refused_as_it_says(schema: Any, path: str,
     ask(schema[path][method.upper()], GenerationMode.NEGATIVE)
 
 
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_what_needs_a_key_says_so_and_is_refused_without(schema: Any, path: str, method: str) -> None:
+    operation = schema[path][method.upper()]
+    is_open = "security" not in schema.raw_schema["paths"][path][method]
+
+    @given(case=operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
+    @settings(max_examples=3, database=None, suppress_health_check=list(HealthCheck))
+    def send(case: Any) -> None:
+        assert (case.call(headers={}).status_code == 401) is not is_open
+
+    send()
+
+
 def ask(operation: Any, mode: GenerationMode, **options: Any) -> None:
     """Send generated requests and hold each answer against the document."""
 
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(max_examples=30, database=None, suppress_health_check=list(HealthCheck))
     def send(case: Any) -> None:
-        case.call_and_validate(**options)
+        case.call_and_validate(headers=WITH_KEY, **options)
 
     send()

@@ -46,7 +46,7 @@ def take() -> Response:
     headers = {name.lower(): value for name, value in request.headers.items()}
     read = read_events(body, headers)
     try:
-        taken = parts.notifications.take(read, client=asking_client())
+        taken = parts.notifications.take(read, client=asking_client().name)
     except Unavailable:
         # A store that is told so at once asks again at once, thousands of times a second; Ceph may trip over that.
         with parts.waits.place() as wait:

@@ -18,6 +18,7 @@ from production_server.web.api.downloads import csv_line, download, inert
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import read_query, to_response
 from production_server.web.api.schemas import ItemBody, JobBody, ResultsBody, ResultsQuery
+from production_server.web.edge.flask_door import whose
 from production_server.web.edge.parts import WebParts, current_parts
 
 blueprint = Blueprint("results", __name__, url_prefix="/api/jobs/<uuid:job_id>")
@@ -39,7 +40,7 @@ KEEP_ALIVE_S = 15
 def page(job_id: UUID) -> Response:
     """A page of items with what is known of them so far."""
     query, parts = read_query(ResultsQuery), current_parts()
-    job = get_job(parts.database, job_id)
+    job = get_job(parts.database, job_id, whose=whose())
     items = list_items(parts.database, job_id, after=query.after, limit=query.limit)
     is_last = not job.is_growing and (not items or items[-1].index == job.total - 1)
     following = items[-1].index if items else query.after
@@ -56,7 +57,7 @@ def page(job_id: UUID) -> Response:
 def as_csv(job_id: UUID) -> Response:
     """The whole job as a table, streamed: rows of numbers that went in, answers as the task tells them, errors."""
     parts = current_parts()
-    job = get_job(parts.database, job_id)
+    job = get_job(parts.database, job_id, whose=whose())
     return download(_csv_lines(parts, job), "text/csv", f"{job.model}-{job.id}.csv")
 
 
@@ -65,7 +66,7 @@ def as_csv(job_id: UUID) -> Response:
 def as_json(job_id: UUID) -> Response:
     """The whole job as one JSON document, streamed."""
     parts = current_parts()
-    job = get_job(parts.database, job_id)
+    job = get_job(parts.database, job_id, whose=whose())
     return download(_json_pieces(parts, job), "application/json", f"{job.model}-{job.id}.json")
 
 
@@ -82,7 +83,7 @@ def events(job_id: UUID) -> Response:
     While too many requests wait already, the stream ends after what there is; an EventSource connects again by itself.
     """
     parts = current_parts()
-    job = get_job(parts.database, job_id)
+    job = get_job(parts.database, job_id, whose=whose())
     stream = _event_stream(parts, job, _read_last_event_id(job))
     # nginx keeps an answer back until it has 4 kB of it, unless it is told not to.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -107,7 +108,7 @@ def _event_stream(parts: WebParts, job: Job, after: int) -> Iterator[str]:
     with parts.streams.place() as may_wait:
         while True:
             try:
-                job = get_job(parts.database, job.id)
+                job = get_job(parts.database, job.id, whose=None)
                 finished = _finished_prefix(parts.database, job, after)
             except Unavailable:
                 finished = []  # A database that is back goes on where it was.

@@ -37,7 +37,7 @@ from production_server.web.api.schemas import (
     SubmittedBody,
     TableBody,
 )
-from production_server.web.edge.flask_door import asking_client
+from production_server.web.edge.flask_door import asking_client, whose
 from production_server.web.edge.forms import repeated
 from production_server.web.edge.json_bodies import refusing_what_is_no_json
 from production_server.web.edge.parts import WebParts, current_parts
@@ -66,7 +66,7 @@ def submit() -> Response:
     asked, version, items, reading = _read_submission(parts)
     told = Asked(
         source="http",
-        client=asking_client(),
+        client=asking_client().name,
         priority=asked.priority,
         version=asked.version,
         idempotency_key=key,
@@ -93,7 +93,12 @@ def index() -> Response:
     """A page of jobs."""
     query = read_query(JobsQuery)
     found = list_jobs(
-        current_parts().database, model=query.model, state=query.state, after=query.after, limit=query.limit
+        current_parts().database,
+        whose=whose(),
+        model=query.model,
+        state=query.state,
+        after=query.after,
+        limit=query.limit,
     )
     is_full = len(found) == query.limit
     waiting = waiting_for(current_parts().database, [job.id for job in found if not job.is_over])
@@ -106,7 +111,7 @@ def index() -> Response:
 def show(job_id: UUID) -> Response:
     """One job as it stands."""
     database = current_parts().database
-    job = get_job(database, job_id)
+    job = get_job(database, job_id, whose=whose())
     waiting = {} if job.is_over else waiting_for(database, [job_id])
     return to_response(JobBody.of(job, waiting.get(job_id)))
 
@@ -115,7 +120,7 @@ def show(job_id: UUID) -> Response:
 @operation("Cancel what has not run", responses={200: JobBody}, errors=(404, 503))
 def delete(job_id: UUID) -> Response:
     """Cancel a job's waiting items; what a worker has in hand still finishes, a job that is over stays as it is."""
-    return to_response(JobBody.of(cancel(current_parts().database, job_id)))
+    return to_response(JobBody.of(cancel(current_parts().database, job_id, whose=whose())))
 
 
 def _read_submission(

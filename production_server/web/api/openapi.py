@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +14,7 @@ from werkzeug.routing import Rule
 
 from production_server.web.api.operations import Answer, Operation, operation_of
 from production_server.web.api.schemas import ProblemBody
+from production_server.web.edge.needs import NEEDS
 
 blueprint = Blueprint("openapi", __name__)
 
@@ -32,6 +33,12 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "description": "go on after this event",
         "schema": {"type": "string", "pattern": "^[0-9]{1,9}$"},
     },
+}
+
+
+_PROOFS = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "a key, unless the service has none"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "a key, too"},
 }
 
 
@@ -55,7 +62,7 @@ def build_document(app: Flask) -> dict[str, Any]:
             "description": "Jobs of predictions and their models.",
         },
         "paths": paths,
-        "components": {"schemas": _schemas(noted for _, _, noted, _ in found)},
+        "components": {"schemas": _schemas(noted for _, _, noted, _ in found), "securitySchemes": _PROOFS},
     }
 
 
@@ -80,6 +87,11 @@ def _describe(rule: Rule, method: str, noted: Operation, doc: str) -> dict[str, 
         "parameters": [*_path_parameters(rule), *_query_parameters(noted), *_header_parameters(noted)],
         "responses": _responses(noted),
     }
+    needed = NEEDS[rule.endpoint]
+    if needed is not None:
+        described["security"] = [{"bearer": []}, {"header": []}]
+        described["description"] += f" Needs a key with the scope `{needed}`."
+        described["responses"] |= _problems((HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN))
     if noted.body is not None:
         described["requestBody"] = {"required": True, "content": _request_content(noted)}
     return described
@@ -132,12 +144,16 @@ def _request_content(noted: Operation) -> dict[str, Any]:
 
 def _responses(noted: Operation) -> dict[str, Any]:
     answers = {str(status): _response(status, answer) for status, answer in noted.responses.items()}
-    problem = {"application/problem+json": {"schema": _reference(ProblemBody)}}
-    # 403, 405 and 500 are not listed: no request that follows this document gets them.
-    errors = {
-        str(status): {"description": HTTPStatus(status).phrase, "content": problem} for status in noted.errors
+    # 405 and 500 are not listed: no request that follows this document gets them.
+    return answers | _problems(noted.errors)
+
+
+def _problems(statuses: Iterable[int]) -> dict[str, Any]:
+    content = {"application/problem+json": {"schema": _reference(ProblemBody)}}
+    return {
+        str(int(status)): {"description": HTTPStatus(status).phrase, "content": content}
+        for status in statuses
     }
-    return answers | errors
 
 
 def _response(status: int, answer: Answer) -> dict[str, Any]:

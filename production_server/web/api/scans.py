@@ -13,7 +13,7 @@ from production_server.jobs.scans import cancel_scan, get_scan, list_scans
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import read_json, read_query, to_response
 from production_server.web.api.scan_schemas import ScanBody, ScanRequest, ScansBody, ScansQuery
-from production_server.web.edge.flask_door import asking_client
+from production_server.web.edge.flask_door import asking_client, whose
 from production_server.web.edge.parts import WebParts, current_parts
 
 blueprint = Blueprint("scans", __name__, url_prefix="/api/scans")
@@ -44,7 +44,7 @@ def submit() -> Response:
         dry_run=asked.dry_run,
         priority=asked.priority,
     )
-    scan, is_new = parts.intake.accept_scan(version, new, client=asking_client())
+    scan, is_new = parts.intake.accept_scan(version, new, client=asking_client().name)
     body = _body(parts, scan)
     response = to_response(body, 202 if is_new else 200)
     response.headers["Location"] = body.links.self
@@ -56,7 +56,7 @@ def submit() -> Response:
 def index() -> Response:
     """A page of scans."""
     query, parts = read_query(ScansQuery), current_parts()
-    found = list_scans(parts.database, after=query.after, limit=query.limit)
+    found = list_scans(parts.database, whose=whose(), after=query.after, limit=query.limit)
     is_full = len(found) == query.limit
     return to_response(
         ScansBody(scans=[_body(parts, scan) for scan in found], next=found[-1].id if is_full else None)
@@ -68,7 +68,7 @@ def index() -> Response:
 def show(scan_id: UUID) -> Response:
     """One scan as it stands, with its job."""
     parts = current_parts()
-    return to_response(_body(parts, get_scan(parts.database, scan_id)))
+    return to_response(_body(parts, get_scan(parts.database, scan_id, whose=whose())))
 
 
 @blueprint.delete("/<uuid:scan_id>")
@@ -76,11 +76,11 @@ def show(scan_id: UUID) -> Response:
 def delete(scan_id: UUID) -> Response:
     """Nothing more is listed; what a worker has in hand still finishes, a scan that is over stays as it is."""
     parts = current_parts()
-    return to_response(_body(parts, cancel_scan(parts.database, scan_id)))
+    return to_response(_body(parts, cancel_scan(parts.database, scan_id, whose=whose())))
 
 
 def _body(parts: WebParts, scan: Scan) -> ScanBody:
-    job = None if scan.dry_run else get_job(parts.database, scan.id)
+    job = None if scan.dry_run else get_job(parts.database, scan.id, whose=None)
     waits = job is not None and not job.is_over
     waiting = waiting_for(parts.database, [scan.id]) if waits else {}
     return ScanBody.of(scan, job, waiting.get(scan.id))

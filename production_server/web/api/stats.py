@@ -22,6 +22,7 @@ from production_server.web.api.stats_schemas import (
     StatsQuery,
     next_after,
 )
+from production_server.web.edge.flask_door import whose
 from production_server.web.edge.parts import current_parts
 
 blueprint = Blueprint("stats", __name__, url_prefix="/api")
@@ -37,7 +38,9 @@ COLUMNS = (
 def stats() -> Response:
     """Counts over time, by model, version and source, by label, score and error: all that /stats shows."""
     query, parts = read_query(StatsQuery), current_parts()
-    return to_response(StatsBody.of(read_dashboard(parts.database, SPANS[query.span], query.chosen)))
+    return to_response(
+        StatsBody.of(read_dashboard(parts.database, SPANS[query.span], query.chosen(whose=whose())))
+    )
 
 
 @blueprint.get("/results")
@@ -45,7 +48,7 @@ def stats() -> Response:
 def results() -> Response:
     """A page of results, newest first."""
     query, parts = read_query(SearchQuery), current_parts()
-    found = search(parts.database, query.wanted, after=query.place, limit=query.limit)
+    found = search(parts.database, query.wanted(whose=whose()), after=query.place, limit=query.limit)
     body = SearchBody(
         results=[FoundBody.of_found(each, parts.task_of(each)) for each in found],
         next=next_after(found, query.limit),
@@ -58,7 +61,7 @@ def results() -> Response:
 def results_csv() -> Response:
     """All that a search finds as a table, newest first, streamed."""
     query, parts = read_query(ResultsFilter), current_parts()
-    return download(_csv_lines(parts.database, query.wanted), "text/csv", "results.csv")
+    return download(_csv_lines(parts.database, query.wanted(whose=whose())), "text/csv", "results.csv")
 
 
 def _csv_lines(database: Database, wanted: Search) -> Iterator[str]:

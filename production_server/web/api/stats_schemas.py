@@ -44,9 +44,9 @@ class SeriesQuery(Schema):
     version: str | None = Field(default=None, max_length=9, pattern=NO_NUL)
     source: str | None = Field(default=None, max_length=64, pattern=NO_NUL)
 
-    @property
-    def chosen(self) -> Chosen:
-        return Chosen(self.model, self.version, self.source)
+    def chosen(self, *, whose: str | None) -> Chosen:
+        """Of these, those of a client; None: of all."""
+        return Chosen(self.model, self.version, self.source, whose)
 
 
 class StatsQuery(SeriesQuery):
@@ -71,10 +71,10 @@ class ResultsFilter(SeriesQuery):
     since: Moment | None = None
     until: Moment | None = None
 
-    @property
-    def wanted(self) -> Search:
+    def wanted(self, *, whose: str | None) -> Search:
+        """Of these, those of a client; None: of all."""
         return Search(
-            chosen=self.chosen,
+            chosen=self.chosen(whose=whose),
             state=self.state,
             label=self.label,
             error_code=self.error,

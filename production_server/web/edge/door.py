@@ -5,17 +5,21 @@ Calls on the event loop and Flask's requests ask the same door, each in one plac
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from werkzeug.http import parse_cookie
+
+from production_server.access.known_keys import KnownKeys
+from production_server.access.records import ANONYMOUS, Client
+from production_server.errors import Forbidden, Unauthorized
 from production_server.web.edge.headers import Headers
+from production_server.web.edge.needs import NEEDS
 from production_server.web.edge.sites import Sites
 
-OPEN_TO_ALL = frozenset(
-    {"health.livez", "health.readyz", "protocols.live", "protocols.ready", "pages.static"}
-)
-"""Operations that need nobody's leave: probes have no keys, and a page that says no needs its styles."""
+SESSION_COOKIE = "celeriac_session"
 
 
 class Asking(NamedTuple):
@@ -31,18 +35,17 @@ class Asking(NamedTuple):
     peer: str
     """The address at the other end of the connection: a proxy's, if there is one."""
 
+    @property
+    def is_of_a_page(self) -> bool:
+        """Whether it changes nothing, or a browser says whose page has sent it: then `Sites` has judged that."""
+        is_told = any(self.headers.get(name) is not None for name in ("sec-fetch-site", "origin"))
+        return self.method in {"GET", "HEAD", "OPTIONS"} or is_told
+
 
 def asking_of(operation: str, scope: Mapping[str, Any], headers: Headers) -> Asking:
     """What an ASGI scope and its headers ask."""
     peer = scope.get("client")
     return Asking(operation, scope["method"], scope["path"], headers, peer[0] if peer else "")
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """Who asks: jobs and idempotency keys belong to a client of this name."""
-
-    name: str
 
 
 class Door(Protocol):
@@ -53,17 +56,70 @@ class Door(Protocol):
 
         Raises:
             CeleriacError: this request is refused; it is answered as any error is.
+            NotKnownYet: it may be let in after `look_again`.
         """
 
+    def look_again(self) -> None:
+        """Find out what has become known meanwhile. Blocks."""
 
-ANONYMOUS = Client("anonymous")
+
+class KeyDoor:
+    """Lets in whoever has a key; while there are none, everybody."""
+
+    def __init__(self, keys: KnownKeys) -> None:
+        self._keys = keys
+        self.look_again = keys.look_again
+
+    def admit(self, asking: Asking, /) -> Client:
+        if not self._keys.are_needed:
+            return ANONYMOUS
+        key = key_in(asking.headers) or session_in(asking.headers)
+        if key is None:
+            raise Unauthorized("a key is needed: Authorization: Bearer, or X-API-Key")
+        client = self._keys.find(key)
+        if client.session_id and not asking.is_of_a_page:
+            raise Forbidden(
+                "a session serves pages: whoever sends no Sec-Fetch-Site and no Origin needs a key"
+            )
+        return client
 
 
-class OpenDoor:
-    """A door that lets everybody in, and knows nobody."""
+def key_in(headers: Headers) -> str | None:
+    """The key that a request brings: as a bearer's token, as the password or the user of Basic, or as X-API-Key.
 
-    def admit(self, _asking: Asking, /) -> Client:
-        return ANONYMOUS
+    Raises:
+        Unauthorized: it brings two, or what cannot be read.
+    """
+    authorization, alone = headers.get("authorization"), headers.get("x-api-key")
+    if authorization is None:
+        return alone
+    scheme, _, text = authorization.partition(" ")
+    kind = scheme.lower()
+    if kind == "bearer":
+        key = text.strip(" ")
+    elif kind == "basic":
+        key = _key_of_basic(text)
+    else:
+        raise Unauthorized("Authorization: expected Bearer or Basic with a key")
+    if alone is not None and alone != key:
+        raise Unauthorized("Authorization and X-API-Key bring two keys: send one")
+    return key
+
+
+def session_in(headers: Headers) -> str | None:
+    """The session that a browser holds in a cookie, if there is one."""
+    cookie = headers.get("cookie")
+    return (
+        None if cookie is None or SESSION_COOKIE not in cookie else parse_cookie(cookie).get(SESSION_COOKIE)
+    )
+
+
+def _key_of_basic(text: str) -> str:
+    try:
+        user, _, password = base64.b64decode(text, validate=True).decode().partition(":")
+    except ValueError as exc:
+        raise Unauthorized("Authorization: Basic cannot be read") from exc
+    return password or user
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +133,24 @@ class Entrance:
         """Who it is. Never blocks. Is asked again, by Flask, about a request whose body is long.
 
         Raises:
-            CeleriacError: this request is refused.
+            CeleriacError: this request is refused. NotKnownYet: it may not be, after `look_again`.
         """
         self.sites.check(asking.method, asking.headers)
-        return ANONYMOUS if asking.operation in OPEN_TO_ALL else self.door.admit(asking)
+        try:
+            needed = NEEDS[asking.operation]
+        except KeyError as exc:
+            raise Forbidden(f"nobody has said who may {asking.method} {asking.path}") from exc
+        if needed is None:
+            return ANONYMOUS
+        client = self.door.admit(asking)
+        if not client.may(needed):
+            raise Forbidden(f"the key {client.key_name!r} has not the scope {needed}")
+        return client
+
+    def look_again(self) -> None:
+        """Find out what has become known of keys meanwhile. Blocks.
+
+        Raises:
+            Unavailable: nobody can say.
+        """
+        self.door.look_again()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from flask import g, request
 
-from production_server.web.edge.door import Asking, Client
+from production_server.access.records import Client
+from production_server.errors import NotKnownYet
+from production_server.web.edge.door import Asking
 from production_server.web.edge.parts import current_parts
 
 
@@ -17,10 +19,27 @@ def pass_entrance() -> None:
         headers=request.headers,
         peer=request.remote_addr or "",
     )
-    g.client = current_parts().entrance.enter(asking)
+    entrance = current_parts().entrance
+    try:
+        g.client = entrance.enter(asking)
+    except NotKnownYet:
+        entrance.look_again()
+        g.client = entrance.enter(asking)
 
 
-def asking_client() -> str:
-    """The name of the client whose request is being handled."""
+def asking_client() -> Client:
+    """The client whose request is being handled."""
     client: Client = g.client
-    return client.name
+    return client
+
+
+def asker() -> Client | None:
+    """The client whose request is being handled, if the door has said who it is."""
+    client: Client | None = g.get("client")
+    return client
+
+
+def whose() -> str | None:
+    """The client whose jobs, scans and results may be seen and changed by this request; None: those of all."""
+    client = asking_client()
+    return None if client.is_admin else client.name

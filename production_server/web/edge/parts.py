@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from flask import current_app
 
+from production_server.access.brought_keys import read_brought_keys
+from production_server.access.known_keys import KnownKeys
 from production_server.broker.caller import Caller
 from production_server.errors import NotFound
 from production_server.intake.intake import Intake
@@ -23,7 +25,7 @@ from production_server.settings import Settings
 from production_server.sources.notifications import Notifications, open_rules
 from production_server.storage.storage import Storage
 from production_server.web.edge.checks import BoundedChecks
-from production_server.web.edge.door import Door, Entrance, OpenDoor
+from production_server.web.edge.door import Door, Entrance, KeyDoor
 from production_server.web.edge.fetches import BoundedFetches
 from production_server.web.edge.sites import Sites, sites_of
 from production_server.web.edge.waits import BoundedWaits
@@ -57,6 +59,7 @@ class WebParts:
     fetches: BoundedFetches
     checks: BoundedChecks
     sites: Sites
+    keys: KnownKeys
     door: Door
     tracing: Tracing | None
 
@@ -89,7 +92,7 @@ def build_parts(
     """Wire the parts of a web process; opens no connection.
 
     Raises:
-        SettingsError: EVENTS_FILE holds rules that cannot be used.
+        SettingsError: EVENTS_FILE holds rules that cannot be used, API_KEYS keys that are none.
 
     `shared` is what an embedded worker has in its hands, too.
     `metrics_folder` is the one of Prometheus' client for several processes; None: this process counts for itself.
@@ -102,6 +105,7 @@ def build_parts(
         max_waiting=settings.max_waiting_items,
         tracing=shared.tracing,
     )
+    keys = KnownKeys(shared.database, read_brought_keys(settings.api_keys))
     return WebParts(
         settings=settings,
         database=shared.database,
@@ -116,7 +120,8 @@ def build_parts(
         fetches=BoundedFetches(settings.web_threads // 2),
         checks=BoundedChecks(settings.web_threads // 2),
         sites=sites_of(settings),
-        door=OpenDoor(),
+        keys=keys,
+        door=KeyDoor(keys),
         tracing=shared.tracing,
     )
 

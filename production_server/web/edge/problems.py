@@ -20,6 +20,7 @@ from production_server.errors import (
     Conflict,
     DeadlineExceeded,
     Fault,
+    Forbidden,
     Foreign,
     InferenceFailed,
     InvalidInput,
@@ -40,6 +41,7 @@ STATUS = (
     (InvalidInput, HTTPStatus.BAD_REQUEST),
     (Unauthorized, HTTPStatus.UNAUTHORIZED),
     (Foreign, HTTPStatus.FORBIDDEN),
+    (Forbidden, HTTPStatus.FORBIDDEN),
     (NotFound, HTTPStatus.NOT_FOUND),
     (Conflict, HTTPStatus.CONFLICT),
     # An item's input that lies in a bucket, asked for by a page.
@@ -58,7 +60,7 @@ STATUS_BY_CODE = {
 RETRY_AFTER_S = 5
 CHALLENGE = "Bearer"
 """How whoever was not let in (401) may prove who he is."""
-API_PREFIXES = ("/api/", "/events/", "/livez", "/readyz", "/openapi.json")
+API_PREFIXES = ("/api/", "/events/", "/livez", "/readyz", "/metrics", "/openapi.json")
 PROTOCOL_PREFIXES = ("/v1/", "/v2")
 """Under these an error is an object with `error`, as both inference protocols have it."""
 

@@ -57,7 +57,7 @@ def wait_until_over(job: Job, wait_s: float, *, waits: BoundedWaits, database: D
         while not job.is_over and time.monotonic() < deadline and wait(pause_s):
             pause_s = min(pause_s * 1.5, MAX_POLL_S)
             try:
-                job = get_job(database, job.id)
+                job = get_job(database, job.id, whose=None)
             except Unavailable:
                 break
     return job

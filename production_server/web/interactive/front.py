@@ -22,11 +22,12 @@ from production_server.errors import (
     DeadlineExceeded,
     InferenceFailed,
     InvalidInput,
+    NotKnownYet,
     Unavailable,
 )
 from production_server.web.edge.bridge import Bridge, Scope, Send, send_all
 from production_server.web.edge.content_codings import decompressed
-from production_server.web.edge.door import Entrance, asking_of
+from production_server.web.edge.door import Asking, Entrance, asking_of
 from production_server.web.edge.headers import headers_of
 from production_server.web.edge.incoming import Incoming, Receive
 from production_server.web.edge.json_bodies import check_charset
@@ -103,6 +104,8 @@ class Front:
         # One: reading holds the interpreter, so that two take as long, and twice the memory.
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="large-calls")
         self._unread_bytes = 0
+        # One: whoever comes while somebody looks at the stored keys has what that one finds.
+        self._looking = ThreadPoolExecutor(1, thread_name_prefix="unknown-keys")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -141,7 +144,7 @@ class Front:
         progress: _Progress,
     ) -> None:
         try:
-            self._entrance.enter(asking_of(f"calls.{protocol.name}", scope, headers))
+            await self._enter(asking_of(f"calls.{protocol.name}", scope, headers))
             body = await read_body(
                 headers,
                 receive,
@@ -165,6 +168,13 @@ class Front:
         progress.status = answer.status
         await send_all(send, answer.status, _header_lines(answer, progress.request_id), answer.body)
         self._count(protocol, progress)
+
+    async def _enter(self, asking: Asking) -> None:
+        try:
+            self._entrance.enter(asking)
+        except NotKnownYet:
+            await asyncio.get_running_loop().run_in_executor(self._looking, self._entrance.look_again)
+            self._entrance.enter(asking)
 
     def _count(self, protocol: InferenceProtocol, progress: _Progress) -> None:
         self._metrics.call_answered(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from flask import Blueprint
 from flask.blueprints import BlueprintSetupState
 
+from production_server.web.edge.flask_door import asker
 from production_server.web.pages import (
     api_reference,
     job_page,
+    login,
     model_card,
     predictions,
     search,
@@ -33,6 +35,9 @@ blueprint.add_url_rule(
 )
 blueprint.add_url_rule("/stats", "stats", stats.show)
 blueprint.add_url_rule("/results", "search", search.show)
+blueprint.add_url_rule("/login", "login", login.show)
+blueprint.add_url_rule("/login", "enter", login.enter, methods=["POST"])
+blueprint.add_url_rule("/logout", "leave", login.leave, methods=["POST"])
 blueprint.add_url_rule("/docs", "docs", api_reference.show)
 blueprint.add_url_rule("/models/<name>", "model", model_card.show)
 blueprint.add_url_rule("/models/<name>/<version>/plots/<path:file>", "plot", model_card.show_plot)
@@ -43,6 +48,7 @@ def _set_up_templates(state: BlueprintSetupState) -> None:
     environment = state.app.jinja_env
     environment.trim_blocks = environment.lstrip_blocks = True
     environment.filters.update(FILTERS)
+    environment.globals["asker"] = asker
 
 
 blueprint.record_once(_set_up_templates)

@@ -21,6 +21,7 @@ from production_server.models.images import thumbnail
 from production_server.models.store import ModelVersion
 from production_server.models.tasks.task import Evaluated, Task
 from production_server.storage.objects import Reference
+from production_server.web.edge.flask_door import whose
 from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.pages.charts import RocChart, roc_chart
 from production_server.web.pages.progress import progress_of
@@ -35,7 +36,7 @@ THUMBNAIL_SIDE = 112
 def show(job_id: UUID) -> Response:
     """A job as it stands, with one page of its items: those after `?after=`."""
     parts = current_parts()
-    job = get_job(parts.database, job_id)
+    job = get_job(parts.database, job_id, whose=whose())
     version = parts.version_of(job)
     after = min(max(request.args.get("after", -1, type=int), -1), job.total - 1)
     items = list_items(parts.database, job_id, after=after, limit=PAGE_ITEMS)
@@ -43,7 +44,7 @@ def show(job_id: UUID) -> Response:
     page = render_template(
         "pages/job.html",
         job=job,
-        scan=get_scan(parts.database, job_id) if job.source == SCAN else None,
+        scan=get_scan(parts.database, job_id, whose=None) if job.source == SCAN else None,
         waiting=None if job.is_over else waiting_for(parts.database, [job_id]).get(job_id),
         manifest=None if version is None else version.manifest,
         inputs=parts.task_of(job).inputs,
@@ -61,13 +62,14 @@ def show(job_id: UUID) -> Response:
 
 def cancel_job(job_id: UUID) -> Response:
     """Cancel what has not run, and show the job."""
-    cancel(current_parts().database, job_id)
+    cancel(current_parts().database, job_id, whose=whose())
     return make_response(redirect(url_for("pages.job", job_id=job_id), 303))
 
 
 def show_thumbnail(job_id: UUID, index: int) -> Response:
     """A small copy of an item's image, made anew by the server; inputs never change, so it may be kept for good."""
     parts = current_parts()
+    get_job(parts.database, job_id, whose=whose())
     found = get_input(parts.database, job_id, index)
     if not isinstance(found, bytes):
         found = _fetch(parts, found)

@@ -18,7 +18,7 @@ from production_server.jobs.priority import SMALL_JOB_ITEMS
 from production_server.jobs.read import get_job, get_payload
 from production_server.jobs.records import NewItem
 from production_server.models.store import ModelVersion
-from production_server.web.edge.flask_door import asking_client
+from production_server.web.edge.flask_door import asking_client, whose
 from production_server.web.edge.forms import repeated
 from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.edge.problems import RETRY_AFTER_S, status_of
@@ -54,7 +54,7 @@ def submit() -> Response:
     except (InvalidInput, Unavailable) as exc:
         return _render(chosen, typed=request.form, error=exc)
     try:
-        accepted, _ = parts.intake.accept(chosen, items, Asked(source="page", client=asking_client()))
+        accepted, _ = parts.intake.accept(chosen, items, Asked(source="page", client=asking_client().name))
     except Unavailable as exc:
         return _render(chosen, typed=request.form, error=exc)
     if accepted.total <= SMALL_JOB_ITEMS:
@@ -105,7 +105,7 @@ def _prefilled(parts: WebParts, chosen: ModelVersion) -> dict[str, str]:
     if earlier is None or not manifest.features:
         return {}
     try:
-        if get_job(parts.database, earlier).model != manifest.name:
+        if get_job(parts.database, earlier, whose=whose()).model != manifest.name:
             return {}
         values = json.loads(get_payload(parts.database, earlier, 0))
     except (NotFound, ValueError):  # no such job, or an image: the model took images when that job came

@@ -12,6 +12,7 @@ from production_server.jobs.search import Found, search
 from production_server.jobs.series import list_series
 from production_server.models.tasks.task import Shown, Task
 from production_server.web.api.stats_schemas import SearchQuery, next_after, page_of
+from production_server.web.edge.flask_door import whose
 from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.pages.query import filled, read_filled
 
@@ -35,7 +36,7 @@ def show() -> Response:
     found: list[Found] = []
     try:
         query = read_filled(SearchQuery)
-        found = search(parts.database, query.wanted, after=query.place, limit=PAGE_RESULTS)
+        found = search(parts.database, query.wanted(whose=whose()), after=query.place, limit=PAGE_RESULTS)
         asked |= {name: _as_typed(getattr(query, name)) for name in ("since", "until") if name in asked}
     except InvalidInput as exc:
         error = exc
@@ -43,7 +44,7 @@ def show() -> Response:
         "pages/search.html",
         error=error,
         asked=asked,
-        known=list_series(parts.database),
+        known=list_series(parts.database, whose=whose()),
         found=to_shown(parts, found),
         is_first="after" not in request.args,
         next=next_after(found, PAGE_RESULTS),

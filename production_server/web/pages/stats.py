@@ -23,6 +23,7 @@ from production_server.jobs.records import Job
 from production_server.jobs.search import Search, search
 from production_server.jobs.series import Chosen, list_series
 from production_server.web.api.stats_schemas import StatsQuery, page_of
+from production_server.web.edge.flask_door import whose
 from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.pages.charts import Column, ColumnChart, column_chart
 from production_server.web.pages.progress import Progress, progress_of
@@ -81,7 +82,7 @@ class ModelView:
 def show() -> Response:
     """The dashboard."""
     parts, query = current_parts(), read_filled(StatsQuery)
-    dashboard = read_dashboard(parts.database, SPANS[query.span], query.chosen)
+    dashboard = read_dashboard(parts.database, SPANS[query.span], query.chosen(whose=whose()))
     links, titles = _Links(query, dashboard), _titles(parts)
     chart = column_chart(
         [step.succeeded for step in dashboard.steps], [step.failed for step in dashboard.steps]
@@ -90,13 +91,13 @@ def show() -> Response:
         "pages/stats.html",
         query=query,
         spans=tuple(SPANS),
-        known=list_series(parts.database),
+        known=list_series(parts.database, whose=whose()),
         dashboard=dashboard,
         chart=chart,
         steps=_steps(dashboard, chart, links),
         models=[_model_view(results, titles, links) for results in dashboard.models],
         latest=to_shown(parts, search(parts.database, links.wanted, limit=LATEST)),
-        jobs=_open_jobs(parts, query.chosen),
+        jobs=_open_jobs(parts, query.chosen(whose=whose())),
         links=links,
         page_of=page_of,
     )
@@ -126,7 +127,7 @@ class _Links:
 
     @property
     def wanted(self) -> Search:
-        return Search(chosen=self.query.chosen, since=self.dashboard.since)
+        return Search(chosen=self.query.chosen(whose=whose()), since=self.dashboard.since)
 
     @property
     def _told(self) -> dict[str, Any]:
@@ -185,5 +186,7 @@ def _bars(
 
 def _open_jobs(parts: WebParts, chosen: Chosen) -> Sequence[tuple[Job, Progress]]:
     now = time.time()
-    running = list_jobs(parts.database, model=chosen.model, state="running", limit=OPEN_JOBS)
+    running = list_jobs(
+        parts.database, whose=chosen.client, model=chosen.model, state="running", limit=OPEN_JOBS
+    )
     return [(job, progress_of(job, now)) for job in running]

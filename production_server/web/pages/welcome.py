@@ -12,6 +12,7 @@ from production_server.jobs.records import WorkerInfo
 from production_server.jobs.workers import alive_workers
 from production_server.models.manifest import Manifest, Metric
 from production_server.models.store import ModelVersion
+from production_server.web.edge.flask_door import whose
 from production_server.web.edge.parts import current_parts
 
 RECENT_JOBS = 8
@@ -44,7 +45,7 @@ def show() -> str:
         models=[_summary(version, workers) for version in versions],
         titles={each.manifest.name: each.manifest.title for each in versions},
         workers=workers,
-        jobs=list_jobs(parts.database, limit=RECENT_JOBS),
+        jobs=list_jobs(parts.database, whose=whose(), limit=RECENT_JOBS),
     )
 
 

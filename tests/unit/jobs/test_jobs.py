@@ -71,7 +71,7 @@ def test_an_accepted_job_is_stored_with_its_items_in_order(database: Database) -
 
 def test_a_job_that_does_not_exist_is_not_found(database: Database) -> None:
     with pytest.raises(NotFound) as caught:
-        get_job(database, UUID(int=0))
+        get_job(database, UUID(int=0), whose=None)
 
     assert caught.value.code == "job_not_found"
     with pytest.raises(NotFound):
@@ -82,12 +82,12 @@ def test_jobs_are_listed_newest_first_in_keyset_pages(database: Database) -> Non
     jobs = [accept(database, 1, model=model) for model in ("a", "b", "a")]
     jobs.sort(key=lambda job: job.id, reverse=True)
 
-    first = list_jobs(database, limit=2)
-    rest = list_jobs(database, after=first[-1].id, limit=2)
+    first = list_jobs(database, limit=2, whose=None)
+    rest = list_jobs(database, after=first[-1].id, limit=2, whose=None)
 
     assert [job.id for job in first + rest] == [job.id for job in jobs]
-    assert {job.model for job in list_jobs(database, model="a", limit=9)} == {"a"}
-    assert list_jobs(database, state="finished", limit=9) == []
+    assert {job.model for job in list_jobs(database, model="a", limit=9, whose=None)} == {"a"}
+    assert list_jobs(database, state="finished", limit=9, whose=None) == []
 
 
 def test_the_same_idempotency_key_and_request_give_the_same_job(database: Database) -> None:
@@ -134,7 +134,7 @@ def test_a_claim_holds_all_waiting_items_and_their_inputs(database: Database) ->
     assert (held.indexes, held.inputs) == ((0, 1, 2), (b"[0,1]", b"[1,1]", b"[2,1]"))
     assert (held.model, held.version) == ("table", "1")
     assert take(database, job) is None
-    assert get_job(database, job.id).state == "running"
+    assert get_job(database, job.id, whose=None).state == "running"
 
 
 def test_results_are_stored_once_and_finish_the_job(database: Database) -> None:
@@ -147,7 +147,7 @@ def test_results_are_stored_once_and_finish_the_job(database: Database) -> None:
 
     counts = finish(database, held, results), finish(database, held, results)
 
-    done = get_job(database, job.id)
+    done = get_job(database, job.id, whose=None)
     first, second = list_items(database, job.id, limit=9)
     assert counts == (2, 0)
     assert (done.state, done.succeeded, done.failed, done.is_over) == ("finished", 1, 1, True)
@@ -185,7 +185,7 @@ def test_a_worker_that_lost_its_lease_changes_nothing(database: Database) -> Non
     late = finish(database, slow, [success(0)])
     in_time = finish(database, quick, [success(0)])
 
-    assert (late, in_time, get_job(database, job.id).succeeded) == (0, 1, 1)
+    assert (late, in_time, get_job(database, job.id, whose=None).succeeded) == (0, 1, 1)
 
 
 def test_items_of_a_lost_worker_are_taken_one_by_one(database: Database) -> None:
@@ -211,7 +211,7 @@ def test_an_item_that_kills_its_workers_fails_when_its_attempts_run_out(database
 
     assert (first.state, first.error_code) == ("failed", "worker_lost")
     assert second.state == "succeeded"
-    assert get_job(database, job.id).state == "finished"
+    assert get_job(database, job.id, whose=None).state == "finished"
 
 
 def test_a_worker_that_stops_gives_back_what_it_had_without_an_attempt_lost(database: Database) -> None:
@@ -247,7 +247,7 @@ def test_a_reason_that_concerns_all_items_sends_them_back_together_and_then_fail
     assert {(each.state, each.error_code) for each in every_item(database, job.id)} == {
         ("failed", "broken_version")
     }
-    assert get_job(database, job.id).state == "finished"
+    assert get_job(database, job.id, whose=None).state == "finished"
 
 
 def test_cancelling_stops_what_waits_and_lets_what_runs_finish(database: Database) -> None:
@@ -255,10 +255,10 @@ def test_cancelling_stops_what_waits_and_lets_what_runs_finish(database: Databas
     held = claim(database, job.id, 0, 2, lease_s=60, max_attempts=3)
     assert held is not None
 
-    cancelled = cancel(database, job.id)
+    cancelled = cancel(database, job.id, whose=None)
     finish(database, held, [success(0), success(1)])
 
-    after = get_job(database, job.id)
+    after = get_job(database, job.id, whose=None)
     assert (cancelled.state, cancelled.cancelled, cancelled.is_over) == ("cancelled", 2, False)
     assert (after.state, after.succeeded, after.is_over) == ("cancelled", 2, True)
     assert take(database, job) is None
@@ -271,7 +271,7 @@ def test_what_a_worker_had_in_hand_when_its_job_was_cancelled_does_not_wait_for_
     job = accept(database, 4)
     held = claim(database, job.id, 0, 2, lease_s=60, max_attempts=3)
     assert held is not None
-    cancel(database, job.id)
+    cancel(database, job.id, whose=None)
     if is_lost:
         assert lose_leases(database, job, chunk_items=9) == [Chunk(job.id, 0, 2, "high")]
     else:
@@ -280,7 +280,7 @@ def test_what_a_worker_had_in_hand_when_its_job_was_cancelled_does_not_wait_for_
     found = list(unpublished_chunks(database, chunk_items=9, grace_s=0, is_queue_empty=True))
     taken = take(database, job)
 
-    after = get_job(database, job.id)
+    after = get_job(database, job.id, whose=None)
     assert found == [(job.id, [Chunk(job.id, 0, 2, "high")])]
     assert taken is None
     assert (after.state, after.cancelled, after.is_over) == ("cancelled", 4, True)
@@ -291,7 +291,7 @@ def test_cancelling_a_finished_job_changes_nothing(database: Database) -> None:
     job = accept(database, 1)
     finish(database, must_take(database, job), [success(0)])
 
-    assert cancel(database, job.id).state == "finished"
+    assert cancel(database, job.id, whose=None).state == "finished"
 
 
 def test_claims_at_the_same_time_never_share_an_item(database: Database) -> None:
@@ -312,7 +312,7 @@ def test_claims_at_the_same_time_never_share_an_item(database: Database) -> None
         taken = [index for indexes in pool.map(work, range(4)) for index in indexes]
 
     assert sorted(taken) == list(range(40))
-    assert get_job(database, job.id).succeeded == 40
+    assert get_job(database, job.id, whose=None).succeeded == 40
 
 
 def test_small_jobs_travel_ahead_of_bulk_ones(database: Database) -> None:

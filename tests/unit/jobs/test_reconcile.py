@@ -137,7 +137,7 @@ def test_the_migration_decides_for_jobs_that_are_not_over(database: Database) ->
 
     database.migrate()
 
-    decided = [get_job(database, job.id).effective_priority for job in (small, bulk, over)]
+    decided = [get_job(database, job.id, whose=None).effective_priority for job in (small, bulk, over)]
     assert decided == ["high", "normal", "normal"]
 
 

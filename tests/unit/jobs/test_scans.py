@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -66,7 +67,7 @@ def scan_all(database: Database, *names: str, etag: str = "1", **changes: object
 
 
 def work_off(database: Database, job_id: UUID, *, error: str | None = None) -> None:
-    total = get_job(database, job_id).total
+    total = get_job(database, job_id, whose=None).total
     held = claim(database, job_id, 0, total, lease_s=60, max_attempts=3)
     assert held is not None
     finish(
@@ -87,12 +88,12 @@ def test_a_scans_job_grows_page_by_page_and_is_over_when_all_is_listed_and_done(
 
     first = note(database, held, references("a", "b"), cursor="b")
     work_off(database, begun.id)
-    between = get_job(database, begun.id)
+    between = get_job(database, begun.id, whose=None)
     second = note(database, held, references("c"), cursor="c")
     work_off(database, begun.id)
     end_scan(database, held)
 
-    job, found = get_job(database, begun.id), get_scan(database, begun.id)
+    job, found = get_job(database, begun.id, whose=None), get_scan(database, begun.id, whose=None)
     assert (first, second) == (range(2), range(2, 3))
     assert (between.state, between.is_over, between.done) == ("running", False, 2)
     assert (job.state, job.total, job.succeeded, job.is_over) == ("finished", 3, 3, True)
@@ -107,7 +108,7 @@ def test_a_job_is_over_with_the_listing_where_its_items_were_done_before(databas
 
     end_scan(database, held)
 
-    job = get_job(database, begun.id)
+    job = get_job(database, begun.id, whose=None)
     assert (job.state, job.finished_at is not None) == ("finished", True)
 
 
@@ -116,7 +117,10 @@ def test_a_scan_that_finds_nothing_is_a_finished_job_of_no_items(database: Datab
 
     end_scan(database, take(database))
 
-    assert (get_job(database, begun.id).state, get_job(database, begun.id).total) == ("finished", 0)
+    assert (get_job(database, begun.id, whose=None).state, get_job(database, begun.id, whose=None).total) == (
+        "finished",
+        0,
+    )
 
 
 def test_an_item_refers_to_its_object(database: Database) -> None:
@@ -137,7 +141,7 @@ def test_what_was_classified_before_is_left_out(database: Database) -> None:
 
     assert scan_all(database, "a", "c", "b", "d") == ["c", "d"]
 
-    newest = list_scans(database, limit=1)[0]
+    newest = list_scans(database, limit=1, whose=None)[0]
     assert (newest.matched, newest.skipped) == (2, 2)
     assert [item.index for item in every_item(database, newest.id)] == [0, 1]
 
@@ -164,7 +168,7 @@ def test_again_classifies_everything_anew_once(database: Database) -> None:
     repeated = note(database, held, references("a", "b", "c"))
 
     assert (first, repeated) == (range(2), range(2, 3))
-    assert get_job(database, begun.id).total == 3
+    assert get_job(database, begun.id, whose=None).total == 3
 
 
 @pytest.mark.parametrize(
@@ -172,14 +176,14 @@ def test_again_classifies_everything_anew_once(database: Database) -> None:
 )
 def test_what_failed_for_a_passing_reason_is_tried_again(database: Database, code: str) -> None:
     scan_all(database, "a")
-    work_off(database, list_scans(database, limit=1)[0].id, error=code)
+    work_off(database, list_scans(database, limit=1, whose=None)[0].id, error=code)
 
     assert scan_all(database, "a") == ["a"]
 
 
 def test_what_failed_for_good_is_left_out(database: Database) -> None:
     scan_all(database, "a")
-    work_off(database, list_scans(database, limit=1)[0].id, error="not_an_image")
+    work_off(database, list_scans(database, limit=1, whose=None)[0].id, error="not_an_image")
 
     assert scan_all(database, "a") == []
 
@@ -187,20 +191,21 @@ def test_what_failed_for_good_is_left_out(database: Database) -> None:
 def test_what_was_cancelled_is_classified_by_the_next_scan(database: Database) -> None:
     begun = begin(database)
     note(database, take(database), references("a"))
-    cancel_scan(database, begun.id)
+    cancel_scan(database, begun.id, whose=None)
 
     assert scan_all(database, "a") == ["a"]
 
 
-def test_whoever_asks_for_what_is_being_listed_gets_that_scan(database: Database) -> None:
+def test_whoever_asks_again_for_what_is_being_listed_gets_that_scan(database: Database) -> None:
     first = start_scan(database, new_scan(), client="a")
-    second = start_scan(database, new_scan(), client="b")
+    second = start_scan(database, new_scan(), client="a")
+    somebody = start_scan(database, new_scan(), client="b")
     other = start_scan(database, new_scan(pattern="*.jpg"), client="a")
     end_scan(database, take(database))
     later = start_scan(database, new_scan(), client="a")
 
     assert (second[0].id, second[1]) == (first[0].id, False)
-    assert [other[1], later[1]] == [True, True]
+    assert [other[1], later[1], somebody[1]] == [True, True, True]
 
 
 def test_a_scan_that_is_asked_for_twice_at_once_is_one(database: Database) -> None:
@@ -234,7 +239,7 @@ def test_objects_that_two_scans_find_at_once_are_classified_once(database: Datab
     assert sorted(map(str, found)) == sorted(names)
     for each in scans:
         indexes = [item.index for item in every_item(database, each.id)]
-        assert indexes == list(range(get_job(database, each.id).total))
+        assert indexes == list(range(get_job(database, each.id, whose=None).total))
 
 
 def test_a_scan_is_in_the_hands_of_one_at_a_time(database: Database) -> None:
@@ -258,7 +263,10 @@ def test_who_has_lost_a_scan_adds_nothing_and_who_has_it_goes_on_behind_the_curs
 
     assert vain is None
     assert held.scan.cursor == "b"
-    assert (get_scan(database, begun.id).state, get_job(database, begun.id).total) == ("listing", 2)
+    assert (
+        get_scan(database, begun.id, whose=None).state,
+        get_job(database, begun.id, whose=None).total,
+    ) == ("listing", 2)
 
 
 def test_who_looks_for_a_scan_in_vain_does_not_wait_for_who_writes(database: Database) -> None:
@@ -284,16 +292,18 @@ def test_a_scan_that_cannot_go_on_says_why_and_its_job_ends(database: Database) 
     end_scan(database, held, error=ObjectOutOfReach("there is no such bucket", code="object_missing"))
     work_off(database, begun.id)
 
-    found = get_scan(database, begun.id)
+    found = get_scan(database, begun.id, whose=None)
     assert (found.state, found.error_code, found.error_message) == (
         "failed",
         "object_missing",
         "there is no such bucket",
     )
-    assert get_job(database, begun.id).state == "finished"
+    assert get_job(database, begun.id, whose=None).state == "finished"
 
 
-@pytest.mark.parametrize("by", [cancel, cancel_scan], ids=["job", "scan"])
+@pytest.mark.parametrize(
+    "by", [partial(cancel, whose=None), partial(cancel_scan, whose=None)], ids=["job", "scan"]
+)
 @pytest.mark.parametrize("has_items", [True, False])
 def test_a_scan_can_be_cancelled_and_nothing_more_is_listed(
     database: Database, by: object, *, has_items: bool
@@ -305,9 +315,13 @@ def test_a_scan_can_be_cancelled_and_nothing_more_is_listed(
 
     by(database, begun.id)  # type: ignore[operator]
 
-    job = get_job(database, begun.id)
+    job = get_job(database, begun.id, whose=None)
     assert note(database, held, references("c")) is None
-    assert (get_scan(database, begun.id).state, job.state, job.is_over) == ("cancelled", "cancelled", True)
+    assert (get_scan(database, begun.id, whose=None).state, job.state, job.is_over) == (
+        "cancelled",
+        "cancelled",
+        True,
+    )
     assert job.cancelled == job.total == (2 if has_items else 0)
 
 
@@ -317,15 +331,15 @@ def test_a_dry_run_counts_and_makes_nothing(database: Database) -> None:
     note(database, held, references("a", "b"))
     end_scan(database, held)
 
-    found = get_scan(database, begun.id)
+    found = get_scan(database, begun.id, whose=None)
     assert (found.state, found.listed, found.matched) == ("listed", 3, 2)
     with pytest.raises(NotFound):
-        get_job(database, begun.id)
+        get_job(database, begun.id, whose=None)
 
 
 def test_a_dry_run_counts_what_was_classified_before_as_a_scan_would(database: Database) -> None:
     scan_all(database, "a", "b", "c")
-    work_off(database, list_scans(database, limit=1)[0].id, error="storage_unavailable")
+    work_off(database, list_scans(database, limit=1, whose=None)[0].id, error="storage_unavailable")
     scan_all(database, "a")
     for again, expected in ((False, (3, 1)), (True, (4, 0))):
         begun = begin(database, dry_run=True, again=again)
@@ -333,18 +347,18 @@ def test_a_dry_run_counts_what_was_classified_before_as_a_scan_would(database: D
         note(database, held, references("a", "b", "c", "d"))
         end_scan(database, held)
 
-        found = get_scan(database, begun.id)
+        found = get_scan(database, begun.id, whose=None)
         assert (found.matched, found.skipped) == expected
 
 
 def test_a_dry_run_can_be_cancelled(database: Database) -> None:
     begun = begin(database, dry_run=True)
 
-    assert cancel_scan(database, begun.id).state == "cancelled"
+    assert cancel_scan(database, begun.id, whose=None).state == "cancelled"
 
 
 def test_a_scan_that_is_not_there_says_so(database: Database) -> None:
     with pytest.raises(NotFound) as refused:
-        get_scan(database, UUID(int=0))
+        get_scan(database, UUID(int=0), whose=None)
 
     assert refused.value.code == "scan_not_found"

@@ -76,7 +76,7 @@ def by_a_listing(database: Database) -> Job:
     note_page(
         database, lister, Listed(1, [Reference("s3://photos/a", "1", 5)], "a"), lease_s=60, chunk_items=256
     )
-    job = get_job(database, scan.id)
+    job = get_job(database, scan.id, whose=None)
     finish(database, must_take(database, job), [success(0)])
     assert what_was_told(database) == {}
     end_scan(database, lister)
@@ -85,7 +85,7 @@ def by_a_listing(database: Database) -> Job:
 
 def by_cancelling(database: Database) -> Job:
     job = accept(database, 2)
-    cancel(database, job.id)
+    cancel(database, job.id, whose=None)
     return job
 
 
@@ -93,15 +93,15 @@ def by_cancelling_a_scan(database: Database) -> Job:
     scan, _ = start_scan(
         database, NewScan(url="s3://photos/", pattern="*", model="picture", version="1"), client="c"
     )
-    cancel(database, scan.id)
-    return get_job(database, scan.id)
+    cancel(database, scan.id, whose=None)
+    return get_job(database, scan.id, whose=None)
 
 
 def by_what_ran_when_it_was_cancelled(database: Database) -> Job:
     job = accept(database, 3)
     held = claim(database, job.id, 0, 2, lease_s=60, max_attempts=3)
     assert held is not None
-    cancel(database, job.id)
+    cancel(database, job.id, whose=None)
     finish(database, held, [success(0)])
     assert what_was_told(database) == {}
     give_back(database, held)
@@ -125,10 +125,13 @@ def test_a_row_is_added_when_nothing_more_comes_and_only_then(
     telling: Database, end: Callable[[Database], Job], state: str
 ) -> None:
     job = end(telling)
-    cancel(telling, job.id)
+    cancel(telling, job.id, whose=None)
 
     assert what_was_told(telling) == {job.id: state}
-    assert (get_job(telling, job.id).state, get_job(telling, job.id).is_over) == (state, True)
+    assert (get_job(telling, job.id, whose=None).state, get_job(telling, job.id, whose=None).is_over) == (
+        state,
+        True,
+    )
 
 
 def test_an_end_whose_row_cannot_be_written_is_none(database: Database, telling: Database) -> None:
@@ -140,9 +143,12 @@ def test_an_end_whose_row_cannot_be_written_is_none(database: Database, telling:
     with pytest.raises(Exception, match="told"):
         finish(telling, held, [success(0)])
 
-    assert (get_job(telling, job.id).state, get_job(telling, job.id).succeeded) == ("running", 0)
+    assert (get_job(telling, job.id, whose=None).state, get_job(telling, job.id, whose=None).succeeded) == (
+        "running",
+        0,
+    )
     finish(database, held, [success(0)])
-    assert get_job(telling, job.id).state == "finished"
+    assert get_job(telling, job.id, whose=None).state == "finished"
 
 
 def test_who_finish_the_last_items_at_once_end_the_job_once(telling: Database) -> None:

@@ -75,7 +75,7 @@ def test_a_full_disk_is_told_to_the_log_once_and_the_database_is_not_ready(
 
     assert while_full == [("ERROR", True)]
     assert lines() == [("ERROR", True), ("INFO", False)]
-    assert list_jobs(database, limit=9) == []
+    assert list_jobs(database, limit=9, whose=None) == []
     assert alive_workers(database) == []
 
 

@@ -67,7 +67,7 @@ def test_what_matches_becomes_items_that_wait_to_be_fetched(scanner: Scanner, se
     assert scanner.scan_next()
 
     names = {item.name for item in every_item(scanner.database, begun.id)}
-    found = get_scan(scanner.database, begun.id)
+    found = get_scan(scanner.database, begun.id, whose=None)
     assert names == {"a.png", "b.PNG", "d.png"}
     assert (found.state, found.listed, found.matched) == ("listed", 4, 3)
     waiting = chunks_of(scanner)
@@ -87,9 +87,9 @@ def test_a_place_that_is_not_there_ends_the_scan_with_the_reason(scanner: Scanne
 
     scanner.scan_next()
 
-    found = get_scan(scanner.database, begun.id)
+    found = get_scan(scanner.database, begun.id, whose=None)
     assert (found.state, found.error_code) == ("failed", "object_missing")
-    assert get_job(scanner.database, begun.id).state == "finished"
+    assert get_job(scanner.database, begun.id, whose=None).state == "finished"
 
 
 def test_a_place_that_is_no_longer_allowed_ends_the_scan(scanner: Scanner) -> None:
@@ -97,7 +97,7 @@ def test_a_place_that_is_no_longer_allowed_ends_the_scan(scanner: Scanner) -> No
 
     scanner.scan_next()
 
-    assert get_scan(scanner.database, begun.id).error_code == "location_not_allowed"
+    assert get_scan(scanner.database, begun.id, whose=None).error_code == "location_not_allowed"
 
 
 class Interrupted(Storage):
@@ -122,13 +122,16 @@ def test_a_store_that_fails_in_the_middle_is_asked_again_and_nothing_comes_twice
     begun = begin(scanner)
 
     scanner.scan_next()
-    between = get_scan(sqlite_database, begun.id), get_job(sqlite_database, begun.id).total
+    between = (
+        get_scan(sqlite_database, begun.id, whose=None),
+        get_job(sqlite_database, begun.id, whose=None).total,
+    )
     storage.is_up = True
     free(sqlite_database)
     scanner.scan_next()
 
     assert (between[0].state, between[1]) == ("listing", 1)
-    assert get_scan(sqlite_database, begun.id).state == "listed"
+    assert get_scan(sqlite_database, begun.id, whose=None).state == "listed"
     assert sorted(str(item.name) for item in every_item(sqlite_database, begun.id)) == ["a", "b", "c"]
 
 
@@ -151,7 +154,7 @@ def test_a_scanner_that_is_stopped_leaves_the_rest_to_the_next_one(
 
     scanner.scan_next()
 
-    assert get_scan(scanner.database, begun.id).state == "listing"
+    assert get_scan(scanner.database, begun.id, whose=None).state == "listing"
 
 
 @pytest.mark.parametrize(
@@ -198,7 +201,7 @@ def test_while_the_broker_does_not_answer_a_scan_goes_on(
     scanner.scan_next()
 
     assert [(chunk.start, chunk.stop) for chunk in chunks_of(scanner)] == [(0, 1), (1, 2), (2, 3)]
-    assert get_scan(sqlite_database, begun.id).state == "listed"
+    assert get_scan(sqlite_database, begun.id, whose=None).state == "listed"
 
 
 def chunks_of(scanner: Scanner) -> list[ObjectChunk]:
@@ -227,7 +230,7 @@ def test_a_name_that_is_not_utf_8_is_an_item_that_can_be_read_and_its_neighbours
     items = list(every_item(scanner.database, begun.id))
     inputs = [get_input(scanner.database, begun.id, item.index) for item in items]
     odd = [each for each in inputs if isinstance(each, Reference) and each.fault]
-    assert get_scan(scanner.database, begun.id).state == "listed"
+    assert get_scan(scanner.database, begun.id, whose=None).state == "listed"
     assert sorted(str(item.name) for item in items) == ["a.png", "caf%E9.png", "caf%E9.png", "z.png"]
     assert [each.url.rpartition("/")[2] for each in odd] == ["caf%E9.png"]
     with pytest.raises(ObjectUnusable, match="not UTF-8") as refused:
@@ -243,7 +246,7 @@ def test_a_name_that_is_not_utf_8_is_not_made_an_item_twice(scanner: Scanner, se
 
     scanner.scan_next()
 
-    found = get_scan(scanner.database, again.id)
+    found = get_scan(scanner.database, again.id, whose=None)
     assert (found.matched, found.skipped) == (0, 1)
 
 
@@ -293,7 +296,7 @@ def test_a_folder_that_cannot_be_read_is_an_item_and_its_neighbours_are_listed(
     closed.chmod(0o700)
 
     assert names == {"a.png", "closed", "c.png"}
-    assert get_scan(scanner.database, begun.id).state == "listed"
+    assert get_scan(scanner.database, begun.id, whose=None).state == "listed"
 
 
 def test_folders_in_folders_without_end_are_listed(scanner: Scanner, settings: Settings) -> None:
@@ -325,15 +328,15 @@ def test_a_scan_that_fails_for_no_known_reason_says_so_and_ends_after_some_tries
 
     with caplog.at_level(logging.CRITICAL + 1, logger="production_server.sources.scanner"):
         scanner.scan_next()
-        first = get_scan(sqlite_database, begun.id)
+        first = get_scan(sqlite_database, begun.id, whose=None)
         for _ in range(MISTAKES - 1):
             free(sqlite_database)
             scanner.scan_next()
 
-    last = get_scan(sqlite_database, begun.id)
+    last = get_scan(sqlite_database, begun.id, whose=None)
     assert (first.state, first.error_code) == ("listing", "internal_error")
     assert (last.state, last.error_code) == ("failed", "internal_error")
-    assert get_job(sqlite_database, begun.id).state == "finished"
+    assert get_job(sqlite_database, begun.id, whose=None).state == "finished"
 
 
 def test_a_scan_whose_store_does_not_answer_says_why_and_forgets_it_when_it_goes_on(
@@ -352,7 +355,7 @@ def test_a_scan_whose_store_does_not_answer_says_why_and_forgets_it_when_it_goes
 
     assert (waiting.bucket, waiting.message) == (begun.url, "the store does not answer")
     assert waiting_for(sqlite_database, [begun.id]) == {}
-    assert get_scan(sqlite_database, begun.id).error_message is None
+    assert get_scan(sqlite_database, begun.id, whose=None).error_message is None
 
 
 def test_while_a_scans_store_is_asked_again_it_tells_no_time_of_a_next_try(
@@ -362,14 +365,14 @@ def test_while_a_scans_store_is_asked_again_it_tells_no_time_of_a_next_try(
 
     class Looking(Storage):
         def pages(self, location: Location, *, cursor: str = "") -> Iterator[Page]:
-            seen.append(get_scan(sqlite_database, begun.id).next_try_at)
+            seen.append(get_scan(sqlite_database, begun.id, whose=None).next_try_at)
             seen.extend(each.next_try_at for each in waiting_for(sqlite_database, [begun.id]).values())
             raise StorageUnavailable("the store does not answer")
 
     scanner = scanner_of(sqlite_database, Looking(settings.storage_allow), settings)
     begun = begin(scanner)
     scanner.scan_next()
-    between = get_scan(sqlite_database, begun.id).next_try_at
+    between = get_scan(sqlite_database, begun.id, whose=None).next_try_at
     free(sqlite_database)
 
     scanner.scan_next()
@@ -397,17 +400,20 @@ def test_a_scan_whose_store_does_not_answer_keeps_no_other_from_its_turn(
     good = begin(scanner)
     blocked.set()
     wait_until(
-        lambda: scanner.look() or all(get_scan(sqlite_database, each.id).error_code for each in vain),
+        lambda: (
+            scanner.look() or all(get_scan(sqlite_database, each.id, whose=None).error_code for each in vain)
+        ),
         what="all are tried",
     )
     blocked.clear()
     free(sqlite_database)
 
     wait_until(
-        lambda: scanner.look() or get_scan(sqlite_database, good.id).state == "listed", what="it is listed"
+        lambda: scanner.look() or get_scan(sqlite_database, good.id, whose=None).state == "listed",
+        what="it is listed",
     )
 
-    assert {get_scan(sqlite_database, each.id).state for each in vain} == {"listing"}
+    assert {get_scan(sqlite_database, each.id, whose=None).state for each in vain} == {"listing"}
     blocked.set()
     scanner.stopping.set()
     scanner.close()
@@ -440,7 +446,10 @@ def test_a_folder_is_listed_at_once_while_many_buckets_that_have_never_answered_
     good = [begin(scanner), begin(scanner, url="s3://answers/2/"), answers]
 
     wait_until(
-        lambda: scanner.look() or all(get_scan(sqlite_database, each.id).state == "listed" for each in good),
+        lambda: (
+            scanner.look()
+            or all(get_scan(sqlite_database, each.id, whose=None).state == "listed" for each in good)
+        ),
         what="folders and what has answered lately are listed",
     )
 
@@ -457,7 +466,7 @@ def test_what_programs_leave_beside_pictures_is_passed_over(scanner: Scanner, se
 
     scanner.scan_next()
 
-    found = get_scan(scanner.database, begun.id)
+    found = get_scan(scanner.database, begun.id, whose=None)
     assert [item.name for item in every_item(scanner.database, begun.id)] == ["a.png"]
     assert (found.listed, found.matched, found.skipped) == (7, 1, 0)
 

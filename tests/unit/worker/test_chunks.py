@@ -60,7 +60,7 @@ def test_a_chunk_is_worked_off_and_stored(processor: ChunkProcessor) -> None:
 
     assert is_done
     assert states(processor.database, job) == ["no", "yes"] * 5
-    assert (get_job(processor.database, job.id).state, processor.items_done) == ("finished", 10)
+    assert (get_job(processor.database, job.id, whose=None).state, processor.items_done) == ("finished", 10)
 
 
 def test_of_a_model_with_many_labels_an_item_keeps_the_best_ones(processor: ChunkProcessor) -> None:
@@ -76,7 +76,7 @@ def test_a_chunk_that_comes_again_changes_nothing(processor: ChunkProcessor) -> 
     job = accept(processor.database, [b"[0,1]"])
 
     assert [processor.run(job.id, 0, 1) for _ in range(3)] == [True] * 3
-    assert (get_job(processor.database, job.id).succeeded, processor.items_done) == (1, 1)
+    assert (get_job(processor.database, job.id, whose=None).succeeded, processor.items_done) == (1, 1)
 
 
 def test_a_poisoned_item_fails_with_a_reason_and_its_neighbours_succeed(processor: ChunkProcessor) -> None:
@@ -85,7 +85,7 @@ def test_a_poisoned_item_fails_with_a_reason_and_its_neighbours_succeed(processo
     processor.run(job.id, 0, 3)
 
     assert states(processor.database, job) == ["no", "inference_failed", "yes"]
-    assert get_job(processor.database, job.id).failed == 1
+    assert get_job(processor.database, job.id, whose=None).failed == 1
 
 
 def test_a_model_that_is_not_there_fails_after_its_attempts_and_not_at_once(
@@ -96,12 +96,12 @@ def test_a_model_that_is_not_there_fails_after_its_attempts_and_not_at_once(
     first = (
         processor.run(job.id, 0, 3),
         states(processor.database, job),
-        get_job(processor.database, job.id).state,
+        get_job(processor.database, job.id, whose=None).state,
     )
     second = (
         processor.run(job.id, 0, 3),
         states(processor.database, job),
-        get_job(processor.database, job.id).state,
+        get_job(processor.database, job.id, whose=None).state,
     )
 
     assert first == (True, ["model_not_found"] * 3, "running")
@@ -134,18 +134,18 @@ def test_a_stop_ends_after_the_batch_in_hand_and_gives_the_rest_back(
     thread = threading.Thread(target=lambda: answers.append(processor.run(job.id, 0, 200)))
 
     thread.start()
-    while get_job(sqlite_database, job.id).state == "queued":
+    while get_job(sqlite_database, job.id, whose=None).state == "queued":
         threading.Event().wait(0.005)
     processor.stopping.set()
     thread.join(30)
 
-    after = get_job(sqlite_database, job.id)
+    after = get_job(sqlite_database, job.id, whose=None)
     assert answers == [False]
     assert 0 < after.succeeded < 200
     assert states(sqlite_database, job).count("queued") == 200 - after.succeeded
     processor.stopping.clear()
     assert processor.run(job.id, after.succeeded, after.succeeded + 1), "no attempt was lost by stopping"
-    assert get_job(sqlite_database, job.id).succeeded == after.succeeded + 1
+    assert get_job(sqlite_database, job.id, whose=None).succeeded == after.succeeded + 1
 
 
 @pytest.mark.parametrize("priority", ["normal", "high"])
@@ -167,7 +167,7 @@ def test_a_chunk_that_takes_long_gives_its_thread_back_and_what_is_left_comes_ag
     assert states(sqlite_database, job)[1:] == ["queued"] * 2
     assert processor.run(job.id, 1, 3)
     assert processor.run(job.id, 2, 3), "no attempt was lost"
-    assert get_job(sqlite_database, job.id).succeeded == 3
+    assert get_job(sqlite_database, job.id, whose=None).succeeded == 3
 
 
 def test_an_image_for_which_there_is_no_memory_comes_again(
@@ -186,7 +186,7 @@ def test_an_image_for_which_there_is_no_memory_comes_again(
     assert (message.chunk.start, message.chunk.stop) == (0, 2)
     monkeypatch.undo()
     assert processor.run(job.id, 0, 2)
-    assert get_job(processor.database, job.id).succeeded == 2
+    assert get_job(processor.database, job.id, whose=None).succeeded == 2
 
 
 def test_a_batch_may_take_longer_than_its_lease(sqlite_database: Database, tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_batch_may_take_longer_than_its_lease(sqlite_database: Database, tmp_p
     thread = threading.Thread(target=processor.run, args=(job.id, 0, 3))
 
     thread.start()
-    while get_job(sqlite_database, job.id).state == "queued":
+    while get_job(sqlite_database, job.id, whose=None).state == "queued":
         threading.Event().wait(0.005)
     times = iter(range(0, 1000, 10))
     watch = Watch(30, clock=lambda: next(times))
@@ -207,7 +207,7 @@ def test_a_batch_may_take_longer_than_its_lease(sqlite_database: Database, tmp_p
     thread.join(60)
 
     assert lost == [frozenset()] * 6
-    assert get_job(sqlite_database, job.id).succeeded == 3
+    assert get_job(sqlite_database, job.id, whose=None).succeeded == 3
 
 
 def test_a_message_of_objects_lets_them_wait_for_who_fetches(

@@ -44,8 +44,11 @@ class Place:
         return self.shared.intake.accept(version, [NewItem(b"[0,1]")] * count, ASKED)[0]
 
     def wait_for(self, job: Job) -> Job:
-        wait_until(lambda: get_job(self.shared.database, job.id).state == "finished", what="it is finished")
-        return get_job(self.shared.database, job.id)
+        wait_until(
+            lambda: get_job(self.shared.database, job.id, whose=None).state == "finished",
+            what="it is finished",
+        )
+        return get_job(self.shared.database, job.id, whose=None)
 
     def close(self) -> None:
         if self.worker is not None:

@@ -134,7 +134,7 @@ def test_objects_are_fetched_and_classified(fetcher: Fetcher) -> None:
     work_off(fetcher)
 
     assert states(fetcher.database, job) == ["dark"] * 10
-    assert get_job(fetcher.database, job.id).state == "finished"
+    assert get_job(fetcher.database, job.id, whose=None).state == "finished"
 
 
 def test_a_bucket_that_does_not_answer_is_asked_for_one_object_and_all_that_lies_there_waits(
@@ -234,7 +234,7 @@ def test_what_never_comes_fails_when_patience_is_over_and_counts_no_attempts_bef
 
     assert set(before) == {"queued"}
     assert states(fetcher.database, job) == ["storage_unavailable"] * 20
-    assert get_job(fetcher.database, job.id).state == "finished"
+    assert get_job(fetcher.database, job.id, whose=None).state == "finished"
     assert next(every_item(fetcher.database, job.id)).error_message == (
         "its bucket has not answered about it for 600 s; at last: no answer"
     )
@@ -310,13 +310,15 @@ def test_a_bucket_that_does_not_answer_has_no_more_than_its_share_of_the_threads
     good = submit(fetcher.database, "good", 40, chunk_items=4)
 
     wait_until(
-        lambda: fetcher.look() or get_job(fetcher.database, good.id).state == "finished", what="it is over"
+        lambda: fetcher.look() or get_job(fetcher.database, good.id, whose=None).state == "finished",
+        what="it is over",
     )
 
     assert "dark" not in states(fetcher.database, slow)
     released.set()
     wait_until(
-        lambda: fetcher.look() or get_job(fetcher.database, slow.id).state == "finished", what="it is over"
+        lambda: fetcher.look() or get_job(fetcher.database, slow.id, whose=None).state == "finished",
+        what="it is over",
     )
 
 
@@ -347,7 +349,10 @@ def test_while_many_buckets_that_have_never_answered_hang_a_folder_and_one_that_
         later.append(job)
 
     wait_until(
-        lambda: fetcher.look() or all(get_job(sqlite_database, job.id).state == "finished" for job in later),
+        lambda: (
+            fetcher.look()
+            or all(get_job(sqlite_database, job.id, whose=None).state == "finished" for job in later)
+        ),
         what="it is over",
     )
 
@@ -370,7 +375,7 @@ def submit_folder(database: Database, count: int) -> Job:
 
 def test_what_is_cancelled_is_not_fetched(fetcher: Fetcher, storage: Buckets) -> None:
     job = submit(fetcher.database, "good")
-    cancel(fetcher.database, job.id)
+    cancel(fetcher.database, job.id, whose=None)
 
     assert not fetcher.work_next()
     assert (storage.asked, states(fetcher.database, job)) == ([], ["cancelled"] * 3)
@@ -431,7 +436,7 @@ def test_an_object_that_does_not_come_holds_up_no_other_for_long(
 
     assert first[1:] == ["dark"] * 11
     assert states(sqlite_database, job) == [code] + ["dark"] * 11
-    assert (get_job(sqlite_database, job.id).state, fetcher.processor.items_done) == (
+    assert (get_job(sqlite_database, job.id, whose=None).state, fetcher.processor.items_done) == (
         "finished",
         12 if code == "object_too_slow" else 11,
     )

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from production_server.access.records import Client
 from production_server.errors import Unauthorized
 from production_server.web.app import create_front
 from production_server.web.edge import incoming
 from production_server.web.edge.bodies import SMALL_BYTES
-from production_server.web.edge.door import Asking, Client
+from production_server.web.edge.door import Asking
 from production_server.web.edge.parts import WebParts
 from testing.event_loop import run_apart
 
@@ -118,6 +119,9 @@ class Closed:
 
     def admit(self, _asking: Asking, /) -> Client:
         raise Unauthorized("this key opens nothing")
+
+    def look_again(self) -> None:
+        raise AssertionError("it knows all that it needs")
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,16 @@ import httpx
 import pytest
 from sqlalchemy import select
 
+from production_server.access.records import Client
+from production_server.access.scopes import EVERYTHING
 from production_server.errors import Unauthorized, Unavailable
 from production_server.jobs.tables import job
 from production_server.web.app import create_app, create_front
-from production_server.web.edge.door import OPEN_TO_ALL, Asking, Client
+from production_server.web.edge.door import Asking
+from production_server.web.edge.needs import NEEDS, NO_SUCH_PATH
 from production_server.web.edge.parts import WebParts
+from production_server.web.interactive.open_inference import OpenInference
+from production_server.web.interactive.tensorflow_serving import TensorFlowServing
 from testing.event_loop import run_apart
 
 ROW = {"inputs": [{"name": "input", "shape": [1, 2], "datatype": "FP32", "data": [3, 7]}]}
@@ -36,7 +41,10 @@ class Watched:
         self.asked.append(asking)
         if asking.headers.get("authorization") != "Bearer anna":
             raise self._error("this key opens nothing")
-        return Client("anna")
+        return Client("anna", EVERYTHING)
+
+    def look_again(self) -> None:
+        raise AssertionError("it knows all that it needs")
 
 
 @pytest.fixture
@@ -176,5 +184,9 @@ def test_a_door_may_also_say_that_it_is_too_much_for_now(parts: WebParts, path: 
     assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
 
 
-def test_what_is_open_to_all_is_there(parts: WebParts) -> None:
-    assert {rule.endpoint for rule in create_app(parts).url_map.iter_rules()} >= OPEN_TO_ALL
+def test_every_operation_says_what_it_needs(parts: WebParts) -> None:
+    """One that did not would be refused to everybody."""
+    operations = {rule.endpoint for rule in create_app(parts).url_map.iter_rules()}
+    calls = {f"calls.{protocol.name}" for protocol in (OpenInference, TensorFlowServing)}
+
+    assert set(NEEDS) == operations | calls | {NO_SUCH_PATH}

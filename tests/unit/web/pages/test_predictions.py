@@ -32,7 +32,7 @@ def post(web: FlaskClient, query: str, fields: dict[str, object]) -> Page:
 def accepted(web: FlaskClient, database: Database, query: str, fields: dict[str, object]) -> Job:
     answer = web.post(f"/predictions?{query}", data=fields, content_type="multipart/form-data")
     assert answer.status_code == 303, to_page(answer).text
-    return get_job(database, UUID(answer.headers["Location"].removeprefix("/predictions/")))
+    return get_job(database, UUID(answer.headers["Location"].removeprefix("/predictions/")), whose=None)
 
 
 def payloads(database: Database, job: Job) -> list[object]:
@@ -134,7 +134,7 @@ def test_a_wrong_row_shows_the_form_again_with_its_values_and_faults(
     assert '<a href="#value-index">Index</a>: expected a number, got “&lt;b&gt;seven”' in page.source
     assert 'role="alert"' in page.element('id="problem"')
     assert "<title>Error:" in page.source
-    assert list_jobs(database, limit=1) == []
+    assert list_jobs(database, limit=1, whose=None) == []
 
 
 @pytest.mark.parametrize("table", [b"3,7\n9,0\n", b"\xef\xbb\xbfweight;INDEX\r\n7;3\r\n0;9\r\n"])
@@ -167,7 +167,7 @@ def test_a_wrong_table_is_shown_again_with_faults_by_line_and_column(
     found = re.search(r"<textarea[^>]*>\n?(.*?)</textarea>", page.source, re.DOTALL)
     assert found is not None
     assert found.group(1) == table
-    assert list_jobs(database, limit=1) == []
+    assert list_jobs(database, limit=1, whose=None) == []
 
 
 def test_of_many_faults_in_a_table_the_first_twenty_are_shown(web: FlaskClient) -> None:
@@ -265,7 +265,7 @@ def test_a_field_that_comes_twice_is_refused_and_none_of_its_values_taken(
 
     assert page.status == 400
     assert f"{where}: expected one value, got 2" in page.text
-    assert list_jobs(database, limit=1) == []
+    assert list_jobs(database, limit=1, whose=None) == []
 
 
 def test_two_tables_are_refused_and_none_of_them_taken(web: FlaskClient, database: Database) -> None:
@@ -275,7 +275,7 @@ def test_two_tables_are_refused_and_none_of_them_taken(web: FlaskClient, databas
 
     assert page.status == 400
     assert "The table : expected one value, got 2" in page.text
-    assert list_jobs(database, limit=1) == []
+    assert list_jobs(database, limit=1, whose=None) == []
 
 
 def test_a_database_that_cannot_be_used_shows_the_form_again(web: FlaskClient, database: Database) -> None:

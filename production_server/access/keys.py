@@ -1,0 +1,150 @@
+"""Keys as they are stored: made, listed, revoked, put in place of another. Their rows are never deleted."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sqlalchemy import Select, case, insert, select, update
+
+from production_server.access.key_text import digest_of, id_of, new_key
+from production_server.access.records import KeyInfo, NewKey
+from production_server.access.scopes import Scope
+from production_server.errors import Conflict, InvalidInput, NotFound
+from production_server.jobs.database import Database, now
+from production_server.jobs.tables import api_key
+from production_server.shown import describe
+
+LONGEST_NAME = 64
+LONGEST_LIFE_S = 10 * 366 * 86_400
+_CLIENT = re.compile(rf"[\w.@-]{{1,{LONGEST_NAME}}}")
+_COLUMNS = (
+    api_key.c.id, api_key.c.name, api_key.c.client, api_key.c.scopes, api_key.c.created_at, api_key.c.expires_at,
+    api_key.c.revoked_at, api_key.c.used_at,
+)  # fmt: skip
+
+
+def create_key(database: Database, wanted: NewKey) -> tuple[KeyInfo, str]:
+    """Make a key; returns it, and its text, which nobody can read again.
+
+    Raises:
+        InvalidInput: its name, its client or its life is none. Unavailable: the database does not answer.
+    """
+    _check(wanted)
+    text = new_key()
+    values = {
+        "id": id_of(text),
+        "name": wanted.name,
+        "client": wanted.client,
+        "scopes": " ".join(sorted(wanted.scopes)),
+        "digest": digest_of(text),
+        "created_at": now(),
+        "expires_at": None if wanted.expires_in_s is None else now() + wanted.expires_in_s,
+    }
+    with database.write() as connection:
+        row = connection.execute(insert(api_key).values(values).returning(*_COLUMNS)).one()
+    return to_key(row), text
+
+
+def list_keys(database: Database) -> list[KeyInfo]:
+    """All keys, also those that are revoked or expired; the newest first.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    keys = select(*_COLUMNS).where(api_key.c.parent.is_(None))
+    with database.read() as connection:
+        newest_first = api_key.c.created_at.desc(), api_key.c.id
+        return [to_key(row) for row in connection.execute(keys.order_by(*newest_first))]
+
+
+def get_key(database: Database, key_id: str) -> KeyInfo:
+    """One key.
+
+    Raises:
+        NotFound: there is none with that public part (code `key_not_found`). Unavailable: the database does not answer.
+    """
+    with database.read() as connection:
+        return _found(key_id, connection.execute(_one(key_id)).one_or_none())
+
+
+def revoke_key(database: Database, key_id: str) -> KeyInfo:
+    """Have a key open nothing any more; one that is revoked stays as it is.
+
+    Raises:
+        NotFound, Unavailable: as `get_key`.
+    """
+    is_it = (api_key.c.id == key_id) & api_key.c.parent.is_(None)
+    with database.write() as connection:
+        connection.execute(
+            update(api_key).where(is_it & api_key.c.revoked_at.is_(None)).values(revoked_at=now())
+        )
+        return _found(key_id, connection.execute(_one(key_id)).one_or_none())
+
+
+def rotate_key(database: Database, key_id: str, *, overlap_s: float) -> tuple[KeyInfo, str]:
+    """Make a key that may do what another may, which expires after `overlap_s`; returns the new one, and its text.
+
+    Raises:
+        NotFound, Unavailable: as `get_key`. Conflict: that one opens nothing any more.
+    """
+    text = new_key()
+    with database.write() as connection:
+        row = connection.execute(_one(key_id).with_for_update()).one_or_none()
+        found = _found(key_id, row)
+        at: float = connection.execute(select(now())).scalar_one()
+        if found.revoked_at is not None or (found.expires_at is not None and found.expires_at <= at):
+            raise Conflict(f"the key {key_id} is over: make a new one", code="key_over")
+        ends_at = case((api_key.c.expires_at < at + overlap_s, api_key.c.expires_at), else_=at + overlap_s)
+        connection.execute(update(api_key).where(api_key.c.id == key_id).values(expires_at=ends_at))
+        life_s = None if found.expires_at is None else found.expires_at - found.created_at
+        values = {
+            "id": id_of(text),
+            "name": found.name,
+            "client": found.client,
+            "scopes": " ".join(sorted(found.scopes)),
+            "digest": digest_of(text),
+            "created_at": at,
+            "expires_at": None if life_s is None else at + life_s,
+        }
+        made = connection.execute(insert(api_key).values(values).returning(*_COLUMNS)).one()
+    return to_key(made), text
+
+
+def to_key(row: Any) -> KeyInfo:
+    """A row that holds a key's columns as a value."""
+    return KeyInfo(
+        id=row.id,
+        name=row.name,
+        client=row.client,
+        # What a newer release may know beside those of this one opens nothing here.
+        scopes=frozenset(Scope(name) for name in row.scopes.split() if name in set(Scope)),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        used_at=row.used_at,
+    )
+
+
+def _one(key_id: str) -> Select[Any]:
+    return select(*_COLUMNS).where(api_key.c.id == key_id, api_key.c.parent.is_(None))
+
+
+def _found(key_id: str, row: Any) -> KeyInfo:
+    if row is None:
+        raise NotFound(f"there is no key {describe(key_id)}", code="key_not_found")
+    return to_key(row)
+
+
+def _check(wanted: NewKey) -> None:
+    name = wanted.name
+    if not (name.isprintable() and name.strip() == name and 0 < len(name) <= LONGEST_NAME):
+        raise InvalidInput.at("name", f"1 to {LONGEST_NAME} characters in one line", describe(name))
+    if not _CLIENT.fullmatch(wanted.client):
+        expected = f"1 to {LONGEST_NAME} letters, digits and any of . _ - @"
+        raise InvalidInput.at("client", expected, describe(wanted.client))
+    life_s = wanted.expires_in_s
+    if life_s is not None and not 0 < life_s <= LONGEST_LIFE_S:
+        raise InvalidInput.at(
+            "expires_in_s", f"more than 0 and at most {LONGEST_LIFE_S} seconds", f"{life_s:g}"
+        )

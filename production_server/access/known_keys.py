@@ -1,0 +1,179 @@
+"""The keys as a process knows them: judging one asks nobody, and what is revoked is known within a second."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import Row, func, select, update
+
+from production_server.access.key_text import digest_of, fault_of, id_of
+from production_server.access.keys import to_key
+from production_server.access.records import Client
+from production_server.errors import NotKnownYet, Unauthorized, Unavailable
+from production_server.jobs.database import Database, now
+from production_server.jobs.tables import api_key
+from production_server.loop import Loop
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 0.5
+"""A key is revoked within two of these."""
+KNOWN_S = 60.0
+"""So long what was known stays so when the database does not answer: then nobody knows what is revoked."""
+NOTE_USE_S = 60.0
+"""How often it is noted that a key was used."""
+_CHANGED = select(
+    func.count(),
+    func.count(api_key.c.revoked_at),
+    func.count(api_key.c.expires_at),
+    func.sum(api_key.c.expires_at),
+)
+"""Keys are added, revoked, given an end, and never deleted: whatever happens to one changes one of these. Sessions are
+deleted when they have expired for long."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a key opens, and until when."""
+
+    digest: bytes
+    client: Client
+    over: str = ""
+    """Why it opens nothing, to be said behind "the key"."""
+    expires_at: float | None = None
+    """By the monotonic clock of this process."""
+
+
+class KnownKeys:
+    """Safe to share between threads. Nothing but `look` and `look_again` blocks."""
+
+    def __init__(self, database: Database, brought: Mapping[bytes, Client] = MappingProxyType({})) -> None:
+        """`brought` are clients by the digests of keys that are not stored: those need no database."""
+        self._database = database
+        self._brought = {client.key_id: _Known(digest, client) for digest, client in brought.items()}
+        self._stored: Mapping[str, _Known] = {}
+        self._mark: object = None
+        self._looked_at = 0.0
+        self._used: set[str] = set()
+        self._noted_at = time.monotonic()
+        self._looking = threading.Lock()
+        self._loop = Loop("keys", self._step, pause_s=LOOK_EVERY_S)
+
+    def start(self) -> None:
+        """Look now and then, from now on."""
+        self._loop.start()
+
+    def close(self) -> None:
+        """Look no more."""
+        self._loop.stop()
+
+    @property
+    def are_needed(self) -> bool:
+        """Whether anybody needs a key: there is one, or was once.
+
+        Raises:
+            NotKnownYet: this process has just begun.
+        """
+        if self._brought or self._stored:
+            return True
+        if not self._looked_at:
+            raise NotKnownYet("whether a key is needed is not known yet")
+        return False
+
+    def find(self, key: str) -> Client:
+        """Whose key it is.
+
+        Raises:
+            Unauthorized: it opens nothing; says why. NotKnownYet: it is not known here. Unavailable: it was known, and
+                what became of it is not, since the database has not answered for a minute.
+        """
+        known = self._brought.get(id_of(key)) or self._stored.get(id_of(key))
+        if known is None or not hmac.compare_digest(known.digest, digest_of(key)):
+            fault = fault_of(key)
+            if fault is not None:
+                raise Unauthorized(f"the key {fault}")
+            raise NotKnownYet("the key is not known here")
+        if known.over:
+            raise Unauthorized(f"the key {known.over}")
+        at = time.monotonic()
+        if known.expires_at is not None and at >= known.expires_at:
+            raise Unauthorized("the key has expired")
+        if at - self._looked_at > KNOWN_S and id_of(key) not in self._brought:
+            raise Unavailable("keys cannot be judged: the database has not answered for a minute")
+        self._used.add(known.client.key_id)
+        return known.client
+
+    def look_again(self) -> None:
+        """See to it that what was stored before now is known. Blocks.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        asked_at = time.monotonic()
+        with self._looking:
+            # Whoever waited for somebody else's look may have what he wants.
+            if self._looked_at <= asked_at:
+                self._look()
+
+    def _step(self) -> bool:
+        with self._looking:
+            self._look()
+        if time.monotonic() - self._noted_at > NOTE_USE_S:
+            self._note_use()
+        return False
+
+    def _look(self) -> None:
+        at = time.monotonic()
+        with self._database.read() as connection:
+            mark = tuple(connection.execute(_CHANGED).one())
+            if mark != self._mark:
+                stored_at: float = connection.execute(select(now())).scalar_one()
+                rows = connection.execute(select(api_key).order_by(api_key.c.parent.is_not(None))).all()
+                self._stored = self._known_of_all(rows, time.monotonic() - stored_at)
+                self._mark = mark
+        self._looked_at = at
+
+    def _known_of_all(self, rows: Iterable[Row[Any]], offset_s: float) -> dict[str, _Known]:
+        """All stored keys, and sessions, which come behind them and end with their keys."""
+        found: dict[str, _Known] = {}
+        for row in rows:
+            known = _known_of(row, offset_s)
+            if row.parent is not None:
+                known = _within(known, found.get(row.parent) or self._brought.get(row.parent))
+            found[row.id] = known
+        return found
+
+    def _note_use(self) -> None:
+        used, self._used = self._used, set()
+        self._noted_at = time.monotonic()
+        if used:
+            with self._database.write() as connection:
+                connection.execute(update(api_key).where(api_key.c.id.in_(used)).values(used_at=now()))
+
+
+def _within(session: _Known, parent: _Known | None) -> _Known:
+    """A session, which ends with its key."""
+    if parent is None:
+        return replace(session, over="of this session is gone")
+    ends = [known.expires_at for known in (session, parent) if known.expires_at is not None]
+    client = parent.client._replace(session_id=session.client.key_id)
+    over = session.over or parent.over
+    return replace(session, client=client, over=over, expires_at=min(ends, default=None))
+
+
+def _known_of(row: Row[Any], offset_s: float) -> _Known:
+    """A stored key; the monotonic clock of this process is `offset_s` ahead of the database's clock."""
+    key = to_key(row)
+    return _Known(
+        digest=row.digest,
+        client=Client(key.client, key.scopes, key.id, key.name),
+        over="" if key.revoked_at is None else "was revoked",
+        expires_at=None if key.expires_at is None else key.expires_at + offset_s,
+    )

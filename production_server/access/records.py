@@ -1,0 +1,64 @@
+"""What goes into and comes out of this package: frozen values, no rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from production_server.access.scopes import EVERYTHING, Scope
+
+ANONYMOUS_NAME = "anonymous"
+"""Whose everything is while nobody needs a key."""
+
+
+class Client(NamedTuple):
+    """Who asks: jobs, scans, results and idempotency keys belong to a client of this name."""
+
+    # No dataclass: a frozen one takes three times as long to make, and each call makes one.
+
+    name: str
+    scopes: frozenset[Scope]
+    key_id: str = ""
+    """Of the key that proved it; empty: nobody had to."""
+    key_name: str = ""
+    session_id: str = ""
+    """Of the session in which it asks, if a browser does."""
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether it may see what belongs to others."""
+        return Scope.ADMIN in self.scopes
+
+    def may(self, scope: Scope) -> bool:
+        """Whether it may do that."""
+        return scope in self.scopes or Scope.ADMIN in self.scopes
+
+
+ANONYMOUS = Client(ANONYMOUS_NAME, EVERYTHING)
+"""Who asks a service that needs no keys: nobody is kept from anything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyInfo:
+    """A key as it is stored, without what proves it; times are seconds since the Unix epoch, UTC."""
+
+    id: str
+    """The key's public part."""
+    name: str
+    client: str
+    scopes: frozenset[Scope]
+    created_at: float
+    expires_at: float | None
+    revoked_at: float | None
+    used_at: float | None
+    """Roughly when it was used last: it is noted once a minute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewKey:
+    """What somebody wants a key for."""
+
+    name: str
+    client: str
+    scopes: frozenset[Scope]
+    expires_in_s: float | None = None

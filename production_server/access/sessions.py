@@ -1,0 +1,52 @@
+"""Sessions: keys of their own, which a browser holds instead of the key that opened them. They end with it."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, insert, update
+
+from production_server.access.key_text import digest_of, id_of, new_key
+from production_server.access.records import Client
+from production_server.jobs.database import Database, now
+from production_server.jobs.tables import api_key
+
+SESSION_S = 12 * 3600
+"""A day's work: then the key is asked for again."""
+KEPT_S = 86_400.0
+"""So long an expired session's row stays."""
+
+
+def open_session(database: Database, client: Client) -> str:
+    """Open a session for a client whose key was found; returns its text. What expired long ago is cleared away.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    text = new_key()
+    values = {
+        "id": id_of(text),
+        "name": client.key_name,
+        "client": client.name,
+        "scopes": " ".join(sorted(client.scopes)),
+        "digest": digest_of(text),
+        "parent": client.key_id,
+        "created_at": now(),
+        "expires_at": now() + SESSION_S,
+    }
+    is_old = api_key.c.parent.is_not(None) & (api_key.c.expires_at < now() - KEPT_S)
+    with database.write() as connection:
+        connection.execute(delete(api_key).where(is_old))
+        connection.execute(insert(api_key).values(values))
+    return text
+
+
+def end_session(database: Database, session_id: str) -> None:
+    """Have a session open nothing any more.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    is_it = (api_key.c.id == session_id) & api_key.c.parent.is_not(None)
+    with database.write() as connection:
+        connection.execute(
+            update(api_key).where(is_it, api_key.c.revoked_at.is_(None)).values(revoked_at=now())
+        )

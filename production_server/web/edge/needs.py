@@ -1,0 +1,74 @@
+"""What each operation needs of whoever asks for it: the one list. What is not in it nobody may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from production_server.access.scopes import Scope
+
+ANYBODY = None
+"""Needs nobody's leave."""
+NO_SUCH_PATH = "none"
+
+NEEDS: Mapping[str, Scope | None] = {
+    # Probes have no keys, and a page that says no needs its styles.
+    "health.livez": ANYBODY,
+    "health.readyz": ANYBODY,
+    "protocols.live": ANYBODY,
+    "protocols.ready": ANYBODY,
+    "pages.static": ANYBODY,
+    # Whoever has no key yet gives it here; whoever has left is let go.
+    "pages.login": ANYBODY,
+    "pages.enter": ANYBODY,
+    "pages.leave": ANYBODY,
+    # Buckets and their services cannot send keys: these prove themselves by EVENTS_TOKEN.
+    "events.take": ANYBODY,
+    "events.agree": ANYBODY,
+    # Whoever has any key is told that there is nothing.
+    NO_SUCH_PATH: Scope.READ,
+    "calls.v1": Scope.PREDICT,
+    "calls.v2": Scope.PREDICT,
+    "protocols.infer": Scope.PREDICT,
+    "jobs.submit": Scope.PREDICT,
+    "jobs.delete": Scope.PREDICT,
+    "scans.submit": Scope.PREDICT,
+    "scans.delete": Scope.PREDICT,
+    "pages.submit": Scope.PREDICT,
+    "pages.cancel": Scope.PREDICT,
+    "jobs.index": Scope.READ,
+    "jobs.show": Scope.READ,
+    "results.page": Scope.READ,
+    "results.as_csv": Scope.READ,
+    "results.as_json": Scope.READ,
+    "results.events": Scope.READ,
+    "scans.index": Scope.READ,
+    "scans.show": Scope.READ,
+    "stats.stats": Scope.READ,
+    "stats.results": Scope.READ,
+    "stats.results_csv": Scope.READ,
+    "models.index": Scope.READ,
+    "models.show": Scope.READ,
+    "openapi.show": Scope.READ,
+    "protocols.server": Scope.READ,
+    "protocols.index": Scope.READ,
+    "protocols.model_metadata": Scope.READ,
+    "protocols.model_ready": Scope.READ,
+    "protocols.model_status": Scope.READ,
+    "protocols.model_signature": Scope.READ,
+    "pages.welcome": Scope.READ,
+    "pages.predictions": Scope.READ,
+    "pages.job": Scope.READ,
+    "pages.thumbnail": Scope.READ,
+    "pages.stats": Scope.READ,
+    "pages.search": Scope.READ,
+    "pages.docs": Scope.READ,
+    "pages.model": Scope.READ,
+    "pages.plot": Scope.READ,
+    # How the service stands is about all clients.
+    "health.metrics": Scope.ADMIN,
+    "keys.index": Scope.ADMIN,
+    "keys.create": Scope.ADMIN,
+    "keys.show": Scope.ADMIN,
+    "keys.revoke": Scope.ADMIN,
+    "keys.rotate": Scope.ADMIN,
+}

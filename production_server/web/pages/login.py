@@ -1,0 +1,82 @@
+"""/login: a key becomes a session, which a browser holds in a cookie that no script can read; /logout ends it."""
+
+from __future__ import annotations
+
+from flask import Response, make_response, redirect, render_template, request
+
+from production_server.access.records import Client
+from production_server.access.sessions import SESSION_S, end_session, open_session
+from production_server.errors import CeleriacError, NotKnownYet, Unauthorized
+from production_server.web.edge.door import SESSION_COOKIE, session_in
+from production_server.web.edge.parts import WebParts, current_parts
+from production_server.web.edge.problems import status_of
+
+START = "/"
+
+
+def show() -> Response:
+    """The form that asks for a key."""
+    return _page()
+
+
+def enter() -> Response:
+    """Open a session for the key in the form, and go on to where its sender wanted to go."""
+    parts = current_parts()
+    try:
+        client = _find(parts, request.form.get("key", "").strip())
+        session = open_session(parts.database, client)
+    except CeleriacError as exc:
+        return _page(exc)
+    # A page that asks in another process must not be told that its session is unknown there.
+    response = make_response(redirect(local_path(request.form.get("next", START)), 303))
+    response.set_cookie(
+        SESSION_COOKIE, session, max_age=SESSION_S, httponly=True, samesite="Lax", secure=request.is_secure
+    )
+    _end_earlier(parts)
+    return response
+
+
+def leave() -> Response:
+    """End the session, and forget it."""
+    _end_earlier(current_parts())
+    response = make_response(redirect(START, 303))
+    response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="Lax", secure=request.is_secure)
+    return response
+
+
+def local_path(wanted: str) -> str:
+    """A path of this service, whatever somebody had a form bring."""
+    is_local = wanted.startswith("/") and not wanted.startswith("//")
+    return wanted if is_local and wanted.isprintable() and "\\" not in wanted else START
+
+
+def _find(parts: WebParts, key: str) -> Client:
+    if not key:
+        raise Unauthorized("the key is missing")
+    try:
+        found = parts.keys.find(key)
+    except NotKnownYet:
+        parts.keys.look_again()
+        found = parts.keys.find(key)
+    if found.session_id:
+        raise Unauthorized("the key is none: it is a session's")
+    return found
+
+
+def _end_earlier(parts: WebParts) -> None:
+    """End the session that the browser had, if it had one."""
+    session = session_in(request.headers)
+    try:
+        client = None if session is None else parts.keys.find(session)
+    except CeleriacError:
+        return  # It opens nothing anyway.
+    if client is not None and client.session_id:
+        end_session(parts.database, client.session_id)
+
+
+def _page(error: CeleriacError | None = None) -> Response:
+    wanted = local_path(request.values.get("next", START))
+    page = render_template("pages/login.html", error=error, next=wanted)
+    response = make_response(page, 200 if error is None else status_of(error))
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from production_server.access.brought_keys import read_brought_keys
+from production_server.access.key_text import digest_of, id_of, new_key
+from production_server.access.records import Client
+from production_server.access.scopes import EVERYTHING, Scope
+from production_server.errors import SettingsError
+
+
+def test_a_line_says_whose_a_key_is_and_what_it_opens() -> None:
+    one, two, three = new_key(), new_key(), new_key()
+
+    found = read_brought_keys(f"# of the lab\n{one}\n\n{two} anna  # hers\n{three} bert read predict\n")
+
+    assert found == {
+        digest_of(one): Client("admin", EVERYTHING, id_of(one), "API_KEYS: admin"),
+        digest_of(two): Client("anna", EVERYTHING, id_of(two), "API_KEYS: anna"),
+        digest_of(three): Client(
+            "bert", frozenset({Scope.READ, Scope.PREDICT}), id_of(three), "API_KEYS: bert"
+        ),
+    }
+
+
+def test_what_is_no_key_is_named_by_its_line_and_not_shown() -> None:
+    secret = "hunter2hunter2hunter2"
+
+    with pytest.raises(SettingsError) as caught:
+        read_brought_keys(f"{new_key()}\n{secret}\n{new_key()[:-1]}\n{new_key()} anna fly")
+
+    assert [fault.field for fault in caught.value.faults] == [f"API_KEYS, line {n}" for n in (2, 3, 4)]
+    assert secret not in str(caught.value)

@@ -1,0 +1,158 @@
+"""Sessions: a key becomes a cookie, which ends with the key, at the logout, and when another takes its place."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from production_server.access.keys import create_key, list_keys, revoke_key
+from production_server.access.records import NewKey
+from production_server.access.scopes import USUAL, Scope
+from production_server.web.edge.door import SESSION_COOKIE
+from production_server.web.edge.parts import WebParts
+from production_server.web.pages.login import local_path
+
+PAGE = {"Sec-Fetch-Site": "same-origin"}
+
+
+@pytest.fixture
+def key(parts: WebParts) -> str:
+    return create_key(parts.database, NewKey(name="anna's", client="anna", scopes=frozenset(USUAL)))[1]
+
+
+def log_in(web: FlaskClient, key: str, **fields: str) -> tuple[int, str]:
+    answer = web.post("/login", data={"key": key, **fields}, headers=PAGE)
+    return answer.status_code, answer.headers.get("Location", answer.text)
+
+
+def session(web: FlaskClient) -> str | None:
+    cookie = web.get_cookie(SESSION_COOKIE)
+    return None if cookie is None else cookie.value
+
+
+def test_a_page_asks_whoever_has_no_key_for_one(web: FlaskClient, key: str) -> None:
+    page = web.get("/results?label=a&limit=5")
+
+    assert page.status_code == 401
+    assert 'name="key"' in page.text
+    assert 'value="/results?label=a&amp;limit=5"' in page.text
+
+
+def test_a_key_becomes_a_session_that_pages_and_their_scripts_use(web: FlaskClient, key: str) -> None:
+    assert log_in(web, f" {key} ", next="/stats?span=week") == (303, "/stats?span=week")
+
+    page = web.get("/stats")
+    assert page.status_code == web.get("/api/jobs").status_code == 200
+    assert "anna&#39;s" in page.text
+    assert "Log out" in page.text
+    row = {"model": "table", "inputs": [[1, 7]]}
+    assert web.post("/api/jobs", json=row, headers=PAGE).status_code == 202
+    assert web.get("/metrics").status_code == 403
+
+
+def test_the_cookie_is_no_script_s_and_not_the_key(web: FlaskClient, key: str) -> None:
+    cookie = web.post("/login", data={"key": key}, headers=PAGE).headers["Set-Cookie"]
+    secure = web.post("/login", data={"key": key}, headers=PAGE, base_url="https://localhost").headers[
+        "Set-Cookie"
+    ]
+
+    assert key not in cookie
+    assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
+    assert ("Secure" in cookie.split("; "), "Secure" in secure.split("; ")) == (False, True)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}])
+def test_a_session_changes_nothing_unless_a_page_of_ours_asks(
+    web: FlaskClient, parts: WebParts, key: str, headers: dict[str, str]
+) -> None:
+    log_in(web, key)
+
+    assert (
+        web.post("/api/jobs", headers=headers, json={"model": "table", "inputs": [[1, 7]]}).status_code == 403
+    )
+    assert web.post("/predictions?model=table", headers=headers, data={"row-a": "1"}).status_code == 403
+    assert web.get("/api/jobs").get_json()["jobs"] == []
+
+
+def test_a_session_ends_with_its_key(web: FlaskClient, parts: WebParts, key: str) -> None:
+    log_in(web, key)
+    assert web.get("/stats").status_code == 200
+
+    revoke_key(parts.database, key[:12])
+    parts.keys.look_again()
+
+    assert web.get("/stats").status_code == 401
+
+
+def test_a_session_ends_at_the_logout_for_whoever_has_copied_it_too(
+    web: FlaskClient, parts: WebParts, key: str
+) -> None:
+    log_in(web, key)
+    copied = session(web)
+
+    assert web.post("/logout", headers=PAGE).status_code == 303
+    parts.keys.look_again()
+
+    assert session(web) is None
+    assert web.get("/stats").status_code == 401
+    assert web.get("/stats", headers={"Cookie": f"{SESSION_COOKIE}={copied}"}).status_code == 401
+
+
+def test_another_login_ends_the_session_before(
+    app: Flask, web: FlaskClient, parts: WebParts, key: str
+) -> None:
+    log_in(web, key)
+    first = session(web)
+    assert web.get("/stats").status_code == 200
+
+    log_in(web, key)
+    parts.keys.look_again()
+
+    assert session(web) != first
+    assert web.get("/stats").status_code == 200
+    copy = app.test_client()
+    copy.set_cookie(SESSION_COOKIE, first or "")
+    assert copy.get("/stats").status_code == 401
+
+
+def test_a_session_is_no_key_among_keys_and_opens_no_other(
+    web: FlaskClient, parts: WebParts, key: str
+) -> None:
+    log_in(web, key)
+    its = session(web)
+    assert its is not None
+    assert web.get("/stats").status_code == 200
+
+    assert [each.id for each in list_keys(parts.database)] == [key[:12]]
+    assert log_in(web, its)[0] == 401
+
+
+def test_a_page_tells_what_a_key_does_not_let_its_client_do(web: FlaskClient, parts: WebParts) -> None:
+    reader = NewKey(name="reader", client="r", scopes=frozenset({Scope.READ}))
+    log_in(web, create_key(parts.database, reader)[1])
+
+    page = web.get("/predictions?model=table")
+
+    assert page.status_code == 200
+    assert "lets you look, not predict" in page.text
+    assert 'type="submit">Predict' not in page.text
+
+
+@pytest.mark.parametrize("typed", ["", "hunter2", "cel_" + "a" * 36])
+def test_what_is_no_key_opens_no_session(web: FlaskClient, key: str, typed: str) -> None:
+    status, page = log_in(web, typed)
+
+    assert status == 401
+    assert "The key" in page
+    assert session(web) is None
+    assert not typed or typed not in page
+
+
+@pytest.mark.parametrize(
+    ("wanted", "path"),
+    [("/stats?a=1", "/stats?a=1"), ("//evil.example", "/"), ("https://evil.example", "/"), ("/\\evil.example", "/"),
+     ("", "/"), ("stats", "/"), ("/a\r\nb: c", "/")],
+)  # fmt: skip
+def test_a_login_leads_nowhere_else(wanted: str, path: str) -> None:
+    assert local_path(wanted) == path
