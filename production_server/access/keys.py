@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Select, case, insert, select, update
@@ -32,15 +33,8 @@ def create_key(database: Database, wanted: NewKey) -> tuple[KeyInfo, str]:
     """
     _check(wanted)
     text = new_key()
-    values = {
-        "id": id_of(text),
-        "name": wanted.name,
-        "client": wanted.client,
-        "scopes": " ".join(sorted(wanted.scopes)),
-        "digest": digest_of(text),
-        "created_at": now(),
-        "expires_at": None if wanted.expires_in_s is None else now() + wanted.expires_in_s,
-    }
+    expires_at = None if wanted.expires_in_s is None else now() + wanted.expires_in_s
+    values = row_of(text, wanted.name, wanted.client, wanted.scopes, expires_at=expires_at)
     with database.write() as connection:
         row = connection.execute(insert(api_key).values(values).returning(*_COLUMNS)).one()
     return to_key(row), text
@@ -98,17 +92,26 @@ def rotate_key(database: Database, key_id: str, *, overlap_s: float) -> tuple[Ke
         ends_at = case((api_key.c.expires_at < at + overlap_s, api_key.c.expires_at), else_=at + overlap_s)
         connection.execute(update(api_key).where(api_key.c.id == key_id).values(expires_at=ends_at))
         life_s = None if found.expires_at is None else found.expires_at - found.created_at
-        values = {
-            "id": id_of(text),
-            "name": found.name,
-            "client": found.client,
-            "scopes": " ".join(sorted(found.scopes)),
-            "digest": digest_of(text),
-            "created_at": at,
-            "expires_at": None if life_s is None else at + life_s,
-        }
+        expires_at = None if life_s is None else at + life_s
+        values = row_of(text, found.name, found.client, found.scopes, expires_at=expires_at)
         made = connection.execute(insert(api_key).values(values).returning(*_COLUMNS)).one()
     return to_key(made), text
+
+
+def row_of(
+    text: str, name: str, client: str, scopes: Iterable[Scope], *, expires_at: Any, parent: str | None = None
+) -> dict[str, Any]:
+    """What is stored of a key that has this text; `parent`: of a session."""
+    return {
+        "id": id_of(text),
+        "name": name,
+        "client": client,
+        "scopes": " ".join(sorted(scopes)),
+        "digest": digest_of(text),
+        "created_at": now(),
+        "expires_at": expires_at,
+        "parent": parent,
+    }
 
 
 def to_key(row: Any) -> KeyInfo:

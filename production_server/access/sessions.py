@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import delete, insert, update
 
-from production_server.access.key_text import digest_of, id_of, new_key
+from production_server.access.key_text import new_key
+from production_server.access.keys import row_of
 from production_server.access.records import Client
 from production_server.jobs.database import Database, now
 from production_server.jobs.tables import api_key
@@ -22,16 +23,14 @@ def open_session(database: Database, client: Client) -> str:
         Unavailable: the database does not answer.
     """
     text = new_key()
-    values = {
-        "id": id_of(text),
-        "name": client.key_name,
-        "client": client.name,
-        "scopes": " ".join(sorted(client.scopes)),
-        "digest": digest_of(text),
-        "parent": client.key_id,
-        "created_at": now(),
-        "expires_at": now() + SESSION_S,
-    }
+    values = row_of(
+        text,
+        client.key_name,
+        client.name,
+        client.scopes,
+        expires_at=now() + SESSION_S,
+        parent=client.key_id,
+    )
     is_old = api_key.c.parent.is_not(None) & (api_key.c.expires_at < now() - KEPT_S)
     with database.write() as connection:
         connection.execute(delete(api_key).where(is_old))
