@@ -110,6 +110,14 @@ class KnownKeys:
         self._used.add(known.client.key_id)
         return known.client
 
+    def still_hold(self, client: Client) -> bool:
+        """Whether the key, or session, with which a client came in some time ago would let it in now."""
+        known_as = client.session_id or client.key_id
+        known = self._brought.get(known_as) or self._stored.get(known_as)
+        if known is None:
+            return not known_as and not (self._brought or self._stored)
+        return not known.over and (known.expires_at is None or time.monotonic() < known.expires_at)
+
     def look_again(self) -> None:
         """See to it that what was stored before now is known. Blocks.
 

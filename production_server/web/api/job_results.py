@@ -9,6 +9,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, request
 
+from production_server.access.records import Client
 from production_server.errors import InvalidInput, Unavailable
 from production_server.jobs.database import Database
 from production_server.jobs.read import every_item, get_job, get_payloads, list_items
@@ -18,7 +19,7 @@ from production_server.web.api.downloads import csv_line, download, inert
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import read_query, to_response
 from production_server.web.api.schemas import ItemBody, JobBody, ResultsBody, ResultsQuery
-from production_server.web.edge.flask_door import whose
+from production_server.web.edge.flask_door import asking_client, whose
 from production_server.web.edge.parts import WebParts, current_parts
 
 blueprint = Blueprint("results", __name__, url_prefix="/api/jobs/<uuid:job_id>")
@@ -84,7 +85,7 @@ def events(job_id: UUID) -> Response:
     """
     parts = current_parts()
     job = get_job(parts.database, job_id, whose=whose())
-    stream = _event_stream(parts, job, _read_last_event_id(job))
+    stream = _event_stream(parts, asking_client(), job, _read_last_event_id(job))
     # nginx keeps an answer back until it has 4 kB of it, unless it is told not to.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return Response(stream, mimetype="text/event-stream", headers=headers)
@@ -99,14 +100,17 @@ def _read_last_event_id(job: Job) -> int:
     return int(text)
 
 
-def _event_stream(parts: WebParts, job: Job, after: int) -> Iterator[str]:
-    """Items as a growing prefix: one that finishes early waits for those before it, so that an id says all."""
+def _event_stream(parts: WebParts, client: Client, job: Job, after: int) -> Iterator[str]:
+    """Items as a growing prefix: one that finishes early waits for those before it, so that an id says all.
+
+    It ends with the key of its client: that is not asked for again.
+    """
     quiet_since = time.monotonic()
     task = parts.task_of(job)
     # The head of an answer leaves with its first bytes: a client learns at once that it is connected.
     yield f"retry: {RECONNECT_MS}\n\n"
     with parts.streams.place() as may_wait:
-        while True:
+        while parts.keys.still_hold(client):
             try:
                 job = get_job(parts.database, job.id, whose=None)
                 finished = _finished_prefix(parts.database, job, after)

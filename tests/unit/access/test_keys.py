@@ -12,7 +12,7 @@ from production_server.access import known_keys
 from production_server.access.key_text import digest_of, id_of, new_key
 from production_server.access.keys import create_key, get_key, list_keys, revoke_key, rotate_key
 from production_server.access.known_keys import KnownKeys
-from production_server.access.records import Client, NewKey
+from production_server.access.records import ANONYMOUS, Client, NewKey
 from production_server.access.scopes import EVERYTHING, Scope
 from production_server.errors import Conflict, InvalidInput, NotFound, NotKnownYet, Unauthorized, Unavailable
 from production_server.jobs.database import Database, now
@@ -189,6 +189,32 @@ def test_what_is_revoked_twice_is_so_since_the_first_time(database: Database) ->
     made, _ = create_key(database, wanted())
 
     assert revoke_key(database, made.id).revoked_at == revoke_key(database, made.id).revoked_at
+
+
+def test_who_came_in_is_out_when_the_key_is_over(database: Database) -> None:
+    made, key = create_key(database, wanted())
+    soon, soon_text = create_key(database, wanted(expires_in_s=0.5))
+    keys = known(database)
+    client, other = keys.find(key), keys.find(soon_text)
+    assert (keys.still_hold(client), keys.still_hold(other)) == (True, True)
+
+    revoke_key(database, made.id)
+    keys.look_again()
+    time.sleep(0.6)
+
+    assert (keys.still_hold(client), keys.still_hold(other)) == (False, False)
+    assert not keys.still_hold(ANONYMOUS)
+    assert soon.id == other.key_id
+
+
+def test_whoever_came_in_without_a_key_is_out_with_the_first(sqlite_database: Database) -> None:
+    keys = known(sqlite_database)
+    assert keys.still_hold(ANONYMOUS)
+
+    create_key(sqlite_database, wanted())
+    keys.look_again()
+
+    assert not keys.still_hold(ANONYMOUS)
 
 
 class Away:

@@ -214,6 +214,18 @@ def test_a_key_that_was_made_a_moment_ago_opens_at_once(web: FlaskClient, parts:
         assert Asking(web, each)("GET", "/api/jobs").status_code == 200
 
 
+def test_a_stream_ends_with_its_key(anna: Asking, parts: WebParts, keys: dict[str, str]) -> None:
+    job = anna("POST", "/api/jobs", json=ROW).get_json()  # nobody works it off
+    stream = anna("GET", job["links"]["events"], buffered=False).iter_encoded()
+    assert next(stream).startswith(b"retry")
+    assert next(stream) == b""
+
+    revoke_key(parts.database, keys["anna"][:12])
+    parts.keys.look_again()
+
+    assert list(stream) == []
+
+
 @pytest.mark.parametrize("path", [path for path, _ in CALLS])
 def test_a_call_with_a_key_that_was_made_a_moment_ago_is_let_in(parts: WebParts, path: str) -> None:
     """What is no call is told only to those who may ask."""
