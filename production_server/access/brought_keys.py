@@ -47,7 +47,7 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 def _client(key: str, rest: list[str]) -> Client:
     fault = fault_of(key)
     if fault is not None:
-        raise InvalidInput.at(VARIABLE, "a key, as `keys make` prints one", f"one that {fault}")
+        raise InvalidInput.at(VARIABLE, "a key, as `keys create` prints one", f"one that {fault}")
     name, *scopes = rest or [DEFAULT_CLIENT]
     allowed = scopes_of(scopes) if scopes else EVERYTHING
     return Client(name, allowed, id_of(key), f"{VARIABLE}: {name}")

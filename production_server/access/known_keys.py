@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -20,8 +19,6 @@ from production_server.errors import NotKnownYet, Unauthorized, Unavailable
 from production_server.jobs.database import Database, now
 from production_server.jobs.tables import api_key
 from production_server.loop import Loop
-
-log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.5
 """A key is revoked within two of these."""
@@ -46,13 +43,18 @@ class _Known:
     digest: bytes
     client: Client
     over: str = ""
-    """Why it opens nothing, to be said behind "the key"."""
+    """Why it opens nothing whatever the time is, to be said behind "the key"."""
     expires_at: float | None = None
     """By the monotonic clock of this process."""
 
+    def why_over(self) -> str:
+        """Why it opens nothing now, to be said behind "the key"; empty: it opens."""
+        has_expired = self.expires_at is not None and time.monotonic() >= self.expires_at
+        return self.over or ("has expired" if has_expired else "")
+
 
 class KnownKeys:
-    """Safe to share between threads. Nothing but `look` and `look_again` blocks."""
+    """Safe to share between threads. Nothing but `look_again` blocks."""
 
     def __init__(self, database: Database, brought: Mapping[bytes, Client] = MappingProxyType({})) -> None:
         """`brought` are clients by the digests of keys that are not stored: those need no database."""
@@ -94,18 +96,15 @@ class KnownKeys:
             Unauthorized: it opens nothing; says why. NotKnownYet: it is not known here. Unavailable: it was known, and
                 what became of it is not, since the database has not answered for a minute.
         """
-        known = self._brought.get(id_of(key)) or self._stored.get(id_of(key))
+        known = self._known(id_of(key))
         if known is None or not hmac.compare_digest(known.digest, digest_of(key)):
             fault = fault_of(key)
             if fault is not None:
                 raise Unauthorized(f"the key {fault}")
             raise NotKnownYet("the key is not known here")
-        if known.over:
-            raise Unauthorized(f"the key {known.over}")
-        at = time.monotonic()
-        if known.expires_at is not None and at >= known.expires_at:
-            raise Unauthorized("the key has expired")
-        if at - self._looked_at > KNOWN_S and id_of(key) not in self._brought:
+        if over := known.why_over():
+            raise Unauthorized(f"the key {over}")
+        if time.monotonic() - self._looked_at > KNOWN_S and id_of(key) not in self._brought:
             raise Unavailable("keys cannot be judged: the database has not answered for a minute")
         self._used.add(known.client.key_id)
         return known.client
@@ -113,10 +112,10 @@ class KnownKeys:
     def still_hold(self, client: Client) -> bool:
         """Whether the key, or session, with which a client came in some time ago would let it in now."""
         known_as = client.session_id or client.key_id
-        known = self._brought.get(known_as) or self._stored.get(known_as)
-        if known is None:
-            return not known_as and not (self._brought or self._stored)
-        return not known.over and (known.expires_at is None or time.monotonic() < known.expires_at)
+        if not known_as:
+            return not (self._brought or self._stored)
+        known = self._known(known_as)
+        return known is not None and not known.why_over()
 
     def look_again(self) -> None:
         """See to it that what was stored before now is known. Blocks.
@@ -129,6 +128,9 @@ class KnownKeys:
             # Whoever waited for somebody else's look may have what he wants.
             if self._looked_at <= asked_at:
                 self._look()
+
+    def _known(self, key_id: str) -> _Known | None:
+        return self._brought.get(key_id) or self._stored.get(key_id)
 
     def _step(self) -> bool:
         with self._looking:

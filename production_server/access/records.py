@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from production_server.access.scopes import EVERYTHING, Scope
-
-ANONYMOUS_NAME = "anonymous"
-"""Whose everything is while nobody needs a key."""
+from production_server.jobs.records import ANONYMOUS_NAME
 
 
 class Client(NamedTuple):

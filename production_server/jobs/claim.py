@@ -59,8 +59,7 @@ def claim(
             cancel_waiting(connection, job_id)
             return None
         token = uuid4()
-        told = {name: getattr(asked, name) for name in ("model", "version", "source", "client")}
-        series_id = asked.series_id or enter_series(connection, told)
+        series_id = asked.series_id or enter_series(connection, asked)
         _fail_hopeless(connection, job_id, series_id, in_range, max_attempts)
         indexes = _take_next(connection, job_id, in_range, token, lease_s)
         if not indexes:

@@ -14,6 +14,7 @@ from production_server.jobs.bulk import insert_many
 from production_server.jobs.database import dialect_of
 from production_server.jobs.object_chunks import enter
 from production_server.jobs.priority import decide_priority
+from production_server.jobs.records import ANONYMOUS_NAME
 from production_server.jobs.tables import classified_object, item, item_reference, job
 from production_server.storage.names import storable
 from production_server.storage.objects import Reference
@@ -21,8 +22,6 @@ from production_server.storage.objects import Reference
 MAX_NAME = 255
 Asker = tuple[str, str, str]
 """Who wants an object: a model, its version, and the client that has it answer."""
-NOBODY_IN_PARTICULAR = "anonymous"
-"""Who asks where nobody has to say who he is."""
 Retake = Literal["nothing", "failed", "everything"]
 """Which items count for nothing: none; those that were cancelled, or failed for a reason that may be gone; all of
 other jobs."""
@@ -79,7 +78,7 @@ def digest_of(asker: Asker, reference: Reference) -> bytes:
     """What an object is called in `classified_object`: SHA-256 over model, version, URL, etag and client."""
     model, version, client = asker
     # Releases without clients have entered objects without one.
-    owner = () if client == NOBODY_IN_PARTICULAR else (client,)
+    owner = () if client == ANONYMOUS_NAME else (client,)
     told = "\0".join((model, version, reference.url, reference.etag, *owner))
     # A name that is not UTF-8 has lone surrogates, and must not have the digest of one that reads like it.
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).digest()

@@ -16,6 +16,10 @@ ItemState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ScanState = Literal["listing", "listed", "failed", "cancelled"]
 
 
+ANONYMOUS_NAME = "anonymous"
+"""The client where nobody has to say who he is."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewItem:
     """One checked input: a row as JSON or an image file, and what is known of it."""

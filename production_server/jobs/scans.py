@@ -159,7 +159,7 @@ def cancel_scan(database: Database, scan_id: UUID, *, whose: str | None) -> Scan
         with database.write() as connection:
             stop_scan(connection, scan_id)
     else:
-        cancel(database, scan_id, whose=whose)
+        cancel(database, scan_id, whose=None)
     return get_scan(database, scan_id, whose=whose)
 
 

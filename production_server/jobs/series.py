@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, select
 
@@ -60,11 +60,12 @@ def is_series_of(jobs: Table) -> ColumnElement[bool]:
     return and_(*(series.c[name] == jobs.c[name] for name in _CHOSEN_BY))
 
 
-def enter_series(connection: Connection, told: Mapping[str, str]) -> int:
+def enter_series(connection: Connection, asked: Any) -> int:
     """The number of a series, with its first result; two may enter the same at once.
 
-    `told` are its model, version, source and client.
+    `asked` is a row with its model, version, source and client.
     """
+    told = {name: getattr(asked, name) for name in _CHOSEN_BY}
     connection.execute(dialect_of(connection).insert(series).values(told).on_conflict_do_nothing())
     (entered,) = find_series(connection, Chosen(**told))
     return entered

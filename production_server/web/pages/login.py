@@ -27,7 +27,6 @@ def enter() -> Response:
         session = open_session(parts.database, client)
     except CeleriacError as exc:
         return _page(exc)
-    # A page that asks in another process must not be told that its session is unknown there.
     response = make_response(redirect(local_path(request.form.get("next", START)), 303))
     response.set_cookie(
         SESSION_COOKIE, session, max_age=SESSION_S, httponly=True, samesite="Lax", secure=request.is_secure
