@@ -14,8 +14,8 @@ import click
 
 from production_server import __version__
 from production_server.errors import CeleriacError, Fault, SettingsError
-from production_server.jobs.database import Database
 from production_server.run.address import take_address
+from production_server.run.exposure import check_exposure, prepare_database
 from production_server.run.key_commands import key_commands
 from production_server.run.logs import set_up_logs
 from production_server.run.memory import give_large_memory_back
@@ -29,7 +29,7 @@ from production_server.run.supervisor import (
     web_children,
     worker_children,
 )
-from production_server.settings import Settings, lines_of, read_settings
+from production_server.settings import Settings, lines_of, read_settings, redact
 
 EPILOG = (
     "All settings are environment variables; docs/operations.md lists them. "
@@ -78,7 +78,8 @@ def run(settings: Settings) -> None:
     if settings.is_embedded:
         _serve_embedded(settings, address)
     else:
-        Database(settings.resolved_database_url).migrate()
+        prepare_database(settings)
+        check_exposure(settings, address)
         children = web_children(settings) + worker_children(settings)
         sys.exit(Supervisor(settings, os.environ, address, children).run())
 
@@ -93,10 +94,11 @@ def web(settings: Settings) -> None:
     if settings.is_embedded:
         make_state_dir(settings.state_dir)
         _serve_embedded(settings, address)
-    elif settings.web_processes > 1 and not handed:
+        return
+    check_exposure(settings, address)
+    if settings.web_processes > 1 and not handed:
         sys.exit(Supervisor(settings, os.environ, address, web_children(settings)).run())
-    else:
-        _serve(settings, address)
+    _serve(settings, address)
 
 
 @main.command()
@@ -118,12 +120,14 @@ def worker(settings: Settings) -> None:
 @main.command()
 @click.pass_obj
 def migrate(settings: Settings) -> None:
-    """Bring the database schema to the newest revision; does nothing if it is there."""
+    """Bring the database schema to the newest revision; does nothing if it is there.
+
+    Makes the first key, too, where FIRST_KEY_FILE says so.
+    """
     if not settings.database_url:
         make_state_dir(settings.state_dir)
-    database = Database(settings.resolved_database_url)
-    database.migrate()
-    click.echo(f"{database} is up to date")
+    prepare_database(settings)
+    click.echo(f"{redact(settings.resolved_database_url)} is up to date")
 
 
 @main.command("settings")
@@ -156,7 +160,8 @@ def _serve_embedded(settings: Settings, address: socket.socket) -> None:
             (Fault("WEB_PROCESSES", "1 where there is no BROKER_URL", str(settings.web_processes)),)
         )
     held = hold(settings.state_dir)
-    Database(settings.resolved_database_url).migrate()
+    prepare_database(settings)
+    check_exposure(settings, address)
     _serve(settings, address)
     logging.getLogger(__name__).info("stopped")
     os.close(held)

@@ -78,6 +78,12 @@ class Settings:
     model_store: Path | None = _setting(None, path, "an extra model store, searched beside the built-in one")
     host: str = _setting("127.0.0.1", str, "address, or name of one, that the web server listens on")
     port: int = _setting(5100, integer(1, 65535), "port that the web server listens on")
+    open_to_all: str = _setting(
+        "",
+        one_of("yes-i-know"),
+        "`yes-i-know`: beyond this machine, too, [nobody needs a key](access.md#beyond-this-machine) as long as "
+        "there is none",
+    )
     public_hosts: tuple[str, ...] = _setting(
         (),
         hosts,
@@ -164,6 +170,11 @@ class Settings:
         "[keys](access.md#keys-that-a-deployment-brings) that a deployment brings itself, a line for each; usually "
         "in a file: `API_KEYS_FILE`",
         secret=True,
+    )
+    first_key_file: Path | None = _setting(
+        None,
+        path,
+        "file that [the first key](access.md#beyond-this-machine) is written to, which is made where there is none",
     )
     lease_s: int = _setting(
         30,

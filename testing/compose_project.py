@@ -77,6 +77,17 @@ class ComposeProject(WebService):
     def up(self) -> None:
         """Start what does not run."""
         self.checkout.run("make", "up")
+        self.web.headers = self.with_key
+
+    @property
+    def key(self) -> str:
+        """The first key."""
+        return self.checkout.passwords()["first_key"]
+
+    @property
+    def with_key(self) -> dict[str, str]:
+        """The header that brings it."""
+        return {"Authorization": f"Bearer {self.key}"}
 
     def scale(self, workers: int) -> None:
         """Run that many workers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +16,13 @@ from testing.processes import wait_until
 ROOT = Path(__file__).parents[1]
 
 
-def predict(url: str, *arguments: str) -> str:
+def predict(url: str, *arguments: str, key: str) -> str:
     """What the command line client says of a prediction by the service at `url`."""
     command = [sys.executable, "-m", "client", "predict", "--url", url, *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    env = os.environ | {"CELERIAC_KEY": key}
+    done = subprocess.run(
+        command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -66,6 +66,7 @@ def of_launch(launched: Launched, tools: Tools, *, ssh: Sequence[str]) -> Outcom
         "url": instance.url,
         "address": instance.address,
         "ssh": shlex.join(ssh),
+        "first_key": shlex.join([*ssh, "sudo", "celeriac", "first-key"]),
         "server_id": instance.server_id,
         "project": launched.prepared.account.project,
         "commit": launched.prepared.code.commit,
@@ -79,6 +80,7 @@ def of_launch(launched: Launched, tools: Tools, *, ssh: Sequence[str]) -> Outcom
         f"  page         {instance.url}/",
         f"  predictions  {instance.url}/predictions",
         f"  API          {instance.url}/docs",
+        f"  first key    {shlex.join([*ssh, 'sudo', 'celeriac', 'first-key'])}",
         f"  ssh          {shlex.join(ssh)}",
         f"  delete it    python client/stop_instance.py {instance.name}",
     )

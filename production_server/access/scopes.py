@@ -20,6 +20,8 @@ class Scope(StrEnum):
     """Decide what items show."""
     MODELS = "models"
     """Put versions in, and say which one serves."""
+    METRICS = "metrics"
+    """See how the service stands: what a Prometheus asks for."""
     ADMIN = "admin"
     """Make and revoke keys, and see what belongs to all clients."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from production_server.access import keys
-from production_server.access.key_text import id_of
+from production_server.access.key_text import id_of, new_key
 from production_server.access.records import KeyInfo, NewKey
 from production_server.access.scopes import USUAL, Scope, scopes_of
 from production_server.jobs.database import Database
@@ -62,6 +62,12 @@ def create(
     )
     with closing(_database(settings)) as database:
         _show_new(*keys.create_key(database, wanted), as_json=as_json)
+
+
+@key_commands.command()
+def generate() -> None:
+    """Print a key that is stored nowhere, for a line of API_KEYS_FILE."""
+    click.echo(new_key())
 
 
 @key_commands.command("list")

@@ -24,6 +24,7 @@ from production_server.broker.transport import Transport
 from production_server.descriptors import room_for
 from production_server.parts import SharedParts
 from production_server.run.address import listen
+from production_server.run.exposure import must_have_key
 from production_server.run.guarded_http import MAX_CONNECTIONS, Crowd, GuardedHttp
 from production_server.settings import Settings
 from production_server.tracing import create_tracing
@@ -62,7 +63,12 @@ def serve(settings: Settings, listening: socket.socket, *, metrics_folder: Path)
             shared = _with_worker(settings, tracing, running)
         else:
             shared = SharedParts.build(settings, tracing=tracing)
-        parts = build_parts(settings, shared, metrics_folder=metrics_folder)
+        parts = build_parts(
+            settings,
+            shared,
+            metrics_folder=metrics_folder,
+            must_have_key=must_have_key(settings, listening),
+        )
         parts.caller.start()
         running.callback(parts.caller.close)
         parts.keys.start()

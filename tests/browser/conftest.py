@@ -98,3 +98,9 @@ def table(rows: int) -> str:
 def upload(name: str, data: bytes | str, media_type: str = "image/png") -> Any:
     """A file as Playwright gives it to a file field."""
     return {"name": name, "mimeType": media_type, "buffer": data.encode() if isinstance(data, str) else data}
+
+
+def log_in(page: Page, key: str) -> None:
+    """Give a key to the page that asks for one, which then shows what was asked for."""
+    page.get_by_label("Your key").fill(key)
+    page.get_by_role("button", name="Log in").click()

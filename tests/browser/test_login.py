@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from production_server.access.key_text import new_key
 from testing.celeriac import Celeriac, celeriac
 from testing.processes import temporary_directory
-from tests.browser.conftest import PHONE, Complaints
+from tests.browser.conftest import PHONE, Complaints, log_in
 from tests.browser.test_every_page import sideways, violations
 
 KEY, READER = new_key(), new_key()
@@ -33,11 +33,6 @@ def page(browser: Browser, locked: Celeriac, complaints: Complaints) -> Iterator
     complaints.watch(page)
     yield page
     context.close()
-
-
-def log_in(page: Page, key: str) -> None:
-    page.get_by_label("Your key").fill(key)
-    page.get_by_role("button", name="Log in").click()
 
 
 def test_whoever_has_a_key_gets_to_where_he_wanted_and_leaves_again(page: Page) -> None:

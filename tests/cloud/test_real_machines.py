@@ -48,7 +48,7 @@ class Launcher:
     home: Path
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def run(self, *command: str) -> str:
+    def run(self, *command: str, **env: str) -> str:
         done = subprocess.run(
             [sys.executable, *command],
             cwd=self.home,
@@ -57,6 +57,7 @@ class Launcher:
                 "PYTHONPATH": str(ROOT),
                 "XDG_STATE_HOME": str(self.home),
                 **self.project.env,
+                **env,
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -78,9 +79,15 @@ class Launcher:
     def stop(self, name: str) -> None:
         self.run(str(ROOT / "client" / "stop_instance.py"), name, "--yes")
 
-    def predict(self, url: str, model: str, *inputs: str) -> list[str]:
-        answer = self.run("-m", "client", "predict", "--url", url, "--json", "--model", model, *inputs)
-        return [result["label"] for result in json.loads(answer)["results"]]
+    def predict(self, started: Any, model: str, *inputs: str) -> list[str]:
+        answer = self.ask(started, "predict", "--model", model, *inputs)
+        return [result["label"] for result in answer["results"]]
+
+    def ask(self, started: Any, *command: str) -> Any:
+        """What the client says of an instance, with the key that its launch said how to read."""
+        key = self.ssh(started, "sudo celeriac first-key").strip()
+        said = self.run("-m", "client", *command, "--url", started["url"], "--json", CELERIAC_KEY=key)
+        return json.loads(said)
 
     def ssh(self, answer: Any, command: str) -> str:
         """What a command on an instance prints, by the line that the launch ended with."""
@@ -95,8 +102,8 @@ class Launcher:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def jobs(self, url: str) -> int:
-        return len(json.loads(self.run("-m", "client", "jobs", "--url", url, "--json"))["jobs"])
+    def jobs(self, started: Any) -> int:
+        return len(self.ask(started, "jobs")["jobs"])
 
 
 @pytest.fixture(scope="session")
@@ -213,16 +220,16 @@ def test_from_an_empty_project_to_predictions_through_a_reboot_and_back(
     launcher: Launcher, repository: str, shoe: str
 ) -> None:
     started = launcher.start("from a git URL", "lab", *FLAVOR, "--repository", repository)
-    url = started["url"]
-    labels = launcher.predict(url, "diabetes", *PATIENT) + launcher.predict(url, "fashion_mnist", shoe)
-    jobs = launcher.jobs(url)
+    labels = launcher.predict(started, "diabetes", *PATIENT)
+    labels += launcher.predict(started, "fashion_mnist", shoe)
+    jobs = launcher.jobs(started)
     again = launcher.start("a second run", "lab", *FLAVOR, "--repository", repository)
 
     began = time.monotonic()
     reboot(launcher, started["server_id"])
     launcher.start("after the reboot", "lab", *FLAVOR, "--repository", repository)
     launcher.seconds["reboot to ready"] = round(time.monotonic() - began, 1)
-    jobs_after = launcher.jobs(url)
+    jobs_after = launcher.jobs(started)
     launcher.stop("lab")
 
     assert len(labels) == 2
@@ -236,9 +243,9 @@ def test_an_uploaded_commit_is_baked_and_launched_from_the_image(launcher: Launc
     baked = launcher.start("upload and bake", "builder", *FLAVOR, "--upload", "--bake", "baked")
     left = launcher.project.leftovers()
     started = launcher.start("from the baked image", "lab", *FLAVOR, "--image", "baked")
-    labels = launcher.predict(started["url"], "diabetes", *PATIENT)
-    labels += launcher.predict(started["url"], "fashion_mnist", shoe)
-    jobs = launcher.jobs(started["url"])
+    labels = launcher.predict(started, "diabetes", *PATIENT)
+    labels += launcher.predict(started, "fashion_mnist", shoe)
+    jobs = launcher.jobs(started)
     launcher.stop("lab")
 
     assert baked["image"] == "baked"
@@ -258,8 +265,10 @@ def test_in_containers_from_a_registry_to_predictions_through_scaling_deployment
     pulled = ("--image-prefix", images.prefix, "--registry-ca", str(images.authority))
     started = launcher.start("in containers", *lab, *pulled, "--workers", "1")
     url, head = started["url"], started["commit"]
-    labels = launcher.predict(url, "diabetes", *PATIENT) + launcher.predict(url, "fashion_mnist", shoe)
-    jobs = launcher.jobs(url)
+    labels = launcher.predict(started, "diabetes", *PATIENT) + launcher.predict(
+        started, "fashion_mnist", shoe
+    )
+    jobs = launcher.jobs(started)
 
     with measured(launcher, "three workers"):
         launcher.ssh(started, "sudo docker compose up -d --scale worker=3")
@@ -288,7 +297,7 @@ def test_in_containers_from_a_registry_to_predictions_through_scaling_deployment
     launcher.start("in containers, after the reboot", "lab", *FLAVOR)
     launcher.seconds["in containers, reboot to ready"] = round(time.monotonic() - began, 1)
     wait_until(lambda: len(workers(url)) == 3, what="three workers again", timeout_s=600)
-    jobs_after = launcher.jobs(url)
+    jobs_after = launcher.jobs(started)
     refused_after = launcher.ssh(
         started, f'sudo docker compose exec -T web python -c "{ASK_METADATA}" 2>&1 | tail -n 1'
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,7 +56,10 @@ def inject(project: ComposeProject, location: str) -> dict[str, Any]:
     """What `python -m client inject --json` says."""
     command = [sys.executable, "-m", "client", "inject", location, "--model", "fashion_mnist", "--json"]
     command += ["--url", project.url]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
+    env = os.environ | {"CELERIAC_KEY": project.key}
+    done = subprocess.run(
+        command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=100
+    )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -128,8 +128,9 @@ def test_only_the_web_service_has_a_network_with_a_way_out(project: ComposeProje
 
 def test_passwords_are_in_files_only_and_those_for_their_owner(project: ComposeProject) -> None:
     folder = project.checkout.secrets
-    passwords = re.findall(r"[0-9a-f]{48}", "\n".join(project.checkout.passwords().values()))
-    assert len(set(passwords)) == 4
+    told_once = "\n".join(project.checkout.passwords().values())
+    passwords = re.findall(r"[0-9a-f]{48}|cel_[0-9A-Za-z]{36}", told_once)
+    assert len(set(passwords)) == 6
 
     containers = project.containers(all_states=True)
     images = sorted({each["Image"] for each in inspect(containers)})

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from testing.docker import inspect
 from testing.pictures import png
 from testing.web_service import predict
-from tests.browser.conftest import PATIENCE_MS, ROW, upload
+from tests.browser.conftest import PATIENCE_MS, ROW, log_in, upload
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +27,7 @@ JOB = re.compile(r"/predictions/[0-9a-f-]{36}$")
 
 def test_a_row_is_predicted_through_the_page(project: ComposeProject, page: Page) -> None:
     page.goto(f"{project.url}/predictions?model=diabetes&example=1")
+    log_in(page, project.key)
 
     page.get_by_role("button", name="Predict", exact=True).click()
 
@@ -36,6 +37,7 @@ def test_a_row_is_predicted_through_the_page(project: ComposeProject, page: Page
 
 def test_images_are_predicted_through_the_page(project: ComposeProject, page: Page) -> None:
     page.goto(f"{project.url}/predictions?model=fashion_mnist")
+    log_in(page, project.key)
     page.get_by_label("Image files").set_input_files([upload(f"{n}.png", png(n)) for n in range(3)])
 
     page.get_by_role("button", name="Predict", exact=True).click()
@@ -47,8 +49,9 @@ def test_images_are_predicted_through_the_page(project: ComposeProject, page: Pa
 def test_each_model_predicts_through_the_client(project: ComposeProject, tmp_path: Path) -> None:
     (tmp_path / "shoe.png").write_bytes(png())
 
-    assert "row 1  diabetes" in predict(project.url, "--model", "diabetes", *map(str, ROW))
-    assert "shoe.png" in predict(project.url, "--model", "fashion_mnist", str(tmp_path / "shoe.png"))
+    assert "row 1  diabetes" in predict(project.url, "--model", "diabetes", *map(str, ROW), key=project.key)
+    shoe = str(tmp_path / "shoe.png")
+    assert "shoe.png" in predict(project.url, "--model", "fashion_mnist", shoe, key=project.key)
 
 
 def test_small_files_that_are_huge_once_decoded_do_not_end_the_service(project: ComposeProject) -> None:

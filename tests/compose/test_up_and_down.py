@@ -87,5 +87,6 @@ def test_scaled_workers_are_shown_by_name_with_what_each_has_done_and_stay_at_th
 def names_that_worked(project: ComposeProject, page: Page) -> set[str]:
     """The workers that have done something by what the page shows after another job."""
     project.wait_for(project.submit("diabetes", [ROW] * 640))
+    page.set_extra_http_headers(project.with_key)
     page.goto(project.url)
     return {name for name, count in items_done(page.content()).items() if count}

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SECRETS = {"admin_password", "broker_url", "database_url", "postgres_password", "rabbitmq_definitions"}
 BUCKET_SECRETS = {"aws_credentials", "events_token"}
+KEYS = {"first_key", "metrics_key", "api_keys"}
 
 # It has the volumes, and what is published, in files of a folder; `started` is made when something is brought up.
 ENGINE = r"""#!/bin/sh
@@ -41,6 +42,7 @@ END
 *" port web 5100") cat published 2>/dev/null ;;
 *" ps --quiet --all web") [ ! -e runs ] || echo 1234 ;;
 *" ps --quiet --all worker") ;;
+"run --rm --network none "*" keys generate") [ -e old ] || echo "cel_$$" ;;
 "run --rm --publish "*) [ ! -e taken ] || { echo "docker: Error response from daemon: $(cat taken)." >&2; exit 125; } ;;
 *" up --detach "*) touch started ;;
 *" down --volumes "*) rm -f volumes/"$project"_* ;;
@@ -150,8 +152,9 @@ def test_two_projects_of_a_checkout_have_passwords_of_their_own(tool: Tool) -> N
     theirs = tool.passwords("other")
     destroyed = tool.run("destroy", "--yes", COMPOSE_PROJECT_NAME="other")
 
-    assert ours.keys() == theirs.keys() == SECRETS | BUCKET_SECRETS
-    assert [name for name in ours if ours[name] == theirs[name]] == ["aws_credentials"]
+    assert ours.keys() == theirs.keys() == SECRETS | BUCKET_SECRETS | KEYS
+    # The first key's file is there for `migrate` to write to.
+    assert [name for name in ours if ours[name] == theirs[name]] == ["aws_credentials", "first_key"]
     assert (destroyed.returncode, destroyed.stderr) == (0, "")
     assert tool.passwords("celeriac") == ours
     assert not (tool.secrets / "other").exists()
@@ -179,7 +182,8 @@ def test_an_upgrade_keeps_the_passwords_that_all_projects_shared(
 
     kept = {name: f"the {name} of before" for name in SECRETS | BUCKET_SECRETS}
     assert upgraded.returncode == 0, upgraded.stderr
-    assert tool.passwords("celeriac") == kept
+    found = tool.passwords("celeriac")
+    assert {name: found[name] for name in kept} == kept
     assert (tool.secrets / "celeriac").stat().st_mode & 0o777 == 0o700
     assert {file.name: file.read_text() for file in tool.secrets.iterdir() if file.is_file()} == kept
 
@@ -192,3 +196,32 @@ def test_a_new_project_of_an_old_checkout_gets_new_passwords(tool: Tool) -> None
     tool.run("up", COMPOSE_PROJECT_NAME="new")
 
     assert "of before" not in tool.passwords("new").values()
+
+
+def test_prometheus_has_a_key_of_its_own_that_web_knows_and_a_second_up_keeps(tool: Tool) -> None:
+    tool.run("up")
+    made = tool.passwords("celeriac")
+    first_key = tool.secrets / "celeriac/first_key"
+    first_key.write_text("what migrate has written")
+    (tool.secrets / "celeriac/api_keys").write_text("what an operator has added")
+
+    tool.run("up")
+
+    again = tool.passwords("celeriac")
+    assert made["api_keys"].split() == [made["metrics_key"].strip(), "prometheus", "metrics"]
+    assert again["metrics_key"] == made["metrics_key"]
+    assert again["api_keys"] == "what an operator has added"
+    assert again["first_key"] == "what migrate has written"
+    assert first_key.stat().st_mode & 0o777 == 0o666
+
+
+def test_an_image_that_makes_no_keys_is_told_and_leaves_none(tool: Tool) -> None:
+    (tool.engine / "old").touch()
+
+    refused = tool.run("up")
+
+    assert refused.returncode == 1 and refused.stderr.startswith(
+        "error: the image celeriac-serve:celeriac makes no keys"
+    )
+    assert not tool.has_started()
+    assert "metrics_key" not in tool.passwords("celeriac")

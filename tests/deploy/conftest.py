@@ -165,16 +165,25 @@ def is_ready(instance: Machine) -> bool:
 
 
 def submit(instance: Machine, rows: int) -> str:
-    answer = httpx.post(
-        f"{instance.url}/api/jobs", json={"model": "diabetes", "inputs": [ROW] * rows}, timeout=60
-    )
+    asked = {"model": "diabetes", "inputs": [ROW] * rows}
+    answer = httpx.post(f"{instance.url}/api/jobs", json=asked, headers=with_key(instance), timeout=60)
     assert answer.status_code == 202, answer.text
     return str(answer.json()["id"])
 
 
 def job(instance: Machine, job_id: str) -> dict[str, Any]:
-    answer: dict[str, Any] = httpx.get(f"{instance.url}/api/jobs/{job_id}", timeout=60).json()
-    return answer
+    answer = httpx.get(f"{instance.url}/api/jobs/{job_id}", headers=with_key(instance), timeout=60)
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def first_key(instance: Machine) -> str:
+    """The key that first boot made."""
+    return instance.run("celeriac", "first-key").stdout.strip()
+
+
+def with_key(instance: Machine) -> dict[str, str]:
+    return {"Authorization": f"Bearer {first_key(instance)}"}
 
 
 def password(instance: Machine) -> str:

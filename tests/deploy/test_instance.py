@@ -16,6 +16,7 @@ from tests.deploy.conftest import (
     PATIENT,
     PROGRAM,
     ROOT,
+    first_key,
     is_ready,
     job,
     password,
@@ -71,8 +72,34 @@ def test_first_boot_tells_the_console_how_it_went(booted: Booted, repository: Re
 def test_each_model_predicts_through_the_client(instance: Machine, tmp_path: Path) -> None:
     Image.new("L", (28, 28), 200).save(tmp_path / "square.png")
 
-    assert "row 1  diabetes" in predict(instance.url, "--model", "diabetes", *PATIENT)
-    assert "square.png" in predict(instance.url, "--model", "fashion_mnist", str(tmp_path / "square.png"))
+    key, square = first_key(instance), str(tmp_path / "square.png")
+    assert "row 1  diabetes" in predict(instance.url, "--model", "diabetes", *PATIENT, key=key)
+    assert "square.png" in predict(instance.url, "--model", "fashion_mnist", square, key=key)
+
+
+def test_nobody_gets_in_without_a_key_and_only_the_machine_tells_it(booted: Booted) -> None:
+    instance, key = booted.machine, first_key(booted.machine)
+
+    assert httpx.get(f"{instance.url}/api/jobs", timeout=60).status_code == 401
+    assert instance.ask("stat", "-c", "%a %U", "/var/lib/celeriac/first-key") == "600 celeriac"
+    told = booted.console + instance.run("journalctl", "--no-pager").stdout
+    told += instance.run("cat", "/var/log/celeriac-setup.log").stdout
+    assert key not in told
+
+
+def test_keys_are_made_and_revoked_on_the_machine(instance: Machine) -> None:
+    made = instance.run("celeriac", "keys", "create", "anna's notebook", "--client", "anna").stdout.strip()
+    headers = {"Authorization": f"Bearer {made}"}
+
+    assert httpx.get(f"{instance.url}/api/jobs", headers=headers, timeout=60).status_code == 200
+    assert "anna's notebook" in instance.run("celeriac", "keys", "list").stdout
+    instance.run("celeriac", "keys", "revoke", made)
+    wait_until(
+        lambda: httpx.get(f"{instance.url}/api/jobs", headers=headers, timeout=60).status_code == 401,
+        what="the key opens nothing any more",
+    )
+    assert instance.run("celeriac", "keys", "revoke", "cel_00000000", check=False).returncode == 1
+    assert instance.ask("stat", "-c", "%U", "/var/lib/celeriac/celeriac.sqlite3") == "celeriac"
 
 
 def test_nothing_ever_listened_beyond_loopback_but_ssh_and_the_web(booted: Booted) -> None:
@@ -209,7 +236,9 @@ def test_a_wiped_broker_is_set_up_by_its_restart(instance: Machine) -> None:
     instance.run("systemctl", "start", "rabbitmq-server")
 
     wait_until_ready(instance)
-    assert "row 1  diabetes" in predict(instance.url, "--model", "diabetes", *PATIENT)
+    assert "row 1  diabetes" in predict(
+        instance.url, "--model", "diabetes", *PATIENT, key=first_key(instance)
+    )
 
 
 def test_another_commit_is_deployed_and_a_broken_one_is_not(
@@ -281,4 +310,6 @@ def test_a_reboot_brings_all_back(instance: Machine) -> None:
     assert job(instance, job_id)["succeeded"] == 10
     assert password(instance) == before
     wait_until(lambda: len(workers(instance)) == 2, what="two workers")
-    assert "row 1  diabetes" in predict(instance.url, "--model", "diabetes", *PATIENT)
+    assert "row 1  diabetes" in predict(
+        instance.url, "--model", "diabetes", *PATIENT, key=first_key(instance)
+    )

@@ -64,14 +64,15 @@ class Door(Protocol):
 
 
 class KeyDoor:
-    """Lets in whoever has a key; while there are none, everybody."""
+    """Lets in whoever has a key; while there are none, everybody, unless `must_have_key`."""
 
-    def __init__(self, keys: KnownKeys) -> None:
+    def __init__(self, keys: KnownKeys, *, must_have_key: bool = False) -> None:
         self._keys = keys
+        self._must_have_key = must_have_key
         self.look_again = keys.look_again
 
     def admit(self, asking: Asking, /) -> Client:
-        if not self._keys.are_needed:
+        if not (self._must_have_key or self._keys.are_needed):
             return ANONYMOUS
         key = key_in(asking.headers) or session_in(asking.headers)
         if key is None:

@@ -65,7 +65,7 @@ NEEDS: Mapping[str, Scope | None] = {
     "pages.model": Scope.READ,
     "pages.plot": Scope.READ,
     # How the service stands is about all clients.
-    "health.metrics": Scope.ADMIN,
+    "health.metrics": Scope.METRICS,
     "keys.index": Scope.ADMIN,
     "keys.create": Scope.ADMIN,
     "keys.show": Scope.ADMIN,

@@ -87,7 +87,11 @@ class WebParts:
 
 
 def build_parts(
-    settings: Settings, shared: SharedParts | None = None, *, metrics_folder: Path | None = None
+    settings: Settings,
+    shared: SharedParts | None = None,
+    *,
+    metrics_folder: Path | None = None,
+    must_have_key: bool = False,
 ) -> WebParts:
     """Wire the parts of a web process; opens no connection.
 
@@ -96,6 +100,7 @@ def build_parts(
 
     `shared` is what an embedded worker has in its hands, too.
     `metrics_folder` is the one of Prometheus' client for several processes; None: this process counts for itself.
+    `must_have_key`: nobody is let in without a key, even as long as there is none.
     """
     shared = shared or SharedParts.build(settings)
     caller = Caller(
@@ -121,7 +126,7 @@ def build_parts(
         checks=BoundedChecks(settings.web_threads // 2),
         sites=sites_of(settings),
         keys=keys,
-        door=KeyDoor(keys),
+        door=KeyDoor(keys, must_have_key=must_have_key),
         tracing=shared.tracing,
     )
 

@@ -114,9 +114,11 @@ def test_help_needs_no_rights_and_names_every_command(program: Program) -> None:
     done = program.run("help", replacing="id() { echo 1000; }")
 
     assert done.returncode == 0
-    assert re.findall("^  ([a-z]+)", done.stdout, re.MULTILINE) == [
+    assert re.findall("^  ([a-z-]+)", done.stdout, re.MULTILINE) == [
         "setup",
         "deploy",
+        "first-key",
+        "keys",
         "status",
         "seal",
         "help",
@@ -364,3 +366,29 @@ def test_images_of_releases_that_are_gone_are_removed(in_containers: Program) ->
     done = in_containers.call(f"{docker}; forget_unused 3>&1")
 
     assert (done.returncode, done.stdout) == (0, f"removed celeriac-serve:{'f' * 40}\n"), done.stderr
+
+
+def test_the_first_key_is_shown_and_if_there_is_none_that_is_said(program: Program) -> None:
+    missing = program.run("first-key", replacing=ROOT)
+    (program.folder / "var/lib/celeriac").mkdir()
+    (program.folder / "var/lib/celeriac/first-key").write_text("cel_x\n")
+
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert missing.stderr.startswith("error: there is none yet") and missing.stderr.count("\n") == 1
+    assert program.run("first-key", replacing=ROOT).stdout == "cel_x\n"
+
+
+def test_keys_hands_everything_on_as_it_is(program: Program) -> None:
+    refused = program.run("keys", "list", replacing=ROOT)
+    current = program.folder / "opt/celeriac/current"
+    current.symlink_to(program.folder)
+    shown = program.run(
+        "keys",
+        "create",
+        "anna's notebook",
+        "--json",
+        replacing=ROOT + "; manage_keys() { printf '%s\n' \"$@\"; }",
+    )
+
+    assert (refused.returncode, refused.stderr) == (1, "error: this machine is not set up yet\n")
+    assert shown.stdout.splitlines() == ["create", "anna's notebook", "--json"]

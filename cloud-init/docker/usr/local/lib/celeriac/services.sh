@@ -82,6 +82,12 @@ tell_compose() { write_secret "$1/docker/.env" root "$(cat $SETTINGS && echo "IM
 
 make_ready_for() { :; }
 
+### Keys
+
+first_key_file() { echo $SECRETS/first_key; }
+
+manage_keys() { docker compose exec -T web python -m production_server keys "$@"; }
+
 ### Starting and stopping
 
 is_enabled() { systemctl is-enabled --quiet celeriac.service 2>/dev/null; }

@@ -103,6 +103,17 @@ migrate() {
     fail "the database could not be migrated: $(journalctl --quiet --unit "$unit" --output cat _TRANSPORT=stdout | tail -n 1)"
 }
 
+### Keys
+
+first_key_file() { echo $STATE/first-key; }
+
+# As the service would, with its settings.
+manage_keys() {
+    systemd-run --quiet --pipe --wait --collect --uid=celeriac --gid=celeriac --working-directory=$CURRENT \
+        --property=UMask=0077 --setenv=STATE_DIR=$STATE --property=EnvironmentFile=-$CONFIG/celeriac.env \
+        $CURRENT/.venv/bin/python -m production_server keys "$@"
+}
+
 ### Starting and stopping
 
 is_enabled() { systemctl is-enabled --quiet celeriac.target 2>/dev/null; }

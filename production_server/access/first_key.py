@@ -1,0 +1,61 @@
+"""The first key of a service that stands on a network: made where it runs, and left in a file there to be read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sqlalchemy import insert, select, text
+
+from production_server.access.key_text import new_key
+from production_server.access.keys import row_of
+from production_server.access.scopes import Scope
+from production_server.errors import Fault, SettingsError
+from production_server.jobs.database import Database
+from production_server.jobs.tables import api_key
+
+NAME, CLIENT = "first key", "admin"
+
+
+def is_there_a_key(database: Database) -> bool:
+    """Whether there is a stored key, or was once: then nobody gets in without one.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    with database.read() as connection:
+        return connection.execute(select(api_key.c.id).limit(1)).first() is not None
+
+
+def make_first_key(database: Database, file: Path) -> bool:
+    """Unless there is a stored key, make one of scope `admin` and leave its text in a file; returns whether it did.
+
+    A file that is there is written over, and keeps its owner and its mode; a new one is readable by its owner only.
+
+    Raises:
+        SettingsError: the file cannot be written; there is no key then. Unavailable: the database does not answer.
+    """
+    with database.write() as connection:
+        if not database.is_sqlite:
+            # Of two processes that begin at once, one makes it.
+            connection.execute(text("SELECT pg_advisory_xact_lock(5101)"))
+        if connection.execute(select(api_key.c.id).limit(1)).first() is not None:
+            return False
+        key = new_key()
+        # Before its row: a key that nobody can read would lock everybody out, a text that is no key does no harm.
+        _leave(key, file)
+        values = row_of(key, NAME, CLIENT, {Scope.ADMIN}, expires_at=None)
+        connection.execute(insert(api_key).values(values))
+    return True
+
+
+def _leave(key: str, file: Path) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    try:
+        with os.fdopen(os.open(file, flags, 0o600), "w") as opened:
+            opened.write(f"{key}\n")
+            opened.flush()
+            os.fsync(opened.fileno())
+    except (OSError, ValueError) as exc:
+        got = f"{str(file)!r} ({getattr(exc, 'strerror', None) or exc})"
+        raise SettingsError((Fault("FIRST_KEY_FILE", "a file that can be written", got),)) from exc
