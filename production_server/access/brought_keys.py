@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from production_server.access.key_text import digest_of, fault_of, id_of
-from production_server.access.records import Client
+from production_server.access.records import CLIENT_RULE, Client, is_client_name
 from production_server.access.scopes import EVERYTHING, scopes_of
 from production_server.errors import Fault, InvalidInput, SettingsError
+from production_server.shown import describe
 
 VARIABLE = "API_KEYS"
 DEFAULT_CLIENT = "admin"
@@ -49,5 +50,7 @@ def _client(key: str, rest: list[str]) -> Client:
     if fault is not None:
         raise InvalidInput.at(VARIABLE, "a key, as `keys create` prints one", f"one that {fault}")
     name, *scopes = rest or [DEFAULT_CLIENT]
+    if not is_client_name(name):
+        raise InvalidInput.at(VARIABLE, f"a client's name: {CLIENT_RULE}", describe(name))
     allowed = scopes_of(scopes) if scopes else EVERYTHING
     return Client(name, allowed, id_of(key), f"{VARIABLE}: {name}")

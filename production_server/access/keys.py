@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Select, case, insert, select, update
 
 from production_server.access.key_text import digest_of, id_of, new_key
-from production_server.access.records import KeyInfo, NewKey
+from production_server.access.records import CLIENT_RULE, LONGEST_NAME, KeyInfo, NewKey, is_client_name
 from production_server.access.scopes import Scope
 from production_server.errors import Conflict, InvalidInput, NotFound
 from production_server.jobs.database import Database, now
 from production_server.jobs.tables import api_key
 from production_server.shown import describe
 
-LONGEST_NAME = 64
 LONGEST_LIFE_S = 10 * 366 * 86_400
-_CLIENT = re.compile(rf"[\w.@-]{{1,{LONGEST_NAME}}}")
 _COLUMNS = (
     api_key.c.id, api_key.c.name, api_key.c.client, api_key.c.scopes, api_key.c.created_at, api_key.c.expires_at,
     api_key.c.revoked_at, api_key.c.used_at,
@@ -143,9 +140,8 @@ def _check(wanted: NewKey) -> None:
     name = wanted.name
     if not (name.isprintable() and name.strip() == name and 0 < len(name) <= LONGEST_NAME):
         raise InvalidInput.at("name", f"1 to {LONGEST_NAME} characters in one line", describe(name))
-    if not _CLIENT.fullmatch(wanted.client):
-        expected = f"1 to {LONGEST_NAME} letters, digits and any of . _ - @"
-        raise InvalidInput.at("client", expected, describe(wanted.client))
+    if not is_client_name(wanted.client):
+        raise InvalidInput.at("client", CLIENT_RULE, describe(wanted.client))
     life_s = wanted.expires_in_s
     if life_s is not None and not 0 < life_s <= LONGEST_LIFE_S:
         raise InvalidInput.at(

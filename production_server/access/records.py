@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from production_server.access.scopes import EVERYTHING, Scope
 from production_server.jobs.records import ANONYMOUS_NAME
+
+LONGEST_NAME = 64
+"""Of a client, and of a key."""
+CLIENT_RULE = f"1 to {LONGEST_NAME} letters, digits and any of . _ - @"
+_CLIENT_NAME = re.compile(rf"[\w.@-]{{1,{LONGEST_NAME}}}")
+
+
+def is_client_name(text: str) -> bool:
+    """Whether a client may be called so: `CLIENT_RULE`."""
+    return _CLIENT_NAME.fullmatch(text) is not None
 
 
 class Client(NamedTuple):

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from production_server.errors import MAX_FAULTS, Fault, InvalidInput, NotFound, SettingsError
 from production_server.intake.intake import Intake
@@ -29,6 +30,14 @@ _SCHEMES: dict[Dialect, str] = {
     "google": "gs",
     "minio": "s3",
 }
+
+
+class _Target(NamedTuple):
+    """Which version gets an object, and whose the answer is."""
+
+    model: str
+    version: str
+    client: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,7 @@ class Notifications:
     registry: Registry
     intake: Intake
 
-    def take(self, read: EventsRead, *, client: str) -> Taken:
+    def take(self, read: EventsRead) -> Taken:
         """Store an item for each object that is told of; what comes twice changes nothing.
 
         Raises:
@@ -64,12 +73,12 @@ class Notifications:
                 or have such keys.
             Unavailable: the database does not answer; the request may come again, in part or as a whole.
         """
-        groups: dict[tuple[str, str], list[Reference]] = {}
+        groups: dict[_Target, list[Reference]] = {}
         errors: list[InvalidInput] = []
         ignored = 0
         for event in read.events:
-            models = tuple(self._models_of(event))
-            if not models:
+            targets = tuple(self._targets_of(event))
+            if not targets:
                 ignored += 1
                 continue
             try:
@@ -77,28 +86,28 @@ class Notifications:
             except InvalidInput as exc:
                 errors.append(exc)
                 continue
-            for model in models:
-                groups.setdefault(model, []).append(reference)
+            for target in targets:
+                groups.setdefault(target, []).append(reference)
         faults = (*read.faults, *(fault for error in errors for fault in error.faults))[:MAX_FAULTS]
         if errors and len(errors) == len(read.events):
             refused = read.refused + len(errors)
             if refused == 1:
                 raise errors[0]
             raise InvalidInput(f"{refused} events cannot be taken", faults, code=errors[0].code)
-        jobs = tuple(self._submit(groups, client))
+        jobs = tuple(self._submit(groups))
         made, asked = sum(job.total for job in jobs), sum(map(len, groups.values()))
         for fault in faults:
             log.warning("an event was refused: %s", fault)
         return Taken(jobs, made, asked - made, ignored, read.refused + len(errors), faults)
 
-    def _models_of(self, event: ObjectEvent) -> Iterator[tuple[str, str]]:
-        """Model and version of each rule that is about an event, each once."""
+    def _targets_of(self, event: ObjectEvent) -> Iterator[_Target]:
+        """Where the rules that are about an event want its object, each target once."""
         is_folder = event.key.endswith("/") and not event.size_bytes
-        found: dict[tuple[str, str], None] = {}
+        found: dict[_Target, None] = {}
         if event.is_created and not is_folder and not is_junk(event.key):
             for rule in self.rules:
                 if rule.matches(event):
-                    found[self.registry.resolve(rule.model, rule.version).key] = None
+                    found[_Target(*self.registry.resolve(rule.model, rule.version).key, rule.client)] = None
         return iter(found)
 
     def _reference(self, event: ObjectEvent) -> Reference:
@@ -106,9 +115,9 @@ class Notifications:
         location = self.intake.location(url, field=event.path or "body")
         return Reference(location.url, event.etag or "", event.size_bytes or 0)
 
-    def _submit(self, groups: dict[tuple[str, str], list[Reference]], client: str) -> Iterable[Job]:
-        for (model, version), references in groups.items():
-            new = NewObjects(model, version, references, source=SOURCE, client=client)
+    def _submit(self, groups: dict[_Target, list[Reference]]) -> Iterable[Job]:
+        for target, references in groups.items():
+            new = NewObjects(target.model, target.version, references, source=SOURCE, client=target.client)
             accepted = self.intake.accept_objects(new)
             if accepted is not None:
                 yield accepted

@@ -17,7 +17,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from production_server.access.records import CLIENT_RULE, is_client_name
 from production_server.errors import SettingsError
+from production_server.jobs.records import ANONYMOUS_NAME
 from production_server.sources.event import ObjectEvent
 from production_server.sources.fields import check_bucket, plain_metadata
 from production_server.sources.written_yaml import read_yaml
@@ -43,13 +45,22 @@ def _plain(written: dict[str, str]) -> dict[str, str]:
     return plain
 
 
+def _client(written: str) -> str:
+    if not is_client_name(written):
+        raise PydanticCustomError("client", "{rule}", {"rule": f"a client's name: {CLIENT_RULE}"})
+    return written
+
+
 _WRITTEN = ConfigDict(frozen=True, extra="forbid")
 Written = Annotated[str, Field(min_length=1)]
 Suffix = Annotated[Written, AfterValidator(str.lower)]
 
 
 class Rule(BaseModel):
-    """Objects that go to one model; `version` None is whichever is stable when they come."""
+    """Objects that go to one model; `version` None is whichever is stable when they come.
+
+    What becomes of them belongs to `client`.
+    """
 
     bucket: Annotated[Written, AfterValidator(check_bucket)]
     model: Written
@@ -57,6 +68,7 @@ class Rule(BaseModel):
     prefix: Written = ""
     suffix: Annotated[tuple[Suffix, ...], BeforeValidator(_listed), AfterValidator(_some)] = ()
     """Lower-case; none: any."""
+    client: Annotated[Written, AfterValidator(_client)] = ANONYMOUS_NAME
     metadata: Annotated[Mapping[Written, Written], AfterValidator(_plain)] = Field(default_factory=dict)
     """By plain names (`fields.plain_name`); all must be what the event carries."""
 

@@ -12,7 +12,6 @@ from production_server.sources.object_events import read_events
 from production_server.web.api.event_schemas import EventsBody
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import read_body, to_response
-from production_server.web.edge.flask_door import asking_client
 from production_server.web.edge.parts import current_parts
 
 blueprint = Blueprint("events", __name__)
@@ -46,7 +45,7 @@ def take() -> Response:
     headers = {name.lower(): value for name, value in request.headers.items()}
     read = read_events(body, headers)
     try:
-        taken = parts.notifications.take(read, client=asking_client().name)
+        taken = parts.notifications.take(read)
     except Unavailable:
         # A store that is told so at once asks again at once, thousands of times a second; Ceph may trip over that.
         with parts.waits.place() as wait:

@@ -7,8 +7,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, WithJsonSchema
 
-from production_server.access.keys import LONGEST_LIFE_S, LONGEST_NAME
-from production_server.access.records import KeyInfo
+from production_server.access.keys import LONGEST_LIFE_S
+from production_server.access.records import LONGEST_NAME, KeyInfo
 from production_server.access.scopes import USUAL, Scope
 from production_server.web.api.schemas import Schema, to_time
 

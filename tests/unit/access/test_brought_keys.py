@@ -27,7 +27,7 @@ def test_what_is_no_key_is_named_by_its_line_and_not_shown() -> None:
     secret = "hunter2hunter2hunter2"
 
     with pytest.raises(SettingsError) as caught:
-        read_brought_keys(f"{new_key()}\n{secret}\n{new_key()[:-1]}\n{new_key()} anna fly")
+        read_brought_keys(f"{new_key()}\n{secret}\n{new_key()[:-1]}\n{new_key()} anna fly\n{new_key()} an/na")
 
-    assert [fault.field for fault in caught.value.faults] == [f"API_KEYS, line {n}" for n in (2, 3, 4)]
+    assert [fault.field for fault in caught.value.faults] == [f"API_KEYS, line {n}" for n in (2, 3, 4, 5)]
     assert secret not in str(caught.value)

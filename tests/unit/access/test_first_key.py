@@ -22,7 +22,7 @@ def test_it_is_left_in_a_file_that_its_owner_alone_can_read(database: Database, 
     text = (tmp_path / "key").read_text().strip()
     (made,) = list_keys(database)
     assert fault_of(text) is None
-    assert (id_of(text), made.scopes) == (made.id, {Scope.ADMIN})
+    assert (id_of(text), made.scopes) == (made.id, frozenset({Scope.ADMIN}))
     assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
 
 

@@ -235,3 +235,13 @@ def test_values_written_to_deceive_are_shown_on_one_line() -> None:
 def test_any_text_is_read_or_refused(text: str) -> None:
     with pytest.raises(SettingsError):
         read(text)
+
+
+def test_a_rule_names_whose_the_answers_are() -> None:
+    (hers, nobodys) = read(
+        "rules:\n- {bucket: photos, model: mobilenet, client: anna@lab}\n- {bucket: photos, model: mobilenet}"
+    )
+
+    assert (hers.client, nobodys.client) == ("anna@lab", "anonymous")
+    (fault,) = faults_of("rules:\n- {bucket: photos, model: mobilenet, client: anna and bert}")
+    assert fault.startswith("events.yaml:2: rules[0].client: expected a client's name: 1 to 64 letters")

@@ -388,3 +388,19 @@ def test_a_sender_that_asks_beforehand_may_send_if_it_knows_the_token(
 
     assert (answer.status_code, answer.headers["Allow"]) == (200, "OPTIONS, POST")
     assert answer.headers.get("WebHook-Allowed-Origin") == allowed
+
+
+def test_what_becomes_of_an_object_belongs_to_the_client_that_its_rule_names(
+    settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "events.yaml").write_text(
+        "rules:\n- {bucket: photos, model: picture, client: anna}\n- {bucket: photos, model: picture}\n"
+    )
+    parts = build_parts(settings)
+    parts.database.migrate()
+
+    answer = send(create_app(parts).test_client(), record("in/a.png"))
+
+    with parts.database.read() as connection:
+        clients = connection.execute(text("SELECT client FROM job ORDER BY client")).scalars().all()
+    assert (answer.json["accepted"], clients) == (2, ["anna", "anonymous"])
