@@ -108,11 +108,14 @@ def key_in(headers: Headers) -> str | None:
 
 
 def session_in(headers: Headers) -> str | None:
-    """The session that a browser holds in a cookie, if there is one."""
+    """The session that a browser holds in a cookie, if there is one that can be read."""
     cookie = headers.get("cookie")
-    return (
-        None if cookie is None or SESSION_COOKIE not in cookie else parse_cookie(cookie).get(SESSION_COOKIE)
-    )
+    if cookie is None or SESSION_COOKIE not in cookie:
+        return None
+    try:
+        return parse_cookie(cookie).get(SESSION_COOKIE)
+    except ValueError:  # "\200" stands for a byte, and such bytes may be no UTF-8
+        return None
 
 
 def _key_of_basic(text: str) -> str:

@@ -1,0 +1,1 @@
+"""What reads bytes of strangers, and a machine that tries to break it: `make fuzz`."""
