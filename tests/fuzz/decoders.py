@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from PIL import Image
@@ -82,7 +83,7 @@ def read_csv(data: bytes) -> None:
     """Each row of a table that is taken is one that the model takes."""
     asked = version("diabetes")
     try:
-        table = parse_table(asked.manifest, data, max_rows=1000, truth=asked.task)  # type: ignore[arg-type]
+        table = parse_table(asked.manifest, data, max_rows=1000, truth=asked.task)
     except (InvalidInput, TooLarge):
         return
     assert 0 < len(table.rows) <= 1000
@@ -92,12 +93,8 @@ def read_csv(data: bytes) -> None:
 
 def read_json_in_pieces(data: bytes) -> None:
     """A long list in pieces is what it would be in one."""
-    free, piece = json_pieces.FREE_BYTES, json_pieces.PIECE_BYTES
-    json_pieces.FREE_BYTES, json_pieces.PIECE_BYTES = 0, 8
-    try:
+    with mock.patch.multiple(json_pieces, FREE_BYTES=0, PIECE_BYTES=8):
         in_pieces = _outcome(lambda: _joined(data))
-    finally:
-        json_pieces.FREE_BYTES, json_pieces.PIECE_BYTES = free, piece
     whole = _outcome(lambda: read_json(data))
     assert in_pieces == whole, (in_pieces, whole)
 
