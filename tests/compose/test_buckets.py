@@ -97,7 +97,8 @@ def test_credentials_are_in_files_only_and_those_for_who_needs_them(fetching: Co
 
     assert [secret for secret in secrets if secret in told] == []
     assert fetching.checkout.run("git", "status", "--porcelain").stdout == ""
-    for service, files in (("worker", {"aws_credentials"}), ("web", {"aws_credentials", "events_token"})):
+    of_web = {"aws_credentials", "events_token", "api_keys"}
+    for service, files in (("worker", {"aws_credentials"}), ("web", of_web)):
         listing = fetching.execute(fetching.containers(service)[0], "ls", "/run/secrets").stdout.split()
         assert set(listing) - {"broker_url", "database_url"} == files
 
