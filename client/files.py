@@ -6,8 +6,9 @@ import contextlib
 import csv
 import json
 import os
+import re
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO, TypeVar
 
 from client.errors import InputError
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     from client.answers import Model, Result
 
+T = TypeVar("T")
+_BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_NUMBER = re.compile(r"[-+]\d+(\.\d+)?")
 RESULT_COLUMNS = ("state", "label", "score", "expected", "outside_training_range", "error", "version")
 
 
@@ -53,14 +57,15 @@ class CsvFile:
         """Write the header: the user's columns, else index and name."""
         header = ["index", "name"] if own is None else own.names
         self._rows = None if own is None else own.rows
-        self._lines.writerow([*header, *RESULT_COLUMNS, *self._score_columns])
+        self._lines.writerow([*header, *RESULT_COLUMNS, *map(inert, self._score_columns)])
 
     def write(self, result: Result) -> None:
-        own = [str(result.index), name_of(result, self._names)] if self._rows is None else next(self._rows)
+        # Rows of a table are the user's own; the rest is from outside, if not from this user.
+        own = [result.index, inert(name_of(result, self._names))] if self._rows is None else next(self._rows)
         error = "" if result.error is None else str(result.error)
         outside = " ".join(result.outside_training_range)
         cells = (result.state, result.label, result.score, result.expected, outside, error, result.version)
-        self._lines.writerow([*own, *cells, *self._scores(result)])
+        self._lines.writerow([*own, *map(inert, [*cells, *self._scores(result)])])
 
     def _scores(self, result: Result) -> list[str | float | None]:
         """What belongs into the score columns: nothing without a result."""
@@ -70,6 +75,12 @@ class CsvFile:
         else:
             scores = [each[what] for each in result.top or () for what in ("label", "score")]
         return [*scores, *[None] * width][:width]
+
+
+def inert(cell: T) -> T | str:
+    """A text that a spreadsheet would take for a formula, as plain text (OWASP, "CSV Injection")."""
+    is_formula = isinstance(cell, str) and cell.startswith(_BEGINS_FORMULA) and not _NUMBER.fullmatch(cell)
+    return f"'{cell}" if is_formula else cell
 
 
 class JsonFile:

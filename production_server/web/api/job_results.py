@@ -15,7 +15,7 @@ from production_server.jobs.database import Database
 from production_server.jobs.read import every_item, get_job, get_payloads, list_items
 from production_server.jobs.records import Item, Job
 from production_server.models.tasks.task import Task
-from production_server.web.api.downloads import csv_line, download, inert
+from production_server.web.api.downloads import csv_line, download
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import read_query, to_response
 from production_server.web.api.schemas import ItemBody, JobBody, ResultsBody, ResultsQuery
@@ -167,7 +167,7 @@ def _csv_lines(parts: WebParts, job: Job) -> Iterator[str]:
 
 def _csv_inputs(database: Database, job: Job, task: Task, items: list[Item]) -> list[list[object]]:
     if not task.inputs.columns():
-        return [[inert(item.url or item.name or "")] for item in items]
+        return [[item.url or item.name or ""] for item in items]
     payloads = get_payloads(database, job.id, after=items[0].index - 1, limit=len(items))
     return [task.inputs.cells(payload) for payload in payloads]
 
@@ -181,5 +181,5 @@ def _answer_cells(item: Item, task: Task, width: int) -> list[object]:
 def _csv_cells(item: Item, inputs: list[object], answers: list[object]) -> list[object]:
     answer = [item.state, item.label or "", "" if item.score is None else item.score, *answers]
     outside = " ".join(item.outside_training_range)
-    error = [item.error_code or "", inert(item.error_message or "")] if item.state == "failed" else ["", ""]
+    error = [item.error_code or "", item.error_message or ""] if item.state == "failed" else ["", ""]
     return [item.index, *inputs, *answer, item.expected or "", outside, *error]

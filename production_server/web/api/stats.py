@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 from production_server.jobs.dashboard import SPANS, read_dashboard
 from production_server.jobs.database import Database
 from production_server.jobs.search import Found, Search, every_result, search
-from production_server.web.api.downloads import csv_line, download, inert
+from production_server.web.api.downloads import csv_line, download
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import read_query, to_response
 from production_server.web.api.schemas import to_time
@@ -72,7 +72,7 @@ def _csv_lines(database: Database, wanted: Search) -> Iterator[str]:
 
 def _csv_cells(found: Found) -> list[object]:
     item, place = found.item, found.place
-    error = [item.error_code or "", inert(item.error_message or "")] if item.state == "failed" else ["", ""]
+    error = [item.error_code or "", item.error_message or ""] if item.state == "failed" else ["", ""]
     return [
         to_time(place.finished_at).isoformat(timespec="milliseconds"),
         found.model,
@@ -80,8 +80,8 @@ def _csv_cells(found: Found) -> list[object]:
         found.source,
         place.job_id,
         place.index,
-        inert(item.name or ""),
-        inert(item.url or ""),
+        item.name or "",
+        item.url or "",
         item.state,
         item.label or "",
         "" if item.score is None else item.score,
