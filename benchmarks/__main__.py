@@ -8,7 +8,18 @@ from typing import Any
 
 import click
 
-from benchmarks import buckets, bulk, compose, dashboard, footprint, fresh_clone, interactive, latency, mixed
+from benchmarks import (
+    buckets,
+    bulk,
+    compose,
+    dashboard,
+    door,
+    footprint,
+    fresh_clone,
+    interactive,
+    latency,
+    mixed,
+)
 from benchmarks.machine import machine
 
 PARTS = {
@@ -18,6 +29,7 @@ PARTS = {
     "buckets": "scan",
     "interactive": "interactive",
     "mixed": "mixed",
+    "door": "door",
     "clone": "fresh_clone_to_first_prediction_s",
     "compose": "compose",
     "dashboard": "dashboard",
@@ -59,6 +71,7 @@ def main(
         "buckets": lambda: buckets.measure(images, rounds, report),
         "interactive": lambda: interactive.measure(rounds, seconds, report),
         "mixed": lambda: mixed.measure(images, rounds, seconds, report),
+        "door": lambda: door.measure(rounds),
         "clone": fresh_clone.measure,
         "compose": lambda: compose.measure(rounds, report),
         "dashboard": lambda: dashboard.measure(items, report),
