@@ -26,6 +26,8 @@ KNOWN_S = 60.0
 """So long what was known stays so when the database does not answer: then nobody knows what is revoked."""
 NOTE_USE_S = 60.0
 """How often it is noted that a key was used."""
+JUMP_S = 2.0
+"""The database's clock was set, or this machine slept, if they differ by so much more or less than before."""
 _CHANGED = select(
     func.count(),
     func.count(api_key.c.revoked_at),
@@ -62,6 +64,7 @@ class KnownKeys:
         self._brought = {client.key_id: _Known(digest, client) for digest, client in brought.items()}
         self._stored: Mapping[str, _Known] = {}
         self._mark: object = None
+        self._offset_s = 0.0
         self._looked_at = 0.0
         self._used: set[str] = set()
         self._noted_at = time.monotonic()
@@ -142,12 +145,12 @@ class KnownKeys:
     def _look(self) -> None:
         at = time.monotonic()
         with self._database.read() as connection:
-            mark = tuple(connection.execute(_CHANGED).one())
-            if mark != self._mark:
-                stored_at: float = connection.execute(select(now())).scalar_one()
+            *mark, stored_at = connection.execute(_CHANGED.add_columns(now())).one()
+            offset_s = time.monotonic() - stored_at
+            if mark != self._mark or abs(offset_s - self._offset_s) > JUMP_S:
                 rows = connection.execute(select(api_key).order_by(api_key.c.parent.is_not(None))).all()
-                self._stored = self._known_of_all(rows, time.monotonic() - stored_at)
-                self._mark = mark
+                self._stored = self._known_of_all(rows, offset_s)
+                self._mark, self._offset_s = mark, offset_s
         self._looked_at = at
 
     def _known_of_all(self, rows: Iterable[Row[Any]], offset_s: float) -> dict[str, _Known]:

@@ -277,3 +277,21 @@ def test_a_scope_of_a_newer_release_opens_nothing_here(database: Database) -> No
 
     assert known(database).find(key).scopes == READ
     assert get_key(database, made.id).scopes == READ
+
+
+@pytest.mark.parametrize(("jump_s", "is_over"), [(3600, True), (60, False), (-3600, False)])
+def test_a_clock_that_jumps_ends_what_is_over_by_it_and_nothing_else(
+    database: Database, monkeypatch: pytest.MonkeyPatch, jump_s: float, is_over: bool
+) -> None:
+    _, key = create_key(database, wanted(expires_in_s=600))
+    keys = known(database)
+    assert keys.find(key).name == "anna"
+
+    monkeypatch.setattr(known_keys, "now", lambda: now() + jump_s)
+    keys.look_again()
+
+    if is_over:
+        with pytest.raises(Unauthorized, match="has expired"):
+            keys.find(key)
+    else:
+        assert keys.find(key).name == "anna"
