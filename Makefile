@@ -82,6 +82,10 @@ test: $(DEV) $(OLDPIP) programs ## Run the tests, with services of their own: ma
 test-abuse: $(DEV) programs ## Have one do its worst and measure what others get, on a machine that does nothing else: a quarter of an hour
 	$(DEV)/bin/pytest -n 0 tests/abuse $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(DEV) ## Have a machine try to break what reads strangers' bytes, ten minutes each: make fuzz ARGS="csv --seconds 60"
+	@exec $(DEV)/bin/python -m tests.fuzz $(ARGS)
+
 .PHONY: test-setup
 test-setup: $(DEV) ## Set up and start a clone of HEAD as a newcomer does, without uv
 	$(DEV)/bin/pytest tests/setup $(ARGS)
@@ -146,7 +150,7 @@ lock: $(DEV) ## Compile the requirement sets from pyproject.toml: make lock ARGS
 
 .PHONY: clean
 clean: ## Remove the virtual environments and every cache; the service's state stays
-	rm -rf .venv* .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache htmlcov
+	rm -rf .venv* .coverage* .fuzz .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help

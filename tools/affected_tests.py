@@ -16,7 +16,7 @@ from pathlib import Path
 import grimp
 
 PACKAGES = ("production_server", "client")
-SUITES = ("unit", "contract", "integration", "browser")
+SUITES = ("unit", "contract", "fuzz", "integration", "browser")
 RUNS = {
     "testing.celeriac": ["production_server.__main__", "client.__main__"],
     "testing.web_service": ["client.__main__"],

@@ -61,7 +61,10 @@ def checkout(tmp_path: Path) -> Path:
         ("tests/unit/conftest.py", ["tests/unit/test_shop.py", "tests/unit/test_weather.py"]),
         ("tests/unit/test_shop.py", ["tests/unit/test_shop.py"]),
         ("tests/unit/test_new.py", ["tests/unit/test_new.py"]),
-        ("docker/Dockerfile", ["tests/unit", "tests/contract", "tests/integration", "tests/browser"]),
+        (
+            "docker/Dockerfile",
+            ["tests/unit", "tests/contract", "tests/fuzz", "tests/integration", "tests/browser"],
+        ),
         ("docs/goods.md", ["--collect-only"]),
     ],
 )

@@ -161,3 +161,12 @@ def test_the_help_of_every_option_of_the_launcher_names_its_variable() -> None:
     for each in parameters(LAUNCH_PAGE):
         if isinstance(each, click.Option) and not each.is_eager:
             assert each.envvar and each.show_envvar, each.name
+
+
+def test_every_test_that_holds_a_threat_is_there() -> None:
+    named = re.findall(
+        r"`([a-z]\w+/[\w./-]*)`", (ROOT / "docs" / "security.md").read_text().partition("## ")[0]
+    )
+
+    assert len(named) > 20
+    assert [path for path in named if not (ROOT / "tests" / path).exists()] == []
