@@ -16,12 +16,13 @@ from production_server import __version__
 from production_server.errors import CeleriacError, Fault, SettingsError
 from production_server.jobs.database import Database
 from production_server.run.address import take_address
+from production_server.run.audit_command import show_audit
 from production_server.run.key_commands import key_commands
 from production_server.run.logs import set_up_logs
 from production_server.run.memory import give_large_memory_back
 from production_server.run.shared_metrics import VARIABLE as METRICS_VARIABLE
 from production_server.run.shared_metrics import shared_metrics
-from production_server.run.state import hold, make_state_dir
+from production_server.run.state import hold, make_state_dir, open_database
 from production_server.run.supervisor import (
     Supervisor,
     die_with_parent,
@@ -119,10 +120,7 @@ def worker(settings: Settings) -> None:
 @click.pass_obj
 def migrate(settings: Settings) -> None:
     """Bring the database schema to the newest revision; does nothing if it is there."""
-    if not settings.database_url:
-        make_state_dir(settings.state_dir)
-    database = Database(settings.resolved_database_url)
-    database.migrate()
+    database = open_database(settings)
     click.echo(f"{database} is up to date")
 
 
@@ -135,6 +133,7 @@ def show_settings(settings: Settings) -> None:
 
 
 main.add_command(key_commands)
+main.add_command(show_audit)
 
 
 def _check_rules(settings: Settings) -> None:

@@ -165,6 +165,11 @@ class Settings:
         "in a file: `API_KEYS_FILE`",
         secret=True,
     )
+    audit_days: int = _setting(
+        365,
+        integer(0, 36_500, of="days"),
+        "days for which lines of the [audit](access.md#the-audit) are kept; 0: for ever",
+    )
     lease_s: int = _setting(
         30,
         integer(1, 3600, of="seconds"),

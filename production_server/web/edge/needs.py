@@ -66,6 +66,7 @@ NEEDS: Mapping[str, Scope | None] = {
     "pages.plot": Scope.READ,
     # How the service stands is about all clients.
     "health.metrics": Scope.ADMIN,
+    "audit.index": Scope.ADMIN,
     "keys.index": Scope.ADMIN,
     "keys.create": Scope.ADMIN,
     "keys.show": Scope.ADMIN,

@@ -27,7 +27,7 @@ blueprint.add_url_rule("/", "welcome", welcome.show)
 blueprint.add_url_rule("/predictions", "predictions", predictions.show)
 blueprint.add_url_rule("/predictions", "submit", predictions.submit, methods=["POST"])
 blueprint.add_url_rule("/predictions/<uuid:job_id>", "job", job_page.show)
-blueprint.add_url_rule("/predictions/<uuid:job_id>/cancel", "cancel", job_page.cancel_job, methods=["POST"])
+blueprint.add_url_rule("/predictions/<uuid:job_id>/cancel", "cancel", job_page.cancel, methods=["POST"])
 blueprint.add_url_rule(
     "/predictions/<uuid:job_id>/thumbnails/<int(max=2147483647):index>.png",
     "thumbnail",

@@ -12,13 +12,16 @@ from production_server.access.scopes import USUAL, Scope
 from production_server.web.edge.door import SESSION_COOKIE
 from production_server.web.edge.parts import WebParts
 from production_server.web.pages.login import local_path
+from tests.unit.access.test_keys import SOMEBODY
 
 PAGE = {"Sec-Fetch-Site": "same-origin"}
 
 
 @pytest.fixture
 def key(parts: WebParts) -> str:
-    return create_key(parts.database, NewKey(name="anna's", client="anna", scopes=frozenset(USUAL)))[1]
+    return create_key(
+        parts.database, NewKey(name="anna's", client="anna", scopes=frozenset(USUAL)), by=SOMEBODY
+    )[1]
 
 
 def log_in(web: FlaskClient, key: str, **fields: str) -> tuple[int, str]:
@@ -79,7 +82,7 @@ def test_a_session_ends_with_its_key(web: FlaskClient, parts: WebParts, key: str
     log_in(web, key)
     assert web.get("/stats").status_code == 200
 
-    revoke_key(parts.database, key[:12])
+    revoke_key(parts.database, key[:12], by=SOMEBODY)
     parts.keys.look_again()
 
     assert web.get("/stats").status_code == 401
@@ -130,7 +133,7 @@ def test_a_session_is_no_key_among_keys_and_opens_no_other(
 
 def test_a_page_tells_what_a_key_does_not_let_its_client_do(web: FlaskClient, parts: WebParts) -> None:
     reader = NewKey(name="reader", client="r", scopes=frozenset({Scope.READ}))
-    log_in(web, create_key(parts.database, reader)[1])
+    log_in(web, create_key(parts.database, reader, by=SOMEBODY)[1])
 
     page = web.get("/predictions?model=table")
 
