@@ -148,7 +148,7 @@ def _told(key: KeyInfo) -> dict[str, Any]:
         "name": key.name,
         "client": key.client,
         "scopes": sorted(key.scopes),
-        "expires": expires and expires.isoformat(timespec="seconds"),
+        "expires": expires and expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
 
 

@@ -72,4 +72,9 @@ NEEDS: Mapping[str, Scope | None] = {
     "keys.show": Scope.ADMIN,
     "keys.revoke": Scope.ADMIN,
     "keys.rotate": Scope.ADMIN,
+    "pages.keys": Scope.ADMIN,
+    "pages.make_key": Scope.ADMIN,
+    "pages.rotate_key": Scope.ADMIN,
+    "pages.revoke_key": Scope.ADMIN,
+    "pages.audit": Scope.ADMIN,
 }
