@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Select, case, insert, select, update
 
 from production_server.access.audit import Act, noting
-from production_server.access.key_text import digest_of, id_of, new_key
+from production_server.access.key_text import FORM_OF_ID, digest_of, id_of, new_key
 from production_server.access.records import Actor, KeyInfo, NewKey
 from production_server.access.scopes import Scope
 from production_server.errors import Conflict, InvalidInput, NotFound
@@ -74,12 +74,11 @@ def revoke_key(database: Database, key_id: str, *, by: Actor) -> KeyInfo:
     Raises:
         NotFound, Unavailable: as `get_key`.
     """
-    is_it = (api_key.c.id == key_id) & api_key.c.parent.is_(None)
+    one = _one(key_id)
+    is_open = (api_key.c.id == key_id) & api_key.c.parent.is_(None) & api_key.c.revoked_at.is_(None)
     with noting(by) as notes, database.write() as connection:
-        is_new = connection.execute(
-            update(api_key).where(is_it & api_key.c.revoked_at.is_(None)).values(revoked_at=now())
-        ).rowcount
-        found = _found(key_id, connection.execute(_one(key_id)).one_or_none())
+        is_new = connection.execute(update(api_key).where(is_open).values(revoked_at=now())).rowcount
+        found = _found(key_id, connection.execute(one).one_or_none())
         if is_new:
             notes.write(connection, Act.KEY_REVOKED, key_id, before=_told(found))
     return found
@@ -153,13 +152,24 @@ def _told(key: KeyInfo) -> dict[str, Any]:
 
 
 def _one(key_id: str) -> Select[Any]:
+    """The row of a key.
+
+    Raises:
+        NotFound: it has not the form of an id; PostgreSQL takes not every text.
+    """
+    if not FORM_OF_ID.fullmatch(key_id):
+        raise _none(key_id)
     return select(*_COLUMNS).where(api_key.c.id == key_id, api_key.c.parent.is_(None))
 
 
 def _found(key_id: str, row: Any) -> KeyInfo:
     if row is None:
-        raise NotFound(f"there is no key {describe(key_id)}", code="key_not_found")
+        raise _none(key_id)
     return to_key(row)
+
+
+def _none(key_id: str) -> NotFound:
+    return NotFound(f"there is no key {describe(key_id)}", code="key_not_found")
 
 
 def _check(wanted: NewKey) -> None:

@@ -112,9 +112,10 @@ def key_in(headers: Headers) -> str | None:
 def session_in(headers: Headers) -> str | None:
     """The session that a browser holds in a cookie, if there is one."""
     cookie = headers.get("cookie")
-    return (
-        None if cookie is None or SESSION_COOKIE not in cookie else parse_cookie(cookie).get(SESSION_COOKIE)
-    )
+    if cookie is None or SESSION_COOKIE not in cookie:
+        return None
+    # Ours are ASCII; others of the same name, of another port for instance, may hold anything.
+    return parse_cookie(cookie.encode("ascii", "ignore").decode()).get(SESSION_COOKIE)
 
 
 def id_brought(headers: Headers) -> str:

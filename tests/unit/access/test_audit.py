@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -117,6 +120,31 @@ def test_cancelling_leaves_a_line_where_it_was_another_client_s_and_still_ran(da
         ("job.cancelled", str(theirs)), ("scan.cancelled", str(scan)), ("scan.cancelled", str(dry_run)),
     ]  # fmt: skip
     assert {line.before["client"] for line in every_line(database, Wanted()) if line.before} == {"anna"}
+
+
+def test_however_many_do_the_same_at_once_there_is_one_line(database: Database) -> None:
+    key, _ = create_key(database, ANNA, by=ROOT)
+    job, scan, dry_run = (
+        job_of(database, "anna"),
+        scan_of(database, "anna"),
+        scan_of(database, "anna", dry_run=True),
+    )
+    doing: list[Callable[[], object]] = [
+        partial(revoke_key, database, key.id, by=ROOT),
+        partial(cancel_job, database, job, whose=None, by=ROOT),
+        partial(cancel_scan, database, scan, whose=None, by=ROOT),
+        partial(cancel_scan, database, dry_run, whose=None, by=ROOT),
+    ]
+
+    with ThreadPoolExecutor(8) as pool:
+        done = [pool.submit(do) for _ in range(6) for do in doing]
+    for each in done:
+        each.result()
+
+    assert sorted(acts(database)[1:]) == sorted(
+        [("key.revoked", key.id), ("job.cancelled", str(job)), ("scan.cancelled", str(scan)),
+         ("scan.cancelled", str(dry_run))]
+    )  # fmt: skip
 
 
 def test_an_act_that_fails_leaves_no_line_and_the_log_does_not_tell_of_it(

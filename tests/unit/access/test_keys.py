@@ -67,13 +67,14 @@ def test_what_no_key_can_have_is_refused(sqlite_database: Database, told: dict[s
     assert list_keys(sqlite_database) == []
 
 
-def test_a_key_that_there_is_not_is_not_found(sqlite_database: Database) -> None:
+@pytest.mark.parametrize("key_id", ["cel_nothing0", "cel_nothin\0\0", "", "\ud800", "cel_" + "x" * 10_000])
+def test_a_key_that_there_is_not_is_not_found(database: Database, key_id: str) -> None:
     with pytest.raises(NotFound):
-        get_key(sqlite_database, "cel_nothing0")
+        get_key(database, key_id)
     with pytest.raises(NotFound):
-        revoke_key(sqlite_database, "cel_nothing0", by=SOMEBODY)
+        revoke_key(database, key_id, by=SOMEBODY)
     with pytest.raises(NotFound):
-        rotate_key(sqlite_database, "cel_nothing0", overlap_s=0, by=SOMEBODY)
+        rotate_key(database, key_id, overlap_s=0, by=SOMEBODY)
 
 
 def test_while_there_are_no_keys_none_is_needed(database: Database) -> None:

@@ -89,7 +89,7 @@ def test_a_session_ends_with_its_key(web: FlaskClient, parts: WebParts, key: str
 
 
 def test_a_session_ends_at_the_logout_for_whoever_has_copied_it_too(
-    web: FlaskClient, parts: WebParts, key: str
+    app: Flask, web: FlaskClient, parts: WebParts, key: str
 ) -> None:
     log_in(web, key)
     copied = session(web)
@@ -99,7 +99,8 @@ def test_a_session_ends_at_the_logout_for_whoever_has_copied_it_too(
 
     assert session(web) is None
     assert web.get("/stats").status_code == 401
-    assert web.get("/stats", headers={"Cookie": f"{SESSION_COOKIE}={copied}"}).status_code == 401
+    other = app.test_client(use_cookies=False)
+    assert other.get("/stats", headers={"Cookie": f"{SESSION_COOKIE}={copied}"}).status_code == 401
 
 
 def test_another_login_ends_the_session_before(
@@ -117,6 +118,18 @@ def test_another_login_ends_the_session_before(
     copy = app.test_client()
     copy.set_cookie(SESSION_COOKIE, first or "")
     assert copy.get("/stats").status_code == 401
+
+
+def test_a_cookie_of_somebody_else_that_is_no_text_keeps_nobody_out(
+    app: Flask, web: FlaskClient, key: str
+) -> None:
+    log_in(web, key)
+
+    def asked(cookie: str) -> int:
+        return app.test_client(use_cookies=False).get("/stats", headers={"Cookie": cookie}).status_code
+
+    assert asked(f"other=\xff\xfe; {SESSION_COOKIE}={session(web)}") == 200
+    assert asked(f"{SESSION_COOKIE}=\xff") == asked(f"{SESSION_COOKIE}=%ff") == 401
 
 
 def test_a_session_is_no_key_among_keys_and_opens_no_other(
