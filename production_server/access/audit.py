@@ -29,6 +29,9 @@ Facts = Mapping[str, Any]
 """A few things about an object, as JSON has them; never what proves a key."""
 
 
+LONGEST_ADDRESS = 64
+
+
 class Act(StrEnum):
     """What was done, or not let happen. Programs may rely on the names."""
 
@@ -157,7 +160,8 @@ def write_line(connection: Connection, noted: Noted, *, age_s: float = 0.0) -> N
             object=noted.object,
             before=noted.before,
             after=noted.after,
-            address=by.address,
+            # As it may come from a header of a proxy's.
+            address=shown(by.address)[:LONGEST_ADDRESS],
             request_id=by.request_id,
             times=noted.count,
         )

@@ -77,10 +77,15 @@ class Recorder:
         self._unwritten += taken
         if not self._unwritten:
             return
-        with self._database.write() as connection:
-            for refusal in self._unwritten:
-                write_line(connection, refusal.noted, age_s=time.monotonic() - refusal.at)
-        self._unwritten.clear()
+        waiting, self._unwritten = self._unwritten, deque(maxlen=MOST_UNWRITTEN)
+        try:
+            with self._database.write() as connection:
+                for refusal in waiting:
+                    write_line(connection, refusal.noted, age_s=time.monotonic() - refusal.at)
+        except Unavailable:
+            # Whatever else goes wrong with a line would go wrong with it for ever, and nothing behind it be written.
+            self._unwritten = waiting
+            raise
 
     def _clear(self) -> bool:
         old = select(audit.c.id).where(audit.c.at < now() - self._keep_days * DAY_S)

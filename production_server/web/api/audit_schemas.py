@@ -44,7 +44,7 @@ class LineBody(Schema):
 
     `client` and `key` are empty where nobody knows who it was or no key was brought, `address` where it was done on the
     machine itself. `object` is a key's id, a job's, or what was asked for. `count` is more than 1 where one line tells
-    of many refusals.
+    of many refusals; without an address then, of many addresses.
     """
 
     id: UUID

@@ -112,6 +112,37 @@ def test_while_the_database_is_away_refusals_wait_and_none_is_logged_twice(
     assert len(caplog.records) == 1
 
 
+def test_an_address_that_is_none_keeps_no_line_from_being_written(database: Database) -> None:
+    writer = recorder_of(database)
+    for address in ("a\0b", "x" * 1000, "\ud800", "192.0.2.1"):
+        writer.refuse(refusal_of(Actor("", address=address), "jobs.index", "unauthorized"))
+
+    writer.step()
+
+    assert sorted(line.by.address for line in lines(database)) == sorted(
+        ["a\\x00b", "x" * 64, "\\ud800", "192.0.2.1"]
+    )
+
+
+def test_a_line_that_cannot_be_written_is_not_tried_for_ever(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object, **_told: object) -> None:
+        raise ZeroDivisionError
+
+    writer = recorder_of(sqlite_database)
+    writer.refuse(REFUSED)
+    with monkeypatch.context() as broken:
+        broken.setattr(recorder, "write_line", fail)
+        with pytest.raises(ZeroDivisionError):
+            writer.step()
+
+    writer.refuse(REFUSED)
+    writer.step()
+
+    assert lines(sqlite_database) == [REFUSED]
+
+
 def test_one_that_ends_while_the_database_is_away_says_what_is_in_the_log_alone(
     sqlite_database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

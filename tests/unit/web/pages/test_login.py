@@ -155,6 +155,36 @@ def test_a_page_tells_what_a_key_does_not_let_its_client_do(web: FlaskClient, pa
     assert 'type="submit">Predict' not in page.text
 
 
+def test_what_is_to_be_copied_has_a_place_for_the_key_where_one_is_needed(
+    app: Flask, web: FlaskClient, parts: WebParts
+) -> None:
+    places = ("Authorization: Bearer cel_…", "CELERIAC_KEY=cel_…")
+
+    def shown() -> list[bool]:
+        card, docs = web.get("/models/table").text, web.get("/docs").text
+        return [places[0] in docs, places[0] in card, places[1] in card]
+
+    web.get("/stats")
+    assert shown() == [False] * 3
+    reader = NewKey(name="reader", client="r", scopes=frozenset({Scope.READ}))
+    log_in(web, create_key(parts.database, reader, by=SOMEBODY)[1])
+    parts.keys.look_again()
+    assert shown() == [True] * 3
+
+
+def test_the_dashboard_leads_to_metrics_only_who_may(web: FlaskClient, parts: WebParts, key: str) -> None:
+    admin = NewKey(name="root", client="root", scopes=frozenset({Scope.ADMIN}))
+    root = create_key(parts.database, admin, by=SOMEBODY)[1]
+
+    def leads() -> bool:
+        return 'href="/metrics"' in web.get("/stats").text
+
+    log_in(web, key)
+    assert not leads()
+    log_in(web, root)
+    assert leads()
+
+
 @pytest.mark.parametrize("typed", ["", "hunter2", "cel_" + "a" * 36])
 def test_what_is_no_key_opens_no_session(web: FlaskClient, key: str, typed: str) -> None:
     status, page = log_in(web, typed)
