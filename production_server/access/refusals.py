@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from production_server.access.audit import Act, Noted
 from production_server.access.records import Actor
@@ -36,19 +36,19 @@ class Refusals:
         self._lock = threading.Lock()
         self._begun_at = clock()
         self._lines: Counter[str] = Counter()
-        self._counts: dict[tuple[str, str], Refusal] = {}
+        self._counts: Counter[tuple[str, str]] = Counter()
         self._waiting: list[Refusal] = []
 
     def note(self, noted: Noted) -> None:
         """Keep a refusal, or count it."""
         with self._lock:
             self._end_minute()
-            refusal, address = Refusal(noted, self._clock()), noted.by.address
+            address = noted.by.address
             if self._lines[address] < LINES_OF_ADDRESS and self._lines.total() < LINES:
                 self._lines[address] += 1
-                self._waiting.append(refusal)
+                self._waiting.append(Refusal(noted, self._clock()))
             else:
-                self._count(refusal)
+                self._count(address, str(noted.act))
 
     def take(self, *, all_of_it: bool = False) -> list[Refusal]:
         """What is to be written now; `all_of_it`: counts of this minute, too, for there will be no other."""
@@ -57,20 +57,16 @@ class Refusals:
             taken, self._waiting = self._waiting, []
         return taken
 
-    def _count(self, refusal: Refusal) -> None:
-        noted = refusal.noted
-        kind = noted.by.address, str(noted.act)
-        if kind not in self._counts and len(self._counts) >= COUNTED:
-            kind = "", kind[1]
-        before = self._counts.get(kind)
-        count = 1 if before is None else before.noted.count + 1
-        summary = Noted(by=Actor("", address=kind[0]), act=noted.act, count=count)
-        self._counts[kind] = replace(refusal, noted=summary)
+    def _count(self, address: str, act: str) -> None:
+        is_apart = (address, act) in self._counts or len(self._counts) < COUNTED
+        self._counts[address if is_apart else "", act] += 1
 
     def _end_minute(self, *, early: bool = False) -> None:
-        if early or self._clock() - self._begun_at >= MINUTE_S:
-            self._waiting += self._counts.values()
-            self._counts, self._lines, self._begun_at = {}, Counter(), self._clock()
+        at = self._clock()
+        if early or at - self._begun_at >= MINUTE_S:
+            for (address, act), count in self._counts.items():
+                self._waiting.append(Refusal(Noted(by=Actor("", address=address), act=act, count=count), at))
+            self._counts, self._lines, self._begun_at = Counter(), Counter(), at
 
 
 def refusal_of(by: Actor, operation: str, code: str) -> Noted:
