@@ -15,6 +15,7 @@ import click
 from production_server import __version__
 from production_server.errors import CeleriacError, Fault, SettingsError
 from production_server.run.address import take_address
+from production_server.run.audit_command import show_audit
 from production_server.run.exposure import check_exposure, prepare_database
 from production_server.run.key_commands import key_commands
 from production_server.run.logs import set_up_logs
@@ -124,8 +125,6 @@ def migrate(settings: Settings) -> None:
 
     Makes the first key, too, where FIRST_KEY_FILE says so.
     """
-    if not settings.database_url:
-        make_state_dir(settings.state_dir)
     prepare_database(settings)
     click.echo(f"{redact(settings.resolved_database_url)} is up to date")
 
@@ -139,6 +138,7 @@ def show_settings(settings: Settings) -> None:
 
 
 main.add_command(key_commands)
+main.add_command(show_audit)
 
 
 def _check_rules(settings: Settings) -> None:

@@ -176,6 +176,11 @@ class Settings:
         path,
         "file that [the first key](access.md#beyond-this-machine) is written to, which is made where there is none",
     )
+    audit_days: int = _setting(
+        365,
+        integer(0, 36_500, of="days"),
+        "days for which lines of the [audit](access.md#the-audit) are kept; 0: for ever",
+    )
     lease_s: int = _setting(
         30,
         integer(1, 3600, of="seconds"),

@@ -11,6 +11,7 @@ from production_server.access.brought_keys import read_brought_keys
 from production_server.access.first_key import is_there_a_key, make_first_key
 from production_server.errors import Fault, SettingsError, Unavailable
 from production_server.jobs.database import Database
+from production_server.run.state import open_database
 from production_server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -30,10 +31,10 @@ def prepare_database(settings: Settings) -> None:
     """Bring the database to the newest schema, and make the first key where FIRST_KEY_FILE says so.
 
     Raises:
-        SettingsError: the first key cannot be left in that file. Unavailable: the database does not answer.
+        SettingsError: STATE_DIR cannot be made, or the first key not be left in that file.
+        Unavailable: the database does not answer.
     """
-    with closing(Database(settings.resolved_database_url)) as database:
-        database.migrate()
+    with closing(open_database(settings)) as database:
         file = settings.first_key_file
         if file is None or any(client.is_admin for client in read_brought_keys(settings.api_keys).values()):
             return

@@ -11,11 +11,22 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from production_server.errors import CeleriacError, NotKnownYet
-from production_server.web.api import events, health, job_results, jobs, keys, models, openapi, scans, stats
+from production_server.web.api import (
+    audit,
+    events,
+    health,
+    job_results,
+    jobs,
+    keys,
+    models,
+    openapi,
+    scans,
+    stats,
+)
 from production_server.web.edge.bodies import Bodies, PlainBodies
 from production_server.web.edge.bridge import Bridge
 from production_server.web.edge.door import Entrance, asking_of
-from production_server.web.edge.flask_door import pass_entrance
+from production_server.web.edge.flask_door import note_refusal, pass_entrance
 from production_server.web.edge.forms import StrictFormRequest
 from production_server.web.edge.headers import headers_of
 from production_server.web.edge.parts import EXTENSION, WebParts, current_parts
@@ -63,13 +74,14 @@ def create_app(parts: WebParts) -> Flask:
         events.blueprint,
         models.blueprint,
         keys.blueprint,
+        audit.blueprint,
         health.blueprint,
         openapi.blueprint,
         metadata.blueprint,
         pages,
     ):
         app.register_blueprint(blueprint)
-    register_problem_handlers(app, render_page=render_problem)
+    register_problem_handlers(app, render_page=render_problem, note_refusal=note_refusal)
     app.after_request(_add_security_headers)
     app.before_request(_note_start)
     app.before_request(pass_entrance)

@@ -10,7 +10,7 @@ import pytest
 
 from production_server.access.key_text import id_of, new_key
 from production_server.access.keys import create_key, list_keys
-from production_server.access.records import NewKey
+from production_server.access.records import Actor, NewKey
 from production_server.access.scopes import Scope
 from production_server.errors import SettingsError
 from production_server.jobs.database import Database
@@ -59,7 +59,7 @@ def test_with_one_that_is_stored_or_brought_it_starts(tmp_path: Path) -> None:
     stored = settings(tmp_path / "stored")
     prepare_database(stored)
     with closing(Database(stored.resolved_database_url)) as database:
-        create_key(database, NewKey(name="a", client="a", scopes=frozenset({Scope.READ})))
+        create_key(database, NewKey(name="a", client="a", scopes=frozenset({Scope.READ})), by=Actor("tests"))
     brought = settings(tmp_path / "brought", api_keys=f"{new_key()} bert")
     prepare_database(brought)
 
