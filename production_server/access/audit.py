@@ -147,13 +147,13 @@ def noting(by: Actor) -> Iterator[Notes]:
         log_line(noted)
 
 
-def write_line(connection: Connection, noted: Noted, *, age_s: float = 0.0) -> None:
-    """Add a line about what happened so many seconds ago."""
+def write_line(connection: Connection, noted: Noted, *, at: float | None = None) -> None:
+    """Add a line about what happened at a time of the database's clock, in seconds since the Unix epoch; None: now."""
     by = noted.by
     connection.execute(
         insert(audit).values(
             id=uuid7(),
-            at=now() - age_s,
+            at=now() if at is None else at,
             client=by.client,
             key_id=by.key_id,
             act=str(noted.act),

@@ -80,8 +80,10 @@ class Recorder:
         waiting, self._unwritten = self._unwritten, deque(maxlen=MOST_UNWRITTEN)
         try:
             with self._database.write() as connection:
+                # Asked once: what happened in a moment is told in its order.
+                offset_s = connection.execute(select(now())).scalar_one() - time.monotonic()
                 for refusal in waiting:
-                    write_line(connection, refusal.noted, age_s=time.monotonic() - refusal.at)
+                    write_line(connection, refusal.noted, at=refusal.at + offset_s)
         except Unavailable:
             # Whatever else goes wrong with a line would go wrong with it for ever, and nothing behind it be written.
             self._unwritten = waiting

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -198,7 +199,9 @@ def five(database: Database) -> Database:
         for number in range(5):
             by = Actor("anna" if number % 2 else "bert")
             act = Act.KEY_CREATED if number < 3 else Act.KEY_REVOKED
-            write_line(connection, Noted(by=by, act=act, object=str(number)), age_s=60 * (5 - number))
+            write_line(
+                connection, Noted(by=by, act=act, object=str(number)), at=time.time() - 60 * (5 - number)
+            )
     return database
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -158,7 +159,11 @@ def test_one_that_ends_while_the_database_is_away_says_what_is_in_the_log_alone(
 def write_days_ago(database: Database, *days: float) -> None:
     with database.write() as connection:
         for each in days:
-            write_line(connection, Noted(by=ROOT, act=Act.KEY_CREATED, object=str(each)), age_s=each * DAY_S)
+            write_line(
+                connection,
+                Noted(by=ROOT, act=Act.KEY_CREATED, object=str(each)),
+                at=time.time() - each * DAY_S,
+            )
 
 
 def kept(database: Database) -> list[str]:
