@@ -1,0 +1,122 @@
+"""The service with TLS, as a user starts it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+
+from testing.celeriac import ROOT, Celeriac
+from testing.certificates import Pair, make_pair
+from testing.processes import free_ports, temporary_directory, wait_until
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with temporary_directory("tls") as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def pair(folder: Path) -> Pair:
+    return make_pair(folder)
+
+
+@pytest.fixture(scope="module")
+def service(folder: Path, pair: Pair) -> Iterator[Celeriac]:
+    (http_port,) = free_ports(1)
+    service = Celeriac(folder, TLS_CERT=str(pair.cert), TLS_KEY=str(pair.key), HTTP_PORT=str(http_port))
+    service.url = service.url.replace("http:", "https:")
+    service.web.close()
+    service.web = httpx.Client(base_url=service.url, verify=trusting(pair))
+    try:
+        yield service.start()
+    finally:
+        service.close()
+
+
+def trusting(pair: Pair) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(pair.cert))
+
+
+def is_shown(cert: str, *, by: Celeriac) -> bool:
+    return ssl.get_server_certificate(("127.0.0.1", by.port)) == cert
+
+
+def test_a_job_is_done_and_browsers_are_told_to_stay(service: Celeriac) -> None:
+    job = service.submit("diabetes", [[6, 148, 72, 35, 0, 33.6, 0.627, 50]])
+
+    assert service.wait_for(job)["succeeded"] == 1
+    assert service.web.get("/").headers["strict-transport-security"] == "max-age=31536000"
+
+
+def test_http_leads_to_https(service: Celeriac) -> None:
+    url = f"http://127.0.0.1:{service.settings['HTTP_PORT']}/api/jobs?limit=1"
+
+    with httpx.Client(verify=False, follow_redirects=True) as client:
+        answer = client.get(url)
+
+    assert answer.url == f"{service.url}/api/jobs?limit=1"
+    assert "jobs" in answer.json()
+
+
+def test_the_fingerprint_is_told(pair: Pair) -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "production_server", "fingerprint"],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "TLS_CERT": str(pair.cert)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert told.stdout == f"SHA256:{pair.fingerprint}\n"
+
+
+def test_a_renewed_certificate_is_shown_without_a_restart(service: Celeriac, pair: Pair) -> None:
+    other = make_pair(pair.cert.parent, "other")
+    before, after = ((each.key.read_text(), each.cert.read_text()) for each in (pair, other))
+
+    for key, cert in (after, before):
+        pair.key.write_text(key)
+        pair.cert.write_text(cert)
+        wait_until(partial(is_shown, cert, by=service), what="the new certificate is shown", timeout_s=60)
+        assert service.web.get("/livez").is_success
+
+
+def test_a_stop_does_not_wait_for_connections_that_are_idle(folder: Path, pair: Pair) -> None:
+    """They read nothing, and so do not answer a goodbye."""
+    (folder / "stopped").mkdir()
+    service = Celeriac(folder / "stopped", TLS_CERT=str(pair.cert), TLS_KEY=str(pair.key), DRAIN_S="60")
+    service.url = service.url.replace("http:", "https:")
+    service.web.close()
+    with httpx.Client(base_url=service.url, verify=trusting(pair)) as service.web:
+        service.start()
+        began = time.monotonic()
+        code = service.stop()
+
+    assert code == 0
+    assert time.monotonic() - began < 30
+    assert "Traceback" not in service.log
+
+
+def test_strangers_leave_no_trace_in_the_log(service: Celeriac) -> None:
+    service.forget_log()
+    for sent in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", os.urandom(1000), b""):
+        with socket.create_connection(("127.0.0.1", service.port), timeout=20) as stranger:
+            stranger.sendall(sent)
+
+    with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+        httpx.get(f"{service.url}/livez")
+    with httpx.Client(verify=False) as client:
+        assert client.get(f"{service.url}/livez").is_success
+
+    assert service.log == ""
