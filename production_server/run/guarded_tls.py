@@ -109,6 +109,8 @@ class GuardedTls(asyncio.Protocol):
 
     def _take(self, http: GuardedHttp, data: bytes) -> None:
         assert self._session is not None  # noqa: S101  # there is no HTTP before it
+        if self.transport.is_closing():
+            return  # it was refused when the handshake was done
         decrypted = self._session.decrypt(data)
         if decrypted:
             http.data_received(decrypted)
