@@ -26,9 +26,13 @@ HANDSHAKE_S = 10
 MOST_ANSWERS_BYTES = 64 * 2**10
 """What waits to be sent to a client that has TLS itself answer (a new key is asked for) and does not read."""
 _HANDSHAKE_RECORD = 0x16
+_PROBLEM = (
+    b'{"type":"about:blank","status":400,"code":"invalid_input","title":"Bad Request",'
+    b'"detail":"this port speaks https: ask it by an https:// address","faults":[]}\n'
+)
 _NOT_TLS = (
-    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\ncontent-length: 39\r\n\r\n"
-    b"This port speaks https: ask https://.\r\n"
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nconnection: close\r\n"
+    b"content-length: %d\r\n\r\n%b" % (len(_PROBLEM), _PROBLEM)
 )
 
 

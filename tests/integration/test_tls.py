@@ -87,6 +87,23 @@ def test_http_leads_to_https(service: Celeriac) -> None:
     assert "jobs" in answer.json()
 
 
+def test_a_client_that_comes_by_http_is_told_of_https(service: Celeriac) -> None:
+    url = service.url.replace("https:", "http:")
+    said = subprocess.run(
+        [sys.executable, "-m", "client", "models", "--url", url],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (said.returncode, said.stderr) == (
+        3,
+        "error: this port speaks https: ask it by an https:// address\n",
+    )
+
+
 def test_the_fingerprint_is_told(pair: Pair) -> None:
     told = production_server("fingerprint", TLS_CERT=str(pair.cert))
     untold = production_server("fingerprint")

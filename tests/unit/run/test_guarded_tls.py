@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import socket
@@ -237,7 +238,7 @@ def test_who_speaks_http_is_told_that_this_is_https(certificate: Certificate) ->
 
     head, _, body = said.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
-    assert body == b"This port speaks https: ask https://.\r\n"
+    assert json.loads(body)["detail"] == "this port speaks https: ask it by an https:// address"
     assert b"content-length: %d" % len(body) in head
 
 
