@@ -42,9 +42,10 @@ def make_pair(
     of: Pair | None = None,
     is_authority: bool = False,
     passphrase: bytes | None = None,
+    curve: ec.EllipticCurve | None = None,
 ) -> Pair:
     """A certificate for `host` and 127.0.0.1 that ends in so many days; signed by `of`, or by itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = ec.generate_private_key(curve or ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{name} of {host}")])
     now = datetime.now(UTC)
     certificate = (

@@ -135,7 +135,14 @@ def _load(cert: Path, key: Path) -> _Loaded:
         context.load_cert_chain(cert, key, _refuse_passphrase)
     except (OSError, _Encrypted) as exc:
         raise _unusable(cert, key, exc) from exc
-    return _seen_by_a_client(context, der)
+    try:
+        return _seen_by_a_client(context, der)
+    except ssl.SSLError as exc:
+        # Of a kind of key that clients do not know: DSA, or a curve of its own.
+        got = f"{str(cert)!r} ({exc.reason})"
+        raise _fault(
+            "TLS_CERT", "a certificate that clients can use, of RSA or a curve such as P-256", got
+        ) from exc
 
 
 def _first_in(cert: Path, text: str) -> bytes:
@@ -152,7 +159,11 @@ def _first_in(cert: Path, text: str) -> bytes:
 
 
 def _seen_by_a_client(context: ssl.SSLContext, der: bytes) -> _Loaded:
-    """Shake hands with a client that trusts exactly this certificate: only it can read one, and says what is wrong."""
+    """Shake hands with a client that trusts exactly this certificate: only it can read one, and says what is wrong.
+
+    Raises:
+        ssl.SSLError: no client could.
+    """
     trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trusting.check_hostname = False
     trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN

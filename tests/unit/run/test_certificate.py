@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from production_server.errors import SettingsError
 from production_server.run.certificate import Certificate, fingerprint_of, open_certificate
@@ -152,6 +153,21 @@ def test_what_cannot_be_used_is_a_fault_of_the_settings(
         open_certificate(settings(pair))
 
     assert len(caught.value.faults) == 1
+
+
+def test_a_key_of_a_kind_that_no_client_knows_is_a_fault_of_the_settings(tmp_path: Path) -> None:
+    pair = make_pair(tmp_path, curve=ec.SECP256K1())
+
+    with pytest.raises(
+        SettingsError, match=r"TLS_CERT: expected a certificate that clients can use, .*NO_SHARED"
+    ):
+        Certificate(pair.cert, pair.key)
+
+
+def test_one_file_may_hold_both(pair: Pair) -> None:
+    pair.cert.write_text("subject=Zürich\n" + pair.key.read_text() + pair.cert.read_text())
+
+    assert shown(Certificate(pair.cert, pair.cert)) == pair.fingerprint
 
 
 def test_a_certificate_that_is_over_is_served_and_warned_of(
