@@ -32,6 +32,7 @@ from production_server.web.edge.headers import headers_of
 from production_server.web.edge.parts import EXTENSION, WebParts, current_parts
 from production_server.web.edge.problems import register_problem_handlers, status_of
 from production_server.web.edge.request_scope import ROUTE, RequestScope
+from production_server.web.edge.sites import name_of
 from production_server.web.interactive import metadata
 from production_server.web.interactive.front import Front, Limits
 from production_server.web.interactive.open_inference import OpenInference
@@ -52,7 +53,10 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+HSTS = "max-age=31536000"
+"""Browsers come to this host by https alone for a year (RFC 6797). Its subdomains may be anybody's."""
 
 
 def create_app(parts: WebParts) -> Flask:
@@ -134,4 +138,7 @@ def _count_request(response: Response) -> Response:
 def _add_security_headers(response: Response) -> Response:
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
+    # It holds for all ports of a host, and what else a developer has on localhost speaks http.
+    if request.is_secure and name_of(request.headers.get("Host", "")) != "localhost":
+        response.headers["Strict-Transport-Security"] = HSTS
     return response
