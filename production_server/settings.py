@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -16,6 +17,7 @@ from production_server.setting_values import (
     integer,
     locations,
     name_text,
+    networks,
     one_of,
     path,
     secret_text,
@@ -83,6 +85,12 @@ class Settings:
         hosts,
         "names by which this service is reached beside addresses, `localhost` and the machine's own "
         "([who may ask](#who-may-ask)), separated by spaces, as browsers show them: `celeriac.lan celeriac.lan:8443`",
+    )
+    proxies: tuple[IPv4Network | IPv6Network, ...] = _setting(
+        (),
+        networks,
+        "addresses and networks, separated by spaces, of [proxies](access.md#behind-a-proxy) whose `X-Forwarded-For` "
+        "and `X-Forwarded-Proto` are believed: `127.0.0.1 10.1.0.0/16`",
     )
     workers: int = _setting(
         1, integer(1, 256), "worker processes of `run`; embedded: pairs of worker threads"
@@ -282,7 +290,7 @@ def variable_of(setting: Field[Any]) -> str:
 def text_of_value(value: object) -> str:
     """A value as its variable would hold it; empty where there is none."""
     if isinstance(value, tuple):
-        return " ".join(each.url if isinstance(each, Location) else each for each in value)
+        return " ".join(each.url if isinstance(each, Location) else str(each) for each in value)
     return "" if value is None else str(value)
 
 

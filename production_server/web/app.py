@@ -87,6 +87,7 @@ def create_front(parts: WebParts) -> Front:
         [OpenInference(parts.registry, status_of), TensorFlowServing(parts.registry, status_of)],
         Bridge(app, threads=settings.web_threads, bodies=bodies, apart=APART),
         entrance=parts.entrance,
+        proxies=parts.proxies,
         caller=parts.caller,
         metrics=parts.metrics,
         tracing=parts.tracing,

@@ -33,7 +33,7 @@ class Asking(NamedTuple):
     path: str
     headers: Headers
     peer: str
-    """The address at the other end of the connection: a proxy's, if there is one."""
+    """The address that it comes from: of the client itself where a proxy that is believed has passed it on."""
 
     @property
     def is_of_a_page(self) -> bool:

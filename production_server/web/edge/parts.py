@@ -27,6 +27,7 @@ from production_server.storage.storage import Storage
 from production_server.web.edge.checks import BoundedChecks
 from production_server.web.edge.door import Door, Entrance, KeyDoor
 from production_server.web.edge.fetches import BoundedFetches
+from production_server.web.edge.proxies import Proxies
 from production_server.web.edge.sites import Sites, sites_of
 from production_server.web.edge.waits import BoundedWaits
 from production_server.web.telemetry.metrics import Metrics
@@ -59,6 +60,7 @@ class WebParts:
     fetches: BoundedFetches
     checks: BoundedChecks
     sites: Sites
+    proxies: Proxies
     keys: KnownKeys
     door: Door
     tracing: Tracing | None
@@ -120,6 +122,7 @@ def build_parts(
         fetches=BoundedFetches(settings.web_threads // 2),
         checks=BoundedChecks(settings.web_threads // 2),
         sites=sites_of(settings),
+        proxies=Proxies(settings.proxies),
         keys=keys,
         door=KeyDoor(keys),
         tracing=shared.tracing,

@@ -32,6 +32,7 @@ from production_server.web.edge.headers import headers_of
 from production_server.web.edge.incoming import Incoming, Receive
 from production_server.web.edge.json_bodies import check_charset
 from production_server.web.edge.problems import CHALLENGE
+from production_server.web.edge.proxies import Proxies
 from production_server.web.edge.request_ids import request_id_of
 from production_server.web.interactive.call_body import PATIENCE_S, read_body
 from production_server.web.interactive.patience import ClientLeft, Patience
@@ -87,6 +88,7 @@ class Front:
         others: Bridge,
         *,
         entrance: Entrance,
+        proxies: Proxies,
         caller: Caller,
         metrics: Metrics,
         tracing: Tracing | None = None,
@@ -94,6 +96,7 @@ class Front:
     ) -> None:
         self._protocols = tuple(protocols)
         self._entrance = entrance
+        self._proxies = proxies
         self._caller = caller
         self._others = others
         self._metrics = metrics
@@ -115,6 +118,8 @@ class Front:
             # Answers of a whole batch wake the loop once.
             self._loop = asyncio.get_running_loop()
             self._caller.hand_out_by(partial(_hand_out_in, self._loop))
+        # Here, before the halves part: what follows knows one address and one scheme.
+        scope = self._proxies.resolved(scope)
         for protocol in self._protocols:
             if protocol.takes(scope["method"], scope["path"]):
                 await self._infer(protocol, scope, receive, send)

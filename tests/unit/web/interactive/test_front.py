@@ -57,6 +57,7 @@ def sent(
             lambda _environ, _start: [], threads=1, bodies=Bodies(limit=100, is_wanted=lambda _scope: True)
         ),
         entrance=parts.entrance,
+        proxies=parts.proxies,
         caller=parts.caller,
         metrics=parts.metrics,
         limits=Limits(body_bytes=100, timeout_s=1, patience_s=0.2),
