@@ -173,6 +173,31 @@ class Settings:
         "in a file: `API_KEYS_FILE`",
         secret=True,
     )
+    limit_requests: int = _setting(
+        60_000,
+        integer(0, 10**9),
+        "requests that each client may make in a minute; 0: any number ([limits](access.md#limits))",
+    )
+    limit_items: int = _setting(
+        1_000_000,
+        integer(0, 10**12),
+        "items, of jobs and calls, that each client may send in a minute; 0: any number",
+    )
+    limit_bytes: int = _setting(
+        2**30,
+        integer(0, 2**50, of="bytes"),
+        "bytes of request bodies that each client may send in a minute; 0: any number",
+    )
+    limit_calls: int = _setting(
+        256,
+        integer(0, 10**6),
+        "interactive calls that each client may have in hand at once in a web process; 0: any number",
+    )
+    limit_refusals: int = _setting(
+        60,
+        integer(0, 10**9),
+        "requests without a key that opens that an address may make in a minute; 0: any number",
+    )
     lease_s: int = _setting(
         30,
         integer(1, 3600, of="seconds"),

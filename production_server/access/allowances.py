@@ -175,7 +175,7 @@ class Allowance:
         """
         self._take(self._refusals, 1)
 
-    def low(self) -> list[tuple[Meter, int, float]]:
+    def low(self) -> list[tuple[Meter, int, int]]:
         """The limits of which less than half is left: what that is, and for how many seconds there is no more of it."""
         meters = self._requests, self._items, self._bytes
         requests, items, read = meters
@@ -189,7 +189,7 @@ class Allowance:
             at = self._book.now()
             left = [(meter, max(0, int(meter.left(at)))) for meter in meters]
             return [
-                (meter, some, MINUTE_S if some else meter.wait_s(at) + MOMENT_S)
+                (meter, some, MINUTE_S if some else int(meter.wait_s(at) + MOMENT_S) + 1)
                 for meter, some in left
                 if some * 2 < meter.most
             ]

@@ -30,7 +30,7 @@ class Meter:
         self.kind = kind
         self.most = most
         self.seen_left: float = most
-        """How much was left when somebody looked last."""
+        """How much was left when somebody looked last, less what was added since."""
         self._used: dict[int, int] = {}
         """By minute, as far as it is known, with what is in `_own`."""
         self._own: dict[int, int] = {}
@@ -49,6 +49,7 @@ class Meter:
 
     def add(self, count: int, minute: int) -> None:
         """Count what is used in a minute. What is more than a minute's is booked on the minutes behind it, too."""
+        self.seen_left -= count
         if count > self.most:
             self._book(count, minute, sign=1)
         else:

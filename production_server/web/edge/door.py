@@ -12,11 +12,15 @@ from typing import Any, NamedTuple, Protocol
 
 from werkzeug.http import parse_cookie
 
+from production_server.access.allowances import UNLIMITED, Allowance
 from production_server.access.known_keys import KnownKeys
+from production_server.access.limits import Limits
 from production_server.access.records import ANONYMOUS, Client
-from production_server.errors import Forbidden, Unauthorized
+from production_server.access.scopes import Scope
+from production_server.errors import CeleriacError, Forbidden, NotKnownYet, Unauthorized
 from production_server.web.edge.headers import Headers
 from production_server.web.edge.needs import NEEDS
+from production_server.web.edge.proxies import Proxies
 from production_server.web.edge.sites import Sites
 
 SESSION_COOKIE = "celeriac_session"
@@ -34,6 +38,12 @@ class Asking(NamedTuple):
     headers: Headers
     peer: str
     """The address that it comes from: of the client itself where a proxy that is believed has passed it on."""
+
+    @property
+    def brings_body(self) -> bool:
+        """Whether a body comes with it."""
+        length = self.headers.get("content-length")
+        return length not in {None, "", "0"} or self.headers.get("transfer-encoding") is not None
 
     @property
     def is_of_a_page(self) -> bool:
@@ -122,35 +132,77 @@ def _key_of_basic(text: str) -> str:
     return password or user
 
 
+class Entered(NamedTuple):
+    """Who has come in, and what it may still use."""
+
+    client: Client
+    allowance: Allowance
+
+
 @dataclass(frozen=True, slots=True)
 class Entrance:
-    """What every request passes, in both halves: whether a browser may send it at all, then who it is."""
+    """What every request passes, in both halves: whether a browser may send it at all, who it is, and not too often."""
 
     sites: Sites
     door: Door
+    limits: Limits
+    proxies: Proxies
 
-    def enter(self, asking: Asking) -> Client:
-        """Who it is. Never blocks. Is asked again, by Flask, about a request whose body is long.
+    def enter(self, asking: Asking, *, has_looked: bool = False) -> Entered:
+        """Who it is, whose request is counted. Never blocks.
+
+        `has_looked`: after `look_again`, so that a key that is not known opens nothing.
 
         Raises:
             CeleriacError: this request is refused. NotKnownYet: it may not be, after `look_again`.
         """
-        self.sites.check(asking.method, asking.headers)
-        try:
-            needed = NEEDS[asking.operation]
-        except KeyError as exc:
-            raise Forbidden(f"nobody has said who may {asking.method} {asking.path}") from exc
+        needed = self._needed(asking)
         if needed is None:
-            return ANONYMOUS
-        client = self.door.admit(asking)
-        if not client.may(needed):
-            raise Forbidden(f"the key {client.key_name!r} has not the scope {needed}")
-        return client
+            return Entered(ANONYMOUS, UNLIMITED)
+        try:
+            client = self.door.admit(asking)
+        except Unauthorized as exc:
+            if has_looked or not isinstance(exc, NotKnownYet):
+                self.limits.note_refusal(asking.peer)
+            raise
+        allowance = self.limits.allowance_of(client, asking.peer)
+        if allowance is UNLIMITED:
+            self.proxies.tell_of_unnamed(asking.peer, asking.headers)
+        allowance.enter(brings_body=asking.brings_body)
+        _check_scope(client, needed)
+        return Entered(client, allowance)
 
-    def look_again(self) -> None:
-        """Find out what has become known of keys meanwhile. Blocks.
+    def would_let_in(self, asking: Asking) -> bool:
+        """Whether `enter` will let a request in whose body is still to come, as far as is known; counts nothing."""
+        try:
+            needed = self._needed(asking)
+            if needed is None:
+                return True
+            client = self.door.admit(asking)
+            _check_scope(client, needed)
+        except NotKnownYet:
+            return True
+        except CeleriacError:
+            return False
+        return self.limits.allowance_of(client, asking.peer).has_room(brings_body=True)
+
+    def look_again(self, peer: str) -> None:
+        """Find out, for a request from there, what has become known of keys meanwhile. Blocks.
 
         Raises:
-            Unavailable: nobody can say.
+            TooManyRequests: too many keys from there have opened nothing. Unavailable: nobody can say.
         """
+        self.limits.check_refusals(peer)
         self.door.look_again()
+
+    def _needed(self, asking: Asking) -> Scope | None:
+        self.sites.check(asking.method, asking.headers)
+        try:
+            return NEEDS[asking.operation]
+        except KeyError as exc:
+            raise Forbidden(f"nobody has said who may {asking.method} {asking.path}") from exc
+
+
+def _check_scope(client: Client, needed: Scope) -> None:
+    if not client.may(needed):
+        raise Forbidden(f"the key {client.key_name!r} has not the scope {needed}")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from flask import g, request
 
+from production_server.access.allowances import Allowance
 from production_server.access.records import Client
 from production_server.errors import NotKnownYet
+from production_server.web.edge.bridge import BODY_BYTES
 from production_server.web.edge.door import Asking
 from production_server.web.edge.parts import current_parts
 
@@ -21,16 +23,33 @@ def pass_entrance() -> None:
     )
     entrance = current_parts().entrance
     try:
-        g.client = entrance.enter(asking)
+        entered = entrance.enter(asking)
     except NotKnownYet:
-        entrance.look_again()
-        g.client = entrance.enter(asking)
+        entrance.look_again(asking.peer)
+        entered = entrance.enter(asking, has_looked=True)
+    g.client, g.allowance = entered
+    asking_allowance().add_bytes(request.environ.get(BODY_BYTES, 0))
 
 
 def asking_client() -> Client:
     """The client whose request is being handled."""
     client: Client = g.client
     return client
+
+
+def asking_allowance() -> Allowance:
+    """What the client whose request is being handled may still use."""
+    allowance: Allowance = g.allowance
+    return allowance
+
+
+def note_refusal() -> None:
+    """Count that the key or token that this request brings opens nothing, where a view says so.
+
+    Raises:
+        TooManyRequests: so have too many from its address.
+    """
+    current_parts().limits.note_refusal(request.remote_addr or "")
 
 
 def asker() -> Client | None:

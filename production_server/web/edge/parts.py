@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 from flask import current_app
 
+from production_server.access.allowances import Most
 from production_server.access.brought_keys import read_brought_keys
 from production_server.access.known_keys import KnownKeys
+from production_server.access.limits import Limits
+from production_server.access.rate_windows import RateWindows
 from production_server.broker.caller import Caller
 from production_server.errors import NotFound
 from production_server.intake.intake import Intake
@@ -62,13 +65,14 @@ class WebParts:
     sites: Sites
     proxies: Proxies
     keys: KnownKeys
+    limits: Limits
     door: Door
     tracing: Tracing | None
 
     @property
     def entrance(self) -> Entrance:
         """What every request passes."""
-        return Entrance(self.sites, self.door)
+        return Entrance(self.sites, self.door, self.limits, self.proxies)
 
     def let_nobody_wait(self) -> None:
         """The server stops: requests that wait are answered with what there is, streams end."""
@@ -108,13 +112,15 @@ def build_parts(
         tracing=shared.tracing,
     )
     keys = KnownKeys(shared.database, read_brought_keys(settings.api_keys))
+    metrics = Metrics(shared.database, shared.transport.publisher, caller, folder=metrics_folder)
+    limits = Limits(RateWindows(shared.database), most_of(settings), on_refusal=metrics.request_limited)
     return WebParts(
         settings=settings,
         database=shared.database,
         registry=shared.registry,
         intake=shared.intake,
         caller=caller,
-        metrics=Metrics(shared.database, shared.transport.publisher, caller, folder=metrics_folder),
+        metrics=metrics,
         storage=shared.storage,
         notifications=Notifications(open_rules(settings, shared.registry), shared.registry, shared.intake),
         waits=BoundedWaits(settings.web_threads // 2),
@@ -124,8 +130,20 @@ def build_parts(
         sites=sites_of(settings),
         proxies=Proxies(settings.proxies),
         keys=keys,
+        limits=limits,
         door=KeyDoor(keys),
         tracing=shared.tracing,
+    )
+
+
+def most_of(settings: Settings) -> Most:
+    """What these settings let each client have."""
+    return Most(
+        requests=settings.limit_requests,
+        items=settings.limit_items,
+        bytes=settings.limit_bytes,
+        calls=settings.limit_calls,
+        refusals=settings.limit_refusals,
     )
 
 

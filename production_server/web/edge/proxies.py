@@ -6,12 +6,16 @@ a proxy whose IPv4 address comes as IPv6 (`::ffff:10.0.0.2`, where HOST is `::`)
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from production_server.access.addresses import REMEMBERED, ip_of
+from production_server.web.edge.headers import Headers
+
+log = logging.getLogger(__name__)
 
 Network = IPv4Network | IPv6Network
 SCHEMES = frozenset({"http", "https"})
@@ -24,6 +28,7 @@ class Proxies:
 
     def __init__(self, networks: Iterable[Network]) -> None:
         self._networks = tuple(networks)
+        self._has_told = False
         self._is_known = lru_cache(REMEMBERED)(self._judge)
 
     def resolved(self, scope: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -43,6 +48,15 @@ class Proxies:
             "client": client,
             "scheme": scheme if scheme in SCHEMES else scope.get("scheme", "http"),
         }
+
+    def tell_of_unnamed(self, peer: str, headers: Headers) -> None:
+        """Log once that a proxy on this machine is not believed: all that it passes on counts as this machine's own."""
+        if self._has_told or headers.get("x-forwarded-for") is None or self._is_known(peer):
+            return
+        self._has_told = True
+        log.warning(
+            "a proxy at %s passes requests on, and PROXIES does not name it: no limit holds for them", peer
+        )
 
     def _client_of(self, peer: tuple[str, int], forwarded: str) -> tuple[str, int]:
         """Each proxy adds at the right whom it has the request from: the first from there that is none itself."""

@@ -13,6 +13,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from production_server.access.allowances import UNLIMITED, Allowance
 from production_server.broker.caller import Answers, Caller, hand_out
 from production_server.broker.calls import Reply
 from production_server.broker.grouping import Answer, Call
@@ -27,12 +28,13 @@ from production_server.errors import (
 )
 from production_server.web.edge.bridge import Bridge, Scope, Send, send_all
 from production_server.web.edge.content_codings import decompressed
-from production_server.web.edge.door import Asking, Entrance, asking_of
+from production_server.web.edge.door import Asking, Entered, Entrance, asking_of
 from production_server.web.edge.headers import headers_of
 from production_server.web.edge.incoming import Incoming, Receive
 from production_server.web.edge.json_bodies import check_charset
 from production_server.web.edge.problems import CHALLENGE
 from production_server.web.edge.proxies import Proxies
+from production_server.web.edge.rate_fields import fields_of
 from production_server.web.edge.request_ids import request_id_of
 from production_server.web.interactive.call_body import PATIENCE_S, read_body
 from production_server.web.interactive.patience import ClientLeft, Patience
@@ -77,6 +79,8 @@ class _Progress:
     status: int | None = None
     """Of the answer; None until there is one."""
     span: Span | None = None
+    allowance: Allowance = UNLIMITED
+    """The client's, once it has come in."""
 
 
 class Front:
@@ -149,18 +153,9 @@ class Front:
         progress: _Progress,
     ) -> None:
         try:
-            await self._enter(asking_of(f"calls.{protocol.name}", scope, headers))
-            body = await read_body(
-                headers,
-                receive,
-                self._incoming,
-                limit=self._limits.body_bytes,
-                patience_s=self._limits.patience_s,
-            )
-            if "charset" in (content_type := headers.get("content-type", "")):
-                check_charset(content_type, body)
-            request = HttpRequest(scope["method"], scope["path"], headers, body)
-            answer = await self._answer(protocol, request, receive, progress)
+            entered = await self._enter(asking_of(f"calls.{protocol.name}", scope, headers))
+            progress.allowance = entered.allowance
+            answer = await self._answer_one_more(protocol, scope, receive, headers=headers, progress=progress)
         except ClientLeft:
             self._count(protocol, progress)
             return
@@ -171,15 +166,39 @@ class Front:
             log.exception("%s %s failed", scope["method"], scope["path"], extra=known)
             answer = protocol.write_error(CeleriacError(MISTAKE))
         progress.status = answer.status
-        await send_all(send, answer.status, _header_lines(answer, progress.request_id), answer.body)
+        await send_all(send, answer.status, _header_lines(answer, progress), answer.body)
         self._count(protocol, progress)
 
-    async def _enter(self, asking: Asking) -> None:
+    async def _enter(self, asking: Asking) -> Entered:
         try:
-            self._entrance.enter(asking)
+            return self._entrance.enter(asking)
         except NotKnownYet:
-            await asyncio.get_running_loop().run_in_executor(self._looking, self._entrance.look_again)
-            self._entrance.enter(asking)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._looking, self._entrance.look_again, asking.peer)
+            return self._entrance.enter(asking, has_looked=True)
+
+    async def _answer_one_more(
+        self,
+        protocol: InferenceProtocol,
+        scope: Scope,
+        receive: Receive,
+        *,
+        headers: Mapping[str, str],
+        progress: _Progress,
+    ) -> HttpAnswer:
+        """Answer a call whose client has come in, which may have so many in hand at once."""
+        allowance, coming = progress.allowance, self._incoming.arrival(receive)
+        allowance.begin_call()
+        try:
+            body = await read_body(
+                headers, coming, limit=self._limits.body_bytes, patience_s=self._limits.patience_s
+            )
+            if "charset" in (content_type := headers.get("content-type", "")):
+                check_charset(content_type, body)
+            request = HttpRequest(scope["method"], scope["path"], headers, body)
+            return await self._answer(protocol, request, receive, progress)
+        finally:
+            allowance.end_call(coming.size)
 
     def _count(self, protocol: InferenceProtocol, progress: _Progress) -> None:
         self._metrics.call_answered(
@@ -198,6 +217,7 @@ class Front:
             ask = protocol.read(request)
         else:
             ask = await self._read_in_time(protocol, request, came_at=progress.came_at)
+        progress.allowance.take_items(len(ask.inputs))
         wished_s = [ask.timeout_s, timeout_of(request.headers), self._limits.timeout_s]
         timeout_s = min(seconds for seconds in wished_s if seconds is not None)
         progress.key = ask.version.key
@@ -266,18 +286,19 @@ class Front:
             patience.stop()
 
 
-def _header_lines(answer: HttpAnswer, request_id: str) -> list[tuple[bytes, bytes]]:
+def _header_lines(answer: HttpAnswer, progress: _Progress) -> list[tuple[bytes, bytes]]:
     lines = [
         (b"content-type", answer.content_type.encode("latin-1")),
         (b"content-length", b"%d" % len(answer.body)),
-        (b"x-request-id", request_id.encode()),
+        (b"x-request-id", progress.request_id.encode()),
     ]
     if answer.status == HTTPStatus.REQUEST_TIMEOUT:
         # Whoever sends so slowly would go on.
         lines.append((b"connection", b"close"))
     if answer.status == HTTPStatus.UNAUTHORIZED:
         lines.append((b"www-authenticate", CHALLENGE.encode()))
-    return lines + [(name.encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
+    told = {**fields_of(progress.allowance), **answer.headers}
+    return lines + [(name.encode(), value.encode("latin-1")) for name, value in told.items()]
 
 
 def _attributes(progress: _Progress) -> dict[str, str | int | float]:

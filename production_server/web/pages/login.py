@@ -8,8 +8,9 @@ from production_server.access.records import Client
 from production_server.access.sessions import SESSION_S, end_session, open_session
 from production_server.errors import CeleriacError, NotKnownYet, Unauthorized
 from production_server.web.edge.door import SESSION_COOKIE, session_in
+from production_server.web.edge.flask_door import note_refusal
 from production_server.web.edge.parts import WebParts, current_parts
-from production_server.web.edge.problems import status_of
+from production_server.web.edge.problems import retry_headers, status_of
 
 START = "/"
 
@@ -23,7 +24,7 @@ def enter() -> Response:
     """Open a session for the key in the form, and go on to where its sender wanted to go."""
     parts = current_parts()
     try:
-        client = _find(parts, request.form.get("key", "").strip())
+        client = _find_or_refuse(parts, request.form.get("key", "").strip())
         session = open_session(parts.database, client)
     except CeleriacError as exc:
         return _page(exc)
@@ -49,13 +50,21 @@ def local_path(wanted: str) -> str:
     return wanted if is_local and wanted.isprintable() and "\\" not in wanted else START
 
 
+def _find_or_refuse(parts: WebParts, key: str) -> Client:
+    try:
+        return _find(parts, key)
+    except Unauthorized:
+        note_refusal()
+        raise
+
+
 def _find(parts: WebParts, key: str) -> Client:
     if not key:
         raise Unauthorized("the key is missing")
     try:
         found = parts.keys.find(key)
     except NotKnownYet:
-        parts.keys.look_again()
+        parts.entrance.look_again(request.remote_addr or "")
         found = parts.keys.find(key)
     if found.session_id:
         raise Unauthorized("the key is none: it is a session's")
@@ -76,6 +85,9 @@ def _end_earlier(parts: WebParts) -> None:
 def _page(error: CeleriacError | None = None) -> Response:
     wanted = local_path(request.values.get("next", START))
     page = render_template("pages/login.html", error=error, next=wanted)
-    response = make_response(page, 200 if error is None else status_of(error))
+    response = make_response(page)
+    if error is not None:
+        response.status_code = status_of(error)
+        response.headers.update(retry_headers(error, response.status_code))
     response.headers["Cache-Control"] = "no-store"
     return response
