@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import click
 
 from client import __version__
-from client.output import print_json
+from client.api import Server
+from client.output import print_json, print_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +42,14 @@ class Shared(Talk):
 
     url: str
     key: str | None = field(default=None, repr=False)
+
+    def server(self) -> Server:
+        """That server, which whoever calls is told of where it is waited for.
+
+        Raises:
+            InputError: the address, or the key, is none.
+        """
+        return Server(self.url, key=self.key, tell=print_note)
 
 
 version = click.version_option(__version__, message="Celeriac %(version)s")

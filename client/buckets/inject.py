@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from client.api import WHILE_FOLLOWING, Server
+from client.api import WHILE_FOLLOWING
 from client.buckets import scan_output
 from client.errors import Unavailable
 from client.exits import EPILOG, SOME_FAILED
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from client.answers import Scan
+    from client.api import Server
 
 POLL_S = 0.5
 
@@ -54,7 +55,7 @@ def inject(options: Shared, location: str, **arguments: Any) -> None:
     asked = {"url": location} | {
         name: value for name, value in arguments.items() if value and name not in {"no_wait", "timeout"}
     }
-    with Server(options.url, key=options.key) as server:
+    with options.server() as server:
         scan = server.start_scan(asked)
         if arguments["no_wait"]:
             options.show(asdict(scan), lambda: click.echo(scan.id))
@@ -82,7 +83,7 @@ def scans(options: Shared, scan_id: str | None, **arguments: Any) -> None:
     """
     if scan_id is None and (arguments["cancel"] or arguments["wait"]):
         raise click.UsageError("--cancel and --wait need the ID of a scan")
-    with Server(options.url, key=options.key) as server:
+    with options.server() as server:
         if scan_id is None:
             found = server.scans(limit=arguments["limit"])
             options.show({"scans": [asdict(scan) for scan in found]}, lambda: scan_output.print_scans(found))

@@ -119,7 +119,7 @@ class Allowance:
 
     def add_bytes(self, count: int) -> None:
         """Count what was read of a request's body."""
-        if self.is_limited:
+        if count and self.is_limited:
             with self._book.lock:
                 self._add(self._bytes, count, self._book.now())
 

@@ -132,11 +132,8 @@ def _key_of_basic(text: str) -> str:
     return password or user
 
 
-class Entered(NamedTuple):
-    """Who has come in, and what it may still use."""
-
-    client: Client
-    allowance: Allowance
+Entered = tuple[Client, Allowance]
+"""Who has come in, and what it may still use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +155,7 @@ class Entrance:
         """
         needed = self._needed(asking)
         if needed is None:
-            return Entered(ANONYMOUS, UNLIMITED)
+            return ANONYMOUS, UNLIMITED
         try:
             client = self.door.admit(asking)
         except Unauthorized as exc:
@@ -168,9 +165,10 @@ class Entrance:
         allowance = self.limits.allowance_of(client, asking.peer)
         if allowance is UNLIMITED:
             self.proxies.tell_of_unnamed(asking.peer, asking.headers)
-        allowance.enter(brings_body=asking.brings_body)
+        else:
+            allowance.enter(brings_body=asking.brings_body)
         _check_scope(client, needed)
-        return Entered(client, allowance)
+        return client, allowance
 
     def would_let_in(self, asking: Asking) -> bool:
         """Whether `enter` will let a request in whose body is still to come, as far as is known; counts nothing."""

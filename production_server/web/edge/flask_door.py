@@ -23,11 +23,10 @@ def pass_entrance() -> None:
     )
     entrance = current_parts().entrance
     try:
-        entered = entrance.enter(asking)
+        g.client, g.allowance = entrance.enter(asking)
     except NotKnownYet:
         entrance.look_again(asking.peer)
-        entered = entrance.enter(asking, has_looked=True)
-    g.client, g.allowance = entered
+        g.client, g.allowance = entrance.enter(asking, has_looked=True)
     asking_allowance().add_bytes(request.environ.get(BODY_BYTES, 0))
 
 

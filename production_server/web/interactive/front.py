@@ -153,8 +153,8 @@ class Front:
         progress: _Progress,
     ) -> None:
         try:
-            entered = await self._enter(asking_of(f"calls.{protocol.name}", scope, headers))
-            progress.allowance = entered.allowance
+            asking = asking_of(f"calls.{protocol.name}", scope, headers)
+            _, progress.allowance = await self._enter(asking)
             answer = await self._answer_one_more(protocol, scope, receive, headers=headers, progress=progress)
         except ClientLeft:
             self._count(protocol, progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -194,6 +195,14 @@ def test_a_client_has_so_many_calls_at_once(sqlite_database: Database, clock: Cl
     allowance.begin_call()
 
 
+def test_a_request_without_a_body_is_no_row_of_bytes(sqlite_database: Database, clock: Clock) -> None:
+    limits = clock.limits(sqlite_database)
+    limits.allowance_of(ANNA, HERE).add_bytes(0)
+    limits.settle()
+
+    assert stored(sqlite_database) == set()
+
+
 def test_keys_that_open_nothing_are_counted_by_address(sqlite_database: Database, clock: Clock) -> None:
     limits = clock.limits(sqlite_database)
 
@@ -252,6 +261,30 @@ def test_a_process_that_starts_again_learns_what_was_used_and_booked_before(
     for _ in range(3):
         assert is_refused(lambda: fresh.allowance_of(ANNA, HERE).take_items(1))
         clock.at += MINUTE_S
+
+
+def test_processes_that_settle_at_once_lose_nothing_and_hold_each_other_up_for_no_longer_than_it_takes(
+    database: Database, clock: Clock
+) -> None:
+    processes = [clock.limits(database, Most(requests=10**6, items=10**6)) for _ in range(3)]
+    clients = [Client(f"client-{number}", EVERYTHING, "cel_1") for number in range(40)]
+
+    def serve(limits: Limits) -> None:
+        for turn in range(10):
+            # Each in another order: what is stored has one.
+            for client in clients[turn:] + clients[:turn]:
+                limits.allowance_of(client, HERE).enter(brings_body=False)
+                limits.allowance_of(client, HERE).take_items(7)
+            limits.settle()
+
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(serve, processes))
+
+    assert stored(database) == {
+        (MINUTE, f"client client-{number}", kind, used)
+        for number in range(40)
+        for kind, used in (("requests", 30), ("items", 210))
+    }
 
 
 def test_all_kinds_and_subjects_are_told_at_once(database: Database, clock: Clock) -> None:
@@ -359,8 +392,6 @@ def test_more_addresses_than_are_told_apart_count_as_one(sqlite_database: Databa
 
 
 def test_threads_lose_no_count(sqlite_database: Database, clock: Clock) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     limits = clock.limits(sqlite_database, Most(requests=10**6))
 
     def ask(_number: int) -> None:
