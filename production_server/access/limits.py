@@ -5,6 +5,7 @@ So a limit is overrun by what the processes let in within that second, and by th
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 
@@ -13,11 +14,16 @@ from production_server.access.allowances import UNLIMITED, Allowance, Book, Most
 from production_server.access.meters import Meter
 from production_server.access.rate_windows import Counter, Counts, RateWindows
 from production_server.access.records import Client
+from production_server.errors import Unavailable
 from production_server.loop import Loop
+
+log = logging.getLogger(__name__)
 
 SETTLE_EVERY_S = 1.0
 MOST_ADDRESSES = 10_000
-"""That are told apart in one process, within two minutes. All others count as one."""
+"""That are told apart in one process, within two minutes, in 30 MB at most. All others count as one."""
+MOST_TOLD = 1000
+"""Of clients and addresses in one transaction: those of a flood would keep all others from SQLite for seconds."""
 ALL_OTHERS = "others"
 _Own = tuple[Allowance, Meter, Mapping[int, int]]
 """What this process alone knows that was used, by minute."""
@@ -50,13 +56,12 @@ class Limits:
         self._loop.start()
 
     def close(self) -> None:
-        """Settle for the last time.
-
-        Raises:
-            Unavailable: the database does not answer; what was counted since the last time is lost.
-        """
+        """Settle for the last time; what cannot be told is lost."""
         self._loop.stop()
-        self.settle()
+        try:
+            self.settle()
+        except Unavailable as exc:
+            log.warning("what clients used last is not counted: %s", exc)
 
     def allowance_of(self, client: Client, address: str) -> Allowance:
         """What a client may use, who asks from this address; where nobody needs a key, what the address may."""
@@ -89,7 +94,7 @@ class Limits:
             self._of_address(counted).note_refusal()
 
     def settle(self) -> None:
-        """Tell other processes what this one has counted, and learn what they have. Blocks where there is anything.
+        """Tell other processes what this one has counted, or some of it, and learn what they have. Blocks.
 
         Raises:
             Unavailable: the database does not answer; it is told of another time.
@@ -111,7 +116,8 @@ class Limits:
 
     def _take_own(self) -> list[_Own]:
         with self._book.lock:
-            untold, self._book.untold = self._book.untold, []
+            untold = self._book.untold
+            untold, self._book.untold = untold[:MOST_TOLD], untold[MOST_TOLD:]
             return [(each, meter, own) for each in untold for meter, own in each.take_own()]
 
     def _step(self) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import insert, literal, select
 
 from production_server.access.allowances import Allowance, Most
-from production_server.access.limits import ALL_OTHERS, Limits
+from production_server.access.limits import ALL_OTHERS, MOST_TOLD, Limits
 from production_server.access.meters import MINUTE_S, MOST_MINUTES
 from production_server.access.rate_windows import RateWindows
 from production_server.access.records import ANONYMOUS, Client
@@ -328,8 +328,9 @@ def test_while_the_database_is_away_a_process_goes_on_by_its_own_counts_and_tell
         limits.settle()
     assert enter(allowance, 6) == 4
 
+    limits.close()
     database.is_away = False
-    limits.settle()
+    limits.close()
 
     assert stored(sqlite_database) == {(MINUTE, "client anna", "requests", 10)}
     assert enter(allowance) == 0
@@ -389,6 +390,22 @@ def test_more_addresses_than_are_told_apart_count_as_one(sqlite_database: Databa
     assert enter(limits.allowance_of(ANONYMOUS, "192.0.2.1"), 20) == 9
     assert enter(limits.allowance_of(ANNA, "192.0.2.99"), 20) == 10
     assert ALL_OTHERS in limits._addresses
+
+
+def test_of_a_flood_of_addresses_some_are_written_at_once_and_the_others_later(
+    sqlite_database: Database, clock: Clock
+) -> None:
+    limits = clock.limits(sqlite_database)
+    for number in range(MOST_TOLD + 7):
+        limits.note_refusal(f"10.0.{number // 256}.{number % 256}")
+
+    limits.settle()
+    assert len(stored(sqlite_database)) == MOST_TOLD
+    limits.note_refusal("10.0.0.1")
+    limits.settle()
+
+    assert len(stored(sqlite_database)) == MOST_TOLD + 7
+    assert (MINUTE, "address 10.0.0.1", "refusals", 2) in stored(sqlite_database)
 
 
 def test_threads_lose_no_count(sqlite_database: Database, clock: Clock) -> None:
