@@ -189,7 +189,7 @@ class Settings:
         "bytes of request bodies that each client may send in a minute; 0: any number",
     )
     limit_calls: int = _setting(
-        256,
+        512,
         integer(0, 10**6),
         "interactive calls that each client may have in hand at once in a web process; 0: any number",
     )

@@ -42,7 +42,7 @@ class Limits:
         most_addresses: int = MOST_ADDRESSES,
     ) -> None:
         """`on_refusal` is told of each limit that keeps somebody out."""
-        self.most = most
+        self._most = most
         self._windows = windows
         self._book = Book(clock, on_refusal)
         self._clients: dict[str, Allowance] = {}
@@ -146,7 +146,7 @@ class Limits:
         return self._addresses.setdefault(counted, self._new("address", counted))
 
     def _new(self, kind: str, name: str) -> Allowance:
-        return Allowance(self._book, f"{kind} {name}", self.most)
+        return Allowance(self._book, f"{kind} {name}", self._most)
 
 
 def _together(own: Iterable[_Own]) -> Counts:

@@ -14,16 +14,19 @@ from production_server.web.edge.parts import current_parts
 def accept(version: ModelVersion, items: Sequence[NewItem], asked: Asked) -> Job:
     """Count checked inputs as items of the client that asks, and have the intake store them as a job.
 
-    What is not stored is not counted, nor what was stored before under the same idempotency key.
+    What is stored already, under the same idempotency key, is neither counted nor refused.
 
     Raises:
         TooManyRequests: the client has no room for items. Conflict, Unavailable: as `Intake.accept`.
     """
-    allowance = asking_allowance()
-    taken, is_new = allowance.take_items(len(items)), False
+    allowance, count = asking_allowance(), len(items)
+    taken: list[int] = []
+    is_new = False
     try:
-        accepted, is_new = current_parts().intake.accept(version, items, asked)
+        accepted, is_new = current_parts().intake.accept(
+            version, items, asked, before_storing=lambda: taken.append(allowance.take_items(count))
+        )
     finally:
-        if not is_new:
-            allowance.give_items_back(len(items), taken)
+        if taken and not is_new:
+            allowance.give_items_back(count, taken[0])
     return accepted

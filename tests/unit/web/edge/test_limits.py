@@ -21,6 +21,7 @@ from production_server.access.limits import Limits
 from production_server.access.rate_windows import RateWindows
 from production_server.access.records import Client
 from production_server.access.scopes import EVERYTHING, Scope
+from production_server.errors import Unavailable
 from production_server.jobs.tables import job
 from production_server.settings import Settings
 from production_server.web.app import create_app, create_front
@@ -301,6 +302,23 @@ def test_what_is_not_stored_is_not_counted(place: Make, parts: WebParts) -> None
     assert (conflict.status_code, broken.status_code) == (409, 400)
     assert here.ask(*JOB, INPUTS, key=ANNA).status_code == 202
     assert here.ask(*JOB, INPUTS, key=ANNA).status_code == 429
+    assert here.ask(*JOB, INPUTS, key=ANNA, headers=again).json()["id"] == first.json()["id"]
+
+
+def test_what_the_database_does_not_take_is_not_counted(
+    place: Make, parts: WebParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = place(items=5)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(parts.database, "write", _away)
+        assert [here.ask(*JOB, INPUTS, key=ANNA).status_code for _ in range(5)] == [503] * 5
+
+    assert here.ask(*JOB, INPUTS, key=ANNA).status_code == 202
+
+
+def _away() -> None:
+    raise Unavailable("away")
 
 
 def test_bytes_are_counted_as_they_come_in_both_halves(place: Make) -> None:
