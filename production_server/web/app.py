@@ -22,7 +22,7 @@ from production_server.web.edge.problems import register_problem_handlers, statu
 from production_server.web.edge.rate_fields import fields_of
 from production_server.web.edge.request_scope import ROUTE, RequestScope
 from production_server.web.interactive import metadata
-from production_server.web.interactive.front import Front, Limits
+from production_server.web.interactive.front import Bounds, Front
 from production_server.web.interactive.open_inference import OpenInference
 from production_server.web.interactive.tensorflow_serving import TensorFlowServing
 from production_server.web.pages import blueprint as pages
@@ -92,7 +92,7 @@ def create_front(parts: WebParts) -> Front:
         caller=parts.caller,
         metrics=parts.metrics,
         tracing=parts.tracing,
-        limits=Limits(body_bytes=settings.max_call_bytes, timeout_s=settings.call_timeout_s),
+        bounds=Bounds(body_bytes=settings.max_call_bytes, timeout_s=settings.call_timeout_s),
     )
 
 

@@ -60,7 +60,7 @@ CLIENT_LEFT = 499
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Bounds:
     """What one call may be at most."""
 
     body_bytes: int
@@ -96,7 +96,7 @@ class Front:
         caller: Caller,
         metrics: Metrics,
         tracing: Tracing | None = None,
-        limits: Limits,
+        bounds: Bounds,
     ) -> None:
         self._protocols = tuple(protocols)
         self._entrance = entrance
@@ -105,8 +105,8 @@ class Front:
         self._others = others
         self._metrics = metrics
         self._tracing = tracing
-        self._limits = limits
-        self._incoming = Incoming(most_bytes=BODIES * limits.body_bytes)
+        self._bounds = bounds
+        self._incoming = Incoming(most_bytes=BODIES * bounds.body_bytes)
         self._loop: asyncio.AbstractEventLoop | None = None
         # One: reading holds the interpreter, so that two take as long, and twice the memory.
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="large-calls")
@@ -191,7 +191,7 @@ class Front:
         allowance.begin_call()
         try:
             body = await read_body(
-                headers, coming, limit=self._limits.body_bytes, patience_s=self._limits.patience_s
+                headers, coming, limit=self._bounds.body_bytes, patience_s=self._bounds.patience_s
             )
             if "charset" in (content_type := headers.get("content-type", "")):
                 check_charset(content_type, body)
@@ -218,7 +218,7 @@ class Front:
         else:
             ask = await self._read_in_time(protocol, request, came_at=progress.came_at)
         progress.allowance.take_items(len(ask.inputs))
-        wished_s = [ask.timeout_s, timeout_of(request.headers), self._limits.timeout_s]
+        wished_s = [ask.timeout_s, timeout_of(request.headers), self._bounds.timeout_s]
         timeout_s = min(seconds for seconds in wished_s if seconds is not None)
         progress.key = ask.version.key
         asked_at = time.monotonic()
@@ -239,7 +239,7 @@ class Front:
         size = len(request.body)
         if self._unread_bytes and self._unread_bytes + size > MOST_UNREAD_BYTES:
             raise Unavailable("too many large calls are waiting to be read", code="overloaded")
-        timeout_s = min(timeout_of(request.headers) or self._limits.timeout_s, self._limits.timeout_s)
+        timeout_s = min(timeout_of(request.headers) or self._bounds.timeout_s, self._bounds.timeout_s)
         reading = asyncio.get_running_loop().run_in_executor(self._reading, self._read, protocol, request)
         self._unread_bytes += size
         try:
@@ -255,7 +255,7 @@ class Front:
     def _read(self, protocol: InferenceProtocol, request: HttpRequest) -> Ask:
         encoding = request.headers.get("content-encoding", "")
         try:
-            body = decompressed(request.body, encoding, limit=self._limits.body_bytes)
+            body = decompressed(request.body, encoding, limit=self._bounds.body_bytes)
             return protocol.read(replace(request, body=body))
         except CeleriacError as exc:
             # The frames that it came through hold all that was read; the next one is read before this is answered.

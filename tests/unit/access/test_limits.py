@@ -263,9 +263,7 @@ def test_a_process_that_starts_again_learns_what_was_used_and_booked_before(
         clock.at += MINUTE_S
 
 
-def test_processes_that_settle_at_once_lose_nothing_and_hold_each_other_up_for_no_longer_than_it_takes(
-    database: Database, clock: Clock
-) -> None:
+def test_processes_that_settle_at_once_lose_nothing(database: Database, clock: Clock) -> None:
     processes = [clock.limits(database, Most(requests=10**6, items=10**6)) for _ in range(3)]
     clients = [Client(f"client-{number}", EVERYTHING, "cel_1") for number in range(40)]
 
