@@ -10,6 +10,9 @@ readonly RULE="DOCKER-USER -d 169.254.0.0/16 -j REJECT"
 
 unit_commands() { printf '%s\n' start stop; }
 
+# The number that the images have for it.
+service_group() { echo 10001; }
+
 ### Preparing
 
 needed_packages() {
