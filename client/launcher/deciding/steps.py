@@ -118,7 +118,7 @@ class AwaitService:
     """Wait until the service itself says that it is ready."""
 
     def __str__(self) -> str:
-        return f"wait until http://…:{SERVICE_PORT}/readyz answers 200"
+        return f"wait until https://…:{SERVICE_PORT}/readyz answers 200"
 
 
 @dataclass(frozen=True)

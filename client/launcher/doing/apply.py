@@ -179,7 +179,11 @@ class Applying:
 
     def _await_service(self) -> None:
         progress = self._watch().until_ready(self._is_ready)
-        self._learn(login=progress.login or "", host_keys=progress.host_keys)
+        self._learn(
+            login=progress.login or "",
+            host_keys=progress.host_keys,
+            certificate=progress.certificate or "",
+        )
 
     def _is_ready(self) -> bool:
         return self._tools.surroundings.is_ready(self.instance.url)

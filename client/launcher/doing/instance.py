@@ -18,6 +18,8 @@ class Instance:
     security_group_id: str = ""
     login: str = ""
     host_keys: tuple[str, ...] = ()
+    certificate: str = ""
+    """The SHA-256 of the service's, as its console told it."""
 
     @property
     def url(self) -> str:

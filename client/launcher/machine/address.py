@@ -17,6 +17,6 @@ def preferred(addresses: Sequence[str]) -> str | None:
 
 
 def service_url(address: str) -> str:
-    """Where the service of an instance answers."""
+    """Where the service of an instance answers, with a certificate of the instance's own."""
     host = f"[{address}]" if ":" in address else address
-    return f"http://{host}:{SERVICE_PORT}"
+    return f"https://{host}:{SERVICE_PORT}"

@@ -32,12 +32,13 @@ NOTHING, KERNEL, BOOTED, READY = "nothing on the console yet", "kernel booting",
 
 _KERNEL = re.compile(r"\bLinux version \d")
 _CLOUD_INIT = re.compile(r"Cloud-init v\. \S+ (?:running '([a-z:-]+)'|(finished) at)")
-_MARKER = re.compile(r"(?<![\w-])celeriac: (stage|ready|failed|host-key|login) (\S.*)")
+_MARKER = re.compile(r"(?<![\w-])celeriac: (stage|ready|failed|host-key|login|certificate) (\S.*)")
 # What follows may be another program's message.
 _STAGE_NAME = re.compile(r"[^a-z-]")
 _KEY = re.compile(
     r"(?:^|host-key )((?:ssh-ed25519|ecdsa-sha2-nistp\d+|ssh-rsa) [A-Za-z0-9+/]+={0,2})(?=\s|$)"
 )
+_FINGERPRINT = r"SHA256:(?:[0-9A-F]{2}:){31}[0-9A-F]{2}(?![0-9A-F:])"
 _IS_FIRST_BOOT = re.compile(r"BEGIN SSH HOST KEY|Generating public/private|(?<![\w-])celeriac: login ")
 # What no first boot recovers from. Other modules of cloud-init may fail without keeping the service from running;
 # packages are tried again by the set-up.
@@ -51,9 +52,10 @@ _FATAL = re.compile(
 
 @dataclass(frozen=True)
 class BootProgress:
-    """How far a boot is. `host_keys` are public SSH host keys, type and key as in known_hosts, `login` who may log in.
+    """How far a boot is.
 
-    `failure` is why first boot will not succeed, in one line; None as long as it may.
+    `host_keys` are public SSH host keys, type and key as in known_hosts, `login` who may log in, `certificate` is the
+    SHA-256 of the service's. `failure` is why first boot will not succeed, in one line; None as long as it may.
     """
 
     stage: str
@@ -61,6 +63,7 @@ class BootProgress:
     failure: str | None = None
     host_keys: tuple[str, ...] = ()
     login: str | None = None
+    certificate: str | None = None
 
 
 def read(console: str) -> BootProgress:
@@ -74,7 +77,8 @@ def read(console: str) -> BootProgress:
         is_ready=boot.is_ready,
         failure=boot.end(),
         host_keys=_host_keys(lines),
-        login=_login(lines),
+        login=_last(lines, "login", r"\S+"),
+        certificate=_last(lines, "certificate", _FINGERPRINT),
     )
 
 
@@ -147,6 +151,8 @@ def _is_whole(key: str) -> bool:
     return len(fields) > 1 and fields[0] == kind.encode()
 
 
-def _login(lines: list[str]) -> str | None:
-    found = [marker for line in lines if (marker := _MARKER.search(line)) and marker.group(1) == "login"]
-    return found[-1].group(2).split()[0] if found else None
+def _last(lines: list[str], kind: str, pattern: str) -> str | None:
+    """What the last marker of a kind tells: an instance that was made from an image tells it anew."""
+    markers = [marker for line in lines if (marker := _MARKER.search(line)) and marker.group(1) == kind]
+    found = [told.group() for marker in markers if (told := re.match(pattern, marker.group(2)))]
+    return found[-1] if found else None

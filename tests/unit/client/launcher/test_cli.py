@@ -53,7 +53,7 @@ def test_a_launch_ends_with_the_addresses_and_the_ssh_command(capsys: pytest.Cap
 
     said = capsys.readouterr()
     assert said.out.splitlines()[0].startswith("lab is ready, after 0:")
-    assert "page         http://203.0.113.10:5100/" in said.out
+    assert "page         https://203.0.113.10:5100/" in said.out
     assert f"UserKnownHostsFile={known_hosts_file('lab')} debian@203.0.113.10" in said.out
     assert known_hosts_file("lab").read_text() == f"203.0.113.10 {HOST_KEY}\n"
     assert "] asking for server lab" in said.err
@@ -65,7 +65,7 @@ def test_a_launch_answers_json_for_scripts(world: World, capsys: pytest.CaptureF
     said = capsys.readouterr()
     end = json.loads(said.out)
     assert said.err == ""
-    assert (end["name"], end["url"], end["commit"]) == ("lab", "http://203.0.113.10:5100", COMMIT_ID)
+    assert (end["name"], end["url"], end["commit"]) == ("lab", "https://203.0.113.10:5100", COMMIT_ID)
     assert end["server_id"] == world.cloud.belongings().servers[0].id
     assert end["is_ready"] is True
     assert end["stages"][0] == {"text": "looking at the cloud", "began_s": 0.0}
@@ -97,7 +97,7 @@ def test_a_dry_run_answers_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*LAUNCH, "--dry-run", "--json") == 0
 
     plan = json.loads(capsys.readouterr().out)
-    assert plan["steps"][-1] == "wait until http://…:5100/readyz answers 200"
+    assert plan["steps"][-1] == "wait until https://…:5100/readyz answers 200"
     assert plan["user_data"].startswith("#cloud-config\n")
 
 
@@ -276,7 +276,7 @@ def test_list_shows_what_runs(world: World, capsys: pytest.CaptureFixture[str]) 
     header, lab, leftover = capsys.readouterr().out.splitlines()
 
     assert header.split() == ["NAME", "STATUS", "URL", "COMMIT", "CREATED"]
-    assert lab.split()[:4] == ["lab", "ACTIVE", "http://203.0.113.10:5100", COMMIT_ID[:12]]
+    assert lab.split()[:4] == ["lab", "ACTIVE", "https://203.0.113.10:5100", COMMIT_ID[:12]]
     assert leftover.split() == ["leftover", "no", "server"]
 
 

@@ -19,7 +19,7 @@ def test_an_instance_is_made_and_answers(world: World) -> None:
     launched = world.launch(wanted())
 
     own = world.cloud.belongings()
-    assert launched.instance.url == f"http://{own.floating_addresses[0].address}:5100"
+    assert launched.instance.url == f"https://{own.floating_addresses[0].address}:5100"
     assert (launched.instance.login, launched.instance.host_keys) == ("debian", (HOST_KEY,))
     assert own.floating_addresses[0].server_id == own.servers[0].id
     assert own.security_groups[0].rules == {Rule(22, "198.51.100.7/32"), Rule(5100, "198.51.100.7/32")}

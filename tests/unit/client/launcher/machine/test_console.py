@@ -184,3 +184,12 @@ def test_of_two_keys_of_a_kind_the_newer_one_counts() -> None:
 
 def test_a_login_prompt_is_not_taken_for_a_marker() -> None:
     assert of("Debian GNU/Linux 12 celeriac ttyS0", "celeriac login: ").login is None
+
+
+def test_the_certificate_is_the_last_that_was_told_whole() -> None:
+    one, two = (f"SHA256:{':'.join([each] * 32)}" for each in ("0A", "FF"))
+
+    assert of(f"celeriac: certificate {one}").certificate == one
+    assert of(f"celeriac: certificate {one}", f"celeriac: certificate {two} [ 12.3] audit").certificate == two
+    assert of(f"celeriac: certificate {one}", f"celeriac: certificate {two[:-3]}").certificate == one
+    assert of(f"celeriac: certificate {one}:00", "celeriac: certificate `reboot`").certificate is None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import http.server
+import hashlib
 import os
 import re
+import ssl
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -119,6 +120,7 @@ def test_help_needs_no_rights_and_names_every_command(program: Program) -> None:
         "deploy",
         "first-key",
         "keys",
+        "fingerprint",
         "status",
         "seal",
         "help",
@@ -168,15 +170,45 @@ def test_a_commit_that_nobody_pushed_is_not_waited_for_by_a_deployment(program: 
     assert f"celeriac: failed start: nobody pushed commit {COMMIT}: git push ssh://debian@" in done.stdout
 
 
+def certificate_of(program: Program) -> Path:
+    """The folder of the certificate that a machine makes for itself."""
+    made = program.call("chgrp() { :; }; make_certificate")
+    assert made.returncode == 0, made.stderr
+    return program.folder / "etc/celeriac/tls"
+
+
+def test_a_machine_makes_itself_one_certificate_and_tells_what_it_is(program: Program) -> None:
+    tls = certificate_of(program)
+    before = (tls / "cert.pem").read_bytes()
+    told = program.run("fingerprint", replacing=ROOT).stdout
+    certificate_of(program)
+
+    der = ssl.PEM_cert_to_DER_cert(before.decode())
+    assert told == f"SHA256:{hashlib.sha256(der).digest().hex(':').upper()}\n"
+    assert (tls / "cert.pem").read_bytes() == before
+    assert (tls / "key.pem").stat().st_mode & 0o777 == 0o640
+    assert sorted(file.name for file in tls.iterdir()) == ["cert.pem", "key.pem"]
+
+
+HTTPS_SERVER = """
+import http.server, ssl, sys
+folder, host, port = sys.argv[1:]
+server = http.server.HTTPServer((host, int(port)), http.server.SimpleHTTPRequestHandler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(f"{folder}/cert.pem", f"{folder}/key.pem")
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"""
+
+
 @pytest.mark.parametrize("host", ["", "0.0.0.0", "127.0.0.2"])
 def test_readiness_is_asked_where_the_process_listens(program: Program, tmp_path: Path, host: str) -> None:
     (port,) = free_ports(1)
     (tmp_path / "readyz").write_text("ready")
-    command = [sys.executable, "-m", http.server.__name__, "--directory", str(tmp_path), str(port)]
-    if host:
-        command += ["--bind", host]
+    tls = certificate_of(program)
     env = os.environ | {"HOST": host, "PORT": str(port)}
-    server = subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-c", HTTPS_SERVER, str(tls), host, str(port)]
+    server = subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL)
     try:
         ask = f"systemctl() {{ echo {server.pid}; }}; ask_readyz"
         wait_until(lambda: program.call(ask).stdout == "ready\n", what="it answers")

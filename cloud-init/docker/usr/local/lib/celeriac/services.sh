@@ -10,6 +10,9 @@ readonly RULE="DOCKER-USER -d 169.254.0.0/16 -j REJECT"
 
 unit_commands() { printf '%s\n' start stop; }
 
+# The number that the images have for it.
+service_group() { echo 10001; }
+
 ### Preparing
 
 needed_packages() {
@@ -63,6 +66,7 @@ write_settings() {
 # systemctl reload celeriac
 BIND=0.0.0.0
 SECRETS_DIR=$SECRETS
+TLS_DIR=$TLS
 MODEL_STORE=$MODELS
 IMAGE_PREFIX=$(value_of image_prefix $CONFIG/instance.env)"
 }

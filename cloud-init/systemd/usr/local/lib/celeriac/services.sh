@@ -7,6 +7,8 @@ readonly MAX_CRASHES=4 BROKER_ENV=$CONFIG/broker.env BROKER_DEFINITIONS=/etc/rab
 
 unit_commands() { echo secrets; }
 
+service_group() { echo celeriac; }
+
 ### Preparing
 
 needed_packages() {
