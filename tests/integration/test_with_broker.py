@@ -152,17 +152,20 @@ def test_web_processes_share_a_limit(
                 f"{running.url}/api/models", headers={"X-Forwarded-For": "192.0.2.7"}
             ).status_code
 
-        let_in = refused_in_a_row = 0
-        deadline = time.monotonic() + 60
-        while refused_in_a_row < 30 and time.monotonic() < deadline:
+        let_in = refused = 0
+        began = time.monotonic()
+        while refused < 30 and time.monotonic() < began + 120:
             is_refused = ask() == 429
-            refused_in_a_row = refused_in_a_row + 1 if is_refused else 0
+            refused += is_refused
             let_in += not is_refused
             # The rate of this client: what it asks for within a second, the processes may let in beyond the limit.
             time.sleep(0.03)
+        again_s = (time.monotonic() - began) * 100 / 60
 
-    assert refused_in_a_row == 30
-    assert 100 <= let_in < 180, "it would be 200, if neither process knew of the other"
+    assert refused == 30
+    assert 100 <= let_in < 150 + again_s, (
+        "it would be 200 before any is refused, if neither knew of the other"
+    )
 
 
 def test_heartbeats_stop_while_the_broker_is_down(service: Celeriac, rabbitmq: RabbitMQNode) -> None:
