@@ -6,19 +6,19 @@ from collections.abc import Iterator
 
 from production_server.access.key_text import digest_of, fault_of, id_of
 from production_server.access.records import CLIENT_RULE, Client, is_client_name
-from production_server.access.scopes import EVERYTHING, scopes_of
+from production_server.access.scopes import USUAL, scopes_of
 from production_server.errors import Fault, InvalidInput, SettingsError
 from production_server.shown import describe
 
 VARIABLE = "API_KEYS"
-DEFAULT_CLIENT = "admin"
+DEFAULT_CLIENT = "deployment"
 
 
 def read_brought_keys(text: str) -> dict[bytes, Client]:
     """The clients of keys, by the keys' digests.
 
-    A line is `KEY`, `KEY CLIENT` or `KEY CLIENT SCOPE…`; without scopes it may do everything. Empty lines and what
-    stands behind a `#` are passed over.
+    A line is `KEY`, `KEY CLIENT` or `KEY CLIENT SCOPE…`; without scopes it is for `predict` and `read`. Empty lines,
+    and what stands behind a `#`, are passed over.
 
     Raises:
         SettingsError: a line is none; it is named by its number, and the key not shown.
@@ -32,6 +32,8 @@ def read_brought_keys(text: str) -> dict[bytes, Client]:
         except InvalidInput as exc:
             faults.append(Fault(f"{VARIABLE}, line {number}", exc.faults[0].expected, exc.faults[0].got))
         else:
+            if digest_of(key) in found:
+                faults.append(Fault(f"{VARIABLE}, line {number}", "another key", "one of a line before"))
             found[digest_of(key)] = client
     if faults:
         raise SettingsError(tuple(faults))
@@ -52,5 +54,5 @@ def _client(key: str, rest: list[str]) -> Client:
     name, *scopes = rest or [DEFAULT_CLIENT]
     if not is_client_name(name):
         raise InvalidInput.at(VARIABLE, f"a client's name: {CLIENT_RULE}", describe(name))
-    allowed = scopes_of(scopes) if scopes else EVERYTHING
+    allowed = scopes_of(scopes) if scopes else frozenset(USUAL)
     return Client(name, allowed, id_of(key), f"{VARIABLE}: {name}")

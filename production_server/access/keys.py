@@ -22,8 +22,9 @@ from production_server.access.records import (
     is_client_name,
 )
 from production_server.access.scopes import Scope
-from production_server.errors import Conflict, InvalidInput, NotFound
+from production_server.errors import Conflict, InvalidInput, NotFound, Unauthorized
 from production_server.jobs.database import Database, now
+from production_server.jobs.records import ANONYMOUS_NAME
 from production_server.jobs.tables import api_key
 from production_server.shown import describe
 
@@ -38,11 +39,13 @@ def create_key(database: Database, wanted: NewKey, *, by: Actor) -> tuple[KeyInf
     """Make a key; returns it, and its text, which nobody can read again.
 
     Raises:
-        InvalidInput: its name, its client or its life is none. Unavailable: the database does not answer.
+        InvalidInput: its name, its client or its life is none. Unauthorized: who makes it has no key any more.
+        Unavailable: the database does not answer.
     """
     _check(wanted)
     text = new_key()
     with noting(by) as notes, database.write() as connection:
+        _check_actor(connection, by)
         return store_key(connection, text, wanted, notes), text
 
 
@@ -86,6 +89,7 @@ def revoke_key(database: Database, key_id: str, *, by: Actor) -> KeyInfo:
     one = _one(key_id)
     is_open = (api_key.c.id == key_id) & api_key.c.parent.is_(None) & api_key.c.revoked_at.is_(None)
     with noting(by) as notes, database.write() as connection:
+        _check_actor(connection, by)
         is_new = connection.execute(update(api_key).where(is_open).values(revoked_at=now())).rowcount
         found = _found(key_id, connection.execute(one).one_or_none())
         if is_new:
@@ -101,6 +105,7 @@ def rotate_key(database: Database, key_id: str, *, overlap_s: float, by: Actor) 
     """
     text = new_key()
     with noting(by) as notes, database.write() as connection:
+        _check_actor(connection, by)
         row = connection.execute(_one(key_id).with_for_update()).one_or_none()
         found = _found(key_id, row)
         at: float = connection.execute(select(now())).scalar_one()
@@ -158,6 +163,21 @@ def _told(key: KeyInfo) -> dict[str, Any]:
         "scopes": sorted(key.scopes),
         "expires": expires and expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
+
+
+def _check_actor(connection: Connection, by: Actor) -> None:
+    """Judge in the transaction who was let in some time before it: keys are known here for half a second.
+
+    Raises:
+        Unauthorized: the key is over by now; or nobody needed one, and now somebody has made the first.
+    """
+    if by.client == ANONYMOUS_NAME and not by.key_id:
+        if connection.execute(select(api_key.c.id).limit(1)).first() is not None:
+            raise Unauthorized("a key is needed: somebody has made the first one")
+        return
+    is_over = api_key.c.revoked_at.is_not(None) | (api_key.c.expires_at <= now())
+    if connection.execute(select(api_key.c.id).where(api_key.c.id == by.key_id, is_over)).first() is not None:
+        raise Unauthorized("the key was revoked, or has expired")
 
 
 def _one(key_id: str) -> Select[Any]:

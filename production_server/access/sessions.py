@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, insert, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 
 from production_server.access.audit import Act, noting
 from production_server.access.key_text import id_of, new_key
@@ -13,6 +13,8 @@ from production_server.jobs.tables import api_key
 
 SESSION_S = 12 * 3600
 """A day's work: then the key is asked for again."""
+MOST_SESSIONS = 100
+"""Of one key at once: each process knows all of them. Of more, the oldest end."""
 KEPT_S = 86_400.0
 """So long an expired session's row stays."""
 
@@ -34,10 +36,16 @@ def open_session(database: Database, client: Client, *, by: Actor) -> str:
     )
     is_old = api_key.c.parent.is_not(None) & (api_key.c.expires_at < now() - KEPT_S)
     with noting(by) as notes, database.write() as connection:
-        connection.execute(delete(api_key).where(is_old))
+        connection.execute(delete(api_key).where(is_old | _is_beyond_most(client.key_id)))
         connection.execute(insert(api_key).values(values))
         notes.write(connection, Act.SESSION_OPENED, id_of(text))
     return text
+
+
+def _is_beyond_most(key_id: str) -> ColumnElement[bool]:
+    of_key = select(api_key.c.id).where(api_key.c.parent == key_id)
+    newest = of_key.order_by(api_key.c.created_at.desc(), api_key.c.id).limit(MOST_SESSIONS - 1)
+    return (api_key.c.parent == key_id) & api_key.c.id.not_in(newest)
 
 
 def end_session(database: Database, session_id: str, *, by: Actor) -> None:

@@ -18,14 +18,14 @@ from production_server.settings import Settings
 log = logging.getLogger(__name__)
 
 ALONE = (
-    "127.0.0.1 as long as there is no key (`python -m production_server keys create NAME --scope admin` makes the "
-    "first one; or set OPEN_TO_ALL=yes-i-know)"
+    "127.0.0.1, and no proxies, as long as there is no key (`python -m production_server keys create NAME --scope admin` "
+    "makes the first one; or set OPEN_TO_ALL=yes-i-know)"
 )
 
 
 def must_have_key(settings: Settings, addresses: Sequence[socket.socket]) -> bool:
     """Whether nobody may ask at these addresses without a key, even as long as there is none."""
-    return not settings.open_to_all and not all(map(_is_loopback, addresses))
+    return not settings.open_to_all and _is_exposed(settings, addresses)
 
 
 def prepare_database(settings: Settings) -> None:
@@ -51,7 +51,7 @@ def check_exposure(settings: Settings, addresses: Sequence[socket.socket]) -> No
     Raises:
         SettingsError: API_KEYS holds keys that are none, or there are no keys.
     """
-    if all(map(_is_loopback, addresses)) or read_brought_keys(settings.api_keys):
+    if not _is_exposed(settings, addresses) or read_brought_keys(settings.api_keys):
         return
     try:
         with closing(Database(settings.resolved_database_url)) as database:
@@ -62,8 +62,13 @@ def check_exposure(settings: Settings, addresses: Sequence[socket.socket]) -> No
     if is_there:
         return
     if not settings.open_to_all:
-        raise SettingsError((Fault("HOST", ALONE, repr(settings.host)),))
+        raise SettingsError((Fault("HOST, PROXIES", ALONE, repr(settings.host)),))
     log.warning("OPEN_TO_ALL: there is no key, and whoever reaches this service may do everything")
+
+
+def _is_exposed(settings: Settings, addresses: Sequence[socket.socket]) -> bool:
+    """Whether others than this machine can ask: by themselves, or by a proxy that passes on what they ask."""
+    return bool(settings.proxies) or not all(map(_is_loopback, addresses))
 
 
 def _is_loopback(address: socket.socket) -> bool:

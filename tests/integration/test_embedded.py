@@ -60,7 +60,7 @@ def test_a_job_survives_kill_9_with_every_item_once(service: Celeriac) -> None:
 def test_a_limit_holds_on_after_kill_9_for_those_behind_a_proxy_and_not_for_the_machine_itself(
     tmp_path: Path, model_store: str
 ) -> None:
-    proxy = {"PROXIES": "127.0.0.1", "LIMIT_REQUESTS": "20"}
+    proxy = {"PROXIES": "127.0.0.1", "OPEN_TO_ALL": "yes-i-know", "LIMIT_REQUESTS": "20"}
     from_outside = {"X-Forwarded-For": "127.0.0.1, 192.0.2.7"}
 
     def ask(times: int) -> int:

@@ -142,7 +142,7 @@ def test_web_processes_share_a_limit(
     broker_url: str, database_url: str, tmp_path: Path, model_store: str
 ) -> None:
     settings = {"BROKER_URL": broker_url, "DATABASE_URL": database_url, "MODEL_STORE": model_store}
-    limit = {"PROXIES": "127.0.0.1", "LIMIT_REQUESTS": "100"}
+    limit = {"PROXIES": "127.0.0.1", "OPEN_TO_ALL": "yes-i-know", "LIMIT_REQUESTS": "100"}
 
     with celeriac(tmp_path, WEB_PROCESSES="2", **limit, **settings) as running:
 

@@ -10,18 +10,31 @@ from itertools import chain
 
 from flask import Response
 
+from production_server.access.known_keys import KnownKeys
+from production_server.access.records import Client
+from production_server.errors import Unauthorized
+from production_server.web.edge.flask_door import asking_client
+from production_server.web.edge.parts import current_parts
+
 _BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NUMBER = re.compile(r"[-+]\d+(\.\d+)?")
 """A label may be one, such as -1."""
 
 
 def download(pieces: Iterator[str], mimetype: str, file_name: str) -> Response:
-    """A response that browsers store as a file."""
+    """A response that browsers store as a file; it ends with the key of who asked for it."""
     # The first piece is made before the status is sent, so that a fault still becomes a problem response.
-    body = chain([next(pieces)], pieces)
+    body = chain([next(pieces)], _while_let_in(pieces, asking_client(), current_parts().keys))
     return Response(
         body, mimetype=mimetype, headers={"Content-Disposition": f'attachment; filename="{file_name}"'}
     )
+
+
+def _while_let_in(pieces: Iterator[str], client: Client, keys: KnownKeys) -> Iterator[str]:
+    for piece in pieces:
+        if not keys.still_hold(client):
+            raise Unauthorized("the key, or session, of a download is over")
+        yield piece
 
 
 def csv_line(cells: Sequence[object]) -> str:

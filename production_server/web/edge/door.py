@@ -87,11 +87,15 @@ class KeyDoor:
     def admit(self, asking: Asking, /) -> Client:
         if not (self._must_have_key or self._keys.are_needed):
             return ANONYMOUS
-        key = key_in(asking.headers) or session_in(asking.headers)
-        if key is None:
+        key = key_in(asking.headers) or None
+        session = session_in(asking.headers) if key is None else None
+        if key is None and session is None:
             raise Unauthorized("a key is needed: Authorization: Bearer, or X-API-Key")
-        client = self._keys.find(key)
-        if client.session_id and not asking.is_of_a_page:
+        client = self._keys.find(key or session or "")
+        if bool(client.session_id) != (session is not None):
+            # Each has its own place: what a browser must prove beside a session, a key need not.
+            raise Unauthorized("the key is none: it is a session's" if key else "the session is none")
+        if session is not None and not asking.is_of_a_page:
             raise Forbidden(
                 "a session serves pages: whoever sends no Sec-Fetch-Site and no Origin needs a key"
             )
@@ -133,9 +137,9 @@ def session_in(headers: Headers) -> str | None:
 
 
 def id_brought(headers: Headers) -> str:
-    """The public part of the key, or session, that a request brings; empty: it brings none, or what is no key."""
+    """The public part of the key that a request brings; empty: it brings none, or what is no key."""
     try:
-        return public_part(key_in(headers) or session_in(headers) or "")
+        return public_part(key_in(headers) or "")
     except Unauthorized:
         return ""
 

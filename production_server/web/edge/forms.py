@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import errno
+import io
 from typing import IO, TYPE_CHECKING, Any
 
 from flask import Request
 from werkzeug.datastructures import MultiDict
 from werkzeug.formparser import FormDataParser, default_stream_factory
 
-from production_server.errors import Fault, InvalidInput, Unavailable
+from production_server.errors import Fault, InvalidInput, TooLarge, Unavailable
 from production_server.shown import describe
 
 if TYPE_CHECKING:
     from werkzeug.formparser import TStreamFactory
+
+URL_ENCODED = "application/x-www-form-urlencoded"
+MAX_URL_ENCODED_BYTES = 2**20
+"""Of a form that is no multipart: each MB takes a third of a second, and whatever is large comes as a part."""
 
 
 class StrictFormParser(FormDataParser):
@@ -40,8 +45,17 @@ class StrictFormParser(FormDataParser):
 
         Raises:
             InvalidInput: the form is cut off, damaged, names no boundary, or has a part without a name.
+            TooLarge: it is no multipart, and larger than `MAX_URL_ENCODED_BYTES`.
             Unavailable: there is no space left for what is uploaded.
         """
+        if mimetype == URL_ENCODED:
+            data = stream.read(MAX_URL_ENCODED_BYTES + 1)
+            if len(data) > MAX_URL_ENCODED_BYTES:
+                fault = Fault(
+                    "form", f"at most {MAX_URL_ENCODED_BYTES} bytes, or multipart/form-data", "more"
+                )
+                raise TooLarge(f"form: more than {MAX_URL_ENCODED_BYTES} bytes of {URL_ENCODED}", (fault,))
+            stream, content_length = io.BytesIO(data), len(data)
         try:
             return self._parse(stream, mimetype, content_length, options)
         except UnicodeDecodeError as exc:

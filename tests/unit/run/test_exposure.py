@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,10 @@ def test_beyond_it_nothing_starts_as_long_as_there_is_none(tmp_path: Path, host:
             check_exposure(exposed, addresses)
         assert must_have_key(exposed, addresses)
     told = str(caught.value.faults[0])
-    assert told.startswith("HOST: expected 127.0.0.1 as long as there is no key") and host in told
+    assert (
+        told.startswith("HOST, PROXIES: expected 127.0.0.1, and no proxies, as long as there is no key")
+        and host in told
+    )
     assert "keys create NAME --scope admin" in told and "OPEN_TO_ALL=yes-i-know" in told
 
 
@@ -116,3 +120,13 @@ def test_the_first_key_is_made_where_a_file_is_named_and_no_admin_was_brought(tm
     assert stored_keys(made) == [id_of((tmp_path / "key").read_text())]
     assert (stored_keys(brought), stored_keys(unasked)) == ([], [])
     assert not (tmp_path / "none").exists()
+
+
+def test_behind_a_proxy_this_machine_is_not_alone(tmp_path: Path) -> None:
+    behind = settings(tmp_path, "127.0.0.1", proxies=(ip_network("127.0.0.1/32"),))
+    prepare_database(behind)
+
+    with taken(behind) as addresses:
+        assert must_have_key(behind, addresses)
+        with pytest.raises(SettingsError):
+            check_exposure(behind, addresses)

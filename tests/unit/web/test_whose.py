@@ -286,3 +286,39 @@ def test_the_first_key_closes_the_service(parts: WebParts) -> None:
     revoke_key(parts.database, made["id"], by=SOMEBODY)
     parts.keys.look_again()
     assert web.get("/api/jobs").status_code == 401
+
+
+def test_a_download_ends_with_its_key(
+    anna: Asking, parts: WebParts, keys: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_results, "PAGE", 1)
+    job = anna("POST", "/api/jobs", json=ROW | {"inputs": ROW["inputs"] * 3}).get_json()
+    stream = anna("GET", job["links"]["results_csv"], buffered=False).iter_encoded()
+    assert next(stream).startswith(b"index")
+    assert next(stream).startswith(b"0,")
+
+    revoke_key(parts.database, keys["anna"][:12], by=SOMEBODY)
+    parts.keys.look_again()
+
+    with pytest.raises(Unauthorized):
+        next(stream)
+
+
+def test_who_is_revoked_makes_no_key_though_the_door_does_not_know_of_it_yet(
+    web: FlaskClient, parts: WebParts, root: Asking, keys: dict[str, str]
+) -> None:
+    assert root("GET", "/api/keys").status_code == 200
+    revoke_key(parts.database, keys["root"][:12], by=SOMEBODY)
+
+    wanted = {"name": "another", "scopes": ["admin"]}
+    refused = [root("POST", "/api/keys", json=wanted), root("DELETE", f"/api/keys/{keys['anna'][:12]}")]
+
+    assert [(each.status_code, each.get_json()["code"]) for each in refused] == [(401, "unauthorized")] * 2
+    assert get_key(parts.database, keys["anna"][:12]).revoked_at is None
+
+
+def test_of_two_who_make_the_first_key_at_once_one_does(web: FlaskClient, parts: WebParts) -> None:
+    assert web.get("/api/keys").status_code == 200
+    create_key(parts.database, NewKey(name="a", client="a", scopes=frozenset(USUAL)), by=SOMEBODY)
+
+    assert web.post("/api/keys", json={"name": "mine", "scopes": ["admin"]}).status_code == 401

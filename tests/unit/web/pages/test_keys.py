@@ -196,7 +196,7 @@ def test_where_there_are_no_keys_the_first_one_is_an_admins_and_closes_the_servi
 
 def test_keys_that_the_deployment_brings_are_told_of(tmp_path: Any) -> None:
     key = new_key()
-    parts = build_parts(read_settings({"STATE_DIR": str(tmp_path), "API_KEYS": key}))
+    parts = build_parts(read_settings({"STATE_DIR": str(tmp_path), "API_KEYS": f"{key} lab admin"}))
     parts.database.migrate()
     parts.keys.look_again()
 

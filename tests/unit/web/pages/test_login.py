@@ -202,3 +202,38 @@ def test_what_is_no_key_opens_no_session(web: FlaskClient, key: str, typed: str)
 )  # fmt: skip
 def test_a_login_leads_nowhere_else(wanted: str, path: str) -> None:
     assert local_path(wanted) == path
+
+
+def test_a_session_is_no_key_and_a_key_no_session(web: FlaskClient, key: str) -> None:
+    log_in(web, key)
+    text = session(web)
+    web.delete_cookie(SESSION_COOKIE)
+
+    asked = [
+        web.get("/api/jobs", headers={"Authorization": f"Bearer {text}"}),
+        web.get("/api/jobs", headers={"Cookie": f"{SESSION_COOKIE}={key}"}),
+    ]
+
+    assert [each.status_code for each in asked] == [401, 401]
+
+
+@pytest.mark.parametrize("size", [20_000, 2 * 2**20])
+def test_a_login_is_small(web: FlaskClient, key: str, size: int) -> None:
+    assert web.post("/login", data={"key": "a" * size}, headers=PAGE).status_code == 413
+
+
+def test_of_many_sessions_of_one_key_the_oldest_end(
+    web: FlaskClient, parts: WebParts, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "MOST_SESSIONS", 3)
+    opened = []
+    for _ in range(5):
+        log_in(web, key)
+        opened.append(session(web))
+        web.delete_cookie(SESSION_COOKIE)
+    parts.keys.look_again()
+
+    def opens(text: str | None) -> bool:
+        return web.get("/api/jobs", headers={"Cookie": f"{SESSION_COOKIE}={text}"}).status_code == 200
+
+    assert [opens(text) for text in opened] == [False, False, True, True, True]
