@@ -31,6 +31,7 @@ from client.answers import (
     read_problem,
 )
 from client.errors import ClientError, InputError, Refused, Unavailable
+from client.tls import WrongCertificate, pinned_context, read_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -57,6 +58,7 @@ WHILE_FOLLOWING = Patience(unreachable_s=60.0, busy_s=60.0)
 
 # What is known of a failure before it is said that nobody answered: httpx has one error for all of these.
 _CAUSES: tuple[tuple[type[Exception], str], ...] = (
+    (WrongCertificate, "{url} is not the server whose certificate is pinned: {why}"),
     (ssl.SSLCertVerificationError, "{url} has a certificate that is not trusted here: {why}"),
     (ssl.SSLError, "{url} does not speak TLS: is it an http:// address? ({why})"),
     (socket.gaierror, "no machine of the name in {url} is known: {why}"),
@@ -96,6 +98,16 @@ def _causes_of(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or cause.__context__
 
 
+def _trust(url: str, fingerprint: str | None) -> ssl.SSLContext | bool:
+    """Who the server must be, as httpx takes it: whom the authorities know, unless one certificate is pinned."""
+    if fingerprint is None:
+        return True
+    pin = read_fingerprint(fingerprint)
+    if not url.lower().startswith("https://"):
+        raise InputError(f"--fingerprint: expected an https:// address, which has a certificate, got {url!r}")
+    return pinned_context(pin)
+
+
 def _proof(key: str | None) -> dict[str, str]:
     """The header that a key is sent in."""
     if key is None or not key.strip():
@@ -108,11 +120,18 @@ def _proof(key: str | None) -> dict[str, str]:
 class Server:
     """One server, by its address. Not thread-safe; a context manager that closes its connections."""
 
-    def __init__(self, url: str, *, key: str | None = None, patience: Patience | None = None) -> None:
-        """`key` is sent with every request.
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str | None = None,
+        fingerprint: str | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        """`key` is sent with every request; nothing is sent to whoever has another certificate than `fingerprint` says.
 
         Raises:
-            InputError: the address, or the key, is none.
+            InputError: the address, the key or the fingerprint is none.
         """
         self.url = url
         self.patience = patience or Patience()
@@ -122,6 +141,7 @@ class Server:
             self._http = httpx.Client(
                 base_url=url,
                 mounts=direct,
+                verify=_trust(url, fingerprint),
                 timeout=httpx.Timeout(60.0, connect=5.0),
                 headers={"Accept": "application/json", "User-Agent": "celeriac-client", **_proof(key)},
             )

@@ -11,7 +11,6 @@ import click
 
 from client import output
 from client.answers import Submitted
-from client.api import Server
 from client.buckets.inject import inject, scans
 from client.buckets.notify import notify
 from client.exits import EPILOG, SOME_FAILED, run
@@ -97,7 +96,7 @@ def predict(options: Shared, inputs: tuple[str, ...], **arguments: Any) -> None:
         name: arguments[name] for name in ("model", "version", "priority") if arguments[name] is not None
     }
     destination = Destination(arguments["result_file"], table=submission.table, names=submission.names)
-    with Server(options.url, key=options.key) as server, destination.open(server, model=fields["model"]):
+    with options.connect() as server, destination.open(server, model=fields["model"]):
         submitted = submission.send(server, fields, waits=not arguments["no_wait"])
         if arguments["no_wait"]:
             options.show(asdict(submitted.job), lambda: click.echo(submitted.job.id))
@@ -135,7 +134,7 @@ def jobs(options: Shared, job_id: str | None, **arguments: Any) -> None:
     waits = arguments["wait"] or arguments["result_file"] is not None
     if job_id is None and (arguments["cancel"] or waits):
         raise click.UsageError("--cancel, --wait and --output need the ID of a job")
-    with Server(options.url, key=options.key) as server:
+    with options.connect() as server:
         if job_id is None:
             found = server.jobs(**{name: arguments[name] for name in ("model", "state", "limit")}).jobs
             options.show({"jobs": [asdict(job) for job in found]}, lambda: output.print_jobs(found))
@@ -165,7 +164,7 @@ def models(options: Shared, name: str | None) -> None:
       models diabetes
       models diabetes --json
     """
-    with Server(options.url, key=options.key) as server:
+    with options.connect() as server:
         if name is None:
             found = server.models()
             options.show({"models": [asdict(model) for model in found]}, lambda: output.print_models(found))

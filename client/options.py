@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import click
 
 from client import __version__
-from client.output import print_json
+from client.api import Server
+from client.output import print_json, print_note
+from client.tls import is_in_the_clear
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +43,17 @@ class Shared(Talk):
 
     url: str
     key: str | None = field(default=None, repr=False)
+    fingerprint: str | None = None
+
+    def connect(self) -> Server:
+        """The server; nothing is sent yet.
+
+        Raises:
+            InputError: what is known of it cannot be used.
+        """
+        if self.key and is_in_the_clear(self.url) and not self.is_quiet:
+            print_note(f"the key goes to {self.url} in the clear: use an https:// address where you can")
+        return Server(self.url, key=self.key, fingerprint=self.fingerprint)
 
 
 version = click.version_option(__version__, message="Celeriac %(version)s")
@@ -53,7 +66,7 @@ def setting(flag: str, *, env: str, **attributes: Any) -> Callable[[Callable[P, 
 
 
 def shared(command: Callable[..., R]) -> Callable[..., R]:
-    """Give a command --url, --key, --json and --quiet, as one `Shared` value, its first argument."""
+    """Give a command --url, --key, --fingerprint, --json and --quiet, as one `Shared` value, its first argument."""
 
     @setting(
         "--url", env="URL", default=DEFAULT_URL, show_default=True, metavar="URL", help="Where the server is."
@@ -64,10 +77,19 @@ def shared(command: Callable[..., R]) -> Callable[..., R]:
         metavar="KEY",
         help="An API key, if the server wants one. Others of this machine see it here, and not in the variable.",
     )
+    @setting(
+        "--fingerprint",
+        env="FINGERPRINT",
+        metavar="SHA256:…",
+        help="Talk to the server that has this certificate, whoever signed it, and to no other.",
+    )
     @_talking
     @functools.wraps(command)
-    def with_shared(*, url: str, key: str | None, json: bool, quiet: bool, **arguments: Any) -> R:
-        return command(Shared(url=url, key=key, as_json=json, is_quiet=quiet), **arguments)
+    def with_shared(
+        *, url: str, key: str | None, fingerprint: str | None, json: bool, quiet: bool, **arguments: Any
+    ) -> R:
+        server = Shared(url=url, key=key, fingerprint=fingerprint, as_json=json, is_quiet=quiet)
+        return command(server, **arguments)
 
     return with_shared
 

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import click
 
 from production_server import __version__
 from production_server.errors import CeleriacError, Fault, SettingsError
-from production_server.run.address import take_address
+from production_server.run.address import take_addresses
+from production_server.run.audit_command import show_audit
+from production_server.run.certificate import Certificate, fingerprint_of, open_certificate
 from production_server.run.exposure import check_exposure, prepare_database
 from production_server.run.key_commands import key_commands
 from production_server.run.logs import set_up_logs
@@ -25,7 +28,7 @@ from production_server.run.state import hold, make_state_dir
 from production_server.run.supervisor import (
     Supervisor,
     die_with_parent,
-    handed_socket,
+    handed_sockets,
     web_children,
     worker_children,
 )
@@ -73,15 +76,16 @@ def run(settings: Settings) -> None:
     started, and restarted when they die.
     """
     _check_rules(settings)
-    address = take_address(settings)
+    certificate = open_certificate(settings)
+    addresses = take_addresses(settings)
     make_state_dir(settings.state_dir)
     if settings.is_embedded:
-        _serve_embedded(settings, address)
+        _serve_embedded(settings, addresses, certificate)
     else:
         prepare_database(settings)
-        check_exposure(settings, address)
+        check_exposure(settings, addresses)
         children = web_children(settings) + worker_children(settings)
-        sys.exit(Supervisor(settings, os.environ, address, children).run())
+        sys.exit(Supervisor(settings, os.environ, addresses, children).run())
 
 
 @main.command()
@@ -89,16 +93,17 @@ def run(settings: Settings) -> None:
 def web(settings: Settings) -> None:
     """Start WEB_PROCESSES web processes (without BROKER_URL one, with an embedded worker)."""
     _check_rules(settings)
-    handed = handed_socket(os.environ)
-    address = handed or take_address(settings)
+    certificate = open_certificate(settings)
+    handed = handed_sockets(os.environ)
+    addresses = handed or take_addresses(settings)
     if settings.is_embedded:
         make_state_dir(settings.state_dir)
-        _serve_embedded(settings, address)
+        _serve_embedded(settings, addresses, certificate)
         return
-    check_exposure(settings, address)
+    check_exposure(settings, addresses)
     if settings.web_processes > 1 and not handed:
-        sys.exit(Supervisor(settings, os.environ, address, web_children(settings)).run())
-    _serve(settings, address)
+        sys.exit(Supervisor(settings, os.environ, addresses, web_children(settings)).run())
+    _serve(settings, addresses, certificate)
 
 
 @main.command()
@@ -124,10 +129,17 @@ def migrate(settings: Settings) -> None:
 
     Makes the first key, too, where FIRST_KEY_FILE says so.
     """
-    if not settings.database_url:
-        make_state_dir(settings.state_dir)
     prepare_database(settings)
     click.echo(f"{redact(settings.resolved_database_url)} is up to date")
+
+
+@main.command()
+@click.pass_obj
+def fingerprint(settings: Settings) -> None:
+    """Show the SHA-256 of the certificate in TLS_CERT, which clients can pin."""
+    if settings.tls_cert is None:
+        raise SettingsError((Fault("TLS_CERT", "the file of a certificate", "nothing"),))
+    click.echo(fingerprint_of(settings.tls_cert))
 
 
 @main.command("settings")
@@ -139,6 +151,7 @@ def show_settings(settings: Settings) -> None:
 
 
 main.add_command(key_commands)
+main.add_command(show_audit)
 
 
 def _check_rules(settings: Settings) -> None:
@@ -154,27 +167,29 @@ def _check_rules(settings: Settings) -> None:
         open_rules(settings, Registry(settings.model_stores))
 
 
-def _serve_embedded(settings: Settings, address: socket.socket) -> None:
+def _serve_embedded(
+    settings: Settings, addresses: Sequence[socket.socket], certificate: Certificate | None
+) -> None:
     if settings.web_processes > 1:
         raise SettingsError(
             (Fault("WEB_PROCESSES", "1 where there is no BROKER_URL", str(settings.web_processes)),)
         )
     held = hold(settings.state_dir)
     prepare_database(settings)
-    check_exposure(settings, address)
-    _serve(settings, address)
+    check_exposure(settings, addresses)
+    _serve(settings, addresses, certificate)
     logging.getLogger(__name__).info("stopped")
     os.close(held)
 
 
-def _serve(settings: Settings, address: socket.socket) -> None:
+def _serve(settings: Settings, addresses: Sequence[socket.socket], certificate: Certificate | None) -> None:
     with contextlib.ExitStack() as running:
         if METRICS_VARIABLE not in os.environ:
             os.environ[METRICS_VARIABLE] = str(running.enter_context(shared_metrics()))
         # Imported only now, for Prometheus' client comes with it.
         from production_server.run.server import serve
 
-        serve(settings, address, metrics_folder=Path(os.environ[METRICS_VARIABLE]))
+        serve(settings, addresses, certificate, metrics_folder=Path(os.environ[METRICS_VARIABLE]))
 
 
 if __name__ == "__main__":

@@ -78,6 +78,15 @@ class Settings:
     model_store: Path | None = _setting(None, path, "an extra model store, searched beside the built-in one")
     host: str = _setting("127.0.0.1", str, "address, or name of one, that the web server listens on")
     port: int = _setting(5100, integer(1, 65535), "port that the web server listens on")
+    tls_cert: Path | None = _setting(
+        None,
+        path,
+        "certificate in PEM, with those of its authorities behind it: `PORT` speaks [https](tls.md), and nothing else",
+    )
+    tls_key: Path | None = _setting(
+        None, path, "its key in PEM, without a passphrase; both are read again when they change"
+    )
+    http_port: int = _setting(0, integer(0, 65535), "port of `HOST` that sends clients on to https; 0: none")
     open_to_all: str = _setting(
         "",
         one_of("yes-i-know"),
@@ -175,6 +184,11 @@ class Settings:
         None,
         path,
         "file that [the first key](access.md#beyond-this-machine) is written to, which is made where there is none",
+    )
+    audit_days: int = _setting(
+        365,
+        integer(0, 36_500, of="days"),
+        "days for which lines of the [audit](access.md#the-audit) are kept; 0: for ever",
     )
     lease_s: int = _setting(
         30,

@@ -131,11 +131,11 @@ class ApiServer:
 
 
 @contextlib.contextmanager
-def api_server() -> Iterator[ApiServer]:
-    """A running server on a port of its own."""
+def api_server(tls: tuple[str, str] | None = None) -> Iterator[ApiServer]:
+    """A running server on a port of its own; with TLS where there are files of a certificate and its key."""
     memory = ApiServer()
-    server = make_server("127.0.0.1", 0, create_app(memory), threaded=True)
-    memory.url = f"http://127.0.0.1:{server.server_port}"
+    server = make_server("127.0.0.1", 0, create_app(memory), threaded=True, ssl_context=tls)
+    memory.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -54,7 +54,7 @@ def inject(options: Shared, location: str, **arguments: Any) -> None:
     asked = {"url": location} | {
         name: value for name, value in arguments.items() if value and name not in {"no_wait", "timeout"}
     }
-    with Server(options.url, key=options.key) as server:
+    with options.connect() as server:
         scan = server.start_scan(asked)
         if arguments["no_wait"]:
             options.show(asdict(scan), lambda: click.echo(scan.id))
@@ -82,7 +82,7 @@ def scans(options: Shared, scan_id: str | None, **arguments: Any) -> None:
     """
     if scan_id is None and (arguments["cancel"] or arguments["wait"]):
         raise click.UsageError("--cancel and --wait need the ID of a scan")
-    with Server(options.url, key=options.key) as server:
+    with options.connect() as server:
         if scan_id is None:
             found = server.scans(limit=arguments["limit"])
             options.show({"scans": [asdict(scan) for scan in found]}, lambda: scan_output.print_scans(found))

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import select, text
 
+from production_server.access.audit import noting
 from production_server.access.key_text import new_key
-from production_server.access.keys import row_of
+from production_server.access.keys import store_key
+from production_server.access.records import Actor, NewKey
 from production_server.access.scopes import Scope
 from production_server.errors import Fault, SettingsError
 from production_server.jobs.database import Database
 from production_server.jobs.tables import api_key
 
-NAME, CLIENT = "first key", "admin"
+FIRST_KEY = NewKey(name="first key", client="admin", scopes=frozenset({Scope.ADMIN}))
+ITSELF = Actor("the service itself")
 
 
 def is_there_a_key(database: Database) -> bool:
@@ -35,7 +38,7 @@ def make_first_key(database: Database, file: Path) -> bool:
     Raises:
         SettingsError: the file cannot be written; there is no key then. Unavailable: the database does not answer.
     """
-    with database.write() as connection:
+    with noting(ITSELF) as notes, database.write() as connection:
         if not database.is_sqlite:
             # Of two processes that begin at once, one makes it.
             connection.execute(text("SELECT pg_advisory_xact_lock(5101)"))
@@ -44,8 +47,7 @@ def make_first_key(database: Database, file: Path) -> bool:
         key = new_key()
         # Before its row: a key that nobody can read would lock everybody out, a text that is no key does no harm.
         _leave(key, file)
-        values = row_of(key, NAME, CLIENT, {Scope.ADMIN}, expires_at=None)
-        connection.execute(insert(api_key).values(values))
+        store_key(connection, key, FIRST_KEY, notes)
     return True
 
 

@@ -16,6 +16,7 @@ PREFIX = "cel_"
 RANDOM_CHARACTERS = 30
 """179 bits; eight of the characters are the key's public part, which leaves 131."""
 ID_CHARACTERS = len(PREFIX) + 8
+FORM_OF_ID = re.compile(rf"{PREFIX}[0-9A-Za-z]{{8}}", re.ASCII)
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _CHECKSUM_CHARACTERS = 6
 """62^6 > 2^32."""

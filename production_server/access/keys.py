@@ -1,14 +1,26 @@
-"""Keys as they are stored: made, listed, revoked, put in place of another. Their rows are never deleted."""
+"""Keys as they are stored: made, listed, revoked, put in place of another. Their rows are never deleted.
+
+Whatever is done to one leaves a line in the audit.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, case, insert, select, update
+from sqlalchemy import Connection, Select, case, insert, select, update
 
-from production_server.access.key_text import digest_of, id_of, new_key
-from production_server.access.records import CLIENT_RULE, LONGEST_NAME, KeyInfo, NewKey, is_client_name
+from production_server.access.audit import Act, Notes, noting
+from production_server.access.key_text import FORM_OF_ID, digest_of, id_of, new_key
+from production_server.access.records import (
+    CLIENT_RULE,
+    LONGEST_NAME,
+    Actor,
+    KeyInfo,
+    NewKey,
+    is_client_name,
+)
 from production_server.access.scopes import Scope
 from production_server.errors import Conflict, InvalidInput, NotFound
 from production_server.jobs.database import Database, now
@@ -22,7 +34,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def create_key(database: Database, wanted: NewKey) -> tuple[KeyInfo, str]:
+def create_key(database: Database, wanted: NewKey, *, by: Actor) -> tuple[KeyInfo, str]:
     """Make a key; returns it, and its text, which nobody can read again.
 
     Raises:
@@ -30,11 +42,17 @@ def create_key(database: Database, wanted: NewKey) -> tuple[KeyInfo, str]:
     """
     _check(wanted)
     text = new_key()
+    with noting(by) as notes, database.write() as connection:
+        return store_key(connection, text, wanted, notes), text
+
+
+def store_key(connection: Connection, text: str, wanted: NewKey, notes: Notes) -> KeyInfo:
+    """Store a key that has this text, in somebody's transaction."""
     expires_at = None if wanted.expires_in_s is None else now() + wanted.expires_in_s
     values = row_of(text, wanted.name, wanted.client, wanted.scopes, expires_at=expires_at)
-    with database.write() as connection:
-        row = connection.execute(insert(api_key).values(values).returning(*_COLUMNS)).one()
-    return to_key(row), text
+    made = to_key(connection.execute(insert(api_key).values(values).returning(*_COLUMNS)).one())
+    notes.write(connection, Act.KEY_CREATED, made.id, after=_told(made))
+    return made
 
 
 def list_keys(database: Database) -> list[KeyInfo]:
@@ -59,40 +77,45 @@ def get_key(database: Database, key_id: str) -> KeyInfo:
         return _found(key_id, connection.execute(_one(key_id)).one_or_none())
 
 
-def revoke_key(database: Database, key_id: str) -> KeyInfo:
+def revoke_key(database: Database, key_id: str, *, by: Actor) -> KeyInfo:
     """Have a key open nothing any more; one that is revoked stays as it is.
 
     Raises:
         NotFound, Unavailable: as `get_key`.
     """
-    is_it = (api_key.c.id == key_id) & api_key.c.parent.is_(None)
-    with database.write() as connection:
-        connection.execute(
-            update(api_key).where(is_it & api_key.c.revoked_at.is_(None)).values(revoked_at=now())
-        )
-        return _found(key_id, connection.execute(_one(key_id)).one_or_none())
+    one = _one(key_id)
+    is_open = (api_key.c.id == key_id) & api_key.c.parent.is_(None) & api_key.c.revoked_at.is_(None)
+    with noting(by) as notes, database.write() as connection:
+        is_new = connection.execute(update(api_key).where(is_open).values(revoked_at=now())).rowcount
+        found = _found(key_id, connection.execute(one).one_or_none())
+        if is_new:
+            notes.write(connection, Act.KEY_REVOKED, key_id, before=_told(found))
+    return found
 
 
-def rotate_key(database: Database, key_id: str, *, overlap_s: float) -> tuple[KeyInfo, str]:
+def rotate_key(database: Database, key_id: str, *, overlap_s: float, by: Actor) -> tuple[KeyInfo, str]:
     """Make a key that may do what another may, which expires after `overlap_s`; returns the new one, and its text.
 
     Raises:
         NotFound, Unavailable: as `get_key`. Conflict: that one opens nothing any more.
     """
     text = new_key()
-    with database.write() as connection:
+    with noting(by) as notes, database.write() as connection:
         row = connection.execute(_one(key_id).with_for_update()).one_or_none()
         found = _found(key_id, row)
         at: float = connection.execute(select(now())).scalar_one()
         if found.revoked_at is not None or (found.expires_at is not None and found.expires_at <= at):
             raise Conflict(f"the key {key_id} is over: make a new one", code="key_over")
         ends_at = case((api_key.c.expires_at < at + overlap_s, api_key.c.expires_at), else_=at + overlap_s)
-        connection.execute(update(api_key).where(api_key.c.id == key_id).values(expires_at=ends_at))
+        ended = update(api_key).where(api_key.c.id == key_id).values(expires_at=ends_at)
+        replaced = to_key(connection.execute(ended.returning(*_COLUMNS)).one())
         life_s = None if found.expires_at is None else found.expires_at - found.created_at
         expires_at = None if life_s is None else at + life_s
         values = row_of(text, found.name, found.client, found.scopes, expires_at=expires_at)
-        made = connection.execute(insert(api_key).values(values).returning(*_COLUMNS)).one()
-    return to_key(made), text
+        made = to_key(connection.execute(insert(api_key).values(values).returning(*_COLUMNS)).one())
+        after = _told(replaced) | {"replaced_by": made.id}
+        notes.write(connection, Act.KEY_ROTATED, key_id, before=_told(found), after=after)
+    return made, text
 
 
 def row_of(
@@ -126,14 +149,36 @@ def to_key(row: Any) -> KeyInfo:
     )
 
 
+def _told(key: KeyInfo) -> dict[str, Any]:
+    """What the audit tells of a key."""
+    expires = None if key.expires_at is None else datetime.fromtimestamp(key.expires_at, UTC)
+    return {
+        "name": key.name,
+        "client": key.client,
+        "scopes": sorted(key.scopes),
+        "expires": expires and expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
 def _one(key_id: str) -> Select[Any]:
+    """The row of a key.
+
+    Raises:
+        NotFound: it has not the form of an id; PostgreSQL takes not every text.
+    """
+    if not FORM_OF_ID.fullmatch(key_id):
+        raise _none(key_id)
     return select(*_COLUMNS).where(api_key.c.id == key_id, api_key.c.parent.is_(None))
 
 
 def _found(key_id: str, row: Any) -> KeyInfo:
     if row is None:
-        raise NotFound(f"there is no key {describe(key_id)}", code="key_not_found")
+        raise _none(key_id)
     return to_key(row)
+
+
+def _none(key_id: str) -> NotFound:
+    return NotFound(f"there is no key {describe(key_id)}", code="key_not_found")
 
 
 def _check(wanted: NewKey) -> None:

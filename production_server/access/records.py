@@ -42,9 +42,28 @@ class Client(NamedTuple):
         """Whether it may do that."""
         return scope in self.scopes or Scope.ADMIN in self.scopes
 
+    def acting(self, address: str, request_id: str) -> Actor:
+        """Who does what a request asks for."""
+        return Actor(self.name, self.key_id, address, request_id)
+
 
 ANONYMOUS = Client(ANONYMOUS_NAME, EVERYTHING)
 """Who asks a service that needs no keys: nobody is kept from anything."""
+NOBODY = Client(ANONYMOUS_NAME, frozenset())
+"""Who asks for what needs nobody's leave, and so was not asked who it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does something, and from where, as the audit tells it."""
+
+    client: str
+    """Empty: nobody knows who it was."""
+    key_id: str = ""
+    """The public part of the key that was brought; empty: none."""
+    address: str = ""
+    """Empty: on the machine itself."""
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

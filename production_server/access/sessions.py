@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import delete, insert, update
 
-from production_server.access.key_text import new_key
+from production_server.access.audit import Act, noting
+from production_server.access.key_text import id_of, new_key
 from production_server.access.keys import row_of
-from production_server.access.records import Client
+from production_server.access.records import Actor, Client
 from production_server.jobs.database import Database, now
 from production_server.jobs.tables import api_key
 
@@ -16,7 +17,7 @@ KEPT_S = 86_400.0
 """So long an expired session's row stays."""
 
 
-def open_session(database: Database, client: Client) -> str:
+def open_session(database: Database, client: Client, *, by: Actor) -> str:
     """Open a session for a client whose key was found; returns its text. What expired long ago is cleared away.
 
     Raises:
@@ -32,20 +33,21 @@ def open_session(database: Database, client: Client) -> str:
         parent=client.key_id,
     )
     is_old = api_key.c.parent.is_not(None) & (api_key.c.expires_at < now() - KEPT_S)
-    with database.write() as connection:
+    with noting(by) as notes, database.write() as connection:
         connection.execute(delete(api_key).where(is_old))
         connection.execute(insert(api_key).values(values))
+        notes.write(connection, Act.SESSION_OPENED, id_of(text))
     return text
 
 
-def end_session(database: Database, session_id: str) -> None:
+def end_session(database: Database, session_id: str, *, by: Actor) -> None:
     """Have a session open nothing any more.
 
     Raises:
         Unavailable: the database does not answer.
     """
     is_it = (api_key.c.id == session_id) & api_key.c.parent.is_not(None)
-    with database.write() as connection:
-        connection.execute(
-            update(api_key).where(is_it, api_key.c.revoked_at.is_(None)).values(revoked_at=now())
-        )
+    with noting(by) as notes, database.write() as connection:
+        ended = update(api_key).where(is_it, api_key.c.revoked_at.is_(None)).values(revoked_at=now())
+        if connection.execute(ended).rowcount:
+            notes.write(connection, Act.SESSION_ENDED, session_id)

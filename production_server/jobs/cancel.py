@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 from sqlalchemy import Connection, delete, update
@@ -13,11 +14,14 @@ from production_server.jobs.records import Job
 from production_server.jobs.settle import settle
 from production_server.jobs.tables import item, object_chunk, scan
 
+Told = Callable[[Connection, str], None]
+"""Is told, in the transaction in which something of a client's is cancelled, which client that is."""
 
-def cancel(database: Database, job_id: UUID, *, whose: str | None) -> Job:
+
+def cancel(database: Database, job_id: UUID, *, whose: str | None, told: Told | None = None) -> Job:
     """Cancel what of a client's job has not run; items that a worker has in hand still finish.
 
-    Does nothing to a job that is over.
+    Does nothing to a job that is over, of which nobody is `told`.
 
     Raises:
         NotFound: there is no such job.
@@ -30,7 +34,9 @@ def cancel(database: Database, job_id: UUID, *, whose: str | None) -> Job:
         # What somebody has in hand he ends himself.
         is_free = (object_chunk.c.job_id == job_id) & object_chunk.c.lease_token.is_(None)
         connection.execute(delete(object_chunk).where(is_free))
-        settle(connection, job_id, cancelled=waiting, stops_growing=True, as_cancelled=True)
+        settled = settle(connection, job_id, cancelled=waiting, stops_growing=True, as_cancelled=True)
+        if told is not None and settled is not None:
+            told(connection, settled.client)
     return get_job(database, job_id, whose=whose)
 
 
@@ -39,13 +45,11 @@ def cancel_waiting(connection: Connection, job_id: UUID) -> None:
     settle(connection, job_id, cancelled=_cancel_items(connection, job_id))
 
 
-def stop_scan(connection: Connection, scan_id: UUID) -> None:
-    """Cancel a scan that still lists."""
-    connection.execute(
-        update(scan)
-        .where(scan.c.id == scan_id, scan.c.state == "listing")
-        .values(state="cancelled", finished_at=now(), **FREE)
-    )
+def stop_scan(connection: Connection, scan_id: UUID) -> bool:
+    """Cancel a scan that still lists; whether it did."""
+    is_it = (scan.c.id == scan_id) & (scan.c.state == "listing")
+    stopped = update(scan).where(is_it).values(state="cancelled", finished_at=now(), **FREE)
+    return connection.execute(stopped).rowcount > 0
 
 
 def _cancel_items(connection: Connection, job_id: UUID) -> int:

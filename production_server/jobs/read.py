@@ -17,9 +17,9 @@ from production_server.models.tasks.task import Stored
 from production_server.storage.objects import Reference
 
 job_columns = (
-    job.c.id, job.c.model, job.c.version, job.c.source, job.c.priority, job.c.state, job.c.total, job.c.succeeded,
-    job.c.failed, job.c.cancelled, job.c.created_at, job.c.started_at, job.c.finished_at, job.c.is_growing,
-    stored_priority,
+    job.c.id, job.c.client, job.c.model, job.c.version, job.c.source, job.c.priority, job.c.state, job.c.total,
+    job.c.succeeded, job.c.failed, job.c.cancelled, job.c.created_at, job.c.started_at, job.c.finished_at,
+    job.c.is_growing, stored_priority,
 )  # fmt: skip
 item_columns = (
     item.c.idx, item.c.name, item.c.expected, item.c.outside_training_range, item.c.state, item.c.label, item.c.score,

@@ -60,6 +60,7 @@ class Job:
     """A job as it stands; times are seconds since the Unix epoch, UTC."""
 
     id: UUID
+    client: str
     model: str
     version: str
     source: str

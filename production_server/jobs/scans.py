@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, Connection, false, or_, select, update
 
 from production_server.errors import CeleriacError, NotFound
-from production_server.jobs.cancel import cancel, stop_scan
+from production_server.jobs.cancel import Told, cancel, stop_scan
 from production_server.jobs.database import Database, now
 from production_server.jobs.growth import Retake, add_objects, count_new
 from production_server.jobs.leases import FREE, free_after, is_held, may_be_taken, next_try_of, renewed, taken
@@ -149,17 +149,19 @@ def fail_for_now(database: Database, held: ScanClaim, *, error: CeleriacError, a
         connection.execute(update(scan).where(_is_mine(held)).values(values | free_after(after_s)))
 
 
-def cancel_scan(database: Database, scan_id: UUID, *, whose: str | None) -> Scan:
-    """Stop listing, and cancel what was found and has not run.
+def cancel_scan(database: Database, scan_id: UUID, *, whose: str | None, told: Told | None = None) -> Scan:
+    """Stop listing, and cancel what was found and has not run; of one that is over nobody is `told`.
 
     Raises:
         NotFound: there is no such scan.
     """
-    if get_scan(database, scan_id, whose=whose).dry_run:
+    found = get_scan(database, scan_id, whose=whose)
+    if found.dry_run:
         with database.write() as connection:
-            stop_scan(connection, scan_id)
+            if stop_scan(connection, scan_id) and told is not None:
+                told(connection, found.client)
     else:
-        cancel(database, scan_id, whose=None)
+        cancel(database, scan_id, whose=None, told=told)
     return get_scan(database, scan_id, whose=whose)
 
 

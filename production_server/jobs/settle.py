@@ -12,6 +12,7 @@ from sqlalchemy import Connection, case, func, true, update
 
 from production_server.jobs.database import AT_END, now
 from production_server.jobs.read import job_columns, to_job
+from production_server.jobs.records import Job
 from production_server.jobs.tables import job
 
 done = job.c.succeeded + job.c.failed + job.c.cancelled
@@ -27,16 +28,16 @@ def settle(
     cancelled: int = 0,
     stops_growing: bool = False,
     as_cancelled: bool = False,
-) -> None:
+) -> Job | None:
     """Add to a job's counts, or note that nothing adds items to it any more, and end it if that was the last of it.
 
     A job of which items were cancelled is cancelled, though those that run still finish; so is one that stops growing
     `as_cancelled`. Where there is nothing to add, only a job that grows is touched. Locks the job: after its items,
-    before counts of results.
+    before counts of results. Returns the job as it stands then; None: it was not touched.
     """
     added = succeeded + failed + cancelled
     if not added and not stops_growing:
-        return
+        return None
     is_last = (done + added == job.c.total) & (true() if stops_growing else ~job.c.is_growing)
     is_finished = is_last & (job.c.state != "cancelled")
     is_cancelled = bool(cancelled) or as_cancelled
@@ -55,8 +56,9 @@ def settle(
         settled.where(job.c.id == job_id, is_touched).returning(*job_columns)
     ).one_or_none()
     if row is None:
-        return
+        return None
     settled_job = to_job(row)
     if settled_job.is_over:
         for tell in connection.get_execution_options()[AT_END]:
             tell(connection, settled_job)
+    return settled_job

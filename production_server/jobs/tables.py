@@ -278,3 +278,23 @@ api_key = Table(
     Column("used_at", Double),  # roughly
     Column("parent", String(12)),  # of a session: the key that opened it, with which it ends
 )
+
+# Who did what, and who was not let in. Rows are written, and cleared away when they are old; no code changes one.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Uuid, primary_key=True),  # UUIDv7
+    Column("at", Double, nullable=False),
+    Column("client", String(64), nullable=False),  # empty: nobody knows who it was
+    Column("key_id", String(12), nullable=False),  # the public part of the key that was brought; empty: none
+    Column("act", String(32), nullable=False),
+    Column("object", String(255), nullable=False),  # what it was done to; of what was refused, the operation
+    Column("before", JSON(none_as_null=True)),
+    Column("after", JSON(none_as_null=True)),
+    Column("address", String(64), nullable=False),  # empty: on the machine itself
+    Column("request_id", String(128), nullable=False),
+    Column("times", Integer, nullable=False),  # how often, where one line tells of many refusals
+    Index("ix_audit_at", "at", "id"),
+    Index("ix_audit_client", "client", "at"),
+    Index("ix_audit_act", "act", "at"),
+)

@@ -1,4 +1,4 @@
-"""The address that the web server listens on, taken before anything starts."""
+"""The addresses that the web server listens on, taken before anything starts."""
 
 from __future__ import annotations
 
@@ -11,14 +11,27 @@ BACKLOG = 2048
 """Connections that may wait to be accepted."""
 
 
-def take_address(settings: Settings) -> socket.socket:
-    """A socket at HOST and PORT that does not listen yet: until a server is ready, clients are refused.
+def take_addresses(settings: Settings) -> list[socket.socket]:
+    """Sockets at PORT of HOST and, if there is one, at HTTP_PORT, in this order.
+
+    They do not listen yet: until a server is ready, clients are refused.
 
     Raises:
-        SettingsError: HOST and PORT cannot be listened on.
+        SettingsError: one of them cannot be listened on.
     """
+    taken = [_take("PORT", settings.host, settings.port)]
+    if settings.http_port:
+        try:
+            taken.append(_take("HTTP_PORT", settings.host, settings.http_port))
+        except SettingsError:
+            taken[0].close()
+            raise
+    return taken
+
+
+def _take(variable: str, host: str, port: int) -> socket.socket:
     try:
-        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         family, kind, _, _, address = found[0]
         taken = socket.socket(family, kind)
         try:
@@ -28,7 +41,7 @@ def take_address(settings: Settings) -> socket.socket:
             taken.close()
             raise
     except (OSError, UnicodeError) as exc:
-        raise _refusal(settings.host, settings.port, exc) from exc
+        raise _refusal(variable, host, port, exc) from exc
     return taken
 
 
@@ -42,9 +55,9 @@ def listen(taken: socket.socket) -> None:
         taken.listen(BACKLOG)
     except OSError as exc:
         host, port, *_ = taken.getsockname()
-        raise _refusal(host, port, exc) from exc
+        raise _refusal("PORT", host, port, exc) from exc
 
 
-def _refusal(host: str, port: int, exc: Exception) -> SettingsError:
+def _refusal(variable: str, host: str, port: int, exc: Exception) -> SettingsError:
     got = f"{host}:{port} ({getattr(exc, 'strerror', None) or exc})"
-    return SettingsError((Fault("HOST, PORT", "an address that can be listened on", got),))
+    return SettingsError((Fault(f"HOST, {variable}", "an address that can be listened on", got),))

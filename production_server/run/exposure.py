@@ -5,12 +5,14 @@ from __future__ import annotations
 import ipaddress
 import logging
 import socket
+from collections.abc import Sequence
 from contextlib import closing
 
 from production_server.access.brought_keys import read_brought_keys
 from production_server.access.first_key import is_there_a_key, make_first_key
 from production_server.errors import Fault, SettingsError, Unavailable
 from production_server.jobs.database import Database
+from production_server.run.state import open_database
 from production_server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -21,19 +23,19 @@ ALONE = (
 )
 
 
-def must_have_key(settings: Settings, address: socket.socket) -> bool:
-    """Whether nobody may ask at this address without a key, even as long as there is none."""
-    return not (settings.open_to_all or _is_loopback(address))
+def must_have_key(settings: Settings, addresses: Sequence[socket.socket]) -> bool:
+    """Whether nobody may ask at these addresses without a key, even as long as there is none."""
+    return not settings.open_to_all and not all(map(_is_loopback, addresses))
 
 
 def prepare_database(settings: Settings) -> None:
     """Bring the database to the newest schema, and make the first key where FIRST_KEY_FILE says so.
 
     Raises:
-        SettingsError: the first key cannot be left in that file. Unavailable: the database does not answer.
+        SettingsError: STATE_DIR cannot be made, or the first key not be left in that file.
+        Unavailable: the database does not answer.
     """
-    with closing(Database(settings.resolved_database_url)) as database:
-        database.migrate()
+    with closing(open_database(settings)) as database:
         file = settings.first_key_file
         if file is None or any(client.is_admin for client in read_brought_keys(settings.api_keys).values()):
             return
@@ -41,7 +43,7 @@ def prepare_database(settings: Settings) -> None:
             log.info("made the first key: %s has it", file)
 
 
-def check_exposure(settings: Settings, address: socket.socket) -> None:
+def check_exposure(settings: Settings, addresses: Sequence[socket.socket]) -> None:
     """Refuse to start where others than this machine can ask, and there is no key.
 
     While the database does not answer nobody can say, and the door is closed.
@@ -49,7 +51,7 @@ def check_exposure(settings: Settings, address: socket.socket) -> None:
     Raises:
         SettingsError: API_KEYS holds keys that are none, or there are no keys.
     """
-    if _is_loopback(address) or read_brought_keys(settings.api_keys):
+    if all(map(_is_loopback, addresses)) or read_brought_keys(settings.api_keys):
         return
     try:
         with closing(Database(settings.resolved_database_url)) as database:

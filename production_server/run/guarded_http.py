@@ -12,7 +12,7 @@ import socket
 import struct
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -123,15 +123,20 @@ class _Answer:
             self.write(b"")
 
 
+class _Guest(Protocol):
+    def give_way(self) -> None:
+        """Close the connection for another one."""
+
+
 class Crowd:
     """The connections of one server that wait for a request; the first has been waiting for the longest."""
 
     def __init__(self, *, most: int = MAX_CONNECTIONS) -> None:
         """`most` is how many connections of any kind there may be."""
         self._most = most
-        self._idle: dict[GuardedHttp, None] = {}
+        self._idle: dict[_Guest, None] = {}
 
-    def let_in(self, connection: GuardedHttp, *, count: int) -> None:
+    def let_in(self, connection: _Guest, *, count: int) -> None:
         """Let a connection in, the latest of `count`. Another one gives way to it, where one can."""
         self._idle[connection] = None
         if count > self._most:
@@ -139,11 +144,11 @@ class Crowd:
             self.forget(oldest)
             oldest.give_way()
 
-    def wait(self, connection: GuardedHttp) -> None:
+    def wait(self, connection: _Guest) -> None:
         """It waits for a request, from now on."""
         self._idle[connection] = None
 
-    def forget(self, connection: GuardedHttp) -> None:
+    def forget(self, connection: _Guest) -> None:
         """It has a request, or is lost."""
         self._idle.pop(connection, None)
 

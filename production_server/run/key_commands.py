@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
+import pwd
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from production_server.access import keys
+from production_server.access import audit, keys
 from production_server.access.key_text import id_of, new_key
-from production_server.access.records import KeyInfo, NewKey
+from production_server.access.records import Actor, KeyInfo, NewKey
 from production_server.access.scopes import USUAL, Scope, scopes_of
-from production_server.jobs.database import Database
-from production_server.run.state import make_state_dir
+from production_server.run.state import open_database
 from production_server.settings import Settings
+from production_server.shown import shown
 
 DAY_S = 86_400
+LONGEST_LOGIN = 40
+"""A client's name has room for 64 characters."""
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -27,6 +32,8 @@ def key_commands() -> None:
 
     As long as there is none, the service asks nobody for one, and listens on this machine alone.
     """
+    # Whoever types it sees what it does; the table has the line.
+    logging.getLogger(audit.__name__).setLevel(logging.WARNING)
 
 
 @key_commands.command()
@@ -60,8 +67,8 @@ def create(
         scopes=scopes_of(scopes, field="--scope"),
         expires_in_s=None if days is None else days * DAY_S,
     )
-    with closing(_database(settings)) as database:
-        _show_new(*keys.create_key(database, wanted), as_json=as_json)
+    with closing(open_database(settings)) as database:
+        _show_new(*keys.create_key(database, wanted, by=_by_whom()), as_json=as_json)
 
 
 @key_commands.command()
@@ -75,7 +82,7 @@ def generate() -> None:
 @click.pass_obj
 def list_all(settings: Settings, *, as_json: bool) -> None:
     """Show all keys, the newest first."""
-    with closing(_database(settings)) as database:
+    with closing(open_database(settings)) as database:
         found = keys.list_keys(database)
     if as_json:
         click.echo(json.dumps([_told(key) for key in found]))
@@ -101,8 +108,8 @@ def revoke(settings: Settings, *, key_id: str, as_json: bool) -> None:
 
     KEY is its first twelve characters, as `list` shows them, or all of it.
     """
-    with closing(_database(settings)) as database:
-        revoked = keys.revoke_key(database, id_of(key_id))
+    with closing(open_database(settings)) as database:
+        revoked = keys.revoke_key(database, id_of(key_id), by=_by_whom())
     click.echo(
         json.dumps(_told(revoked)) if as_json else f"{revoked.id}… ({revoked.name}) opens nothing any more."
     )
@@ -118,18 +125,18 @@ def revoke(settings: Settings, *, key_id: str, as_json: bool) -> None:
 @click.pass_obj
 def rotate(settings: Settings, *, key_id: str, overlap_days: float, as_json: bool) -> None:
     """Make a key that may do the same as KEY, which expires soon."""
-    with closing(_database(settings)) as database:
-        made, text = keys.rotate_key(database, id_of(key_id), overlap_s=overlap_days * DAY_S)
+    with closing(open_database(settings)) as database:
+        made, text = keys.rotate_key(database, id_of(key_id), overlap_s=overlap_days * DAY_S, by=_by_whom())
     _show_new(made, text, as_json=as_json)
 
 
-def _database(settings: Settings) -> Database:
-    """The database, at the newest schema: there may not have been a service yet."""
-    if not settings.database_url:
-        make_state_dir(settings.state_dir)
-    database = Database(settings.resolved_database_url)
-    database.migrate()
-    return database
+def _by_whom() -> Actor:
+    """Who types this, as the system knows it; variables of the environment could say anybody."""
+    try:
+        login = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        login = str(os.getuid())
+    return Actor(f"{shown(login)[:LONGEST_LOGIN]} on the command line")
 
 
 def _show_new(made: KeyInfo, text: str, *, as_json: bool) -> None:

@@ -11,10 +11,10 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -22,14 +22,18 @@ from production_server.broker.links import LocalLink
 from production_server.broker.local_queue import LocalQueue
 from production_server.broker.transport import Transport
 from production_server.descriptors import room_for
+from production_server.loop import Loop
 from production_server.parts import SharedParts
 from production_server.run.address import listen
+from production_server.run.certificate import LOOK_EVERY_S, Certificate
 from production_server.run.exposure import must_have_key
 from production_server.run.guarded_http import MAX_CONNECTIONS, Crowd, GuardedHttp
+from production_server.run.guarded_tls import GuardedTls
 from production_server.settings import Settings
 from production_server.tracing import create_tracing
 from production_server.web.app import create_front
-from production_server.web.edge.parts import build_parts
+from production_server.web.edge.parts import WebParts, build_parts
+from production_server.web.edge.to_https import ToHttps
 from production_server.web.interactive.front import Front
 
 if TYPE_CHECKING:
@@ -50,9 +54,17 @@ IDLE_S = 75
 """How long a connection is kept for the next request: longer than the proxies in front of a server keep theirs."""
 
 
-def serve(settings: Settings, listening: socket.socket, *, metrics_folder: Path) -> None:
+def serve(
+    settings: Settings,
+    listening: Sequence[socket.socket],
+    certificate: Certificate | None,
+    *,
+    metrics_folder: Path,
+) -> None:
     """Serve until SIGTERM or SIGINT; requests in hand and the embedded worker's batches are finished first.
 
+    `listening`: the sockets of PORT and, if there is one, HTTP_PORT.
+    `certificate`: what PORT speaks https with, if it does.
     `metrics_folder`: where the web processes tell each other what they count.
     """
     with contextlib.ExitStack() as running:
@@ -73,51 +85,51 @@ def serve(settings: Settings, listening: socket.socket, *, metrics_folder: Path)
         running.callback(parts.caller.close)
         parts.keys.start()
         running.callback(parts.keys.close)
+        parts.recorder.start()
+        running.callback(parts.recorder.close)
         parts.metrics.start()
         running.callback(parts.metrics.close)
-        server = _WebServer(create_front(parts), settings, on_stop=parts.let_nobody_wait)
+        if certificate is not None:
+            looking = Loop("certificate", certificate.look, pause_s=LOOK_EVERY_S)
+            looking.start()
+            running.callback(looking.stop)
+        server = _WebServer(create_front(parts), parts, certificate)
         _collect_garbage_rarely()
         sys.setswitchinterval(TURN_S)
-        server.run(sockets=[listening])
+        server.run(sockets=list(listening))
 
 
 class _WebServer(uvicorn.Server):
-    """uvicorn with this process's signals. `on_stop` runs when a stop is asked for: some requests wait for jobs."""
+    """uvicorn with this process's signals, and with a second port where there is one."""
 
-    def __init__(self, front: Front, settings: Settings, *, on_stop: Callable[[], None]) -> None:
-        super().__init__(
-            uvicorn.Config(
-                front,
-                loop="uvloop",
-                # Any callable will do, whatever its type says.
-                http=partial(GuardedHttp, crowd=Crowd(most=room_for(MAX_CONNECTIONS))),  # type: ignore[arg-type]
-                ws="none",
-                lifespan="off",
-                proxy_headers=False,
-                server_header=False,
-                log_config=None,
-                log_level=logging.ERROR,
-                access_log=False,
-                timeout_keep_alive=IDLE_S,
-                timeout_graceful_shutdown=settings.drain_s,
-            )
-        )
+    def __init__(self, front: Front, parts: WebParts, certificate: Certificate | None) -> None:
+        settings = parts.settings
+        crowd = Crowd(most=room_for(MAX_CONNECTIONS))
+        plain = partial(GuardedHttp, crowd=crowd)
+        speaking = plain if certificate is None else partial(GuardedTls, crowd=crowd, certificate=certificate)
+        super().__init__(_config(front, speaking, settings))
+        self._scheme = "http" if certificate is None else "https"
+        self._redirecting = _config(ToHttps(parts.sites, port=settings.port), plain, settings)
         # Several web processes would all say it, and a log that is read by programs has no room for it.
         self._is_watched = (
             settings.web_processes == 1 and settings.log_format == "text" and sys.stderr.isatty()
         )
-        self._on_stop = on_stop
+        # Some requests wait for jobs.
+        self._on_stop = parts.let_nobody_wait
         self._leave_after_s = settings.drain_s * LEAVE_AT
         self._stop_within_s = settings.drain_s + EXTRA_STOP_S
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        for listening in sockets or []:
+        first, *second = sockets or []
+        for listening in (first, *second):
             listen(listening)
-        await super().startup(sockets)
-        for listening in sockets or []:
-            log.info("listening on %s", _url(listening))
-            if self._is_watched:
-                sys.stderr.write(f"\nCeleriac answers at {_url(listening)}/predictions; Ctrl-C stops it.\n\n")
+        await super().startup([first])
+        url = _url(first, self._scheme)
+        log.info("listening on %s", url)
+        for listening in second:
+            await self._redirect(listening)
+        if self._is_watched:
+            sys.stderr.write(f"\nCeleriac answers at {url}/predictions; Ctrl-C stops it.\n\n")
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -126,6 +138,20 @@ class _WebServer(uvicorn.Server):
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         yield
+
+    async def _redirect(self, listening: socket.socket) -> None:
+        """Send clients of this port on to the first one."""
+        self._redirecting.load()
+        speaking: Callable[..., asyncio.Protocol] = self._redirecting.http_protocol_class
+        connection = partial(
+            speaking,
+            config=self._redirecting,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        server = await asyncio.get_running_loop().create_server(connection, sock=listening)
+        self.servers.append(server)
+        log.info("listening on %s, to send clients on", _url(listening, "http"))
 
     def _leave_all(self) -> None:
         """Leave who still sends or does not read: uvicorn would cancel what waits for them, with a traceback each."""
@@ -143,9 +169,28 @@ class _WebServer(uvicorn.Server):
         last_resort.start()
 
 
-def _url(listening: socket.socket) -> str:
+def _config(app: Any, speaking: Callable[..., asyncio.Protocol], settings: Settings) -> uvicorn.Config:
+    """How an application is served to connections of this kind."""
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http=speaking,  # type: ignore[arg-type]  # any callable will do, whatever its type says
+        ws="none",
+        lifespan="off",
+        proxy_headers=False,
+        server_header=False,
+        log_config=None,
+        log_level=logging.ERROR,
+        access_log=False,
+        timeout_keep_alive=IDLE_S,
+        timeout_graceful_shutdown=settings.drain_s,
+    )
+
+
+def _url(listening: socket.socket, scheme: str) -> str:
     host, port, *_ = listening.getsockname()
-    return f"http://[{host}]:{port}" if listening.family == socket.AF_INET6 else f"http://{host}:{port}"
+    shown = f"[{host}]" if listening.family == socket.AF_INET6 else host
+    return f"{scheme}://{shown}:{port}"
 
 
 def _end_anyway() -> None:

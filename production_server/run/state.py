@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 
 from production_server.errors import Fault, SettingsError
+from production_server.jobs.database import Database
+from production_server.settings import Settings
 
 LOCK_FILE = "lock"
 
@@ -24,6 +26,19 @@ def make_state_dir(folder: Path) -> None:
     except OSError as exc:
         fault = Fault("STATE_DIR", "a folder that can be written", f"{folder} ({exc.strerror or exc})")
         raise SettingsError((fault,)) from exc
+
+
+def open_database(settings: Settings) -> Database:
+    """The database, at the newest schema: there may not have been a service yet.
+
+    Raises:
+        SettingsError: the state folder cannot be made. Unavailable: the database does not answer.
+    """
+    if not settings.database_url:
+        make_state_dir(settings.state_dir)
+    database = Database(settings.resolved_database_url)
+    database.migrate()
+    return database
 
 
 def hold(folder: Path) -> int:

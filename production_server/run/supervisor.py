@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from production_server.run.shared_metrics import VARIABLE as METRICS_VARIABLE
@@ -23,8 +23,8 @@ LOOK_EVERY_S = 0.5
 RESTART_AFTER_S = 1.0
 PARENT_PIPE_VARIABLE = "CELERIAC_PARENT_PIPE"
 """Names the descriptor of a pipe that closes when the parent dies, however it dies."""
-SOCKET_VARIABLE = "CELERIAC_SOCKET"
-"""Names the descriptor of the socket that all web processes listen on."""
+SOCKETS_VARIABLE = "CELERIAC_SOCKETS"
+"""Names the descriptors of the sockets that all web processes listen on."""
 
 
 @dataclass(slots=True)
@@ -51,8 +51,8 @@ class Supervisor:
 
     settings: Settings
     environ: Mapping[str, str]
-    address: socket.socket
-    """Taken already; the web processes listen on it."""
+    addresses: Sequence[socket.socket]
+    """Taken already; the web processes listen on them."""
     children: list[Child]
     _stop: threading.Event = field(default_factory=threading.Event)
     _pipe: tuple[int, int] = field(default_factory=os.pipe)
@@ -74,8 +74,9 @@ class Supervisor:
         handed = [self._pipe[0]]
         environ = {**self.environ, PARENT_PIPE_VARIABLE: str(self._pipe[0])}
         if child.role == "web":
-            environ[SOCKET_VARIABLE] = str(self.address.fileno())
-            handed.append(self.address.fileno())
+            descriptors = [address.fileno() for address in self.addresses]
+            environ[SOCKETS_VARIABLE] = " ".join(map(str, descriptors))
+            handed += descriptors
         else:
             environ |= self._own_names(child)
             del environ[METRICS_VARIABLE]
@@ -105,7 +106,8 @@ class Supervisor:
 
     def _end(self) -> int:
         """Ask all to stop; kill those that take longer than the drain."""
-        self.address.close()
+        for address in self.addresses:
+            address.close()
         alive = [child.process for child in self.children if child.process and child.process.poll() is None]
         for process in alive:
             process.terminate()
@@ -131,10 +133,10 @@ def worker_children(settings: Settings) -> list[Child]:
     return [Child("worker", n) for n in range(1, settings.workers + 1)]
 
 
-def handed_socket(environ: Mapping[str, str]) -> socket.socket | None:
-    """In a child of a `Supervisor`: the socket to listen on."""
-    text = environ.get(SOCKET_VARIABLE, "")
-    return socket.socket(fileno=int(text)) if text.isdigit() else None
+def handed_sockets(environ: Mapping[str, str]) -> list[socket.socket]:
+    """In a child of a `Supervisor`: the sockets to listen on."""
+    texts = environ.get(SOCKETS_VARIABLE, "").split()
+    return [socket.socket(fileno=int(text)) for text in texts if text.isdigit()]
 
 
 def die_with_parent(environ: Mapping[str, str]) -> None:

@@ -11,16 +11,28 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from production_server.errors import CeleriacError, NotKnownYet
-from production_server.web.api import events, health, job_results, jobs, keys, models, openapi, scans, stats
+from production_server.web.api import (
+    audit,
+    events,
+    health,
+    job_results,
+    jobs,
+    keys,
+    models,
+    openapi,
+    scans,
+    stats,
+)
 from production_server.web.edge.bodies import Bodies, PlainBodies
 from production_server.web.edge.bridge import Bridge
 from production_server.web.edge.door import Entrance, asking_of
-from production_server.web.edge.flask_door import pass_entrance
+from production_server.web.edge.flask_door import note_refusal, pass_entrance
 from production_server.web.edge.forms import StrictFormRequest
 from production_server.web.edge.headers import headers_of
 from production_server.web.edge.parts import EXTENSION, WebParts, current_parts
 from production_server.web.edge.problems import register_problem_handlers, status_of
 from production_server.web.edge.request_scope import ROUTE, RequestScope
+from production_server.web.edge.sites import name_of
 from production_server.web.interactive import metadata
 from production_server.web.interactive.front import Front, Limits
 from production_server.web.interactive.open_inference import OpenInference
@@ -41,7 +53,10 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+HSTS = "max-age=31536000"
+"""Browsers come to this host by https alone for a year (RFC 6797). Its subdomains may be anybody's."""
 
 
 def create_app(parts: WebParts) -> Flask:
@@ -63,13 +78,14 @@ def create_app(parts: WebParts) -> Flask:
         events.blueprint,
         models.blueprint,
         keys.blueprint,
+        audit.blueprint,
         health.blueprint,
         openapi.blueprint,
         metadata.blueprint,
         pages,
     ):
         app.register_blueprint(blueprint)
-    register_problem_handlers(app, render_page=render_problem)
+    register_problem_handlers(app, render_page=render_problem, note_refusal=note_refusal)
     app.after_request(_add_security_headers)
     app.before_request(_note_start)
     app.before_request(pass_entrance)
@@ -122,4 +138,7 @@ def _count_request(response: Response) -> Response:
 def _add_security_headers(response: Response) -> Response:
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
+    # It holds for all ports of a host, and what else a developer has on localhost speaks http.
+    if request.is_secure and name_of(request.headers.get("Host", "")) != "localhost":
+        response.headers["Strict-Transport-Security"] = HSTS
     return response

@@ -9,8 +9,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from production_server.access.key_text import new_key
 from testing.celeriac import Celeriac, celeriac
+from testing.pictures import png
 from testing.processes import temporary_directory
-from tests.browser.conftest import PHONE, Complaints, log_in
+from tests.browser.conftest import PHONE, Complaints, log_in, upload
 from tests.browser.test_every_page import sideways, violations
 
 KEY, READER = new_key(), new_key()
@@ -66,6 +67,28 @@ def test_whoever_may_only_look_is_told_so(page: Page) -> None:
 
     expect(page.get_by_text("lets you look, not predict")).to_be_visible()
     expect(page.get_by_role("button", name="Predict", exact=True)).to_have_count(0)
+
+
+def test_files_that_were_chosen_survive_the_end_of_a_session(page: Page) -> None:
+    page.goto("/predictions?model=fashion_mnist")
+    log_in(page, KEY)
+    page.get_by_label("Image files").set_input_files([upload("a.png", png())])
+    page.context.clear_cookies()
+
+    page.get_by_role("button", name="Predict", exact=True).click()
+
+    expect(page.get_by_role("alert")).to_contain_text("You are logged out")
+    expect(page.get_by_role("list", name="Chosen images").get_by_role("listitem")).to_have_count(1)
+
+
+def test_a_page_that_follows_something_asks_for_a_key_when_the_session_is_over(page: Page) -> None:
+    page.goto("/stats")
+    log_in(page, KEY)
+    expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
+
+    page.context.clear_cookies()
+
+    expect(page.get_by_label("Your key")).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

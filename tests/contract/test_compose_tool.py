@@ -21,7 +21,7 @@ case "$*" in
 "compose version --short") echo 2.26.1 ;;
 "version --format "*) echo 26.1.5 ;;
 "volume inspect "*) [ -e "volumes/$3" ] ;;
-*" config --services") echo web ;;
+*" config --services") echo web; [ "${COMPOSE_PROFILES:-}" != tls ] || echo caddy ;;
 *" config") cat <<END
 name: $project
 services:
@@ -34,6 +34,9 @@ services:
         published: "${PORT:-5100}"
         protocol: tcp
 x-values:
+  BIND: "${BIND:-127.0.0.1}"
+  DOMAIN: "${DOMAIN:-localhost}"
+  HTTPS_PORT: "${HTTPS_PORT:-443}"
   PORTS: ${PORT:-5100} 5555
   SECRETS_DIR: ${SECRETS_DIR:-./secrets/$project}
   WORKERS: "${WORKERS:-}"
@@ -68,7 +71,7 @@ class Tool:
         self._program = folder / "checkout/tools/compose"
         (self.engine / "volumes").mkdir(parents=True)
         self._program.parent.mkdir(parents=True)
-        for name in ("rabbitmq", "prometheus", "models", "events"):
+        for name in ("rabbitmq", "prometheus", "caddy", "models", "events"):
             (folder / "checkout/docker" / name).mkdir(parents=True)
         shutil.copy(ROOT / "tools/compose", self._program)
         stand_in = folder / "bin/docker"
@@ -117,6 +120,22 @@ def test_a_port_that_compose_takes_and_nobody_means_is_refused(tool: Tool, port:
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr == f"error: a port is a number from 1 to 65535, not '{port}'\n"
     assert not tool.has_started()
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "192.0.2.7", "::"])
+def test_a_way_around_tls_is_not_published(tool: Tool, address: str) -> None:
+    refused = tool.run("up", BIND=address, COMPOSE_PROFILES="tls")
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith(f"error: BIND={address} would publish web without TLS beside Caddy")
+    assert not tool.has_started()
+
+
+def test_with_tls_its_address_is_told(tool: Tool) -> None:
+    begun = tool.run("up", COMPOSE_PROFILES="tls", DOMAIN="celeriac.example.org", HTTPS_PORT="8443")
+
+    assert begun.stdout.endswith("... and at https://celeriac.example.org:8443\n")
+    assert "https" not in tool.run("up").stdout
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "[::1]"])

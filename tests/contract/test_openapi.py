@@ -20,6 +20,7 @@ from production_server.web.edge.parts import build_parts
 from testing.small_models import write_image_model, write_table_model
 
 OPERATIONS = [
+    ("/api/audit", "get"),
     ("/api/jobs", "get"),
     ("/api/jobs", "post"),
     ("/api/jobs/{job_id}", "delete"),

@@ -195,7 +195,7 @@ def rest_of(lines: Iterator[str]) -> list[str]:
 
 
 def test_help_explains_each_command() -> None:
-    for arguments in ([], ["run"], ["web"], ["worker"], ["migrate"]):
+    for arguments in ([], ["run"], ["web"], ["worker"], ["migrate"], ["fingerprint"]):
         shown = run_server(arguments=[*arguments, "--help"])
         assert shown.returncode == 0
         assert shown.stdout.startswith("Usage:")

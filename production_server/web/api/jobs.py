@@ -7,11 +7,11 @@ from uuid import UUID
 
 from flask import Blueprint, Response, request
 
+from production_server.access.cancelling import cancel_job
 from production_server.errors import Fault, InvalidInput
 from production_server.intake.checking import Upload, items_from_files, items_from_json, items_from_table
 from production_server.intake.intake import Asked
 from production_server.jobs.away import waiting_for
-from production_server.jobs.cancel import cancel
 from production_server.jobs.read import get_job, list_items, list_jobs
 from production_server.jobs.records import Job, NewItem
 from production_server.models.store import ModelVersion
@@ -37,7 +37,7 @@ from production_server.web.api.schemas import (
     SubmittedBody,
     TableBody,
 )
-from production_server.web.edge.flask_door import asking_client, whose
+from production_server.web.edge.flask_door import acting, asking_client, whose
 from production_server.web.edge.forms import repeated
 from production_server.web.edge.json_bodies import refusing_what_is_no_json
 from production_server.web.edge.parts import WebParts, current_parts
@@ -120,7 +120,8 @@ def show(job_id: UUID) -> Response:
 @operation("Cancel what has not run", responses={200: JobBody}, errors=(404, 503))
 def delete(job_id: UUID) -> Response:
     """Cancel a job's waiting items; what a worker has in hand still finishes, a job that is over stays as it is."""
-    return to_response(JobBody.of(cancel(current_parts().database, job_id, whose=whose())))
+    cancelled = cancel_job(current_parts().database, job_id, whose=whose(), by=acting())
+    return to_response(JobBody.of(cancelled))
 
 
 def _read_submission(

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, WithJsonSchema
 
 from production_server.access.keys import LONGEST_LIFE_S
-from production_server.access.records import LONGEST_NAME, KeyInfo
+from production_server.access.records import LONGEST_NAME, KeyInfo, NewKey
 from production_server.access.scopes import USUAL, Scope
 from production_server.web.api.schemas import Schema, to_time
 
@@ -24,11 +24,24 @@ class KeyRequest(Schema):
     scopes: list[AnyScope] = Field(default=list(USUAL), min_length=1, max_length=len(Scope))
     expires_in_days: float | None = Field(default=None, gt=0, le=LONGEST_LIFE_S / DAY_S, examples=[90])
 
+    def wanted(self) -> NewKey:
+        """The key that is asked for."""
+        return NewKey(
+            name=self.name,
+            client=self.client or self.name,
+            scopes=frozenset(self.scopes),
+            expires_in_s=None if self.expires_in_days is None else self.expires_in_days * DAY_S,
+        )
+
 
 class RotateRequest(Schema):
     """How long the key before still opens what it opened."""
 
     overlap_days: float = Field(default=1, ge=0, le=30)
+
+    @property
+    def overlap_s(self) -> float:
+        return self.overlap_days * DAY_S
 
 
 class KeyBody(Schema):

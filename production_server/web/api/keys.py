@@ -5,9 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from production_server.access import keys
-from production_server.access.records import KeyInfo, NewKey
+from production_server.access.records import KeyInfo
 from production_server.web.api.key_schemas import (
-    DAY_S,
     KeyBody,
     KeyRequest,
     KeysBody,
@@ -16,6 +15,7 @@ from production_server.web.api.key_schemas import (
 )
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import read_json, to_response
+from production_server.web.edge.flask_door import acting
 from production_server.web.edge.parts import current_parts
 
 blueprint = Blueprint("keys", __name__, url_prefix="/api/keys")
@@ -26,14 +26,7 @@ blueprint = Blueprint("keys", __name__, url_prefix="/api/keys")
 def create() -> Response:
     """Make a key. `key` in the answer is shown this once: only its SHA-256 is stored."""
     asked = read_json(KeyRequest)
-    life_s = None if asked.expires_in_days is None else asked.expires_in_days * DAY_S
-    wanted = NewKey(
-        name=asked.name,
-        client=asked.client or asked.name,
-        scopes=frozenset(asked.scopes),
-        expires_in_s=life_s,
-    )
-    return _made(*keys.create_key(current_parts().database, wanted))
+    return _made(*keys.create_key(current_parts().database, asked.wanted(), by=acting()))
 
 
 @blueprint.get("")
@@ -55,7 +48,7 @@ def show(key_id: str) -> Response:
 @operation("Revoke a key", responses={200: KeyBody}, errors=(404, 503))
 def revoke(key_id: str) -> Response:
     """Have a key open nothing any more, in every process within a second."""
-    return to_response(KeyBody.of(keys.revoke_key(current_parts().database, key_id)))
+    return to_response(KeyBody.of(keys.revoke_key(current_parts().database, key_id, by=acting())))
 
 
 @blueprint.post("/<key_id>/rotate")
@@ -67,8 +60,8 @@ def revoke(key_id: str) -> Response:
 )
 def rotate(key_id: str) -> Response:
     """Make a key that may do the same. The one before expires after `overlap_days`, so that nobody has to hurry."""
-    overlap_s = read_json(RotateRequest).overlap_days * DAY_S
-    return _made(*keys.rotate_key(current_parts().database, key_id, overlap_s=overlap_s))
+    overlap_s = read_json(RotateRequest).overlap_s
+    return _made(*keys.rotate_key(current_parts().database, key_id, overlap_s=overlap_s, by=acting()))
 
 
 def _made(made: KeyInfo, text: str) -> Response:

@@ -68,7 +68,7 @@ def read_body() -> bytes:
     return data
 
 
-def read_form(model: type[M], form: Mapping[str, str]) -> M:
+def read_form(model: type[M], form: Mapping[str, object]) -> M:
     """The fields of a form that are not files, checked.
 
     Raises:

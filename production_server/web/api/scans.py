@@ -6,14 +6,15 @@ from uuid import UUID
 
 from flask import Blueprint, Response
 
+from production_server.access.cancelling import cancel_scan
 from production_server.jobs.away import waiting_for
 from production_server.jobs.read import get_job
 from production_server.jobs.records import NewScan, Scan
-from production_server.jobs.scans import cancel_scan, get_scan, list_scans
+from production_server.jobs.scans import get_scan, list_scans
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import read_json, read_query, to_response
 from production_server.web.api.scan_schemas import ScanBody, ScanRequest, ScansBody, ScansQuery
-from production_server.web.edge.flask_door import asking_client, whose
+from production_server.web.edge.flask_door import acting, asking_client, whose
 from production_server.web.edge.parts import WebParts, current_parts
 
 blueprint = Blueprint("scans", __name__, url_prefix="/api/scans")
@@ -76,7 +77,7 @@ def show(scan_id: UUID) -> Response:
 def delete(scan_id: UUID) -> Response:
     """Nothing more is listed; what a worker has in hand still finishes, a scan that is over stays as it is."""
     parts = current_parts()
-    return to_response(_body(parts, cancel_scan(parts.database, scan_id, whose=whose())))
+    return to_response(_body(parts, cancel_scan(parts.database, scan_id, whose=whose(), by=acting())))
 
 
 def _body(parts: WebParts, scan: Scan) -> ScanBody:

@@ -12,8 +12,11 @@ from typing import Any, NamedTuple, Protocol
 
 from werkzeug.http import parse_cookie
 
+from production_server.access.key_text import fault_of, id_of
 from production_server.access.known_keys import KnownKeys
-from production_server.access.records import ANONYMOUS, Client
+from production_server.access.recorder import Recorder
+from production_server.access.records import ANONYMOUS, NOBODY, Actor, Client
+from production_server.access.refusals import refusal_of
 from production_server.errors import Forbidden, Unauthorized
 from production_server.web.edge.headers import Headers
 from production_server.web.edge.needs import NEEDS
@@ -112,10 +115,24 @@ def session_in(headers: Headers) -> str | None:
     cookie = headers.get("cookie")
     if cookie is None or SESSION_COOKIE not in cookie:
         return None
+    # Ours are ASCII; others of the same name, of another port for instance, may hold anything.
     try:
-        return parse_cookie(cookie).get(SESSION_COOKIE)
+        return parse_cookie(cookie.encode("ascii", "ignore").decode()).get(SESSION_COOKIE)
     except ValueError:  # "\200" stands for a byte, and such bytes may be no UTF-8
         return None
+
+
+def id_brought(headers: Headers) -> str:
+    """The public part of the key, or session, that a request brings; empty: it brings none, or what is no key."""
+    try:
+        return public_part(key_in(headers) or session_in(headers) or "")
+    except Unauthorized:
+        return ""
+
+
+def public_part(key: str) -> str:
+    """The public part of a key; empty of what is none: what somebody took for one may be a password."""
+    return id_of(key) if fault_of(key) is None else ""
 
 
 def _key_of_basic(text: str) -> str:
@@ -132,6 +149,7 @@ class Entrance:
 
     sites: Sites
     door: Door
+    recorder: Recorder
 
     def enter(self, asking: Asking) -> Client:
         """Who it is. Never blocks. Is asked again, by Flask, about a request whose body is long.
@@ -139,17 +157,38 @@ class Entrance:
         Raises:
             CeleriacError: this request is refused. NotKnownYet: it may not be, after `look_again`.
         """
-        self.sites.check(asking.method, asking.headers)
-        try:
-            needed = NEEDS[asking.operation]
-        except KeyError as exc:
-            raise Forbidden(f"nobody has said who may {asking.method} {asking.path}") from exc
-        if needed is None:
-            return ANONYMOUS
-        client = self.door.admit(asking)
-        if not client.may(needed):
-            raise Forbidden(f"the key {client.key_name!r} has not the scope {needed}")
+        client = self.recognise(asking)
+        self.check(asking, client)
         return client
+
+    def recognise(self, asking: Asking) -> Client:
+        """Who it is, whether it may ask for this or not.
+
+        Raises:
+            CeleriacError, NotKnownYet: as `enter`.
+        """
+        self.sites.check(asking.method, asking.headers)
+        if asking.operation not in NEEDS:
+            raise Forbidden(f"nobody has said who may {asking.method} {asking.path}")
+        return NOBODY if NEEDS[asking.operation] is None else self.door.admit(asking)
+
+    def check(self, asking: Asking, client: Client) -> None:
+        """Let a client go on that may ask for this.
+
+        Raises:
+            Forbidden: it may not; names the scope that it takes.
+        """
+        needed = NEEDS[asking.operation]
+        if needed is not None and not client.may(needed):
+            raise Forbidden(f"the key {client.key_name!r} has not the scope {needed}")
+
+    def note_refusal(self, asking: Asking, client: Client | None, *, request_id: str, code: str) -> None:
+        """Have the audit tell that a request was refused; of a client, if one was recognised. Never blocks."""
+        if client is not None and client.key_id:
+            by = client.acting(asking.peer, request_id)
+        else:
+            by = Actor("", id_brought(asking.headers), asking.peer, request_id)
+        self.recorder.refuse(refusal_of(by, asking.operation, code))
 
     def look_again(self) -> None:
         """Find out what has become known of keys meanwhile. Blocks.

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 from flask import g, request
 
-from production_server.access.records import Client
+from production_server.access.records import Actor, Client
 from production_server.errors import NotKnownYet
 from production_server.web.edge.door import Asking
+from production_server.web.edge.needs import NO_SUCH_PATH
 from production_server.web.edge.parts import current_parts
+from production_server.work_in_hand import work_in_hand
 
 
 def pass_entrance() -> None:
     """Let the request in, or raise why not; runs before everything else that Flask does with one."""
-    asking = Asking(
-        operation=request.endpoint or "none",
-        method=request.method,
-        path=request.path,
-        headers=request.headers,
-        peer=request.remote_addr or "",
-    )
-    entrance = current_parts().entrance
+    asking, entrance = _asking(), current_parts().entrance
     try:
-        g.client = entrance.enter(asking)
+        client = entrance.recognise(asking)
     except NotKnownYet:
         entrance.look_again()
-        g.client = entrance.enter(asking)
+        client = entrance.recognise(asking)
+    # Also of whom it is refused: the page that says so tells which key that is.
+    g.client = client
+    entrance.check(asking, client)
+
+
+def note_refusal(code: str) -> None:
+    """Have the audit tell that the request was refused."""
+    entrance = current_parts().entrance
+    entrance.note_refusal(_asking(), asker(), request_id=_request_id(), code=code)
+
+
+def acting(client: Client | None = None) -> Actor:
+    """Who does what this request asks for: the client whose it is, unless that was found out otherwise."""
+    return (client or asking_client()).acting(request.remote_addr or "", _request_id())
 
 
 def asking_client() -> Client:
@@ -43,3 +52,17 @@ def whose() -> str | None:
     """The client whose jobs, scans and results may be seen and changed by this request; None: those of all."""
     client = asking_client()
     return None if client.is_admin else client.name
+
+
+def _asking() -> Asking:
+    return Asking(
+        operation=request.endpoint or NO_SUCH_PATH,
+        method=request.method,
+        path=request.path,
+        headers=request.headers,
+        peer=request.remote_addr or "",
+    )
+
+
+def _request_id() -> str:
+    return work_in_hand().get("request_id", "")

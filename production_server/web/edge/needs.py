@@ -66,9 +66,15 @@ NEEDS: Mapping[str, Scope | None] = {
     "pages.plot": Scope.READ,
     # How the service stands is about all clients.
     "health.metrics": Scope.METRICS,
+    "audit.index": Scope.ADMIN,
     "keys.index": Scope.ADMIN,
     "keys.create": Scope.ADMIN,
     "keys.show": Scope.ADMIN,
     "keys.revoke": Scope.ADMIN,
     "keys.rotate": Scope.ADMIN,
+    "pages.keys": Scope.ADMIN,
+    "pages.make_key": Scope.ADMIN,
+    "pages.rotate_key": Scope.ADMIN,
+    "pages.revoke_key": Scope.ADMIN,
+    "pages.audit": Scope.ADMIN,
 }

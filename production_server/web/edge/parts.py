@@ -10,6 +10,7 @@ from flask import current_app
 
 from production_server.access.brought_keys import read_brought_keys
 from production_server.access.known_keys import KnownKeys
+from production_server.access.recorder import Recorder
 from production_server.broker.caller import Caller
 from production_server.errors import NotFound
 from production_server.intake.intake import Intake
@@ -61,12 +62,13 @@ class WebParts:
     sites: Sites
     keys: KnownKeys
     door: Door
+    recorder: Recorder
     tracing: Tracing | None
 
     @property
     def entrance(self) -> Entrance:
         """What every request passes."""
-        return Entrance(self.sites, self.door)
+        return Entrance(self.sites, self.door, self.recorder)
 
     def let_nobody_wait(self) -> None:
         """The server stops: requests that wait are answered with what there is, streams end."""
@@ -127,6 +129,7 @@ def build_parts(
         sites=sites_of(settings),
         keys=keys,
         door=KeyDoor(keys, must_have_key=must_have_key),
+        recorder=Recorder(shared.database, keys, keep_days=settings.audit_days),
         tracing=shared.tracing,
     )
 

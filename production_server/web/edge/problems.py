@@ -58,6 +58,8 @@ STATUS_BY_CODE = {
     "request_timeout": HTTPStatus.REQUEST_TIMEOUT,
 }
 RETRY_AFTER_S = 5
+REFUSED = frozenset((HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN))
+"""What the audit tells of."""
 CHALLENGE = "Bearer"
 """How whoever was not let in (401) may prove who he is."""
 API_PREFIXES = ("/api/", "/events/", "/livez", "/readyz", "/metrics", "/openapi.json")
@@ -80,10 +82,17 @@ class Problem:
         return {"type": "about:blank", **asdict(self), "faults": [asdict(fault) for fault in self.faults]}
 
 
-def register_problem_handlers(app: Flask, render_page: Callable[[Problem], Response]) -> None:
-    """Answer every error with a problem: JSON under the API's paths, what `render_page` makes elsewhere."""
+def register_problem_handlers(
+    app: Flask, render_page: Callable[[Problem], Response], *, note_refusal: Callable[[str], None]
+) -> None:
+    """Answer every error with a problem: JSON under the API's paths, what `render_page` makes elsewhere.
+
+    `note_refusal` is told the code of each that refuses.
+    """
 
     def respond(problem: Problem, original: HTTPException | None = None) -> Response:
+        if problem.status in REFUSED:
+            note_refusal(problem.code)
         if request.path.startswith(PROTOCOL_PREFIXES):
             response = _to_protocol_error(problem)
         elif request.path.startswith(API_PREFIXES):

@@ -37,7 +37,7 @@ class Sites:
     def __init__(self, public_hosts: Iterable[str] = (), *, own_names: Iterable[str] = ()) -> None:
         """`public_hosts` are hosts by which browsers reach this service, with their ports; `own_names` names alone."""
         self._public = frozenset(public_hosts)
-        self._names = {name for host in self._public if (name := _name_of(host))}
+        self._names = {name for host in self._public if (name := name_of(host))}
         self._names |= {name.lower().rstrip(".") for name in own_names}
         self._is_known = lru_cache(REMEMBERED)(self._judge)
 
@@ -79,7 +79,7 @@ class Sites:
             )
 
     def _judge(self, host: str) -> bool:
-        name = _name_of(host)
+        name = name_of(host)
         if name is None:
             raise InvalidInput.at("Host", "a name or an address, and perhaps a port", describe(host))
         # A name without a dot is nobody's in the Internet, and of an address there is nothing to point elsewhere.
@@ -91,7 +91,7 @@ def sites_of(settings: Settings) -> Sites:
     return Sites(settings.public_hosts, own_names=(settings.host, socket.gethostname()))
 
 
-def _name_of(host: str) -> str | None:
+def name_of(host: str) -> str | None:
     """The name or address of a Host, in small letters and without a port; None: it is none (RFC 9110, 7.2)."""
     found = _HOST.fullmatch(host)
     return found[1].lower().removesuffix(".") if found else None

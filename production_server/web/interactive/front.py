@@ -13,6 +13,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from production_server.access.records import Client
 from production_server.broker.caller import Answers, Caller, hand_out
 from production_server.broker.calls import Reply
 from production_server.broker.grouping import Answer, Call
@@ -31,7 +32,7 @@ from production_server.web.edge.door import Asking, Entrance, asking_of
 from production_server.web.edge.headers import headers_of
 from production_server.web.edge.incoming import Incoming, Receive
 from production_server.web.edge.json_bodies import check_charset
-from production_server.web.edge.problems import CHALLENGE
+from production_server.web.edge.problems import CHALLENGE, REFUSED, status_of
 from production_server.web.edge.request_ids import request_id_of
 from production_server.web.interactive.call_body import PATIENCE_S, read_body
 from production_server.web.interactive.patience import ClientLeft, Patience
@@ -144,7 +145,8 @@ class Front:
         progress: _Progress,
     ) -> None:
         try:
-            await self._enter(asking_of(f"calls.{protocol.name}", scope, headers))
+            asking = asking_of(f"calls.{protocol.name}", scope, headers)
+            await self._enter(asking, progress.request_id)
             body = await read_body(
                 headers,
                 receive,
@@ -169,12 +171,22 @@ class Front:
         await send_all(send, answer.status, _header_lines(answer, progress.request_id), answer.body)
         self._count(protocol, progress)
 
-    async def _enter(self, asking: Asking) -> None:
+    async def _enter(self, asking: Asking, request_id: str) -> None:
+        client = None
         try:
-            self._entrance.enter(asking)
+            client = await self._recognise(asking)
+            self._entrance.check(asking, client)
+        except CeleriacError as exc:
+            if status_of(exc) in REFUSED:
+                self._entrance.note_refusal(asking, client, request_id=request_id, code=exc.code)
+            raise
+
+    async def _recognise(self, asking: Asking) -> Client:
+        try:
+            return self._entrance.recognise(asking)
         except NotKnownYet:
             await asyncio.get_running_loop().run_in_executor(self._looking, self._entrance.look_again)
-            self._entrance.enter(asking)
+            return self._entrance.recognise(asking)
 
     def _count(self, protocol: InferenceProtocol, progress: _Progress) -> None:
         self._metrics.call_answered(

@@ -8,7 +8,9 @@ from flask.blueprints import BlueprintSetupState
 from production_server.web.edge.flask_door import asker
 from production_server.web.pages import (
     api_reference,
+    audit,
     job_page,
+    keys,
     login,
     model_card,
     predictions,
@@ -27,7 +29,7 @@ blueprint.add_url_rule("/", "welcome", welcome.show)
 blueprint.add_url_rule("/predictions", "predictions", predictions.show)
 blueprint.add_url_rule("/predictions", "submit", predictions.submit, methods=["POST"])
 blueprint.add_url_rule("/predictions/<uuid:job_id>", "job", job_page.show)
-blueprint.add_url_rule("/predictions/<uuid:job_id>/cancel", "cancel", job_page.cancel_job, methods=["POST"])
+blueprint.add_url_rule("/predictions/<uuid:job_id>/cancel", "cancel", job_page.cancel, methods=["POST"])
 blueprint.add_url_rule(
     "/predictions/<uuid:job_id>/thumbnails/<int(max=2147483647):index>.png",
     "thumbnail",
@@ -35,6 +37,11 @@ blueprint.add_url_rule(
 )
 blueprint.add_url_rule("/stats", "stats", stats.show)
 blueprint.add_url_rule("/results", "search", search.show)
+blueprint.add_url_rule("/keys", "keys", keys.show)
+blueprint.add_url_rule("/keys", "make_key", keys.make, methods=["POST"])
+blueprint.add_url_rule("/keys/<key_id>/rotate", "rotate_key", keys.rotate, methods=["POST"])
+blueprint.add_url_rule("/keys/<key_id>/revoke", "revoke_key", keys.revoke, methods=["POST"])
+blueprint.add_url_rule("/audit", "audit", audit.show)
 blueprint.add_url_rule("/login", "login", login.show)
 blueprint.add_url_rule("/login", "enter", login.enter, methods=["POST"])
 blueprint.add_url_rule("/logout", "leave", login.leave, methods=["POST"])

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from flask import Response, make_response, redirect, render_template, request, url_for
 
+from production_server.access.cancelling import cancel_job
 from production_server.errors import InvalidInput, NotFound, StorageUnavailable
 from production_server.jobs.away import waiting_for, why_away
-from production_server.jobs.cancel import cancel
 from production_server.jobs.database import Database
 from production_server.jobs.read import every_item, get_input, get_job, get_payloads, list_items
 from production_server.jobs.records import Item, Job
@@ -21,7 +21,7 @@ from production_server.models.images import thumbnail
 from production_server.models.store import ModelVersion
 from production_server.models.tasks.task import Evaluated, Task
 from production_server.storage.objects import Reference
-from production_server.web.edge.flask_door import whose
+from production_server.web.edge.flask_door import acting, whose
 from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.pages.charts import RocChart, roc_chart
 from production_server.web.pages.progress import progress_of
@@ -60,9 +60,9 @@ def show(job_id: UUID) -> Response:
     return response
 
 
-def cancel_job(job_id: UUID) -> Response:
+def cancel(job_id: UUID) -> Response:
     """Cancel what has not run, and show the job."""
-    cancel(current_parts().database, job_id, whose=whose())
+    cancel_job(current_parts().database, job_id, whose=whose(), by=acting())
     return make_response(redirect(url_for("pages.job", job_id=job_id), 303))
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import Response, make_response, redirect, render_template, request
 
 from production_server.access.records import Client
+from production_server.access.refusals import refused_login
 from production_server.access.sessions import SESSION_S, end_session, open_session
 from production_server.errors import CeleriacError, NotKnownYet, Unauthorized
-from production_server.web.edge.door import SESSION_COOKIE, session_in
+from production_server.web.edge.door import SESSION_COOKIE, public_part, session_in
+from production_server.web.edge.flask_door import acting
 from production_server.web.edge.parts import WebParts, current_parts
-from production_server.web.edge.problems import status_of
+from production_server.web.edge.problems import REFUSED, status_of
 
 START = "/"
 
@@ -21,11 +25,15 @@ def show() -> Response:
 
 def enter() -> Response:
     """Open a session for the key in the form, and go on to where its sender wanted to go."""
-    parts = current_parts()
+    parts, key = current_parts(), request.form.get("key", "").strip()
     try:
-        client = _find(parts, request.form.get("key", "").strip())
-        session = open_session(parts.database, client)
+        client = _find(parts, key)
+        session = open_session(parts.database, client, by=acting(client))
     except CeleriacError as exc:
+        if status_of(exc) in REFUSED:
+            parts.recorder.refuse(
+                refused_login(replace(acting(), client="", key_id=public_part(key)), exc.code)
+            )
         return _page(exc)
     response = make_response(redirect(local_path(request.form.get("next", START)), 303))
     response.set_cookie(
@@ -52,25 +60,29 @@ def local_path(wanted: str) -> str:
 def _find(parts: WebParts, key: str) -> Client:
     if not key:
         raise Unauthorized("the key is missing")
-    try:
-        found = parts.keys.find(key)
-    except NotKnownYet:
-        parts.keys.look_again()
-        found = parts.keys.find(key)
+    found = _find_after_another_look(parts, key)
     if found.session_id:
         raise Unauthorized("the key is none: it is a session's")
     return found
+
+
+def _find_after_another_look(parts: WebParts, key: str) -> Client:
+    try:
+        return parts.keys.find(key)
+    except NotKnownYet:
+        parts.keys.look_again()
+        return parts.keys.find(key)
 
 
 def _end_earlier(parts: WebParts) -> None:
     """End the session that the browser had, if it had one."""
     session = session_in(request.headers)
     try:
-        client = None if session is None else parts.keys.find(session)
+        client = None if session is None else _find_after_another_look(parts, session)
     except CeleriacError:
         return  # It opens nothing anyway.
     if client is not None and client.session_id:
-        end_session(parts.database, client.session_id)
+        end_session(parts.database, client.session_id, by=acting(client))
 
 
 def _page(error: CeleriacError | None = None) -> Response:

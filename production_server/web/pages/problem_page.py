@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from flask import Response, render_template
+from flask import Response, render_template, request
 
+from production_server.access.scopes import Scope
+from production_server.web.edge.flask_door import asker
+from production_server.web.edge.needs import NEEDS
 from production_server.web.edge.problems import Problem
 
 
 def render_problem(problem: Problem) -> Response:
     """A problem as a page of its own. Reaches neither the database nor the model store: they may be the problem."""
-    return Response(render_template("pages/problem.html", problem=problem), problem.status)
+    page = render_template("pages/problem.html", problem=problem, lacking=_lacking())
+    return Response(page, problem.status)
+
+
+def _lacking() -> Scope | None:
+    """The scope that whoever asks has not, and would need; None: that is not what is wrong."""
+    client, needed = asker(), NEEDS.get(request.endpoint or "")
+    return needed if client is not None and needed is not None and not client.may(needed) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from flask import Response, make_response, render_template, request
 
@@ -14,7 +13,7 @@ from production_server.models.tasks.task import Shown, Task
 from production_server.web.api.stats_schemas import SearchQuery, next_after, page_of
 from production_server.web.edge.flask_door import whose
 from production_server.web.edge.parts import WebParts, current_parts
-from production_server.web.pages.query import filled, read_filled
+from production_server.web.pages.query import as_typed, filled, read_filled
 
 PAGE_RESULTS = 50
 
@@ -37,7 +36,7 @@ def show() -> Response:
     try:
         query = read_filled(SearchQuery)
         found = search(parts.database, query.wanted(whose=whose()), after=query.place, limit=PAGE_RESULTS)
-        asked |= {name: _as_typed(getattr(query, name)) for name in ("since", "until") if name in asked}
+        asked |= {name: as_typed(getattr(query, name)) for name in ("since", "until") if name in asked}
     except InvalidInput as exc:
         error = exc
     page = render_template(
@@ -53,11 +52,6 @@ def show() -> Response:
     response = make_response(page, 200 if error is None else 400)
     response.headers["Cache-Control"] = "no-store"
     return response
-
-
-def _as_typed(moment: datetime) -> str:
-    """A time as the form has it: in UTC, without saying so."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def to_shown(parts: WebParts, found: list[Found]) -> list[ShownFound]:

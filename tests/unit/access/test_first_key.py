@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from production_server.access.audit import Wanted, list_lines
 from production_server.access.first_key import is_there_a_key, make_first_key
 from production_server.access.key_text import fault_of, id_of
 from production_server.access.keys import list_keys, revoke_key
+from production_server.access.records import Actor
 from production_server.access.scopes import Scope
 from production_server.errors import SettingsError
 from production_server.jobs.database import Database
@@ -24,13 +26,16 @@ def test_it_is_left_in_a_file_that_its_owner_alone_can_read(database: Database, 
     assert fault_of(text) is None
     assert (id_of(text), made.scopes) == (made.id, frozenset({Scope.ADMIN}))
     assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
+    (line,) = list_lines(database, Wanted(), limit=10)
+    assert (line.act, line.object, line.by.client) == ("key.created", made.id, "the service itself")
+    assert text not in str(line)
 
 
 def test_it_is_made_once_even_by_several_at_once_and_never_again(database: Database, tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as threads:
         made = list(threads.map(lambda _: make_first_key(database, tmp_path / "key"), range(4)))
     text = (tmp_path / "key").read_text()
-    revoke_key(database, id_of(text))
+    revoke_key(database, id_of(text), by=Actor("tests"))
 
     assert sorted(made) == [False, False, False, True]
     assert not make_first_key(database, tmp_path / "key")

@@ -20,6 +20,7 @@ from production_server.jobs.submit import start_scan
 from production_server.web.app import create_app
 from production_server.web.edge.needs import NEEDS
 from production_server.web.edge.parts import WebParts
+from tests.unit.access.test_keys import SOMEBODY
 from tests.unit.web.edge.test_door import CALLS, ask
 
 ROW = {"model": "table", "inputs": [[1, 7]]}
@@ -29,7 +30,7 @@ ROW = {"model": "table", "inputs": [[1, 7]]}
 def keys(parts: WebParts) -> dict[str, str]:
     """A key of anna's, one of bert's, an admin's, and one of each scope alone."""
     made = {
-        name: create_key(parts.database, NewKey(name=name, client=name, scopes=scopes))[1]
+        name: create_key(parts.database, NewKey(name=name, client=name, scopes=scopes), by=SOMEBODY)[1]
         for name, scopes in [
             ("anna", frozenset(USUAL)),
             ("bert", EVERYTHING - {Scope.ADMIN}),
@@ -206,9 +207,9 @@ def test_two_keys_are_refused_and_one_twice_is_not(web: FlaskClient, keys: dict[
 def test_a_key_that_was_made_a_moment_ago_opens_at_once(web: FlaskClient, parts: WebParts) -> None:
     assert web.get("/api/jobs").status_code == 200
     wanted = NewKey(name="new", client="new", scopes=frozenset(USUAL))
-    key = create_key(parts.database, wanted)[1]
+    key = create_key(parts.database, wanted, by=SOMEBODY)[1]
     parts.keys.look_again()
-    other = create_key(parts.database, wanted)[1]
+    other = create_key(parts.database, wanted, by=SOMEBODY)[1]
 
     for each in (key, other):
         assert Asking(web, each)("GET", "/api/jobs").status_code == 200
@@ -220,7 +221,7 @@ def test_a_stream_ends_with_its_key(anna: Asking, parts: WebParts, keys: dict[st
     assert next(stream).startswith(b"retry")
     assert next(stream) == b""
 
-    revoke_key(parts.database, keys["anna"][:12])
+    revoke_key(parts.database, keys["anna"][:12], by=SOMEBODY)
     parts.keys.look_again()
 
     assert list(stream) == []
@@ -235,10 +236,12 @@ def test_a_call_with_a_key_that_was_made_a_moment_ago_is_let_in(parts: WebParts,
 
     assert asked() == 400
     wanted = NewKey(name="new", client="new", scopes=frozenset({Scope.PREDICT}))
-    create_key(parts.database, wanted)
+    create_key(parts.database, wanted, by=SOMEBODY)
     parts.keys.look_again()
-    key = create_key(parts.database, wanted)[1]
-    reader = create_key(parts.database, NewKey(name="r", client="r", scopes=frozenset({Scope.READ})))[1]
+    key = create_key(parts.database, wanted, by=SOMEBODY)[1]
+    reader = create_key(
+        parts.database, NewKey(name="r", client="r", scopes=frozenset({Scope.READ})), by=SOMEBODY
+    )[1]
 
     assert [asked(("authorization", f"Bearer {each}")) for each in (key, reader, new_key())] == [
         400,
@@ -280,6 +283,6 @@ def test_the_first_key_closes_the_service(parts: WebParts) -> None:
     parts.keys.look_again()
 
     assert web.get("/api/jobs").status_code == 401
-    revoke_key(parts.database, made["id"])
+    revoke_key(parts.database, made["id"], by=SOMEBODY)
     parts.keys.look_again()
     assert web.get("/api/jobs").status_code == 401

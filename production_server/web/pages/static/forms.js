@@ -34,6 +34,10 @@ async function send(form) {
     location.assign(answer.url);
     return;
   }
+  if (answer.status === 401) {
+    showProblem(notice("You are logged out", "Log in in another tab, then send it again: what you chose is still here."));
+    return;
+  }
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const problem = page.getElementById("problem");
   const reason = page.querySelector("main .lead")?.textContent ?? `It answered ${answer.status} ${answer.statusText}.`;

@@ -50,6 +50,7 @@ function announce(done, total) {
 
 async function fetchPage() {
   const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+  if (answer.status === 401) location.reload(); // The session is over: the page asks for a key.
   if (!answer.ok) throw new Error(answer.statusText);
   return new DOMParser().parseFromString(await answer.text(), "text/html");
 }
@@ -96,6 +97,7 @@ function isOtherWaiting(job, shown) {
 
 async function step(last) {
   const answer = await fetch(progress().dataset.job);
+  if (answer.status === 401) location.reload(); // The session is over: the page asks for a key.
   if (!answer.ok) throw new Error(answer.statusText);
   const job = await answer.json();
   const done = job.succeeded + job.failed + job.cancelled;

@@ -15,6 +15,7 @@ function untilVisible() {
 
 async function fetchPage() {
   const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+  if (answer.status === 401) location.reload(); // The session is over: the page asks for a key.
   if (!answer.ok) throw new Error(answer.statusText);
   return new DOMParser().parseFromString(await answer.text(), "text/html");
 }

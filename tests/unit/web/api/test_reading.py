@@ -316,6 +316,24 @@ def test_every_answer_carries_the_security_headers(web: FlaskClient) -> None:
         headers = web.get(path).headers
         assert "default-src 'none'" in headers["Content-Security-Policy"]
         assert headers["X-Content-Type-Options"] == "nosniff"
+        assert "microphone=()" in headers["Permissions-Policy"]
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://celeriac.local", "max-age=31536000"),
+        ("https://celeriac.local:5100", "max-age=31536000"),
+        ("http://celeriac.local", None),
+        ("https://localhost:5100", None),
+        ("https://localhost", None),
+    ],
+)
+def test_browsers_are_told_to_stay_with_https_where_it_is_but_not_on_localhost(
+    web: FlaskClient, url: str, expected: str | None
+) -> None:
+    for path in ("/", "/nothing", "/api/jobs"):
+        assert web.get(path, base_url=url).headers.get("Strict-Transport-Security") == expected
 
 
 @pytest.mark.parametrize("path", ["", "/versions/1", "/labels/stable"])

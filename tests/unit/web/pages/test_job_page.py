@@ -40,6 +40,11 @@ def test_a_waiting_job_refreshes_itself_and_can_be_cancelled(get: Get, make_job:
     assert f'action="/predictions/{job.id}/cancel"' in page.source
 
 
+def test_a_job_of_somebody_else_says_whose_it_is(get: Get, make_job: Make) -> None:
+    """Here nobody needs a key, and the job is another client's."""
+    assert "Submitted by test " in get(f"/predictions/{make_job([row(3, 7)]).id}").text
+
+
 def test_a_finished_row_shows_answer_probabilities_threshold_and_values(
     get: Get, make_job: Make, answer: Answer
 ) -> None:

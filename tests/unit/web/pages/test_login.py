@@ -12,13 +12,16 @@ from production_server.access.scopes import USUAL, Scope
 from production_server.web.edge.door import SESSION_COOKIE
 from production_server.web.edge.parts import WebParts
 from production_server.web.pages.login import local_path
+from tests.unit.access.test_keys import SOMEBODY
 
 PAGE = {"Sec-Fetch-Site": "same-origin"}
 
 
 @pytest.fixture
 def key(parts: WebParts) -> str:
-    return create_key(parts.database, NewKey(name="anna's", client="anna", scopes=frozenset(USUAL)))[1]
+    return create_key(
+        parts.database, NewKey(name="anna's", client="anna", scopes=frozenset(USUAL)), by=SOMEBODY
+    )[1]
 
 
 def log_in(web: FlaskClient, key: str, **fields: str) -> tuple[int, str]:
@@ -79,14 +82,14 @@ def test_a_session_ends_with_its_key(web: FlaskClient, parts: WebParts, key: str
     log_in(web, key)
     assert web.get("/stats").status_code == 200
 
-    revoke_key(parts.database, key[:12])
+    revoke_key(parts.database, key[:12], by=SOMEBODY)
     parts.keys.look_again()
 
     assert web.get("/stats").status_code == 401
 
 
 def test_a_session_ends_at_the_logout_for_whoever_has_copied_it_too(
-    web: FlaskClient, parts: WebParts, key: str
+    app: Flask, web: FlaskClient, parts: WebParts, key: str
 ) -> None:
     log_in(web, key)
     copied = session(web)
@@ -96,7 +99,8 @@ def test_a_session_ends_at_the_logout_for_whoever_has_copied_it_too(
 
     assert session(web) is None
     assert web.get("/stats").status_code == 401
-    assert web.get("/stats", headers={"Cookie": f"{SESSION_COOKIE}={copied}"}).status_code == 401
+    other = app.test_client(use_cookies=False)
+    assert other.get("/stats", headers={"Cookie": f"{SESSION_COOKIE}={copied}"}).status_code == 401
 
 
 def test_another_login_ends_the_session_before(
@@ -116,6 +120,18 @@ def test_another_login_ends_the_session_before(
     assert copy.get("/stats").status_code == 401
 
 
+def test_a_cookie_of_somebody_else_that_is_no_text_keeps_nobody_out(
+    app: Flask, web: FlaskClient, key: str
+) -> None:
+    log_in(web, key)
+
+    def asked(cookie: str) -> int:
+        return app.test_client(use_cookies=False).get("/stats", headers={"Cookie": cookie}).status_code
+
+    assert asked(f"other=\xff\xfe; {SESSION_COOKIE}={session(web)}") == 200
+    assert asked(f"{SESSION_COOKIE}=\xff") == asked(f"{SESSION_COOKIE}=%ff") == 401
+
+
 def test_a_session_is_no_key_among_keys_and_opens_no_other(
     web: FlaskClient, parts: WebParts, key: str
 ) -> None:
@@ -130,13 +146,43 @@ def test_a_session_is_no_key_among_keys_and_opens_no_other(
 
 def test_a_page_tells_what_a_key_does_not_let_its_client_do(web: FlaskClient, parts: WebParts) -> None:
     reader = NewKey(name="reader", client="r", scopes=frozenset({Scope.READ}))
-    log_in(web, create_key(parts.database, reader)[1])
+    log_in(web, create_key(parts.database, reader, by=SOMEBODY)[1])
 
     page = web.get("/predictions?model=table")
 
     assert page.status_code == 200
     assert "lets you look, not predict" in page.text
     assert 'type="submit">Predict' not in page.text
+
+
+def test_what_is_to_be_copied_has_a_place_for_the_key_where_one_is_needed(
+    app: Flask, web: FlaskClient, parts: WebParts
+) -> None:
+    places = ("Authorization: Bearer cel_…", "CELERIAC_KEY=cel_…")
+
+    def shown() -> list[bool]:
+        card, docs = web.get("/models/table").text, web.get("/docs").text
+        return [places[0] in docs, places[0] in card, places[1] in card]
+
+    web.get("/stats")
+    assert shown() == [False] * 3
+    reader = NewKey(name="reader", client="r", scopes=frozenset({Scope.READ}))
+    log_in(web, create_key(parts.database, reader, by=SOMEBODY)[1])
+    parts.keys.look_again()
+    assert shown() == [True] * 3
+
+
+def test_the_dashboard_leads_to_metrics_only_who_may(web: FlaskClient, parts: WebParts, key: str) -> None:
+    admin = NewKey(name="root", client="root", scopes=frozenset({Scope.ADMIN}))
+    root = create_key(parts.database, admin, by=SOMEBODY)[1]
+
+    def leads() -> bool:
+        return 'href="/metrics"' in web.get("/stats").text
+
+    log_in(web, key)
+    assert not leads()
+    log_in(web, root)
+    assert leads()
 
 
 @pytest.mark.parametrize("typed", ["", "hunter2", "cel_" + "a" * 36])

@@ -68,8 +68,8 @@ def test_metrics_have_names_and_shares_are_percentages() -> None:
 
 def job(done: int, *, started_at: float | None) -> Job:
     return Job(
-        id=uuid4(), model="table", version="1", source="test", priority="normal", effective_priority="normal",
-        state="running", total=1000, succeeded=done, failed=0, cancelled=0, created_at=0,
+        id=uuid4(), client="test", model="table", version="1", source="test", priority="normal",
+        effective_priority="normal", state="running", total=1000, succeeded=done, failed=0, cancelled=0, created_at=0,
         started_at=started_at, finished_at=None,
     )  # fmt: skip
 
