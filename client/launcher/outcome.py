@@ -109,7 +109,7 @@ def _certificate(instance: Instance, ssh: Sequence[str]) -> str:
         return instance.certificate or shlex.join([*ssh, "sudo", "celeriac", "fingerprint"])
     if instance.has_answered:
         return f"of an authority, for {instance.domain}"
-    return f"comes by itself, minutes after {instance.domain} points to {instance.address}"
+    return f"comes by itself once {instance.domain} points to {instance.address}"
 
 
 def of_bake(image: Image, tools: Tools) -> Outcome:

@@ -84,7 +84,7 @@ NAMED = (*LAUNCH, "--domain", "celeriac.example.org")
             False,
             [
                 "  name         celeriac.example.org must point to 203.0.113.10",
-                "  certificate  comes by itself, minutes after celeriac.example.org points to 203.0.113.10",
+                "  certificate  comes by itself once celeriac.example.org points to 203.0.113.10",
             ],
         ),
         (

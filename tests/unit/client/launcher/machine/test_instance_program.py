@@ -202,7 +202,7 @@ def test_a_machine_with_a_name_has_caddy_get_its_certificates(program: Program) 
     assert said == ""
     assert not (program.folder / "etc/celeriac/tls/cert.pem").exists()
     assert "systemctl enable --quiet caddy" in program.log
-    assert "systemctl reload-or-restart caddy" in program.log
+    assert "systemctl restart caddy" in program.log
 
 
 def test_a_machine_without_a_name_has_a_certificate_of_its_own_and_no_caddy(program: Program) -> None:

@@ -27,10 +27,11 @@ prepare_services() {
     [ -z "$(domain)" ] || start_front
 }
 
-# In a baked image it is off; one that was in an image before has read another configuration.
+# In a baked image it is off; one that was in an image before has read another configuration. Not reloaded: where that
+# fails, Caddy 2.6 has systemd wait for ever.
 start_front() {
     try systemctl enable --quiet caddy
-    try systemctl reload-or-restart caddy
+    try systemctl restart caddy
 }
 
 write_settings() {
