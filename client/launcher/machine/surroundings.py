@@ -64,8 +64,13 @@ class Outside:
         anybody = ssl.create_default_context()
         anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
         self._http = httpx.Client(timeout=PROBE_TIMEOUT_S, trust_env=False, verify=anybody)
-        trusted = httpx.create_ssl_context()
-        self._named = httpx.Client(timeout=PROBE_TIMEOUT_S, trust_env=False, verify=trusted)
+        # A connection that is kept has proved the name of whoever asked first.
+        self._named = httpx.Client(
+            timeout=PROBE_TIMEOUT_S,
+            trust_env=False,
+            verify=httpx.create_ssl_context(),
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
 
     def own_address(self, towards: str) -> str | None:
         """Ask the routing table; nothing is sent.

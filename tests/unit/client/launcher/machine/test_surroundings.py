@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import pytest
 
@@ -67,11 +67,16 @@ NAME = "celeriac.example.org"
 
 
 class Asked(Handler):
-    host = ""
+    """It keeps connections, as Caddy does."""
+
+    protocol_version = "HTTP/1.1"
+    hosts: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
-        type(self).host = self.headers["Host"]
-        super().do_GET()
+        self.hosts.append(self.headers["Host"])
+        self.send_response(self.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
 
 @contextlib.contextmanager
@@ -110,9 +115,19 @@ def test_a_machine_proves_its_name_at_its_address(
     authority, other = (make_pair(tmp_path, name, is_authority=True) for name in ("authority", "other"))
     monkeypatch.setenv("SSL_CERT_FILE", str((authority if is_trusted else other).cert))
     monkeypatch.setattr(Asked, "status", status)
+    Asked.hosts.clear()
     with named_service(make_pair(tmp_path, host=host, of=authority), monkeypatch):
         assert Outside("lab").is_ready_as(NAME, "127.0.0.1") is is_ready
-    assert Asked.host == NAME or not (is_trusted and host == NAME)
+    assert Asked.hosts == ([NAME] if is_trusted and host == NAME else [])
+
+
+def test_a_name_that_was_proved_proves_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = make_pair(tmp_path, "authority", is_authority=True)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.cert))
+    with named_service(make_pair(tmp_path, host=NAME, of=authority), monkeypatch):
+        outside = Outside("lab")
+        assert outside.is_ready_as(NAME, "127.0.0.1")
+        assert not outside.is_ready_as(f"other.{NAME}", "127.0.0.1")
 
 
 def test_a_machine_that_has_no_certificate_yet_has_not_proved_its_name(
