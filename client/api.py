@@ -34,7 +34,7 @@ from client.errors import ClientError, InputError, Refused, Unavailable
 from client.tls import WrongCertificate, pinned_context, read_fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from client.uploads import Upload
 
@@ -47,10 +47,18 @@ EXAMPLE_ID = "0198c5d2-7c1e-7000-8000-000000000000"
 
 @dataclass(frozen=True)
 class Patience:
-    """For how long a call is tried again: when nobody answers, and when the server says that it is busy."""
+    """For how long a call is tried again: when nobody answers, the server is busy as it says, or a limit is used up."""
 
     unreachable_s: float = 3.0
     busy_s: float = 30.0
+    limited_s: float = 150.0
+    """Limits are of a minute, and what was used in the one before counts still."""
+
+    def with_failure(self, failure: Unavailable) -> float:
+        """For how long a call is tried again that failed so."""
+        if failure.is_limit:
+            return self.limited_s
+        return self.unreachable_s if failure.retry_after_s is None else self.busy_s
 
 
 # While a job runs its client has time: a server that is started again goes on with the job.
@@ -127,14 +135,18 @@ class Server:
         key: str | None = None,
         fingerprint: str | None = None,
         patience: Patience | None = None,
+        tell: Callable[[str], None] = lambda _message: None,
     ) -> None:
         """`key` is sent with every request; nothing is sent to whoever has another certificate than `fingerprint` says.
+
+        `tell` is told of what is waited for longer than somebody may expect.
 
         Raises:
             InputError: the address, the key or the fingerprint is none.
         """
         self.url = url
         self.patience = patience or Patience()
+        self._tell = tell
         # What runs on this machine is never reached through a proxy.
         direct = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
         try:
@@ -233,11 +245,12 @@ class Server:
             try:
                 return self._try(method, path, **content)
             except Unavailable as failure:
-                is_busy = failure.retry_after_s is not None
                 wait_s = failure.retry_after_s if failure.retry_after_s is not None else pause_s
-                limit_s = self.patience.busy_s if is_busy else self.patience.unreachable_s
+                limit_s = self.patience.with_failure(failure)
                 if not failure.is_passing or time.monotonic() + wait_s - started > limit_s:
                     raise
+                if failure.is_limit:
+                    self._tell(f"{failure}; waiting {wait_s:g} s")
                 time.sleep(wait_s)
         raise AssertionError("the pauses do not end")
 
@@ -289,10 +302,11 @@ def _failure(answer: httpx.Response, *, url: str) -> Refused | Unavailable:
         )
     problem = read_problem(answer.content, status=answer.status_code)
     is_passing = answer.status_code in RETRIED_STATUSES
+    is_limit = answer.status_code == httpx.codes.TOO_MANY_REQUESTS
     if answer.is_client_error and not is_passing:
         return problem
     detail = f"{url} answered {answer.status_code} {answer.reason_phrase}: {problem}"
-    return Unavailable(detail, is_passing=is_passing, retry_after_s=_retry_after_s(answer))
+    return Unavailable(detail, is_passing=is_passing, retry_after_s=_retry_after_s(answer), is_limit=is_limit)
 
 
 def _retry_after_s(answer: httpx.Response) -> float | None:

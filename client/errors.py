@@ -44,11 +44,20 @@ class Refused(ClientError):
 class Unavailable(ClientError):
     """Raised when no server answered, or one answered that it cannot.
 
-    `is_passing` says that another try may succeed, `retry_after_s` when the server would like it.
+    `is_passing` says that another try may succeed, `retry_after_s` when the server would like it, and `is_limit` that
+    it is busy with nothing: who asks has used a limit up.
     """
 
-    def __init__(self, detail: str, *, is_passing: bool = False, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        is_passing: bool = False,
+        retry_after_s: float | None = None,
+        is_limit: bool = False,
+    ) -> None:
         super().__init__(detail)
+        self.is_limit = is_limit
         self.is_passing = is_passing
         self.retry_after_s = retry_after_s
 

@@ -53,7 +53,7 @@ class Shared(Talk):
         """
         if self.key and is_in_the_clear(self.url) and not self.is_quiet:
             print_note(f"the key goes to {self.url} in the clear: use an https:// address where you can")
-        return Server(self.url, key=self.key, fingerprint=self.fingerprint)
+        return Server(self.url, key=self.key, fingerprint=self.fingerprint, tell=print_note)
 
 
 version = click.version_option(__version__, message="Celeriac %(version)s")

@@ -7,6 +7,7 @@ CeleriacError
 ├── Unauthorized          the request does not prove that its sender may ask for this
 │   └── NotKnownYet       … by a key that is not known here; it may have been made a moment ago
 ├── Forbidden             whoever asks may not do this
+├── TooManyRequests       a client, or an address, has used a limit up; there is room again later
 ├── Foreign               a page of another site has a browser ask, or it asks for a name that is not the service's
 ├── NotFound              the client names a model, version or job that does not exist
 ├── Conflict              the request contradicts what an earlier one with the same key did
@@ -136,6 +137,22 @@ class Forbidden(CeleriacError):
     """Raised when whoever asks is known, and may not do this; says which scope it takes."""
 
     code = "forbidden"
+
+
+class TooManyRequests(CeleriacError):
+    """Raised when a client, or an address, has used a limit up: `limit` is its name, of `most` in a minute, or at once.
+
+    After `retry_after_s` there is room again, unless more is used until then.
+    """
+
+    code = "too_many_requests"
+    is_retryable = True
+
+    def __init__(self, detail: str, *, limit: str, most: int, retry_after_s: int) -> None:
+        self.limit = limit
+        self.most = most
+        self.retry_after_s = retry_after_s
+        super().__init__(detail)
 
 
 class Foreign(CeleriacError):

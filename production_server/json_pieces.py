@@ -27,7 +27,7 @@ _LONGEST_BYTES = 2**16
 _SPACE = re.compile(rb"\s*")
 _MARK = "the long list"
 _CLOSING = {"[": r"\]", "{": r"\}", '"': '"'}
-_HAS_ENDED = re.compile(rb'\]\s*,\s*"[^"\\]*"\s*:')
+_HAS_ENDED = re.compile(rb'\]\s*,\s*"(?:[^"\\]|\\.)*"\s*:', re.DOTALL)
 """What stands between a list and a further member; it may stand within an element, too."""
 _FIRST_ELEMENT = re.compile(rb'[\s\[{]{0,1000}"?')
 _PLACE = re.compile(r"\[(\d+)\](.*)", re.DOTALL)

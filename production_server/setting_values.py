@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from production_server.errors import InvalidInput
@@ -66,6 +67,19 @@ def hosts(text: str) -> tuple[str, ...]:
             raise Invalid(
                 "hosts separated by spaces, each with its port if need be, such as `celeriac.lan:8443`"
             )
+    return found
+
+
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Addresses and networks, separated by spaces; not all addresses that there are."""
+    try:
+        found = tuple(ip_network(each) for each in text.split())
+    except ValueError as exc:
+        raise Invalid(
+            f"addresses and networks separated by spaces, such as `10.0.0.2 10.1.0.0/16`: {exc}"
+        ) from exc
+    if any(each.prefixlen == 0 for each in found):
+        raise Invalid("addresses and networks that are your own, not all that there are")
     return found
 
 

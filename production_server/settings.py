@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -16,6 +17,7 @@ from production_server.setting_values import (
     integer,
     locations,
     name_text,
+    networks,
     one_of,
     path,
     secret_text,
@@ -98,6 +100,12 @@ class Settings:
         hosts,
         "names by which this service is reached beside addresses, `localhost` and the machine's own "
         "([who may ask](#who-may-ask)), separated by spaces, as browsers show them: `celeriac.lan celeriac.lan:8443`",
+    )
+    proxies: tuple[IPv4Network | IPv6Network, ...] = _setting(
+        (),
+        networks,
+        "addresses and networks, separated by spaces, of [proxies](access.md#behind-a-proxy) whose `X-Forwarded-For` "
+        "and `X-Forwarded-Proto` are believed: `127.0.0.1 10.1.0.0/16`",
     )
     workers: int = _setting(
         1, integer(1, 256), "worker processes of `run`; embedded: pairs of worker threads"
@@ -189,6 +197,31 @@ class Settings:
         365,
         integer(0, 36_500, of="days"),
         "days for which lines of the [audit](access.md#the-audit) are kept; 0: for ever",
+    )
+    limit_requests: int = _setting(
+        60_000,
+        integer(0, 10**9),
+        "requests that each client may make in a minute; 0: any number ([limits](access.md#limits))",
+    )
+    limit_items: int = _setting(
+        1_000_000,
+        integer(0, 10**12),
+        "items, of jobs and calls, that each client may send in a minute; 0: any number",
+    )
+    limit_bytes: int = _setting(
+        2**30,
+        integer(0, 2**50, of="bytes"),
+        "bytes of request bodies that each client may send in a minute; 0: any number",
+    )
+    limit_calls: int = _setting(
+        512,
+        integer(0, 10**6),
+        "interactive calls that each client may have in hand at once in a web process; 0: any number",
+    )
+    limit_refusals: int = _setting(
+        60,
+        integer(0, 10**9),
+        "requests without a key that opens that an address may make in a minute; 0: any number",
     )
     lease_s: int = _setting(
         30,
@@ -307,7 +340,7 @@ def variable_of(setting: Field[Any]) -> str:
 def text_of_value(value: object) -> str:
     """A value as its variable would hold it; empty where there is none."""
     if isinstance(value, tuple):
-        return " ".join(each.url if isinstance(each, Location) else each for each in value)
+        return " ".join(each.url if isinstance(each, Location) else str(each) for each in value)
     return "" if value is None else str(value)
 
 

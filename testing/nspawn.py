@@ -55,7 +55,7 @@ class Machine:
         self.disk = directory / "root"
         self.name = f"celeriac-{secrets.token_hex(3)}"
         self.ssh_port, self.http_port = free_ports(2)
-        self.url = f"http://127.0.0.1:{self.http_port}"
+        self.url = f"https://127.0.0.1:{self.http_port}"
         self._container: subprocess.Popen[bytes] | None = None
         self._network: subprocess.Popen[bytes] | None = None
         self._copy(tree)

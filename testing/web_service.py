@@ -16,10 +16,12 @@ from testing.processes import wait_until
 ROOT = Path(__file__).parents[1]
 
 
-def predict(url: str, *arguments: str, key: str) -> str:
+def predict(url: str, *arguments: str, key: str, fingerprint: str = "") -> str:
     """What the command line client says of a prediction by the service at `url`."""
     command = [sys.executable, "-m", "client", "predict", "--url", url, *arguments]
     env = os.environ | {"CELERIAC_KEY": key}
+    if fingerprint:
+        env["CELERIAC_FINGERPRINT"] = fingerprint
     done = subprocess.run(
         command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=120
     )

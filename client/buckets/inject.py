@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from client.api import WHILE_FOLLOWING, Server
+from client.api import WHILE_FOLLOWING
 from client.buckets import scan_output
 from client.errors import Unavailable
 from client.exits import EPILOG, SOME_FAILED
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from client.answers import Scan
+    from client.api import Server
 
 POLL_S = 0.5
 

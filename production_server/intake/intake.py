@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from production_server.broker.publisher import Publisher
@@ -48,8 +48,17 @@ class Intake:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_handover", Handover(self.publisher, self.database))
 
-    def accept(self, version: ModelVersion, items: Sequence[NewItem], asked: Asked) -> tuple[Job, bool]:
+    def accept(
+        self,
+        version: ModelVersion,
+        items: Sequence[NewItem],
+        asked: Asked,
+        *,
+        before_storing: Callable[[], None] = lambda: None,
+    ) -> tuple[Job, bool]:
         """Store a job of checked inputs, then publish it; returns it, and whether it is new.
+
+        `before_storing` is called unless it is stored already; what it raises keeps it from being stored.
 
         Raises:
             Conflict: the client used the idempotency key for another request.
@@ -65,7 +74,7 @@ class Intake:
             idempotency_key=asked.idempotency_key,
             request_digest=_digest_of(version, items, asked) if asked.idempotency_key else None,
         )
-        accepted, is_new = submit(self.database, new)
+        accepted, is_new = submit(self.database, new, before_storing=before_storing)
         if is_new:
             self._handover.hand_over(chunks_of(accepted, self.settings.chunk_items))
         return accepted, is_new

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 from sqlalchemy import Connection, delete, insert, select
@@ -18,10 +19,13 @@ from production_server.jobs.scans import ASKED, SOURCE, get_scan, scan_columns, 
 from production_server.jobs.tables import item, item_input, job, scan
 
 
-def submit(database: Database, new: NewJob) -> tuple[Job, bool]:
+def submit(
+    database: Database, new: NewJob, *, before_storing: Callable[[], None] = lambda: None
+) -> tuple[Job, bool]:
     """Store a job and all its items in one transaction; returns it, and whether it is new.
 
     Under an idempotency key that the client used before for the same request, the earlier job is returned.
+    `before_storing` is called where there is none; what it raises keeps the job from being stored.
 
     Raises:
         Conflict: the key was used for another request.
@@ -30,6 +34,7 @@ def submit(database: Database, new: NewJob) -> tuple[Job, bool]:
     earlier = _find_earlier(database, new)
     if earlier is not None:
         return earlier, False
+    before_storing()
     job_id = uuid7()
     try:
         with database.write() as connection:

@@ -298,3 +298,14 @@ audit = Table(
     Index("ix_audit_client", "client", "at"),
     Index("ix_audit_act", "act", "at"),
 )
+
+# How much clients and addresses have used of their limits. Rows that count no more are deleted.
+rate_window = Table(
+    "rate_window",
+    metadata,
+    Column("minute", Integer, primary_key=True, autoincrement=False),  # minutes since the Unix epoch
+    Column("subject", String(80), primary_key=True),  # a client or an address
+    Column("kind", String(16), primary_key=True),  # requests | items | bytes | refusals
+    Column("used", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)

@@ -87,6 +87,8 @@ def serve(
         running.callback(parts.keys.close)
         parts.recorder.start()
         running.callback(parts.recorder.close)
+        parts.limits.start()
+        running.callback(parts.limits.close)
         parts.metrics.start()
         running.callback(parts.metrics.close)
         if certificate is not None:

@@ -10,7 +10,6 @@ from typing import Any
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from production_server.errors import CeleriacError, NotKnownYet
 from production_server.web.api import (
     audit,
     events,
@@ -26,15 +25,16 @@ from production_server.web.api import (
 from production_server.web.edge.bodies import Bodies, PlainBodies
 from production_server.web.edge.bridge import Bridge
 from production_server.web.edge.door import Entrance, asking_of
-from production_server.web.edge.flask_door import note_refusal, pass_entrance
+from production_server.web.edge.flask_door import asking_allowance, note_refusal, pass_entrance
 from production_server.web.edge.forms import StrictFormRequest
 from production_server.web.edge.headers import headers_of
 from production_server.web.edge.parts import EXTENSION, WebParts, current_parts
 from production_server.web.edge.problems import register_problem_handlers, status_of
+from production_server.web.edge.rate_fields import fields_of
 from production_server.web.edge.request_scope import ROUTE, RequestScope
 from production_server.web.edge.sites import name_of
 from production_server.web.interactive import metadata
-from production_server.web.interactive.front import Front, Limits
+from production_server.web.interactive.front import Bounds, Front
 from production_server.web.interactive.open_inference import OpenInference
 from production_server.web.interactive.tensorflow_serving import TensorFlowServing
 from production_server.web.pages import blueprint as pages
@@ -87,6 +87,7 @@ def create_app(parts: WebParts) -> Flask:
         app.register_blueprint(blueprint)
     register_problem_handlers(app, render_page=render_problem, note_refusal=note_refusal)
     app.after_request(_add_security_headers)
+    app.after_request(_add_rate_fields)
     app.before_request(_note_start)
     app.before_request(pass_entrance)
     app.after_request(_count_request)
@@ -103,10 +104,11 @@ def create_front(parts: WebParts) -> Front:
         [OpenInference(parts.registry, status_of), TensorFlowServing(parts.registry, status_of)],
         Bridge(app, threads=settings.web_threads, bodies=bodies, apart=APART),
         entrance=parts.entrance,
+        proxies=parts.proxies,
         caller=parts.caller,
         metrics=parts.metrics,
         tracing=parts.tracing,
-        limits=Limits(body_bytes=settings.max_call_bytes, timeout_s=settings.call_timeout_s),
+        bounds=Bounds(body_bytes=settings.max_call_bytes, timeout_s=settings.call_timeout_s),
     )
 
 
@@ -114,12 +116,9 @@ def _is_let_in(app: Flask, entrance: Entrance, scope: Mapping[str, Any]) -> bool
     """Whether Flask will do anything with a request: it says itself why not."""
     try:
         operation, _ = app.url_map.bind("").match(scope["path"], scope["method"])
-        entrance.enter(asking_of(operation, scope, headers_of(scope)))
-    except NotKnownYet:
-        return True  # Flask looks once more, and may let it in.
-    except (HTTPException, CeleriacError):
+    except HTTPException:
         return False
-    return True
+    return entrance.would_let_in(asking_of(operation, scope, headers_of(scope)))
 
 
 def _note_start() -> None:
@@ -132,6 +131,13 @@ def _count_request(response: Response) -> Response:
     request.environ[ROUTE] = request.url_rule.rule if request.url_rule else ""
     seconds = time.perf_counter() - g.began_at
     current_parts().metrics.request_answered(request.method, endpoint, response.status_code, seconds=seconds)
+    return response
+
+
+def _add_rate_fields(response: Response) -> Response:
+    if "allowance" in g:
+        for name, value in fields_of(asking_allowance()).items():
+            response.headers.setdefault(name, value)
     return response
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -141,8 +142,8 @@ def test_no_service_reaches_the_engine_or_a_folder_outside_the_checkout(
         mounts = [each for each in service.get("volumes", ()) if each["type"] == "bind"]
         assert all(each["source"].startswith(f"{fresh.root}/docker/") for each in mounts), (name, mounts)
         # But for the file in which `migrate` leaves the first key.
-        written = [each["source"] for each in mounts if not each.get("read_only")]
-        assert written == ([str(fresh.secrets / "first_key")] if name == "migrate" else [])
+        written = [Path(each["source"]).name for each in mounts if not each.get("read_only")]
+        assert written == (["first_key"] if name == "migrate" else [])
 
 
 def test_every_service_runs_as_a_user_that_is_not_root(

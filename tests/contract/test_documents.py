@@ -111,8 +111,8 @@ def test_the_containers_take_every_setting_that_is_not_theirs_to_decide() -> Non
     decided |= {"WORKER_NAME", "HEARTBEAT_FILE", "METRICS_PORT", "REMOTE_CONTROL"}
     # In containers there are always keys, and files of their own for them.
     decided |= {"API_KEYS", "FIRST_KEY_FILE", "OPEN_TO_ALL"}
-    # TLS is its proxy's.
-    decided |= {"TLS_CERT", "TLS_KEY", "HTTP_PORT"}
+    # TLS is its proxy's, which has an address in a network of theirs.
+    decided |= {"TLS_CERT", "TLS_KEY", "HTTP_PORT", "PROXIES"}
     # The one names a file in a folder that is theirs, the other one is a secret.
     decided |= {"EVENTS_FILE", "EVENTS_TOKEN"}
     settings = {variable_of(setting) for setting in fields(Settings)}

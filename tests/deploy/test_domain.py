@@ -143,6 +143,10 @@ def test_http_leads_to_the_name_whoever_is_asked_for(named: Named) -> None:
         assert (answer.status_code, answer.headers["location"]) == (308, f"https://{DOMAIN}/jobs?a=b")
 
 
+def test_browsers_are_told_to_come_by_https_alone(named: Named) -> None:
+    assert named.ask("/readyz").headers["strict-transport-security"].startswith("max-age=")
+
+
 def test_another_name_is_not_answered_for(named: Named) -> None:
     assert named.ask("/readyz", headers={"Host": "other.example.org"}).status_code == 421
 

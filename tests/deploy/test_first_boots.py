@@ -15,8 +15,7 @@ from client.launcher.machine.console import read
 from client.launcher.machine.mode import Mode
 from testing.nspawn import SUITE, machine
 from testing.processes import wait_until
-from testing.web_service import predict
-from tests.deploy.conftest import PATIENT, PROGRAM, first_key, job, password, submit, wait_until_ready
+from tests.deploy.conftest import PATIENT, PROGRAM, job, password, predicted, submit, wait_until_ready
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +88,7 @@ def test_a_first_boot_that_is_cut_off_goes_on_at_the_next(tree: Path, repository
         assert cut.cloud_init_status()["status"] == "done"
         assert read(cut.console).is_ready
         assert "+ dpkg --configure -a" in cut.run("cat", "/var/log/celeriac-setup.log").stdout
-        assert "row 1  diabetes" in predict(cut.url, "--model", "diabetes", *PATIENT, key=first_key(cut))
+        assert "row 1  diabetes" in predicted(cut, "diabetes", *PATIENT)
 
         stages = cut.console.count("celeriac: stage")
         cut.reboot()
@@ -125,7 +124,7 @@ def test_an_uploaded_instance_is_sealed_and_boots_as_a_new_one(
         assert job(first, job_id)["code"] == "job_not_found"
         assert not set(read(first.console).host_keys) & set(keys)
         assert password(first) != secret
-        assert "row 1  diabetes" in predict(first.url, "--model", "diabetes", *PATIENT, key=first_key(first))
+        assert "row 1  diabetes" in predicted(first, "diabetes", *PATIENT)
 
 
 def new_key(folder: Path) -> str:

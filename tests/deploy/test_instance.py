@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import ssl
 from typing import TYPE_CHECKING
 
 import httpx
@@ -11,15 +13,16 @@ from PIL import Image
 
 from client.launcher.machine.console import read
 from testing.processes import wait_until
-from testing.web_service import predict
 from tests.deploy.conftest import (
     PATIENT,
     PROGRAM,
     ROOT,
+    ask,
     first_key,
     is_ready,
     job,
     password,
+    predicted,
     submit,
     wait_until_ready,
 )
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 def workers(instance: Machine) -> set[str]:
     """Process numbers of the workers that the service says are alive."""
     try:
-        checks = httpx.get(f"{instance.url}/readyz", timeout=15).json()["checks"]
+        checks = ask(instance, "GET", "/readyz").json()["checks"]
     except httpx.TransportError:
         return set()
     # Anchored at the end of each name: a host may be called celeriac-123456.
@@ -72,30 +75,43 @@ def test_first_boot_tells_the_console_how_it_went(booted: Booted, repository: Re
 def test_each_model_predicts_through_the_client(instance: Machine, tmp_path: Path) -> None:
     Image.new("L", (28, 28), 200).save(tmp_path / "square.png")
 
-    key, square = first_key(instance), str(tmp_path / "square.png")
-    assert "row 1  diabetes" in predict(instance.url, "--model", "diabetes", *PATIENT, key=key)
-    assert "square.png" in predict(instance.url, "--model", "fashion_mnist", square, key=key)
+    square = str(tmp_path / "square.png")
+    assert "row 1  diabetes" in predicted(instance, "diabetes", *PATIENT)
+    assert "square.png" in predicted(instance, "fashion_mnist", square)
 
 
 def test_nobody_gets_in_without_a_key_and_only_the_machine_tells_it(booted: Booted) -> None:
     instance, key = booted.machine, first_key(booted.machine)
 
-    assert httpx.get(f"{instance.url}/api/jobs", timeout=60).status_code == 401
+    assert ask(instance, "GET", "/api/jobs").status_code == 401
     assert instance.ask("stat", "-c", "%a %U", "/var/lib/celeriac/first-key") == "600 celeriac"
     told = booted.console + instance.run("journalctl", "--no-pager").stdout
     told += instance.run("cat", "/var/log/celeriac-setup.log").stdout
     assert key not in told
 
 
+def test_the_console_tells_the_certificate_that_is_shown_and_nobody_else_reads_its_key(
+    booted: Booted,
+) -> None:
+    instance = booted.machine
+    host, port = instance.url.removeprefix("https://").split(":")
+    shown = ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate((host, int(port)), timeout=60))
+
+    told = read(booted.console).certificate
+    assert told == f"SHA256:{hashlib.sha256(shown).digest().hex(':').upper()}"
+    assert instance.run("celeriac", "fingerprint").stdout == f"{told}\n"
+    assert instance.ask("stat", "-c", "%a %G", "/etc/celeriac/tls/key.pem") == "640 celeriac"
+
+
 def test_keys_are_made_and_revoked_on_the_machine(instance: Machine) -> None:
     made = instance.run("celeriac", "keys", "create", "anna's notebook", "--client", "anna").stdout.strip()
     headers = {"Authorization": f"Bearer {made}"}
 
-    assert httpx.get(f"{instance.url}/api/jobs", headers=headers, timeout=60).status_code == 200
+    assert ask(instance, "GET", "/api/jobs", headers=headers).status_code == 200
     assert "anna's notebook" in instance.run("celeriac", "keys", "list").stdout
     instance.run("celeriac", "keys", "revoke", made)
     wait_until(
-        lambda: httpx.get(f"{instance.url}/api/jobs", headers=headers, timeout=60).status_code == 401,
+        lambda: ask(instance, "GET", "/api/jobs", headers=headers).status_code == 401,
         what="the key opens nothing any more",
     )
     assert instance.run("celeriac", "keys", "revoke", "cel_00000000", check=False).returncode == 1
@@ -236,9 +252,7 @@ def test_a_wiped_broker_is_set_up_by_its_restart(instance: Machine) -> None:
     instance.run("systemctl", "start", "rabbitmq-server")
 
     wait_until_ready(instance)
-    assert "row 1  diabetes" in predict(
-        instance.url, "--model", "diabetes", *PATIENT, key=first_key(instance)
-    )
+    assert "row 1  diabetes" in predicted(instance, "diabetes", *PATIENT)
 
 
 def test_another_commit_is_deployed_and_a_broken_one_is_not(
@@ -311,6 +325,4 @@ def test_a_reboot_brings_all_back(instance: Machine) -> None:
     assert job(instance, job_id)["succeeded"] == 10
     assert password(instance) == before
     wait_until(lambda: len(workers(instance)) == 2, what="two workers")
-    assert "row 1  diabetes" in predict(
-        instance.url, "--model", "diabetes", *PATIENT, key=first_key(instance)
-    )
+    assert "row 1  diabetes" in predicted(instance, "diabetes", *PATIENT)

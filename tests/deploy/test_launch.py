@@ -11,6 +11,7 @@ import http.server
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -28,6 +29,7 @@ from client.launcher.doing.report import TimedReport
 from client.launcher.doing.tools import Tools
 from client.launcher.machine.repository import CodeRequest
 from client.launcher.machine.surroundings import Outside
+from testing.certificates import make_pair
 from testing.git_daemon import git_daemon
 from testing.openstack_project import (  # noqa: F401 # fixtures
     OpenStackProject,
@@ -116,11 +118,18 @@ class Ready(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="session")
-def floating_host(openstack: OpenStack) -> Iterator[ReadyServer]:  # noqa: F811
+def floating_host(
+    openstack: OpenStack,  # noqa: F811
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[ReadyServer]:
     """This machine, as the host of every floating address."""
     for addresses in FLOATING_RANGE:
         subprocess.run(["ip", "route", "replace", "local", addresses, "dev", "lo"], check=True)
     server = ReadyServer(("0.0.0.0", 5100), Ready)
+    pair = make_pair(tmp_path_factory.mktemp("tls"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.cert, pair.key)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -54,6 +55,39 @@ def test_a_job_survives_kill_9_with_every_item_once(service: Celeriac) -> None:
     assert (done["state"], done["succeeded"], done["failed"]) == ("finished", 1500, 0)
     assert [item["index"] for item in results] == list(range(1500))
     assert {item["state"] for item in results} == {"succeeded"}
+
+
+def test_a_limit_holds_on_after_kill_9_for_those_behind_a_proxy_and_not_for_the_machine_itself(
+    tmp_path: Path, model_store: str
+) -> None:
+    proxy = {"PROXIES": "127.0.0.1", "LIMIT_REQUESTS": "20"}
+    from_outside = {"X-Forwarded-For": "127.0.0.1, 192.0.2.7"}
+
+    def ask(times: int) -> int:
+        """How many of so many requests are let in."""
+        answers = [running.web.get("/api/models", headers=from_outside) for _ in range(times)]
+        return sum(answer.status_code == 200 for answer in answers)
+
+    def stored() -> int:
+        with contextlib.closing(sqlite3.connect(tmp_path / "state" / "celeriac.sqlite3")) as database:
+            (used,) = database.execute("SELECT sum(used) FROM rate_window WHERE kind = 'requests'").fetchone()
+            return used or 0
+
+    with celeriac(tmp_path, MODEL_STORE=model_store, **proxy) as running:
+        assert ask(12) == 12
+        wait_until(lambda: stored() == 12, what="the requests are told to the database")
+        running.kill()
+        running.start()
+
+        let_in = ask(1)
+        wait_until(lambda: stored() == 13, what="they are once more, and what was before is read")
+        let_in += ask(20)
+
+        assert 1 < let_in < 20
+        assert running.web.get("/api/models").status_code == 200
+        assert running.web.get("/livez", headers=from_outside).status_code == 200
+        assert running.stop() == 0
+        assert stored() == 12 + let_in
 
 
 def test_a_stop_ends_in_order_and_the_job_goes_on_later(service: Celeriac) -> None:

@@ -138,6 +138,36 @@ def test_web_processes_share_a_port_and_what_they_count(
     assert re.search(r'^celeriac_calls_total{code="200",model="table".*} 40.0$', text, re.MULTILINE), text
 
 
+def test_web_processes_share_a_limit(
+    broker_url: str, database_url: str, tmp_path: Path, model_store: str
+) -> None:
+    settings = {"BROKER_URL": broker_url, "DATABASE_URL": database_url, "MODEL_STORE": model_store}
+    limit = {"PROXIES": "127.0.0.1", "LIMIT_REQUESTS": "100"}
+
+    with celeriac(tmp_path, WEB_PROCESSES="2", **limit, **settings) as running:
+
+        def ask() -> int:
+            """The status that a request from outside gets over a connection of its own: from either process."""
+            return httpx.get(
+                f"{running.url}/api/models", headers={"X-Forwarded-For": "192.0.2.7"}
+            ).status_code
+
+        let_in = refused = 0
+        began = time.monotonic()
+        while refused < 30 and time.monotonic() < began + 120:
+            is_refused = ask() == 429
+            refused += is_refused
+            let_in += not is_refused
+            # The rate of this client: what it asks for within a second, the processes may let in beyond the limit.
+            time.sleep(0.03)
+        again_s = (time.monotonic() - began) * 100 / 60
+
+    assert refused == 30
+    assert 100 <= let_in < 150 + again_s, (
+        "it would be 200 before any is refused, if neither knew of the other"
+    )
+
+
 def test_heartbeats_stop_while_the_broker_is_down(service: Celeriac, rabbitmq: RabbitMQNode) -> None:
     file = Path(service.settings["HEARTBEAT_FILE"])
     wait_until(file.exists, what="the first heartbeat")

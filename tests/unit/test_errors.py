@@ -36,7 +36,7 @@ def test_a_code_that_a_class_does_not_declare_is_a_mistake() -> None:
 def test_what_may_succeed_another_time_is_said_by_the_classes() -> None:
     assert retryable_codes() == {
         "deadline_exceeded", "object_forbidden", "object_missing", "object_too_slow", "overloaded",
-        "storage_unavailable", "unavailable", "worker_lost",
+        "storage_unavailable", "too_many_requests", "unavailable", "worker_lost",
     }  # fmt: skip
 
 

@@ -47,6 +47,21 @@ def test_all_faults_are_reported_together_by_variable_and_secrets_are_not_shown(
     assert "70000" in str(caught.value)
 
 
+def test_proxies_are_addresses_and_networks() -> None:
+    settings = read_settings({"PROXIES": "127.0.0.1 10.1.0.0/16  fd00::/8"})
+
+    assert [str(each) for each in settings.proxies] == ["127.0.0.1/32", "10.1.0.0/16", "fd00::/8"]
+    assert "PROXIES=127.0.0.1/32 10.1.0.0/16 fd00::/8" in list(lines_of(settings))
+
+
+@pytest.mark.parametrize(
+    "text", ["*", "0.0.0.0/0", "::/0", "10.1.2.3/16", "proxy.lan", "10.0.0.1,10.0.0.2", "10.0.0.1:80"]
+)
+def test_what_would_have_anybody_say_where_he_asks_from_is_no_proxy(text: str) -> None:
+    with pytest.raises(SettingsError, match="PROXIES: expected addresses and networks"):
+        read_settings({"PROXIES": text})
+
+
 @pytest.mark.parametrize(
     "url", ["sqlite://", "sqlite:///relative.db", "postgres://host/name", "//u:p@h/db", "host"]
 )

@@ -59,8 +59,8 @@ class Outside:
         self.known_hosts = known_hosts_file(name)
         self._login = login
         self._identity = identity
-        # The instance lets this machine in, not some proxy. Its certificate is its own. Nothing is sent that others
-        # must not see, and whoever else answered could only have the launch wait for less.
+        # The instance lets this machine in, not some proxy. Its certificate is its own; nothing is sent that others
+        # must not see, and whoever else answers can only have the launch wait for less.
         anybody = ssl.create_default_context()
         anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
         self._http = httpx.Client(timeout=PROBE_TIMEOUT_S, trust_env=False, verify=anybody)

@@ -12,6 +12,7 @@ from production_server.sources.object_events import read_events
 from production_server.web.api.event_schemas import EventsBody
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import read_body, to_response
+from production_server.web.edge.flask_door import count_refusal
 from production_server.web.edge.parts import current_parts
 
 blueprint = Blueprint("events", __name__)
@@ -25,7 +26,7 @@ SIGNATURE_HEADER = "X-Hub-Signature-256"
 @operation(
     "Take notifications of a bucket",
     responses={200: EventsBody, 202: EventsBody},
-    errors=(400, 401, 404, 413, 415, 503),
+    errors=(400, 401, 404, 413, 415, 429, 503),
 )
 def take() -> Response:
     """Make items of the objects that are told of, as the rules in EVENTS_FILE say; 202 if there are new ones.
@@ -41,6 +42,7 @@ def take() -> Response:
     request.max_content_length = min(MAX_EVENTS_BYTES, parts.settings.max_body_bytes)
     body = read_body()
     if not _is_authentic(parts.settings.events_token, body):
+        count_refusal()
         raise Unauthorized("the request does not prove that it knows EVENTS_TOKEN")
     headers = {name.lower(): value for name, value in request.headers.items()}
     read = read_events(body, headers)
@@ -63,9 +65,13 @@ def agree() -> Response:
     answer = Response(headers={"Allow": "OPTIONS, POST"})
     origin = request.headers.get("WebHook-Request-Origin")
     parts = current_parts()
-    if origin and parts.notifications.rules and _is_authentic(parts.settings.events_token, b""):
+    if not (origin and parts.notifications.rules):
+        return answer
+    if _is_authentic(parts.settings.events_token, b""):
         answer.headers["WebHook-Allowed-Origin"] = origin
         answer.headers["WebHook-Allowed-Rate"] = "*"
+    else:
+        count_refusal()
     return answer
 
 

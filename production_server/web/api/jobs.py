@@ -37,6 +37,7 @@ from production_server.web.api.schemas import (
     SubmittedBody,
     TableBody,
 )
+from production_server.web.edge.accepting import accept
 from production_server.web.edge.flask_door import acting, asking_client, whose
 from production_server.web.edge.forms import repeated
 from production_server.web.edge.json_bodies import refusing_what_is_no_json
@@ -71,7 +72,7 @@ def submit() -> Response:
         version=asked.version,
         idempotency_key=key,
     )
-    accepted, _ = parts.intake.accept(version, items, told)
+    accepted = accept(version, items, told)
     accepted = wait_until_over(accepted, read_wait_s(request), waits=parts.waits, database=parts.database)
     table = None if reading is None else TableBody.of(reading)
     body = _over(parts, accepted, table) if accepted.is_over else SubmittedBody.of_submitted(accepted, table)

@@ -91,7 +91,9 @@ def _describe(rule: Rule, method: str, noted: Operation, doc: str) -> dict[str, 
     if needed is not None:
         described["security"] = [{"bearer": []}, {"header": []}]
         described["description"] += f" Needs a key with the scope `{needed}`."
-        described["responses"] |= _problems((HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN))
+        described["responses"] |= _problems(
+            (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
+        )
     if noted.body is not None:
         described["requestBody"] = {"required": True, "content": _request_content(noted)}
     return described

@@ -78,6 +78,8 @@ class Body:
     """One request's body, or what came of it."""
 
     def __init__(self) -> None:
+        self.size = 0
+        """How much has come of it."""
         self._held: deque[bytearray] = deque()
         self._is_begun = False
         self._file: IO[bytes] | None = None
@@ -89,6 +91,7 @@ class Body:
 
     def add(self, part: bytes) -> None:
         """Hold some more of it in memory."""
+        self.size += len(part)
         if self._held and len(self._held[-1]) < PART_BYTES:
             self._held[-1].extend(part)
         else:

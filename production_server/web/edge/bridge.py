@@ -30,6 +30,8 @@ Send = Callable[[Event], Awaitable[None]]
 
 CUT_OFF = "celeriac.cut_off"
 """An extension of a scope: a function that ends the connection, so that nobody takes a part for the whole."""
+BODY_BYTES = "celeriac.body_bytes"
+"""Where WSGI's environment says how much of a body was read, as it came."""
 SMALL_BYTES = 256 * 2**10
 """An answer up to this size is sent in one piece; what is larger is made by a thread bit by bit."""
 PART_BYTES = 64 * 2**10
@@ -250,6 +252,7 @@ def environ_of(scope: Scope, body: Body) -> WSGIEnvironment:
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope.get("scheme", "http"),
         "wsgi.input": body,
+        BODY_BYTES: body.size,
         "wsgi.input_terminated": True,
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,

@@ -12,14 +12,18 @@ from typing import Any, NamedTuple, Protocol
 
 from werkzeug.http import parse_cookie
 
+from production_server.access.allowances import UNLIMITED, Allowance
 from production_server.access.key_text import fault_of, id_of
 from production_server.access.known_keys import KnownKeys
+from production_server.access.limits import Limits
 from production_server.access.recorder import Recorder
 from production_server.access.records import ANONYMOUS, NOBODY, Actor, Client
 from production_server.access.refusals import refusal_of
-from production_server.errors import Forbidden, Unauthorized
+from production_server.access.scopes import Scope
+from production_server.errors import CeleriacError, Forbidden, NotKnownYet, Unauthorized
 from production_server.web.edge.headers import Headers
 from production_server.web.edge.needs import NEEDS
+from production_server.web.edge.proxies import Proxies
 from production_server.web.edge.sites import Sites
 
 SESSION_COOKIE = "celeriac_session"
@@ -36,7 +40,13 @@ class Asking(NamedTuple):
     path: str
     headers: Headers
     peer: str
-    """The address at the other end of the connection: a proxy's, if there is one."""
+    """The address that it comes from: of the client itself where a proxy that is believed has passed it on."""
+
+    @property
+    def brings_body(self) -> bool:
+        """Whether a body comes with it."""
+        length = self.headers.get("content-length")
+        return length not in {None, "", "0"} or self.headers.get("transfer-encoding") is not None
 
     @property
     def is_of_a_page(self) -> bool:
@@ -145,42 +155,61 @@ def _key_of_basic(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Entrance:
-    """What every request passes, in both halves: whether a browser may send it at all, then who it is."""
+    """What every request passes, in both halves: whether a browser may send it at all, who it is, and not too often."""
 
     sites: Sites
     door: Door
+    limits: Limits
+    proxies: Proxies
     recorder: Recorder
 
-    def enter(self, asking: Asking) -> Client:
-        """Who it is. Never blocks. Is asked again, by Flask, about a request whose body is long.
+    def recognise(self, asking: Asking, *, has_looked: bool = False) -> Client:
+        """Who it is, whether it may ask for this or not. Never blocks.
+
+        `has_looked`: after `look_again`, so that a key that is not known opens nothing.
 
         Raises:
             CeleriacError: this request is refused. NotKnownYet: it may not be, after `look_again`.
         """
-        client = self.recognise(asking)
-        self.check(asking, client)
-        return client
+        if self._needed(asking) is None:
+            return NOBODY
+        try:
+            return self.door.admit(asking)
+        except Unauthorized as exc:
+            if has_looked or not isinstance(exc, NotKnownYet):
+                self.limits.note_refusal(asking.peer)
+            raise
 
-    def recognise(self, asking: Asking) -> Client:
-        """Who it is, whether it may ask for this or not.
-
-        Raises:
-            CeleriacError, NotKnownYet: as `enter`.
-        """
-        self.sites.check(asking.method, asking.headers)
-        if asking.operation not in NEEDS:
-            raise Forbidden(f"nobody has said who may {asking.method} {asking.path}")
-        return NOBODY if NEEDS[asking.operation] is None else self.door.admit(asking)
-
-    def check(self, asking: Asking, client: Client) -> None:
-        """Let a client go on that may ask for this.
+    def check(self, asking: Asking, client: Client) -> Allowance:
+        """Let a client go on that may ask for this, and count that; returns what it may still use. Never blocks.
 
         Raises:
-            Forbidden: it may not; names the scope that it takes.
+            TooManyRequests: it has asked for too much. Forbidden: it may not ask for this; names the scope.
         """
         needed = NEEDS[asking.operation]
-        if needed is not None and not client.may(needed):
-            raise Forbidden(f"the key {client.key_name!r} has not the scope {needed}")
+        if needed is None:
+            return UNLIMITED
+        allowance = self.limits.allowance_of(client, asking.peer)
+        if allowance is UNLIMITED:
+            self.proxies.tell_of_unnamed(asking.peer, asking.headers)
+        else:
+            allowance.enter(brings_body=asking.brings_body)
+        _check_scope(client, needed)
+        return allowance
+
+    def would_let_in(self, asking: Asking) -> bool:
+        """Whether a request will be let in whose body is still to come, as far as is known; counts nothing."""
+        try:
+            needed = self._needed(asking)
+            if needed is None:
+                return True
+            client = self.door.admit(asking)
+            _check_scope(client, needed)
+        except NotKnownYet:
+            return True
+        except CeleriacError:
+            return False
+        return self.limits.allowance_of(client, asking.peer).has_room(brings_body=True)
 
     def note_refusal(self, asking: Asking, client: Client | None, *, request_id: str, code: str) -> None:
         """Have the audit tell that a request was refused; of a client, if one was recognised. Never blocks."""
@@ -190,10 +219,23 @@ class Entrance:
             by = Actor("", id_brought(asking.headers), asking.peer, request_id)
         self.recorder.refuse(refusal_of(by, asking.operation, code))
 
-    def look_again(self) -> None:
-        """Find out what has become known of keys meanwhile. Blocks.
+    def look_again(self, peer: str) -> None:
+        """Find out, for a request from there, what has become known of keys meanwhile. Blocks.
 
         Raises:
-            Unavailable: nobody can say.
+            TooManyRequests: too many keys from there have opened nothing. Unavailable: nobody can say.
         """
+        self.limits.check_refusals(peer)
         self.door.look_again()
+
+    def _needed(self, asking: Asking) -> Scope | None:
+        self.sites.check(asking.method, asking.headers)
+        try:
+            return NEEDS[asking.operation]
+        except KeyError as exc:
+            raise Forbidden(f"nobody has said who may {asking.method} {asking.path}") from exc
+
+
+def _check_scope(client: Client, needed: Scope) -> None:
+    if not client.may(needed):
+        raise Forbidden(f"the key {client.key_name!r} has not the scope {needed}")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from flask import g, request
 
+from production_server.access.allowances import Allowance
 from production_server.access.records import Actor, Client
 from production_server.errors import NotKnownYet
+from production_server.web.edge.bridge import BODY_BYTES
 from production_server.web.edge.door import Asking
 from production_server.web.edge.needs import NO_SUCH_PATH
 from production_server.web.edge.parts import current_parts
@@ -18,11 +20,12 @@ def pass_entrance() -> None:
     try:
         client = entrance.recognise(asking)
     except NotKnownYet:
-        entrance.look_again()
-        client = entrance.recognise(asking)
+        entrance.look_again(asking.peer)
+        client = entrance.recognise(asking, has_looked=True)
     # Also of whom it is refused: the page that says so tells which key that is.
     g.client = client
-    entrance.check(asking, client)
+    g.allowance = entrance.check(asking, client)
+    asking_allowance().add_bytes(request.environ.get(BODY_BYTES, 0))
 
 
 def note_refusal(code: str) -> None:
@@ -40,6 +43,21 @@ def asking_client() -> Client:
     """The client whose request is being handled."""
     client: Client = g.client
     return client
+
+
+def asking_allowance() -> Allowance:
+    """What the client whose request is being handled may still use."""
+    allowance: Allowance = g.allowance
+    return allowance
+
+
+def count_refusal() -> None:
+    """Count that the key or token that this request brings opens nothing, where a view says so.
+
+    Raises:
+        TooManyRequests: so have too many from its address.
+    """
+    current_parts().limits.note_refusal(request.remote_addr or "")
 
 
 def asker() -> Client | None:

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 from flask import current_app
 
+from production_server.access.allowances import Most
 from production_server.access.brought_keys import read_brought_keys
 from production_server.access.known_keys import KnownKeys
+from production_server.access.limits import Limits
+from production_server.access.rate_windows import RateWindows
 from production_server.access.recorder import Recorder
 from production_server.broker.caller import Caller
 from production_server.errors import NotFound
@@ -28,6 +31,7 @@ from production_server.storage.storage import Storage
 from production_server.web.edge.checks import BoundedChecks
 from production_server.web.edge.door import Door, Entrance, KeyDoor
 from production_server.web.edge.fetches import BoundedFetches
+from production_server.web.edge.proxies import Proxies
 from production_server.web.edge.sites import Sites, sites_of
 from production_server.web.edge.waits import BoundedWaits
 from production_server.web.telemetry.metrics import Metrics
@@ -60,7 +64,9 @@ class WebParts:
     fetches: BoundedFetches
     checks: BoundedChecks
     sites: Sites
+    proxies: Proxies
     keys: KnownKeys
+    limits: Limits
     door: Door
     recorder: Recorder
     tracing: Tracing | None
@@ -68,7 +74,7 @@ class WebParts:
     @property
     def entrance(self) -> Entrance:
         """What every request passes."""
-        return Entrance(self.sites, self.door, self.recorder)
+        return Entrance(self.sites, self.door, self.limits, self.proxies, self.recorder)
 
     def let_nobody_wait(self) -> None:
         """The server stops: requests that wait are answered with what there is, streams end."""
@@ -113,13 +119,15 @@ def build_parts(
         tracing=shared.tracing,
     )
     keys = KnownKeys(shared.database, read_brought_keys(settings.api_keys))
+    metrics = Metrics(shared.database, shared.transport.publisher, caller, folder=metrics_folder)
+    limits = Limits(RateWindows(shared.database), most_of(settings), on_refusal=metrics.request_limited)
     return WebParts(
         settings=settings,
         database=shared.database,
         registry=shared.registry,
         intake=shared.intake,
         caller=caller,
-        metrics=Metrics(shared.database, shared.transport.publisher, caller, folder=metrics_folder),
+        metrics=metrics,
         storage=shared.storage,
         notifications=Notifications(open_rules(settings, shared.registry), shared.registry, shared.intake),
         waits=BoundedWaits(settings.web_threads // 2),
@@ -127,10 +135,23 @@ def build_parts(
         fetches=BoundedFetches(settings.web_threads // 2),
         checks=BoundedChecks(settings.web_threads // 2),
         sites=sites_of(settings),
+        proxies=Proxies(settings.proxies),
         keys=keys,
+        limits=limits,
         door=KeyDoor(keys, must_have_key=must_have_key),
         recorder=Recorder(shared.database, keys, keep_days=settings.audit_days),
         tracing=shared.tracing,
+    )
+
+
+def most_of(settings: Settings) -> Most:
+    """What these settings let each client have."""
+    return Most(
+        requests=settings.limit_requests,
+        items=settings.limit_items,
+        bytes=settings.limit_bytes,
+        calls=settings.limit_calls,
+        refusals=settings.limit_refusals,
     )
 
 

@@ -28,10 +28,12 @@ from production_server.errors import (
     ObjectUnusable,
     StorageUnavailable,
     TooLarge,
+    TooManyRequests,
     Unauthorized,
     Unavailable,
 )
 from production_server.web.edge.parts import current_parts
+from production_server.web.edge.rate_fields import fields_of_refusal
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ STATUS = (
     (Unauthorized, HTTPStatus.UNAUTHORIZED),
     (Foreign, HTTPStatus.FORBIDDEN),
     (Forbidden, HTTPStatus.FORBIDDEN),
+    (TooManyRequests, HTTPStatus.TOO_MANY_REQUESTS),
     (NotFound, HTTPStatus.NOT_FOUND),
     (Conflict, HTTPStatus.CONFLICT),
     # An item's input that lies in a bucket, asked for by a page.
@@ -90,7 +93,7 @@ def register_problem_handlers(
     `note_refusal` is told the code of each that refuses.
     """
 
-    def respond(problem: Problem, original: HTTPException | None = None) -> Response:
+    def respond(problem: Problem, original: Exception) -> Response:
         if problem.status in REFUSED:
             note_refusal(problem.code)
         if request.path.startswith(PROTOCOL_PREFIXES):
@@ -99,8 +102,7 @@ def register_problem_handlers(
             response = _to_response(problem)
         else:
             response = _page_or_json(problem, render_page)
-        if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            response.headers["Retry-After"] = str(RETRY_AFTER_S)
+        response.headers.update(retry_headers(original, problem.status))
         if problem.status == HTTPStatus.UNAUTHORIZED:
             response.headers["WWW-Authenticate"] = CHALLENGE
         allowed = getattr(original, "valid_methods", None)
@@ -108,9 +110,9 @@ def register_problem_handlers(
             response.headers["Allow"] = ", ".join(allowed)
         return response
 
-    app.register_error_handler(CeleriacError, lambda exc: respond(_from_error(exc)))
+    app.register_error_handler(CeleriacError, lambda exc: respond(_from_error(exc), exc))
     app.register_error_handler(HTTPException, lambda exc: respond(_from_http(exc), exc))
-    app.register_error_handler(Exception, lambda exc: respond(_from_bug(exc)))
+    app.register_error_handler(Exception, lambda exc: respond(_from_bug(exc), exc))
 
 
 def _page_or_json(problem: Problem, render_page: Callable[[Problem], Response]) -> Response:
@@ -118,6 +120,13 @@ def _page_or_json(problem: Problem, render_page: Callable[[Problem], Response]) 
         return render_page(problem)
     except OSError:
         return _to_response(problem)  # No file can be opened, that of the page neither.
+
+
+def retry_headers(error: Exception, status: int) -> dict[str, str]:
+    """When a client may ask again, as the headers of its answer say."""
+    if isinstance(error, TooManyRequests):
+        return fields_of_refusal(error)
+    return {"Retry-After": str(RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
 
 
 def status_of(exc: CeleriacError) -> HTTPStatus:

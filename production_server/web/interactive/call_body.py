@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from production_server.errors import InvalidInput, TooLarge
-from production_server.web.edge.incoming import Incoming, Receive
+from production_server.web.edge.incoming import Arrival
 from production_server.web.interactive.patience import ClientLeft
 
 PATIENCE_S = 30.0
@@ -15,13 +15,12 @@ PATIENCE_S = 30.0
 
 async def read_body(
     headers: Mapping[str, str],
-    receive: Receive,
-    incoming: Incoming,
+    coming: Arrival,
     *,
     limit: int,
     patience_s: float = PATIENCE_S,
 ) -> bytes:
-    """The whole body.
+    """The whole body; afterwards `coming` says how much was read.
 
     Raises:
         TooLarge: it is over the limit. InvalidInput: it does not come in time, or too slowly. ClientLeft: nor will it.
@@ -29,7 +28,7 @@ async def read_body(
     """
     if int(headers.get("content-length", 0)) > limit:
         raise _too_large(limit)
-    with incoming.arrival(receive) as arrival:
+    with coming as arrival:
         first = await arrival.next_part()
         if arrival.is_whole and arrival.size <= limit:
             return first

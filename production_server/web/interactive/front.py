@@ -13,6 +13,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from production_server.access.allowances import UNLIMITED, Allowance
 from production_server.access.records import Client
 from production_server.broker.caller import Answers, Caller, hand_out
 from production_server.broker.calls import Reply
@@ -33,6 +34,8 @@ from production_server.web.edge.headers import headers_of
 from production_server.web.edge.incoming import Incoming, Receive
 from production_server.web.edge.json_bodies import check_charset
 from production_server.web.edge.problems import CHALLENGE, REFUSED, status_of
+from production_server.web.edge.proxies import Proxies
+from production_server.web.edge.rate_fields import fields_of
 from production_server.web.edge.request_ids import request_id_of
 from production_server.web.interactive.call_body import PATIENCE_S, read_body
 from production_server.web.interactive.patience import ClientLeft, Patience
@@ -58,7 +61,7 @@ CLIENT_LEFT = 499
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Bounds:
     """What one call may be at most."""
 
     body_bytes: int
@@ -77,6 +80,8 @@ class _Progress:
     status: int | None = None
     """Of the answer; None until there is one."""
     span: Span | None = None
+    allowance: Allowance = UNLIMITED
+    """The client's, once it has come in."""
 
 
 class Front:
@@ -88,19 +93,21 @@ class Front:
         others: Bridge,
         *,
         entrance: Entrance,
+        proxies: Proxies,
         caller: Caller,
         metrics: Metrics,
         tracing: Tracing | None = None,
-        limits: Limits,
+        bounds: Bounds,
     ) -> None:
         self._protocols = tuple(protocols)
         self._entrance = entrance
+        self._proxies = proxies
         self._caller = caller
         self._others = others
         self._metrics = metrics
         self._tracing = tracing
-        self._limits = limits
-        self._incoming = Incoming(most_bytes=BODIES * limits.body_bytes)
+        self._bounds = bounds
+        self._incoming = Incoming(most_bytes=BODIES * bounds.body_bytes)
         self._loop: asyncio.AbstractEventLoop | None = None
         # One: reading holds the interpreter, so that two take as long, and twice the memory.
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="large-calls")
@@ -116,6 +123,8 @@ class Front:
             # Answers of a whole batch wake the loop once.
             self._loop = asyncio.get_running_loop()
             self._caller.hand_out_by(partial(_hand_out_in, self._loop))
+        # Here, before the halves part: what follows knows one address and one scheme.
+        scope = self._proxies.resolved(scope)
         for protocol in self._protocols:
             if protocol.takes(scope["method"], scope["path"]):
                 await self._infer(protocol, scope, receive, send)
@@ -146,18 +155,8 @@ class Front:
     ) -> None:
         try:
             asking = asking_of(f"calls.{protocol.name}", scope, headers)
-            await self._enter(asking, progress.request_id)
-            body = await read_body(
-                headers,
-                receive,
-                self._incoming,
-                limit=self._limits.body_bytes,
-                patience_s=self._limits.patience_s,
-            )
-            if "charset" in (content_type := headers.get("content-type", "")):
-                check_charset(content_type, body)
-            request = HttpRequest(scope["method"], scope["path"], headers, body)
-            answer = await self._answer(protocol, request, receive, progress)
+            progress.allowance = await self._enter(asking, progress.request_id)
+            answer = await self._answer_one_more(protocol, scope, receive, headers=headers, progress=progress)
         except ClientLeft:
             self._count(protocol, progress)
             return
@@ -168,14 +167,14 @@ class Front:
             log.exception("%s %s failed", scope["method"], scope["path"], extra=known)
             answer = protocol.write_error(CeleriacError(MISTAKE))
         progress.status = answer.status
-        await send_all(send, answer.status, _header_lines(answer, progress.request_id), answer.body)
+        await send_all(send, answer.status, _header_lines(answer, progress), answer.body)
         self._count(protocol, progress)
 
-    async def _enter(self, asking: Asking, request_id: str) -> None:
+    async def _enter(self, asking: Asking, request_id: str) -> Allowance:
         client = None
         try:
             client = await self._recognise(asking)
-            self._entrance.check(asking, client)
+            return self._entrance.check(asking, client)
         except CeleriacError as exc:
             if status_of(exc) in REFUSED:
                 self._entrance.note_refusal(asking, client, request_id=request_id, code=exc.code)
@@ -185,8 +184,32 @@ class Front:
         try:
             return self._entrance.recognise(asking)
         except NotKnownYet:
-            await asyncio.get_running_loop().run_in_executor(self._looking, self._entrance.look_again)
-            return self._entrance.recognise(asking)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._looking, self._entrance.look_again, asking.peer)
+            return self._entrance.recognise(asking, has_looked=True)
+
+    async def _answer_one_more(
+        self,
+        protocol: InferenceProtocol,
+        scope: Scope,
+        receive: Receive,
+        *,
+        headers: Mapping[str, str],
+        progress: _Progress,
+    ) -> HttpAnswer:
+        """Answer a call whose client has come in, which may have so many in hand at once."""
+        allowance, coming = progress.allowance, self._incoming.arrival(receive)
+        allowance.begin_call()
+        try:
+            body = await read_body(
+                headers, coming, limit=self._bounds.body_bytes, patience_s=self._bounds.patience_s
+            )
+            if "charset" in (content_type := headers.get("content-type", "")):
+                check_charset(content_type, body)
+            request = HttpRequest(scope["method"], scope["path"], headers, body)
+            return await self._answer(protocol, request, receive, progress)
+        finally:
+            allowance.end_call(coming.size)
 
     def _count(self, protocol: InferenceProtocol, progress: _Progress) -> None:
         self._metrics.call_answered(
@@ -205,7 +228,8 @@ class Front:
             ask = protocol.read(request)
         else:
             ask = await self._read_in_time(protocol, request, came_at=progress.came_at)
-        wished_s = [ask.timeout_s, timeout_of(request.headers), self._limits.timeout_s]
+        progress.allowance.take_items(len(ask.inputs))
+        wished_s = [ask.timeout_s, timeout_of(request.headers), self._bounds.timeout_s]
         timeout_s = min(seconds for seconds in wished_s if seconds is not None)
         progress.key = ask.version.key
         asked_at = time.monotonic()
@@ -226,7 +250,7 @@ class Front:
         size = len(request.body)
         if self._unread_bytes and self._unread_bytes + size > MOST_UNREAD_BYTES:
             raise Unavailable("too many large calls are waiting to be read", code="overloaded")
-        timeout_s = min(timeout_of(request.headers) or self._limits.timeout_s, self._limits.timeout_s)
+        timeout_s = min(timeout_of(request.headers) or self._bounds.timeout_s, self._bounds.timeout_s)
         reading = asyncio.get_running_loop().run_in_executor(self._reading, self._read, protocol, request)
         self._unread_bytes += size
         try:
@@ -242,7 +266,7 @@ class Front:
     def _read(self, protocol: InferenceProtocol, request: HttpRequest) -> Ask:
         encoding = request.headers.get("content-encoding", "")
         try:
-            body = decompressed(request.body, encoding, limit=self._limits.body_bytes)
+            body = decompressed(request.body, encoding, limit=self._bounds.body_bytes)
             return protocol.read(replace(request, body=body))
         except CeleriacError as exc:
             # The frames that it came through hold all that was read; the next one is read before this is answered.
@@ -273,18 +297,19 @@ class Front:
             patience.stop()
 
 
-def _header_lines(answer: HttpAnswer, request_id: str) -> list[tuple[bytes, bytes]]:
+def _header_lines(answer: HttpAnswer, progress: _Progress) -> list[tuple[bytes, bytes]]:
     lines = [
         (b"content-type", answer.content_type.encode("latin-1")),
         (b"content-length", b"%d" % len(answer.body)),
-        (b"x-request-id", request_id.encode()),
+        (b"x-request-id", progress.request_id.encode()),
     ]
     if answer.status == HTTPStatus.REQUEST_TIMEOUT:
         # Whoever sends so slowly would go on.
         lines.append((b"connection", b"close"))
     if answer.status == HTTPStatus.UNAUTHORIZED:
         lines.append((b"www-authenticate", CHALLENGE.encode()))
-    return lines + [(name.encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
+    told = {**fields_of(progress.allowance), **answer.headers}
+    return lines + [(name.encode(), value.encode("latin-1")) for name, value in told.items()]
 
 
 def _attributes(progress: _Progress) -> dict[str, str | int | float]:

@@ -11,7 +11,6 @@ import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
 from production_server.models.tasks.task import Task
 from production_server.shown import describe
-from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest
+from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest, error_answer
 from production_server.web.interactive.tensors import (
     checked_items,
     checked_objects,
@@ -124,9 +123,7 @@ class OpenInference:
         return HttpAnswer(200, BINARY, b"".join([head, *tail]), {HEADER_LENGTH: str(len(head))})
 
     def write_error(self, error: CeleriacError) -> HttpAnswer:
-        status = self._status_of(error)
-        headers = {"retry-after": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
-        return HttpAnswer(status, JSON, orjson.dumps({"error": str(error), "code": error.code}), headers)
+        return error_answer(error, self._status_of(error))
 
 
 class _Tail:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Protocol
 
+import orjson
+
 from production_server.broker.calls import Inputs, Reply
-from production_server.errors import CeleriacError
+from production_server.errors import CeleriacError, TooManyRequests
 from production_server.models.store import ModelVersion
+from production_server.web.edge.rate_fields import fields_of_refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +70,12 @@ class InferenceProtocol(Protocol):
 
     def write_error(self, error: CeleriacError) -> HttpAnswer:
         """The answer if something is wrong, in the protocol's own form."""
+
+
+def error_answer(error: CeleriacError, status: int) -> HttpAnswer:
+    """The form of an error that both protocols have."""
+    headers = fields_of_refusal(error) if isinstance(error, TooManyRequests) else {}
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers = {"retry-after": "1"}
+    body = orjson.dumps({"error": str(error), "code": error.code})
+    return HttpAnswer(status, "application/json", body, headers)

@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -22,7 +21,7 @@ from production_server.models.manifest import Manifest
 from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
 from production_server.shown import describe
-from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest
+from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest, error_answer
 from production_server.web.interactive.tensors import checked_objects, json_object, tensor_of_json
 
 SIGNATURE = "serving_default"
@@ -88,9 +87,7 @@ class TensorFlowServing:
         return HttpAnswer(200, JSON, orjson.dumps({form.member: values}, option=orjson.OPT_SERIALIZE_NUMPY))
 
     def write_error(self, error: CeleriacError) -> HttpAnswer:
-        status = self._status_of(error)
-        headers = {"retry-after": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
-        return HttpAnswer(status, JSON, orjson.dumps({"error": str(error), "code": error.code}), headers)
+        return error_answer(error, self._status_of(error))
 
     def _version(self, model: str, kind: str | None, which: str) -> ModelVersion:
         """A version by its number or a label; else the stable one."""

@@ -24,7 +24,8 @@ SCOPES: Mapping[Scope, str] = {
     Scope.READ: "jobs, results, statistics, models and pages: look at them",
     Scope.LABEL: "nothing yet",
     Scope.MODELS: "nothing yet",
-    Scope.ADMIN: "everything: keys, the audit, metrics, and what belongs to all clients",
+    Scope.METRICS: "how the service stands: what a Prometheus asks for",
+    Scope.ADMIN: "everything: keys, the audit, and what belongs to all clients",
 }
 """What each lets a client do, as people read it."""
 

@@ -11,9 +11,9 @@ from production_server.access.refusals import refused_login
 from production_server.access.sessions import SESSION_S, end_session, open_session
 from production_server.errors import CeleriacError, NotKnownYet, Unauthorized
 from production_server.web.edge.door import SESSION_COOKIE, public_part, session_in
-from production_server.web.edge.flask_door import acting
+from production_server.web.edge.flask_door import acting, count_refusal
 from production_server.web.edge.parts import WebParts, current_parts
-from production_server.web.edge.problems import REFUSED, status_of
+from production_server.web.edge.problems import REFUSED, retry_headers, status_of
 
 START = "/"
 
@@ -27,7 +27,7 @@ def enter() -> Response:
     """Open a session for the key in the form, and go on to where its sender wanted to go."""
     parts, key = current_parts(), request.form.get("key", "").strip()
     try:
-        client = _find(parts, key)
+        client = _find_or_refuse(parts, key)
         session = open_session(parts.database, client, by=acting(client))
     except CeleriacError as exc:
         if status_of(exc) in REFUSED:
@@ -57,6 +57,14 @@ def local_path(wanted: str) -> str:
     return wanted if is_local and wanted.isprintable() and "\\" not in wanted else START
 
 
+def _find_or_refuse(parts: WebParts, key: str) -> Client:
+    try:
+        return _find(parts, key)
+    except Unauthorized:
+        count_refusal()
+        raise
+
+
 def _find(parts: WebParts, key: str) -> Client:
     if not key:
         raise Unauthorized("the key is missing")
@@ -70,7 +78,7 @@ def _find_after_another_look(parts: WebParts, key: str) -> Client:
     try:
         return parts.keys.find(key)
     except NotKnownYet:
-        parts.keys.look_again()
+        parts.entrance.look_again(request.remote_addr or "")
         return parts.keys.find(key)
 
 
@@ -88,6 +96,9 @@ def _end_earlier(parts: WebParts) -> None:
 def _page(error: CeleriacError | None = None) -> Response:
     wanted = local_path(request.values.get("next", START))
     page = render_template("pages/login.html", error=error, next=wanted)
-    response = make_response(page, 200 if error is None else status_of(error))
+    response = make_response(page)
+    if error is not None:
+        response.status_code = status_of(error)
+        response.headers.update(retry_headers(error, response.status_code))
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -11,17 +11,25 @@ from uuid import UUID
 from flask import Response, current_app, make_response, redirect, render_template, request, url_for
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from production_server.errors import CeleriacError, InvalidInput, NotFound, TooLarge, Unavailable
+from production_server.errors import (
+    CeleriacError,
+    InvalidInput,
+    NotFound,
+    TooLarge,
+    TooManyRequests,
+    Unavailable,
+)
 from production_server.intake.checking import Upload, items_from_files, items_from_json, items_from_table
 from production_server.intake.intake import Asked
 from production_server.jobs.priority import SMALL_JOB_ITEMS
 from production_server.jobs.read import get_job, get_payload
 from production_server.jobs.records import NewItem
 from production_server.models.store import ModelVersion
+from production_server.web.edge.accepting import accept
 from production_server.web.edge.flask_door import asking_client, whose
 from production_server.web.edge.forms import repeated
 from production_server.web.edge.parts import WebParts, current_parts
-from production_server.web.edge.problems import RETRY_AFTER_S, status_of
+from production_server.web.edge.problems import retry_headers, status_of
 from production_server.web.edge.waits import wait_until_over
 from production_server.web.pages.fields import PREFIX, read_row, row_fields, typed_values
 from production_server.web.pages.shown_faults import shown_faults
@@ -54,8 +62,8 @@ def submit() -> Response:
     except (InvalidInput, Unavailable) as exc:
         return _render(chosen, typed=request.form, error=exc)
     try:
-        accepted, _ = parts.intake.accept(chosen, items, Asked(source="page", client=asking_client().name))
-    except Unavailable as exc:
+        accepted = accept(chosen, items, Asked(source="page", client=asking_client().name))
+    except (TooManyRequests, Unavailable) as exc:
         return _render(chosen, typed=request.form, error=exc)
     if accepted.total <= SMALL_JOB_ITEMS:
         wait_until_over(accepted, SETTLE_S, waits=parts.waits, database=parts.database)
@@ -87,8 +95,8 @@ def _render(
     )
     if error is None:
         return make_response(page)
-    headers = {"Retry-After": RETRY_AFTER_S} if isinstance(error, Unavailable) else {}
-    return make_response(page, status_of(error), headers)
+    status = status_of(error)
+    return make_response(page, status, retry_headers(error, status))
 
 
 def _pasted_limit() -> str:

@@ -78,6 +78,12 @@ class Metrics:
             buckets=SECONDS,
             registry=own,
         )
+        self._limited = Counter(
+            "celeriac_requests_limited_total",
+            "Requests and calls that a limit kept out",
+            ["limit"],
+            registry=own,
+        )
         self._caller = caller
         self._waiting = _gauge("celeriac_calls_waiting_items", "Items of calls that wait to be sent", own)
         self._batches = _gauge("celeriac_call_batches", "Batches of calls on their way", own)
@@ -119,6 +125,13 @@ class Metrics:
         try:
             self._requests.labels(method, endpoint, str(code)).inc()
             self._request_seconds.labels(method, endpoint).observe(seconds)
+        except NOT_COUNTED as exc:
+            log.warning("a request is not counted: %s", exc)
+
+    def request_limited(self, limit: str) -> None:
+        """A limit has kept a request or a call out."""
+        try:
+            self._limited.labels(limit).inc()
         except NOT_COUNTED as exc:
             log.warning("a request is not counted: %s", exc)
 

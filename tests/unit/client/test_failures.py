@@ -88,6 +88,23 @@ def test_a_busy_server_is_asked_again_when_it_says_so(run: Run, server: ApiServe
     assert len(server.requests) == 3
 
 
+def test_a_limit_that_is_used_up_is_told_of_and_waited_for_longer_than_a_busy_server(
+    run: Run, server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("client.api.time.sleep", waits.append)
+    server.problems = [(429, {"Retry-After": "100"})]
+
+    limited = run("jobs")
+
+    assert (limited.code, waits) == (0, [100.0])
+    assert limited.stderr.startswith(f"{server.url} answered 429 TOO MANY REQUESTS: ")
+    assert limited.stderr.endswith("; waiting 100 s\n")
+    server.problems = [(429, {"Retry-After": "600"}), (503, {"Retry-After": "100"})]
+    assert [run("jobs").code, run("jobs").code] == [4, 4]
+    assert waits == [100.0]
+
+
 def test_a_server_that_is_busy_for_long_is_not_waited_for(run: Run, server: ApiServer) -> None:
     server.problems = [(503, {"Retry-After": "3600"})]
 

@@ -40,6 +40,7 @@ def settings(tmp_path: Path, two_image_models: Path) -> Settings:
             "STORAGE_ALLOW": "s3://photos/in",
             "EVENTS_FILE": str(tmp_path / "events.yaml"),
             "EVENTS_TOKEN": TOKEN,
+            "LIMIT_REFUSALS": "3",
         }
     )
 
@@ -404,3 +405,28 @@ def test_what_becomes_of_an_object_belongs_to_the_client_that_its_rule_names(
     with parts.database.read() as connection:
         clients = connection.execute(text("SELECT client FROM job ORDER BY client")).scalars().all()
     assert (answer.json["accepted"], clients) == (2, ["anna", "anonymous"])
+
+
+def test_wrong_tokens_are_limited_by_address_and_whoever_knows_it_is_taken_all_the_same(web: Any) -> None:
+    there = {"REMOTE_ADDR": "192.0.2.7"}
+    wrong = {"headers": {"Authorization": "Bearer wrong"}, "environ_base": there}
+    asks = {"WebHook-Request-Origin": "eventgrid.azure.net"}
+
+    sent = [send(web, record("in/a.png"), **wrong) for _ in range(2)]
+    agreed = web.options("/events/s3?token=wrong", headers=asks, environ_base=there)
+    limited = send(web, record("in/a.png"), **wrong)
+    limited_agreement = web.options("/events/s3?token=wrong", headers=asks, environ_base=there)
+
+    assert [answer.status_code for answer in (*sent, agreed, limited, limited_agreement)] == [
+        401,
+        401,
+        200,
+        429,
+        429,
+    ]
+    assert (limited.json["code"], "Retry-After" in limited.headers) == ("too_many_requests", True)
+    assert send(web, record("in/a.png"), environ_base=there).status_code == 202
+    assert (
+        send(web, record("in/b.png"), **wrong | {"environ_base": {"REMOTE_ADDR": "192.0.2.8"}}).status_code
+        == 401
+    )

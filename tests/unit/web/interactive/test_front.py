@@ -14,7 +14,7 @@ from production_server.web.edge.bridge import Bridge
 from production_server.web.edge.parts import WebParts
 from production_server.web.edge.problems import status_of
 from production_server.web.interactive import front as module
-from production_server.web.interactive.front import Front, Limits
+from production_server.web.interactive.front import Bounds, Front
 from production_server.web.interactive.protocol import Ask, HttpRequest
 from production_server.web.interactive.tensorflow_serving import TensorFlowServing
 from testing.event_loop import run_apart
@@ -57,9 +57,10 @@ def sent(
             lambda _environ, _start: [], threads=1, bodies=Bodies(limit=100, is_wanted=lambda _scope: True)
         ),
         entrance=parts.entrance,
+        proxies=parts.proxies,
         caller=parts.caller,
         metrics=parts.metrics,
-        limits=Limits(body_bytes=100, timeout_s=1, patience_s=0.2),
+        bounds=Bounds(body_bytes=100, timeout_s=1, patience_s=0.2),
     )
     events: list[Any] = []
 

@@ -16,6 +16,7 @@ from production_server.access.scopes import USUAL, Scope
 from production_server.settings import read_settings
 from production_server.web.app import create_app
 from production_server.web.edge.parts import WebParts, build_parts
+from production_server.web.pages.keys import SCOPES
 from tests.unit.access.test_keys import SOMEBODY
 from tests.unit.web.pages.conftest import Page, to_page
 
@@ -247,3 +248,7 @@ def test_no_other_site_makes_or_revokes_a_key(
     assert [(key.name, key.revoked_at, key.expires_at) for key in list_keys(parts.database)] == [
         ("root", None, None)
     ]
+
+
+def test_the_form_offers_every_scope_that_there_is() -> None:
+    assert list(SCOPES) == list(Scope)

@@ -38,12 +38,17 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def url() -> Iterator[str]:
+@pytest.fixture(params=["http", "https"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """With a certificate that nobody vouches for, or without any."""
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        if request.param == "https":
+            pair, context = make_pair(tmp_path), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(pair.cert, pair.key)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{request.param}://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
 

@@ -66,6 +66,7 @@ write_settings() {
 # systemctl reload celeriac
 BIND=0.0.0.0
 SECRETS_DIR=$SECRETS
+TLS_DIR=$TLS
 MODEL_STORE=$MODELS
 IMAGE_PREFIX=$(value_of image_prefix $CONFIG/instance.env)"
 }
