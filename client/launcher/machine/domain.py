@@ -20,7 +20,7 @@ def checked_domain(domain: str) -> str:
         InputError: Nothing can have this name, or it is more than a name.
     """
     name = domain.lower()
-    # Small, some letters of other scripts are ours.
+    # In lower case the Kelvin sign is a k.
     if domain.isascii() and len(name) <= MAX_CHARACTERS and _DOMAIN.fullmatch(name):
         return name
     raise InputError(
