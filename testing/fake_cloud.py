@@ -101,6 +101,11 @@ class FakeCloud(Calls):
         self._groups[group.id] = group
         return group
 
+    def close_port(self, group_id: str, rule: Rule) -> None:
+        """Take a rule away, as somebody else may."""
+        group = self._groups[group_id]
+        self._groups[group_id] = replace(group, rules=group.rules - {rule})
+
     @property
     def leftovers(self) -> list[str]:
         """The ids of all that was made and is there still, marked or not; servers that are going do not count."""

@@ -48,7 +48,10 @@ class FakeTime:
 
 @dataclass
 class FakeSurroundings:
-    """A service that answers once the console has said so, or never; SSH that writes down what it is asked."""
+    """A service that answers once the console has said so, or never; SSH that writes down what it is asked.
+
+    `names` are what the DNS knows.
+    """
 
     ready_after_looks: int | None = 6
     address: str | None = "198.51.100.7/32"
@@ -57,6 +60,9 @@ class FakeSurroundings:
     push_failures: list[Exception] = field(default_factory=list)
     towards: list[str] = field(default_factory=list)
     looks: int = 0
+    has_certificate: bool = True
+    names: dict[str, str] = field(default_factory=dict)
+    asked_as: list[tuple[str, str]] = field(default_factory=list)
 
     def own_address(self, towards: str) -> str | None:
         self.towards.append(towards)
@@ -65,6 +71,13 @@ class FakeSurroundings:
     def is_ready(self, url: str) -> bool:
         self.looks += 1
         return self.ready_after_looks is not None and self.looks > self.ready_after_looks
+
+    def is_ready_as(self, domain: str, address: str) -> bool:
+        self.asked_as.append((domain, address))
+        return self.has_certificate and self.is_ready("")
+
+    def points_to(self, domain: str, address: str) -> bool:
+        return self.names.get(domain) == address
 
     def push(self, commit: str, *, address: str, login: str, host_keys: Sequence[str]) -> None:
         if self.push_failures:

@@ -102,7 +102,7 @@ class Machine:
     def _connect(self) -> subprocess.Popen[bytes]:
         """A network namespace that reaches the world through a process, with two ports forwarded to it."""
         subprocess.run(["ip", "netns", "add", self.name], check=True)
-        control = self.directory / "network.sock"
+        control = self._control
         command = ["slirp4netns", "--configure", "--mtu=1500", "--netns-type=path", f"--api-socket={control}"]
         command += [f"/run/netns/{self.name}", "tap0"]
         process = spawn(command, directory=self.directory, env=_clean_env(), log="network.log")
@@ -110,6 +110,16 @@ class Machine:
         for host_port, guest_port in ((self.ssh_port, 22), (self.http_port, 5100)):
             _forward(control, host_port, guest_port)
         return process
+
+    @property
+    def _control(self) -> Path:
+        return self.directory / "network.sock"
+
+    def forward(self, guest_port: int) -> int:
+        """The port of 127.0.0.1 at which one more port of the running machine is reached."""
+        (host_port,) = free_ports(1)
+        _forward(self._control, host_port, guest_port)
+        return host_port
 
     def _leader(self) -> int | None:
         """The process id of the guest's systemd."""

@@ -99,6 +99,7 @@ def launch_command(name: str | None, **given: Any) -> None:
     Examples
       start_instance.py --cloud mycloud --flavor m1.small --keypair laptop
       start_instance.py lab --upload --allow-from 192.0.2.0/24
+      start_instance.py lab --domain celeriac.example.org
       start_instance.py lab --dry-run
       start_instance.py --bake celeriac-image
       start_instance.py lab --mode docker --image-prefix registry.example:5000/lab/
@@ -179,6 +180,7 @@ def render_command(**given: Any) -> None:
         is_baked=given["baked"],
         mode=Mode(given["mode"] or Mode.SYSTEMD),
         images=options.image_source(given),
+        domain=options.domain(given),
     )
     click.echo(cloud_config.render(config), nl=False)
 

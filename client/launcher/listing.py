@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from client.launcher.deciding.labels import COMMIT
+from client.launcher.deciding.labels import COMMIT, DOMAIN
 from client.launcher.machine.address import preferred, service_url
 
 if TYPE_CHECKING:
-    from client.launcher.cloud import Belongings
+    from client.launcher.cloud import Belongings, Server
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,14 @@ def _listed(name: str, own: Belongings) -> Listed:
     return Listed(
         name=name,
         status=server.status if server is not None else "no server",
-        url=service_url(address) if server is not None and address is not None else None,
+        url=_url(server, address),
         commit=server.metadata.get(COMMIT) if server is not None else None,
         created=server.created if server is not None else None,
         server_id=server.id if server is not None else None,
         floating_addresses=floating,
         security_groups=tuple(each.name for each in own.security_groups),
     )
+
+
+def _url(server: Server | None, address: str | None) -> str | None:
+    return None if server is None or address is None else service_url(address, server.metadata.get(DOMAIN))

@@ -16,6 +16,7 @@ from client.launcher.deciding.request import (
     checked_range,
 )
 from client.launcher.machine.container_images import ImageSource, checked_prefix, read_authority
+from client.launcher.machine.domain import checked_domain
 from client.launcher.machine.mode import Mode
 from client.launcher.machine.repository import CodeRequest
 from client.launcher.settings_file import FileArgument, FileOption
@@ -106,6 +107,13 @@ code = _many(
         metavar="FILE",
         help="With --image-prefix: the certificate (PEM) of the authority that the instance shall trust with it.",
     ),
+    option(
+        "--domain",
+        env="DOMAIN",
+        metavar="NAME",
+        help="The name in the DNS that it answers to, on port 443, with certificates that it gets by itself; not with "
+        "--mode docker.",
+    ),
 )
 
 resources = _many(
@@ -142,7 +150,8 @@ resources = _many(
         env="ALLOW_FROM",
         multiple=True,
         metavar="CIDR",
-        help="Who may reach ports 22 and 5100; may be repeated.  [default: this machine's address towards the cloud]",
+        help="Who may reach ports 22 and 5100, with --domain 22 and 443; may be repeated.  "
+        "[default: this machine's address towards the cloud]",
     ),
 )
 
@@ -203,7 +212,7 @@ def launch_request(name: str | None, options: Mapping[str, Any]) -> LaunchReques
     """What the options ask for.
 
     Raises:
-        InputError: They contradict each other, or the name or a range of addresses is none.
+        InputError: They contradict each other, or a name or a range of addresses is none.
     """
     wanted: Sequence[str] = options["allow_from"]
     if not options["wait"] and (options["upload"] or options["bake"]):
@@ -220,8 +229,23 @@ def launch_request(name: str | None, options: Mapping[str, Any]) -> LaunchReques
         waits=options["wait"],
         baked_image=options["bake"],
         keeps=options["keep"],
+        domain=domain(options),
         **{each: options[each] for each in chosen},
     )
+
+
+def domain(options: Mapping[str, Any]) -> str | None:
+    """The name in the DNS that the options ask for.
+
+    Raises:
+        InputError: It is none, or containers would have to answer to it.
+    """
+    asked: str | None = options["domain"]
+    if asked is None:
+        return None
+    if options["mode"] == Mode.DOCKER:
+        raise InputError("--domain does not go with --mode docker yet")
+    return checked_domain(asked)
 
 
 def code_request(options: Mapping[str, Any]) -> CodeRequest:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from client.launcher.cloud import Belongings, Image
+    from client.launcher.doing.instance import Instance
     from client.launcher.doing.launch import Launched, Prepared
     from client.launcher.doing.report import Stage
     from client.launcher.doing.tools import Tools
@@ -61,10 +62,13 @@ def of_plan(prepared: Prepared) -> Outcome:
 def of_launch(launched: Launched, tools: Tools, *, ssh: Sequence[str]) -> Outcome:
     """Where the service is, and how to get in and rid of it."""
     instance, seconds = launched.instance, round(tools.clock.elapsed_s, 1)
+    points_here = _points_here(instance, tools)
     facts = {
         "name": instance.name,
         "url": instance.url,
         "address": instance.address,
+        "domain": instance.domain,
+        "domain_points_here": points_here,
         "certificate": instance.certificate or None,
         "ssh": shlex.join(ssh),
         "first_key": shlex.join([*ssh, "sudo", "celeriac", "first-key"]),
@@ -81,12 +85,31 @@ def of_launch(launched: Launched, tools: Tools, *, ssh: Sequence[str]) -> Outcom
         f"  page         {instance.url}/",
         f"  predictions  {instance.url}/predictions",
         f"  API          {instance.url}/docs",
-        f"  certificate  {instance.certificate or shlex.join([*ssh, 'sudo', 'celeriac', 'fingerprint'])}",
+        *(
+            [f"  name         {instance.domain} must point to {instance.address}"]
+            if points_here is False
+            else []
+        ),
+        f"  certificate  {_certificate(instance, ssh)}",
         f"  first key    {shlex.join([*ssh, 'sudo', 'celeriac', 'first-key'])}",
         f"  ssh          {shlex.join(ssh)}",
         f"  delete it    python client/stop_instance.py {instance.name}",
     )
     return Outcome(facts, lines)
+
+
+def _points_here(instance: Instance, tools: Tools) -> bool | None:
+    if instance.domain is None:
+        return None
+    return tools.surroundings.points_to(instance.domain, instance.address)
+
+
+def _certificate(instance: Instance, ssh: Sequence[str]) -> str:
+    if instance.domain is None:
+        return instance.certificate or shlex.join([*ssh, "sudo", "celeriac", "fingerprint"])
+    if instance.has_answered:
+        return f"of an authority, for {instance.domain}"
+    return f"comes by itself once {instance.domain} points to {instance.address}"
 
 
 def of_bake(image: Image, tools: Tools) -> Outcome:

@@ -18,8 +18,8 @@ from production_server.settings import Settings
 log = logging.getLogger(__name__)
 
 ALONE = (
-    "127.0.0.1, and no proxies, as long as there is no key (`python -m production_server keys create NAME --scope admin` "
-    "makes the first one; or set OPEN_TO_ALL=yes-i-know)"
+    "127.0.0.1, and no proxies, as long as there is no key (`python -m production_server keys create NAME "
+    "--scope admin` makes the first one; or set OPEN_TO_ALL=yes-i-know)"
 )
 
 

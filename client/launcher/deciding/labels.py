@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 # Metadata of a server and properties of an image.
 COMMIT, ORIGIN = "celeriac-commit", "celeriac-origin"
 MODE, IMAGE_PREFIX = "celeriac-mode", "celeriac-image-prefix"
+DOMAIN = "celeriac-domain"
 
 
 def mode_of(written: Mapping[str, str]) -> Mode | None:

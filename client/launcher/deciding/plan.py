@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from client.launcher.cloud import Belongings, Rule
-from client.launcher.deciding.labels import COMMIT, IMAGE_PREFIX, MODE, ORIGIN
+from client.launcher.deciding.labels import COMMIT, DOMAIN, IMAGE_PREFIX, MODE, ORIGIN
 from client.launcher.deciding.steps import (
     THIS_MACHINE,
     AttachFloatingAddress,
@@ -23,10 +23,12 @@ from client.launcher.deciding.steps import (
     StartServer,
     TakeFloatingAddress,
 )
-from client.launcher.machine.address import PORTS
+from client.launcher.machine.address import Ports, ports_of
 from client.launcher.machine.container_images import ImageSource
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from client.launcher.cloud import SecurityGroup, Server
     from client.launcher.deciding.preflight import Choices
     from client.launcher.deciding.request import LaunchRequest
@@ -34,14 +36,22 @@ if TYPE_CHECKING:
     from client.launcher.machine.repository import Code
 
 
+EVERYBODY = ("0.0.0.0/0",)
+NO_PORTS = Ports(())
+
+
 @dataclass(frozen=True)
 class Plan:
-    """The steps that make one instance answer, in order, and what of it exists already."""
+    """The steps that make one instance answer, in order, and what of it exists already.
+
+    `domain` is the name in the DNS that it has.
+    """
 
     name: str
     steps: tuple[Step, ...]
     existing: Belongings
     security_group: SecurityGroup | None
+    domain: str | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -58,7 +68,6 @@ def make_plan(
 
     `ranges` of addresses may reach it; none: this machine.
     """
-    server = choices.server
     steps: tuple[Step, ...] = (
         *([TakeFloatingAddress(choices.floating_network)] if choices.floating_network is not None else []),
         *_open(request.name, choices, existing, ranges or (THIS_MACHINE,)),
@@ -66,26 +75,31 @@ def make_plan(
         AwaitServer(),
         *_join(choices, existing),
         *([AttachFloatingAddress()] if _needs_attaching(choices, existing) else []),
-        *_wait(request, server, code),
+        *_wait(request, choices, code),
         *_bake(request, choices, code),
     )
-    notes = choices.notes + _notes(server, code)
-    return Plan(request.name, steps, existing, choices.security_group, notes=notes)
+    notes = (*choices.notes, *_notes_on_group(choices), *_notes(request, choices, code))
+    return Plan(request.name, steps, existing, choices.security_group, choices.domain, notes)
 
 
 def _open(name: str, choices: Choices, existing: Belongings, ranges: tuple[str, ...]) -> list[Step]:
     if choices.security_group is not None:
         return []
+    ports = ports_of(choices.domain)
     if not existing.security_groups:
-        return [MakeSecurityGroup(f"celeriac-{name}", ranges)]
+        return [MakeSecurityGroup(f"celeriac-{name}", ranges, ports)]
     group = existing.security_groups[0]
-    missing = tuple(each for each in ranges if not rules_for(each) <= group.rules)
-    return [OpenPorts(group, missing)] if missing else []
+    missing = tuple(each for each in ranges if not rules_for([each], ports.restricted) <= group.rules)
+    closed = Ports(
+        restricted=ports.restricted if missing else (),
+        public=() if rules_for(EVERYBODY, ports.public) <= group.rules else ports.public,
+    )
+    return [OpenPorts(group, missing, closed)] if closed != NO_PORTS else []
 
 
-def rules_for(addresses: str) -> frozenset[Rule]:
-    """What lets one range of addresses in."""
-    return frozenset(Rule(port, addresses) for port in PORTS)
+def rules_for(ranges: Iterable[str], ports: Sequence[int]) -> frozenset[Rule]:
+    """What lets ranges of addresses reach ports."""
+    return frozenset(Rule(port, addresses) for addresses in ranges for port in ports)
 
 
 def _boot(name: str, choices: Choices, code: Code, user_data: str) -> list[Step]:
@@ -100,6 +114,7 @@ def _make_server(name: str, choices: Choices, code: Code, user_data: str) -> Mak
     if image is None or flavor is None or network is None or keypair is None:
         raise ValueError("a plan is made of a preflight without faults")
     metadata = {COMMIT: code.commit, ORIGIN: code.origin[:255], MODE: str(choices.mode)}
+    metadata |= {DOMAIN: choices.domain} if choices.domain is not None else {}
     return MakeServer(name, image, flavor, network, keypair, user_data=user_data, metadata=metadata)
 
 
@@ -117,14 +132,12 @@ def _needs_attaching(choices: Choices, existing: Belongings) -> bool:
     return choices.floating_network is not None or (address is not None and address.server_id is None)
 
 
-def _wait(request: LaunchRequest, server: Server | None, code: Code) -> list[Step]:
+def _wait(request: LaunchRequest, choices: Choices, code: Code) -> list[Step]:
     if not request.waits:
         return []
-    return (
-        [PushCode(code.commit), AwaitService()]
-        if code.is_uploaded and _runs(server, code)
-        else [AwaitService()]
-    )
+    waiting = AwaitService(choices.domain)
+    is_pushed = code.is_uploaded and _runs(choices.server, code)
+    return [PushCode(code.commit), waiting] if is_pushed else [waiting]
 
 
 def _bake(request: LaunchRequest, choices: Choices, code: Code) -> list[Step]:
@@ -149,10 +162,25 @@ def _runs(server: Server | None, code: Code) -> bool:
     return server is None or server.metadata.get(COMMIT) == code.commit
 
 
-def _notes(server: Server | None, code: Code) -> tuple[str, ...]:
+def _notes_on_group(choices: Choices) -> tuple[str, ...]:
+    """What is not open in a group that is not the instance's own, as far as its rules tell."""
+    group, public = choices.security_group, ports_of(choices.domain).public
+    if group is None or rules_for(EVERYBODY, public) <= group.rules:
+        return ()
+    without = f"without port {public[0]} open to everybody {choices.domain} gets no certificate"
+    return (f"security group {group.name} is not changed: {without}",)
+
+
+def _notes(request: LaunchRequest, choices: Choices, code: Code) -> tuple[str, ...]:
+    server = choices.server
     if server is None:
         return ()
     notes = [f"{server.name} exists ({server.id}): the launcher adds what is missing of it"]
+    if request.domain not in {None, choices.domain}:
+        notes.append(
+            f"it was launched with {choices.domain or 'no name'}, not {request.domain}; "
+            "to change that: docs/launch.md#a-name"
+        )
     if not _runs(server, code):
         commit = server.metadata.get(COMMIT, "unknown")
         notes.append(

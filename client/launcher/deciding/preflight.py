@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from client.errors import Fault
-from client.launcher.deciding.labels import mode_of
+from client.launcher.deciding.labels import DOMAIN, mode_of
 from client.launcher.deciding.request import NONE
 from client.launcher.machine.mode import NEEDS, Mode
 
@@ -48,6 +48,7 @@ class Choices:
 
     server: Server | None
     mode: Mode = Mode.SYSTEMD
+    domain: str | None = None
     image: Image | None = None
     flavor: Flavor | None = None
     network: Network | None = None
@@ -110,6 +111,7 @@ def preflight(
     choices = Choices(
         server=server,
         mode=mode,
+        domain=_domain(request, server, mode, findings),
         image=image,
         flavor=flavor,
         network=network,
@@ -162,6 +164,15 @@ def _mode(request: LaunchRequest, server: Server | None, image: Image | None, fi
             "image", expected="Debian 13 or Ubuntu 24.04 for containers", got=f"{image.name}, Debian 12"
         )
     return asked
+
+
+def _domain(request: LaunchRequest, server: Server | None, mode: Mode, findings: Findings) -> str | None:
+    """That of the instance, which has its name, or none, for good; else the one that was asked for."""
+    if server is not None:
+        return server.metadata.get(DOMAIN)
+    if request.domain is not None and mode == Mode.DOCKER:
+        findings.fault("domain", expected=f"mode {Mode.SYSTEMD} for an instance with a name", got=mode)
+    return request.domain
 
 
 def _is_debian_12(image: Image) -> bool:

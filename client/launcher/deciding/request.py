@@ -29,6 +29,7 @@ class LaunchRequest:
     `waits`: until the service answers, else until the cloud has booted the instance. `mode` None: that of the instance
     or the image, if it has one. `images` count in containers only. `baked_image`: what an image is called that shall be
     made of the instance. `keeps`: what was made stays when the launch fails, and so does an instance that was baked.
+    `domain`: the name in the DNS that it shall answer to, with certificates that it gets by itself.
     """
 
     name: str = DEFAULT_NAME
@@ -46,6 +47,7 @@ class LaunchRequest:
     waits: bool = True
     baked_image: str | None = None
     keeps: bool = False
+    domain: str | None = None
 
 
 def checked_name(name: str) -> str:

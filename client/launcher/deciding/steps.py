@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from client.launcher.machine.address import PORTS, SERVICE_PORT
+from client.launcher.machine.address import SERVICE_PORT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from client.launcher.cloud import Flavor, Image, Keypair, Network, SecurityGroup, Server
+    from client.launcher.machine.address import Ports
 
 THIS_MACHINE = "this machine"
 
@@ -27,24 +28,30 @@ class TakeFloatingAddress:
 
 @dataclass(frozen=True)
 class MakeSecurityGroup:
-    """Make a group that lets ranges of addresses reach both ports; `THIS_MACHINE` is resolved once it is known."""
+    """Make a group that lets ranges of addresses in; `THIS_MACHINE` is resolved once it is known."""
 
     name: str
     ranges: tuple[str, ...]
+    ports: Ports
 
     def __str__(self) -> str:
-        return f"make security group {self.name}: ports {_ports()} from {', '.join(self.ranges)}"
+        everybody = [f"{_named(self.ports.public)} from everywhere"] if self.ports.public else []
+        restricted = f"{_named(self.ports.restricted)} from {', '.join(self.ranges)}"
+        return f"make security group {self.name}: {'; '.join([restricted, *everybody])}"
 
 
 @dataclass(frozen=True)
 class OpenPorts:
-    """Let more ranges in through a group that exists."""
+    """Let more ranges, or everybody, in through a group that exists; `ports` are those that are not open yet."""
 
     group: SecurityGroup
     ranges: tuple[str, ...]
+    ports: Ports
 
     def __str__(self) -> str:
-        return f"open ports {_ports()} of security group {self.group.name} to {', '.join(self.ranges)}"
+        opened = [(self.ports.restricted, ", ".join(self.ranges)), (self.ports.public, "everybody")]
+        texts = [f"{_named(ports)} to {who}" for ports, who in opened if ports]
+        return f"open in security group {self.group.name}: {'; '.join(texts)}"
 
 
 @dataclass(frozen=True)
@@ -115,10 +122,17 @@ class PushCode:
 
 @dataclass(frozen=True)
 class AwaitService:
-    """Wait until the service itself says that it is ready."""
+    """Wait until the service itself says that it is ready.
+
+    One that has a name answers only once that points to it: until then its console tells.
+    """
+
+    domain: str | None = None
 
     def __str__(self) -> str:
-        return f"wait until https://…:{SERVICE_PORT}/readyz answers 200"
+        if self.domain is None:
+            return f"wait until https://…:{SERVICE_PORT}/readyz answers 200"
+        return f"wait until its console, or https://{self.domain}/readyz, says that it is ready"
 
 
 @dataclass(frozen=True)
@@ -165,8 +179,8 @@ Step = (
 )
 
 
-def _ports() -> str:
-    return " and ".join(map(str, PORTS))
+def _named(ports: Sequence[int]) -> str:
+    return f"port{'s' if len(ports) > 1 else ''} {' and '.join(map(str, ports))}"
 
 
 def _count(number: int, what: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from client.errors import InputError, InstanceFailed, Refused, Unavailable
 from client.launcher.cloud import ServerRequest
 from client.launcher.deciding import steps
-from client.launcher.deciding.plan import rules_for
+from client.launcher.deciding.plan import EVERYBODY, rules_for
 from client.launcher.deciding.steps import THIS_MACHINE
 from client.launcher.doing import bake
 from client.launcher.doing.clock import TimeIsUp
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from client.launcher.deciding.plan import Plan
     from client.launcher.deciding.steps import Step
     from client.launcher.doing.tools import Tools
+    from client.launcher.machine.address import Ports
 
 OVERTAKEN = "overtaken"
 
@@ -69,11 +70,11 @@ class Applying:
                 self._say(str(step))
                 taken = cloud.create_floating_address(network.id, mark=self._mark)
                 self._learn(floating_address_id=taken.id, address=taken.address)
-            case steps.MakeSecurityGroup(name, ranges):
-                group = cloud.create_security_group(name, self._rules(ranges), mark=self._mark)
+            case steps.MakeSecurityGroup(name, ranges, ports):
+                group = cloud.create_security_group(name, self._rules(ranges, ports), mark=self._mark)
                 self._learn(security_group_id=group.id)
-            case steps.OpenPorts(group, ranges):
-                for rule in self._rules(ranges):
+            case steps.OpenPorts(group, ranges, ports):
+                for rule in self._rules(ranges, ports):
                     cloud.open_port(group.id, rule)
             case steps.MakeServer():
                 self._make_server(step)
@@ -96,22 +97,24 @@ class Applying:
             case steps.DeleteInstance():
                 undo(self._mark, self._tools)
 
-    def _rules(self, ranges: Sequence[str]) -> list[Rule]:
-        return sorted(rule for each in self._resolved(ranges) for rule in rules_for(each))
+    def _rules(self, ranges: Sequence[str], ports: Ports) -> list[Rule]:
+        restricted = rules_for(self._resolved(ranges, ports), ports.restricted)
+        return sorted(restricted | rules_for(EVERYBODY, ports.public))
 
-    def _resolved(self, ranges: Sequence[str]) -> list[str]:
-        own = [self._own_address()] if THIS_MACHINE in ranges else []
+    def _resolved(self, ranges: Sequence[str], ports: Ports) -> list[str]:
+        own = [self._own_address(ports)] if THIS_MACHINE in ranges else []
         resolved = own + [each for each in ranges if each != THIS_MACHINE]
-        self._say(f"let {', '.join(resolved)} in")
+        self._say(f"let {', '.join(resolved) or 'everybody'} in")
         return resolved
 
-    def _own_address(self) -> str:
+    def _own_address(self, ports: Ports) -> str:
         # The cloud's API may be elsewhere than its instances: the way to the floating address is the better witness.
         towards = self.instance.address or self._host
         own = self._tools.surroundings.own_address(towards)
         if own is None:
             raise InputError(f"{towards} is this machine itself: name who may come in with --allow-from")
-        self._tools.report.note(f"ports 22 and 5100 are open to {own}, this machine")
+        opened = " and ".join(map(str, ports.restricted))
+        self._tools.report.note(f"ports {opened} are open to {own}, this machine")
         return own
 
     def _make_server(self, step: steps.MakeServer) -> None:
@@ -178,15 +181,20 @@ class Applying:
         self._watch().until_pushed(commit, address=self.instance.address, is_ready=self._is_ready)
 
     def _await_service(self) -> None:
-        progress = self._watch().until_ready(self._is_ready)
+        is_named = self.instance.domain is not None
+        progress = self._watch().until_ready(self._is_ready, console_counts=is_named)
         self._learn(
             login=progress.login or "",
             host_keys=progress.host_keys,
             certificate=progress.certificate or "",
+            has_answered=not is_named or self._is_ready(),
         )
 
     def _is_ready(self) -> bool:
-        return self._tools.surroundings.is_ready(self.instance.url)
+        instance, around = self.instance, self._tools.surroundings
+        if instance.domain is None:
+            return around.is_ready(instance.url)
+        return around.is_ready_as(instance.domain, instance.address)
 
     def _watch(self) -> Watch:
         return Watch(self._plan.name, self.instance.server_id, self._tools)
@@ -194,7 +202,7 @@ class Applying:
     def _say(self, text: str) -> None:
         self._tools.report.stage(text)
 
-    def _learn(self, **facts: str | tuple[str, ...]) -> None:
+    def _learn(self, **facts: str | bool | tuple[str, ...]) -> None:
         self.instance = replace(self.instance, **facts)  # type: ignore[arg-type] # each is a field's
 
 
@@ -205,6 +213,7 @@ def _existing(plan: Plan) -> Instance:
     address = found.usable_address
     return Instance(
         plan.name,
+        domain=plan.domain,
         server_id=found.servers[0].id if found.servers else "",
         address=address.address if address is not None else "",
         floating_address_id=address.id if address is not None else "",

@@ -20,8 +20,11 @@ class Instance:
     host_keys: tuple[str, ...] = ()
     certificate: str = ""
     """The SHA-256 of the service's, as its console told it."""
+    domain: str | None = None
+    has_answered: bool = False
+    """Whether the service has said at its URL that it is ready."""
 
     @property
     def url(self) -> str:
         """Where the service answers."""
-        return service_url(self.address)
+        return service_url(self.address, self.domain)

@@ -121,6 +121,7 @@ def _user_data(
         is_baked=is_baked,
         mode=choices.mode,
         images=images,
+        domain=choices.domain,
     )
     user_data = cloud_config.render(config)
     faults += [

@@ -72,10 +72,14 @@ class Watch:
             tried = "" if failure is None else f" (the last try: {failure})"
             self._pause(SERVICE_POLL_S, waiting_for=f"the instance took the code{tried}")
 
-    def until_ready(self, is_ready: Callable[[], bool]) -> BootProgress:
-        """Wait until the service says that it is ready; returns what the console says then."""
+    def until_ready(self, is_ready: Callable[[], bool], *, console_counts: bool = False) -> BootProgress:
+        """Wait until the service, or if that counts its console, says that it is ready.
+
+        Returns what the console says then.
+        """
         while not is_ready():
-            self.progress()
+            if self.progress().is_ready and console_counts:
+                break
             self._pause(SERVICE_POLL_S, waiting_for="the service was ready")
         return _trusted(console.read(self._console()))
 

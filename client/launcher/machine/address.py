@@ -1,14 +1,32 @@
-"""Addresses of instances: which one counts, its ports, and what its service's URL is. Pure."""
+"""Addresses of instances: which one counts, which ports are open, and what the service's URL is. Pure."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SSH_PORT, SERVICE_PORT = 22, 5100
-PORTS = (SSH_PORT, SERVICE_PORT)
+SSH_PORT, SERVICE_PORT, HTTP_PORT, HTTPS_PORT = 22, 5100, 80, 443
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The ports of an instance: those that ranges of addresses may reach, and those that everybody may."""
+
+    restricted: tuple[int, ...]
+    public: tuple[int, ...] = ()
+
+
+def ports_of(domain: str | None) -> Ports:
+    """What is open of an instance that has a name in the DNS, or none.
+
+    An authority asks at port 80, from anywhere, whether a name is the instance's.
+    """
+    if domain is None:
+        return Ports((SSH_PORT, SERVICE_PORT))
+    return Ports((SSH_PORT, HTTPS_PORT), (HTTP_PORT,))
 
 
 def preferred(addresses: Sequence[str]) -> str | None:
@@ -16,7 +34,11 @@ def preferred(addresses: Sequence[str]) -> str | None:
     return next((each for each in addresses if ":" not in each), addresses[0] if addresses else None)
 
 
-def service_url(address: str) -> str:
-    """Where the service of an instance answers, with a certificate of the instance's own."""
-    host = f"[{address}]" if ":" in address else address
-    return f"https://{host}:{SERVICE_PORT}"
+def service_url(address: str, domain: str | None = None) -> str:
+    """Where the service of an instance answers: by its name; else at its address, with a certificate of its own."""
+    return f"https://{domain}" if domain is not None else f"https://{host_of(address)}:{SERVICE_PORT}"
+
+
+def host_of(address: str) -> str:
+    """An address as it stands in a URL."""
+    return f"[{address}]" if ":" in address else address

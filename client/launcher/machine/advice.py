@@ -36,6 +36,10 @@ _ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
         "a longer --timeout; a second run with the same name goes on waiting, if this one had --keep",
     ),
     (("time is up",), "whether your address is in --allow-from, and the floating IP is reachable from here"),
+    (
+        ("time is up",),
+        "with --domain, whether the name points to the instance: after a reboot only that tells",
+    ),
 )
 _ALWAYS = "--keep, then ssh to the instance: journalctl -b, /var/log/cloud-init-output.log"
 

@@ -11,6 +11,7 @@ import jinja2
 
 from client.errors import InputError
 from client.launcher.machine.container_images import ImageSource
+from client.launcher.machine.domain import checked_domain
 from client.launcher.machine.mode import Mode
 from client.launcher.machine.repository import is_commit, is_repository
 
@@ -28,7 +29,8 @@ class CloudConfig:
 
     `repository` is where the code comes from at `commit` (40 hexadecimal digits); None: it is pushed over SSH, and
     first boot waits for it. `workers` is the number of worker processes, None: one for each core. `is_baked`: the image
-    was made from a ready instance and has the packages already. `images` count in containers only.
+    was made from a ready instance and has the packages already. `images` count in containers only. `domain` is the name
+    in the DNS that it answers to; not in containers.
     """
 
     commit: str
@@ -37,6 +39,7 @@ class CloudConfig:
     is_baked: bool = False
     mode: Mode = Mode.SYSTEMD
     images: ImageSource = ImageSource()
+    domain: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def render(config: CloudConfig) -> str:
     """The user-data, as text that begins with #cloud-config.
 
     Raises:
-        InputError: The commit, the repository or the number of workers cannot be used.
+        InputError: The commit, the repository, the number of workers or the domain cannot be used.
     """
     _check(config)
     environment = jinja2.Environment(
@@ -70,7 +73,8 @@ def render(config: CloudConfig) -> str:
         is_baked=config.is_baked,
         mode=config.mode,
         images=config.images,
-        files=instance_files(config.mode) + _certificates(config.images),
+        domain=config.domain,
+        files=instance_files(config.mode) + _certificates(config.images) + _front(config.domain, environment),
     )
 
 
@@ -89,6 +93,22 @@ def instance_files(mode: Mode) -> list[InstanceFile]:
     return [
         InstanceFile(f"/{place}", permissions=_permissions(place), content=path.read_text())
         for place, path in sorted(found.items())
+    ]
+
+
+def _front(domain: str | None, environment: jinja2.Environment) -> list[InstanceFile]:
+    """What stands in cloud-init/domain/, with the name in it: Caddy in front of the service."""
+    if domain is None:
+        return []
+    root = TEMPLATES / "domain"
+    places = sorted(path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    return [
+        InstanceFile(
+            f"/{place}",
+            permissions=_permissions(place),
+            content=environment.get_template(f"domain/{place.as_posix()}").render(domain=domain),
+        )
+        for place in places
     ]
 
 
@@ -113,6 +133,8 @@ def _check(config: CloudConfig) -> None:
         )
     if config.workers is not None and not 1 <= config.workers <= _MAX_WORKERS:
         raise InputError(f"there can be 1 to {_MAX_WORKERS} workers, not {config.workers}")
+    if config.domain is not None:
+        checked_domain(config.domain)
 
 
 def _without_credentials(url: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import httpx
 
 from client.errors import InputError
+from client.launcher.machine.address import HTTPS_PORT, host_of
 from client.launcher.machine.repository import CHECKOUT
 from client.launcher.machine.ssh import SecureShell, known_hosts_file
 
@@ -31,7 +32,15 @@ class Surroundings(Protocol):
         ...
 
     def is_ready(self, url: str) -> bool:
-        """Whether a service answers at a URL that it is ready."""
+        """Whether a service answers at a URL that it is ready, with whatever certificate."""
+        ...
+
+    def is_ready_as(self, domain: str, address: str) -> bool:
+        """Whether the machine at an address answers that it is ready, with a certificate that proves its name."""
+        ...
+
+    def points_to(self, domain: str, address: str) -> bool:
+        """Whether a name leads to an address, as far as it can be seen from here."""
         ...
 
     def push(self, commit: str, *, address: str, login: str, host_keys: Sequence[str]) -> None:
@@ -55,6 +64,13 @@ class Outside:
         anybody = ssl.create_default_context()
         anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
         self._http = httpx.Client(timeout=PROBE_TIMEOUT_S, trust_env=False, verify=anybody)
+        # A connection that is kept has proved the name of whoever asked first.
+        self._named = httpx.Client(
+            timeout=PROBE_TIMEOUT_S,
+            trust_env=False,
+            verify=httpx.create_ssl_context(),
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
 
     def own_address(self, towards: str) -> str | None:
         """Ask the routing table; nothing is sent.
@@ -86,6 +102,22 @@ class Outside:
             return self._http.get(f"{url}/readyz").status_code == httpx.codes.OK
         except (httpx.HTTPError, httpx.InvalidURL):
             return False
+
+    def is_ready_as(self, domain: str, address: str) -> bool:
+        # Not by the name: that may lead to an older instance still, or not be known here yet.
+        url = f"https://{host_of(address)}:{HTTPS_PORT}/readyz"
+        try:
+            answer = self._named.get(url, headers={"Host": domain}, extensions={"sni_hostname": domain})
+        except (httpx.HTTPError, httpx.InvalidURL):
+            return False
+        return answer.status_code == httpx.codes.OK
+
+    def points_to(self, domain: str, address: str) -> bool:
+        try:
+            found = socket.getaddrinfo(domain, HTTPS_PORT, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            return False
+        return ipaddress.ip_address(address) in {ipaddress.ip_address(each[4][0]) for each in found}
 
     def shell(self, address: str, *, login: str) -> SecureShell:
         """A way into the instance."""

@@ -12,11 +12,13 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from production_server.access.key_text import new_key
-from production_server.access.keys import create_key, revoke_key
+from production_server.access.keys import create_key, get_key, revoke_key
 from production_server.access.records import NewKey
 from production_server.access.scopes import EVERYTHING, USUAL, Scope
+from production_server.errors import Unauthorized
 from production_server.jobs.records import NewScan
 from production_server.jobs.submit import start_scan
+from production_server.web.api import job_results
 from production_server.web.app import create_app
 from production_server.web.edge.needs import NEEDS
 from production_server.web.edge.parts import WebParts
@@ -292,7 +294,7 @@ def test_a_download_ends_with_its_key(
     anna: Asking, parts: WebParts, keys: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_results, "PAGE", 1)
-    job = anna("POST", "/api/jobs", json=ROW | {"inputs": ROW["inputs"] * 3}).get_json()
+    job = anna("POST", "/api/jobs", json=ROW | {"inputs": [[1, 7]] * 3}).get_json()
     stream = anna("GET", job["links"]["results_csv"], buffered=False).iter_encoded()
     assert next(stream).startswith(b"index")
     assert next(stream).startswith(b"0,")

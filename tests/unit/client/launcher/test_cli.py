@@ -37,6 +37,8 @@ def at_home(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(cli, "Clock", world.clock)
     monkeypatch.setattr(Outside, "own_address", lambda _self, towards: world.around.own_address(towards))
     monkeypatch.setattr(Outside, "is_ready", lambda _self, url: world.around.is_ready(url))
+    monkeypatch.setattr(Outside, "is_ready_as", lambda _self, *of: world.around.is_ready_as(*of))
+    monkeypatch.setattr(Outside, "points_to", lambda _self, *of: world.around.points_to(*of))
     monkeypatch.setattr(
         Outside, "execute", lambda _self, *command, **to: world.around.execute(*command, **to)
     )
@@ -69,6 +71,65 @@ def test_a_launch_answers_json_for_scripts(world: World, capsys: pytest.CaptureF
     assert end["server_id"] == world.cloud.belongings().servers[0].id
     assert end["is_ready"] is True
     assert end["stages"][0] == {"text": "looking at the cloud", "began_s": 0.0}
+
+
+NAMED = (*LAUNCH, "--domain", "celeriac.example.org")
+
+
+@pytest.mark.parametrize(
+    ("names", "has_certificate", "lines"),
+    [
+        (
+            {},
+            False,
+            [
+                "  name         celeriac.example.org must point to 203.0.113.10",
+                "  certificate  comes by itself once celeriac.example.org points to 203.0.113.10",
+            ],
+        ),
+        (
+            {"celeriac.example.org": "203.0.113.10"},
+            True,
+            ["  certificate  of an authority, for celeriac.example.org"],
+        ),
+    ],
+)
+def test_a_launch_with_a_name_says_where_that_must_point(
+    world: World,
+    capsys: pytest.CaptureFixture[str],
+    names: dict[str, str],
+    *,
+    has_certificate: bool,
+    lines: list[str],
+) -> None:
+    world.around.names, world.around.has_certificate = names, has_certificate
+
+    assert run(*NAMED) == 0
+
+    said = capsys.readouterr().out.splitlines()
+    assert said[1] == "  page         https://celeriac.example.org/"
+    assert [line for line in said if line.startswith(("  name ", "  certificate "))] == lines
+
+
+def test_a_launch_with_a_name_answers_json(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.around.has_certificate = False
+
+    assert run(*NAMED, "--json", "--quiet") == 0
+
+    end = json.loads(capsys.readouterr().out)
+    assert (end["domain"], end["url"]) == ("celeriac.example.org", "https://celeriac.example.org")
+    assert (end["address"], end["domain_points_here"]) == ("203.0.113.10", False)
+    assert end["certificate"] is None
+
+
+def test_list_knows_the_name(capsys: pytest.CaptureFixture[str]) -> None:
+    run(*NAMED)
+    capsys.readouterr()
+
+    assert run("list", "--json") == 0
+
+    (listed,) = json.loads(capsys.readouterr().out)["instances"]
+    assert listed["url"] == "https://celeriac.example.org"
 
 
 def test_a_launch_may_leave_before_the_service_answers(

@@ -92,6 +92,16 @@ def test_the_mode_may_be_of_the_file_or_the_environment(
     )
 
 
+def test_a_name_in_the_dns_may_be_of_the_file_or_the_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert read().domain is None
+    monkeypatch.setenv("CELERIAC_DOMAIN", "environment.example.org")
+    assert read().domain == "environment.example.org"
+    (folder / "launch.yaml").write_text("domain: File.Example.ORG\n")
+    assert read().domain == "file.example.org"
+
+
 def test_another_file_can_be_named(folder: Path) -> None:
     (folder / "launch.yaml").write_text("flavor: default")
     (folder / "large.yaml").write_text("flavor: large\nallow-from: 192.0.2.0/24")
@@ -152,6 +162,10 @@ def test_a_file_with_a_mistake_is_refused(
         (("--timeout", "0"), "0"),
         (("--settings", "gone.yaml"), "gone.yaml"),
         (("--mode", "podman"), "'podman' is not one of"),
+        (("--mode", "docker", "--domain", "lab.example.org"), "--domain does not go with --mode docker"),
+        (("--domain", "lab"), "--domain takes a name such as celeriac.example.org"),
+        (("--domain", "https://lab.example.org"), "no scheme"),
+        (("--domain", ""), "got ''"),
         (("--image-prefix", "registry.example/"), "they go with --mode docker"),
         (("--mode", "systemd", "--image-prefix", "registry.example/"), "they go with --mode docker"),
         (("--mode", "docker", "--image-prefix", "registry.example"), "a slash at the end"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from client.launcher.cloud import Belongings, FloatingAddress, Mark, Rule, SecurityGroup, Server
-from client.launcher.deciding.labels import COMMIT
+from client.launcher.deciding.labels import COMMIT, DOMAIN
 from client.launcher.deciding.plan import Plan, make_plan
 from client.launcher.deciding.preflight import preflight
 from client.launcher.deciding.request import NONE, LaunchRequest
@@ -54,6 +54,18 @@ def server(**changes: object) -> Belongings:
     return replace(ALL, servers=(replace(SERVER, **changes),))  # type: ignore[arg-type]
 
 
+NAMED = replace(WANTED, domain="celeriac.example.org")
+HAS_NAME = {COMMIT: COMMIT_ID, DOMAIN: "celeriac.example.org"}
+WITH_NAME = replace(
+    server(metadata=HAS_NAME),
+    security_groups=(
+        replace(
+            GROUP,
+            rules=frozenset({Rule(22, *OWN), Rule(443, *OWN), Rule(80, "0.0.0.0/0")}),
+        ),
+    ),
+)
+
 PLANS = {
     "new": plan(Belongings(), ranges=()),
     "new-for-two-ranges": plan(Belongings(), ranges=("192.0.2.0/24", "2001:db8::/32")),
@@ -71,6 +83,15 @@ PLANS = {
     "address-points-nowhere": plan(replace(ALL, floating_addresses=(replace(ADDRESS, server_id=None),))),
     "without-group": plan(replace(server(security_groups=("default",)), security_groups=())),
     "only-leftovers": plan(Belongings((), (replace(ADDRESS, server_id=None),), (GROUP,))),
+    "new-with-a-name": plan(Belongings(), request=NAMED, ranges=()),
+    "new-with-a-name-in-a-group-that-exists": plan(
+        Belongings(), request=replace(NAMED, security_group="default")
+    ),
+    "with-a-name-complete": plan(WITH_NAME),
+    "with-a-name-of-another-group": plan(server(metadata=HAS_NAME), request=NAMED),
+    "with-a-name-for-another-range": plan(WITH_NAME, ranges=("192.0.2.9/32",)),
+    "with-another-name": plan(WITH_NAME, request=replace(NAMED, domain="other.example.org")),
+    "without-the-name": plan(request=NAMED),
     "from-elsewhere": plan(ranges=("192.0.2.9/32", *OWN)),
 }
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from client.launcher.cloud import Belongings, Flavor, Image, Inventory, Keypair, Mark, Network, Quota, Server
-from client.launcher.deciding.labels import COMMIT, MODE
+from client.launcher.deciding.labels import COMMIT, DOMAIN, MODE
 from client.launcher.deciding.preflight import preflight
 from client.launcher.deciding.request import NONE, LaunchRequest
 from client.launcher.machine.mode import Mode
@@ -221,4 +221,27 @@ def test_an_image_that_is_known_to_be_too_old_for_containers_is_a_fault() -> Non
     assert faults(replace(WANTED, flavor="m1.medium"), old) == []
     assert faults(replace(WANTED, flavor="m1.medium", mode=Mode.DOCKER), old) == [
         "image: expected Debian 13 or Ubuntu 24.04 for containers, got old, Debian 12"
+    ]
+
+
+def test_a_name_in_the_dns_is_the_one_that_was_asked_for_and_then_the_instances() -> None:
+    named = replace(WANTED, domain="lab.example.org")
+    metadata = {COMMIT: "0" * 40, DOMAIN: "first.example.org"}
+    server = Server("server-7", "lab", "ACTIVE", "2026-01-02T00:00:00Z", metadata=metadata)
+
+    assert preflight(WANTED, INVENTORY, NOTHING)[0].domain is None
+    assert preflight(named, INVENTORY, NOTHING)[0].domain == "lab.example.org"
+    for request in (WANTED, named):
+        existing = Belongings(servers=(server,))
+        assert preflight(request, INVENTORY, existing)[0].domain == "first.example.org"
+        unnamed = Belongings(servers=(replace(server, metadata={COMMIT: "0" * 40}),))
+        assert preflight(request, INVENTORY, unnamed)[0].domain is None
+
+
+def test_an_image_with_containers_takes_no_name() -> None:
+    image = Image("image-1", "baked", "active", properties=of_mode(Mode.DOCKER))
+    request = replace(WANTED, flavor="m1.medium", domain="lab.example.org")
+
+    assert faults(request, replace(INVENTORY, images=(image,))) == [
+        "domain: expected mode systemd for an instance with a name, got docker"
     ]

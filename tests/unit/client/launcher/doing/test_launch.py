@@ -7,7 +7,7 @@ import pytest
 from client.errors import ClientError, InputError, InstanceFailed, Refused, Unavailable
 from client.exits import EXIT_CODES
 from client.launcher.cloud import Quota, Rule
-from client.launcher.deciding.labels import COMMIT, MODE, ORIGIN
+from client.launcher.deciding.labels import COMMIT, DOMAIN, MODE, ORIGIN
 from client.launcher.deciding.request import NONE
 from client.launcher.doing.launch import launch
 from client.launcher.machine.repository import CodeRequest
@@ -26,6 +26,44 @@ def test_an_instance_is_made_and_answers(world: World) -> None:
     assert own.servers[0].security_groups == ("celeriac-lab",)
     assert own.servers[0].metadata == {COMMIT: COMMIT_ID, ORIGIN: REPOSITORY, MODE: "systemd"}
     assert world.cloud.request_of(own.servers[0].id).user_data.startswith("#cloud-config\n")
+
+
+NAME = "celeriac.example.org"
+
+
+def test_an_instance_with_a_name_is_ready_when_its_console_says_so(world: World) -> None:
+    world.around.has_certificate = False
+
+    launched = world.launch(wanted(domain=NAME))
+
+    own = world.cloud.belongings()
+    instance = launched.instance
+    assert (instance.url, instance.has_answered) == (f"https://{NAME}", False)
+    assert (instance.login, instance.host_keys) == ("debian", (HOST_KEY,))
+    assert own.security_groups[0].rules == {
+        Rule(22, "198.51.100.7/32"),
+        Rule(443, "198.51.100.7/32"),
+        Rule(80, "0.0.0.0/0"),
+    }
+    assert own.servers[0].metadata[DOMAIN] == NAME
+    assert f"domain={NAME}\n" in world.cloud.request_of(own.servers[0].id).user_data
+    assert "ports 22 and 443 are open to 198.51.100.7/32, this machine" in world.notes
+
+
+def test_an_instance_that_proves_its_name_is_ready_whatever_its_console_says(world: World) -> None:
+    world.cloud.script = ("Linux version 6.1", "login:")
+
+    launched = world.launch(wanted(domain=NAME))
+
+    assert launched.instance.has_answered
+    assert set(world.around.asked_as) == {(NAME, launched.instance.address)}
+
+
+def test_without_a_name_the_console_alone_does_not_make_an_instance_ready(world: World) -> None:
+    world.around.ready_after_looks = None
+
+    with pytest.raises(InstanceFailed, match="before the service was ready"):
+        world.launch(wanted())
 
 
 def test_everything_that_is_made_carries_the_name_and_one_run(world: World) -> None:

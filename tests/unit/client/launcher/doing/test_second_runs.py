@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from client.errors import Refused
-from client.launcher.cloud import Mark
+from client.launcher.cloud import Mark, Rule
 from client.launcher.machine.repository import CodeRequest
 from testing.fake_cloud import Call
 from testing.launching import COMMIT as COMMIT_ID
@@ -49,6 +49,26 @@ def test_a_second_run_lets_another_address_in(world: World) -> None:
 
     sources = {rule.source for rule in world.cloud.belongings().security_groups[0].rules}
     assert sources == {"198.51.100.7/32", "192.0.2.9/32"}
+
+
+def test_a_second_run_knows_the_name_and_opens_what_was_closed(world: World) -> None:
+    first = world.launch(wanted(domain="celeriac.example.org")).instance
+    (group,) = world.cloud.belongings().security_groups
+    world.cloud.close_port(group.id, Rule(80, "0.0.0.0/0"))
+
+    again = world.launch(wanted()).instance
+
+    assert (again.url, again.server_id) == ("https://celeriac.example.org", first.server_id)
+    assert world.cloud.belongings().security_groups[0].rules == group.rules
+
+
+def test_another_name_than_the_instance_has_is_told_of_and_changes_nothing(world: World) -> None:
+    world.launch(wanted(domain="celeriac.example.org"))
+
+    again = world.launch(wanted(domain="other.example.org")).instance
+
+    assert again.url == "https://celeriac.example.org"
+    assert [note for note in world.notes if "with celeriac.example.org, not other.example.org" in note]
 
 
 def test_a_second_run_without_code_options_asks_for_the_code_that_is_there(world: World) -> None:

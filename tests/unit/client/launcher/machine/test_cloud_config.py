@@ -33,6 +33,8 @@ CONFIGS = {
     "fetched": CloudConfig(COMMIT, URL),
     "uploaded": CloudConfig(COMMIT, None, workers=3),
     "baked": CloudConfig(COMMIT, None, is_baked=True),
+    "domain": CloudConfig(COMMIT, URL, domain="celeriac.example.org"),
+    "domain-baked": CloudConfig(COMMIT, None, is_baked=True, domain="celeriac.example.org"),
     "docker": CloudConfig(COMMIT, URL, mode=Mode.DOCKER),
     "docker-pulled": CloudConfig(
         COMMIT,
@@ -90,17 +92,67 @@ def test_first_boot_knows_commit_repository_and_workers() -> None:
     assert content["write_files"][0]["content"].splitlines()[1:] == [f"repository={URL}", "workers=3"]
 
 
-def test_a_baked_image_has_its_packages_already() -> None:
-    content = yaml.safe_load(render(CONFIGS["baked"]))
+@pytest.mark.parametrize("name", ["baked", "domain-baked"])
+def test_a_baked_image_has_its_packages_already(name: str) -> None:
+    content = yaml.safe_load(render(CONFIGS[name]))
 
     assert not {"packages", "package_update"} & set(content)
 
 
-def test_the_set_up_looks_for_the_packages_that_cloud_init_installs() -> None:
-    looked_for = re.search(r"^needed_packages\(\) {\n    echo (.*)\n}$", program(part=SERVICES), re.MULTILINE)
-
+@pytest.mark.parametrize(("name", "domain"), [("fetched", ""), ("domain", "celeriac.example.org")])
+def test_the_set_up_looks_for_the_packages_that_cloud_init_installs(name: str, domain: str) -> None:
+    looked_for = re.search(
+        r"^needed_packages\(\) {\n.*?^}$", program(part=SERVICES), re.MULTILINE | re.DOTALL
+    )
     assert looked_for
-    assert looked_for.group(1).split() == yaml.safe_load(render(CONFIGS["fetched"]))["packages"]
+
+    text = f"domain() {{ echo {domain}; }}; {looked_for.group()}; needed_packages"
+    said = subprocess.run(["bash", "-c", text], capture_output=True, text=True, check=True).stdout
+
+    assert said.split() == yaml.safe_load(render(CONFIGS[name]))["packages"]
+
+
+def files_of(name: str) -> dict[str, str]:
+    return {entry["path"]: entry["content"] for entry in yaml.safe_load(render(CONFIGS[name]))["write_files"]}
+
+
+def test_what_is_about_a_name_is_written_where_there_is_one() -> None:
+    added = files_of("domain").keys() - files_of("fetched").keys()
+
+    assert added == {
+        "/etc/caddy/Caddyfile",
+        "/etc/celeriac/front.env",
+        "/etc/systemd/system/caddy.service.d/celeriac.conf",
+    }
+    assert "\nceleriac.example.org {\n" in files_of("domain")["/etc/caddy/Caddyfile"]
+    assert "domain=celeriac.example.org\n" in files_of("domain")["/etc/celeriac/instance.env"]
+
+
+def test_behind_caddy_the_web_process_is_on_loopback_and_speaks_http() -> None:
+    written = files_of("domain")
+    order = [
+        line.removeprefix("EnvironmentFile=").lstrip("-")
+        for path in ("celeriac-web.service", "celeriac-.service.d/common.conf")
+        for line in written[f"/etc/systemd/system/{path}"].splitlines()
+        if line.startswith("EnvironmentFile=")
+    ]
+
+    assert order == [f"/etc/celeriac/{name}.env" for name in ("front", "broker", "celeriac")]
+    assert set(written["/etc/celeriac/front.env"].splitlines()[1:]) == {
+        "HOST=127.0.0.1",
+        "PROXIES=127.0.0.1",
+        "PUBLIC_HOSTS=celeriac.example.org",
+        "TLS_CERT=",
+        "TLS_KEY=",
+    }
+
+
+@pytest.mark.parametrize(
+    "domain", ["", "localhost", "lab.example.org\nruncmd: [id]", "{env.HOME}.example.org"]
+)
+def test_a_domain_that_is_more_than_a_name_is_refused(domain: str) -> None:
+    with pytest.raises(InputError):
+        render(CloudConfig(COMMIT, URL, domain=domain))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 
 from client.launcher.machine.cloud_config import TEMPLATES
 from client.launcher.machine.mode import Mode
+from testing.certificates import make_pair
 from testing.processes import free_ports, wait_until
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ FOLDERS = (
     "/etc/celeriac",
     "/etc/rabbitmq",
     "/usr/local/lib",
+    "/etc/caddy",
     "/var/lib",
     "/var/log",
     "/run",
@@ -170,6 +172,82 @@ def test_a_commit_that_nobody_pushed_is_not_waited_for_by_a_deployment(program: 
     assert f"celeriac: failed start: nobody pushed commit {COMMIT}: git push ssh://debian@" in done.stdout
 
 
+DOMAIN = "celeriac.example.org"
+SYSTEMCTL = 'systemctl() { note "systemctl $*"; }'
+
+
+def give_name(program: Program) -> None:
+    """Have the user-data ask for a name."""
+    (program.folder / "etc/celeriac/instance.env").write_text(f"workers=1\ndomain={DOMAIN}\n")
+
+
+def prepared(program: Program) -> str:
+    """What a preparation says in which nothing but the certificate is made."""
+    (program.folder / "opt/celeriac/code.git").mkdir()
+    (program.folder / "etc/celeriac/tls").mkdir()
+    others = "; ".join(
+        f"{name}() {{ :; }}" for name in ("install", "chown", "chgrp", "in_code", "login_user")
+    )
+    tried = 'try() { case $1 in systemctl) "$@" ;; openssl) "$@" 2>/dev/null ;; esac; }'
+    done = program.call(f"{others}; {tried}; {SYSTEMCTL}; prepare")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_machine_with_a_name_has_caddy_get_its_certificates(program: Program) -> None:
+    give_name(program)
+
+    said = prepared(program)
+
+    assert said == ""
+    assert not (program.folder / "etc/celeriac/tls/cert.pem").exists()
+    assert "systemctl enable --quiet caddy" in program.log
+    assert "systemctl restart caddy" in program.log
+
+
+def test_a_machine_without_a_name_has_a_certificate_of_its_own_and_no_caddy(program: Program) -> None:
+    (program.folder / "etc/celeriac/instance.env").write_text("workers=1\n")
+
+    said = prepared(program)
+
+    assert re.search(r"^celeriac: certificate SHA256:(..:){31}..$", said, re.MULTILINE)
+    assert "caddy" not in program.log
+
+
+def test_a_machine_with_a_name_has_no_certificate_to_pin(program: Program) -> None:
+    give_name(program)
+
+    done = program.run("fingerprint", replacing=ROOT)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"error: there is none to pin: certificates for {DOMAIN} are an authority's\n"
+
+
+def test_an_image_has_nothing_of_a_name(program: Program) -> None:
+    give_name(program)
+    left = [program.folder / path for path in ("etc/caddy/Caddyfile", "var/lib/caddy/.local/share/key.pem")]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("secret")
+    (program.folder / "var/lib/rabbitmq").mkdir()
+
+    done = program.call(f"{SYSTEMCTL}; forget_services")
+
+    assert done.returncode == 0, done.stderr
+    assert not any(path.exists() for path in left)
+    assert (program.folder / "var/lib/caddy").is_dir()
+    assert "systemctl disable --quiet --now caddy" in program.log
+
+
+def test_where_caddy_never_was_nothing_of_it_is_forgotten(program: Program) -> None:
+    (program.folder / "var/lib/rabbitmq").mkdir()
+
+    done = program.call(f"{SYSTEMCTL}; forget_services")
+
+    assert done.returncode == 0, done.stderr
+    assert "caddy" not in program.log
+
+
 def certificate_of(program: Program) -> Path:
     """The folder of the certificate that a machine makes for itself."""
     made = program.call("chgrp() { :; }; make_certificate")
@@ -190,24 +268,46 @@ def test_a_machine_makes_itself_one_certificate_and_tells_what_it_is(program: Pr
     assert sorted(file.name for file in tls.iterdir()) == ["cert.pem", "key.pem"]
 
 
-HTTPS_SERVER = """
-import http.server, ssl, sys
-folder, host, port = sys.argv[1:]
-server = http.server.HTTPServer((host, int(port)), http.server.SimpleHTTPRequestHandler)
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(f"{folder}/cert.pem", f"{folder}/key.pem")
-server.socket = context.wrap_socket(server.socket, server_side=True)
+SERVER = """
+import http.server, os, ssl
+address = os.environ["HOST"], int(os.environ["PORT"])
+server = http.server.HTTPServer(address, http.server.SimpleHTTPRequestHandler)
+if os.environ["TLS_CERT"]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(os.environ["TLS_CERT"], os.environ["TLS_KEY"])
+    server.socket = context.wrap_socket(server.socket, server_side=True)
 server.serve_forever()
 """
 
 
-@pytest.mark.parametrize("host", ["", "0.0.0.0", "127.0.0.2"])
-def test_readiness_is_asked_where_the_process_listens(program: Program, tmp_path: Path, host: str) -> None:
+def speaking(kind: str, program: Program, folder: Path) -> dict[str, str]:
+    """The settings of a web process that speaks http, or https with one of two certificates."""
+    if kind == "behind Caddy":
+        return {"TLS_CERT": "", "TLS_KEY": ""}
+    if kind == "own certificate":
+        tls = certificate_of(program)
+        return {"TLS_CERT": str(tls / "cert.pem"), "TLS_KEY": str(tls / "key.pem")}
+    pair = make_pair(folder, of=make_pair(folder, "authority", is_authority=True))
+    return {"TLS_CERT": str(pair.cert), "TLS_KEY": str(pair.key)}
+
+
+@pytest.mark.parametrize(
+    ("host", "kind"),
+    [
+        ("", "own certificate"),
+        ("0.0.0.0", "own certificate"),
+        ("127.0.0.2", "own certificate"),
+        ("127.0.0.1", "an authority's certificate"),
+        ("127.0.0.1", "behind Caddy"),
+    ],
+)
+def test_readiness_is_asked_where_and_how_the_process_listens(
+    program: Program, tmp_path: Path, host: str, kind: str
+) -> None:
     (port,) = free_ports(1)
     (tmp_path / "readyz").write_text("ready")
-    tls = certificate_of(program)
-    env = os.environ | {"HOST": host, "PORT": str(port)}
-    command = [sys.executable, "-c", HTTPS_SERVER, str(tls), host, str(port)]
+    env = os.environ | {"HOST": host, "PORT": str(port)} | speaking(kind, program, tmp_path)
+    command = [sys.executable, "-c", SERVER]
     server = subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL)
     try:
         ask = f"systemctl() {{ echo {server.pid}; }}; ask_readyz"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import pytest
 
@@ -17,6 +18,8 @@ from testing.certificates import make_pair
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from testing.certificates import Pair
 
 
 @pytest.fixture
@@ -63,6 +66,96 @@ def test_who_does_not_answer_is_not_ready(outside: Outside) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         assert outside.is_ready(f"http://127.0.0.1:{closed.getsockname()[1]}") is False
+
+
+NAME = "celeriac.example.org"
+
+
+class Asked(Handler):
+    """It keeps connections, as Caddy does."""
+
+    protocol_version = "HTTP/1.1"
+    hosts: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.hosts.append(self.headers["Host"])
+        self.send_response(self.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+@contextlib.contextmanager
+def named_service(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A service on 127.0.0.1 with a certificate, at the port where one with a name is looked for."""
+    with HTTPServer(("127.0.0.1", 0), Asked) as server:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pair.cert, pair.key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        monkeypatch.setattr("client.launcher.machine.surroundings.HTTPS_PORT", server.server_port)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("host", "is_trusted", "status", "is_ready"),
+    [
+        (NAME, True, 200, True),
+        (NAME, True, 502, False),
+        (NAME, False, 200, False),
+        ("other.example.org", True, 200, False),
+    ],
+)
+def test_a_machine_proves_its_name_at_its_address(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    host: str,
+    is_trusted: bool,
+    status: int,
+    is_ready: bool,
+) -> None:
+    authority, other = (make_pair(tmp_path, name, is_authority=True) for name in ("authority", "other"))
+    monkeypatch.setenv("SSL_CERT_FILE", str((authority if is_trusted else other).cert))
+    monkeypatch.setattr(Asked, "status", status)
+    Asked.hosts.clear()
+    with named_service(make_pair(tmp_path, host=host, of=authority), monkeypatch):
+        assert Outside("lab").is_ready_as(NAME, "127.0.0.1") is is_ready
+    assert Asked.hosts == ([NAME] if is_trusted and host == NAME else [])
+
+
+def test_a_name_that_was_proved_proves_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = make_pair(tmp_path, "authority", is_authority=True)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.cert))
+    with named_service(make_pair(tmp_path, host=NAME, of=authority), monkeypatch):
+        outside = Outside("lab")
+        assert outside.is_ready_as(NAME, "127.0.0.1")
+        assert not outside.is_ready_as(f"other.{NAME}", "127.0.0.1")
+
+
+def test_a_machine_that_has_no_certificate_yet_has_not_proved_its_name(
+    outside: Outside, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setattr("client.launcher.machine.surroundings.HTTPS_PORT", int(url.rpartition(":")[2]))
+
+    assert outside.is_ready_as(NAME, "127.0.0.1") is False
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "is_there"),
+    [
+        ("localhost", "127.0.0.1", True),
+        ("localhost", "203.0.113.17", False),
+        ("nowhere.invalid", "127.0.0.1", False),
+        (f"{'a' * 64}.example.org", "127.0.0.1", False),
+    ],
+)
+def test_a_name_points_to_an_address_or_not(
+    outside: Outside, *, name: str, address: str, is_there: bool
+) -> None:
+    assert outside.points_to(name, address) is is_there
 
 
 def test_towards_this_machine_there_is_no_address(outside: Outside) -> None:

@@ -147,7 +147,7 @@ is_ready() {
 ask_readyz() {
     local address
     address=$(docker compose port web 5100 2>/dev/null) || return 1
-    ask "${address%:*}" "${address##*:}"
+    ask "${address%:*}" "${address##*:}" $TLS/cert.pem
 }
 
 # name, state, exit code, restarts and health of each container

@@ -13,6 +13,7 @@ service_group() { echo celeriac; }
 
 needed_packages() {
     echo git python3-venv rabbitmq-server unattended-upgrades logrotate ca-certificates systemd-timesyncd
+    [ -z "$(domain)" ] || echo caddy
 }
 
 check_distribution() { :; }
@@ -23,6 +24,14 @@ prepare_services() {
     install -d -m 0755 $ENVIRONMENTS
     install -d -m 0750 -g celeriac $RELEASES
     [ -e $CONFIG/celeriac.env ] || write_settings
+    [ -z "$(domain)" ] || start_front
+}
+
+# In a baked image it is off; one that was in an image before has read another configuration. Not reloaded: where that
+# fails, Caddy 2.6 has systemd wait for ever.
+start_front() {
+    try systemctl enable --quiet caddy
+    try systemctl restart caddy
 }
 
 write_settings() {
@@ -175,7 +184,7 @@ ask_readyz() {
     local environment
     environment=/proc/$(main_pid celeriac-web)/environ
     [ -r "$environment" ] || return 1
-    ask "$(setting_of "$environment" HOST)" "$(setting_of "$environment" PORT)"
+    ask "$(setting_of "$environment" HOST)" "$(setting_of "$environment" PORT)" "$(setting_of "$environment" TLS_CERT)"
 }
 
 setting_of() { tr '\0' '\n' <"$1" | sed -n "s/^$2=//p"; }
@@ -203,7 +212,7 @@ last_words() {
         echo "it says nothing; $(systemctl show --property Result,ExecMainStatus "$1" | paste -s -d ' ')"
 }
 
-show_services() { systemctl list-units --no-legend --plain --all 'celeriac*' rabbitmq-server.service; }
+show_services() { systemctl list-units --no-legend --plain --all 'celeriac*' rabbitmq-server.service caddy.service; }
 
 ### Forgetting
 
@@ -221,4 +230,12 @@ forget_services() {
     systemctl stop rabbitmq-server epmd.socket epmd.service 2>/dev/null || true
     rm -f $BROKER_DEFINITIONS
     find /var/lib/rabbitmq -mindepth 1 -delete
+    [ ! -d /var/lib/caddy ] || forget_front
+}
+
+# Certificates, their keys, and the accounts with authorities.
+forget_front() {
+    systemctl disable --quiet --now caddy
+    rm -f /etc/caddy/Caddyfile
+    find /var/lib/caddy -mindepth 1 -delete
 }
