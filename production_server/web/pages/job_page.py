@@ -78,7 +78,8 @@ def show_thumbnail(job_id: UUID, index: int) -> Response:
             png = thumbnail(found, max_side=THUMBNAIL_SIDE, max_pixels=parts.settings.max_image_pixels)
     except InvalidInput as exc:
         raise NotFound(f"item {index} of job {job_id} is no image", code="item_not_found") from exc
-    headers = {"Cache-Control": "private, max-age=31536000, immutable"}
+    # Whoever has logged out, or in as somebody else, brings another cookie: a cache asks anew then.
+    headers = {"Cache-Control": "private, max-age=31536000, immutable", "Vary": "Cookie"}
     return Response(png, mimetype="image/png", headers=headers)
 
 
