@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 
 from production_server.web.edge.sites import Sites
 from production_server.web.edge.to_https import ToHttps
+from testing.event_loop import run_apart
 
 
 def answer(
@@ -28,7 +28,7 @@ def answer(
     async def send(event: Any) -> None:
         sent.append(event)
 
-    asyncio.run(ToHttps(Sites(["celeriac.example.org"]), port=port)(scope, receive, send))
+    run_apart(ToHttps(Sites(["celeriac.example.org"]), port=port)(scope, receive, send))
     start, body = sent
     headers = {name.decode(): value.decode("latin-1") for name, value in start["headers"]}
     assert int(headers["content-length"]) == len(body["body"])
