@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import re
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from testing.certificates import Pair, make_pair
 from testing.compose_project import ComposeProject, compose_project
 from testing.docker import running_engine
 from testing.processes import wait_until
@@ -69,3 +71,25 @@ def items_done(welcome_page: str) -> dict[str, int]:
         r">(\S+-worker-\d+)</span>\s*<span[^>]*>([\d\s]+)items? done", html.unescape(welcome_page)
     )
     return {name: int("".join(re.findall(r"\d", count))) for name, count in found}
+
+
+def certificate_in(folder: Path) -> Pair:
+    """A certificate and its key, as `TLS_DIR` wants them; containers may read them."""
+    pair = make_pair(folder)
+    for file, name in ((pair.cert, "cert.pem"), (pair.key, "key.pem")):
+        (folder / name).write_bytes(file.read_bytes())
+        (folder / name).chmod(0o644)
+    folder.chmod(0o755)
+    return pair
+
+
+@contextlib.contextmanager
+def certified(project: ComposeProject, folder: Path) -> Iterator[str]:
+    """A project whose web has the certificate of that folder; gives what `make up` has said."""
+    checkout = project.checkout
+    checkout.env["TLS_DIR"] = str(folder)
+    try:
+        yield checkout.run("make", "up").stdout
+    finally:
+        del checkout.env["TLS_DIR"]
+        project.up()

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from testing.certificates import Pair, make_pair
 from testing.compose_project import ComposeProject
-from testing.processes import free_ports, wait_until
 from testing.web_service import predict
+from tests.compose.conftest import certificate_in, certified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from testing.certificates import Pair
+
 
 @dataclass(frozen=True, slots=True)
 class Secured:
-    """The service that speaks https itself, and a Prometheus that watches it."""
+    """The service that speaks https itself."""
 
     project: ComposeProject
     pair: Pair
-    prometheus_port: int
 
     @property
     def url(self) -> str:
@@ -34,24 +34,10 @@ class Secured:
 @pytest.fixture(scope="module")
 def secured(shared_project: ComposeProject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     folder = tmp_path_factory.mktemp("tls")
-    pair = make_pair(folder)
-    for file, name in ((pair.cert, "cert.pem"), (pair.key, "key.pem")):
-        (folder / name).write_bytes(file.read_bytes())
-        (folder / name).chmod(0o644)
-    folder.chmod(0o755)
-    (port,) = free_ports(1)
-    checkout = shared_project.checkout
-    settings = {"TLS_DIR": str(folder), "COMPOSE_PROFILES": "monitoring", "PROMETHEUS_PORT": str(port)}
-    settings["FLOWER_PORT"] = str(free_ports(1)[0])
-    checkout.env |= settings
-    said = checkout.run("make", "up").stdout
-    secured = Secured(shared_project, pair, port)
-    assert f"Celeriac answers at {secured.url}; the first key is in" in said
-    yield secured
-    checkout.compose("rm", "--stop", "--force", "flower", "prometheus")
-    for name in settings:
-        del checkout.env[name]
-    shared_project.up()
+    secured = Secured(shared_project, certificate_in(folder))
+    with certified(shared_project, folder) as said:
+        assert f"Celeriac answers at {secured.url}; the first key is in" in said
+        yield secured
     shared_project.wait_until_ready()
 
 
@@ -67,14 +53,3 @@ def test_the_port_has_no_other_way_in(secured: Secured) -> None:
 
     assert httpx.get(f"http://127.0.0.1:{secured.project.port}/livez").status_code == 400
     assert httpx.get(f"{secured.url}/livez", verify=trusting).status_code == 200
-
-
-def test_prometheus_finds_it_all_the_same(secured: Secured) -> None:
-    def is_up() -> bool:
-        query = {"query": 'up{job="web"}'}
-        answer = httpx.get(
-            f"http://127.0.0.1:{secured.prometheus_port}/api/v1/query", params=query, timeout=30
-        )
-        return [series["value"][1] for series in answer.json()["data"]["result"]] == ["1"]
-
-    wait_until(is_up, what="Prometheus reaches web")

@@ -13,6 +13,7 @@ import pytest
 from testing import docker
 from testing.compose_project import ComposeProject
 from testing.processes import free_ports, wait_until
+from tests.compose.conftest import certificate_in, certified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,6 +161,21 @@ def test_prometheus_reaches_all_that_it_scrapes(watched: Watched) -> None:
         return sorted((target["labels"]["job"], target["health"]) for target in active)
 
     wait_until(lambda: targets() == [(job, "up") for job in jobs], what="all is scraped")
+
+
+def test_prometheus_reaches_a_web_that_has_a_certificate_of_its_own(
+    watched: Watched, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("tls")
+    certificate_in(folder)
+
+    def web() -> list[tuple[str, str]]:
+        active = watched.get("prometheus", "/api/v1/targets").json()["data"]["activeTargets"]
+        return [(each["scrapeUrl"], each["health"]) for each in active if each["labels"]["job"] == "web"]
+
+    with certified(watched.project, folder):
+        wait_until(lambda: web() == [("https://web:5100/metrics", "up")], what="web is scraped by https")
+    watched.project.wait_until_ready()
 
 
 def test_prometheus_knows_what_the_service_and_its_workers_have_done(watched: Watched) -> None:
