@@ -234,6 +234,7 @@ def test_a_deployment_and_a_reboot_leave_what_the_operator_wrote(
     assert instance.run("cat", CADDYFILE).stdout == written
 
 
+@pytest.mark.last
 def test_an_image_of_it_knows_neither_name_nor_certificates(named: Named) -> None:
     instance = named.machine
     keys = partial(instance.ask, "find", "/var/lib/caddy", "/etc/caddy/Caddyfile", "-type", "f")

@@ -176,7 +176,7 @@ def test_an_instance_is_launched_converged_listed_and_stopped(
     others = launcher.stop("other", "--yes")
     stopped = launcher.stop("lab", "--yes", "--json").json()
 
-    assert first["url"].startswith("http://172.24.4.")
+    assert first["url"].startswith("https://172.24.4.")
     assert (second["server_id"], second["url"]) == (first["server_id"], first["url"])
     assert (listed["name"], listed["status"], listed["url"]) == ("lab", "ACTIVE", first["url"])
     assert others.code == 3
