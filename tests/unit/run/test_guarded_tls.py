@@ -205,18 +205,24 @@ def test_what_is_no_handshake_ends_its_connection_and_is_not_told(
 def test_who_leaves_within_a_handshake_leaves_nothing_behind(
     certificate: Certificate, caplog: pytest.LogCaptureFixture, sent: bytes, reset: bool
 ) -> None:
-    with serving_tls(echo, certificate, most=1) as address:
+    made: list[GuardedTls] = []
+
+    class Watched(GuardedTls):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            made.append(self)
+
+    crowd = Crowd(most=100)
+    with serving(echo, http=partial(Watched, certificate=certificate, crowd=crowd)) as address:
         for _ in range(20):
             client = socket.create_connection(address, timeout=20)
             client.sendall(sent)
             if reset:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.close()
-        time.sleep(0.2)  # they have been noticed
 
-        with connect(address) as other:
-            other.sendall(REQUEST)
-            assert answered(other) == b"HTTP/1.1 200 OK"
+        wait_until(lambda: len(made) == 20 and not made[0]._connections, what="all have left", timeout_s=20)
+        assert not crowd._idle
     assert caplog.records == []
 
 
