@@ -8,6 +8,7 @@ import io
 import json
 import re
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -259,15 +260,25 @@ def test_every_answer_repeats_the_requests_id(service: Celeriac) -> None:
 def test_bad_calls_do_not_harm_those_that_travel_with_them(service: Celeriac) -> None:
     pictures = [base64.b64encode(png()).decode(), "eA==", BOMB]
 
+    # A client for each thread: one that they share may close a connection of which another thread reads.
+    own = threading.local()
+    clients: list[httpx.Client] = []
+
+    def connect() -> None:
+        own.web = httpx.Client(base_url=service.url, timeout=60)
+        clients.append(own.web)
+
     def ask(n: int) -> int:
         if n % 2:
             body: Any = {"instances": [[[n % 10, 1], [10, 1], [-99, 1]][n // 2 % 3]]}
-            return service.web.post(PREDICT, json=body).status_code
+            return int(own.web.post(PREDICT, json=body).status_code)
         body = {"instances": [{"b64": pictures[n // 2 % 3]}]}
-        return service.web.post(PICTURE_PREDICT, json=body).status_code
+        return int(own.web.post(PICTURE_PREDICT, json=body).status_code)
 
-    with ThreadPoolExecutor(32) as pool:
+    with ThreadPoolExecutor(32, initializer=connect) as pool:
         codes = list(pool.map(ask, range(240)))
+    for client in clients:
+        client.close()
 
     expected = [[200, 422, 422][n // 2 % 3] if n % 2 else [200, 400, 413][n // 2 % 3] for n in range(240)]
     assert codes == expected
