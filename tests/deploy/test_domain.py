@@ -99,8 +99,8 @@ def name_it(made: Machine) -> None:
     """Let the name point to the machine, and an authority be there that Caddy asks."""
     hosts = made.disk / "etc/hosts"
     hosts.write_text(f"{hosts.read_text()}\n127.0.0.1 {DOMAIN}\n")
-    (made.disk / "root/authority").write_text(AUTHORITY)
-    authority = ["caddy", "run", "--adapter", "caddyfile", "--config", "/root/authority"]
+    (made.disk / "srv/authority").write_text(AUTHORITY)
+    authority = ["caddy", "run", "--adapter", "caddyfile", "--config", "/srv/authority"]
     made.run("systemd-run", "--unit=authority", f"--setenv=XDG_DATA_HOME={AUTHORITYS_HOME}", *authority)
     wait_until(
         lambda: made.run("test", "-s", ROOT_CERTIFICATE, check=False).returncode == 0, what="an authority"
