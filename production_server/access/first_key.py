@@ -5,29 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sqlalchemy import select, text
+from sqlalchemy import text
 
 from production_server.access.audit import noting
 from production_server.access.key_text import new_key
-from production_server.access.keys import store_key
+from production_server.access.keys import is_there_a_key, store_key
 from production_server.access.records import Actor, NewKey
 from production_server.access.scopes import Scope
 from production_server.errors import Fault, SettingsError
 from production_server.jobs.database import Database
-from production_server.jobs.tables import api_key
 
 FIRST_KEY = NewKey(name="first key", client="admin", scopes=frozenset({Scope.ADMIN}))
 ITSELF = Actor("the service itself")
-
-
-def is_there_a_key(database: Database) -> bool:
-    """Whether there is a stored key, or was once: then nobody gets in without one.
-
-    Raises:
-        Unavailable: the database does not answer.
-    """
-    with database.read() as connection:
-        return connection.execute(select(api_key.c.id).limit(1)).first() is not None
 
 
 def make_first_key(database: Database, file: Path) -> bool:
@@ -42,7 +31,7 @@ def make_first_key(database: Database, file: Path) -> bool:
         if not database.is_sqlite:
             # Of two processes that begin at once, one makes it.
             connection.execute(text("SELECT pg_advisory_xact_lock(5101)"))
-        if connection.execute(select(api_key.c.id).limit(1)).first() is not None:
+        if is_there_a_key(connection):
             return False
         key = new_key()
         # Before its row: a key that nobody can read would lock everybody out, a text that is no key does no harm.

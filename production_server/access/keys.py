@@ -58,6 +58,11 @@ def store_key(connection: Connection, text: str, wanted: NewKey, notes: Notes) -
     return made
 
 
+def is_there_a_key(connection: Connection) -> bool:
+    """Whether there is a stored key, or was once: then nobody gets in without one."""
+    return connection.execute(select(api_key.c.id).limit(1)).first() is not None
+
+
 def list_keys(database: Database) -> list[KeyInfo]:
     """All keys, also those that are revoked or expired; the newest first.
 
@@ -172,7 +177,7 @@ def _check_actor(connection: Connection, by: Actor) -> None:
         Unauthorized: the key is over by now; or nobody needed one, and now somebody has made the first.
     """
     if by.client == ANONYMOUS_NAME and not by.key_id:
-        if connection.execute(select(api_key.c.id).limit(1)).first() is not None:
+        if is_there_a_key(connection):
             raise Unauthorized("a key is needed: somebody has made the first one")
         return
     is_over = api_key.c.revoked_at.is_not(None) | (api_key.c.expires_at <= now())

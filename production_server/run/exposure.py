@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from production_server.access.brought_keys import read_brought_keys
-from production_server.access.first_key import is_there_a_key, make_first_key
+from production_server.access.first_key import make_first_key
+from production_server.access.keys import is_there_a_key
 from production_server.errors import Fault, SettingsError, Unavailable
 from production_server.jobs.database import Database
 from production_server.run.state import open_database
@@ -54,8 +55,8 @@ def check_exposure(settings: Settings, addresses: Sequence[socket.socket]) -> No
     if not _is_exposed(settings, addresses) or read_brought_keys(settings.api_keys):
         return
     try:
-        with closing(Database(settings.resolved_database_url)) as database:
-            is_there = is_there_a_key(database)
+        with closing(Database(settings.resolved_database_url)) as database, database.read() as connection:
+            is_there = is_there_a_key(connection)
     except Unavailable as exc:
         log.warning("whether there is a key is not known yet: %s", exc)
         return

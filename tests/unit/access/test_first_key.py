@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from production_server.access.audit import Wanted, list_lines
-from production_server.access.first_key import is_there_a_key, make_first_key
+from production_server.access.first_key import make_first_key
 from production_server.access.key_text import fault_of, id_of
-from production_server.access.keys import list_keys, revoke_key
+from production_server.access.keys import is_there_a_key, list_keys, revoke_key
 from production_server.access.records import Actor
 from production_server.access.scopes import Scope
 from production_server.errors import SettingsError
@@ -63,5 +63,6 @@ def test_where_it_cannot_be_left_there_is_none(sqlite_database: Database, tmp_pa
     with pytest.raises(SettingsError, match="FIRST_KEY_FILE: expected a file that can be written"):
         make_first_key(sqlite_database, tmp_path / name)
 
-    assert not is_there_a_key(sqlite_database)
+    with sqlite_database.read() as connection:
+        assert not is_there_a_key(connection)
     assert not (tmp_path / "elsewhere").exists()
