@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import threading
 import time
@@ -131,6 +132,14 @@ class KnownKeys:
             # Whoever waited for somebody else's look may have what he wants.
             if self._looked_at <= asked_at:
                 self._look()
+
+    def look_if_possible(self) -> None:
+        """Know a key that was made just now: the first one closes the service here at once, elsewhere within a second.
+
+        Whoever made it must get its text, also where the database has gone away meanwhile. Blocks.
+        """
+        with contextlib.suppress(Unavailable):
+            self.look_again()
 
     def _known(self, key_id: str) -> _Known | None:
         return self._brought.get(key_id) or self._stored.get(key_id)

@@ -65,8 +65,7 @@ def rotate(key_id: str) -> Response:
 
 
 def _made(made: KeyInfo, text: str) -> Response:
-    # The first key closes the service: here at once, in other processes within a second.
-    current_parts().keys.look_again()
+    current_parts().keys.look_if_possible()
     response = to_response(NewKeyBody.of_new(made, text), 201)
     response.headers["Location"] = f"/api/keys/{made.id}"
     response.headers["Cache-Control"] = "no-store"

@@ -115,8 +115,7 @@ def _shown(keys: Sequence[KeyInfo]) -> list[ShownKey]:
 
 
 def _made(made: KeyInfo, text: str, **told: object) -> Response:
-    # The first key closes the service: here at once, in other processes within a second.
-    current_parts().keys.look_again()
+    current_parts().keys.look_if_possible()
     return _unstored(render_template("pages/key_made.html", key=made, text=text, **told), 201)
 
 

@@ -15,7 +15,7 @@ from production_server.access.key_text import new_key
 from production_server.access.keys import create_key, get_key, revoke_key
 from production_server.access.records import NewKey
 from production_server.access.scopes import EVERYTHING, USUAL, Scope
-from production_server.errors import Unauthorized
+from production_server.errors import Unauthorized, Unavailable
 from production_server.jobs.records import NewScan
 from production_server.jobs.submit import start_scan
 from production_server.web.api import job_results
@@ -26,6 +26,7 @@ from tests.unit.access.test_keys import SOMEBODY
 from tests.unit.web.edge.test_door import CALLS, ask
 
 ROW = {"model": "table", "inputs": [[1, 7]]}
+ONE = {"name": "mine", "scopes": ["admin"]}
 
 
 @pytest.fixture
@@ -324,3 +325,18 @@ def test_of_two_who_make_the_first_key_at_once_one_does(web: FlaskClient, parts:
     create_key(parts.database, NewKey(name="a", client="a", scopes=frozenset(USUAL)), by=SOMEBODY)
 
     assert web.post("/api/keys", json={"name": "mine", "scopes": ["admin"]}).status_code == 401
+
+
+@pytest.mark.parametrize(("path", "brought"), [("/api/keys", {"json": ONE}), ("/keys", {"data": ONE})])
+def test_who_made_a_key_gets_its_text_though_the_database_goes_away(
+    web: FlaskClient, parts: WebParts, monkeypatch: pytest.MonkeyPatch, path: str, brought: dict[str, Any]
+) -> None:
+    assert web.get("/api/keys").status_code == 200
+
+    def gone() -> None:
+        raise Unavailable("it does not answer")
+
+    monkeypatch.setattr(parts.keys, "look_again", gone)
+    made = web.post(path, headers={"Sec-Fetch-Site": "same-origin"}, **brought)
+
+    assert (made.status_code, "cel_" in made.text) == (201, True)
