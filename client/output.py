@@ -203,7 +203,9 @@ def _metric(metric: dict[str, Any]) -> str:
 
 
 def _feature(feature: dict[str, Any]) -> tuple[str, ...]:
-    seen = f"{feature.get('minimum'):g} to {feature.get('maximum'):g}"
+    seen = " to ".join(
+        "?" if value is None else f"{value:g}" for value in map(feature.get, ("minimum", "maximum"))
+    )
     missing = feature.get("missing")
     if missing is not None:
         seen += f" ({missing:g} if missing)"

@@ -129,7 +129,7 @@ class Engine:
         with self._loaded.use(found) as runner:
             run = _Timed(runner.run)
             if isinstance(inputs, np.ndarray):
-                outputs = _run_each(run, inputs, found.manifest.outputs[0].item_shape)
+                outputs = _run_each(run, inputs, found.manifest.outputs[0].known_item_shape)
             else:
                 outputs = _run_decoded(
                     run, found.task.inputs.decode(inputs, max_pixels=max_pixels), found.manifest.outputs[0]
@@ -166,10 +166,10 @@ def _run_decoded(run: RunBatch, decoded: Decoded, spec: TensorSpec) -> Outputs:
     """Outputs for a whole batch, of which some inputs may not have been decoded."""
     errors = dict(decoded.errors)
     if not errors and decoded.places:
-        return _run_each(run, decoded.tensor, spec.item_shape)
-    values = np.zeros((len(errors) + len(decoded.places), *spec.item_shape), dtype=np.float32)
+        return _run_each(run, decoded.tensor, spec.known_item_shape)
+    values = np.zeros((len(errors) + len(decoded.places), *spec.known_item_shape), dtype=np.float32)
     if decoded.places:
-        found = _run_each(run, decoded.tensor, spec.item_shape)
+        found = _run_each(run, decoded.tensor, spec.known_item_shape)
         values[list(decoded.places)] = found.values
         errors |= {decoded.places[place]: error for place, error in found.errors.items()}
     return Outputs(values, errors)

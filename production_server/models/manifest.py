@@ -17,7 +17,11 @@ MANIFEST_FILE = "manifest.json"
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 Version = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Dtype = Literal["float32", "uint8", "int32", "int64"]
+Dtype = Literal[
+    "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64",
+    "float16", "float32", "float64", "string",
+]  # fmt: skip
+"""As numpy calls them; `string` is text or bytes of any length (BYTES of the Open Inference Protocol)."""
 ImageMode = Literal["L", "RGB"]
 """Grey, or in colour."""
 
@@ -39,24 +43,30 @@ class Frozen(BaseModel):
 
 
 class TensorSpec(Frozen):
-    """Name, shape (None for the batch dimension) and dtype of one input or output of the model's graph."""
+    """Name, shape and dtype of one input or output of the model's graph.
 
-    name: str
-    shape: tuple[int | None, ...] = Field(min_length=1)
+    The first size is that of the batch, None; any other that is None may differ from item to item.
+    """
+
+    name: str = Field(min_length=1, max_length=200)
+    shape: tuple[int | None, ...] = Field(min_length=1, max_length=32)
     dtype: Dtype
 
     @model_validator(mode="after")
     def _is_batched(self) -> Self:
-        if self.shape[0] is not None or any(size is None or size < 1 for size in self.shape[1:]):
-            raise ValueError(
-                "shape must be [null, positive sizes...]: the batch dimension first, nothing else unknown"
-            )
+        if self.shape[0] is not None or any(size is not None and size < 1 for size in self.shape[1:]):
+            raise ValueError("shape must be [null, sizes...]: the batch dimension first, no size below 1")
         return self
 
     @property
-    def item_shape(self) -> tuple[int, ...]:
+    def item_shape(self) -> tuple[int | None, ...]:
         """The shape of one item: without the batch dimension."""
-        return tuple(size for size in self.shape[1:] if size is not None)
+        return self.shape[1:]
+
+    @property
+    def known_item_shape(self) -> tuple[int, ...]:
+        """The shape of one item, of a tensor of which it is known; 1 stands for what may differ from item to item."""
+        return tuple(1 if size is None else size for size in self.shape[1:])
 
 
 class Feature(Frozen):
@@ -66,8 +76,9 @@ class Feature(Frozen):
     label: str
     unit: str | None = None
     description: str = ""
-    minimum: float
-    maximum: float
+    minimum: float | None = None
+    """None: nobody knows what training saw, and no value lies outside."""
+    maximum: float | None = None
     integer: bool = False
     example: float
     missing: float | None = None
@@ -76,7 +87,11 @@ class Feature(Frozen):
 
     def is_in_training_range(self, value: float) -> bool:
         """Whether `value` lies within what training saw; the written form of "missing" does."""
-        return value == self.missing or self.minimum <= value <= self.maximum
+        if value == self.missing:
+            return True
+        return (self.minimum is None or self.minimum <= value) and (
+            self.maximum is None or value <= self.maximum
+        )
 
 
 class ImagePreprocessing(Frozen):
@@ -101,6 +116,16 @@ class Threshold(Frozen):
 
     value: float = Field(gt=0.0, lt=1.0)
     reason: str
+
+
+class Quantity(Frozen):
+    """What a regression answers: the name of its column, how people call it, its unit, and what training saw of it."""
+
+    name: Name
+    label: str
+    unit: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
 
 
 class Metric(Frozen):
@@ -135,10 +160,28 @@ class FileDigest(Frozen):
 
 
 class Parity(Frozen):
-    """The largest absolute difference between Keras' and ONNX Runtime's outputs, and on how many real inputs."""
+    """The largest absolute difference between what the original computes and what is served, and on how many inputs."""
 
     max_abs_difference: float = Field(ge=0.0)
     inputs: int = Field(ge=1)
+    # Both are left out where they are as they were before there were these fields.
+    original: Literal["keras", "plain_graph"] = Field(
+        default="keras", exclude_if=lambda each: each == "keras"
+    )
+    """plain_graph: ONNX Runtime without its optimisations, of a file that came as ONNX."""
+    drawn: Literal["real", "random"] = Field(default="real", exclude_if=lambda each: each == "real")
+    """Whether the inputs were real ones or random ones, within the ranges that are known."""
+
+
+class Source(Frozen):
+    """The file that a version was imported from."""
+
+    file: str
+    format: Literal["keras", "keras_hdf5", "keras_json", "savedmodel", "onnx"]
+    sha256: Sha256
+    size_bytes: int = Field(ge=0)
+    producer: str = ""
+    """What wrote the file, as far as it tells: `pytorch 2.9.1, opset 18`."""
 
 
 class Manifest(Frozen):
@@ -152,12 +195,12 @@ class Manifest(Frozen):
     created: datetime
     task: Name
     """Which of the tasks of `models.tasks` it is for; what else the manifest must say depends on that."""
-    inputs: tuple[TensorSpec, ...] = Field(min_length=1, max_length=1)
-    outputs: tuple[TensorSpec, ...] = Field(min_length=1, max_length=1)
+    inputs: tuple[TensorSpec, ...] = Field(min_length=1, max_length=256)
+    outputs: tuple[TensorSpec, ...] = Field(min_length=1, max_length=256)
     features: tuple[Feature, ...] = ()
     image: ImagePreprocessing | None = None
     labels: tuple[str, ...] = ()
-    # Left out where there is none: a manifest from before this field is written as it was read.
+    # This and others are left out where there is none: a manifest from before them is written as it was read.
     top: int | None = Field(default=None, ge=1, exclude_if=lambda top: top is None)
     """How many of its best labels an answer of a job keeps; None: the probabilities of all labels.
 
@@ -165,10 +208,17 @@ class Manifest(Frozen):
     target: str = "label"
     """The name of the column that holds what is true in a CSV."""
     threshold: Threshold | None = None
-    metrics: Metrics
+    thresholds: tuple[float, ...] = Field(default=(), exclude_if=lambda thresholds: not thresholds)
+    """Of several labels at once: the probability from which on each one is an answer, in the order of the labels."""
+    quantity: Quantity | None = Field(default=None, exclude_if=lambda quantity: quantity is None)
+    metrics: Metrics | None
+    """None: nobody has measured it."""
     training_data: tuple[Dataset, ...]
-    code_revision: str
-    parity: Parity
+    code_revision: str | None
+    """None: other code made it."""
+    parity: Parity | None
+    """None: what is served is the original itself."""
+    source: Source | None = Field(default=None, exclude_if=lambda source: source is None)
     runner: Literal["onnx", "keras"] = "onnx"
     files: dict[FilePath, FileDigest]
 

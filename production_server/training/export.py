@@ -108,7 +108,7 @@ def check_parity(
 
 
 def _batches(real_inputs: RealInputs, spec: TensorSpec) -> Iterator[NDArray[np.float32]]:
-    items = int(np.clip(BATCH_NUMBERS // np.prod(spec.item_shape), 1, 500))
+    items = int(np.clip(BATCH_NUMBERS // np.prod(spec.known_item_shape), 1, 500))
     return (real_inputs[start : start + items] for start in range(0, len(real_inputs), items))
 
 

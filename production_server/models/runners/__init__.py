@@ -42,4 +42,4 @@ def warm_up(runner: Runner, version: ModelVersion) -> None:
         InferenceFailed: the version does not run.
     """
     spec = version.manifest.inputs[0]
-    runner.run(np.zeros((1, *spec.item_shape), dtype=spec.dtype))
+    runner.run(np.zeros((1, *spec.known_item_shape), dtype=spec.dtype))

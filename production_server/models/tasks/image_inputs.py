@@ -66,7 +66,7 @@ class ImageInputs(Inputs):
                 # Those behind it would wait as long, one after the other.
                 errors |= dict.fromkeys(range(place, len(payloads)), exc)
                 break
-        none = np.empty((0, *self._manifest.inputs[0].item_shape), np.float32)
+        none = np.empty((0, *self._manifest.inputs[0].known_item_shape), np.float32)
         tensor = np.stack(list(decoded.values())) if decoded else none
         return Decoded(tensor, list(decoded), errors)
 

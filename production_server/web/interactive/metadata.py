@@ -150,7 +150,12 @@ def _has_worker() -> bool:
 
 
 def _tensor(spec: TensorSpec) -> dict[str, Any]:
-    return {"name": spec.name, "datatype": DATATYPE_OF[spec.dtype], "shape": [-1, *spec.item_shape]}
+    return {"name": spec.name, "datatype": DATATYPE_OF[spec.dtype], "shape": _shape(spec)}
+
+
+def _shape(spec: TensorSpec) -> list[int]:
+    """Both protocols write -1 for what is not known."""
+    return [-1 if size is None else size for size in spec.shape]
 
 
 def _tensor_info(spec: TensorSpec) -> dict[str, Any]:
@@ -158,7 +163,7 @@ def _tensor_info(spec: TensorSpec) -> dict[str, Any]:
     return {
         "dtype": TENSORFLOW_DTYPES[spec.dtype],
         "tensor_shape": {
-            "dim": [{"size": str(size), "name": ""} for size in (-1, *spec.item_shape)],
+            "dim": [{"size": str(size), "name": ""} for size in _shape(spec)],
             "unknown_rank": False,
         },
         "name": spec.name,

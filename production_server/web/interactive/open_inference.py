@@ -215,7 +215,7 @@ def _tensor(version: ModelVersion, given: Mapping[str, Any], tail: _Tail) -> Inp
     if given.get("datatype") != DATATYPE_OF[spec.dtype]:
         expected = DATATYPE_OF[spec.dtype] + (", or BYTES for image files" if takes_files else "")
         raise InvalidInput.at(f"{field}.datatype", expected, describe(given.get("datatype")))
-    checked_items(shape, spec.item_shape, field=f"{field}.shape")
+    checked_items(shape, spec.known_item_shape, field=f"{field}.shape")
     return _numbers(given, shape, spec.dtype, tail, field)
 
 

@@ -132,7 +132,7 @@ def _rows(version: ModelVersion, instances: object, *, field: str = "instances")
         raise InvalidInput.at(field, "a list of at least one", describe(instances))
     (spec,) = version.manifest.inputs
     if type(instances[0]) in {int, float} and spec.item_shape != (1,):
-        expected = f"a list of {_numbers(spec.item_shape)} (a single one: [[…]])"
+        expected = f"a list of {_numbers(spec.known_item_shape)} (a single one: [[…]])"
         raise InvalidInput.at(f"{field}[0]", expected, describe(instances[0]))
     values = [_value(version, each, f"{field}[{place}]") for place, each in enumerate(instances)]
     if version.task.inputs.takes_files and isinstance(values[0], bytes):
@@ -234,5 +234,5 @@ def _all_images(values: list[object], field: str) -> list[bytes]:
 def _tensor(manifest: Manifest, values: list[object], field: str) -> np.ndarray:
     (spec,) = manifest.inputs
     return tensor_of_json(
-        values, (len(values), *spec.item_shape), np.dtype(spec.dtype), field=field, may_be_flat=False
+        values, (len(values), *spec.known_item_shape), np.dtype(spec.dtype), field=field, may_be_flat=False
     )

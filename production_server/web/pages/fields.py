@@ -10,7 +10,7 @@ from production_server.errors import Fault
 from production_server.models.manifest import Feature, Manifest
 from production_server.models.table_numbers import Numbers
 from production_server.models.tabular import number_fault
-from production_server.web.pages.wording import plain
+from production_server.web.pages.wording import seen
 
 PREFIX = "value."
 """Before each feature's name in the form, so that a feature may be called `model`."""
@@ -40,12 +40,12 @@ class FormField:
 
     @property
     def range(self) -> str:
-        return f"{plain(self.feature.minimum)} to {plain(self.feature.maximum)}"
+        return seen(self.feature)
 
     @property
     def input_mode(self) -> str:
         """The keyboard that a phone shows; those for numbers often have no minus sign."""
-        if self.feature.minimum < 0:
+        if self.feature.minimum is None or self.feature.minimum < 0:
             return "text"
         return "numeric" if self.feature.integer else "decimal"
 

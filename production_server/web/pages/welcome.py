@@ -32,7 +32,8 @@ class ModelSummary:
 
     @property
     def headline(self) -> list[tuple[str, Metric]]:
-        return list(self.manifest.metrics.values.items())[:HEADLINE_METRICS]
+        metrics = self.manifest.metrics
+        return list(metrics.values.items())[:HEADLINE_METRICS] if metrics else []
 
 
 def show() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Protocol
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 THIN = "\N{NARROW NO-BREAK SPACE}"
@@ -25,6 +26,23 @@ def count(number: int) -> str:
 def plain(number: float) -> str:
     """A number without noise: `44`, `0.627`."""
     return f"{number:.6g}".replace("-", "\N{MINUS SIGN}")
+
+
+class Range(Protocol):
+    """From where to where values were seen, as far as that is known."""
+
+    @property
+    def minimum(self) -> float | None: ...
+    @property
+    def maximum(self) -> float | None: ...
+
+
+def seen(values: Range) -> str:
+    """A range: `44 to 199`; empty where nothing of it is known."""
+    low, high = values.minimum, values.maximum
+    if low is None or high is None:
+        return f"from {plain(low)}" if low is not None else f"up to {plain(high)}" if high is not None else ""
+    return f"{plain(low)} to {plain(high)}"
 
 
 def counted(number: int, noun: str) -> str:
@@ -92,6 +110,6 @@ def metric_value(value: float, name: str) -> str:
 FILTERS = {
     function.__name__: function
     for function in (
-        percent, count, counted, plain, duration, size, moment, isoformat, metric_name, metric_value,
+        percent, count, counted, plain, seen, duration, size, moment, isoformat, metric_name, metric_value,
     )
 }  # fmt: skip

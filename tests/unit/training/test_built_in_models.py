@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from production_server.models.manifest import Manifest, read_manifest
+from production_server.models.manifest import Manifest, Metric, read_manifest
 from production_server.training.datasets import load_fashion_mnist, load_pima
 
 if TYPE_CHECKING:
@@ -24,6 +25,12 @@ needs_data = pytest.mark.skipif(not os.environ.get("MODEL_DATA_DIR"), reason="MO
 def open_session(folder: Path) -> Any:
     onnxruntime = pytest.importorskip("onnxruntime")
     return onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+
+
+def metrics_of(name: str) -> dict[str, Metric]:
+    metrics = latest(name).metrics
+    assert metrics is not None
+    return metrics.values
 
 
 def test_both_models_are_there() -> None:
@@ -42,7 +49,8 @@ def test_a_committed_version_holds_exactly_the_files_of_its_manifest(folder: Pat
         name: digest.sha256 for name, digest in manifest.files.items()
     }
     assert (manifest.name, manifest.version) == (folder.parent.name, folder.name)
-    assert len(manifest.code_revision) == 40
+    assert re.fullmatch("[0-9a-f]{40}", manifest.code_revision or "")
+    assert manifest.parity is not None
     assert manifest.parity.inputs >= 1000
     assert manifest.parity.max_abs_difference <= 1e-5
 
@@ -63,12 +71,12 @@ def test_a_committed_version_takes_exactly_what_it_declares(folder: Path) -> Non
 def test_the_image_model_is_small_and_meets_its_target() -> None:
     manifest = latest("fashion_mnist")
 
-    assert manifest.metrics.values["accuracy"].mean >= 0.94
+    assert metrics_of("fashion_mnist")["accuracy"].mean >= 0.94
     assert manifest.files["model.onnx"].size_bytes <= 6_000_000
 
 
 def test_the_diabetes_model_meets_its_target() -> None:
-    values = latest("diabetes").metrics.values
+    values = metrics_of("diabetes")
 
     assert values["roc_auc"].mean >= 0.83
     assert set(values) == {"roc_auc", "accuracy", "sensitivity", "specificity", "brier"}
@@ -83,7 +91,7 @@ def test_the_image_model_answers_the_test_images_as_well_as_its_manifest_says(tr
     (found,) = session.run(["probabilities"], {"image": test.scaled()})
 
     share = float(np.mean(found.argmax(axis=1) == test.classes))
-    assert share == pytest.approx(latest("fashion_mnist").metrics.values["accuracy"].mean, abs=2e-4)
+    assert share == pytest.approx(metrics_of("fashion_mnist")["accuracy"].mean, abs=2e-4)
 
 
 @needs_data

@@ -134,6 +134,7 @@ def test_a_training_on_a_folder_that_is_killed_goes_on_and_yields_a_version_that
     assert manifest.inputs[0].shape == (None, 32, 32, 3)
     assert manifest.image is not None
     assert (manifest.image.mode, manifest.image.invert) == ("RGB", "never")
+    assert manifest.parity is not None
     assert manifest.parity.max_abs_difference <= 1e-5
     assert set(manifest.files) == {
         "model.keras", "model.onnx", "plots/confusion_matrix.svg", "plots/learning_curves.svg",

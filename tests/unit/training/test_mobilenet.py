@@ -91,6 +91,8 @@ def test_the_manifest_says_what_the_model_is_and_what_was_compared(manifest: Man
     assert manifest.image.model_dump() == {
         "mode": "RGB", "width": 224, "height": 224, "scale": 1 / 127.5, "offset": -1.0, "invert": "never",
     }  # fmt: skip
+    assert manifest.parity is not None
+    assert manifest.metrics is not None
     assert manifest.parity.inputs >= 1000
     assert manifest.parity.max_abs_difference <= 1e-4
     assert (

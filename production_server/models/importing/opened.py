@@ -1,0 +1,30 @@
+"""What every reader of a file format makes of a file: a graph that can be served, and the original to compare it with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from production_server.models.manifest import TensorSpec
+from production_server.models.tensors import Tensors
+
+Compute = Callable[[Tensors], Tensors]
+"""What a graph answers to one batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file that was read; what is served of it lies in the draft's folder, as the runner looks for it."""
+
+    runner: Literal["onnx", "keras"]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    original: Compute
+    """What the file itself computes: by its own framework, or by its plain graph."""
+    producer: str
+    """What wrote it, as far as it tells: `pytorch 2.9.1, opset 18`."""
+    notes: tuple[str, ...] = ()
+    """What was converted or assumed, one sentence each, for people."""
+    last_activation: str | None = None
+    """What makes its only output, if that is known: `softmax`, `sigmoid`, `linear`; it tells one task from another."""
