@@ -1,4 +1,4 @@
-"""What every reader of a file format makes of a file: a graph that can be served, and the original to compare it with."""
+"""What every reader of a format makes of a file: a graph that can be served, and the original to compare it with."""
 
 from __future__ import annotations
 
