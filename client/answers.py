@@ -81,7 +81,7 @@ class Result:
     url: str | None = None
     label: str | None = None
     score: float | None = None
-    output: list[float] | None = None
+    output: list[float] | dict[str, Any] | None = None
     top: list[dict[str, Any]] | None = None
     error: ItemError | None = None
     expected: str | None = None

@@ -71,7 +71,9 @@ class CsvFile:
         """What belongs into the score columns: nothing without a result."""
         width = len(self._score_columns)
         if self._model.top is None:
-            scores: list[str | float | None] = list(result.output or ())
+            # Tensors by name have no columns of labels.
+            numbers = result.output if isinstance(result.output, list) else []
+            scores: list[str | float | None] = [*numbers]
         else:
             scores = [each[what] for each in result.top or () for what in ("label", "score")]
         return [*scores, *[None] * width][:width]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +13,15 @@ from production_server.errors import CeleriacError, InferenceFailed, Unavailable
 from production_server.models.loaded import LoadedVersions
 from production_server.models.manifest import TensorSpec
 from production_server.models.registry import Registry
-from production_server.models.tasks.inputs import Decoded
+from production_server.models.tasks.inputs import Decoded, Group
 from production_server.models.tasks.task import Prediction
+from production_server.models.tensors import STRING, Tensors, count_items, numpy_dtype, part
 
 log = logging.getLogger(__name__)
 
-RunBatch = Callable[[np.ndarray], np.ndarray]
+RunBatch = Callable[[Tensors], Tensors]
+Ran = tuple[Sequence[int], Tensors | InferenceFailed]
+"""The places of some items, and their outputs; of an item on which the model fails, why."""
 
 MOST_NUMBERS = 1_500_000
 """A runner gets no more at once: 8 photos of 224 × 224 pixels. MobileNetV2 takes 900 MB for 64, and is no quicker."""
@@ -26,9 +29,9 @@ MOST_NUMBERS = 1_500_000
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What a model answered to a batch: float32 [items, …], zeros where `errors` has the item's error."""
+    """What a model answered to a batch: each output [items, …], zeros where `errors` has the item's error."""
 
-    values: np.ndarray
+    values: Tensors
     errors: Mapping[int, CeleriacError]
     model_s: float = 0.0
     """What of the time was the model's own; the rest went by decoding and checking."""
@@ -111,16 +114,20 @@ class Engine:
             run, begun = _Timed(runner.run), time.perf_counter()
             decoded = found.task.inputs.decode(inputs, max_pixels=max_pixels)
             decode_s = time.perf_counter() - begun
-            outputs = _run_decoded(run, decoded, found.manifest.outputs[0])
-            results = _told(found.task.predict(outputs.values), outputs.errors)
-        done = next((i for i, each in enumerate(results) if isinstance(each, Unavailable)), len(results))
-        ms = (time.perf_counter() - begun) * 1000 / len(results)
-        return PredictedBatch([Outcome(result, ms) for result in results[:done]], decode_s, run.seconds)
+            results: dict[int, Prediction | CeleriacError] = dict(decoded.errors)
+            for places, ran in _run_groups(run, decoded):
+                told = [ran] if isinstance(ran, InferenceFailed) else found.task.predict(ran)
+                results.update(zip(places, told, strict=True))
+        ms = (time.perf_counter() - begun) * 1000 / len(inputs)
+        outcomes: list[Outcome] = []
+        for place in range(len(inputs)):
+            if isinstance(results[place], Unavailable):
+                break
+            outcomes.append(Outcome(results[place], ms))
+        return PredictedBatch(outcomes, decode_s, run.seconds)
 
-    def run(
-        self, model: str, version: str, inputs: np.ndarray | Sequence[bytes], *, max_pixels: int
-    ) -> Outputs:
-        """What the model's graph answers to one batch: a tensor [items, ...] that it takes, or image files.
+    def run(self, model: str, version: str, inputs: Tensors | Sequence[bytes], *, max_pixels: int) -> Outputs:
+        """What the model's graph answers to one batch: tensors that it takes, or image files.
 
         Raises:
             NotFound, BrokenVersion: the version is not in this process' stores, or does not load.
@@ -128,13 +135,12 @@ class Engine:
         found = self._registry.resolve(model, version)
         with self._loaded.use(found) as runner:
             run = _Timed(runner.run)
-            if isinstance(inputs, np.ndarray):
-                outputs = _run_each(run, inputs, found.manifest.outputs[0].known_item_shape)
+            if isinstance(inputs, Mapping):
+                decoded = Decoded((Group(inputs, range(count_items(inputs))),), {})
             else:
-                outputs = _run_decoded(
-                    run, found.task.inputs.decode(inputs, max_pixels=max_pixels), found.manifest.outputs[0]
-                )
-        return Outputs(outputs.values, outputs.errors, run.seconds)
+                decoded = found.task.inputs.decode(inputs, max_pixels=max_pixels)
+            outputs = _in_their_places(_run_groups(run, decoded), decoded.errors, found.manifest.outputs)
+        return Outputs(*outputs, run.seconds)
 
     def close(self) -> None:
         """Let all versions go."""
@@ -148,7 +154,7 @@ class _Timed:
         self._run = run
         self.seconds = 0.0
 
-    def __call__(self, batch: np.ndarray) -> np.ndarray:
+    def __call__(self, batch: Tensors) -> Tensors:
         began = time.perf_counter()
         try:
             return self._run(batch)
@@ -156,41 +162,79 @@ class _Timed:
             self.seconds += time.perf_counter() - began
 
 
-def _told(
-    predictions: Sequence[Prediction], errors: Mapping[int, CeleriacError]
-) -> list[Prediction | CeleriacError]:
-    return [errors.get(place, prediction) for place, prediction in enumerate(predictions)]
+def _run_groups(run: RunBatch, decoded: Decoded) -> Iterator[Ran]:
+    for group in decoded.groups:
+        yield from _run_each(run, group.tensors, group.places)
 
 
-def _run_decoded(run: RunBatch, decoded: Decoded, spec: TensorSpec) -> Outputs:
-    """Outputs for a whole batch, of which some inputs may not have been decoded."""
-    errors = dict(decoded.errors)
-    if not errors and decoded.places:
-        return _run_each(run, decoded.tensor, spec.known_item_shape)
-    values = np.zeros((len(errors) + len(decoded.places), *spec.known_item_shape), dtype=np.float32)
-    if decoded.places:
-        found = _run_each(run, decoded.tensor, spec.known_item_shape)
-        values[list(decoded.places)] = found.values
-        errors |= {decoded.places[place]: error for place, error in found.errors.items()}
-    return Outputs(values, errors)
-
-
-def _run_each(run: RunBatch, batch: np.ndarray, item_shape: tuple[int, ...]) -> Outputs:
+def _run_each(run: RunBatch, batch: Tensors, places: Sequence[int]) -> Iterator[Ran]:
     """Run a batch; one that is too large is halved, and one that fails is, until what fails is one item."""
-    if len(batch) == 1 or batch.size <= MOST_NUMBERS:
+    count = len(places)
+    if count == 1 or sum(each.size for each in batch.values()) <= MOST_NUMBERS:
         try:
-            return Outputs(_run_checked(run, batch), {})
+            yield places, _run_checked(run, batch, count)
         except InferenceFailed as exc:
-            if len(batch) == 1:
-                return Outputs(np.zeros((1, *item_shape), dtype=np.float32), {0: exc})
-    middle = len(batch) // 2
-    left, right = (_run_each(run, half, item_shape) for half in (batch[:middle], batch[middle:]))
-    shifted = {middle + place: error for place, error in right.errors.items()}
-    return Outputs(np.concatenate([left.values, right.values]), {**left.errors, **shifted})
+            if count == 1:
+                yield places, exc
+                return
+        else:
+            return
+    middle = count // 2
+    yield from _run_each(run, part(batch, 0, middle), places[:middle])
+    yield from _run_each(run, part(batch, middle, count), places[middle:])
 
 
-def _run_checked(run: RunBatch, batch: np.ndarray) -> np.ndarray:
+def _run_checked(run: RunBatch, batch: Tensors, count: int) -> Tensors:
     outputs = run(batch)
-    if len(outputs) != len(batch) or not np.isfinite(outputs).all():
-        raise InferenceFailed("the model answered numbers that are not finite")
+    for name, each in outputs.items():
+        if each.shape[:1] != (count,):
+            raise InferenceFailed(f"the model answered {name} {list(each.shape)} to {count} items")
+        if each.dtype.kind == "f" and not np.isfinite(each).all():
+            raise InferenceFailed("the model answered numbers that are not finite")
     return outputs
+
+
+def _in_their_places(
+    runs: Iterable[Ran], errors: Mapping[int, CeleriacError], specs: Sequence[TensorSpec]
+) -> tuple[Tensors, Mapping[int, CeleriacError]]:
+    """The outputs of a whole batch, and the errors of those that have none."""
+    failed = dict(errors)
+    ran: list[tuple[Sequence[int], Tensors]] = []
+    for places, outputs in runs:
+        if isinstance(outputs, InferenceFailed):
+            failed[places[0]] = outputs
+        else:
+            ran.append((places, outputs))
+    if len(ran) == 1 and not failed:
+        return ran[0][1], failed
+    try:
+        return _filled(ran, failed, specs), failed
+    except ValueError:
+        error = InferenceFailed(
+            "the answers to these inputs differ in shape: ask for each alone, or submit a job"
+        )
+        everybody = [*failed, *(place for places, _ in ran for place in places)]
+        return _filled([], dict.fromkeys(everybody, error), specs), dict.fromkeys(everybody, error)
+
+
+def _filled(
+    ran: Sequence[tuple[Sequence[int], Tensors]],
+    failed: Mapping[int, CeleriacError],
+    specs: Sequence[TensorSpec],
+) -> Tensors:
+    """All items' outputs, with zeros for those that failed.
+
+    Raises:
+        ValueError: items' outputs differ in shape.
+    """
+    count = len(failed) + sum(len(places) for places, _ in ran)
+    whole: dict[str, np.ndarray] = {}
+    for spec in specs:
+        shape = ran[0][1][spec.name].shape[1:] if ran else spec.known_item_shape
+        blank = "" if spec.dtype == STRING else 0
+        whole[spec.name] = np.full((count, *shape), blank, dtype=numpy_dtype(spec.dtype))
+        for places, outputs in ran:
+            if outputs[spec.name].shape[1:] != shape:
+                raise ValueError(f"{spec.name}: {outputs[spec.name].shape[1:]}, where others are {shape}")
+            whole[spec.name][list(places)] = outputs[spec.name]
+    return whole

@@ -20,6 +20,7 @@ from production_server.broker.grouping import Answer, Batch, Call, Grouping
 from production_server.broker.links import Link
 from production_server.errors import MISTAKE, CeleriacError, DeadlineExceeded, Unavailable
 from production_server.loop import Loop
+from production_server.models.tensors import part
 
 if TYPE_CHECKING:
     from production_server.tracing.spans import Tracing
@@ -222,6 +223,6 @@ def _parts(batch: Batch, answer: Answer) -> list[Answer]:
     for call in batch.calls:
         stop = start + call.items
         errors = {place - start: error for place, error in answer.errors.items() if start <= place < stop}
-        parts.append(replace(answer, outputs=answer.outputs[start:stop], errors=errors))
+        parts.append(replace(answer, outputs=part(answer.outputs, start, stop), errors=errors))
         start = stop
     return parts

@@ -1,6 +1,6 @@
 """What travels between web and worker for interactive calls: batches of inputs, and what a worker answers to them.
 
-A body is a header in JSON, which the first four bytes give the length of, and then raw bytes: a tensor in C order,
+A body is a header in JSON, which the first four bytes give the length of, and then raw bytes: tensors in C order,
 little-endian, or image files one after another. Nothing in it can run code.
 """
 
@@ -26,6 +26,7 @@ from production_server.errors import (
     TooLarge,
     Unavailable,
 )
+from production_server.models.tensors import Tensors, count_items, describe_tensors, restore_tensors
 
 CALL_QUEUE = "celeriac.calls"
 IMAGE_QUEUE = "celeriac.calls.images"
@@ -51,13 +52,18 @@ _ERRORS: dict[str, type[CeleriacError]] = {
 STRANGE = (KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 """What comes of a header whose values are of other kinds than ours."""
 
-Inputs = np.ndarray | Sequence[bytes]
-"""One batch for a model: a tensor [items, ...] of the dtype that its graph takes, or image files."""
+Inputs = Tensors | Sequence[bytes]
+"""One batch for a model: what its graph takes, by name and in the manifest's order, or image files."""
+
+
+def count_inputs(inputs: Inputs) -> int:
+    """How many items a batch has."""
+    return count_items(inputs) if isinstance(inputs, Mapping) else len(inputs)
 
 
 def queue_for(inputs: Inputs) -> str:
     """The queue, one of `CALL_QUEUES`, that a batch travels in."""
-    return CALL_QUEUE if isinstance(inputs, np.ndarray) else IMAGE_QUEUE
+    return CALL_QUEUE if isinstance(inputs, Mapping) else IMAGE_QUEUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +82,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came of a request: float32 [items, labels] and errors by item, or one error for all of it.
+    """What came of a request: the graph's outputs [items, …] and errors by item, or one error for all of it.
 
     `run_ms` is how long the worker took for the batch, decoding included, and `model_ms` what of it was the model's.
     Known to the caller only: when the batch was sent (on its monotonic clock, in seconds), and how many items it had.
     """
 
-    outputs: np.ndarray | None
+    outputs: Tensors | None
     errors: Mapping[int, CeleriacError]
     error: CeleriacError | None
     run_ms: float
@@ -100,17 +106,15 @@ def encode_request(request: Request) -> bytes:
         "trace": dict(request.trace),
         "until": request.until,
     }
-    if isinstance(request.inputs, np.ndarray):
-        tensor = np.ascontiguousarray(request.inputs)
-        little_endian = tensor.astype(tensor.dtype.newbyteorder("<"), copy=False)
-        header |= {"dtype": tensor.dtype.name, "shape": tensor.shape}
-        return _join(header, [little_endian.data])
+    if isinstance(request.inputs, Mapping):
+        header["tensors"], pieces = describe_tensors(request.inputs)
+        return _join(header, pieces)
     header["sizes"] = [len(image) for image in request.inputs]
     return _join(header, request.inputs)
 
 
 def decode_request(body: bytes) -> Request:
-    """The request in a message's body; its tensor is a view of it.
+    """The request in a message's body; its tensors are views of it.
 
     Raises:
         ValueError: the body is not one that `encode_request` makes.
@@ -120,7 +124,7 @@ def decode_request(body: bytes) -> Request:
         if "sizes" in header:
             inputs: Inputs = _split(payload, header["sizes"])
         else:
-            inputs = _tensor(payload, header["dtype"], header["shape"])
+            inputs = restore_tensors(header["tensors"], payload)
         return Request(
             str(header["model"]),
             str(header["version"]),
@@ -141,8 +145,8 @@ def encode_reply(reply: Reply) -> bytes:
         header["error"] = _error_to_data(reply.error)
     if reply.outputs is None:
         return _join(header, [])
-    outputs = np.ascontiguousarray(reply.outputs, dtype="<f4")
-    return _join(header | {"shape": outputs.shape}, [outputs.data])
+    header["tensors"], pieces = describe_tensors(reply.outputs)
+    return _join(header, pieces)
 
 
 def decode_reply(body: bytes) -> Reply:
@@ -154,7 +158,7 @@ def decode_reply(body: bytes) -> Reply:
     header, payload = _part(body)
     try:
         return Reply(
-            outputs=_tensor(payload, "float32", header["shape"]) if "shape" in header else None,
+            outputs=restore_tensors(header["tensors"], payload) if "tensors" in header else None,
             errors={int(place): _error_of(data) for place, data in header.get("errors", {}).items()},
             error=_error_of(header["error"]) if "error" in header else None,
             run_ms=float(header["ms"]),
@@ -179,13 +183,6 @@ def _part(body: bytes) -> tuple[dict[str, Any], memoryview]:
     if not isinstance(header, dict):
         raise ValueError("a message without a header")  # noqa: TRY004  # of a peer's making, not a programming error
     return header, memoryview(body)[_LENGTH.size + length :]
-
-
-def _tensor(payload: memoryview, dtype: str, shape: Sequence[int]) -> np.ndarray:
-    kind = np.dtype(dtype)
-    if kind.kind not in "fiu":
-        raise ValueError(f"a tensor of {dtype}")
-    return np.frombuffer(payload, dtype=kind.newbyteorder("<")).reshape(shape).astype(kind, copy=False)
 
 
 def _split(payload: memoryview, sizes: Sequence[int]) -> list[bytes]:

@@ -6,21 +6,20 @@ A call goes out at once while few batches of its kind are on their way; else it 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from production_server.broker.calls import Inputs, Reply, queue_for
+from production_server.broker.calls import Inputs, Reply, count_inputs, queue_for
 from production_server.errors import CeleriacError, TooLarge, Unavailable
+from production_server.models.tensors import joined, size_bytes
 
 if TYPE_CHECKING:
     from production_server.tracing.spans import Span
 
 Answer = Reply | CeleriacError
-Kind = tuple[str, str, str, tuple[int, ...]]
-IMAGES = "image files"
+Kind = tuple[str, str, tuple[tuple[str, tuple[int, ...]], ...]]
+IMAGES = (("image files", ()),)
 FORGET_S = 10
 
 MAX_BATCH_BYTES = 16 * 2**20 - 2**16
@@ -50,13 +49,14 @@ class Call:
 
     def __post_init__(self) -> None:
         inputs = self.inputs
-        self.items = len(inputs)
-        if isinstance(inputs, np.ndarray):
-            self.size_bytes = inputs.nbytes
-            self.kind = self.model, self.version, inputs.dtype.char, inputs.shape[1:]
+        self.items = count_inputs(inputs)
+        if isinstance(inputs, Mapping):
+            self.size_bytes = size_bytes(inputs)
+            shapes = tuple((each.dtype.char, each.shape[1:]) for each in inputs.values())
+            self.kind = self.model, self.version, shapes
         else:
             self.size_bytes = sum(map(len, inputs))
-            self.kind = self.model, self.version, IMAGES, ()
+            self.kind = self.model, self.version, IMAGES
 
 
 @dataclass(slots=True, eq=False)
@@ -82,10 +82,9 @@ class Batch:
 
     def inputs(self) -> Inputs:
         """The inputs of all calls, in order."""
-        if isinstance(self.calls[0].inputs, np.ndarray):
-            tensors = [call.inputs for call in self.calls if isinstance(call.inputs, np.ndarray)]
-            return np.concatenate(tensors) if len(tensors) > 1 else tensors[0]
-        return [image for call in self.calls for image in call.inputs]
+        if isinstance(self.calls[0].inputs, Mapping):
+            return joined([call.inputs for call in self.calls if isinstance(call.inputs, Mapping)])
+        return [image for call in self.calls if not isinstance(call.inputs, Mapping) for image in call.inputs]
 
 
 @dataclass(slots=True)

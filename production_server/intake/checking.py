@@ -51,13 +51,15 @@ def items_from_json(
 
 
 def items_from_files(version: ModelVersion, uploads: Sequence[Upload], settings: Settings) -> list[NewItem]:
-    """Uploaded image files.
+    """Uploaded files: an image is an item, a file of arrays has many.
 
     Raises:
         InvalidInput, TooLarge: no file is accepted; the first 20 faults are named.
         Unavailable: there is no time or no memory to look at all of them (code `overloaded`).
     """
     inputs = version.task.inputs
+    if inputs.takes_tensors:
+        return _items_from_arrays(inputs, uploads, settings)
     if not inputs.takes_files:
         expected = f"{inputs.plural}: {version.manifest.name} takes no images"
         raise InvalidInput.at("file", expected, f"{len(uploads)} files")
@@ -86,6 +88,20 @@ def safe_name(name: str) -> str:
     last = name.replace("\\", "/").rpartition("/")[2]
     kept = last if last.isprintable() else "".join(filter(str.isprintable, last))
     return kept[:MAX_NAME] or "unnamed"
+
+
+def _items_from_arrays(inputs: Inputs, uploads: Sequence[Upload], settings: Settings) -> list[NewItem]:
+    """What files of arrays hold; an item is called by its file and its place in it."""
+    items: list[NewItem] = []
+    for index, upload in enumerate(uploads):
+        name = safe_name(upload.name)
+        field = f"file[{index}] ({name})"
+        checked = inputs.check_arrays(upload.data, field=field, max_items=settings.max_job_items - len(items))
+        items += [
+            NewItem(each.payload, f"{name[: MAX_NAME - 12]}[{place}]") for place, each in enumerate(checked)
+        ]
+    _check_least(len(items), "file")
+    return items
 
 
 def _item_from_file(inputs: Inputs, upload: Upload, index: int, settings: Settings) -> NewItem:

@@ -6,6 +6,7 @@ of every file of the version. It is plain data: reading one loads no model.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
@@ -67,6 +68,17 @@ class TensorSpec(Frozen):
     def known_item_shape(self) -> tuple[int, ...]:
         """The shape of one item, of a tensor of which it is known; 1 stands for what may differ from item to item."""
         return tuple(1 if size is None else size for size in self.shape[1:])
+
+
+def the_only(specs: Sequence[TensorSpec], field: str) -> TensorSpec:
+    """The input, or the output, of a graph that has no other.
+
+    Raises:
+        ValueError: it has others; names the field of the manifest.
+    """
+    if len(specs) != 1:
+        raise ValueError(f"{field}: expected one, got {', '.join(spec.name for spec in specs)}")
+    return specs[0]
 
 
 class Feature(Frozen):

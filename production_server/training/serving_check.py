@@ -17,6 +17,7 @@ from production_server.errors import CeleriacError
 from production_server.inference import Engine
 from production_server.models.manifest import read_manifest
 from production_server.models.registry import Registry
+from production_server.models.tensors import only
 from production_server.training.errors import ExportError
 from production_server.training.image_files import MOST_PIXELS
 
@@ -124,11 +125,11 @@ def _faults(
             faults[place] = str(exc)
     taken = [place for place in range(len(files)) if place not in faults]
     names = [files[place][0] for place in taken]
-    return [*faults.values(), *_differences(version, names, outputs.values[taken], answers[taken])]
+    return [*faults.values(), *_differences(version, names, only(outputs.values)[taken], answers[taken])]
 
 
 def _answers(engine: Engine, version: ModelVersion, rows: Sequence[CheckedInput]) -> Answers:
-    return engine.run(*version.key, [row.payload for row in rows], max_pixels=MOST_PIXELS).values
+    return only(engine.run(*version.key, [row.payload for row in rows], max_pixels=MOST_PIXELS).values)
 
 
 def _names(rows: Sequence[CheckedInput]) -> list[str]:

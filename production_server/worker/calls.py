@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from production_server.broker.calls import (
     Reply,
     Request,
+    count_inputs,
     decode_request,
     encode_reply,
     queue_for,
@@ -86,7 +87,9 @@ class CallProcessor:
         outcome = "answered" if error is None else error.code
         stages = {"decode": seconds - model_s, "model": model_s}
         if self._metrics is not None:
-            self._metrics.batch_ended(request.model, request.version, outcome, len(request.inputs), stages)
+            self._metrics.batch_ended(
+                request.model, request.version, outcome, count_inputs(request.inputs), stages
+            )
         if self._tracing is not None:
             self._tracing.note(
                 "batch", {"outcome": outcome, **{f"{name}_s": s for name, s in stages.items()}}

@@ -8,20 +8,18 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from production_server.models.runners.onnx import OnnxRunner
-
-if TYPE_CHECKING:
-    import numpy as np
+from production_server.models.tensors import Tensors, only
 
 DEADLY = 666
 _file = Path(os.environ["RUNS_FILE"])
 _run = OnnxRunner.run
 
 
-def _run_watched(self: OnnxRunner, batch: np.ndarray) -> np.ndarray:
-    numbers = batch.reshape(len(batch), -1)[:, -1].tolist()
+def _run_watched(self: OnnxRunner, batch: Tensors) -> Tensors:
+    rows = only(batch)
+    numbers = rows.reshape(len(rows), -1)[:, -1].tolist()
     with _file.open("a") as file:
         file.writelines(f"{number:g}\n" for number in numbers)
     if DEADLY in numbers:

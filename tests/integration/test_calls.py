@@ -33,6 +33,7 @@ from production_server.errors import (
 )
 from production_server.inference import Engine
 from production_server.models.registry import Registry
+from production_server.models.tensors import Tensors, only
 from production_server.settings import read_settings
 from production_server.worker.call_server import CallServer
 from production_server.worker.calls import CallProcessor
@@ -137,8 +138,8 @@ def placed(broker_url: str, registry: Registry) -> Iterator[Place]:
         caller.close()
 
 
-def rows(*values: float) -> np.ndarray:
-    return np.array([[value, 1] for value in values], dtype=np.float32)
+def rows(*values: float) -> Tensors:
+    return {"features": np.array([[value, 1] for value in values], dtype=np.float32)}
 
 
 def png(value: int) -> bytes:
@@ -150,7 +151,7 @@ def png(value: int) -> bytes:
 def shares(reply: Reply) -> list[float]:
     """What the table model says for each row: 0.05 × its first number."""
     assert reply.outputs is not None and not reply.errors, reply
-    return [round(row[1], 3) for row in reply.outputs.tolist()]
+    return [round(row[1], 3) for row in only(reply.outputs).tolist()]
 
 
 def test_a_call_is_answered_with_its_outputs(place: Place) -> None:
@@ -280,7 +281,7 @@ def test_a_message_that_the_broker_refuses_costs_no_other_call(
 def test_a_batch_that_cannot_be_sent_is_answered_and_the_next_one_is_sent(place: Place) -> None:
     place.start_worker()
 
-    error = place.call(np.array([[object(), object()]])).answer()
+    error = place.call({"features": np.array([["\ud800", ""]], dtype=object)}).answer()
 
     assert isinstance(error, CeleriacError) and error.code == "internal_error"
     assert shares(place.call(rows(1)).reply()) == [0.05]

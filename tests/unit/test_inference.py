@@ -14,6 +14,7 @@ from production_server.inference import MOST_NUMBERS, Engine, PredictedBatch
 from production_server.models.registry import Registry
 from production_server.models.runners.onnx import OnnxRunner
 from production_server.models.tasks.task import Prediction
+from production_server.models.tensors import Tensors, count_items, only
 from testing.small_models import write_image_model, write_shades_model, write_table_model
 
 
@@ -88,16 +89,16 @@ def test_large_images_go_to_the_model_a_few_at_once_and_their_answers_come_in_or
     engine = Engine(Registry([tmp_path]), threads=1)
     as_it_is = OnnxRunner.run
 
-    def watched(runner: OnnxRunner, batch: np.ndarray) -> np.ndarray:
-        sizes.append(len(batch))
+    def watched(runner: OnnxRunner, batch: Tensors) -> Tensors:
+        sizes.append(count_items(batch))
         return as_it_is(runner, batch)
 
     engine.load("shades")
     monkeypatch.setattr(OnnxRunner, "run", watched)
     pixels = np.repeat(np.array(values, np.float32) / 255, side * side).reshape(-1, side, side, 1)
-    outputs = engine.run("shades", "1", pixels, max_pixels=1)
+    outputs = engine.run("shades", "1", {"image": pixels}, max_pixels=1)
 
-    assert outputs.values.argmax(axis=1).tolist() == [0, 10, 20, 29, 29, 20, 10, 0]
+    assert only(outputs.values).argmax(axis=1).tolist() == [0, 10, 20, 29, 29, 20, 10, 0]
     assert sizes == [2, 2, 2, 2]
 
 
@@ -149,7 +150,7 @@ def test_a_version_whose_file_is_missing_or_no_model_is_not_loaded(tmp_path: Pat
 def test_a_graph_with_other_inputs_than_declared_is_not_loaded(tmp_path: Path) -> None:
     write_table_model(tmp_path, outputs=[{"name": "answer", "shape": [None, 2], "dtype": "float32"}])
 
-    with pytest.raises(BrokenVersion, match="not the declared ones"):
+    with pytest.raises(BrokenVersion, match=r"outputs probabilities: tensor\(float\); declared are answer"):
         classify(Engine(Registry([tmp_path]), threads=1), "table", [b"[1,1]"])
 
 

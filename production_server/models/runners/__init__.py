@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import Protocol
 
 import numpy as np
 
+from production_server.errors import InferenceFailed
+from production_server.models.manifest import TensorSpec
 from production_server.models.store import ModelVersion
+from production_server.models.tensors import STRING, Tensors, numpy_dtype
+
+log = logging.getLogger(__name__)
 
 
 class Runner(Protocol):
     """Executes one version. `run` may be called from several threads at once."""
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
-        """Outputs float32 [items, …] for inputs [items, ...].
+    def run(self, batch: Tensors) -> Tensors:
+        """The manifest's outputs [items, …] for all of its inputs [items, ...], of the dtypes that it declares.
 
         Raises:
             InferenceFailed: the engine failed on this batch.
@@ -39,7 +45,18 @@ def warm_up(runner: Runner, version: ModelVersion) -> None:
     """Run one item of zeros through, so that the first client does not pay for lazy set-up.
 
     Raises:
-        InferenceFailed: the version does not run.
+        InferenceFailed: the version does not run. Of inputs whose size nobody knows that proves nothing, and is logged.
     """
-    spec = version.manifest.inputs[0]
-    runner.run(np.zeros((1, *spec.known_item_shape), dtype=spec.dtype))
+    inputs = version.manifest.inputs
+    try:
+        runner.run({spec.name: _blank(spec) for spec in inputs})
+    except InferenceFailed as exc:
+        if not any(None in spec.item_shape for spec in inputs):
+            raise
+        log.info("%s was not warmed up: %s", "/".join(version.key), exc)
+
+
+def _blank(spec: TensorSpec) -> np.ndarray:
+    """One item of zeros, or of empty texts."""
+    shape = (1, *spec.known_item_shape)
+    return np.full(shape, "" if spec.dtype == STRING else 0, dtype=numpy_dtype(spec.dtype))

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+
 import onnxruntime
 
 from production_server.errors import BrokenVersion, InferenceFailed
+from production_server.models.manifest import TensorSpec
 from production_server.models.store import ModelVersion
+from production_server.models.tensors import Tensors, count_items
 
 MODEL_FILE = "model.onnx"
+TYPES = {
+    "bool": "bool", "uint8": "uint8", "uint16": "uint16", "uint32": "uint32", "uint64": "uint64",
+    "int8": "int8", "int16": "int16", "int32": "int32", "int64": "int64",
+    "float16": "float16", "float32": "float", "float64": "double", "string": "string",
+}  # fmt: skip
+"""What ONNX Runtime calls the dtypes of a manifest."""
 
 
 class OnnxRunner:
     """One ONNX Runtime session; `run` releases the GIL and is safe to call from several threads."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, input_name: str, output_name: str) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, outputs: Sequence[str]) -> None:
         self._session = session
-        self._input_name = input_name
-        self._outputs = [output_name]
+        self._outputs = list(outputs)
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
+    def run(self, batch: Tensors) -> Tensors:
         try:
-            (output,) = self._session.run(self._outputs, {self._input_name: batch})
+            outputs = self._session.run(self._outputs, batch)
         # ONNX Runtime's errors share no base class below Exception.
         except Exception as exc:
-            raise InferenceFailed(f"the model failed on a batch of {len(batch)}: {exc}") from exc
-        return np.asarray(output)
+            raise InferenceFailed(f"the model failed on a batch of {count_items(batch)}: {exc}") from exc
+        return dict(zip(self._outputs, outputs, strict=True))
 
     def close(self) -> None:
         del self._session
@@ -49,10 +57,19 @@ def load(version: ModelVersion, *, threads: int) -> OnnxRunner:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as exc:
         raise BrokenVersion(f"{'/'.join(version.key)}: ONNX Runtime cannot load {MODEL_FILE}: {exc}") from exc
-    spec_in, spec_out = version.manifest.inputs[0], version.manifest.outputs[0]
-    found = ([node.name for node in session.get_inputs()], [node.name for node in session.get_outputs()])
-    if found != ([spec_in.name], [spec_out.name]):
-        raise BrokenVersion(
-            f"{'/'.join(version.key)}: the graph has inputs and outputs {found}, not the declared ones"
-        )
-    return OnnxRunner(session, spec_in.name, spec_out.name)
+    manifest = version.manifest
+    for what, nodes, specs in (
+        ("inputs", session.get_inputs(), manifest.inputs),
+        ("outputs", session.get_outputs(), manifest.outputs),
+    ):
+        found = sorted(f"{node.name}: {node.type}" for node in nodes)
+        declared = sorted(map(_told, specs))
+        if found != declared:
+            raise BrokenVersion(
+                f"{'/'.join(version.key)}: the graph has {what} {', '.join(found)}; declared are {', '.join(declared)}"
+            )
+    return OnnxRunner(session, [spec.name for spec in manifest.outputs])
+
+
+def _told(spec: TensorSpec) -> str:
+    return f"{spec.name}: tensor({TYPES[spec.dtype]})"

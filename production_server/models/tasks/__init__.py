@@ -9,10 +9,13 @@ from production_server.models.tasks.classification import Classification
 from production_server.models.tasks.image_inputs import ImageInputs
 from production_server.models.tasks.row_inputs import RowInputs
 from production_server.models.tasks.task import Task
+from production_server.models.tasks.tensor_inputs import TensorInputs
+from production_server.models.tasks.tensors import Tensor
 
 TASKS: dict[str, Callable[[Manifest], Task]] = {
     "tabular_classification": lambda manifest: Classification(manifest, RowInputs(manifest)),
     "image_classification": lambda manifest: Classification(manifest, ImageInputs(manifest)),
+    "tensors": lambda manifest: Tensor(manifest, TensorInputs(manifest)),
 }
 """By the `task` of a manifest."""
 

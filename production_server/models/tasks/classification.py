@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from production_server.models.manifest import the_only
 from production_server.models.tasks.classification_outputs import is_ranking, rank, rankings
 from production_server.models.tasks.evaluation import Evaluation, evaluate
 from production_server.models.tasks.label_words import label_of, words_for
 from production_server.models.tasks.task import Bar, Judged, LabelScore, Prediction, Shown, Task
+from production_server.models.tensors import Tensors, only
 
 BEST_LABELS = 5
 """So many best labels are told of an item of whose model all probabilities are kept."""
@@ -29,7 +31,7 @@ class Classification(Task):
 
     def check_manifest(self) -> None:
         manifest = self.manifest
-        (output,), count = manifest.outputs, len(manifest.labels)
+        output, count = the_only(manifest.outputs, "outputs"), len(manifest.labels)
         if count < 2:
             raise ValueError("labels: expected at least two")
         if len(set(manifest.labels)) != count:
@@ -43,12 +45,13 @@ class Classification(Task):
         if manifest.top is not None and manifest.threshold is not None:
             raise ValueError("top: a model with a threshold keeps both probabilities")
 
-    def predict(self, outputs: np.ndarray) -> list[Prediction]:
+    def predict(self, outputs: Tensors) -> list[Prediction]:
         labels, top = self.manifest.labels, self.manifest.top
-        rounded = outputs.astype(float).round(6)
-        chosen = self._chosen(outputs)
+        probabilities = only(outputs)
+        rounded = probabilities.astype(float).round(6)
+        chosen = self._chosen(probabilities)
         scores = rounded[np.arange(len(rounded)), chosen].tolist()
-        kept: Iterable[Any] = rankings(outputs, rounded, top) if top else map(tuple, rounded.tolist())
+        kept: Iterable[Any] = rankings(probabilities, rounded, top) if top else map(tuple, rounded.tolist())
         return [
             Prediction(labels[index], score, output)
             for index, score, output in zip(chosen, scores, kept, strict=True)
@@ -115,13 +118,13 @@ class Classification(Task):
         threshold = self.manifest.threshold
         return evaluate(self.manifest.labels, items, threshold=threshold.value if threshold else None)
 
-    def texts(self, outputs: np.ndarray) -> dict[str, list[str]]:
-        return {LABEL: [self.manifest.labels[index] for index in self._chosen(outputs)]}
+    def texts(self, outputs: Tensors) -> dict[str, list[str]]:
+        return {LABEL: [self.manifest.labels[index] for index in self._chosen(only(outputs))]}
 
-    def results(self, outputs: np.ndarray) -> list[Any]:
+    def results(self, outputs: Tensors) -> list[Any]:
         """Each item's labels with their probabilities."""
         labels = self.manifest.labels
-        return [list(zip(labels, row, strict=True)) for row in outputs]
+        return [list(zip(labels, row, strict=True)) for row in only(outputs)]
 
     def _chosen(self, probabilities: np.ndarray) -> list[int]:
         """With a threshold, `labels[1]` is the answer where it reaches it; otherwise the largest one wins."""

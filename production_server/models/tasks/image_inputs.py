@@ -10,9 +10,9 @@ import numpy as np
 from production_server.errors import CeleriacError, InvalidInput, Unavailable
 from production_server.models.base64_images import image_of_base64
 from production_server.models.images import check_image, decode_image, encode_pixels
-from production_server.models.manifest import ImagePreprocessing, Manifest
+from production_server.models.manifest import ImagePreprocessing, Manifest, the_only
 from production_server.models.table import Truth
-from production_server.models.tasks.inputs import CheckedInput, CheckedTable, Decoded, Inputs, gather
+from production_server.models.tasks.inputs import CheckedInput, CheckedTable, Decoded, Group, Inputs, gather
 from production_server.shown import describe, describe_names
 
 
@@ -25,7 +25,7 @@ class ImageInputs(Inputs):
         self._manifest = manifest
 
     def check_manifest(self) -> None:
-        (tensor,) = self._manifest.inputs
+        tensor = the_only(self._manifest.inputs, "inputs")
         image = self._manifest.image
         shape = None if image is None else (image.height, image.width, image.channels)
         if self._manifest.features or tensor.item_shape != shape:
@@ -66,9 +66,10 @@ class ImageInputs(Inputs):
                 # Those behind it would wait as long, one after the other.
                 errors |= dict.fromkeys(range(place, len(payloads)), exc)
                 break
-        none = np.empty((0, *self._manifest.inputs[0].known_item_shape), np.float32)
-        tensor = np.stack(list(decoded.values())) if decoded else none
-        return Decoded(tensor, list(decoded), errors)
+        if not decoded:
+            return Decoded((), errors)
+        pixels = np.stack(list(decoded.values()))
+        return Decoded((Group({self._manifest.inputs[0].name: pixels}, list(decoded)),), errors)
 
     def _check_json(self, item: object, field: str, max_pixels: int) -> CheckedInput:
         image = self._image

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
-import numpy as np
-
 from production_server.errors import MAX_FAULTS, CeleriacError, Fault, InvalidInput
 from production_server.models.table import Reading, Truth
+from production_server.models.tensors import Tensors
 
 T = TypeVar("T")
 
@@ -34,15 +33,21 @@ class CheckedTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
-    """A batch's inputs as the graph takes them."""
+class Group:
+    """Inputs of one shape, as the graph takes them together."""
 
-    tensor: np.ndarray
-    """Those that could be decoded: [len(places), ...]."""
+    tensors: Tensors
     places: Sequence[int]
-    """Where in the batch they stand."""
+    """Where in the batch each of them stands; never empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A batch's inputs as the graph takes them: one group, but where items differ in shape."""
+
+    groups: Sequence[Group]
     errors: Mapping[int, CeleriacError]
-    """Why the others could not be."""
+    """Why the others could not be decoded, by their places."""
 
 
 class Inputs(ABC):
@@ -55,6 +60,8 @@ class Inputs(ABC):
     """What people are told that the model takes."""
     takes_files: ClassVar[bool] = False
     """Whether an input is a file, by itself: of an upload, a bucket, or in Base64. It is an image, then."""
+    takes_tensors: ClassVar[bool] = False
+    """Whether the graph's inputs go in by their names, as they are; a file then holds many of them."""
 
     @abstractmethod
     def check_manifest(self) -> None:
@@ -79,6 +86,14 @@ class Inputs(ABC):
         Raises:
             InvalidInput, TooLarge: it does not; `field` is named.
         """
+
+    def check_arrays(self, data: bytes, *, field: str, max_items: int) -> list[CheckedInput]:
+        """The items of an uploaded file of arrays (.npz, .npy); asked only of those that take tensors.
+
+        Raises:
+            InvalidInput, TooLarge: none is accepted; `field` is named.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def check_table(self, data: bytes, *, max_rows: int, truth: Truth) -> CheckedTable:

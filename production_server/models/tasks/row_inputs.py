@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 
 from production_server.errors import CeleriacError
-from production_server.models.manifest import Manifest
+from production_server.models.manifest import Manifest, the_only
 from production_server.models.table import Truth, parse_table
 from production_server.models.tabular import check_rows, stack_rows
-from production_server.models.tasks.inputs import CheckedInput, CheckedTable, Decoded, Inputs
+from production_server.models.tasks.inputs import CheckedInput, CheckedTable, Decoded, Group, Inputs
 
 
 class RowInputs(Inputs):
@@ -21,7 +21,7 @@ class RowInputs(Inputs):
         self._manifest = manifest
 
     def check_manifest(self) -> None:
-        (tensor,) = self._manifest.inputs
+        tensor = the_only(self._manifest.inputs, "inputs")
         names = self.columns()
         is_like_it = tensor.item_shape == (len(names),) and self._manifest.image is None
         if len(set(names)) != len(names) or not is_like_it:
@@ -46,7 +46,10 @@ class RowInputs(Inputs):
     def decode(self, payloads: Sequence[bytes | CeleriacError], *, max_pixels: int) -> Decoded:  # noqa: ARG002
         errors = {place: each for place, each in enumerate(payloads) if isinstance(each, CeleriacError)}
         places = [place for place in range(len(payloads)) if place not in errors]
-        return Decoded(stack_rows(each for each in payloads if isinstance(each, bytes)), places, errors)
+        if not places:
+            return Decoded((), errors)
+        rows = stack_rows(each for each in payloads if isinstance(each, bytes))
+        return Decoded((Group({self._manifest.inputs[0].name: rows}, places),), errors)
 
     def columns(self) -> list[str]:
         return [feature.name for feature in self._manifest.features]

@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-import numpy as np
-
 from production_server.models.manifest import Manifest
 from production_server.models.tasks.inputs import Inputs
 from production_server.models.tasks.roc import Roc
+from production_server.models.tensors import Tensors
 
 Stored = Any
 """What JSON can hold, its lists as tuples: each task says what of its answers is kept, and nobody else reads it."""
@@ -108,8 +107,8 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def predict(self, outputs: np.ndarray) -> list[Prediction]:
-        """The answers that the graph's `outputs` (float32 [items, …]) are."""
+    def predict(self, outputs: Tensors) -> list[Prediction]:
+        """The answers that the graph's `outputs` (each [items, …]) are."""
 
     @abstractmethod
     def show(self, prediction: Prediction) -> Shown:
@@ -129,7 +128,7 @@ class Task(ABC):
         """What that column may hold."""
         return self.answers
 
-    def numbers(self, prediction: Prediction) -> list[float] | None:
+    def numbers(self, prediction: Prediction) -> list[float] | dict[str, Any] | None:
         """An answer's numbers as the API tells them; None where not all were kept."""
         return list(prediction.output)
 
@@ -140,6 +139,11 @@ class Task(ABC):
 
     def bars(self, prediction: Prediction) -> list[Bar]:
         """What is drawn of an answer: each label that was kept."""
+        del prediction
+        return []
+
+    def values(self, prediction: Prediction) -> list[tuple[str, str]]:
+        """What is written out of an answer on its page: names and texts."""
         del prediction
         return []
 
@@ -157,11 +161,11 @@ class Task(ABC):
         del items
         return None
 
-    def texts(self, outputs: np.ndarray) -> dict[str, list[str]]:
+    def texts(self, outputs: Tensors) -> dict[str, list[str]]:
         """`text_outputs` of a batch, one text for each item."""
         del outputs
         return {}
 
-    def results(self, outputs: np.ndarray) -> list[Any]:
+    def results(self, outputs: Tensors) -> list[Any]:
         """What TensorFlow Serving's API answers to `verb`: a value for each item."""
         raise NotImplementedError

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from production_server.errors import CeleriacError
 from production_server.models.table import Truth
 from production_server.models.tasks.inputs import CheckedInput, CheckedTable, Decoded, Inputs
 from production_server.models.tasks.task import Prediction, Shown, Task
+from production_server.models.tensors import Tensors
 
 
 class _UnknownInputs(Inputs):
@@ -48,7 +47,7 @@ class _Unknown(Task):
     def check_manifest(self) -> None:
         raise NotImplementedError
 
-    def predict(self, outputs: np.ndarray) -> list[Prediction]:
+    def predict(self, outputs: Tensors) -> list[Prediction]:
         raise NotImplementedError
 
     def show(self, prediction: Prediction) -> Shown:

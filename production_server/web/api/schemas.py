@@ -154,7 +154,8 @@ class ItemBody(Schema):
     """One input of a job and its result.
 
     `top` are the best labels, best first: five, or as many as the model's manifest says in its `top`. `output` are the
-    probabilities of all labels in their order; null for a model with `top`, which keeps no others. Both are null
+    probabilities of all labels in their order; null for a model with `top`, which keeps no others; of a model of
+    tensors its outputs by name. Both are null
     without a result, and `top` is if the version was taken away.
     """
 
@@ -164,7 +165,7 @@ class ItemBody(Schema):
     state: ItemState
     label: str | None
     score: float | None
-    output: list[float] | None
+    output: list[float] | dict[str, Any] | None
     top: list[LabelScore] | None
     error: ItemError | None
     expected: str | None

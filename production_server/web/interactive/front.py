@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from production_server.access.allowances import UNLIMITED, Allowance
 from production_server.access.records import Client
 from production_server.broker.caller import Answers, Caller, hand_out
-from production_server.broker.calls import Reply
+from production_server.broker.calls import Reply, count_inputs
 from production_server.broker.grouping import Answer, Call
 from production_server.errors import (
     MISTAKE,
@@ -27,6 +27,7 @@ from production_server.errors import (
     NotKnownYet,
     Unavailable,
 )
+from production_server.models.tensors import Tensors
 from production_server.web.edge.bridge import Bridge, Scope, Send, send_all
 from production_server.web.edge.content_codings import decompressed
 from production_server.web.edge.door import Asking, Entrance, asking_of
@@ -228,14 +229,14 @@ class Front:
             ask = protocol.read(request)
         else:
             ask = await self._read_in_time(protocol, request, came_at=progress.came_at)
-        progress.allowance.take_items(len(ask.inputs))
+        progress.allowance.take_items(count_inputs(ask.inputs))
         wished_s = [ask.timeout_s, timeout_of(request.headers), self._bounds.timeout_s]
         timeout_s = min(seconds for seconds in wished_s if seconds is not None)
         progress.key = ask.version.key
         asked_at = time.monotonic()
         reply = await self._ask(ask, receive, deadline=progress.came_at + timeout_s, span=progress.span)
         progress.times = _times(reply, asked_at)
-        if reply.outputs is None or reply.outputs.size < LARGE_ANSWER_NUMBERS:
+        if reply.outputs is None or _numbers_of(reply.outputs) < LARGE_ANSWER_NUMBERS:
             return protocol.write(ask, reply)
         return await asyncio.get_running_loop().run_in_executor(None, protocol.write, ask, reply)
 
@@ -321,6 +322,10 @@ def _attributes(progress: _Progress) -> dict[str, str | int | float]:
     if progress.times is not None:
         attributes |= {f"celeriac.{name}": value for name, value in asdict(progress.times).items()}
     return attributes
+
+
+def _numbers_of(outputs: Tensors) -> int:
+    return sum(each.size for each in outputs.values())
 
 
 def _times(reply: Reply, asked_at: float) -> CallTimes:

@@ -22,7 +22,11 @@ EXTENSIONS = ("binary_tensor_data", "parameters", "classification")
 PLATFORMS = {"onnx": "onnx_onnxv1", "keras": "tensorflow_savedmodel"}
 NOT_READY = 400
 """The Open Inference Protocol says 4xx for what is not ready."""
-TENSORFLOW_DTYPES = {"float32": "DT_FLOAT", "uint8": "DT_UINT8", "int32": "DT_INT32", "int64": "DT_INT64"}
+TENSORFLOW_DTYPES = {
+    "bool": "DT_BOOL", "uint8": "DT_UINT8", "uint16": "DT_UINT16", "uint32": "DT_UINT32", "uint64": "DT_UINT64",
+    "int8": "DT_INT8", "int16": "DT_INT16", "int32": "DT_INT32", "int64": "DT_INT64",
+    "float16": "DT_HALF", "float32": "DT_FLOAT", "float64": "DT_DOUBLE", "string": "DT_STRING",
+}  # fmt: skip
 
 
 @blueprint.get("/v2")

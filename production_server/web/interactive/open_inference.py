@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,16 +22,15 @@ from production_server.models.manifest import Manifest
 from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
 from production_server.models.tasks.task import Task
+from production_server.models.tensor_values import elements_in, finite, tensor_of_bytes, tensor_of_json
+from production_server.models.tensors import STRING, Tensors, elements_to_bytes, name_of, numpy_dtype
 from production_server.shown import describe
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest, error_answer
 from production_server.web.interactive.tensors import (
     checked_items,
     checked_objects,
     checked_shape,
-    finite,
     json_object,
-    tensor_of_bytes,
-    tensor_of_json,
 )
 
 DATATYPES = {
@@ -40,7 +38,8 @@ DATATYPES = {
     "INT8": "int8", "INT16": "int16", "INT32": "int32", "INT64": "int64",
     "FP16": "float16", "FP32": "float32", "FP64": "float64",
 }  # fmt: skip
-DATATYPE_OF = {dtype: datatype for datatype, dtype in DATATYPES.items()}
+BYTES = "BYTES"
+DATATYPE_OF = {dtype: datatype for datatype, dtype in DATATYPES.items()} | {STRING: BYTES}
 HEADER_LENGTH = "inference-header-content-length"
 JSON, BINARY = "application/json", "application/octet-stream"
 TIMEOUT = "timeout"
@@ -50,7 +49,6 @@ CLASSIFICATION = "classification"
 SHARED_MEMORY = "shared_memory_region"
 
 _PATH = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
-_LENGTH = struct.Struct("<I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,29 +192,41 @@ def _inputs(version: ModelVersion, value: object, tail: _Tail) -> Inputs:
     names = [each.get("name") for each in given]
     manifest = version.manifest
     columns = [feature.name for feature in manifest.features]
-    (spec,) = manifest.inputs
+    declared = [spec.name for spec in manifest.inputs]
     if len(names) > 1 and sorted(map(str, names)) == sorted(columns):
-        inputs: Inputs = _columns(manifest, given, tail)
-    elif names == [spec.name]:
-        inputs = _tensor(version, given[0], tail)
+        inputs: Inputs = {declared[0]: _columns(manifest, given, tail)}
+    elif sorted(map(str, names)) == sorted(declared):
+        inputs = _tensors(version, given, tail)
     else:
-        expected = spec.name + (f", or one for each of {', '.join(columns)}" if columns else "")
+        expected = ", ".join(declared) + (f", or one for each of {', '.join(columns)}" if columns else "")
         raise InvalidInput.at("inputs", expected, ", ".join(str(name)[:40] for name in names[:20]))
     tail.check_end()
     return inputs
 
 
-def _tensor(version: ModelVersion, given: Mapping[str, Any], tail: _Tail) -> Inputs:
-    (spec,), takes_files = version.manifest.inputs, version.task.inputs.takes_files
-    field = f"inputs[0] ({spec.name})"
-    shape = checked_shape(given.get("shape"), field=f"{field}.shape")
-    if given.get("datatype") == "BYTES" and takes_files:
-        return _images(given, shape, tail, field)
-    if given.get("datatype") != DATATYPE_OF[spec.dtype]:
-        expected = DATATYPE_OF[spec.dtype] + (", or BYTES for image files" if takes_files else "")
-        raise InvalidInput.at(f"{field}.datatype", expected, describe(given.get("datatype")))
-    checked_items(shape, spec.known_item_shape, field=f"{field}.shape")
-    return _numbers(given, shape, spec.dtype, tail, field)
+def _tensors(version: ModelVersion, given: Sequence[Mapping[str, Any]], tail: _Tail) -> Inputs:
+    """The graph's own inputs, which may come in any order; their bytes stand in the order in which they come."""
+    specs = {spec.name: spec for spec in version.manifest.inputs}
+    read: dict[str, np.ndarray] = {}
+    for place, each in enumerate(given):
+        field = f"inputs[{place}] ({each['name']})"
+        shape = checked_shape(each.get("shape"), field=f"{field}.shape")
+        if each.get("datatype") == BYTES and version.task.inputs.takes_files:
+            return _images(each, shape, tail, field)
+        spec = specs[each["name"]]
+        if each.get("datatype") != DATATYPE_OF[spec.dtype]:
+            also = ", or BYTES for image files" if version.task.inputs.takes_files else ""
+            raise InvalidInput.at(
+                f"{field}.datatype", DATATYPE_OF[spec.dtype] + also, describe(each.get("datatype"))
+            )
+        checked_items(shape, spec, field=f"{field}.shape")
+        read[spec.name] = _values(each, shape, numpy_dtype(spec.dtype), tail, field)
+    counts = {name: len(each) for name, each in read.items()}
+    if len(set(counts.values())) > 1:
+        raise InvalidInput.at(
+            "inputs", "one number of items", ", ".join(f"{name} {count}" for name, count in counts.items())
+        )
+    return {name: read[name] for name in specs}
 
 
 def _columns(manifest: Manifest, given: Sequence[Mapping[str, Any]], tail: _Tail) -> np.ndarray:
@@ -232,7 +242,7 @@ def _columns(manifest: Manifest, given: Sequence[Mapping[str, Any]], tail: _Tail
             )
         if len(shape) > 2 or shape[1:] not in {(), (1,)}:
             raise InvalidInput.at(f"{field}.shape", "[items] or [items, 1]", str(list(shape)))
-        by_name[each["name"]] = _numbers(each, shape, dtype, tail, field).reshape(-1)
+        by_name[each["name"]] = _values(each, shape, np.dtype(dtype), tail, field).reshape(-1)
     counts = {len(column) for column in by_name.values()}
     if len(counts) > 1:
         raise InvalidInput.at("inputs", "columns of one length", ", ".join(map(str, sorted(counts))))
@@ -241,15 +251,14 @@ def _columns(manifest: Manifest, given: Sequence[Mapping[str, Any]], tail: _Tail
         return finite(rows.astype(manifest.inputs[0].dtype), field="inputs")
 
 
-def _numbers(
-    given: Mapping[str, Any], shape: tuple[int, ...], dtype: str, tail: _Tail, field: str
+def _values(
+    given: Mapping[str, Any], shape: tuple[int, ...], kind: np.dtype[Any], tail: _Tail, field: str
 ) -> np.ndarray:
-    kind = np.dtype(dtype)
     size = _binary_size(given, field)
     if size is None:
         return tensor_of_json(given.get("data"), shape, kind, field=f"{field}.data")
     expected = math.prod(shape) * kind.itemsize
-    if size != expected:
+    if kind.kind != "O" and size != expected:
         raise InvalidInput.at(
             f"{field}.binary_data_size", f"{expected} for the shape {list(shape)}", str(size)
         )
@@ -282,25 +291,10 @@ def _images(given: Mapping[str, Any], shape: tuple[int, ...], tail: _Tail, field
     size = _binary_size(given, field)
     if size is None:
         return _images_of_json(given.get("data"), shape[0], field)
-    images = _elements(tail.take(size, field), f"{field}.data")
+    images = elements_in(tail.take(size, field), field=f"{field}.data")
     if len(images) != shape[0]:
         raise InvalidInput.at(f"{field}.data", f"{shape[0]} image files", str(len(images)))
     return images
-
-
-def _elements(data: memoryview, field: str) -> list[bytes]:
-    """Byte strings, each after its length in four bytes, little-endian."""
-    elements: list[bytes] = []
-    position = 0
-    while position < len(data):
-        start = position + _LENGTH.size
-        if start > len(data) or (stop := start + _LENGTH.unpack_from(data, position)[0]) > len(data):
-            raise InvalidInput.at(
-                field, "elements of the lengths that they have", f"{len(data) - position} bytes at the end"
-            )
-        elements.append(bytes(data[start:stop]))
-        position = stop
-    return elements
 
 
 def _images_of_json(data: object, count: int, field: str) -> list[bytes]:
@@ -317,7 +311,7 @@ def _images_of_json(data: object, count: int, field: str) -> list[bytes]:
 
 
 def _outputs(task: Task, given: object, parameters: Mapping[str, Any]) -> tuple[Wanted, ...]:
-    known = (task.manifest.outputs[0].name, *task.text_outputs)
+    known = (*(spec.name for spec in task.manifest.outputs), *task.text_outputs)
     is_binary = _flag(parameters, "binary_data_output", "parameters", default=False)
     # As in Triton: who asks for none in particular gets all.
     if given is None or given == []:
@@ -357,19 +351,24 @@ def _classes(task: Task, output: str, parameters: Mapping[str, Any], field: str)
     return min(count, len(task.choices))
 
 
-def _output(task: Task, wanted: Wanted, outputs: np.ndarray) -> tuple[dict[str, Any], bytes]:
+def _output(task: Task, wanted: Wanted, outputs: Tensors) -> tuple[dict[str, Any], bytes]:
     """One output as JSON has it, and what of it stands after the JSON."""
     if wanted.name in task.text_outputs:
-        return _text_output(wanted, task.texts(outputs)[wanted.name], [len(outputs)])
+        texts = task.texts(outputs)[wanted.name]
+        return _text_output(wanted, texts, [len(texts)])
+    output = outputs[wanted.name]
     if wanted.classes:
-        ranked = _ranked(task.choices, wanted.classes, outputs)
-        return _text_output(wanted, ranked, [len(outputs), wanted.classes])
-    spec = task.manifest.outputs[0]
-    described = {"name": spec.name, "datatype": DATATYPE_OF[spec.dtype], "shape": list(outputs.shape)}
+        return _text_output(
+            wanted, _ranked(task.choices, wanted.classes, output), [len(output), wanted.classes]
+        )
+    if output.dtype.kind == "O":
+        return _text_output(wanted, output.reshape(-1).tolist(), list(output.shape))
+    datatype = DATATYPE_OF[name_of(output.dtype)]
+    described = {"name": wanted.name, "datatype": datatype, "shape": list(output.shape)}
     if wanted.is_binary:
-        raw = outputs.tobytes()
+        raw = output.tobytes()
         return described | {"parameters": {"binary_data_size": len(raw)}}, raw
-    return described | {"data": outputs.reshape(-1)}, b""
+    return described | {"data": np.ascontiguousarray(output).reshape(-1)}, b""
 
 
 def _ranked(labels: Sequence[str], count: int, outputs: np.ndarray) -> list[str]:
@@ -383,14 +382,14 @@ def _ranked(labels: Sequence[str], count: int, outputs: np.ndarray) -> list[str]
 
 
 def _text_output(wanted: Wanted, texts: list[str], shape: list[int]) -> tuple[dict[str, Any], bytes]:
-    described: dict[str, Any] = {"name": wanted.name, "datatype": "BYTES", "shape": shape}
+    described: dict[str, Any] = {"name": wanted.name, "datatype": BYTES, "shape": shape}
     if not wanted.is_binary:
         return described | {"data": texts}, b""
-    raw = b"".join(_LENGTH.pack(len(each)) + each for each in map(str.encode, texts))
+    raw = elements_to_bytes(map(str.encode, texts))
     return described | {"parameters": {"binary_data_size": len(raw)}}, raw
 
 
-def _outputs_of(reply: Reply) -> np.ndarray:
+def _outputs_of(reply: Reply) -> Tensors:
     if reply.outputs is None:
         raise CeleriacError("a reply without outputs is no answer")
     return reply.outputs

@@ -5,6 +5,7 @@ Source: https://www.tensorflow.org/tfx/serving/api_rest.
 
 from __future__ import annotations
 
+import base64
 import math
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -20,12 +21,16 @@ from production_server.models.base64_images import image_of_base64
 from production_server.models.manifest import Manifest
 from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
-from production_server.shown import describe
+from production_server.models.tensor_values import batch_of_json
+from production_server.models.tensors import STRING, Tensors
+from production_server.shown import describe, describe_names
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest, error_answer
-from production_server.web.interactive.tensors import checked_objects, json_object, tensor_of_json
+from production_server.web.interactive.tensors import checked_objects, json_object
 
 SIGNATURE = "serving_default"
 JSON = "application/json"
+BYTES_SUFFIX = "_bytes"
+"""Of the names of outputs that TensorFlow Serving writes in Base64."""
 
 _PATH = re.compile(r"/v1/models/([^/:]+)(?:/(versions|labels)/([^/:]+))?:(predict|classify|regress)")
 
@@ -81,9 +86,10 @@ class TensorFlowServing:
         if reply.outputs is None:
             raise CeleriacError("a reply without outputs is no answer")
         form: Form = ask.details
-        values: Any = reply.outputs
         if form is RESULTS:
-            values = ask.version.task.results(reply.outputs)
+            values: Any = ask.version.task.results(reply.outputs)
+        else:
+            values = _rows_of(reply.outputs) if form is ROWS else _columns_of(reply.outputs)
         return HttpAnswer(200, JSON, orjson.dumps({form.member: values}, option=orjson.OPT_SERIALIZE_NUMPY))
 
     def write_error(self, error: CeleriacError) -> HttpAnswer:
@@ -126,10 +132,41 @@ def _predict(version: ModelVersion, body: Mapping[str, Any]) -> Ask:
     return Ask(version, _columns(version, body["inputs"]), None, COLUMNS)
 
 
+def _rows_of(outputs: Tensors) -> Any:
+    """A value for each item; of several outputs an object for each, with their names."""
+    columns = _columns_of(outputs)
+    if len(outputs) == 1:
+        return columns
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _columns_of(outputs: Tensors) -> Any:
+    """The only output, or all of them by name."""
+    told = {name: _told(name, each) for name, each in outputs.items()}
+    return told if len(told) > 1 else next(iter(told.values()))
+
+
+def _told(name: str, output: np.ndarray) -> Any:
+    """An output as orjson writes it. What a name says is bytes is written in Base64."""
+    if output.dtype.kind == "f":
+        # With as many digits as tell a number from its neighbours in its own dtype.
+        return np.ascontiguousarray(output)
+    values = output.tolist()
+    return _as_b64(values) if name.endswith(BYTES_SUFFIX) and output.dtype.kind == "O" else values
+
+
+def _as_b64(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_as_b64(each) for each in value]
+    return {"b64": base64.b64encode(value.encode()).decode()}
+
+
 def _rows(version: ModelVersion, instances: object, *, field: str = "instances") -> Inputs:
     """One value for each item: what the model's input takes, or an object with it by name."""
     if not isinstance(instances, list) or not instances:
         raise InvalidInput.at(field, "a list of at least one", describe(instances))
+    if version.task.inputs.takes_tensors:
+        return _named_rows(version.manifest, instances, field)
     (spec,) = version.manifest.inputs
     if type(instances[0]) in {int, float} and spec.item_shape != (1,):
         expected = f"a list of {_numbers(spec.known_item_shape)} (a single one: [[…]])"
@@ -138,6 +175,59 @@ def _rows(version: ModelVersion, instances: object, *, field: str = "instances")
     if version.task.inputs.takes_files and isinstance(values[0], bytes):
         return _all_images(values, field)
     return _tensor(version.manifest, values, field)
+
+
+def _named_rows(manifest: Manifest, instances: list[Any], field: str) -> Inputs:
+    """An object with every input for each item, or the value of the only one."""
+    names = [spec.name for spec in manifest.inputs]
+    if len(names) > 1 or (isinstance(instances[0], dict) and not _is_b64(instances[0])):
+        for place, each in enumerate(instances):
+            if not isinstance(each, dict) or set(each) != set(names):
+                got = describe_names(each) if isinstance(each, dict) else describe(each)
+                raise InvalidInput.at(f"{field}[{place}]", f"an object with {', '.join(names)}", got)
+        columns = {name: [each[name] for each in instances] for name in names}
+    else:
+        columns = {names[0]: instances}
+    return _batches(manifest, columns, field)
+
+
+def _named_columns(manifest: Manifest, inputs: object) -> Inputs:
+    """All items of every input, by name; of the only one also without it."""
+    names = [spec.name for spec in manifest.inputs]
+    if not isinstance(inputs, dict):
+        if len(names) > 1:
+            raise InvalidInput.at("inputs", f"an object with {', '.join(names)}", describe(inputs))
+        inputs = {names[0]: inputs}
+    if set(inputs) != set(names):
+        raise InvalidInput.at("inputs", f"an object with {', '.join(names)}", describe_names(inputs))
+    return _batches(manifest, inputs, "inputs")
+
+
+def _batches(manifest: Manifest, columns: Mapping[str, object], field: str) -> Inputs:
+    batches: dict[str, np.ndarray] = {}
+    for spec in manifest.inputs:
+        values = columns[spec.name]
+        where = f"{field}.{spec.name}" if len(manifest.inputs) > 1 else field
+        batches[spec.name] = batch_of_json(
+            _texts(values, where) if spec.dtype == STRING else values, spec, field=where
+        )
+    counts = {name: len(each) for name, each in batches.items()}
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise InvalidInput.at(field, "one number of items", told)
+    return batches
+
+
+def _texts(value: object, field: str) -> object:
+    """Texts, also those that are written in Base64."""
+    if isinstance(value, list):
+        return [_texts(each, field) for each in value]
+    if not _is_b64(value):
+        return value
+    try:
+        return base64.b64decode(value["b64"], validate=True).decode()
+    except (TypeError, ValueError) as exc:
+        raise InvalidInput.at(field, "Base64 of texts in UTF-8", describe(value["b64"])) from exc
 
 
 def _numbers(shape: tuple[int, ...]) -> str:
@@ -167,6 +257,8 @@ def _value(version: ModelVersion, instance: object, field: str) -> object:
 def _columns(version: ModelVersion, inputs: object) -> Inputs:
     """All items of an input together."""
     manifest = version.manifest
+    if version.task.inputs.takes_tensors:
+        return _named_columns(manifest, inputs)
     (spec,) = manifest.inputs
     if not isinstance(inputs, dict):
         return _rows(version, inputs, field="inputs")
@@ -231,8 +323,6 @@ def _all_images(values: list[object], field: str) -> list[bytes]:
     return images
 
 
-def _tensor(manifest: Manifest, values: list[object], field: str) -> np.ndarray:
+def _tensor(manifest: Manifest, values: list[object], field: str) -> Tensors:
     (spec,) = manifest.inputs
-    return tensor_of_json(
-        values, (len(values), *spec.known_item_shape), np.dtype(spec.dtype), field=field, may_be_flat=False
-    )
+    return {spec.name: batch_of_json(values, spec, field=field)}

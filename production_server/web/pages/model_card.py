@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from flask import Response, abort, render_template, request
 
 from production_server.models.manifest import Manifest
 from production_server.web.edge.parts import current_parts
+from production_server.web.pages.examples import example_request
 
 PLOTS = "plots/"
 # A drawing styles itself; opened on its own it may do that and nothing else.
@@ -35,7 +34,7 @@ def show(name: str) -> str:
         versions=[each.manifest for each in reversed(registry.versions(name))],
         channels=channels,
         plots=[(file, plot_name(file)) for file in plot_files(manifest)],
-        request_body=_request_body(manifest),
+        request_body=example_request(manifest),
         base_url=request.host_url.rstrip("/"),
     )
 
@@ -63,11 +62,3 @@ def plot_name(path: str) -> str:
     """What a drawing is called on the page."""
     stem = path.removeprefix(PLOTS).removesuffix(".svg")
     return PLOT_NAMES.get(stem, stem.replace("_", " ").capitalize())
-
-
-def _request_body(manifest: Manifest) -> str | None:
-    """The JSON of an example request, for a model that takes rows."""
-    if not manifest.features:
-        return None
-    row = [int(each.example) if each.integer else each.example for each in manifest.features]
-    return json.dumps({"model": manifest.name, "inputs": [row]})

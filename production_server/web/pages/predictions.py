@@ -28,9 +28,11 @@ from production_server.models.store import ModelVersion
 from production_server.web.edge.accepting import accept
 from production_server.web.edge.flask_door import asking_client, whose
 from production_server.web.edge.forms import repeated
+from production_server.web.edge.json_bodies import json_of
 from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.edge.problems import retry_headers, status_of
 from production_server.web.edge.waits import wait_until_over
+from production_server.web.pages.examples import example_items
 from production_server.web.pages.fields import PREFIX, read_row, row_fields, typed_values
 from production_server.web.pages.shown_faults import shown_faults
 from production_server.web.pages.wording import size
@@ -86,6 +88,7 @@ def _render(
         models=[version.manifest for version in parts.registry.stable_versions()],
         fields=fields,
         table_text=(typed or {}).get("table", ""),
+        tensors_text=(typed or {}).get("tensors") or example_items(chosen.manifest),
         error=error,
         faults=[] if error is None else shown_faults(error, fields),
         error_kind=kind,
@@ -128,16 +131,26 @@ def _read_items(chosen: ModelVersion, parts: WebParts) -> list[NewItem]:
     kind = request.form.get("kind")
     if kind == "table":
         return items_from_table(chosen, _table_bytes(), parts.settings)[0]
-    if kind == "images":
+    if kind == "tensors":
+        return items_from_json(chosen, [_pasted_items(request.form.get("tensors", ""))], parts.settings)
+    if kind in ("images", "arrays"):
         files = [file for file in request.files.getlist("file") if file.filename]
         uploads = [Upload(file.filename or "", file.read()) for file in files]
         return items_from_files(chosen, uploads, parts.settings)
     if chosen.task.inputs.takes_files:
         raise InvalidInput.at("file", "image files", "none")
+    if chosen.task.inputs.takes_tensors:
+        raise InvalidInput.at("tensors", "JSON, or a .npz file", "none")
     row, faults = read_row(chosen.manifest, request.form)
     if faults:
         raise InvalidInput(f"{chosen.manifest.name}: values cannot be used", tuple(faults))
     return items_from_json(chosen, [[row]], parts.settings)
+
+
+def _pasted_items(text: str) -> list[object]:
+    """Items that were pasted as JSON: a list of them, or one."""
+    value = json_of(text.encode(), "tensors")
+    return value if isinstance(value, list) else [value]
 
 
 def _table_bytes() -> bytes:

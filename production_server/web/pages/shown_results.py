@@ -46,6 +46,8 @@ class Result:
     dropped_labels: int
     """… and so many nowhere: the model keeps its best ones."""
     kept_labels: int
+    written: tuple[tuple[str, str], ...]
+    """What is written out of the answer, by name."""
     values: tuple[Value, ...]
     outside: tuple[Value, ...]
 
@@ -78,6 +80,7 @@ def to_result(item: Item, job: Job, version: ModelVersion | None, payload: bytes
         hidden_labels=len(bars) - len(shown),
         kept_labels=len(bars),
         dropped_labels=len(task.choices) - len(bars) if bars else 0,
+        written=() if prediction is None else tuple(task.values(prediction)),
         values=values,
         outside=tuple(value for value in values if value.is_outside),
     )

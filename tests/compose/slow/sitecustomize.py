@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from production_server.models.runners.onnx import OnnxRunner
-
-if TYPE_CHECKING:
-    import numpy as np
+from production_server.models.tensors import Tensors, count_items
 
 PER_ITEM_S = float(os.environ["SLOW_MS"]) / 1000
 _run = OnnxRunner.run
 
 
-def _run_slowly(self: OnnxRunner, batch: np.ndarray) -> np.ndarray:
-    time.sleep(PER_ITEM_S * len(batch))
+def _run_slowly(self: OnnxRunner, batch: Tensors) -> Tensors:
+    time.sleep(PER_ITEM_S * count_items(batch))
     return _run(self, batch)
 
 

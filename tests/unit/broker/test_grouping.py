@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,9 @@ from production_server.errors import TooLarge, Unavailable
 def call(
     items: int = 1, *, model: str = "m", version: str = "1", deadline: float = 100, width: int = 2
 ) -> Call:
-    return Call(model, version, np.zeros((items, width), np.float32), deadline, done=lambda _answer: None)
+    return Call(
+        model, version, {"x": np.zeros((items, width), np.float32)}, deadline, done=lambda _answer: None
+    )
 
 
 def grouping(*, max_batches: int = 2, max_items: int = 4, max_waiting: int = 100) -> Grouping:
@@ -116,7 +120,8 @@ def test_a_batch_is_one_tensor_or_one_list_of_files_in_the_order_of_its_calls() 
     tensors = Batch([call(2), call(1)])
     images = Batch([Call("m", "1", [b"a", b"b"], 1, print), Call("m", "1", [b"c"], 2, print)])
 
-    assert np.shape(tensors.inputs()) == (3, 2)
+    inputs = tensors.inputs()
+    assert isinstance(inputs, Mapping) and inputs["x"].shape == (3, 2)
     assert (images.inputs(), images.deadline) == ([b"a", b"b", b"c"], 2)
 
 

@@ -13,11 +13,16 @@ from production_server.errors import BrokenVersion
 from production_server.models.registry import Registry
 from production_server.models.runners import load_runner, warm_up
 from production_server.models.store import ModelVersion
+from production_server.models.tensors import only
 from production_server.settings import BUILT_IN_MODEL_STORE
 
 pytestmark = pytest.mark.training
 
-ROWS = np.array([[6, 148, 72, 35, 0, 33.6, 0.627, 50], [1, 85, 66, 29, 0, 26.6, 0.351, 31]], np.float32)
+ROWS = {
+    "features": np.array(
+        [[6, 148, 72, 35, 0, 33.6, 0.627, 50], [1, 85, 66, 29, 0, 26.6, 0.351, 31]], np.float32
+    )
+}
 
 
 @pytest.fixture
@@ -36,7 +41,7 @@ def test_keras_and_onnx_runtime_answer_alike(with_keras: ModelVersion) -> None:
 
     warm_up(keras, with_keras)
 
-    assert keras.run(ROWS) == pytest.approx(onnx.run(ROWS), abs=1e-5)
+    assert only(keras.run(ROWS)) == pytest.approx(only(onnx.run(ROWS)), abs=1e-5)
     keras.close()
 
 

@@ -14,9 +14,10 @@ from production_server.models.loaded import LoadedVersions
 from production_server.models.registry import Registry
 from production_server.models.runners.onnx import OnnxRunner
 from production_server.models.store import ModelVersion
+from production_server.models.tensors import only
 from testing.small_models import write_table_model
 
-ROW = np.array([[9, 1]], np.float32)
+ROW = {"features": np.array([[9, 1]], np.float32)}
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def loaded() -> LoadedVersions:
 
 def answer(loaded: LoadedVersions, version: ModelVersion) -> list[float]:
     with loaded.use(version) as runner:
-        return [round(float(share), 2) for share in runner.run(ROW)[0]]
+        return [round(float(share), 2) for share in only(runner.run(ROW))[0]]
 
 
 def session_of(loaded: LoadedVersions, version: ModelVersion) -> weakref.ref[object]:
@@ -62,7 +63,7 @@ def test_a_batch_in_hand_ends_with_the_version_that_it_began_with(
     with loaded.use(version) as runner:
         loaded.release(version)
         assert loaded.versions == []
-        assert round(float(runner.run(ROW)[0][1]), 2) == 0.45
+        assert round(float(only(runner.run(ROW))[0][1]), 2) == 0.45
         assert session() is not None
     del runner
     gc.collect()

@@ -12,6 +12,7 @@ from production_server.models.images import decode_image, fit
 from production_server.models.manifest import read_manifest
 from production_server.models.runners import load_runner
 from production_server.models.store import ModelVersion, Store
+from production_server.models.tensors import only
 from production_server.training.errors import ExportError
 from production_server.training.serving_check import MOST_FILES, check_files, check_table, chosen_places
 from testing.pictures import png
@@ -32,7 +33,7 @@ def built_in(name: str) -> ModelVersion:
 def answers_to(version: ModelVersion, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
     runner = load_runner(version, threads=1)
     try:
-        return runner.run(tensor)
+        return only(runner.run({version.manifest.inputs[0].name: tensor}))
     finally:
         runner.close()
 

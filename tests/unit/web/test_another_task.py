@@ -22,6 +22,7 @@ from production_server.models.store import Store
 from production_server.models.tasks import TASKS
 from production_server.models.tasks.row_inputs import RowInputs
 from production_server.models.tasks.task import Evaluated, Judged, Prediction, Shown, Task
+from production_server.models.tensors import Tensors, only
 from production_server.settings import Settings
 from production_server.web.app import create_app
 from production_server.web.edge.parts import WebParts, build_parts
@@ -50,8 +51,10 @@ class Regression(Task):
         if self.manifest.outputs[0].item_shape != (1,):
             raise ValueError("outputs: expected one number, shape [null, 1]")
 
-    def predict(self, outputs: np.ndarray) -> list[Prediction]:
-        return [Prediction(None, value, (value,)) for value in outputs[:, 0].astype(float).round(6).tolist()]
+    def predict(self, outputs: Tensors) -> list[Prediction]:
+        return [
+            Prediction(None, value, (value,)) for value in only(outputs)[:, 0].astype(float).round(6).tolist()
+        ]
 
     def show(self, prediction: Prediction) -> Shown:
         return Shown(f"{prediction.score:g} m²")
@@ -70,8 +73,8 @@ class Regression(Task):
                   if each.expected is not None and each.prediction is not None]  # fmt: skip
         return MeanError(value=sum(errors) / len(errors)) if errors else None
 
-    def results(self, outputs: np.ndarray) -> list[Any]:
-        return [float(value) for value in outputs[:, 0]]
+    def results(self, outputs: Tensors) -> list[Any]:
+        return [float(value) for value in only(outputs)[:, 0]]
 
 
 @pytest.fixture(autouse=True)
@@ -172,7 +175,7 @@ def test_pages_show_it_and_hold_it_against_what_is_true(web: FlaskClient, work: 
 
 
 def test_interactive_calls_get_its_numbers_and_what_it_does(small_registry: Registry) -> None:
-    reply = Reply(np.array([[12], [10]], np.float32), {}, None, 0.0, "worker")
+    reply = Reply({"value": np.array([[12], [10]], np.float32)}, {}, None, 0.0, "worker")
     v1, v2 = TensorFlowServing(small_registry, status_of), OpenInference(small_registry, status_of)
 
     def told(protocol: TensorFlowServing | OpenInference, path: str, body: dict[str, Any]) -> Any:

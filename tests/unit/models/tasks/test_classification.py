@@ -11,12 +11,17 @@ from production_server.models.manifest import Manifest, read_manifest
 from production_server.models.tasks import task_of
 from production_server.models.tasks.classification_outputs import rank
 from production_server.models.tasks.task import LabelScore, Prediction
+from production_server.models.tensors import Tensors
 from testing.small_models import write_image_model, write_shades_model
 
 
 @pytest.fixture
 def shades(tmp_path: Path) -> Manifest:
     return read_manifest(write_shades_model(tmp_path))
+
+
+def told(array: np.ndarray) -> Tensors:
+    return {"probabilities": array}
 
 
 def row(**shares: float) -> np.ndarray:
@@ -39,13 +44,13 @@ def test_of_fewer_labels_than_asked_for_all_are_told() -> None:
 def test_a_model_without_top_keeps_all_probabilities_in_the_order_of_its_labels(tmp_path: Path) -> None:
     manifest = read_manifest(write_image_model(tmp_path))
 
-    assert task_of(manifest).predict(np.array([[0.25, 0.75]], np.float32)) == [
+    assert task_of(manifest).predict(told(np.array([[0.25, 0.75]], np.float32))) == [
         Prediction("bright", 0.75, (0.25, 0.75))
     ]
 
 
 def test_a_model_with_top_keeps_its_best_labels_by_their_places(shades: Manifest) -> None:
-    (found,) = task_of(shades).predict(row(_3=0.1, _17=0.6, _8=0.2, _9=0.05))
+    (found,) = task_of(shades).predict(told(row(_3=0.1, _17=0.6, _8=0.2, _9=0.05)))
 
     assert found == Prediction("shade 17", 0.6, ((17, 0.6), (8, 0.2), (3, 0.1)))
 
@@ -53,7 +58,7 @@ def test_a_model_with_top_keeps_its_best_labels_by_their_places(shades: Manifest
 def test_the_answer_is_the_first_of_the_best_labels_also_where_rounding_makes_two_alike(
     shades: Manifest,
 ) -> None:
-    (found,) = task_of(shades).predict(row(_3=0.30000001, _8=0.30000007, _9=0.1))
+    (found,) = task_of(shades).predict(told(row(_3=0.30000001, _8=0.30000007, _9=0.1)))
 
     assert found == Prediction("shade 8", 0.3, ((8, 0.3), (3, 0.3), (9, 0.1)))
 
@@ -61,7 +66,7 @@ def test_the_answer_is_the_first_of_the_best_labels_also_where_rounding_makes_tw
 def test_of_equal_probabilities_the_earlier_label_is_the_better_one(shades: Manifest) -> None:
     batch = np.concatenate([row(_20=0.5, _4=0.5), np.full((1, 30), 1 / 30, np.float32)])
 
-    first, second = task_of(shades).predict(batch)
+    first, second = task_of(shades).predict(told(batch))
 
     assert (first.label, first.output) == ("shade 4", ((4, 0.5), (20, 0.5), (0, 0.0)))
     assert (second.label, [place for place, _ in second.output]) == ("shade 0", [0, 1, 2])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from production_server.broker.calls import Reply
 from production_server.errors import CeleriacError, InvalidInput, NotFound, Unavailable
 from production_server.models.registry import Registry
+from production_server.models.tensors import only
 from production_server.web.edge.problems import status_of
 from production_server.web.interactive.open_inference import OpenInference
 from production_server.web.interactive.protocol import Ask, HttpRequest
@@ -41,8 +43,14 @@ def tensor(
     return {"inputs": [given if data is None else given | {"data": data}]}
 
 
+def the_tensor(ask: Ask) -> np.ndarray:
+    """The only input of a call for numbers."""
+    assert isinstance(ask.inputs, Mapping)
+    return only(ask.inputs)
+
+
 def answer(protocol: OpenInference, ask: Ask, rows: Any) -> tuple[dict[str, Any], bytes]:
-    reply = Reply(np.array(rows, dtype=np.float32), {}, None, 1.0, "w")
+    reply = Reply({"probabilities": np.array(rows, dtype=np.float32)}, {}, None, 1.0, "w")
     written = protocol.write(ask, reply)
     length = int(written.headers.get("inference-header-content-length", len(written.body)))
     return json.loads(written.body[:length]), written.body[length:]
@@ -50,9 +58,8 @@ def answer(protocol: OpenInference, ask: Ask, rows: Any) -> tuple[dict[str, Any]
 
 @pytest.mark.parametrize("data", [[1, 2, 3, 4.5], [[1, 2], [3, 4.5]]], ids=["flat", "nested"])
 def test_a_tensor_in_json_may_be_flat_or_nested(protocol: OpenInference, data: Any) -> None:
-    inputs = read(protocol, tensor(data)).inputs
+    inputs = the_tensor(read(protocol, tensor(data)))
 
-    assert isinstance(inputs, np.ndarray)
     assert inputs.dtype == np.float32
     assert inputs.tolist() == [[1, 2], [3, 4.5]]
 
@@ -60,7 +67,7 @@ def test_a_tensor_in_json_may_be_flat_or_nested(protocol: OpenInference, data: A
 def test_a_tensor_in_bytes_stands_after_the_json(protocol: OpenInference) -> None:
     raw = np.array([[1, 2], [3, 4]], dtype="<f4").tobytes()
 
-    inputs = read(protocol, tensor(parameters={"binary_data_size": 16}), tail=raw).inputs
+    inputs = the_tensor(read(protocol, tensor(parameters={"binary_data_size": 16}), tail=raw))
 
     assert np.array_equal(inputs, [[1, 2], [3, 4]])
 
@@ -75,7 +82,7 @@ def test_a_row_may_come_as_one_input_for_each_column_in_any_order_and_datatype(
         ]
     }
 
-    inputs = read(protocol, body, tail=np.array([7, 8, 9], dtype="<i8").tobytes()).inputs
+    inputs = the_tensor(read(protocol, body, tail=np.array([7, 8, 9], dtype="<i8").tobytes()))
 
     assert np.array_equal(inputs, [[7, 0.5], [8, 1.5], [9, 2.5]])
 
@@ -122,7 +129,7 @@ def test_what_a_client_writes_as_null_is_absent(protocol: OpenInference) -> None
 
     ask = read(protocol, body, tail=np.ones((2, 2), "<f4").tobytes())
 
-    assert np.array_equal(ask.inputs, np.ones((2, 2)))
+    assert np.array_equal(the_tensor(ask), np.ones((2, 2)))
     assert ask.timeout_s is None
     assert answer(protocol, ask, [[1, 0], [0, 1]])[0]["parameters"] == {"mine": 7}
 

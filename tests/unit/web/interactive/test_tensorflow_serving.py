@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from production_server.broker.calls import Reply
 from production_server.errors import InvalidInput, NotFound
 from production_server.models.registry import Registry
+from production_server.models.tensors import only
 from production_server.web.edge.problems import status_of
 from production_server.web.interactive.protocol import Ask, HttpRequest
 from production_server.web.interactive.tensorflow_serving import TensorFlowServing
@@ -30,8 +32,18 @@ def read(protocol: TensorFlowServing, body: Any, path: str = f"{TABLE}:predict")
     return protocol.read(HttpRequest("POST", path, {}, data))
 
 
+def the_tensor(ask: Ask) -> np.ndarray:
+    """The only input of a call for numbers."""
+    assert isinstance(ask.inputs, Mapping)
+    return only(ask.inputs)
+
+
 def answer(protocol: TensorFlowServing, ask: Ask, rows: Any) -> Any:
-    return json.loads(protocol.write(ask, Reply(np.array(rows, dtype=np.float32), {}, None, 1.0, "w")).body)
+    return json.loads(
+        protocol.write(
+            ask, Reply({"probabilities": np.array(rows, dtype=np.float32)}, {}, None, 1.0, "w")
+        ).body
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,8 +61,8 @@ def answer(protocol: TensorFlowServing, ask: Ask, rows: Any) -> Any:
 def test_rows_of_numbers_come_in_rows_or_columns(protocol: TensorFlowServing, body: Any, member: str) -> None:
     ask = read(protocol, body)
 
-    assert isinstance(ask.inputs, np.ndarray) and ask.inputs.dtype == np.float32
-    assert ask.inputs.tolist() == [[1, 2], [3, 4]]
+    assert the_tensor(ask).dtype == np.float32
+    assert the_tensor(ask).tolist() == [[1, 2], [3, 4]]
     assert answer(protocol, ask, [[0.25, 0.75], [1, 0]]) == {member: [[0.25, 0.75], [1, 0]]}
 
 
@@ -78,7 +90,7 @@ def test_image_files_come_in_base64(protocol: TensorFlowServing, body: Any) -> N
     ],
 )
 def test_tensors_of_pixels_come_nested(protocol: TensorFlowServing, body: Any) -> None:
-    assert np.array_equal(read(protocol, body, f"{PICTURE}:predict").inputs, PIXELS)
+    assert np.array_equal(the_tensor(read(protocol, body, f"{PICTURE}:predict")), PIXELS)
 
 
 def test_classes_come_with_their_scores(protocol: TensorFlowServing) -> None:
@@ -86,7 +98,7 @@ def test_classes_come_with_their_scores(protocol: TensorFlowServing) -> None:
 
     ask = read(protocol, body, f"{TABLE}:classify")
 
-    assert np.array_equal(ask.inputs, [[1, 7], [2, 7]])
+    assert np.array_equal(the_tensor(ask), [[1, 7], [2, 7]])
     assert answer(protocol, ask, [[0.25, 0.75], [1, 0]]) == {
         "results": [[["no", 0.25], ["yes", 0.75]], [["no", 1], ["yes", 0]]]
     }
@@ -108,7 +120,7 @@ def test_scores_of_classes_have_the_digits_of_predictions(protocol: TensorFlowSe
 def test_what_a_client_writes_as_null_is_absent(protocol: TensorFlowServing) -> None:
     body = {"signature_name": None, "instances": [[1, 7]], "inputs": None}
 
-    assert np.array_equal(read(protocol, body, f"{TABLE}:predict").inputs, [[1, 7]])
+    assert np.array_equal(the_tensor(read(protocol, body, f"{TABLE}:predict")), [[1, 7]])
 
 
 @pytest.mark.parametrize("path", [f"{TABLE}/versions/1:predict", f"{TABLE}/labels/stable:predict"])
