@@ -65,6 +65,11 @@ launch: $(LAUNCHER) ## Boot a cloud instance that answers predictions: make laun
 train: $(TRAINING) ## Train a model and write a new version of it: make train MODEL=diabetes
 	@exec $(TRAINING)/bin/python -m production_server.training $(MODEL) $(ARGS)
 
+# Only an ONNX file needs no TensorFlow; what it really is, its bytes say.
+.PHONY: import
+import: $(SERVING) $(if $(filter %.onnx,$(ARGS)),,$(TRAINING)) ## Make a model's file a version that serves: make import ARGS="model.onnx --name mine"
+	@IMPORT_PYTHON=$(if $(filter %.onnx,$(ARGS)),,$(TRAINING)/bin/python) exec $(SERVING)/bin/python -m production_server models import $(ARGS)
+
 .PHONY: bench
 bench: $(DEV) ## Measure how fast the service is on this machine
 	@exec $(DEV)/bin/python -m benchmarks $(ARGS)

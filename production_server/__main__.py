@@ -22,6 +22,7 @@ from production_server.run.exposure import check_exposure, prepare_database
 from production_server.run.key_commands import key_commands
 from production_server.run.logs import set_up_logs
 from production_server.run.memory import give_large_memory_back
+from production_server.run.model_commands import model_commands
 from production_server.run.shared_metrics import VARIABLE as METRICS_VARIABLE
 from production_server.run.shared_metrics import shared_metrics
 from production_server.run.state import hold, make_state_dir
@@ -152,6 +153,7 @@ def show_settings(settings: Settings) -> None:
 
 main.add_command(key_commands)
 main.add_command(show_audit)
+main.add_command(model_commands)
 
 
 def _check_rules(settings: Settings) -> None:

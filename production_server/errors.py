@@ -11,6 +11,8 @@ CeleriacError
 ├── Foreign               a page of another site has a browser ask, or it asks for a name that is not the service's
 ├── NotFound              the client names a model, version or job that does not exist
 ├── Conflict              the request contradicts what an earlier one with the same key did
+├── StoreNotWritable      a model store takes no new version
+├── ImportFailed          the process that reads foreign files ended before it had an answer
 ├── BrokenVersion         a version's files do not match its manifest, or do not load
 ├── InferenceFailed       the model itself failed on a batch
 ├── WorkerLost            the workers that had an item were lost, one after the other
@@ -188,6 +190,19 @@ class BrokenVersion(CeleriacError):
     """Raised when a version's files do not match its manifest, or do not load. Another worker may have it whole."""
 
     code = "broken_version"
+
+
+class StoreNotWritable(CeleriacError):
+    """Raised when a model store takes no new version: it is full, or not writable; nothing half is left in it."""
+
+    code = "store_not_writable"
+    other_codes: ClassVar[tuple[str, ...]] = ("store_full",)
+
+
+class ImportFailed(CeleriacError):
+    """Raised when the process that reads a foreign file ends, or is ended at a limit, before it has an answer."""
+
+    code = "import_failed"
 
 
 class InferenceFailed(CeleriacError):

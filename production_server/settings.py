@@ -77,7 +77,18 @@ class Settings:
         "folder of the SQLite database and other own files; made readable by its owner only; one "
         "embedded server at a time",
     )
-    model_store: Path | None = _setting(None, path, "an extra model store, searched beside the built-in one")
+    model_store: Path | None = _setting(
+        None,
+        path,
+        "the [store of your own models](models.md), searched beside the built-in one",
+        shown_default="`models` under `STATE_DIR`",
+    )
+    import_python: Path | None = _setting(
+        None,
+        path,
+        "the Python that reads files of models, for one that has TensorFlow; `make import` sets it",
+        shown_default="the one that runs",
+    )
     host: str = _setting("127.0.0.1", str, "address, or name of one, that the web server listens on")
     port: int = _setting(5100, integer(1, 65535), "port that the web server listens on")
     tls_cert: Path | None = _setting(
@@ -301,9 +312,7 @@ class Settings:
     @property
     def model_stores(self) -> tuple[Path, ...]:
         """The stores that are searched, the first one that has a version wins."""
-        return (
-            (BUILT_IN_MODEL_STORE,) if self.model_store is None else (BUILT_IN_MODEL_STORE, self.model_store)
-        )
+        return BUILT_IN_MODEL_STORE, self.model_store or self.state_dir / "models"
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:

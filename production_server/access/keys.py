@@ -174,15 +174,16 @@ def _check_actor(connection: Connection, by: Actor) -> None:
     """Judge in the transaction who was let in some time before it: keys are known here for half a second.
 
     Raises:
-        Unauthorized: the key is over by now; or nobody needed one, and now somebody has made the first.
+        Unauthorized: the key or its session is over by now; or nobody needed one, and now somebody has made the first.
     """
     if by.client == ANONYMOUS_NAME and not by.key_id:
         if is_there_a_key(connection):
             raise Unauthorized("a key is needed: somebody has made the first one")
         return
     is_over = api_key.c.revoked_at.is_not(None) | (api_key.c.expires_at <= now())
-    if connection.execute(select(api_key.c.id).where(api_key.c.id == by.key_id, is_over)).first() is not None:
-        raise Unauthorized("the key was revoked, or has expired")
+    is_its = api_key.c.id.in_((by.key_id, by.session_id))
+    if connection.execute(select(api_key.c.id).where(is_its, is_over)).first() is not None:
+        raise Unauthorized("the key was revoked or has expired, or its session has ended")
 
 
 def _one(key_id: str) -> Select[Any]:

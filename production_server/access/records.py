@@ -44,7 +44,7 @@ class Client(NamedTuple):
 
     def acting(self, address: str, request_id: str) -> Actor:
         """Who does what a request asks for."""
-        return Actor(self.name, self.key_id, address, request_id)
+        return Actor(self.name, self.key_id, address, request_id, self.session_id)
 
 
 ANONYMOUS = Client(ANONYMOUS_NAME, EVERYTHING)
@@ -64,6 +64,8 @@ class Actor:
     address: str = ""
     """Empty: on the machine itself."""
     request_id: str = ""
+    session_id: str = ""
+    """Of the session in which it acts, if a browser does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ of every file of the version. It is plain data: reading one loads no model.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -169,6 +170,17 @@ class FileDigest(Frozen):
 
     sha256: Sha256
     size_bytes: int = Field(ge=0)
+
+
+def digest_of(path: Path) -> FileDigest:
+    """The digest of a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileDigest(sha256=sha256, size_bytes=path.stat().st_size)
 
 
 class Parity(Frozen):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from production_server.errors import StoreNotWritable
 from production_server.training.errors import TrainingError
 from production_server.training.progress import Reporter
 
@@ -241,7 +242,7 @@ def main() -> None:
     except click.ClickException as exc:
         exc.show()
         sys.exit(exc.exit_code)
-    except (TrainingError, OSError) as exc:
+    except (TrainingError, StoreNotWritable, OSError) as exc:
         sys.exit(f"Error: {exc}")
     except ImportError as exc:
         sys.exit(f"Error: {exc}; training needs the packages in requirements/training.txt")

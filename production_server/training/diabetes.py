@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from production_server.models import manifest as card
+from production_server.models.drafts import draft_version
 from production_server.training import plots
 from production_server.training.cross_validation import (
     OutOfFold,
@@ -25,7 +26,6 @@ from production_server.training.diabetes_model import CAN_BE_MISSING, Settings, 
 from production_server.training.export import Signature, declare, export_model
 from production_server.training.revision import code_revision
 from production_server.training.serving_check import check_table
-from production_server.training.version import draft_version
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from production_server.models import manifest as card
+from production_server.models.drafts import draft_version
 from production_server.training import metrics, plots
 from production_server.training.architecture import STAGES, build_classifier, multiply_accumulates
 from production_server.training.datasets import cache_directory
@@ -17,7 +18,6 @@ from production_server.training.export import FEWEST_INPUTS, Signature, declare,
 from production_server.training.fitting import EVALUATION_BATCH, fit
 from production_server.training.revision import code_revision
 from production_server.training.serving_check import check_files, chosen_places
-from production_server.training.version import draft_version
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,22 +10,22 @@ import keras
 import numpy as np
 
 from production_server.models import manifest as card
+from production_server.models.drafts import draft_version
 from production_server.training.datasets import obtain
 from production_server.training.export import declare, export_model
 from production_server.training.imagenet import CLASS_INDEX, read_labels
 from production_server.training.mobilenet_weights import load_into
 from production_server.training.revision import code_revision
 from production_server.training.serving_check import check_files, chosen_places
-from production_server.training.version import draft_version
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from production_server.models.drafts import Draft
     from production_server.training.export import Signature
     from production_server.training.mobilenet_weights import Network, Weights
     from production_server.training.parity_inputs import ParityInputs
     from production_server.training.progress import Reporter
-    from production_server.training.version import Draft
 
 CLASS_INDEX_FILE = "class_index.json"
 TOP = 5

@@ -17,7 +17,7 @@ def test_nothing_needs_to_be_set() -> None:
 
     assert (settings.host, settings.port, settings.is_embedded) == ("127.0.0.1", 5100, True)
     assert settings.resolved_database_url == f"sqlite:///{Path('state/celeriac.sqlite3').absolute()}"
-    assert settings.model_stores == (BUILT_IN_MODEL_STORE,)
+    assert settings.model_stores == (BUILT_IN_MODEL_STORE, Path("state/models"))
 
 
 def test_what_is_set_is_read_and_empty_means_unset() -> None:

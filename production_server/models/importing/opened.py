@@ -27,4 +27,7 @@ class Opened:
     notes: tuple[str, ...] = ()
     """What was converted or assumed, one sentence each, for people."""
     last_activation: str | None = None
-    """What makes its only output, if that is known: `softmax`, `sigmoid`, `linear`; it tells one task from another."""
+    """What makes its only output, if that is known: `softmax`, `log_softmax`, `sigmoid`, `linear`; it tells one task
+    from another."""
+    labels: tuple[str, ...] = ()
+    """The names of what it chooses from, if the file has them."""

@@ -91,10 +91,15 @@ def _end_earlier(parts: WebParts) -> None:
     session = session_in(request.headers)
     try:
         client = None if session is None else _find_after_another_look(parts, session)
-    except CeleriacError:
+    except Unauthorized:
+        count_refusal()
         return  # It opens nothing anyway.
+    except CeleriacError:
+        return
     if client is not None and client.session_id:
         end_session(parts.database, client.session_id, by=acting(client))
+        # Here at once, in other processes within a second.
+        parts.keys.look_again()
 
 
 def _page(error: CeleriacError | None = None) -> Response:

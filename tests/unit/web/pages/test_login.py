@@ -11,6 +11,7 @@ from production_server.access import sessions
 from production_server.access.keys import create_key, list_keys, revoke_key
 from production_server.access.records import NewKey
 from production_server.access.scopes import USUAL, Scope
+from production_server.errors import Unauthorized
 from production_server.web.edge.door import SESSION_COOKIE
 from production_server.web.edge.parts import WebParts
 from production_server.web.pages.login import local_path
@@ -91,18 +92,33 @@ def test_a_session_ends_with_its_key(web: FlaskClient, parts: WebParts, key: str
 
 
 def test_a_session_ends_at_the_logout_for_whoever_has_copied_it_too(
-    app: Flask, web: FlaskClient, parts: WebParts, key: str
+    app: Flask, web: FlaskClient, key: str
 ) -> None:
     log_in(web, key)
     copied = session(web)
 
     assert web.post("/logout", headers=PAGE).status_code == 303
-    parts.keys.look_again()
 
     assert session(web) is None
     assert web.get("/stats").status_code == 401
     other = app.test_client(use_cookies=False)
     assert other.get("/stats", headers={"Cookie": f"{SESSION_COOKIE}={copied}"}).status_code == 401
+
+
+def test_who_was_let_in_by_a_session_makes_no_key_once_it_has_ended(parts: WebParts) -> None:
+    """In another process, that is: there a session that has ended is known for a moment."""
+    made = NewKey(name="root", client="root", scopes=frozenset({Scope.ADMIN}))
+    admin = create_key(parts.database, made, by=SOMEBODY)[1]
+    parts.keys.look_again()
+    text = sessions.open_session(parts.database, parts.keys.find(admin), by=SOMEBODY)
+    parts.keys.look_again()
+    let_in = parts.keys.find(text)
+
+    sessions.end_session(parts.database, let_in.session_id, by=SOMEBODY)
+
+    with pytest.raises(Unauthorized, match="session has ended"):
+        create_key(parts.database, made, by=let_in.acting("", ""))
+    assert len(list_keys(parts.database)) == 1
 
 
 def test_another_login_ends_the_session_before(

@@ -1,0 +1,102 @@
+"""Zip archives from outside, unpacked: nothing leaves the folder, and nothing grows beyond its limits."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from production_server.errors import InvalidInput, TooLarge
+from production_server.shown import shown
+
+MOST_FILES = 10_000
+MOST_BYTES = 4 * 2**30
+_PIECE_BYTES = 2**20
+
+
+def unpack(archive: Path, into: Path, *, most_bytes: int = MOST_BYTES, most_files: int = MOST_FILES) -> None:
+    """Unpack a zip archive into the folder `into`, which is made if it is not there; all of it or nothing.
+
+    Only what is really written counts: what the archive says of its sizes is believed only where it is too much.
+
+    Raises:
+        InvalidInput: it is damaged or encrypted, or a name in it leads elsewhere, is a link, or comes twice.
+        TooLarge: it has more than `most_files` files, or they have more than `most_bytes`.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = opened.infolist()
+            _check(members, most_bytes=most_bytes, most_files=most_files)
+            left = most_bytes
+            for member in members:
+                left -= _extract(opened, member, into, most_bytes=left)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as exc:
+        _empty(into)
+        raise InvalidInput.at("file", "a zip archive that can be read", shown(str(exc))) from exc
+    except (FileExistsError, NotADirectoryError, IsADirectoryError) as exc:
+        _empty(into)
+        raise InvalidInput.at("file", "an archive in which nothing is both file and folder", "one") from exc
+    except InvalidInput:
+        _empty(into)
+        raise
+
+
+def _check(members: list[zipfile.ZipInfo], *, most_bytes: int, most_files: int) -> None:
+    if len(members) > most_files:
+        raise TooLarge.at("file", f"an archive of at most {most_files:,} files", f"{len(members):,}")
+    said = sum(member.file_size for member in members)
+    if said > most_bytes:
+        raise _too_large(most_bytes)
+    names: set[str] = set()
+    for member in members:
+        _check_name(member)
+        path = str(PurePosixPath(member.filename))
+        if path in names:
+            raise InvalidInput.at("file", "an archive in which each name comes once", shown(path))
+        names.add(path)
+
+
+def _check_name(member: zipfile.ZipInfo) -> None:
+    name = member.filename
+    path = PurePosixPath(name)
+    leads_out = path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or "\0" in name
+    if leads_out or not path.parts:
+        raise InvalidInput.at("file", "an archive whose files stay in its folder", f"one named {shown(name)}")
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
+        raise InvalidInput.at("file", "an archive of plain files", f"a link or device named {shown(name)}")
+    if member.flag_bits & 1:
+        raise InvalidInput.at("file", "an archive without a password", f"{shown(name)}, which is encrypted")
+
+
+def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, into: Path, *, most_bytes: int) -> int:
+    """Write one member, at most so many bytes; returns how many they are."""
+    target = into / member.filename
+    if member.is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+        return 0
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(member) as packed, target.open("xb") as file:
+        return _copy(packed, file, most_bytes=most_bytes)
+
+
+def _copy(packed: IO[bytes], file: IO[bytes], *, most_bytes: int) -> int:
+    written = 0
+    while piece := packed.read(_PIECE_BYTES):
+        written += len(piece)
+        if written > most_bytes:
+            raise _too_large(most_bytes)
+        file.write(piece)
+    return written
+
+
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _too_large(most_bytes: int) -> TooLarge:
+    return TooLarge.at("file", f"an archive of at most {most_bytes:,} bytes when it is unpacked", "more")

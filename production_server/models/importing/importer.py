@@ -1,0 +1,171 @@
+"""Use case, in the importer's own process: a foreign file in, what a version serves and says of itself out."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from production_server.errors import InvalidInput
+from production_server.models import manifest as card
+from production_server.models.importing.archives import unpack
+from production_server.models.importing.described import Described
+from production_server.models.importing.formats import NEEDS_TENSORFLOW, SAVED_MODEL_FILE, Format, format_of
+from production_server.models.importing.inferred import Inferred, infer
+from production_server.models.importing.opened import Opened
+from production_server.models.importing.parity import check_probabilities, compare, edge_notes, inputs_for
+from production_server.models.importing.sample import Sample, read_sample
+from production_server.models.runners import load_runner
+from production_server.models.store import ModelVersion
+from production_server.models.tasks import task_of
+from production_server.validation import faults_of
+
+_READERS: dict[Format, str] = {
+    "onnx": "onnx_file",
+    "keras": "keras_file",
+    "keras_hdf5": "keras_hdf5",
+    "keras_json": "keras_json",
+    "savedmodel": "savedmodel",
+    "savedmodel_zip": "savedmodel",
+}
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be imported: paths are absolute, `into` is the draft's folder, `scratch` is nobody else's."""
+
+    file: Path
+    into: Path
+    scratch: Path
+    name: str
+    described: Described
+    source: card.Source
+    weights: Path | None = None
+    sample: Path | None = None
+    signature: str | None = None
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The manifest, with a number and digests yet to come, and all that was assumed."""
+
+    manifest: card.Manifest
+    notes: tuple[str, ...]
+
+
+def import_file(request: Request, say: Say) -> Imported:
+    """Read, describe, fit, compare and load, as a worker does; what is served lies in `request.into` then.
+
+    Raises:
+        InvalidInput: the file, or what is said of it, cannot be used; by name, with what to do.
+        BrokenVersion, InferenceFailed: what is served of it does not load or run.
+    """
+    kind = format_of(request.file)
+    say(f"Reading {request.source.file} ({kind})")
+    opened = _read(kind, request)
+    described = request.described
+    sample = None
+    if request.sample is not None:
+        features = [each.name for each in described.features]
+        sample = read_sample(request.sample, target=described.target, features=features)
+    inferred = infer(opened, described, sample)
+    if opened.runner == "onnx":
+        inferred.fitting.change(request.into / "model.onnx")
+    manifest = _manifest(request, opened, inferred)
+    return _compared(manifest, inferred, opened, sample, request.into, say)
+
+
+def _read(kind: Format, request: Request) -> Opened:
+    if kind in NEEDS_TENSORFLOW and importlib.util.find_spec("tensorflow") is None:
+        raise InvalidInput.at(
+            "file",
+            'TensorFlow, to read a file of this kind: make import ARGS="FILE --name NAME" sets its environment up',
+            "a Python without it",
+        )
+    if (request.weights is not None) != (kind == "keras_json"):
+        expected = (
+            "weights of model.json, as --weights model.h5" if kind == "keras_json" else "none for this file"
+        )
+        raise InvalidInput.at(
+            "weights", expected, "nothing" if request.weights is None else request.weights.name
+        )
+    path = request.file
+    if kind == "savedmodel_zip":
+        unpack(path, request.scratch / "unpacked")
+        path = min(
+            (request.scratch / "unpacked").rglob(SAVED_MODEL_FILE), key=lambda each: len(each.parts)
+        ).parent
+    extras: dict[str, Any] = {}
+    if request.weights is not None:
+        extras["weights"] = request.weights
+    if request.signature is not None:
+        extras["signature"] = request.signature
+    reader = importlib.import_module(f"{__package__}.{_READERS[kind]}")
+    opened: Opened = reader.read(path, request.into, **extras)
+    return opened
+
+
+def _manifest(request: Request, opened: Opened, inferred: Inferred) -> card.Manifest:
+    described = request.described
+    source = request.source.model_copy(update={"producer": opened.producer})
+    values = {
+        "schema": 1,
+        "name": request.name,
+        "version": "1",
+        "title": described.title or request.name.replace("_", " "),
+        "description": described.description,
+        "created": datetime.now(UTC).replace(microsecond=0),
+        "inputs": inferred.fitting.inputs,
+        "outputs": inferred.fitting.outputs,
+        "metrics": None,
+        "training_data": (),
+        "code_revision": None,
+        "parity": None,
+        "source": source,
+        "runner": opened.runner,
+        "files": {},
+        **inferred.fields,
+    }
+    try:
+        manifest = card.Manifest.model_validate(values)
+        task_of(manifest)
+    except ValidationError as exc:
+        faults = tuple(faults_of(exc, whole="the manifest"))
+        raise InvalidInput("; ".join(map(str, faults)), faults) from exc
+    except ValueError as exc:
+        raise InvalidInput(str(exc)) from exc
+    return manifest
+
+
+def _compared(
+    manifest: card.Manifest, inferred: Inferred, opened: Opened, sample: Sample | None, folder: Path, say: Say
+) -> Imported:
+    file = folder / ("model.onnx" if opened.runner == "onnx" else "model.keras")
+    version = _drafted(manifest, folder, file)
+    runner = load_runner(version, threads=1)
+    try:
+        served = runner.run
+        inputs = inputs_for(manifest, sample)
+        say(f"Comparing what is served with the original on {inputs.origin}")
+        parity = compare(manifest, inferred.fitting.of(opened.original), served, inputs)
+        first = {name: array[:64] for name, array in inputs.tensors.items()}
+        check_probabilities(manifest, served(first))
+        notes = [*inferred.notes, *edge_notes(manifest, served)]
+    finally:
+        runner.close()
+    say(f"They differ by at most {parity.max_abs_difference:.1e}")
+    return Imported(manifest.model_copy(update={"parity": parity}), tuple(notes))
+
+
+def _drafted(manifest: card.Manifest, folder: Path, file: Path) -> ModelVersion:
+    """The draft as a worker sees a version."""
+    digest = card.digest_of(file)
+    listed = manifest.model_copy(update={"files": {file.name: digest}})
+    return ModelVersion(listed, folder, task_of(listed))

@@ -1,0 +1,70 @@
+"""What the process that reads foreign files may use: it does not outlive who started it, and reaches no network."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one import; `memory_bytes` are the process' own data, resident or not."""
+
+    memory_bytes: int = 6 * 2**30
+    cpu_s: int = 1200
+    file_bytes: int = 4 * 2**30
+    open_files: int = 256
+    deadline_s: float = 900.0
+
+
+def confine(limits: Limits) -> list[str]:
+    """Take from this process what it does not need, for good; returns what the kernel does not let it take.
+
+    Called before anything is imported that starts threads.
+    """
+    for kind, most in (
+        (resource.RLIMIT_DATA, limits.memory_bytes),
+        (resource.RLIMIT_CPU, limits.cpu_s),
+        (resource.RLIMIT_FSIZE, limits.file_bytes),
+        (resource.RLIMIT_NOFILE, limits.open_files),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        hard = resource.getrlimit(kind)[1]
+        allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(kind, (allowed, allowed))
+    # A file that grows too large is an error that can be told, and not a signal that kills.
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    return (
+        [] if _leave_network() else ["This machine's kernel lets no process give the network up: it was not."]
+    )
+
+
+def _leave_network() -> bool:
+    """A network of its own, in which there is nothing: by root's right, or that of a user's own namespace."""
+    if not sys.platform.startswith("linux"):
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    return any(libc.unshare(flags) == 0 for flags in (_CLONE_NEWNET, _CLONE_NEWUSER | _CLONE_NEWNET))
+
+
+def end_with_parent(descriptor: int) -> None:
+    """End this process when nobody holds the other end of a pipe any more."""
+
+    def watch() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(descriptor, 1024):
+                pass
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

@@ -1,0 +1,165 @@
+"""A sample of what a model is for: rows in a CSV, or a folder with a folder of images for each label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from production_server.errors import InvalidInput, TooLarge
+from production_server.models.images import read_pixels
+from production_server.models.manifest import ImagePreprocessing
+from production_server.models.table_columns import TARGET_NAMES
+from production_server.models.table_numbers import Numbers
+from production_server.models.table_text import DELIMITERS, HEAD_CHARACTERS, Writing, decode, lines_of
+from production_server.shown import describe, shown
+
+MOST_BYTES = 256 * 2**20
+MOST_ROWS = 100_000
+MOST_IMAGES = 1_000
+MOST_PIXELS = 50_000_000
+_PICTURES = frozenset((".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".pnm", ".pgm", ".ppm"))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table: the features' names, their numbers, float64 [rows, features], and what is true, where it says so."""
+
+    names: tuple[str, ...]
+    values: np.ndarray
+    target: str | None
+    truths: tuple[str, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the target column holds, in order: as numbers where all are, else as words."""
+        found = set(self.truths) - {""}
+        is_numbered = all(text.lstrip("-").isdecimal() for text in found)
+        return tuple(sorted(found, key=int) if is_numbered else sorted(found))
+
+    @property
+    def origin(self) -> str:
+        """What it is, for people."""
+        return f"{len(self.values):,} rows of the sample"
+
+
+@dataclass(frozen=True)
+class Images:
+    """Files by label, in the order of the labels, which is that of their folders' names."""
+
+    labels: tuple[str, ...]
+    files: tuple[Path, ...]
+
+    def pixels(self, preprocessing: ImagePreprocessing) -> np.ndarray:
+        """The images as a model gets them: float32 [images, height, width, channels].
+
+        Raises:
+            InvalidInput: a file is no image that can be read; names it.
+        """
+        read = [
+            read_pixels(each.read_bytes(), preprocessing, field=shown(each.name), max_pixels=MOST_PIXELS)
+            for each in self.files
+        ]
+        return np.stack(read).astype(np.float32) * np.float32(preprocessing.scale) + np.float32(
+            preprocessing.offset
+        )
+
+    @property
+    def origin(self) -> str:
+        """What it is, for people."""
+        return f"{len(self.files):,} images of the sample"
+
+
+Sample = Rows | Images
+
+
+def read_sample(path: Path, *, target: str | None, features: Sequence[str]) -> Sample:
+    """Read a table, or find images; of more than 1,000 images as many, evenly from all.
+
+    `features` are the columns that are the model's, where that is known; without them they are all but the target.
+
+    Raises:
+        InvalidInput: it is neither; names the place.
+        TooLarge: the table is over 256 MiB.
+    """
+    try:
+        if path.is_dir():
+            return _find_images(path)
+        if path.stat().st_size > MOST_BYTES:
+            raise TooLarge.at("sample", f"at most {MOST_BYTES >> 20} MiB", f"{path.stat().st_size >> 20} MiB")
+        return _read_rows(path.read_bytes(), target=target, features=features)
+    except OSError as exc:
+        raise InvalidInput.at("sample", "a CSV file or a folder", f"{path} ({exc.strerror or exc})") from exc
+
+
+def _find_images(folder: Path) -> Images:
+    labels = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    files = [
+        path
+        for label in labels
+        for path in sorted((folder / label).rglob("*"))
+        if path.suffix.lower() in _PICTURES and path.is_file()
+    ]
+    if not files:
+        raise InvalidInput.at(
+            "sample", "a folder with a folder of images for each label", "one without images"
+        )
+    chosen = np.linspace(0, len(files) - 1, min(len(files), MOST_IMAGES)).astype(int)
+    return Images(tuple(labels), tuple(files[place] for place in chosen))
+
+
+def _read_rows(data: bytes, *, target: str | None, features: Sequence[str]) -> Rows:
+    text, encoding = decode(data)
+    first = text[:HEAD_CHARACTERS].split("\n", 1)[0]
+    delimiter = max(DELIMITERS, key=first.count)
+    lines = lines_of(text, Writing(encoding, delimiter, skips_spaces=False))
+    header = [cell.strip() for cell in next(lines, (1, []))[1]]
+    if not header or len(set(header)) != len(header):
+        raise InvalidInput.at("sample", "a first line with names that differ", describe(first[:80]))
+    truth = _target_of(header, target)
+    columns = _feature_columns(header, truth, features)
+    numbers = Numbers(delimiter)
+    rows: list[list[float]] = []
+    truths: list[str] = []
+    for line, cells in lines:
+        if len(rows) >= MOST_ROWS:
+            break
+        if len(cells) != len(header):
+            raise InvalidInput.at(f"sample line {line}", f"{len(header)} columns", str(len(cells)))
+        rows.append([_number(numbers, line, column, cells[column].strip(), header) for column in columns])
+        truths.append("" if truth is None else cells[truth].strip())
+    if not rows:
+        raise InvalidInput.at("sample", "at least one row", "none")
+    return Rows(
+        tuple(header[column] for column in columns),
+        np.array(rows, np.float64),
+        None if truth is None else header[truth],
+        tuple(truths) if truth is not None else (),
+    )
+
+
+def _target_of(header: Sequence[str], target: str | None) -> int | None:
+    if target is None:
+        return next((place for place, name in enumerate(header) if name.lower() in TARGET_NAMES), None)
+    if target not in header:
+        raise InvalidInput.at("target", f"one of the sample's columns ({', '.join(header)})", target)
+    return header.index(target)
+
+
+def _feature_columns(header: Sequence[str], truth: int | None, features: Sequence[str]) -> list[int]:
+    if features and set(features) <= set(header):
+        return [header.index(name) for name in features]
+    return [place for place in range(len(header)) if place != truth]
+
+
+def _number(numbers: Numbers, line: int, column: int, text: str, header: Sequence[str]) -> float:
+    value = numbers.read(line, column, text)
+    if value is None:
+        raise InvalidInput.at(
+            f"sample line {line}, {shown(header[column])}",
+            "a number (another column is the target: --target NAME)",
+            describe(text),
+        )
+    return value

@@ -1,0 +1,149 @@
+"""SavedModels of TensorFlow 2: one signature of them, to ONNX; there is no other way to serve one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from production_server.errors import InvalidInput
+from production_server.models.importing.keras_export import DoesNotExport, Signature, write_onnx
+from production_server.models.importing.keras_model import ONNX_FILE, quiet, reason_of
+from production_server.models.importing.opened import Opened
+from production_server.models.importing.savedmodel_graph import check_declared, check_operations
+from production_server.models.manifest import TensorSpec
+from production_server.shown import shown
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from production_server.models.tensors import Tensors
+
+DEFAULT_SIGNATURES = ("serving_default", "serve")
+_ACTIVATIONS = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
+
+
+def read(path: Path, into: Path, *, signature: str | None = None) -> Opened:
+    """Read one signature of the SavedModel in the folder `path` and write model.onnx into `into`.
+
+    `signature`: its name; None: `serving_default`, or the only one.
+
+    Raises:
+        InvalidInput: it is damaged, has no such signature, or has operations that do not export; the field names it.
+    """
+    import tensorflow as tf
+
+    check_declared(path)
+    try:
+        with quiet():
+            loaded = tf.saved_model.load(str(path))
+    # TensorFlow's errors share no base class below Exception.
+    except Exception as exc:
+        raise InvalidInput.at("file", "a whole SavedModel", reason_of(exc)) from exc
+    name = _choose(sorted(loaded.signatures), signature)
+    function = loaded.signatures[name]
+    check_operations(function.graph.as_graph_def())
+    served = _signature(function)
+    try:
+        with quiet():
+            write_onnx(_as_model(loaded, function, served), into / ONNX_FILE, served)
+    except DoesNotExport as exc:
+        (into / ONNX_FILE).unlink(missing_ok=True)
+        raise InvalidInput.at("file", "a SavedModel that exports to ONNX", str(exc)) from exc
+    return Opened(
+        runner="onnx",
+        inputs=served.inputs,
+        outputs=served.outputs,
+        original=_original(function, served),
+        producer=f"tensorflow {loaded.tensorflow_version}, signature {name}",
+        last_activation=_last_activation(function),
+    )
+
+
+def _choose(names: list[str], wanted: str | None) -> str:
+    if wanted in names:
+        return str(wanted)
+    if wanted is None:
+        for name in DEFAULT_SIGNATURES:
+            if name in names:
+                return name
+        if len(names) == 1:
+            return names[0]
+    raise InvalidInput.at(
+        "signature",
+        f"one of {shown(', '.join(names))}" if names else "a SavedModel with signatures",
+        str(wanted),
+    )
+
+
+def _signature(function: Any) -> Signature:
+    return Signature(
+        tuple(
+            _spec("inputs", name, each)
+            for name, each in sorted(function.structured_input_signature[1].items())
+        ),
+        tuple(_spec("outputs", name, each) for name, each in sorted(function.structured_outputs.items())),
+    )
+
+
+def _spec(kind: str, name: str, tensor: Any) -> TensorSpec:
+    shape = tensor.shape.as_list() if tensor.shape.rank is not None else []
+    try:
+        return TensorSpec(name=name, shape=tuple(shape), dtype=tensor.dtype.name)
+    except ValidationError as exc:
+        raise InvalidInput.at(
+            f"{kind}.{shown(name)}",
+            "a tensor of items, of numbers, booleans or text, with a batch of any size",
+            f"{tensor.dtype.name} of the shape {shape}",
+        ) from exc
+
+
+def _as_model(loaded: Any, function: Any, served: Signature) -> Any:
+    """The signature as a model of Keras, whose export knows how to call tf2onnx."""
+    import keras
+
+    class Served(keras.Model):  # type: ignore[misc]  # Keras has no types
+        def __init__(self) -> None:
+            super().__init__()
+            self.loaded = loaded
+            self.built = True  # its variables are the file's
+
+        def call(self, inputs: list[Any]) -> list[Any]:
+            found = function(**{spec.name: each for spec, each in zip(served.inputs, inputs, strict=True)})
+            return [found[spec.name] for spec in served.outputs]
+
+    return Served()
+
+
+def _original(function: Any, served: Signature) -> Any:
+    import tensorflow as tf
+
+    def compute(tensors: Tensors) -> Tensors:
+        found = function(**{spec.name: tf.constant(tensors[spec.name], spec.dtype) for spec in served.inputs})
+        return {spec.name: np.asarray(found[spec.name]) for spec in served.outputs}
+
+    return compute
+
+
+def _last_activation(function: Any) -> str | None:
+    """What the only output comes from, through identities and calls of functions."""
+    if len(function.structured_outputs) != 1:
+        return None
+    graph = function.graph.as_graph_def()
+    bodies = {each.signature.name: each for each in graph.library.function}
+    (tensor,) = function.outputs
+    nodes, name = {node.name: node for node in graph.node}, tensor.op.name
+    for _ in range(len(bodies) + len(graph.node) + 1):
+        node = nodes.get(name)
+        if node is None:
+            return None
+        if node.op in ("Identity", "Reshape") and node.input:
+            name = node.input[0].split(":", 1)[0]
+        elif "f" in node.attr and node.attr["f"].func.name in bodies:
+            body = bodies[node.attr["f"].func.name]
+            nodes = {each.name: each for each in body.node_def}
+            name = next(iter(body.ret.values())).split(":", 1)[0]
+        else:
+            return _ACTIVATIONS.get(node.op, "linear" if node.op in ("BiasAdd", "MatMul") else None)
+    return None
