@@ -110,6 +110,20 @@ def elements_in(data: memoryview, *, field: str) -> list[bytes]:
         raise InvalidInput.at(field, "elements of the lengths that they have", str(exc)) from exc
 
 
+def checked_items(shape: Sequence[int], spec: TensorSpec, *, field: str) -> None:
+    """Whether a shape is that of a batch of items, of which some sizes may differ from batch to batch.
+
+    Raises:
+        InvalidInput: it is not.
+    """
+    wanted = spec.item_shape
+    if len(shape) != len(wanted) + 1 or any(
+        size not in (None, given) for size, given in zip(wanted, shape[1:], strict=True)
+    ):
+        sizes = ["items", *("any" if size is None else str(size) for size in wanted)]
+        raise InvalidInput.at(field, f"[{', '.join(sizes)}]", str(list(shape)))
+
+
 def finite(tensor: np.ndarray, *, field: str) -> np.ndarray:
     """The tensor, if all its values are finite.
 

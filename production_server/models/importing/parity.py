@@ -12,7 +12,7 @@ from production_server.models.importing.drawn import Ranges, draw
 from production_server.models.importing.opened import Compute
 from production_server.models.importing.sample import Images, Rows, Sample
 from production_server.models.manifest import Feature, Manifest, Parity, TensorSpec
-from production_server.models.tensors import Tensors
+from production_server.models.tensors import Tensors, count_items, part
 
 MOST_ITEMS = 1_000
 MOST_NUMBERS = 20_000_000
@@ -75,7 +75,7 @@ def compare(manifest: Manifest, original: Compute, served: Compute, inputs: Inpu
     differences, largest, items = [0.0], 1.0, 0
     for batch in _batches(inputs.tensors, manifest.inputs):
         wanted, found = original(batch), served(batch)
-        items += len(next(iter(batch.values())))
+        items += count_items(batch)
         for spec in manifest.outputs:
             if wanted[spec.name].dtype.kind == "f" and not np.isfinite(wanted[spec.name]).all():
                 raise InvalidInput.at(
@@ -180,9 +180,8 @@ def _range_of(feature: Feature) -> tuple[float, float]:
 def _batches(tensors: Tensors, specs: Sequence[TensorSpec]) -> Iterator[Tensors]:
     numbers = sum(int(np.prod(spec.known_item_shape)) for spec in specs)
     size = int(np.clip(BATCH_NUMBERS // max(1, numbers), 1, 256))
-    count = len(next(iter(tensors.values())))
-    for start in range(0, count, size):
-        yield {name: array[start : start + size] for name, array in tensors.items()}
+    for start in range(0, count_items(tensors), size):
+        yield part(tensors, start, start + size)
 
 
 def _difference(wanted: np.ndarray, found: np.ndarray) -> float:

@@ -12,7 +12,7 @@ from production_server.models.array_files import read_arrays
 from production_server.models.manifest import Manifest
 from production_server.models.table import Truth
 from production_server.models.tasks.inputs import CheckedInput, CheckedTable, Decoded, Group, Inputs, gather
-from production_server.models.tensor_values import batch_of_json, finite
+from production_server.models.tensor_values import batch_of_json, checked_items, finite
 from production_server.models.tensors import (
     STRING,
     Tensors,
@@ -100,13 +100,7 @@ class TensorInputs(Inputs):
 
     def _checked_array(self, array: np.ndarray, name: str, field: str) -> np.ndarray:
         spec = self._specs[name]
-        wanted = spec.item_shape
-        fits = len(wanted) == array.ndim - 1 and all(
-            size in (None, given) for size, given in zip(wanted, array.shape[1:], strict=True)
-        )
-        if not fits:
-            sizes = ", ".join(["items", *("any" if size is None else str(size) for size in wanted)])
-            raise InvalidInput.at(field, f"[{sizes}]", str(list(array.shape)))
+        checked_items(array.shape, spec, field=field)
         if spec.dtype == STRING:
             if array.dtype.kind != "U":
                 raise InvalidInput.at(field, "texts", str(array.dtype))

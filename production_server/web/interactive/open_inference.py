@@ -22,12 +22,17 @@ from production_server.models.manifest import Manifest
 from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
 from production_server.models.tasks.task import Task
-from production_server.models.tensor_values import elements_in, finite, tensor_of_bytes, tensor_of_json
+from production_server.models.tensor_values import (
+    checked_items,
+    elements_in,
+    finite,
+    tensor_of_bytes,
+    tensor_of_json,
+)
 from production_server.models.tensors import STRING, Tensors, elements_to_bytes, name_of, numpy_dtype
 from production_server.shown import describe
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest, error_answer
 from production_server.web.interactive.tensors import (
-    checked_items,
     checked_objects,
     checked_shape,
     json_object,

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from production_server.errors import InvalidInput, TooLarge
-from production_server.models.manifest import TensorSpec
 from production_server.models.tensor_values import MAX_DIMENSIONS, MAX_ELEMENTS
 from production_server.shown import describe
 from production_server.web.edge.json_bodies import json_of
@@ -30,20 +28,6 @@ def checked_shape(shape: object, *, field: str) -> tuple[int, ...]:
     if math.prod(shape) > MAX_ELEMENTS:
         raise TooLarge.at(field, f"at most {MAX_ELEMENTS} elements", _described(shape))
     return tuple(shape)
-
-
-def checked_items(shape: Sequence[int], spec: TensorSpec, *, field: str) -> None:
-    """Whether a shape is that of a batch of items, of which some sizes may differ from batch to batch.
-
-    Raises:
-        InvalidInput: it is not.
-    """
-    wanted = spec.item_shape
-    if len(shape) != len(wanted) + 1 or any(
-        size not in (None, given) for size, given in zip(wanted, shape[1:], strict=True)
-    ):
-        sizes = ["items", *("any" if size is None else str(size) for size in wanted)]
-        raise InvalidInput.at(field, f"[{', '.join(sizes)}]", str(list(shape)))
 
 
 def json_object(data: bytes, what: str) -> dict[str, Any]:
