@@ -36,14 +36,18 @@ def remove(belongings: Belongings, tools: Tools) -> None:
                 tools.clock.pause(POLL_S)
         for group in belongings.security_groups:
             report.stage(f"deleting security group {group.name}")
-            _delete_group(group.id, tools)
+            delete_group(group.id, tools)
     except TimeIsUp as error:
         limit_s = tools.clock.timeout_s
         raise Unavailable(f"the cloud did not delete everything in {limit_s:.0f} s: try again") from error
 
 
-def _delete_group(group_id: str, tools: Tools) -> None:
-    # A server that is gone leaves its port behind for a moment.
+def delete_group(group_id: str, tools: Tools) -> None:
+    """Delete a security group as soon as it is in use no more: a server that is gone leaves its port for a moment.
+
+    Raises:
+        TimeIsUp: It stays in use.
+    """
     while True:
         try:
             tools.patiently(partial(tools.cloud.delete_security_group, group_id))

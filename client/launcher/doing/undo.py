@@ -9,10 +9,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from client.errors import ClientError, Refused
+from client.errors import ClientError
 from client.launcher.cloud import Belongings
 from client.launcher.doing.clock import TimeIsUp
-from client.launcher.doing.removal import POLL_S, TIMEOUT_S, remove
+from client.launcher.doing.removal import POLL_S, TIMEOUT_S, delete_group, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,15 +66,25 @@ def give_way(mark: Mark, tools: Tools) -> None:
 
 
 def remove_unused(mark: Mark, tools: Tools) -> None:
-    """Delete those addresses and groups of a run that turned out to be used by nobody, since another was quicker."""
-    with contextlib.suppress(ClientError, TimeIsUp):
+    """Delete those addresses and groups of a run that turned out to be used by nobody, since another was quicker.
+
+    A group that stays in use for `SETTLING_S` is another run's by now. Raises nothing.
+    """
+    tools = replace(tools, clock=tools.clock.restarted(SETTLING_S))
+    made = Belongings()
+    with _forgiving():
         made = tools.patiently(tools.cloud.belongings).of_run(mark.run)
-        for address in made.floating_addresses:
-            if address.server_id is None:
+    for address in made.floating_addresses:
+        if address.server_id is None:
+            with _forgiving():
                 tools.patiently(partial(tools.cloud.delete_floating_address, address.id))
-        for group in made.security_groups:
-            with contextlib.suppress(Refused):
-                tools.patiently(partial(tools.cloud.delete_security_group, group.id))
+    for group in made.security_groups:
+        with _forgiving():
+            delete_group(group.id, tools)
+
+
+def _forgiving() -> contextlib.AbstractContextManager[None]:
+    return contextlib.suppress(ClientError, TimeIsUp)
 
 
 @contextlib.contextmanager

@@ -115,6 +115,27 @@ def test_of_two_runs_with_one_name_only_the_first_makes_a_server(world: World) -
     assert len(world.cloud.belongings().floating_addresses) == 1
 
 
+@pytest.mark.parametrize("refused", ["delete_security_group", "delete_floating_address"])
+def test_the_group_of_an_overtaken_run_goes_though_the_cloud_refuses_at_first(
+    world: World, refused: str
+) -> None:
+    """A server that is gone leaves its port, and so its group in use, behind for a moment."""
+    begun: list[str] = []
+
+    def overtake(call: Call) -> None:
+        if call.operation == "create_floating_address" and not begun:
+            begun.append("begun")
+            world.launch(wanted())
+            world.cloud.fail(refused, with_=Refused("it is in use", code="conflict"), times=3)
+
+    world.cloud.hooks.append(overtake)
+
+    world.launch(wanted())
+
+    own = world.cloud.belongings()
+    assert (len(own.servers), len(own.security_groups)) == (1, 1)
+
+
 def test_an_overtaken_run_leaves_what_the_other_one_has_found(world: World) -> None:
     """A makes an address and a group, B finds both and is quicker with the server, A finds B's."""
     other: list[str] = []
