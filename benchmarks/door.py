@@ -57,7 +57,10 @@ def _asked(count: int, address: str) -> Iterator[tuple[Entrance, Asking]]:
                 connection.execute(insert(api_key).values(row_of(text, "a", "a", USUAL, expires_at=None)))
         parts.keys.look_again()
         headers = {"host": "localhost:5100"} | ({"authorization": f"Bearer {texts[-1]}"} if texts else {})
-        yield parts.entrance, Asking("calls.v2", "POST", "/v2/models/diabetes/infer", headers, address)
+        yield (
+            parts.entrance,
+            Asking("calls.v2", "POST", "/v2/models/diabetes/infer", headers, address, "http"),
+        )
         parts.database.close()
 
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from client.answers import Model, Result
 
 T = TypeVar("T")
-_BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_SIGNS = r"=+\-@\uff1d\uff0b\uff0d\uff20"
+_FORMULA = re.compile(rf"^(?=[{_SIGNS}\t\r\n])|(?<=[;\t\r\n])(?=[{_SIGNS}])")
+"""Where a spreadsheet would see one begin: some part the cells of a file at semicolons or tabs, whatever quotes say."""
 _NUMBER = re.compile(r"[-+]\d+(\.\d+)?")
 RESULT_COLUMNS = ("state", "label", "score", "expected", "outside_training_range", "error", "version")
 
@@ -81,8 +83,7 @@ class CsvFile:
 
 def inert(cell: T) -> T | str:
     """A text that a spreadsheet would take for a formula, as plain text (OWASP, "CSV Injection")."""
-    is_formula = isinstance(cell, str) and cell.startswith(_BEGINS_FORMULA) and not _NUMBER.fullmatch(cell)
-    return f"'{cell}" if is_formula else cell
+    return _FORMULA.sub("'", cell) if isinstance(cell, str) and not _NUMBER.fullmatch(cell) else cell
 
 
 class JsonFile:

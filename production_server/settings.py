@@ -202,7 +202,8 @@ class Settings:
     first_key_file: Path | None = _setting(
         None,
         path,
-        "file that [the first key](access.md#beyond-this-machine) is written to, which is made where there is none",
+        "file that [the first key](access.md#beyond-this-machine) is written to, which is made where there is none. "
+        "A new one is its owner's alone; one that is there keeps its owner and mode",
     )
     audit_days: int = _setting(
         365,

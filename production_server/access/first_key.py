@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from sqlalchemy import text
@@ -22,7 +23,8 @@ ITSELF = Actor("the service itself")
 def make_first_key(database: Database, file: Path) -> bool:
     """Unless there is a stored key, make one of scope `admin` and leave its text in a file; returns whether it did.
 
-    A file that is there is written over, and keeps its owner and its mode; a new one is readable by its owner only.
+    A new file is readable by its owner only. One that is there is written over, and keeps its owner and its mode: who
+    made it said who reads it (a container's user writes into a file of the host's).
 
     Raises:
         SettingsError: the file cannot be written; there is no key then. Unavailable: the database does not answer.
@@ -41,12 +43,21 @@ def make_first_key(database: Database, file: Path) -> bool:
 
 
 def _leave(key: str, file: Path) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
     try:
-        with os.fdopen(os.open(file, flags, 0o600), "w") as opened:
+        with os.fdopen(_open(file), "w") as opened:
+            opened.truncate()
             opened.write(f"{key}\n")
             opened.flush()
             os.fsync(opened.fileno())
     except (OSError, ValueError) as exc:
         got = f"{str(file)!r} ({getattr(exc, 'strerror', None) or exc})"
         raise SettingsError((Fault("FIRST_KEY_FILE", "a file that can be written", got),)) from exc
+
+
+def _open(file: Path) -> int:
+    """Open a regular file, and nothing else, for writing: a FIFO would wait for who reads it."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise ValueError("it is no regular file")

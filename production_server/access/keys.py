@@ -45,7 +45,7 @@ def create_key(database: Database, wanted: NewKey, *, by: Actor) -> tuple[KeyInf
     _check(wanted)
     text = new_key()
     with noting(by) as notes, database.write() as connection:
-        _check_actor(connection, by)
+        check_actor(connection, by)
         return store_key(connection, text, wanted, notes), text
 
 
@@ -94,7 +94,7 @@ def revoke_key(database: Database, key_id: str, *, by: Actor) -> KeyInfo:
     one = _one(key_id)
     is_open = (api_key.c.id == key_id) & api_key.c.parent.is_(None) & api_key.c.revoked_at.is_(None)
     with noting(by) as notes, database.write() as connection:
-        _check_actor(connection, by)
+        check_actor(connection, by)
         is_new = connection.execute(update(api_key).where(is_open).values(revoked_at=now())).rowcount
         found = _found(key_id, connection.execute(one).one_or_none())
         if is_new:
@@ -110,7 +110,7 @@ def rotate_key(database: Database, key_id: str, *, overlap_s: float, by: Actor) 
     """
     text = new_key()
     with noting(by) as notes, database.write() as connection:
-        _check_actor(connection, by)
+        check_actor(connection, by)
         row = connection.execute(_one(key_id).with_for_update()).one_or_none()
         found = _found(key_id, row)
         at: float = connection.execute(select(now())).scalar_one()
@@ -170,7 +170,7 @@ def _told(key: KeyInfo) -> dict[str, Any]:
     }
 
 
-def _check_actor(connection: Connection, by: Actor) -> None:
+def check_actor(connection: Connection, by: Actor) -> None:
     """Judge in the transaction who was let in some time before it: keys are known here for half a second.
 
     Raises:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
-from production_server.access.audit import Act, noting
+from production_server.access.audit import Act, Notes, noting
 from production_server.access.key_text import id_of, new_key
-from production_server.access.keys import row_of
+from production_server.access.keys import check_actor, row_of
 from production_server.access.records import Actor, Client
 from production_server.jobs.database import Database, now
 from production_server.jobs.tables import api_key
@@ -23,7 +23,7 @@ def open_session(database: Database, client: Client, *, by: Actor) -> str:
     """Open a session for a client whose key was found; returns its text. What expired long ago is cleared away.
 
     Raises:
-        Unavailable: the database does not answer.
+        Unauthorized: the key is over by now. Unavailable: the database does not answer.
     """
     text = new_key()
     values = row_of(
@@ -36,16 +36,23 @@ def open_session(database: Database, client: Client, *, by: Actor) -> str:
     )
     is_old = api_key.c.parent.is_not(None) & (api_key.c.expires_at < now() - KEPT_S)
     with noting(by) as notes, database.write() as connection:
-        connection.execute(delete(api_key).where(is_old | _is_beyond_most(client.key_id)))
+        check_actor(connection, by)
+        connection.execute(delete(api_key).where(is_old))
+        _end_beyond_most(connection, client.key_id, notes)
         connection.execute(insert(api_key).values(values))
         notes.write(connection, Act.SESSION_OPENED, id_of(text))
     return text
 
 
-def _is_beyond_most(key_id: str) -> ColumnElement[bool]:
-    of_key = select(api_key.c.id).where(api_key.c.parent == key_id)
-    newest = of_key.order_by(api_key.c.created_at.desc(), api_key.c.id).limit(MOST_SESSIONS - 1)
-    return (api_key.c.parent == key_id) & api_key.c.id.not_in(newest)
+def _end_beyond_most(connection: Connection, key_id: str, notes: Notes) -> None:
+    """Make room for one more."""
+    is_open = (api_key.c.revoked_at.is_(None) & (api_key.c.expires_at > now())).label("is_open")
+    of_key = select(api_key.c.id, is_open).where(api_key.c.parent == key_id)
+    newest_first = of_key.order_by(api_key.c.created_at.desc(), api_key.c.id)
+    for row in connection.execute(newest_first.offset(MOST_SESSIONS - 1)).all():
+        connection.execute(delete(api_key).where(api_key.c.id == row.id))
+        if row.is_open:
+            notes.write(connection, Act.SESSION_ENDED, row.id)
 
 
 def end_session(database: Database, session_id: str, *, by: Actor) -> None:

@@ -30,9 +30,9 @@ from production_server.web.edge.forms import StrictFormRequest
 from production_server.web.edge.headers import headers_of
 from production_server.web.edge.parts import EXTENSION, WebParts, current_parts
 from production_server.web.edge.problems import register_problem_handlers, status_of
+from production_server.web.edge.protection import PAGE_HEADERS, transport_headers
 from production_server.web.edge.rate_fields import fields_of
 from production_server.web.edge.request_scope import ROUTE, RequestScope
-from production_server.web.edge.sites import name_of
 from production_server.web.interactive import metadata
 from production_server.web.interactive.front import Bounds, Front
 from production_server.web.interactive.open_inference import OpenInference
@@ -44,19 +44,6 @@ MAX_FIELD_BYTES = 8 * 2**20
 """The largest form field that is not a file (a pasted table); Werkzeug keeps these in memory."""
 APART = ("/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready")
 """What watches over the service asks here, above all when it is busy or stuck."""
-SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-        "font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
-}
-HSTS = "max-age=31536000"
-"""Browsers come to this host by https alone for a year (RFC 6797). Its subdomains may be anybody's."""
 
 
 def create_app(parts: WebParts) -> Flask:
@@ -142,9 +129,6 @@ def _add_rate_fields(response: Response) -> Response:
 
 
 def _add_security_headers(response: Response) -> Response:
-    for name, value in SECURITY_HEADERS.items():
+    for name, value in {**PAGE_HEADERS, **transport_headers(request.scheme, request.headers)}.items():
         response.headers.setdefault(name, value)
-    # It holds for all ports of a host, and what else a developer has on localhost speaks http.
-    if request.is_secure and name_of(request.headers.get("Host", "")) != "localhost":
-        response.headers["Strict-Transport-Security"] = HSTS
     return response

@@ -16,7 +16,9 @@ from production_server.errors import Unauthorized
 from production_server.web.edge.flask_door import asking_client
 from production_server.web.edge.parts import current_parts
 
-_BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_SIGNS = r"=+\-@\uff1d\uff0b\uff0d\uff20"
+_FORMULA = re.compile(rf"^(?=[{_SIGNS}\t\r\n])|(?<=[;\t\r\n])(?=[{_SIGNS}])")
+"""Where a spreadsheet would see one begin: some part the cells of a file at semicolons or tabs, whatever quotes say."""
 _NUMBER = re.compile(r"[-+]\d+(\.\d+)?")
 """A label may be one, such as -1."""
 
@@ -46,4 +48,4 @@ def csv_line(cells: Sequence[object]) -> str:
 
 def inert(text: str) -> str:
     """A text that a spreadsheet would take for a formula, as plain text (OWASP, "CSV Injection")."""
-    return f"'{text}" if text.startswith(_BEGINS_FORMULA) and not _NUMBER.fullmatch(text) else text
+    return text if _NUMBER.fullmatch(text) else _FORMULA.sub("'", text)

@@ -41,6 +41,8 @@ class Asking(NamedTuple):
     headers: Headers
     peer: str
     """The address that it comes from: of the client itself where a proxy that is believed has passed it on."""
+    scheme: str
+    """What it comes by: `http` or `https`."""
 
     @property
     def brings_body(self) -> bool:
@@ -58,7 +60,8 @@ class Asking(NamedTuple):
 def asking_of(operation: str, scope: Mapping[str, Any], headers: Headers) -> Asking:
     """What an ASGI scope and its headers ask."""
     peer = scope.get("client")
-    return Asking(operation, scope["method"], scope["path"], headers, peer[0] if peer else "")
+    address = peer[0] if peer else ""
+    return Asking(operation, scope["method"], scope["path"], headers, address, scope.get("scheme", "http"))
 
 
 class Door(Protocol):
@@ -233,7 +236,7 @@ class Entrance:
         self.door.look_again()
 
     def _needed(self, asking: Asking) -> Scope | None:
-        self.sites.check(asking.method, asking.headers)
+        self.sites.check(asking.method, asking.headers, scheme=asking.scheme)
         try:
             return NEEDS[asking.operation]
         except KeyError as exc:

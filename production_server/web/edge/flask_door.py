@@ -79,6 +79,7 @@ def _asking() -> Asking:
         path=request.path,
         headers=request.headers,
         peer=request.remote_addr or "",
+        scheme=request.scheme,
     )
 
 

@@ -49,7 +49,7 @@ class StrictFormParser(FormDataParser):
             Unavailable: there is no space left for what is uploaded.
         """
         if mimetype == URL_ENCODED:
-            data = stream.read(MAX_URL_ENCODED_BYTES + 1)
+            data = _read(stream, MAX_URL_ENCODED_BYTES + 1)
             if len(data) > MAX_URL_ENCODED_BYTES:
                 fault = Fault(
                     "form", f"at most {MAX_URL_ENCODED_BYTES} bytes, or multipart/form-data", "more"
@@ -88,6 +88,14 @@ class StrictFormParser(FormDataParser):
     def _close(self) -> None:
         for file in self._files:
             file.close()
+
+
+def _read(stream: IO[bytes], most: int) -> bytes:
+    """So many bytes, or all there are. One read may give fewer, and only the next one tells that a limit was met."""
+    data = bytearray()
+    while len(data) < most and (piece := stream.read(most - len(data))):
+        data += piece
+    return bytes(data)
 
 
 def _not_utf_8(error: UnicodeDecodeError) -> str:

@@ -41,7 +41,7 @@ class Sites:
         self._names |= {name.lower().rstrip(".") for name in own_names}
         self._is_known = lru_cache(REMEMBERED)(self._judge)
 
-    def check(self, method: str, headers: Headers) -> None:
+    def check(self, method: str, headers: Headers, *, scheme: str) -> None:
         """Let a request pass that no other site can have had a browser send.
 
         Raises:
@@ -61,7 +61,11 @@ class Sites:
             return
         # Browsers that do not know Sec-Fetch-Site, and all of them where there is no TLS, say at least this.
         origin = headers.get("origin")
-        if origin is not None and _host_of(origin) not in {host.lower(), *self._public}:
+        if origin is None:
+            return
+        # Not the other way round: a proxy that nobody has named may speak https before this.
+        is_weaker = scheme == "https" and origin.lower().startswith("http:")
+        if is_weaker or _host_of(origin) not in {host.lower(), *self._public}:
             raise Foreign(
                 f"a page of {describe(origin)} has sent this to {describe(host)}. {OPEN_IT_HERE}; a proxy that "
                 "changes Host needs the setting PUBLIC_HOSTS"

@@ -44,7 +44,7 @@ class ToHttps:
 
     def _place(self, scope: Scope) -> str:
         headers = headers_of(scope)
-        self._sites.check(scope["method"], headers)
+        self._sites.check(scope["method"], headers, scheme="http")
         host = headers.get("host", "")
         name = name_of(host)
         if not name:

@@ -35,6 +35,7 @@ from production_server.web.edge.headers import headers_of
 from production_server.web.edge.incoming import Incoming, Receive
 from production_server.web.edge.json_bodies import check_charset
 from production_server.web.edge.problems import CHALLENGE, REFUSED, status_of
+from production_server.web.edge.protection import transport_headers
 from production_server.web.edge.proxies import Proxies
 from production_server.web.edge.rate_fields import fields_of
 from production_server.web.edge.request_ids import request_id_of
@@ -168,7 +169,8 @@ class Front:
             log.exception("%s %s failed", scope["method"], scope["path"], extra=known)
             answer = protocol.write_error(CeleriacError(MISTAKE))
         progress.status = answer.status
-        await send_all(send, answer.status, _header_lines(answer, progress), answer.body)
+        protection = transport_headers(scope.get("scheme", "http"), headers)
+        await send_all(send, answer.status, _header_lines(answer, progress, protection), answer.body)
         self._count(protocol, progress)
 
     async def _enter(self, asking: Asking, request_id: str) -> Allowance:
@@ -298,7 +300,9 @@ class Front:
             patience.stop()
 
 
-def _header_lines(answer: HttpAnswer, progress: _Progress) -> list[tuple[bytes, bytes]]:
+def _header_lines(
+    answer: HttpAnswer, progress: _Progress, protection: Mapping[str, str]
+) -> list[tuple[bytes, bytes]]:
     lines = [
         (b"content-type", answer.content_type.encode("latin-1")),
         (b"content-length", b"%d" % len(answer.body)),
@@ -309,7 +313,7 @@ def _header_lines(answer: HttpAnswer, progress: _Progress) -> list[tuple[bytes, 
         lines.append((b"connection", b"close"))
     if answer.status == HTTPStatus.UNAUTHORIZED:
         lines.append((b"www-authenticate", CHALLENGE.encode()))
-    told = {**fields_of(progress.allowance), **answer.headers}
+    told = {**protection, **fields_of(progress.allowance), **answer.headers}
     return lines + [(name.encode(), value.encode("latin-1")) for name, value in told.items()]
 
 

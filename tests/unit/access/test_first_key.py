@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -56,12 +57,16 @@ def test_a_file_that_is_there_keeps_its_mode_and_what_it_held_is_gone(
     assert stat.S_IMODE(file.stat().st_mode) == 0o666
 
 
-@pytest.mark.parametrize("name", ["no/such/folder", ".", "link"])
+@pytest.mark.parametrize("name", ["no/such/folder", ".", "link", "fifo", "fifo that is read", "/dev/null"])
 def test_where_it_cannot_be_left_there_is_none(sqlite_database: Database, tmp_path: Path, name: str) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    for fifo in ("fifo", "fifo that is read"):
+        os.mkfifo(tmp_path / fifo)
+    reader = os.open(tmp_path / "fifo that is read", os.O_RDONLY | os.O_NONBLOCK)
 
     with pytest.raises(SettingsError, match="FIRST_KEY_FILE: expected a file that can be written"):
         make_first_key(sqlite_database, tmp_path / name)
+    os.close(reader)
 
     with sqlite_database.read() as connection:
         assert not is_there_a_key(connection)

@@ -253,7 +253,7 @@ def test_a_model_that_keeps_its_best_labels_has_a_pair_of_columns_for_each(tmp_p
 def test_what_others_have_named_is_no_formula_in_a_csv(tmp_path: Path) -> None:
     hostile = replace(DIABETES, manifest={"labels": ["=1+1", "-1"]})
     result = Result(
-        index=0, state="succeeded", name="=cmd|'/c calc'!A1.png", label="-1", score=0.5, output=[0.5, 0.5]
+        index=0, state="succeeded", name="=cmd|'/c calc'!A1;=B1.png", label="-1", score=0.5, output=[0.5, 0.5]
     )
 
     with result_file(tmp_path / "r.csv", model=hostile, names=()) as file:
@@ -261,4 +261,4 @@ def test_what_others_have_named_is_no_formula_in_a_csv(tmp_path: Path) -> None:
         file.write(result)
 
     (row,) = read_csv(tmp_path / "r.csv")
-    assert (row["name"], row["label"], row["score"]) == ("'=cmd|'/c calc'!A1.png", "-1", "0.5")
+    assert (row["name"], row["label"], row["score"]) == ("'=cmd|'/c calc'!A1;'=B1.png", "-1", "0.5")

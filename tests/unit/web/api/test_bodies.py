@@ -94,6 +94,7 @@ def test_a_chunked_form_over_the_limit_is_too_large_and_not_damaged(web: FlaskCl
         "/api/jobs",
         input_stream=io.BytesIO(body),
         content_type=kind,
+        headers={"Transfer-Encoding": "chunked"},
         environ_overrides={"wsgi.input_terminated": True},
     )
 

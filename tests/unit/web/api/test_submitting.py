@@ -288,6 +288,7 @@ def test_a_chunked_body_over_the_limit_is_too_large_and_not_malformed(web: Flask
         "/api/jobs",
         input_stream=io.BytesIO(b" " * 300_000),
         content_type="application/json",
+        headers={"Transfer-Encoding": "chunked"},
         environ_overrides={"wsgi.input_terminated": True},
     )
 

@@ -19,7 +19,7 @@ def code_of(sites: Sites, method: str = "POST", **headers: str) -> str:
     """The code with which a request is refused; empty where it is not."""
     named = {name.replace("_", "-").lower(): value for name, value in headers.items()}
     try:
-        sites.check(method, named)
+        sites.check(method, named, scheme="http")
     except (Foreign, InvalidInput) as exc:
         return exc.code
     return ""
@@ -58,6 +58,25 @@ def test_a_form_of_this_server_is_accepted(web: FlaskClient, headers: dict[str, 
     answer = web.post("/predictions?model=table", data=ROW, headers=headers)
 
     assert answer.status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("scheme", "origin", "status"),
+    [
+        ("https", "https://localhost", 303),
+        ("https", "http://localhost", 403),
+        ("https", "HTTP://localhost", 403),
+        ("http", "https://localhost", 303),  # behind a proxy that nobody has named
+    ],
+)
+def test_what_a_page_without_tls_sends_to_one_with_it_may_be_anybodys(
+    web: FlaskClient, scheme: str, origin: str, status: int
+) -> None:
+    answer = web.post(
+        "/predictions?model=table", data=ROW, headers={"Origin": origin}, base_url=f"{scheme}://localhost"
+    )
+
+    assert answer.status_code == status
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ def sent(
     *,
     protocol: type[TensorFlowServing] = TensorFlowServing,
     headers: Sequence[tuple[bytes, bytes]] = (),
+    scheme: str = "http",
 ) -> list[Any]:
     """All that it sends."""
     front = Front(
@@ -67,7 +68,7 @@ def sent(
     async def send(event: Any) -> None:
         events.append(event)
 
-    scope = {"type": "http", "method": "POST", "path": PATH, "headers": list(headers)}
+    scope = {"type": "http", "scheme": scheme, "method": "POST", "path": PATH, "headers": list(headers)}
     run_apart(front(scope, receive, send))
     return events
 
@@ -125,6 +126,20 @@ def test_a_call_of_another_charset_is_refused_as_other_bodies_are(
     receive = in_parts('{"instances": "é"}'.encode())
 
     assert answer(parts, receive, headers=[(b"content-type", kind)])[0] == status
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "stays"),
+    [("https", b"192.0.2.7:5100", True), ("https", b"localhost:5100", False), ("http", b"192.0.2.7", False)],
+)
+def test_answers_of_calls_are_no_pages_and_told_to_stay_with_https(
+    parts: WebParts, scheme: str, host: bytes, stays: bool
+) -> None:
+    start, _ = sent(parts, in_parts(b"{}"), headers=[(b"host", host)], scheme=scheme)
+
+    told = {name.lower(): value for name, value in start["headers"]}
+    assert told[b"x-content-type-options"] == b"nosniff"
+    assert told.get(b"strict-transport-security") == (b"max-age=31536000" if stays else None)
 
 
 def test_a_bug_is_answered_in_the_protocols_form(parts: WebParts, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from production_server.access import sessions
+from production_server.access.audit import Act, Wanted, list_lines
+from production_server.access.key_text import id_of
 from production_server.access.keys import create_key, list_keys, revoke_key
 from production_server.access.records import NewKey
 from production_server.access.scopes import USUAL, Scope
 from production_server.errors import Unauthorized
 from production_server.web.edge.door import SESSION_COOKIE
+from production_server.web.edge.forms import URL_ENCODED
 from production_server.web.edge.parts import WebParts
-from production_server.web.pages.login import local_path
+from production_server.web.pages.login import MAX_LOGIN_BYTES, local_path
 from tests.unit.access.test_keys import SOMEBODY
 
 PAGE = {"Sec-Fetch-Site": "same-origin"}
@@ -55,6 +60,24 @@ def test_a_key_becomes_a_session_that_pages_and_their_scripts_use(web: FlaskClie
     row = {"model": "table", "inputs": [[1, 7]]}
     assert web.post("/api/jobs", json=row, headers=PAGE).status_code == 202
     assert web.get("/metrics").status_code == 403
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_a_form_that_is_too_large_is_refused_and_not_cut(
+    web: FlaskClient, key: str, is_chunked: bool
+) -> None:
+    body = f"key={key}&next=/{'x' * MAX_LOGIN_BYTES}".encode()
+
+    answer = web.post(
+        "/login",
+        headers=PAGE | ({"Transfer-Encoding": "chunked"} if is_chunked else {}),
+        content_type=URL_ENCODED,
+        input_stream=io.BytesIO(body),
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+
+    assert answer.status_code == 413
+    assert session(web) is None
 
 
 def test_the_cookie_is_no_script_s_and_not_the_key(web: FlaskClient, key: str) -> None:
@@ -259,3 +282,15 @@ def test_of_many_sessions_of_one_key_the_oldest_end(
     parts.keys.look_again()
 
     assert [with_cookie(web, text).status_code for text in opened] == [401, 401, 200, 200, 200]
+    ended = [line.object for line in list_lines(parts.database, Wanted(act=Act.SESSION_ENDED), limit=9)]
+    assert sorted(ended) == sorted(id_of(text or "") for text in opened[:2])
+
+
+def test_a_key_that_was_revoked_a_moment_ago_opens_no_session(parts: WebParts, key: str) -> None:
+    parts.keys.look_again()
+    client = parts.keys.find(key)
+    revoke_key(parts.database, client.key_id, by=SOMEBODY)
+
+    with pytest.raises(Unauthorized, match="revoked"):
+        sessions.open_session(parts.database, client, by=client.acting("192.0.2.1", ""))
+    assert not list_lines(parts.database, Wanted(act=Act.SESSION_OPENED), limit=1)
