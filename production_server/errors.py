@@ -170,6 +170,7 @@ class NotFound(CeleriacError):
     code = "not_found"
     other_codes: ClassVar[tuple[str, ...]] = (
         "events_not_taken",
+        "import_not_found",
         "item_not_found",
         "job_not_found",
         "key_not_found",
@@ -180,10 +181,10 @@ class NotFound(CeleriacError):
 
 
 class Conflict(CeleriacError):
-    """Raised when an idempotency key comes again with another request, or a key is over that another should replace."""
+    """Raised when an idempotency key comes again with another request, or a key or an import is over already."""
 
     code = "idempotency_conflict"
-    other_codes: ClassVar[tuple[str, ...]] = ("key_over",)
+    other_codes: ClassVar[tuple[str, ...]] = ("import_over", "key_over")
 
 
 class BrokenVersion(CeleriacError):
@@ -203,6 +204,12 @@ class ImportFailed(CeleriacError):
     """Raised when the process that reads a foreign file ends, or is ended at a limit, before it has an answer."""
 
     code = "import_failed"
+
+
+class ImportStopped(CeleriacError):
+    """Raised when an import is ended early: it was cancelled, or this process stops and another one goes on."""
+
+    code = "import_stopped"
 
 
 class InferenceFailed(CeleriacError):

@@ -45,6 +45,8 @@ class Act(StrEnum):
     JOB_CANCELLED = "job.cancelled"
     """Another client's, by an admin; so is a scan's."""
     SCAN_CANCELLED = "scan.cancelled"
+    VERSION_IMPORTED = "version.imported"
+    """A file that somebody sent has become a version of a model."""
     REQUEST_REFUSED = "request.refused"
     """Answered with 401 or 403."""
 

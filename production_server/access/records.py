@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 from production_server.access.scopes import EVERYTHING, Scope
@@ -66,6 +66,10 @@ class Actor:
     request_id: str = ""
     session_id: str = ""
     """Of the session in which it acts, if a browser does."""
+
+    def to_json(self) -> dict[str, str]:
+        """As it is kept of what is done later."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
-"""Leases: the right of one holder to work on a row as long as he renews it. Items, chunks, buckets and scans have them.
+"""Leases: the right of one holder to work on a row as long as he renews it.
 
-The token fences off whoever held the row before. No clock of the database says that a holder was lost: others watch
-whether he renews (ADR 28). All leases have the same two columns; without a token the second one says until when nobody
-may take the row.
+Items, chunks, buckets, scans and imports have them. The token fences off whoever held the row before. No clock of the
+database says that a holder was lost: others watch whether he renews (ADR 28). All leases have the same two columns;
+without a token the second one says until when nobody may take the row.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from sqlalchemy import ColumnElement, Table, case, func, literal, select, union_
 
 from production_server.jobs.clock import is_ahead
 from production_server.jobs.database import Database, now
-from production_server.jobs.tables import away_bucket, item, object_chunk, scan
+from production_server.jobs.tables import away_bucket, item, model_import, object_chunk, scan
 
 FREE: dict[str, Any] = {"lease_token": None, "lease_until": None}
 """What a row has that nobody holds."""
-BESIDE_ITEMS = (object_chunk, away_bucket, scan)
+BESIDE_ITEMS = (object_chunk, away_bucket, scan, model_import)
 """The other tables whose rows are held."""
 
 

@@ -14,6 +14,9 @@ Priority = Literal["normal", "high"]
 JobState = Literal["queued", "running", "finished", "cancelled"]
 ItemState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ScanState = Literal["listing", "listed", "failed", "cancelled"]
+ImportState = Literal["waiting", "running", "succeeded", "failed", "cancelled"]
+Importable = Literal["onnx", "all"]
+"""Which files of models a worker reads: those that need no TensorFlow, or all."""
 
 
 ANONYMOUS_NAME = "anonymous"
@@ -171,6 +174,8 @@ class WorkerInfo:
     seen_at: float
     warm: tuple[str, ...]
     items_done: int
+    imports: Importable | None = None
+    """None: it reads no file of a model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -261,6 +261,7 @@ worker = Table(
     Column("seen_at", Double, nullable=False),
     Column("warm", JSON, nullable=False),  # model/version that it has loaded
     Column("items_done", Integer, nullable=False),
+    Column("imports", String(8)),  # onnx | all; null: no file of a model
 )
 
 # Who may ask, and for what. Rows of keys are never deleted: as long as there is one, nobody gets in without a key.
@@ -277,6 +278,32 @@ api_key = Table(
     Column("revoked_at", Double),
     Column("used_at", Double),  # roughly
     Column("parent", String(12)),  # of a session: the key that opened it, with which it ends
+)
+
+# A file that somebody has sent, on its way to being a version. The files themselves lie beside the versions.
+model_import = Table(
+    "model_import",
+    metadata,
+    Column("id", Uuid, primary_key=True),  # UUIDv7
+    Column("client", String(64), nullable=False),
+    Column("model", String(64), nullable=False),
+    Column("file", String(255), nullable=False),  # what its sender calls it
+    Column("asked", JSON(none_as_null=True), nullable=False),
+    Column("actor", JSON(none_as_null=True), nullable=False),  # who is told of in the audit
+    Column("needs_tensorflow", Boolean(create_constraint=False), nullable=False),
+    Column("state", String(9), nullable=False),  # waiting | running | succeeded | failed | cancelled
+    Column("said", Text, nullable=False, server_default=text("''")),  # what is being done
+    Column("created_at", Double, nullable=False),
+    Column("finished_at", Double),
+    Column("lease_token", Uuid),
+    Column("lease_until", Double),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("notes", JSON(none_as_null=True)),  # what was assumed
+    Column("manifest", JSON(none_as_null=True)),
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("faults", JSON(none_as_null=True)),
+    Index("ix_model_import_state", "state", "id"),
 )
 
 # Who did what, and who was not let in. Rows are written, and cleared away when they are old; no code changes one.

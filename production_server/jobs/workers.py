@@ -8,7 +8,7 @@ from sqlalchemy import delete, insert, select, update
 
 from production_server.jobs.clock import is_older
 from production_server.jobs.database import Database, now
-from production_server.jobs.records import WorkerInfo
+from production_server.jobs.records import Importable, WorkerInfo
 from production_server.jobs.tables import worker
 
 ALIVE_S = 15
@@ -16,10 +16,17 @@ ALIVE_S = 15
 FORGET_AFTER_S = 3600
 
 
-def beat(database: Database, name: str, *, warm: Sequence[str], items_done: int) -> None:
+def beat(
+    database: Database,
+    name: str,
+    *,
+    warm: Sequence[str],
+    items_done: int,
+    imports: Importable | None = None,
+) -> None:
     """Write this worker's heartbeat; the first one enters it, and forgets workers that are long gone."""
     with database.write() as connection:
-        told = {"seen_at": now(), "warm": list(warm), "items_done": items_done}
+        told = {"seen_at": now(), "warm": list(warm), "items_done": items_done, "imports": imports}
         if connection.execute(update(worker).where(worker.c.name == name).values(told)).rowcount == 0:
             connection.execute(delete(worker).where(worker.c.seen_at < now() - FORGET_AFTER_S))
             connection.execute(insert(worker).values(name=name, started_at=now(), **told))
@@ -38,7 +45,7 @@ def alive_workers(database: Database) -> list[WorkerInfo]:
         return [
             WorkerInfo(
                 name=row.name, started_at=row.started_at, seen_at=row.seen_at, warm=tuple(row.warm),
-                items_done=row.items_done,
+                items_done=row.items_done, imports=row.imports,
             )
             for row in connection.execute(query)
         ]  # fmt: skip

@@ -48,10 +48,10 @@ class Draft:
             ValueError: the manifest does not say what its task needs.
         """
         task_of(manifest)
-        with _told(self._model_folder):
+        with writing_to_store(self._model_folder):
             self._write(manifest)
         check(self.folder)
-        with _told(self._model_folder):
+        with writing_to_store(self._model_folder):
             for path in (self.folder, *self.folder.rglob("*")):
                 path.chmod(0o755 if path.is_dir() else 0o644)
                 _sync(path)
@@ -91,7 +91,7 @@ def draft_version(store: Path, name: str, *, others: Sequence[Path] = ()) -> Ite
         StoreNotWritable: the store cannot be written to.
     """
     model_folder = store / name
-    with _told(model_folder):
+    with writing_to_store(model_folder):
         folder, held = _make(model_folder)
     try:
         yield Draft(folder, model_folder, [other / name for other in others])
@@ -160,7 +160,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _told(place: Path) -> Iterator[None]:
+def writing_to_store(place: Path) -> Iterator[None]:
     """What the system says of a store, as one of this server's errors."""
     try:
         yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -11,21 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import ValidationError
 
-from production_server.errors import InvalidInput, NotFound
-from production_server.models.drafts import draft_version
+from production_server.errors import InvalidInput
 from production_server.models.importing.described import Described
-from production_server.models.importing.formats import Format, format_of
-from production_server.models.importing.process import Answered, Asked, import_in_process
-from production_server.models.manifest import Manifest, Source, digest_of
+from production_server.models.importing.process import Asked
+from production_server.models.importing.said import checked_name, described_by, split_names
+from production_server.models.importing.version import Made, make_version, source_of
+from production_server.models.manifest import Manifest
 from production_server.models.registry import STABLE, Registry
 from production_server.settings import Settings
 from production_server.sources.written_yaml import read_yaml
-from production_server.validation import faults_of
 
 DESCRIPTION_FILE = "model.yaml"
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _MOST_LABEL_BYTES = 2**22
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -105,28 +101,18 @@ def import_model(  # noqa: PLR0913  # one argument per option
     What it is for is found out from the file, from a sample, from model.yaml beside it, and from the options. Servers
     that run notice the version within a second.
     """
-    if not _NAME.fullmatch(name):
-        raise InvalidInput.at(
-            "--name", "small letters, digits, '_', '.' and '-', at most 64", json.dumps(name)
-        )
     asked = Asked(
         file=file,
-        name=name,
-        source=_source_of(file),
+        name=checked_name(name),
+        source=source_of(file, name=file.resolve().name),
         described=_read_description(describe, file, said),
         weights=weights,
         sample=sample,
         signature=signature,
         python=settings.import_python or Path(sys.executable),
     )
-    *others, store = settings.model_stores
-    with draft_version(store, name, others=others) as draft:
-        answered = import_in_process(asked, draft.folder, _say)
-        _check_signature(settings, answered.manifest, is_breaking=breaking)
-        manifest = answered.manifest.model_copy(update={"version": draft.version, "files": draft.digests()})
-        folder = None if dry_run else draft.publish(manifest, check=lambda _: None)
-    number = folder.name if folder else manifest.version
-    _show_imported(answered, manifest.model_copy(update={"version": number}), folder, as_json=as_json)
+    made = make_version(asked, settings.model_stores, _say, is_breaking=breaking, is_dry_run=dry_run)
+    _show_imported(made, as_json=as_json)
 
 
 @model_commands.command("list")
@@ -169,14 +155,6 @@ def show(settings: Settings, *, name: str, number: str | None, as_json: bool) ->
     click.echo(found.manifest.to_json() if as_json else "\n".join(_lines_of(found.manifest)))
 
 
-def _source_of(file: Path) -> Source:
-    """Which file it is; that of a SavedModel's folder is its graph."""
-    kind = format_of(file)
-    counted = file / "saved_model.pb" if file.is_dir() else file
-    names: dict[Format, Any] = {"savedmodel_zip": "savedmodel"}
-    return Source(file=file.resolve().name, format=names.get(kind, kind), **digest_of(counted).model_dump())
-
-
 def _read_description(describe: Path | None, file: Path, said: dict[str, Any]) -> Described:
     """What stands in model.yaml, and above it what the options say.
 
@@ -193,11 +171,8 @@ def _read_description(describe: Path | None, file: Path, said: dict[str, Any]) -
         if not isinstance(values, dict):
             raise InvalidInput.at(str(path), "names with values, as title: My model", "something else")
         values = {**values, **_labels_beside(values, path.parent)}
-    try:
-        return Described.model_validate({**values, **_options(said)})
-    except ValidationError as exc:
-        faults = tuple(faults_of(exc, whole=str(path), words={"dict_type": "names with values"}))
-        raise InvalidInput("; ".join(map(str, faults)), faults) from exc
+    given = {**said, "labels": None if said["labels"] is None else _read_labels(said["labels"], Path())}
+    return described_by(values, given, whole=str(path))
 
 
 def _labels_beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -206,23 +181,11 @@ def _labels_beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {"labels": _read_labels(labels, folder)} if isinstance(labels, str) else {}
 
 
-def _options(said: dict[str, Any]) -> dict[str, Any]:
-    given = {name: value for name, value in said.items() if value is not None}
-    unit, quantity = given.pop("unit", None), given.pop("quantity", None)
-    if quantity or unit:
-        given["quantity"] = {"name": quantity, "unit": unit}
-    if "labels" in given:
-        given["labels"] = _read_labels(given["labels"], Path())
-    if "features" in given:
-        given["features"] = [name.strip() for name in given["features"].split(",")]
-    return given
-
-
 def _read_labels(written: str, folder: Path) -> list[str]:
     """Labels with commas between them, or those of a file, one in a line."""
     path = folder / written
     if "," in written:
-        return [label.strip() for label in written.split(",")]
+        return split_names(written)
     if not path.is_file() or path.stat().st_size > _MOST_LABEL_BYTES:
         raise InvalidInput.at(
             "labels", "names with commas between them, or a file with one in a line", written
@@ -230,47 +193,19 @@ def _read_labels(written: str, folder: Path) -> list[str]:
     return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
 
 
-def _check_signature(settings: Settings, manifest: Manifest, *, is_breaking: bool) -> None:
-    """A version that serves under a name takes and answers what clients of that name have now."""
-    try:
-        now = Registry(settings.model_stores).resolve(manifest.name).manifest
-    except NotFound:
-        return
-    differ = [
-        what
-        for what, is_other in (
-            ("task", manifest.task != now.task),
-            ("features", [each.name for each in manifest.features] != [each.name for each in now.features]),
-            ("labels", manifest.labels != now.labels),
-            ("inputs", _shapes(manifest.inputs) != _shapes(now.inputs)),
-            ("outputs", _shapes(manifest.outputs) != _shapes(now.outputs)),
-        )
-        if is_other
-    ]
-    if differ and not is_breaking:
-        raise InvalidInput.at(
-            "--name",
-            f"another name, or --breaking: {manifest.name} {now.version} has other {', '.join(differ)}",
-            manifest.name,
-        )
-
-
-def _shapes(specs: Any) -> list[Any]:
-    return [(spec.name, spec.shape, spec.dtype) for spec in specs]
-
-
-def _show_imported(answered: Answered, manifest: Manifest, folder: Path | None, *, as_json: bool) -> None:
+def _show_imported(made: Made, *, as_json: bool) -> None:
+    manifest, folder = made.manifest, made.folder
     if as_json:
         told = {
             "name": manifest.name,
             "version": manifest.version if folder else None,
             "folder": str(folder) if folder else None,
-            "notes": answered.notes,
+            "notes": made.notes,
             "manifest": json.loads(manifest.to_json()),
         }
         click.echo(json.dumps(told))
         return
-    for note in answered.notes:
+    for note in made.notes:
         click.echo(f"  {note}")
     for line in _lines_of(manifest):
         click.echo(line)

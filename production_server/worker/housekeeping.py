@@ -17,6 +17,7 @@ from production_server.loop import restart_dead
 from production_server.settings import Settings
 from production_server.worker.chunks import ChunkProcessor
 from production_server.worker.fetching import Fetcher
+from production_server.worker.importer import Importer
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class Housekeeping:
     name: str
     processor: ChunkProcessor
     fetcher: Fetcher
+    importer: Importer
     database: Database
     publisher: Publisher
     settings: Settings
@@ -60,7 +62,7 @@ class Housekeeping:
         """
         # Whoever had this name before is gone.
         leave(self.database, self.name)
-        beat(self.database, self.name, warm=self.warm, items_done=0)
+        self._beat(items_done=0)
         if alone:
             self._reconcile(alone=True)
 
@@ -73,8 +75,9 @@ class Housekeeping:
         restart_dead()
         self.processor.renew_leases()
         self.fetcher.renew_leases()
+        self.importer.renew_lease()
         self.processor.engine.release_removed()
-        beat(self.database, self.name, warm=self.warm, items_done=self.processor.items_done)
+        self._beat(items_done=self.processor.items_done)
         self._reconcile(alone=False)
         self._touch()
         return False
@@ -85,6 +88,9 @@ class Housekeeping:
             leave(self.database, self.name)
         except Unavailable as exc:
             log.warning("%s", exc)
+
+    def _beat(self, *, items_done: int) -> None:
+        beat(self.database, self.name, warm=self.warm, items_done=items_done, imports=self.importer.takes)
 
     def _reconcile(self, *, alone: bool) -> None:
         chunk_items = self.settings.chunk_items

@@ -17,10 +17,12 @@ from production_server.sources import scanner as scanning
 from production_server.sources.scanner import Scanner
 from production_server.storage.storage import Storage
 from production_server.worker import fetching
+from production_server.worker import importer as importing
 from production_server.worker.calls import CallProcessor
 from production_server.worker.chunks import ChunkProcessor
 from production_server.worker.fetching import Fetcher
 from production_server.worker.housekeeping import Housekeeping
+from production_server.worker.importer import Importer
 from production_server.worker.inputs import Inputs
 from production_server.worker.throttle import Throttle
 
@@ -38,6 +40,7 @@ class WorkerParts:
     engine: Engine
     chunk_processor: ChunkProcessor
     fetcher: Fetcher
+    importer: Importer
     scanner: Scanner
     housekeeping: Housekeeping
     loops: tuple[Loop, ...]
@@ -66,14 +69,22 @@ class WorkerParts:
             tracing=tracing,
         )
         fetcher = Fetcher(database, chunk_processor, settings, stopping)
+        importer = Importer(database, settings, stopping)
         housekeeping = Housekeeping(
-            worker_name(settings), chunk_processor, fetcher, database, shared.transport.publisher, settings
+            worker_name(settings),
+            chunk_processor,
+            fetcher,
+            importer,
+            database,
+            shared.transport.publisher,
+            settings,
         )
         scanner = Scanner(database, shared.storage, shared.intake, settings, stopping)
         # The first one renews leases: it ends last.
         loops = (
             Loop("housekeeping", housekeeping.step, pause_s=housekeeping.pause_s),
             Loop("fetcher", fetcher.look, pause_s=fetching.LOOK_EVERY_S, stopping=stopping),
+            Loop("importer", importer.look, pause_s=importing.LOOK_EVERY_S, stopping=stopping),
             Loop("scanner", scanner.look, pause_s=scanning.LOOK_EVERY_S, stopping=stopping),
         )
         call_processor = CallProcessor(
@@ -88,6 +99,7 @@ class WorkerParts:
             engine,
             chunk_processor,
             fetcher,
+            importer,
             scanner,
             housekeeping,
             loops,
@@ -111,6 +123,7 @@ class WorkerParts:
         self.chunk_processor.stopping.set()
         # Whoever waits for a store is told so now: nothing else ends that.
         self.storage.close()
+        self.importer.close()
         renewing, *looking = self.loops
         for loop in looking:
             loop.stop()

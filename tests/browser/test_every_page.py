@@ -7,12 +7,14 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from testing.celeriac import Celeriac
+from testing.foreign_graphs import FOREIGN_MODELS
 from testing.pictures import png
+from testing.processes import wait_until
 from tests.browser.conftest import PHONE, ROW, Complaints, Visit, table, upload
 
 PAGES = (
     "welcome", "row form", "image form", "row", "warned row", "table", "images", "one image", "cancelled",
-    "tabular card", "image card", "docs", "dashboard", "results",
+    "tabular card", "image card", "docs", "dashboard", "results", "imports", "import", "failed import",
 )  # fmt: skip
 
 
@@ -30,6 +32,7 @@ def paths(site: Celeriac) -> dict[str, str]:
     site.web.delete(cancelled["links"]["self"])
     for job in (row, warned, one, many, scored, cancelled):
         site.wait_for(job)
+    tried, failed = import_a_file(site, dry_run="true"), import_a_file(site, labels="a,b")
     return {
         "welcome": "/",
         "row form": "/predictions?model=diabetes&example=1",
@@ -45,7 +48,19 @@ def paths(site: Celeriac) -> dict[str, str]:
         "docs": "/docs",
         "dashboard": "/stats?span=hour",
         "results": "/results",
+        "imports": "/imports",
+        "import": f"/imports/{tried}",
+        "failed import": f"/imports/{failed}",
     }
+
+
+def import_a_file(site: Celeriac, **fields: str) -> str:
+    """Send the file of a model, and wait until a worker is done with it; returns the import's id."""
+    with (FOREIGN_MODELS / "iris_pipeline.onnx").open("rb") as file:
+        sent = site.web.post("/api/models", data={"name": "iris", **fields}, files={"file": file}).json()
+    place = sent["links"]["self"]
+    wait_until(lambda: site.web.get(place).json()["finished"], what="it is imported")
+    return str(sent["id"])
 
 
 def violations(page: Page) -> list[str]:

@@ -74,6 +74,17 @@ def format_of(path: Path) -> Format:
         raise _unlike(f"{path}, which cannot be read ({exc.strerror or exc})") from exc
 
 
+def check_weights(kind: Format, weights: str | None) -> None:
+    """See that weights, by the name of their file, came with an architecture, and with nothing else.
+
+    Raises:
+        InvalidInput: they did not.
+    """
+    if (weights is not None) != (kind == "keras_json"):
+        expected = "the weights (.h5) of model.json" if kind == "keras_json" else "none for this file"
+        raise InvalidInput.at("weights", expected, weights or "nothing")
+
+
 def _of_folder(path: Path) -> Format:
     if (path / SAVED_MODEL_FILE).is_file():
         return "savedmodel"

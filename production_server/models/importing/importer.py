@@ -16,7 +16,13 @@ from production_server.errors import InvalidInput
 from production_server.models import manifest as card
 from production_server.models.importing.archives import unpack
 from production_server.models.importing.described import Described
-from production_server.models.importing.formats import NEEDS_TENSORFLOW, SAVED_MODEL_FILE, Format, format_of
+from production_server.models.importing.formats import (
+    NEEDS_TENSORFLOW,
+    SAVED_MODEL_FILE,
+    Format,
+    check_weights,
+    format_of,
+)
 from production_server.models.importing.inferred import Inferred, infer
 from production_server.models.importing.opened import Opened
 from production_server.models.importing.parity import check_probabilities, compare, edge_notes, inputs_for
@@ -89,13 +95,7 @@ def _read(kind: Format, request: Request) -> Opened:
             'TensorFlow, to read a file of this kind: make import ARGS="FILE --name NAME" sets its environment up',
             "a Python without it",
         )
-    if (request.weights is not None) != (kind == "keras_json"):
-        expected = (
-            "weights of model.json, as --weights model.h5" if kind == "keras_json" else "none for this file"
-        )
-        raise InvalidInput.at(
-            "weights", expected, "nothing" if request.weights is None else request.weights.name
-        )
+    check_weights(kind, None if request.weights is None else request.weights.name)
     path = request.file
     if kind == "savedmodel_zip":
         unpack(path, request.scratch / "unpacked")

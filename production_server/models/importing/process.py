@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -17,7 +18,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from production_server import errors
-from production_server.errors import CeleriacError, Fault, ImportFailed, InvalidInput, StoreNotWritable
+from production_server.errors import (
+    CeleriacError,
+    Fault,
+    ImportFailed,
+    ImportStopped,
+    InvalidInput,
+    StoreNotWritable,
+)
 from production_server.models.importing.described import Described
 from production_server.models.importing.limits import Limits
 from production_server.models.manifest import Manifest, Source
@@ -26,6 +34,8 @@ from production_server.shown import shown
 _KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
 """What of the environment goes on; keys, passwords and addresses do not."""
 _LAST_BYTES = 4096
+LOOK_EVERY_S = 0.2
+"""So late may be noticed that time is up, or that nobody waits."""
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 
 
@@ -52,24 +62,28 @@ class Answered:
     notes: tuple[str, ...]
 
 
-def import_in_process(asked: Asked, into: Path, say: Callable[[str], None]) -> Answered:
+def import_in_process(
+    asked: Asked, into: Path, say: Callable[[str], None], *, stopping: threading.Event | None = None
+) -> Answered:
     """Have a process of its own read the file, and write what is served into `into`; blocks until it has.
 
-    Called in a thread that lives as long: the process dies with it.
+    `stopping` ends it early when it is set. Called in a thread that lives as long: the process dies with it.
 
     Raises:
         InvalidInput: the file, or what is said of it, cannot be used.
         BrokenVersion, InferenceFailed: what is served of it does not load or run.
         StoreNotWritable: there is no room for it.
         ImportFailed: the process did not come to an end within its limits.
+        ImportStopped: `stopping` was set.
     """
+    stopping = stopping or threading.Event()
     # In the draft, which others remove if this process is killed.
     with tempfile.TemporaryDirectory(prefix=".scratch-", dir=into) as scratch:
         request = _request(asked, into, Path(scratch))
         with (
             tempfile.TemporaryFile() as noise,
             _started(asked, Path(scratch), noise) as process,
-            _deadline(process, asked.limits.deadline_s) as is_late,
+            _deadline(process, asked.limits.deadline_s, stopping) as is_late,
         ):
             last = _converse(process, request, say)
             code = process.wait()
@@ -78,6 +92,8 @@ def import_in_process(asked: Asked, into: Path, say: Callable[[str], None]) -> A
                 return Answered(Manifest.model_validate(answer["manifest"]), tuple(answer["notes"]))
             if "error" in last:
                 raise _error_of(last["error"])
+            if stopping.is_set():
+                raise ImportStopped("nobody waits for it any more")
             raise _died(code, asked.limits, noise, is_late=is_late.is_set())
 
 
@@ -137,20 +153,27 @@ def _environment(scratch: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _deadline(process: subprocess.Popen[bytes], seconds: float) -> Iterator[threading.Event]:
-    is_late = threading.Event()
+def _deadline(
+    process: subprocess.Popen[bytes], seconds: float, stopping: threading.Event
+) -> Iterator[threading.Event]:
+    """End the process after so long, or when nobody waits any more."""
+    is_late, is_over = threading.Event(), threading.Event()
+    ends_at = time.monotonic() + seconds
 
-    def end() -> None:
-        is_late.set()
-        _kill(process)
+    def watch() -> None:
+        while not is_over.wait(LOOK_EVERY_S):
+            if stopping.is_set() or time.monotonic() >= ends_at:
+                is_late.set()
+                _kill(process)
+                return
 
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
+    watching = threading.Thread(target=watch, name="import-deadline", daemon=True)
+    watching.start()
     try:
         yield is_late
     finally:
-        timer.cancel()
+        is_over.set()
+        watching.join()
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

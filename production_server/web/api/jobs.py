@@ -17,7 +17,7 @@ from production_server.jobs.records import Job, NewItem
 from production_server.models.store import ModelVersion
 from production_server.models.table import Reading
 from production_server.shown import describe
-from production_server.web.api.operations import operation
+from production_server.web.api.operations import BINARY, Form, operation
 from production_server.web.api.requests import (
     read_form,
     read_idempotency_key,
@@ -51,7 +51,11 @@ blueprint = Blueprint("jobs", __name__, url_prefix="/api/jobs")
 @operation(
     "Submit a job",
     body=JobRequest,
-    form=JobForm,
+    form=Form(
+        JobForm,
+        files={"file": {"type": "array", "items": BINARY, "minItems": 1}, "csv": BINARY},
+        needs={"required": ["model"], "oneOf": [{"required": ["file"]}, {"required": ["csv"]}]},
+    ),
     responses={202: SubmittedBody, 200: JobOverBody},
     errors=(400, 404, 409, 413, 415, 503),
     headers=("Idempotency-Key", "Prefer"),

@@ -94,7 +94,7 @@ def _describe(rule: Rule, method: str, noted: Operation, doc: str) -> dict[str, 
         described["responses"] |= _problems(
             (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
         )
-    if noted.body is not None:
+    if noted.body is not None or noted.form is not None:
         described["requestBody"] = {"required": True, "content": _request_content(noted)}
     return described
 
@@ -125,20 +125,15 @@ def _header_parameters(noted: Operation) -> Iterator[dict[str, Any]]:
 
 
 def _request_content(noted: Operation) -> dict[str, Any]:
-    content: dict[str, Any] = {"application/json": {"schema": _reference(noted.body)}}
+    content: dict[str, Any] = {}
+    if noted.body is not None:
+        content["application/json"] = {"schema": _reference(noted.body)}
     if noted.form is not None:
-        files = {
-            "file": {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1},
-            "csv": {"type": "string", "format": "binary"},
-        }
-        fields = noted.form.model_json_schema()["properties"]
-        either = [{"required": ["file"]}, {"required": ["csv"]}]
         schema = {
             "type": "object",
-            "required": ["model"],
-            "properties": fields | files,
+            "properties": noted.form.fields.model_json_schema()["properties"] | noted.form.files,
             "additionalProperties": False,
-            "oneOf": either,
+            **noted.form.needs,
         }
         content["multipart/form-data"] = {"schema": schema}
     return content

@@ -15,6 +15,17 @@ Answer = type[BaseModel] | str
 
 
 @dataclass(frozen=True, slots=True)
+class Form:
+    """A body as multipart/form-data."""
+
+    fields: type[BaseModel]
+    files: Mapping[str, Mapping[str, Any]]
+    """What it brings beside its fields, by name, as JSON Schema has it."""
+    needs: Mapping[str, Any]
+    """What must be in it, as JSON Schema says that."""
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One operation of the API."""
 
@@ -23,10 +34,12 @@ class Operation:
     errors: tuple[int, ...]
     query: type[BaseModel] | None
     body: type[BaseModel] | None
-    form: type[BaseModel] | None
+    form: Form | None
     headers: tuple[str, ...]
 
 
+BINARY = {"type": "string", "format": "binary"}
+"""A file in a form, as JSON Schema has it."""
 _NOTES: dict[Callable[..., Any], Operation] = {}
 
 
@@ -37,7 +50,7 @@ def operation(
     errors: tuple[int, ...] = (),
     query: type[BaseModel] | None = None,
     body: type[BaseModel] | None = None,
-    form: type[BaseModel] | None = None,
+    form: Form | None = None,
     headers: tuple[str, ...] = (),
 ) -> Callable[[View], View]:
     """Note what a view takes and answers; changes nothing about the view."""

@@ -15,19 +15,19 @@ _CHARSET = re.compile(r'charset\s*=\s*"?([^\s;"]+)', re.IGNORECASE)
 _LIKE_UTF_8 = {"utf-8", "utf8", "us-ascii", "ascii"}
 
 
-def json_of(data: bytes, what: str) -> Any:
-    """The value of a document, which is called `what`.
+def json_of(data: bytes, what: str, *, field: str = "body") -> Any:
+    """The value of a document, which is called `what`; faults in it name the `field`.
 
     Raises:
         InvalidInput: it is none (code `malformed_json`). TooLarge: reading it would take too much memory.
     """
-    with refusing_what_is_no_json(what):
+    with refusing_what_is_no_json(what, field=field):
         return read_json(data)
 
 
 @contextmanager
-def refusing_what_is_no_json(what: str) -> Iterator[None]:
-    """While a document, which is called `what`, is read.
+def refusing_what_is_no_json(what: str, *, field: str = "body") -> Iterator[None]:
+    """While a document, which is called `what`, is read; faults in it name the `field`.
 
     Raises:
         InvalidInput: it is none (code `malformed_json`).
@@ -35,7 +35,7 @@ def refusing_what_is_no_json(what: str) -> Iterator[None]:
     try:
         yield
     except NotJson as exc:
-        fault = Fault(exc.where or "body", exc.expected, exc.got)
+        fault = Fault(exc.where or field, exc.expected, exc.got)
         raise InvalidInput(_detail(exc, fault, what), (fault,), code=CODE) from exc
 
 

@@ -64,6 +64,15 @@ NEEDS: Mapping[str, Scope | None] = {
     "pages.docs": Scope.READ,
     "pages.model": Scope.READ,
     "pages.plot": Scope.READ,
+    # Also what a file was assumed to be, and why it is none.
+    "imports.submit": Scope.MODELS,
+    "imports.index": Scope.MODELS,
+    "imports.show": Scope.MODELS,
+    "imports.delete": Scope.MODELS,
+    "pages.imports": Scope.MODELS,
+    "pages.import_model": Scope.MODELS,
+    "pages.imported": Scope.MODELS,
+    "pages.cancel_import": Scope.MODELS,
     # How the service stands is about all clients.
     "health.metrics": Scope.METRICS,
     "audit.index": Scope.ADMIN,

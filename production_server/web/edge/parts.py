@@ -16,6 +16,7 @@ from production_server.access.rate_windows import RateWindows
 from production_server.access.recorder import Recorder
 from production_server.broker.caller import Caller
 from production_server.errors import NotFound
+from production_server.intake.imports import ImportIntake
 from production_server.intake.intake import Intake
 from production_server.jobs.database import Database
 from production_server.jobs.records import Job
@@ -53,6 +54,7 @@ class WebParts:
     database: Database
     registry: Registry
     intake: Intake
+    imports: ImportIntake
     caller: Caller
     metrics: Metrics
     storage: Storage
@@ -126,6 +128,7 @@ def build_parts(
         database=shared.database,
         registry=shared.registry,
         intake=shared.intake,
+        imports=ImportIntake(settings, shared.database),
         caller=caller,
         metrics=metrics,
         storage=shared.storage,

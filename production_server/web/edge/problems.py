@@ -27,6 +27,7 @@ from production_server.errors import (
     NotFound,
     ObjectUnusable,
     StorageUnavailable,
+    StoreNotWritable,
     TooLarge,
     TooManyRequests,
     Unauthorized,
@@ -53,6 +54,7 @@ STATUS = (
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (DeadlineExceeded, HTTPStatus.GATEWAY_TIMEOUT),
     (BrokenVersion, HTTPStatus.SERVICE_UNAVAILABLE),
+    (StoreNotWritable, HTTPStatus.INSUFFICIENT_STORAGE),
     # What fails alone, not only in a batch, fails because of its numbers.
     (InferenceFailed, HTTPStatus.UNPROCESSABLE_ENTITY),
 )

@@ -9,6 +9,7 @@ from production_server.web.edge.flask_door import asker
 from production_server.web.pages import (
     api_reference,
     audit,
+    imports,
     job_page,
     keys,
     login,
@@ -42,6 +43,10 @@ blueprint.add_url_rule("/keys", "make_key", keys.make, methods=["POST"])
 blueprint.add_url_rule("/keys/<key_id>/rotate", "rotate_key", keys.rotate, methods=["POST"])
 blueprint.add_url_rule("/keys/<key_id>/revoke", "revoke_key", keys.revoke, methods=["POST"])
 blueprint.add_url_rule("/audit", "audit", audit.show)
+blueprint.add_url_rule("/imports", "imports", imports.show)
+blueprint.add_url_rule("/imports", "import_model", imports.submit, methods=["POST"])
+blueprint.add_url_rule("/imports/<uuid:import_id>", "imported", imports.show_one)
+blueprint.add_url_rule("/imports/<uuid:import_id>/cancel", "cancel_import", imports.cancel, methods=["POST"])
 blueprint.add_url_rule("/login", "login", login.show)
 blueprint.add_url_rule("/login", "enter", login.enter, methods=["POST"])
 blueprint.add_url_rule("/logout", "leave", login.leave, methods=["POST"])

@@ -206,7 +206,7 @@ def test_a_name_that_exists_gets_the_next_version_if_clients_can_go_on(
     imported(settings, file)
     assert imported(settings, file)["version"] == "2"
 
-    with pytest.raises(InvalidInput, match="another name, or --breaking: mine 2 has other labels"):
+    with pytest.raises(InvalidInput, match="another one, or breaking: mine 2 has other labels"):
         imported(settings, file, "--labels", "a,b,c")
 
     assert imported(settings, file, "--labels", "a,b,c", "--breaking")["version"] == "3"
@@ -231,7 +231,7 @@ def test_show_tells_where_a_version_comes_from(settings: Settings) -> None:
 
 
 def test_a_name_that_no_model_can_have_is_refused(settings: Settings) -> None:
-    with pytest.raises(InvalidInput, match="--name: expected small letters"):
+    with pytest.raises(InvalidInput, match="name: expected small letters"):
         imported(settings, FOREIGN_MODELS / "iris_pipeline.onnx", name="../Mine")
 
 

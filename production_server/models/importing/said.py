@@ -1,0 +1,59 @@
+"""What people say of a model, in options and fields: the same names on the command line, over HTTP and on pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from production_server.errors import InvalidInput
+from production_server.models.importing.described import Described
+from production_server.shown import describe
+from production_server.validation import faults_of
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+
+
+def checked_name(name: str) -> str:
+    """What a model may be called.
+
+    Raises:
+        InvalidInput: it may not be called so.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidInput.at("name", "small letters, digits, '_', '.' and '-', at most 64", describe(name))
+    return name
+
+
+def described_by(description: Mapping[str, Any], options: Mapping[str, Any], *, whole: str) -> Described:
+    """What a description says, and above it what options say; those that are None say nothing.
+
+    `features` and `labels` may be names with commas between them, `quantity` with `unit` is what a regression answers;
+    all else is called as in a description. `whole` is what the description is called in faults.
+
+    Raises:
+        InvalidInput: it cannot be said; names the field.
+    """
+    try:
+        return Described.model_validate({**description, **_as_described(options)})
+    except ValidationError as exc:
+        faults = tuple(faults_of(exc, whole=whole, words={"dict_type": "names with values"}))
+        raise InvalidInput("; ".join(map(str, faults)), faults) from exc
+
+
+def split_names(written: str) -> list[str]:
+    """Names with commas between them."""
+    return [name.strip() for name in written.split(",")]
+
+
+def _as_described(options: Mapping[str, Any]) -> dict[str, Any]:
+    given = {name: value for name, value in options.items() if value is not None}
+    unit, quantity = given.pop("unit", None), given.pop("quantity", None)
+    if quantity or unit:
+        given["quantity"] = {"name": quantity, "unit": unit}
+    split = {
+        name: split_names(given[name]) for name in ("features", "labels") if isinstance(given.get(name), str)
+    }
+    return given | split

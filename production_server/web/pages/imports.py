@@ -1,0 +1,95 @@
+"""/imports: a form that takes the file of a model; a page for each import: how far it is, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from flask import Response, make_response, redirect, render_template, request, url_for
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from production_server.errors import CeleriacError, InvalidInput, StoreNotWritable, TooLarge, Unavailable
+from production_server.jobs.imports import get_import, list_imports
+from production_server.models.tasks import TASKS
+from production_server.web.api.import_schemas import ImportBody
+from production_server.web.api.imports import accept_sent, waits_for
+from production_server.web.edge.flask_door import whose
+from production_server.web.edge.parts import current_parts
+from production_server.web.edge.problems import retry_headers, status_of
+from production_server.web.pages.wording import size
+
+SHOWN = 20
+NAMES: Mapping[str, str] = {
+    "name": "Name",
+    "file": "File",
+    "weights": "Weights",
+    "sample": "Sample",
+    "title": "Title",
+    "task": "Task",
+    "labels": "Labels",
+    "features": "Columns",
+    "target": "Target column",
+    "quantity": "Quantity",
+    "unit": "Unit",
+    "describe": "Description",
+}
+"""What fields are called here."""
+
+
+def show() -> Response:
+    """The form, and the latest imports."""
+    return _page()
+
+
+def submit() -> Response:
+    """Accept the file in the form, and go to its import's page; or show the form again with what is wrong."""
+    try:
+        accepted = accept_sent(current_parts())
+    except RequestEntityTooLarge:
+        most = size(current_parts().settings.max_body_bytes)
+        return _page(TooLarge.at("file", f"at most {most} at once", "more"))
+    except (InvalidInput, StoreNotWritable, Unavailable) as exc:
+        return _page(exc)
+    return make_response(redirect(url_for("pages.imported", import_id=accepted.id), 303))
+
+
+def show_one(import_id: UUID) -> Response:
+    """One import as it stands."""
+    parts = current_parts()
+    found = get_import(parts.database, import_id, whose=whose())
+    page = render_template(
+        "pages/imported.html",
+        names=NAMES,
+        found=found,
+        body=ImportBody.of(found, waits_for=waits_for(parts, found)),
+    )
+    response = make_response(page)
+    response.headers["Cache-Control"] = "no-cache" if found.is_over else "no-store"
+    return response
+
+
+def cancel(import_id: UUID) -> Response:
+    """Have the file become no version, and show the import."""
+    current_parts().imports.cancel(import_id, whose=whose())
+    return make_response(redirect(url_for("pages.imported", import_id=import_id), 303))
+
+
+def _page(error: CeleriacError | None = None) -> Response:
+    parts = current_parts()
+    # What is too large was not read.
+    typed = {} if isinstance(error, TooLarge) else request.form
+    page = render_template(
+        "pages/imports.html",
+        names=NAMES,
+        tasks=sorted(TASKS),
+        most=size(parts.settings.max_body_bytes),
+        imports=list_imports(parts.database, whose=whose(), limit=SHOWN),
+        typed=typed,
+        error=error,
+        errors={fault.field: fault for fault in error.faults} if isinstance(error, InvalidInput) else {},
+    )
+    response = make_response(page)
+    if error is not None:
+        response.status_code = status_of(error)
+        response.headers.update(retry_headers(error, response.status_code))
+    return response

@@ -1,0 +1,185 @@
+"""Makes versions of the files that clients have sent: one at a time in each worker, in a process of its own."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from production_server.access.audit import Act, Notes, noting
+from production_server.access.records import Actor
+from production_server.errors import MISTAKE, CeleriacError, ImportFailed, ImportStopped, Unavailable
+from production_server.jobs.database import Database
+from production_server.jobs.imports import (
+    Ended,
+    ImportClaim,
+    claim_import,
+    end_import,
+    open_imports,
+    put_import_back,
+    renew_import,
+)
+from production_server.models.importing.process import Asked
+from production_server.models.importing.sent import Sent
+from production_server.models.importing.uploads import Uploads
+from production_server.models.importing.version import Made, make_version
+from production_server.models.manifest import Manifest
+from production_server.settings import Settings
+from production_server.work_in_hand import working_on
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from production_server.jobs.records import Importable
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 0.5
+SWEEP_EVERY_S = 600.0
+MOST_TRIES = 3
+"""A file that so many processes have died of, or that none of them could find, becomes no version."""
+MISSING_PAUSE_S = 5.0
+RETRY_S = 2.0
+
+
+@dataclass(slots=True)
+class Importer:
+    """Takes imports, one after the other. Every worker has one; files of TensorFlow wait for a worker that has it."""
+
+    database: Database
+    settings: Settings
+    stopping: threading.Event = field(default_factory=threading.Event)
+    _uploads: Uploads = field(init=False)
+    _in_hand: tuple[ImportClaim, threading.Event] | None = None
+    _said: str = ""
+    _swept_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._uploads = Uploads(self.settings.model_stores[-1])
+
+    @property
+    def takes(self) -> Importable:
+        """Which files can be read here."""
+        return "all" if self._has_tensorflow else "onnx"
+
+    def look(self) -> bool:
+        """Make a version of the next file, if there is one; whether there may be more at once.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        if time.monotonic() - self._swept_at > SWEEP_EVERY_S:
+            self._uploads.sweep(open_imports(self.database))
+            self._swept_at = time.monotonic()
+        held = claim_import(self.database, lease_s=self.settings.lease_s, has_tensorflow=self._has_tensorflow)
+        if held is None:
+            return False
+        with working_on(job=str(held.found.id)):
+            self._make(held)
+        return True
+
+    def renew_lease(self) -> None:
+        """Keep the import in hand, and tell how far it is; one that was cancelled meanwhile is ended.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        in_hand = self._in_hand
+        if in_hand is None:
+            return
+        held, ends = in_hand
+        if not renew_import(self.database, held, self._said, lease_s=self.settings.lease_s):
+            ends.set()
+
+    def close(self) -> None:
+        """End the import in hand, which another process begins anew; `stopping` is set."""
+        if self._in_hand is not None:
+            self._in_hand[1].set()
+
+    @property
+    def _has_tensorflow(self) -> bool:
+        return self.settings.import_python is not None or importlib.util.find_spec("tensorflow") is not None
+
+    def _make(self, held: ImportClaim) -> None:
+        ends = threading.Event()
+        self._said, self._in_hand = "", (held, ends)
+        try:
+            made = self._version_of(held, ends)
+        except ImportStopped:
+            # Cancelled, or this process stops: then another one begins anew.
+            put_import_back(self.database, held, after_s=0, counts=False)
+            return
+        except Unavailable:
+            raise
+        except CeleriacError as exc:
+            log.warning("import %s of %s: %s", held.found.id, held.found.file, exc)
+            self._end(held, Ended(error=exc))
+        except Exception:
+            log.exception("import %s of %s failed", held.found.id, held.found.file)
+            self._end(held, Ended(error=CeleriacError(MISTAKE)))
+        else:
+            if made is not None:
+                ended = Ended(notes=made.notes, manifest=made.manifest.model_dump(mode="json"))
+                self._end(held, ended, made=made)
+        finally:
+            self._in_hand = None
+
+    def _version_of(self, held: ImportClaim, ends: threading.Event) -> Made | None:
+        """The version; None: its files are not here, and somebody else is to look for them."""
+        found = held.found
+        if found.tries > MOST_TRIES:
+            raise ImportFailed(f"{MOST_TRIES} workers have tried it and did not come to an end")
+        folder = self._uploads.folder_of(found.id)
+        if not folder.is_dir():
+            if found.tries == MOST_TRIES:
+                raise ImportFailed(
+                    "no worker has the file: MODEL_STORE has to be one folder for all processes"
+                )
+            put_import_back(self.database, held, after_s=MISSING_PAUSE_S, counts=True)
+            return None
+        sent = Sent.model_validate(found.asked)
+        asked = Asked(
+            name=found.model,
+            described=sent.described,
+            signature=sent.signature,
+            python=self.settings.import_python or Path(sys.executable),
+            **sent.files_in(folder),
+        )
+        return make_version(
+            asked,
+            self.settings.model_stores,
+            self._say,
+            is_breaking=sent.breaking,
+            is_dry_run=sent.dry_run,
+            stopping=ends,
+        )
+
+    def _say(self, text: str) -> None:
+        self._said = text
+
+    def _end(self, held: ImportClaim, ended: Ended, *, made: Made | None = None) -> None:
+        while True:
+            try:
+                with noting(Actor(**held.found.actor)) as notes:
+                    told = partial(_write_line, notes, made.manifest) if made and made.folder else None
+                    end_import(self.database, held, ended, told=told)
+            except Unavailable as exc:
+                # The version is there: begun anew, there would be two.
+                log.warning("import %s is done; it is told when the database answers: %s", held.found.id, exc)
+                if self.stopping.wait(RETRY_S):
+                    raise
+            else:
+                break
+        self._uploads.remove(held.found.id)
+
+
+def _write_line(notes: Notes, manifest: Manifest, connection: Connection) -> None:
+    source = manifest.source
+    after = {} if source is None else {"file": source.file, "sha256": source.sha256}
+    notes.write(connection, Act.VERSION_IMPORTED, f"{manifest.name}/{manifest.version}", after=after)

@@ -1,0 +1,236 @@
+"""A worker makes versions of what clients have sent; whatever happens to it, none is made twice or half."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from production_server.access.audit import Act, Wanted, list_lines
+from production_server.access.records import Actor
+from production_server.errors import StoreNotWritable, Unavailable
+from production_server.intake.imports import ImportIntake, SentFiles, Wish
+from production_server.jobs import imports as jobs
+from production_server.jobs.database import Database
+from production_server.jobs.imports import ModelImport, get_import
+from production_server.models.importing.described import Described
+from production_server.models.importing.uploads import FOLDER, Uploads
+from production_server.models.registry import Registry
+from production_server.settings import Settings
+from production_server.worker import importer as module
+from production_server.worker.importer import MOST_TRIES, Importer
+from testing.foreign_graphs import FOREIGN_MODELS
+from testing.processes import wait_until
+
+IRIS = FOREIGN_MODELS / "iris_pipeline.onnx"
+ANNA = Actor("anna", "cel_12345678", "192.0.2.7", "request-1")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(state_dir=tmp_path, model_store=tmp_path / "store")
+
+
+@pytest.fixture
+def importer(sqlite_database: Database, settings: Settings) -> Importer:
+    return Importer(sqlite_database, settings)
+
+
+def send(importer: Importer, data: bytes = IRIS.read_bytes(), **wish: Any) -> ModelImport:
+    intake = ImportIntake(importer.settings, importer.database)
+    told: dict[str, Any] = {"model": "mine", "described": Described()} | wish
+    wished = Wish(**told)
+    return intake.accept(wished, SentFiles(name="iris.onnx", file=io.BytesIO(data)), by=ANNA)
+
+
+def state_of(importer: Importer, sent: ModelImport) -> ModelImport:
+    return get_import(importer.database, sent.id, whose=None)
+
+
+def left_of(importer: Importer) -> list[str]:
+    """What of imports and drafts lies in the store."""
+    store = importer.settings.model_stores[-1]
+    return sorted(str(path.relative_to(store)) for path in store.glob("*/.draft-*")) + sorted(
+        path.name for path in (store / FOLDER).glob("*")
+    )
+
+
+def that_waits(tmp_path: Path) -> Path:
+    """A Python that reads no file, and ends only when it is killed."""
+    program = tmp_path / "python"
+    program.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(600)\n")
+    program.chmod(0o755)
+    return program
+
+
+def test_a_file_that_was_sent_becomes_a_version_that_serves(importer: Importer) -> None:
+    sent = send(importer, described=Described(title="Iris"))
+
+    assert importer.look() and not importer.look()
+
+    over = state_of(importer, sent)
+    assert (over.state, over.error_message) == ("succeeded", None)
+    assert over.manifest is not None and over.manifest["version"] == "1"
+    version = Registry(importer.settings.model_stores).resolve("mine")
+    assert (version.manifest.title, version.manifest.version) == ("Iris", "1")
+    assert version.manifest.source is not None and version.manifest.source.file == "iris.onnx"
+    assert not left_of(importer)
+    (line,) = list_lines(importer.database, Wanted(act=Act.VERSION_IMPORTED), limit=9)
+    assert (line.by, line.object) == (ANNA, "mine/1")
+
+
+def test_a_dry_run_makes_no_version_and_tells_what_it_would_be(importer: Importer) -> None:
+    sent = send(importer, dry_run=True)
+
+    importer.look()
+
+    over = state_of(importer, sent)
+    assert over.state == "succeeded" and over.manifest is not None
+    assert "mine" not in Registry(importer.settings.model_stores).model_names()
+    assert not list_lines(importer.database, Wanted(act=Act.VERSION_IMPORTED), limit=9)
+
+
+def test_what_is_wrong_with_a_file_is_told_and_the_next_one_is_made(importer: Importer) -> None:
+    bad, good = send(importer, described=Described(labels=("a", "b"))), send(importer)
+
+    assert importer.look() and importer.look()
+
+    over = state_of(importer, bad)
+    assert (over.state, [fault.field for fault in over.faults]) == ("failed", ["labels"])
+    assert state_of(importer, good).state == "succeeded"
+    assert not left_of(importer)
+
+
+def test_a_name_that_clients_rely_on_keeps_what_it_takes_unless_that_is_said(importer: Importer) -> None:
+    send(importer)
+    importer.look()
+    other = (FOREIGN_MODELS / "fashion_cnn.onnx").read_bytes()
+    refused, wanted = send(importer, other), send(importer, other, breaking=True)
+
+    importer.look()
+    importer.look()
+
+    assert "or breaking: mine 1 has other" in (state_of(importer, refused).error_message or "")
+    assert state_of(importer, wanted).state == "succeeded"
+
+
+@pytest.mark.parametrize("how", ["cancelled", "stopped"])
+def test_one_that_nobody_waits_for_ends_at_once_and_leaves_nothing(
+    importer: Importer, tmp_path: Path, how: str
+) -> None:
+    waiting = replace(importer, settings=replace(importer.settings, import_python=that_waits(tmp_path)))
+    sent = send(waiting)
+    making = threading.Thread(target=waiting.look)
+    making.start()
+    wait_until(lambda: waiting._in_hand is not None, what="it is being made")
+
+    if how == "cancelled":
+        ImportIntake(waiting.settings, waiting.database).cancel(sent.id, whose="anna")
+        waiting.renew_lease()
+    else:
+        waiting.stopping.set()
+        waiting.close()
+    making.join(20)
+
+    assert not making.is_alive()
+    over = state_of(importer, sent)
+    assert (over.state, over.tries) == (("cancelled", 1) if how == "cancelled" else ("waiting", 0))
+    assert [each for each in left_of(importer) if each != str(sent.id)] == []
+    if how == "stopped":
+        importer.look()
+        assert state_of(importer, sent).state == "succeeded"
+    assert not left_of(importer)
+
+
+def test_one_that_workers_die_of_is_given_up(importer: Importer) -> None:
+    sent = send(importer)
+    for _ in range(MOST_TRIES):
+        held = jobs.claim_import(importer.database, lease_s=60, has_tensorflow=False)
+        assert held is not None
+        jobs.put_import_back(importer.database, held, after_s=0, counts=True)
+
+    importer.look()
+
+    assert "3 workers have tried it" in (state_of(importer, sent).error_message or "")
+    assert not left_of(importer)
+
+
+def test_files_that_lie_elsewhere_are_left_to_others_and_then_told_of(
+    importer: Importer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MISSING_PAUSE_S", 0.0)
+    sent = send(importer)
+    shutil.rmtree(Uploads(importer.settings.model_stores[-1]).folder_of(sent.id))
+
+    states = []
+    for _ in range(MOST_TRIES):
+        importer.look()
+        states.append(state_of(importer, sent).state)
+
+    assert states == ["waiting", "waiting", "failed"]
+    assert "MODEL_STORE has to be one folder" in (state_of(importer, sent).error_message or "")
+
+
+def test_a_version_is_told_of_when_the_database_answers_again(
+    importer: Importer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRY_S", 0.0)
+    failures, real = [Unavailable("no"), Unavailable("no")], jobs.end_import
+
+    def end(*arguments: Any, **more: Any) -> bool:
+        if failures:
+            raise failures.pop()
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(module, "end_import", end)
+    sent = send(importer)
+
+    importer.look()
+
+    assert state_of(importer, sent).state == "succeeded"
+    assert [each.manifest.version for each in Registry(importer.settings.model_stores).versions("mine")] == [
+        "1"
+    ]
+
+
+@pytest.mark.parametrize("where", ["file", "database"])
+def test_what_is_not_accepted_leaves_no_file(
+    importer: Importer, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if where == "database":
+        monkeypatch.setattr(
+            "production_server.intake.imports.add_import", lambda *_: (_ for _ in ()).throw(Unavailable("no"))
+        )
+
+    with pytest.raises(Exception, match=r"no|expected a model"):
+        send(importer, b"nothing" if where == "file" else IRIS.read_bytes())
+
+    assert not left_of(importer)
+
+
+def test_a_store_that_takes_no_file_is_told_of(importer: Importer) -> None:
+    importer.settings.model_stores[-1].write_text("a file")
+
+    with pytest.raises(StoreNotWritable, match="Not a directory"):
+        send(importer)
+
+
+def test_files_that_nobody_knows_are_swept_when_they_are_old(
+    importer: Importer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads = Uploads(importer.settings.model_stores[-1])
+    needed, forgotten = send(importer, described=Described()).id, jobs.new_import_id()
+    uploads.keep(forgotten, "file", io.BytesIO(b"x"))
+
+    uploads.sweep(jobs.open_imports(importer.database))
+    assert uploads.folder_of(forgotten).is_dir()
+
+    monkeypatch.setattr("production_server.models.importing.uploads._KEPT_S", -1.0)
+    uploads.sweep(jobs.open_imports(importer.database))
+    assert not uploads.folder_of(forgotten).exists() and uploads.folder_of(needed).is_dir()
