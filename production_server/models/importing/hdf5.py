@@ -102,6 +102,8 @@ def _check_array(found: Any) -> None:
         raise _elsewhere(found.name, "an array that is made of other files")
     if found.external:
         raise _elsewhere(found.name, "an array that lies in another file")
+    if found.dtype.hasobject:
+        raise _elsewhere(found.name, "texts or references, which may lead to the same bytes again and again")
     plist = found.id.get_create_plist()
     for index in range(plist.get_nfilters()):
         code = plist.get_filter(index)[0]
