@@ -16,9 +16,9 @@ from pydantic import ValidationError
 from production_server.errors import InvalidInput, NotFound
 from production_server.models.drafts import draft_version
 from production_server.models.importing.described import Described
-from production_server.models.importing.formats import Format, format_of
+from production_server.models.importing.limits import Limits
 from production_server.models.importing.process import Answered, Asked, import_in_process
-from production_server.models.manifest import Manifest, Source, digest_of
+from production_server.models.manifest import Manifest
 from production_server.models.registry import STABLE, Registry
 from production_server.settings import Settings
 from production_server.sources.written_yaml import read_yaml
@@ -77,7 +77,9 @@ def _described(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Rows in a CSV, or a folder with a folder of images for each label: tells names, ranges and labels.",
 )
 @click.option(
-    "--describe", type=_FILE, help=f"What the file cannot tell.  [default: {DESCRIPTION_FILE} beside it]"
+    "--describe",
+    type=_FILE,
+    help=f"What the file cannot tell.  [default: its name with .yaml beside it, else {DESCRIPTION_FILE}]",
 )
 @click.option(
     "--breaking", is_flag=True, help="Take other inputs or answers than the model's versions now have."
@@ -112,12 +114,16 @@ def import_model(  # noqa: PLR0913  # one argument per option
     asked = Asked(
         file=file,
         name=name,
-        source=_source_of(file),
         described=_read_description(describe, file, said),
         weights=weights,
         sample=sample,
         signature=signature,
         python=settings.import_python or Path(sys.executable),
+        limits=Limits(
+            memory_bytes=settings.import_memory_bytes,
+            timeout_s=settings.import_timeout_s,
+            read_bytes=settings.import_file_bytes,
+        ),
     )
     *others, store = settings.model_stores
     with draft_version(store, name, others=others) as draft:
@@ -169,22 +175,13 @@ def show(settings: Settings, *, name: str, number: str | None, as_json: bool) ->
     click.echo(found.manifest.to_json() if as_json else "\n".join(_lines_of(found.manifest)))
 
 
-def _source_of(file: Path) -> Source:
-    """Which file it is; that of a SavedModel's folder is its graph."""
-    kind = format_of(file)
-    counted = file / "saved_model.pb" if file.is_dir() else file
-    names: dict[Format, Any] = {"savedmodel_zip": "savedmodel"}
-    return Source(file=file.resolve().name, format=names.get(kind, kind), **digest_of(counted).model_dump())
-
-
 def _read_description(describe: Path | None, file: Path, said: dict[str, Any]) -> Described:
     """What stands in model.yaml, and above it what the options say.
 
     Raises:
         SettingsError: it is not YAML. InvalidInput: it says what cannot be said.
     """
-    beside = file.parent / DESCRIPTION_FILE
-    path = describe or (beside if beside.is_file() else None)
+    path = describe or _description_beside(file.absolute())
     values: Any = {}
     if path is not None:
         _say(f"Reading {path}")
@@ -198,6 +195,12 @@ def _read_description(describe: Path | None, file: Path, said: dict[str, Any]) -
     except ValidationError as exc:
         faults = tuple(faults_of(exc, whole=str(path), words={"dict_type": "names with values"}))
         raise InvalidInput("; ".join(map(str, faults)), faults) from exc
+
+
+def _description_beside(file: Path) -> Path | None:
+    """A file's own description, `iris.yaml` of `iris.onnx`; else that of all files in its folder."""
+    own = file.parent / f"{file.name if file.is_dir() else file.stem}.yaml"
+    return next((path for path in (own, file.parent / DESCRIPTION_FILE) if path.is_file()), None)
 
 
 def _labels_beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:

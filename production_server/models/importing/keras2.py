@@ -208,8 +208,8 @@ def _input(config: Config, name: str) -> Config:
 
 
 def _merge(config: Config, name: str) -> tuple[str, Config]:
-    mode = config.get("mode")
-    if str(mode) not in _MERGES or config.get("mode_type", "raw") != "raw":
+    mode = str(config.get("mode"))
+    if mode not in _MERGES or config.get("mode_type", "raw") != "raw":
         raise InvalidInput.at(
             f"layers.{shown(name)}.mode",
             f"one of {', '.join(_MERGES)} (a function is code of the file)",

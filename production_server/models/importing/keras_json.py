@@ -29,6 +29,6 @@ def read(path: Path, into: Path, *, weights: Path) -> Opened:
             "file", f"an architecture of at most {MOST_BYTES // 2**20} MiB", "a larger file"
         )
     config = keras_config.parse(path.read_bytes())
-    check_hdf5(weights)
+    check_hdf5(weights, field="weights")
     version = str(config.get("keras_version", "1")) if isinstance(config, dict) else "1"
     return open_pair(config, weights, into, version=version)

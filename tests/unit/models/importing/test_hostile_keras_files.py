@@ -6,12 +6,14 @@ import base64
 import json
 import marshal
 import re
+import resource
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import pytest
 
 from production_server.errors import InvalidInput, TooLarge
@@ -235,6 +237,16 @@ def test_weights_of_a_keras_file_are_looked_at_as_any_hdf5(into: Path, tmp_path:
         keras_file.read(rewritten(tmp_path, **{"model.weights.h5": weights.read_bytes()}), into)
 
 
+def test_a_full_disk_is_no_damage(into: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            keras_file.read(KERAS_2 / "mlp.keras", into)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def test_a_configuration_of_gigabytes_is_not_read(into: Path, tmp_path: Path) -> None:
     path = rewritten(tmp_path, **{"config.json": b" " * (65 * 2**20)})
     assert path.stat().st_size < 1_000_000
@@ -252,3 +264,16 @@ def test_weights_that_a_keras_file_lacks_are_missed(into: Path, tmp_path: Path) 
 
     with pytest.raises(InvalidInput, match="layers: expected a model that Keras"):
         keras_file.read(rewritten(tmp_path, **{"model.weights.h5": weights.read_bytes()}), into)
+
+
+def test_pickles_in_the_place_of_weights_are_refused_unread(into: Path, tmp_path: Path) -> None:
+    class Opens:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (tmp_path / "opened",)
+
+    np.savez(tmp_path / "weights.npz", kernel=np.array([Opens()], dtype=object))
+
+    with pytest.raises(InvalidInput, match=r"weights: expected a whole HDF5 file"):
+        keras_json.read(KERAS_2 / "mlp.json", into, weights=tmp_path / "weights.npz")
+
+    assert not (tmp_path / "opened").exists()
