@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import itertools
 import re
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from production_server.errors import InvalidInput
 from production_server.models.importing import keras1
+from production_server.models.importing.foreign_errors import reason_of, refusing
 from production_server.models.importing.hdf5 import damaged
 from production_server.models.importing.keras_graph import unique_names
 from production_server.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     import keras
 
@@ -78,9 +80,25 @@ def load_weights(model: keras.Model, path: Path, note: Callable[[str], None]) ->
 
     try:
         with h5py.File(path, "r") as file:
-            _load(model, Weights(file.get("model_weights", file)), note)
+            is_of_keras_3 = "layers" in file and "layer_names" not in file.attrs
+            if not is_of_keras_3:
+                _load(model, Weights(file.get("model_weights", file)), note)
     except (OSError, RuntimeError, KeyError, TypeError, UnicodeDecodeError) as exc:
         raise damaged(exc) from exc
+    if is_of_keras_3:
+        _load_by_keras(model, path)
+
+
+def _load_by_keras(model: keras.Model, path: Path) -> None:
+    """`save_weights()` of Keras 3 has neither names of layers nor of arrays: it is read as Keras itself reads it."""
+    with tempfile.TemporaryDirectory() as folder, refusing(_others):
+        named = Path(folder, "model.weights.h5")  # another name it does not take
+        named.symlink_to(path)
+        model.load_weights(named)
+
+
+def _others(exc: Exception) -> InvalidInput:
+    return InvalidInput.at("weights", "those of the model", reason_of(exc))
 
 
 def _load(model: keras.Model, weights: Weights, note: Callable[[str], None]) -> None:
