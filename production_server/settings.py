@@ -89,6 +89,19 @@ class Settings:
         "the Python that reads files of models, for one that has TensorFlow; `make import` sets it",
         shown_default="the one that runs",
     )
+    import_memory_bytes: int = _setting(
+        6 * 2**30,
+        integer(2**28, 2**50, of="bytes"),
+        "most memory that the process which [reads a model's file](models.md#how-a-file-is-read) may use, in bytes",
+    )
+    import_timeout_s: int = _setting(
+        900, integer(1, 86_400, of="seconds"), "seconds that it may take for a file"
+    )
+    import_file_bytes: int = _setting(
+        2**31 - 1,
+        integer(1024, 2**31 - 1, of="bytes"),
+        "largest file, or folder, of a model that it reads, in bytes",
+    )
     host: str = _setting("127.0.0.1", str, "address, or name of one, that the web server listens on")
     port: int = _setting(5100, integer(1, 65535), "port that the web server listens on")
     tls_cert: Path | None = _setting(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, NamedTuple
 from uuid import UUID
 
 from production_server.access.records import Actor
@@ -14,20 +14,25 @@ from production_server.jobs.imports import ModelImport, NewImport, add_import, c
 from production_server.models.importing.described import Described
 from production_server.models.importing.formats import NEEDS_TENSORFLOW, check_weights, format_of
 from production_server.models.importing.said import checked_name
-from production_server.models.importing.sent import FILE, SAMPLE, WEIGHTS, Sent
+from production_server.models.importing.sent import Sent
 from production_server.models.importing.uploads import Uploads
-from production_server.models.importing.version import source_of
 from production_server.settings import Settings
+
+
+class SentFile(NamedTuple):
+    """What its sender calls a file, and what is in it."""
+
+    name: str
+    content: IO[bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentFiles:
-    """What came with a request; `name` is what its sender calls the model's file."""
+    """What came with a request."""
 
-    name: str
-    file: IO[bytes]
-    weights: IO[bytes] | None = None
-    sample: IO[bytes] | None = None
+    model: SentFile
+    weights: SentFile | None = None
+    sample: SentFile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,26 +64,22 @@ class ImportIntake:
         name = checked_name(wish.model)
         import_id = new_import_id()
         with self._kept_if_accepted(import_id) as uploads:
-            path = uploads.keep(import_id, FILE, files.file)
-            source = source_of(path, name=files.name)
-            kind = format_of(path)
-            check_weights(kind, None if files.weights is None else WEIGHTS)
-            for content, kept_as in ((files.weights, WEIGHTS), (files.sample, SAMPLE)):
-                if content is not None:
-                    uploads.keep(import_id, kept_as, content)
+            kind = format_of(uploads.keep(import_id, "model", *files.model))
+            check_weights(kind, None if files.weights is None else files.weights.name)
+            if files.weights is not None:
+                uploads.keep(import_id, "weights", *files.weights)
+            if files.sample is not None:
+                uploads.keep(import_id, "sample", *files.sample)
             sent = Sent(
-                source=source,
                 described=wish.described,
                 signature=wish.signature,
-                has_weights=files.weights is not None,
-                has_sample=files.sample is not None,
                 breaking=wish.breaking,
                 dry_run=wish.dry_run,
             )
             new = NewImport(
                 client=by.client,
                 model=name,
-                file=files.name,
+                file=files.model.name,
                 asked=sent.model_dump(mode="json", exclude_defaults=True),
                 actor=by.to_json(),
                 needs_tensorflow=kind in NEEDS_TENSORFLOW,

@@ -198,7 +198,7 @@ class Parity(Frozen):
 
 
 class Source(Frozen):
-    """The file that a version was imported from."""
+    """The file that a version was imported from; a folder counts as all its files, an architecture with its weights."""
 
     file: str
     format: Literal["keras", "keras_hdf5", "keras_json", "savedmodel", "onnx"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from production_server.errors import InvalidInput
 from production_server.models.importing.described import Described
 from production_server.models.importing.process import Asked
 from production_server.models.importing.said import checked_name, described_by, split_names
-from production_server.models.importing.version import Made, make_version, source_of
+from production_server.models.importing.version import Made, make_version
 from production_server.models.manifest import Manifest
 from production_server.models.registry import STABLE, Registry
 from production_server.settings import Settings
@@ -73,7 +72,9 @@ def _described(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Rows in a CSV, or a folder with a folder of images for each label: tells names, ranges and labels.",
 )
 @click.option(
-    "--describe", type=_FILE, help=f"What the file cannot tell.  [default: {DESCRIPTION_FILE} beside it]"
+    "--describe",
+    type=_FILE,
+    help=f"What the file cannot tell.  [default: its name with .yaml beside it, else {DESCRIPTION_FILE}]",
 )
 @click.option(
     "--breaking", is_flag=True, help="Take other inputs or answers than the model's versions now have."
@@ -104,14 +105,12 @@ def import_model(  # noqa: PLR0913  # one argument per option
     asked = Asked(
         file=file,
         name=checked_name(name),
-        source=source_of(file, name=file.resolve().name),
         described=_read_description(describe, file, said),
         weights=weights,
         sample=sample,
         signature=signature,
-        python=settings.import_python or Path(sys.executable),
     )
-    made = make_version(asked, settings.model_stores, _say, is_breaking=breaking, is_dry_run=dry_run)
+    made = make_version(asked, settings, _say, is_breaking=breaking, is_dry_run=dry_run)
     _show_imported(made, as_json=as_json)
 
 
@@ -161,8 +160,7 @@ def _read_description(describe: Path | None, file: Path, said: dict[str, Any]) -
     Raises:
         SettingsError: it is not YAML. InvalidInput: it says what cannot be said.
     """
-    beside = file.parent / DESCRIPTION_FILE
-    path = describe or (beside if beside.is_file() else None)
+    path = describe or _description_beside(file.absolute())
     values: Any = {}
     if path is not None:
         _say(f"Reading {path}")
@@ -173,6 +171,12 @@ def _read_description(describe: Path | None, file: Path, said: dict[str, Any]) -
         values = {**values, **_labels_beside(values, path.parent)}
     given = {**said, "labels": None if said["labels"] is None else _read_labels(said["labels"], Path())}
     return described_by(values, given, whole=str(path))
+
+
+def _description_beside(file: Path) -> Path | None:
+    """A file's own description, `iris.yaml` of `iris.onnx`; else that of all files in its folder."""
+    own = file.parent / f"{file.name if file.is_dir() else file.stem}.yaml"
+    return next((path for path in (own, file.parent / DESCRIPTION_FILE) if path.is_file()), None)
 
 
 def _labels_beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from production_server.models import manifest as card
 from production_server.models.drafts import draft_version
+from production_server.models.importing.keras_export import Signature
 from production_server.training import plots
 from production_server.training.cross_validation import (
     OutOfFold,
@@ -23,7 +24,7 @@ from production_server.training.cross_validation import (
 )
 from production_server.training.datasets import PIMA, load_pima, obtain
 from production_server.training.diabetes_model import CAN_BE_MISSING, Settings, fit_network
-from production_server.training.export import Signature, declare, export_model
+from production_server.training.export import declare, export_model
 from production_server.training.revision import code_revision
 from production_server.training.serving_check import check_table
 
@@ -231,8 +232,8 @@ def _manifest(
         description="Probability of diabetes within five years, from eight clinical values. For study, not for care.",
         created=datetime.now(UTC).replace(microsecond=0),
         task="tabular_classification",
-        inputs=(signature.input,),
-        outputs=(signature.output,),
+        inputs=signature.inputs,
+        outputs=signature.outputs,
         features=_features(rows),
         labels=LABELS,
         target="outcome",

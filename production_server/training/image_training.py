@@ -11,10 +11,11 @@ import numpy as np
 
 from production_server.models import manifest as card
 from production_server.models.drafts import draft_version
+from production_server.models.importing.keras_export import Signature
 from production_server.training import metrics, plots
 from production_server.training.architecture import STAGES, build_classifier, multiply_accumulates
 from production_server.training.datasets import cache_directory
-from production_server.training.export import FEWEST_INPUTS, Signature, declare, export_model
+from production_server.training.export import FEWEST_INPUTS, declare, export_model
 from production_server.training.fitting import EVALUATION_BATCH, fit
 from production_server.training.revision import code_revision
 from production_server.training.serving_check import check_files, chosen_places
@@ -154,8 +155,8 @@ def _manifest(
         description=description.text,
         created=datetime.now(UTC).replace(microsecond=0),
         task="image_classification",
-        inputs=(signature.input,),
-        outputs=(signature.output,),
+        inputs=signature.inputs,
+        outputs=signature.outputs,
         image=description.image,
         labels=description.labels,
         metrics=measured,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from production_server.models.drafts import Draft
-    from production_server.training.export import Signature
+    from production_server.models.importing.keras_export import Signature
     from production_server.training.mobilenet_weights import Network, Weights
     from production_server.training.parity_inputs import ParityInputs
     from production_server.training.progress import Reporter
@@ -88,8 +88,8 @@ def _manifest(
         description="What a photo shows, as one of ImageNet's 1,000 classes.",
         created=datetime.now(UTC).replace(microsecond=0),
         task="image_classification",
-        inputs=(signature.input,),
-        outputs=(signature.output,),
+        inputs=signature.inputs,
+        outputs=signature.outputs,
         image=inputs.preprocessing,
         labels=labels,
         top=TOP,

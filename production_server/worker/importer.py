@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from production_server.access.audit import Act, Notes, noting
@@ -135,8 +133,8 @@ class Importer:
         found = held.found
         if found.tries > MOST_TRIES:
             raise ImportFailed(f"{MOST_TRIES} workers have tried it and did not come to an end")
-        folder = self._uploads.folder_of(found.id)
-        if not folder.is_dir():
+        file = self._uploads.find(found.id, "model")
+        if file is None:
             if found.tries == MOST_TRIES:
                 raise ImportFailed(
                     "no worker has the file: MODEL_STORE has to be one folder for all processes"
@@ -146,14 +144,15 @@ class Importer:
         sent = Sent.model_validate(found.asked)
         asked = Asked(
             name=found.model,
+            file=file,
+            weights=self._uploads.find(found.id, "weights"),
+            sample=self._uploads.find(found.id, "sample"),
             described=sent.described,
             signature=sent.signature,
-            python=self.settings.import_python or Path(sys.executable),
-            **sent.files_in(folder),
         )
         return make_version(
             asked,
-            self.settings.model_stores,
+            self.settings,
             self._say,
             is_breaking=sent.breaking,
             is_dry_run=sent.dry_run,

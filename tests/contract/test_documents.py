@@ -116,7 +116,7 @@ def test_the_containers_take_every_setting_that_is_not_theirs_to_decide() -> Non
     # The one names a file in a folder that is theirs, the other one is a secret.
     decided |= {"EVENTS_FILE", "EVENTS_TOKEN"}
     # Files of models are imported where a Python with TensorFlow may be, beside the containers.
-    decided |= {"IMPORT_PYTHON"}
+    decided |= {"IMPORT_PYTHON", "IMPORT_MEMORY_BYTES", "IMPORT_TIMEOUT_S", "IMPORT_FILE_BYTES"}
     settings = {variable_of(setting) for setting in fields(Settings)}
 
     taken = set(re.findall(r"^ +([A-Z_]+): \$\{\1:-\}", COMPOSE_FILE.read_text(), re.MULTILINE))

@@ -26,10 +26,11 @@ def main() -> None:
         answers.flush()
 
     request = json.loads(_first_line())
-    for note in confine(Limits(**request.pop("limits"))):
+    limits = Limits(**request.pop("limits"))
+    for note in confine(limits):
         tell({"say": note})
     end_with_parent(_STDIN)
-    tell(_answer(request, lambda text: tell({"say": text})))
+    tell(_answer(request | {"most_bytes": limits.read_bytes}, lambda text: tell({"say": text})))
 
 
 def _first_line() -> bytes:
@@ -48,19 +49,18 @@ def _answer(request: dict[str, Any], say: Any) -> dict[str, Any]:
     from production_server.errors import CeleriacError, InvalidInput
     from production_server.models.importing.described import Described
     from production_server.models.importing.importer import Request, import_file
-    from production_server.models.manifest import Source
 
     request |= {name: Path(text) for name, text in request.pop("paths").items()}
-    described, source = Described(**request.pop("described")), Source(**request.pop("source"))
+    described = Described(**request.pop("described"))
     try:
-        imported = import_file(Request(described=described, source=source, **request), say)
+        imported = import_file(Request(described=described, **request), say)
     except CeleriacError as exc:
         faults = exc.faults if isinstance(exc, InvalidInput) else ()
         told = _failed(type(exc).__name__, exc.code, str(exc))
         told["error"]["faults"] = [[each.field, each.expected, each.got] for each in faults]
         return told
     except MemoryError:
-        return _failed("ImportFailed", "import_failed", "it needs more memory than an import may use")
+        return _failed("ImportFailed", "import_failed", "it needs more memory than IMPORT_MEMORY_BYTES")
     except OSError as exc:
         return {
             "error": {"class": "StoreNotWritable", "detail": f"{exc.strerror or exc}", "errno": exc.errno}

@@ -60,7 +60,6 @@ def format_of(path: Path) -> Format:
 
     Raises:
         InvalidInput: it is not there, empty, cut off, or something else, which is named with what to do.
-        TooLarge: it has more than `MOST_BYTES`.
     """
     if path.is_dir():
         return _of_folder(path)
@@ -85,6 +84,18 @@ def check_weights(kind: Format, weights: str | None) -> None:
         raise InvalidInput.at("weights", expected, weights or "nothing")
 
 
+def check_size(path: Path, most_bytes: int = MOST_BYTES, *, field: str = "file") -> None:
+    """Whether a file, or all files of a folder, are small enough to be read.
+
+    Raises:
+        TooLarge: they have more than `most_bytes`.
+    """
+    files = path.rglob("*") if path.is_dir() else [path]
+    size_bytes = sum(each.stat().st_size for each in files if each.is_file())
+    if size_bytes > most_bytes:
+        raise TooLarge.at(field, f"at most {most_bytes:,} bytes (IMPORT_FILE_BYTES)", f"{size_bytes:,}")
+
+
 def _of_folder(path: Path) -> Format:
     if (path / SAVED_MODEL_FILE).is_file():
         return "savedmodel"
@@ -94,8 +105,6 @@ def _of_folder(path: Path) -> Format:
 def _of_file(file: BinaryIO, size_bytes: int) -> Format:
     if not size_bytes:
         raise _unlike("an empty file", code="empty_file")
-    if size_bytes > MOST_BYTES:
-        raise TooLarge.at("file", f"at most {MOST_BYTES / 2**30:.0f} GiB", f"{size_bytes / 2**30:.1f} GiB")
     first = file.read(_FIRST)
     if first.startswith(b"PK"):
         return _of_zip(file)

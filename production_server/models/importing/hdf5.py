@@ -22,63 +22,63 @@ _FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
 """What h5py itself can undo; the library would look for a program for any other."""
 
 
-def check_hdf5(path: Path) -> None:
-    """Whether Keras may read the weights in `path`.
+def check_hdf5(path: Path, *, field: str = "file") -> None:
+    """Whether Keras may read the weights in `path`, which `field` names in errors.
 
     Raises:
-        InvalidInput: it is damaged, or refers to what is not in it; the field names the place.
+        InvalidInput: it is damaged, or refers to what is not in it; the field names the place, too.
         TooLarge: it declares more than `MOST_BYTES` of numbers.
     """
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
-            _check_size(_sizes(file))
+            _check_size(_sizes(file, field), field)
     # h5py raises these, depending on where a file is damaged.
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as exc:
-        raise damaged(exc) from exc
+        raise damaged(exc, field=field) from exc
 
 
-def damaged(exc: Exception) -> InvalidInput:
+def damaged(exc: Exception, *, field: str = "file") -> InvalidInput:
     """The error for a file of which h5py cannot read a part."""
-    return InvalidInput.at("file", "a whole HDF5 file", f"one that is cut off or damaged ({_line(exc)})")
+    return InvalidInput.at(field, "a whole HDF5 file", f"one that is cut off or damaged ({_line(exc)})")
 
 
 def _line(exc: Exception) -> str:
     return " ".join(str(exc).split())[:120]
 
 
-def _check_size(sizes: Iterator[int]) -> None:
+def _check_size(sizes: Iterator[int], field: str) -> None:
     total = 0
     for count, size in enumerate(sizes):
         total += size
         if count > MOST_OBJECTS:
-            raise TooLarge.at("file", f"at most {MOST_OBJECTS:,} groups and arrays", "more of them")
+            raise TooLarge.at(field, f"at most {MOST_OBJECTS:,} groups and arrays", "more of them")
         if total > MOST_BYTES:
-            raise TooLarge.at("file", f"at most {MOST_BYTES // 2**30} GiB of numbers", "more of them")
+            raise TooLarge.at(field, f"at most {MOST_BYTES // 2**30} GiB of numbers", "more of them")
 
 
-def _sizes(file: Any) -> Iterator[int]:
+def _sizes(file: Any, field: str) -> Iterator[int]:
     """The bytes of each array and attribute, of each group 0; looks at each object once, whatever leads to it."""
     waiting, seen = [file["/"]], set()
     while waiting:
         group = waiting.pop()
         for name in group:
-            _check_link(group, name)
+            _check_link(group, name, field)
             found = group[name]
             address = _address(found)
             if address in seen:
                 continue
             seen.add(address)
-            yield from _attribute_sizes(found)
+            yield from _attribute_sizes(found, field)
             if hasattr(found, "shape"):
-                _check_array(found)
+                _check_array(found, field)
                 yield found.nbytes
             elif hasattr(found, "keys"):
                 waiting.append(found)
                 yield 0
         if group.name == "/":
-            yield from _attribute_sizes(group)
+            yield from _attribute_sizes(group, field)
 
 
 def _address(found: Any) -> int:
@@ -87,31 +87,35 @@ def _address(found: Any) -> int:
     return int(h5py.h5o.get_info(found.id).addr)
 
 
-def _check_link(group: Any, name: str) -> None:
+def _check_link(group: Any, name: str, field: str) -> None:
     import h5py
 
     link = group.get(name, getlink=True)
     if isinstance(link, h5py.ExternalLink):
-        raise _elsewhere(f"{group.name}/{name}", "a link to another file")
+        raise _elsewhere(_place(field, f"{group.name}/{name}"), "a link to another file")
     if isinstance(link, h5py.SoftLink):
-        raise _elsewhere(f"{group.name}/{name}", "a link to another place")
+        raise _elsewhere(_place(field, f"{group.name}/{name}"), "a link to another place")
 
 
-def _check_array(found: Any) -> None:
+def _check_array(found: Any, field: str) -> None:
     if found.is_virtual:
-        raise _elsewhere(found.name, "an array that is made of other files")
+        raise _elsewhere(_place(field, found.name), "an array that is made of other files")
     if found.external:
-        raise _elsewhere(found.name, "an array that lies in another file")
+        raise _elsewhere(_place(field, found.name), "an array that lies in another file")
+    if found.dtype.hasobject:
+        raise _elsewhere(_place(field, found.name), "texts, each of which may be the same gigabyte")
     plist = found.id.get_create_plist()
     for index in range(plist.get_nfilters()):
         code = plist.get_filter(index)[0]
         if code not in _FILTERS:
             raise InvalidInput.at(
-                _field(found.name), f"no compression but {', '.join(_FILTERS.values())}", f"the filter {code}"
+                _place(field, found.name),
+                f"no compression but {', '.join(_FILTERS.values())}",
+                f"the filter {code}",
             )
 
 
-def _attribute_sizes(found: Any) -> Iterator[int]:
+def _attribute_sizes(found: Any, field: str) -> Iterator[int]:
     import h5py
 
     for name in found.attrs:
@@ -119,14 +123,16 @@ def _attribute_sizes(found: Any) -> Iterator[int]:
         size = attribute.get_space().get_simple_extent_npoints() * attribute.get_type().get_size()
         if size > _ATTRIBUTE_BYTES:
             raise TooLarge.at(
-                _field(found.name), f"attributes of at most {_ATTRIBUTE_BYTES // 2**20} MiB", "a larger one"
+                _place(field, found.name),
+                f"attributes of at most {_ATTRIBUTE_BYTES // 2**20} MiB",
+                "a larger one",
             )
         yield size
 
 
-def _elsewhere(name: str, what: str) -> InvalidInput:
-    return InvalidInput.at(_field(name), "weights that the file itself holds", what)
+def _elsewhere(place: str, what: str) -> InvalidInput:
+    return InvalidInput.at(place, "weights that the file itself holds", what)
 
 
-def _field(name: str) -> str:
-    return "file" + name.replace("//", "/").replace("/", ".")
+def _place(field: str, name: str) -> str:
+    return field + name.replace("//", "/").replace("/", ".")

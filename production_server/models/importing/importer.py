@@ -17,19 +17,23 @@ from production_server.models import manifest as card
 from production_server.models.importing.archives import unpack
 from production_server.models.importing.described import Described
 from production_server.models.importing.formats import (
+    MOST_BYTES,
     NEEDS_TENSORFLOW,
     SAVED_MODEL_FILE,
     Format,
+    check_size,
     check_weights,
     format_of,
 )
 from production_server.models.importing.inferred import Inferred, infer
 from production_server.models.importing.opened import Opened
-from production_server.models.importing.parity import check_probabilities, compare, edge_notes, inputs_for
+from production_server.models.importing.parity import check_probabilities, edge_notes, inputs_for, parity_of
 from production_server.models.importing.sample import Sample, read_sample
+from production_server.models.importing.source import source_of
 from production_server.models.runners import load_runner
 from production_server.models.store import ModelVersion
 from production_server.models.tasks import task_of
+from production_server.shown import shown
 from production_server.validation import faults_of
 
 _READERS: dict[Format, str] = {
@@ -52,10 +56,10 @@ class Request:
     scratch: Path
     name: str
     described: Described
-    source: card.Source
     weights: Path | None = None
     sample: Path | None = None
     signature: str | None = None
+    most_bytes: int = MOST_BYTES
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,11 @@ def import_file(request: Request, say: Say) -> Imported:
         InvalidInput: the file, or what is said of it, cannot be used; by name, with what to do.
         BrokenVersion, InferenceFailed: what is served of it does not load or run.
     """
+    check_size(request.file, request.most_bytes)
+    if request.weights is not None:
+        check_size(request.weights, request.most_bytes, field="weights")
     kind = format_of(request.file)
-    say(f"Reading {request.source.file} ({kind})")
+    say(f"Reading {request.file.name} ({kind})")
     opened = _read(kind, request)
     described = request.described
     sample = None
@@ -84,7 +91,8 @@ def import_file(request: Request, say: Say) -> Imported:
     inferred = infer(opened, described, sample)
     if opened.runner == "onnx":
         inferred.fitting.change(request.into / "model.onnx")
-    manifest = _manifest(request, opened, inferred)
+    source = source_of(kind, request.file, request.weights, producer=opened.producer)
+    manifest = _manifest(request, source, opened, inferred)
     return _compared(manifest, inferred, opened, sample, request.into, say)
 
 
@@ -99,9 +107,7 @@ def _read(kind: Format, request: Request) -> Opened:
     path = request.file
     if kind == "savedmodel_zip":
         unpack(path, request.scratch / "unpacked")
-        path = min(
-            (request.scratch / "unpacked").rglob(SAVED_MODEL_FILE), key=lambda each: len(each.parts)
-        ).parent
+        path = _saved_model_in(request.scratch / "unpacked")
     extras: dict[str, Any] = {}
     if request.weights is not None:
         extras["weights"] = request.weights
@@ -112,9 +118,16 @@ def _read(kind: Format, request: Request) -> Opened:
     return opened
 
 
-def _manifest(request: Request, opened: Opened, inferred: Inferred) -> card.Manifest:
+def _saved_model_in(folder: Path) -> Path:
+    found = [path.parent for path in sorted(folder.rglob(SAVED_MODEL_FILE))]
+    if len(found) != 1:
+        names = ", ".join(str(each.relative_to(folder)) for each in found)
+        raise InvalidInput.at("file", "an archive of one SavedModel", shown(f"{len(found)}: {names}"))
+    return found[0]
+
+
+def _manifest(request: Request, source: card.Source, opened: Opened, inferred: Inferred) -> card.Manifest:
     described = request.described
-    source = request.source.model_copy(update={"producer": opened.producer})
     values = {
         "schema": 1,
         "name": request.name,
@@ -154,7 +167,7 @@ def _compared(
         served = runner.run
         inputs = inputs_for(manifest, sample)
         say(f"Comparing what is served with the original on {inputs.origin}")
-        parity = compare(manifest, inferred.fitting.of(opened.original), served, inputs)
+        parity = parity_of(manifest, inferred.fitting.of(opened.original), served, inputs)
         first = {name: array[:64] for name, array in inputs.tensors.items()}
         check_probabilities(manifest, served(first))
         notes = [*inferred.notes, *edge_notes(manifest, served)]

@@ -143,7 +143,7 @@ def _expect(name: str, key: str, value: Any, allowed: tuple[Any, ...]) -> None:
 
 def _data_format(ordering: Any, name: str) -> str:
     formats = {"tf": "channels_last", "th": "channels_first"}
-    if ordering not in formats:
+    if str(ordering) not in formats:
         raise InvalidInput.at(
             f"layers.{shown(name)}.dim_ordering",
             '"tf" or "th" (it was a setting of the machine)',
@@ -208,7 +208,7 @@ def _input(config: Config, name: str) -> Config:
 
 
 def _merge(config: Config, name: str) -> tuple[str, Config]:
-    mode = config.get("mode")
+    mode = str(config.get("mode"))
     if mode not in _MERGES or config.get("mode_type", "raw") != "raw":
         raise InvalidInput.at(
             f"layers.{shown(name)}.mode",
@@ -224,12 +224,12 @@ def _merge(config: Config, name: str) -> tuple[str, Config]:
 
 
 def _operation(config: Config, name: str) -> tuple[str, Config]:
-    function = config.get("function")
+    function = str(config.get("function"))
     if function not in _OPERATIONS:
         raise InvalidInput.at(
             f"layers.{shown(name)}",
             "an operation that Keras 3 has too (use a layer, or export to ONNX where the model was made)",
-            f"tf.{shown(str(function))}",
+            f"tf.{shown(function)}",
         )
     return f"op:{_OPERATIONS[function]}", {"name": config.get("name", name)}
 

@@ -19,6 +19,8 @@ from production_server.models.importing.keras_names import (
     LEGACY_LAYERS,
     MODELS,
     OPERATIONS,
+    OWN_CODE,
+    REFUSED,
     VALUES,
     why_refused,
 )
@@ -145,9 +147,8 @@ def _functional(config: Any, name: str, reading: Reading) -> Config:
         found = _layer(each, reading)
         layer_name = _text(each, "name", name)
         found["config"].setdefault("name", layer_name)
-        layers.append(
-            found | {"name": layer_name, "inbound_nodes": plain(each.get("inbound_nodes", []), layer_name)}
-        )
+        nodes = _list({"inbound_nodes": []} | each, "inbound_nodes", layer_name)
+        layers.append(found | {"name": layer_name, "inbound_nodes": plain(nodes, layer_name)})
     graph = {
         "layers": layers,
         "input_layers": plain(config.get("input_layers"), name),
@@ -182,7 +183,7 @@ def _class_of(written: Any, name: str, reading: Reading) -> str:
     module, registered = written.get("module"), written.get("registered_name")
     is_keras = module is None or str(module).split(".", 1)[0] in _KERAS_PACKAGES
     if not is_keras or registered not in (None, class_name) or (module is None and "module" in written):
-        raise refused(name, str(registered or class_name), "it is code of whoever wrote the file")
+        raise refused(name, str(registered or class_name), OWN_CODE)
     return keras2.CLASSES.get(class_name, class_name) if reading.keras < 3 else class_name
 
 
@@ -242,7 +243,7 @@ def _config(config: Config, class_name: str, name: str, reading: Reading) -> Con
             kept[key] = "zeros"
         elif not key.endswith(_ONLY_TRAINING):
             kept[key] = _value(key, value, name, reading)
-    _check_values(kept, class_name, name)
+    _check_values(kept, name)
     if class_name == "InputLayer":
         _free_batch(kept, name, reading)
     return kept
@@ -268,7 +269,7 @@ def _value(key: str, value: Any, name: str, reading: Reading) -> Any:
     return plain(value, name)
 
 
-def _check_values(config: Config, class_name: str, name: str) -> None:
+def _check_values(config: Config, name: str) -> None:
     """What a plain value may not say: that a layer reads another file, or keeps what it saw for the next batch."""
     if isinstance(config.get("vocabulary"), str) or isinstance(config.get("idf_weights"), str):
         raise InvalidInput.at(
@@ -278,9 +279,6 @@ def _check_values(config: Config, class_name: str, name: str) -> None:
         raise InvalidInput.at(
             f"layers.{shown(name)}.stateful", "false: an answer depends on its item alone", "true"
         )
-    for key in ("standardize", "split", "ngrams"):
-        if class_name == "TextVectorization" and isinstance(config.get(key), dict):
-            raise refused(name, class_name, f"{key} is a function of the file")
 
 
 def _activation(value: Any, name: str, reading: Reading) -> Any:
@@ -290,18 +288,18 @@ def _activation(value: Any, name: str, reading: Reading) -> Any:
         value = value.get("config")
     if isinstance(value, dict):
         # A layer in the place of a function; old files write a function as an object of its name.
-        if value.get("class_name") not in ACTIVATIONS:
+        if value.get("class_name") in (*LAYERS, *REFUSED):
             return _layer(value, reading)
-        value = value["class_name"]
+        value = value.get("class_name")
     if value == "hard_sigmoid" and reading.keras < 3:
         reading.uses_keras2_functions = True
         reading.note("hard_sigmoid is computed as Keras 2 does: Keras 3 has another function of this name.")
         return {
             "module": "builtins", "class_name": "function", "config": HARD_SIGMOID_2, "registered_name": HARD_SIGMOID_2,
         }  # fmt: skip
-    if value in keras2.ACTIVATION_LAYERS:
+    if isinstance(value, str) and value in keras2.ACTIVATION_LAYERS:
         return _layer({"class_name": value, "config": {"name": value.lower()}}, reading)
-    if value not in ACTIVATIONS:
+    if not isinstance(value, str) or value not in ACTIVATIONS:
         raise InvalidInput.at(
             f"layers.{shown(name)}.activation",
             "a function that Keras itself has (others are code of whoever wrote the file)",
@@ -336,6 +334,6 @@ def plain(value: Any, name: str) -> Any:
     if value.get("type") == "ndarray":  # until Keras 2.2
         return plain(value.get("value"), name)
     class_name = value.get("class_name")
-    if class_name is not None and class_name not in VALUES:
-        raise refused(name, str(class_name), "it stands where a value should")
+    if class_name is not None and str(class_name) not in VALUES:
+        raise refused(name, str(class_name), f"it stands where a value should, and {OWN_CODE}")
     return {key: plain(each, name) for key, each in value.items()}

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import onnx
+import onnxruntime
+
+from production_server.models.importing.foreign_errors import reason_of, refusing
+from production_server.models.importing.onnx_graph import free_name, make_room, rename, tensor_info
+from production_server.models.importing.opened import Compute
 from production_server.models.manifest import TensorSpec
+from production_server.models.runners.onnx import TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     import keras
-
-BATCH_NAME = "batch"
 
 
 class DoesNotExport(Exception):
@@ -36,37 +38,35 @@ def write_onnx(model: keras.Model, path: Path, signature: Signature) -> None:
 
     Raises:
         DoesNotExport: it has what ONNX has not, or the graph has other inputs and outputs than `signature`.
+        MemoryError, OSError: there is no room for it.
     """
-    import onnx
-
-    try:
-        graph = _export(model, path, signature)
-        _declare(graph.graph, signature)
-        onnx.checker.check_model(graph, full_check=True)
-        onnx.save(graph, path)
-    # Keras', TensorFlow's, tf2onnx's and ONNX's errors share no base class below Exception.
-    except Exception as exc:
-        raise DoesNotExport(" ".join(str(exc).split())[:300]) from exc
-    check_graph(path, signature)
+    with refusing(lambda exc: DoesNotExport(reason_of(exc))):
+        exported = _export(model, path, signature)
+        _declare(exported, signature)
+        onnx.checker.check_model(exported, full_check=True)
+        onnx.save(exported, path)
+    served_graph(path, signature)
 
 
-def _export(model: keras.Model, path: Path, signature: Signature) -> Any:
+def _export(model: keras.Model, path: Path, signature: Signature) -> onnx.ModelProto:
     """The graph as Keras exports it: inputs in_0, in_1, …; outputs in the order of the model's."""
-    import keras
-    import onnx
     import tensorflow as tf
 
     specs = [
-        tf.TensorSpec(each.shape, _tf_type(each), name=f"in_{i}") for i, each in enumerate(signature.inputs)
+        tf.TensorSpec(each.shape, tf.as_dtype(each.dtype), name=f"in_{place}")
+        for place, each in enumerate(signature.inputs)
     ]
-    # Lists in a known order, whatever structure the model itself takes and gives; others have them already.
-    is_functional = isinstance(model, keras.Sequential | keras.Model) and getattr(model, "inputs", None)
-    flat = keras.Model(list(model.inputs), list(model.outputs)) if is_functional else model
-    _fix_constants(flat)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        flat.export(path, format="onnx", verbose=False, input_signature=[specs])
+    taking_lists = flat(model)
+    _fix_constants(taking_lists)
+    taking_lists.export(path, format="onnx", verbose=False, input_signature=[specs])
     return onnx.load(path)
+
+
+def flat(model: keras.Model) -> keras.Model:
+    """The model of lists in a known order, whatever structure it takes and gives; one without layers is one already."""
+    import keras
+
+    return keras.Model(list(model.inputs), list(model.outputs)) if getattr(model, "inputs", None) else model
 
 
 def _fix_constants(model: keras.Model) -> None:
@@ -86,81 +86,49 @@ def all_layers(layer: Any) -> Iterator[Any]:
         yield from all_layers(inner)
 
 
-def _tf_type(spec: TensorSpec) -> Any:
-    import tensorflow as tf
-
-    return tf.as_dtype(spec.dtype)
-
-
-def _declare(graph: Any, signature: Signature) -> None:
-    """Give inputs and outputs their declared names and shapes."""
+def _declare(model: onnx.ModelProto, signature: Signature) -> None:
+    """Give inputs and outputs their declared names, dtypes and shapes."""
+    graph = model.graph
     if len(graph.output) != len(signature.outputs):
         raise ValueError(f"the graph has {len(graph.output)} outputs instead of {len(signature.outputs)}")
-    names = {f"in_{i}": each.name for i, each in enumerate(signature.inputs)}
-    # An input may be an output as well, and names may be those of values inside.
-    taken = {value for node in graph.node for value in (*node.input, *node.output)} - set(names)
-    wanted = names | {
-        given.name: each.name for given, each in zip(graph.output, signature.outputs, strict=True)
-    }
-    inside = {name: f"{name}_inside" for name in taken & set(wanted.values()) if name not in wanted}
-    _rename(graph, inside | wanted)
-    for tensors, specs in ((graph.input, signature.inputs), (graph.output, signature.outputs)):
-        shapes = {each.name: each for each in specs}
-        for tensor in tensors:
-            if tensor.name in shapes:
-                _set_shape(tensor, shapes[tensor.name])
+    given = [f"in_{place}" for place in range(len(signature.inputs))] + [each.name for each in graph.output]
+    # By way of names that nobody has: what is called so may be another one's name, or that of a value inside.
+    between = [free_name(model, f"declared_{place}") for place in range(len(given))]
+    for old, name in zip(given, between, strict=True):
+        rename(model, old, name)
+    for name, spec in zip(between, (*signature.inputs, *signature.outputs), strict=True):
+        make_room(model, spec.name)
+        rename(model, name, spec.name)
+    for entries, specs in ((graph.input, signature.inputs), (graph.output, signature.outputs)):
+        del entries[:]
+        entries.extend(tensor_info(each.name, each.dtype, each.item_shape) for each in specs)
 
 
-def _rename(graph: Any, names: dict[str, str]) -> None:
-    for node in graph.node:
-        node.output[:] = [names.get(value, value) for value in node.output]
-        node.input[:] = [names.get(value, value) for value in node.input]
-        for attribute in node.attribute:
-            for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
-                _rename(inner, names)
-    for tensor in (*graph.input, *graph.output, *graph.initializer, *graph.value_info):
-        tensor.name = names.get(tensor.name, tensor.name)
-
-
-def _set_shape(tensor: Any, spec: TensorSpec) -> None:
-    shape = tensor.type.tensor_type.shape
-    del shape.dim[:]
-    for axis, size in enumerate(spec.shape):
-        if size is None:
-            shape.dim.add().dim_param = f"{spec.name}_{axis}" if axis else BATCH_NAME
-        else:
-            shape.dim.add().dim_value = size
-
-
-def check_graph(path: Path, signature: Signature) -> None:
-    """Whether a session of the file takes and gives what is declared, in any order.
+def served_graph(path: Path, signature: Signature) -> Compute:
+    """What ONNX Runtime computes of the file, if that takes and gives what is declared, in any order.
 
     Raises:
         DoesNotExport: it does not, or cannot be loaded.
     """
-    import onnxruntime
-
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as exc:
-        raise DoesNotExport(f"ONNX Runtime cannot load it: {' '.join(str(exc).split())[:300]}") from exc
+    with refusing(lambda exc: DoesNotExport(f"ONNX Runtime cannot load it: {reason_of(exc)}")):
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     for kind, found, declared in (
         ("input", session.get_inputs(), signature.inputs),
         ("output", session.get_outputs(), signature.outputs),
     ):
-        wanted = sorted((each.name, each.item_shape, _onnx_type(each.dtype), True) for each in declared)
+        wanted = sorted(
+            (each.name, each.item_shape, f"tensor({TYPES[each.dtype]})", True) for each in declared
+        )
         given = sorted(
             (each.name, _sizes(each.shape), each.type, isinstance(each.shape[0], str)) for each in found
         )
         if given != wanted:
             raise DoesNotExport(f"the exported graph's {kind}s are {given}; declared is {wanted}")
+    names = [each.name for each in signature.outputs]
+    return lambda tensors: dict(zip(names, session.run(names, dict(tensors)), strict=True))
 
 
 def _sizes(shape: list[Any]) -> tuple[int | None, ...]:
     return tuple(size if isinstance(size, int) else None for size in shape[1:])
-
-
-def _onnx_type(dtype: str) -> str:
-    return f"tensor({ {'float32': 'float', 'float64': 'double'}.get(dtype, dtype) })".replace(" ", "")

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from production_server.errors import InvalidInput, TooLarge
 from production_server.models.importing import keras_config, keras_model
+from production_server.models.importing.foreign_errors import is_out_of_room, refusing
 from production_server.models.importing.hdf5 import MOST_BYTES, check_hdf5
 from production_server.models.importing.keras_hdf5 import major
 from production_server.shown import shown
 
 if TYPE_CHECKING:
-    import keras
-
     from production_server.models.importing.opened import Opened
 
 CONFIG, METADATA, WEIGHTS, ASSETS = "config.json", "metadata.json", "model.weights.h5", "assets/"
 MOST_MEMBERS = 1000
+MOST_CONFIG_BYTES = 64 * 2**20
 _PIECE = 2**20
 
 
@@ -35,39 +35,47 @@ def read(path: Path, into: Path) -> Opened:
         InvalidInput: it is damaged, or has what is not served; the field names it.
         TooLarge: it unpacks to more than may be read.
     """
+    import keras
+
     with tempfile.TemporaryDirectory(dir=into, prefix=".") as folder:
-        try:
-            with zipfile.ZipFile(path) as archive:
-                return _read(archive, Path(folder), into)
-        # What zipfile raises of damaged files.
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            EOFError,
-            KeyError,
-            NotImplementedError,
-            OSError,
-            RuntimeError,
-        ) as exc:
-            raise InvalidInput.at(
-                "file", "a whole .keras file", f"one that is cut off or damaged ({exc})"
-            ) from exc
+        clean, version, reading = _unpack(path, Path(folder))
+        with refusing(keras_model.not_taken):
+            model = keras.saving.load_model(
+                clean, custom_objects=keras_model.functions(), compile=False, safe_mode=True
+            )
+        keras_model.check_weights(model)
+        return keras_model.open_model(model, into, producer=f"keras {version}", reading=reading)
 
 
-def _read(archive: zipfile.ZipFile, folder: Path, into: Path) -> Opened:
-    _check_members(archive)
-    metadata = keras_config.parse(archive.read(METADATA))
-    version = str(metadata.get("keras_version", "3")) if isinstance(metadata, dict) else "3"
-    reading = keras_config.Reading(major(version))
-    config = keras_config.read_model(keras_config.parse(archive.read(CONFIG)), reading)
-    with (folder / WEIGHTS).open("wb") as file:
-        _copy(archive, WEIGHTS, file)
-    check_hdf5(folder / WEIGHTS)
-    clean = folder / keras_model.KERAS_FILE
-    _write_clean(archive, clean, config, folder / WEIGHTS)
-    model = _load(clean)
-    keras_model.check_weights(model)
-    return keras_model.open_model(model, into, producer=f"keras {version}", reading=reading)
+def _unpack(path: Path, folder: Path) -> tuple[Path, str, keras_config.Reading]:
+    """A file written anew of what was checked, the Keras that wrote the old one, and what was converted."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_members(archive)
+            metadata = keras_config.parse(archive.read(METADATA))
+            version = str(metadata.get("keras_version", "3")) if isinstance(metadata, dict) else "3"
+            reading = keras_config.Reading(major(version))
+            config = keras_config.read_model(keras_config.parse(archive.read(CONFIG)), reading)
+            with (folder / WEIGHTS).open("wb") as file:
+                _copy(archive, WEIGHTS, file)
+            check_hdf5(folder / WEIGHTS)
+            _write_clean(archive, folder / keras_model.KERAS_FILE, config, folder / WEIGHTS)
+            return folder / keras_model.KERAS_FILE, version, reading
+    # What zipfile raises of damaged files.
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        KeyError,
+        NotImplementedError,
+        OSError,
+        RuntimeError,
+    ) as exc:
+        if is_out_of_room(exc):
+            raise
+        raise InvalidInput.at(
+            "file", "a whole .keras file", f"one that is cut off or damaged ({exc})"
+        ) from exc
 
 
 def _check_members(archive: zipfile.ZipFile) -> None:
@@ -75,6 +83,13 @@ def _check_members(archive: zipfile.ZipFile) -> None:
     names = [each.filename for each in members]
     if len(names) > MOST_MEMBERS or sum(each.file_size for each in members) > MOST_BYTES + _PIECE:
         raise TooLarge.at("file", f"at most {MOST_BYTES // 2**30} GiB in {MOST_MEMBERS} members", "more")
+    for each in members:
+        if each.filename in (CONFIG, METADATA) and each.file_size > MOST_CONFIG_BYTES:
+            raise TooLarge.at(
+                "file",
+                f"a {each.filename} of at most {MOST_CONFIG_BYTES // 2**20} MiB",
+                f"{each.file_size // 2**20} MiB",
+            )
     for missing in {CONFIG, METADATA, WEIGHTS} - set(names):
         raise InvalidInput.at("file", f"a .keras file, with {missing} in it", "a zip without it")
     for name in names:
@@ -100,16 +115,3 @@ def _write_clean(archive: zipfile.ZipFile, to: Path, config: keras_config.Config
             if name.startswith(ASSETS) and not name.endswith("/"):
                 with clean.open(name, "w") as member:
                     _copy(archive, name, member)
-
-
-def _load(path: Path) -> keras.Model:
-    import keras
-
-    try:
-        with keras_model.quiet():
-            return keras.saving.load_model(
-                path, custom_objects=keras_model.functions(), compile=False, safe_mode=True
-            )
-    # Keras' and TensorFlow's errors share no base class below Exception.
-    except Exception as exc:
-        raise keras_model.not_taken(exc) from exc

@@ -32,7 +32,7 @@ def open_pair(config: Any, weights: Path, into: Path, *, version: str) -> Opened
     reading = keras_config.Reading(major(version))
     checked = keras_config.read_model(config, reading)
     model = keras_model.build(checked)
-    load_weights(model, weights)
+    load_weights(model, weights, reading.note)
     keras_model.check_weights(model)
     return keras_model.open_model(model, into, producer=f"keras {version}", reading=reading)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from production_server.errors import InvalidInput
 from production_server.models.importing import keras_config
@@ -29,6 +29,12 @@ def read(path: Path, into: Path, *, weights: Path) -> Opened:
             "file", f"an architecture of at most {MOST_BYTES // 2**20} MiB", "a larger file"
         )
     config = keras_config.parse(path.read_bytes())
-    check_hdf5(weights)
-    version = str(config.get("keras_version", "1")) if isinstance(config, dict) else "1"
-    return open_pair(config, weights, into, version=version)
+    check_hdf5(weights, field="weights")
+    return open_pair(config, weights, into, version=_version(config))
+
+
+def _version(config: Any) -> str:
+    """Keras 2 writes it down; Keras 3 does not, but each of its objects has a module."""
+    if not isinstance(config, dict):
+        return "1"
+    return str(config.get("keras_version", "3" if "module" in config else "1"))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import ValidationError
 
 from production_server.errors import InvalidInput
+from production_server.models.importing.foreign_errors import reason_of, refusing
 from production_server.models.importing.keras_config import HARD_SIGMOID_2, Config, Reading
-from production_server.models.importing.keras_export import DoesNotExport, Signature, write_onnx
+from production_server.models.importing.keras_export import DoesNotExport, Signature, flat, write_onnx
 from production_server.models.importing.opened import Opened
 from production_server.models.manifest import TensorSpec
 from production_server.models.tensors import Tensors
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
 
 KERAS_FILE = "model.keras"
 ONNX_FILE = "model.onnx"
-MOST_REASON = 300
-"""Characters of what a library says."""
 _PASS_ON = frozenset({"Dropout", "Flatten", "Identity", "Permute", "Reshape"})
 """Layers that change no number: what makes the output stands before them."""
 
@@ -40,12 +36,8 @@ def build(config: Config) -> keras.Model:
     """
     import keras
 
-    try:
-        with quiet():
-            return keras.saving.deserialize_keras_object(config, custom_objects=functions(), safe_mode=True)
-    # Keras' and TensorFlow's errors share no base class below Exception.
-    except Exception as exc:
-        raise not_taken(exc) from exc
+    with refusing(not_taken):
+        return keras.saving.deserialize_keras_object(config, custom_objects=functions(), safe_mode=True)
 
 
 def not_taken(exc: Exception) -> InvalidInput:
@@ -53,19 +45,6 @@ def not_taken(exc: Exception) -> InvalidInput:
     import keras
 
     return InvalidInput.at("layers", f"a model that Keras {keras.__version__} can build", reason_of(exc))
-
-
-def reason_of(exc: Exception) -> str:
-    """What a library says, on one line and not too long; Keras puts whole configurations in front of its reason."""
-    return " ".join(str(exc).rsplit("Exception encountered:", 1)[-1].split())[:MOST_REASON]
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep what Keras and TensorFlow print and warn of to ourselves."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield
 
 
 def functions() -> dict[str, Any]:
@@ -86,8 +65,7 @@ def open_model(model: keras.Model, into: Path, *, producer: str, reading: Readin
     """
     signature = signature_of(model)
     try:
-        with quiet():
-            write_onnx(model, into / ONNX_FILE, signature)
+        write_onnx(model, into / ONNX_FILE, signature)
         runner = "onnx"
     except DoesNotExport as exc:
         (into / ONNX_FILE).unlink(missing_ok=True)
@@ -95,8 +73,8 @@ def open_model(model: keras.Model, into: Path, *, producer: str, reading: Readin
             raise InvalidInput.at(
                 "file", "a model that exports to ONNX (Keras 3 has no such hard_sigmoid)", shown(str(exc))
             ) from exc
-        with quiet():
-            model.save(into / KERAS_FILE)
+        with refusing(not_taken):
+            flat(model).save(into / KERAS_FILE)
         reading.note(f"It does not export to ONNX, and is run by Keras: {shown(str(exc))}")
         runner = "keras"
     return Opened(
@@ -114,9 +92,7 @@ class Original:
     """What Keras itself computes; takes and gives arrays by the names of the signature."""
 
     def __init__(self, model: keras.Model, signature: Signature) -> None:
-        import keras
-
-        self._model = keras.Model(list(model.inputs), list(model.outputs))
+        self._model = flat(model)
         self._signature = signature
 
     def __call__(self, tensors: Tensors) -> Tensors:
@@ -148,9 +124,10 @@ def signature_of(model: keras.Model) -> Signature:
     answered = None if isinstance(model, keras.Sequential) else model.output
     layers = [_layer_name(each) for each in model.outputs]
     names = sorted(answered) if isinstance(answered, dict) else layers
+    taken: set[str] = set()  # what goes through as it is would have one name at both ends
     return Signature(
-        tuple(_specs("inputs", [_layer_name(each) for each in model.inputs], model.inputs)),
-        tuple(_specs("outputs", names, model.outputs)),
+        tuple(_specs("inputs", [_layer_name(each) for each in model.inputs], model.inputs, taken)),
+        tuple(_specs("outputs", names, model.outputs, taken)),
     )
 
 
@@ -162,8 +139,7 @@ def _operation_of(tensor: Any) -> Any:
     return tensor._keras_history.operation  # noqa: SLF001  # Keras has no public way from a tensor to what makes it
 
 
-def _specs(kind: str, names: Sequence[str], tensors: Sequence[Any]) -> Iterator[TensorSpec]:
-    taken: set[str] = set()
+def _specs(kind: str, names: Sequence[str], tensors: Sequence[Any], taken: set[str]) -> Iterator[TensorSpec]:
     for wanted, tensor in zip(names, tensors, strict=True):
         name, count = wanted, 1
         while name in taken:

@@ -63,10 +63,10 @@ LEGACY_LAYERS = frozenset({"ThresholdedReLU"})
 VALUES = frozenset({"__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__"})
 """What is written like an object and is a value."""
 
-_OWN_CODE = "it is code of whoever wrote the file: build without it, or export to ONNX where that code is"
+OWN_CODE = "it is code of whoever wrote the file: build without it, or export to ONNX where that code is"
 REFUSED = {
     "Lambda": "it runs Python code of the file: put a layer such as Rescaling in its place, or export to ONNX",
-    "Layer": _OWN_CODE,
+    "Layer": OWN_CODE,
     "TFSMLayer": "it opens another file: import the SavedModel that it names",
     "TorchModuleWrapper": "it unpickles code of PyTorch: export the model to ONNX from there",
     "JaxLayer": "it runs code of JAX: export the model to ONNX from there",
@@ -74,6 +74,8 @@ REFUSED = {
     "TensorFlowOpLayer": "Keras 3 cannot read it: export the model to ONNX where it was made",
     "LocallyConnected1D": "Keras 3 has none: export the model to ONNX with Keras 2",
     "LocallyConnected2D": "Keras 3 has none: export the model to ONNX with Keras 2",
+    "Highway": "Keras 3 has none: export the model to ONNX where it was made",
+    "MaxoutDense": "Keras 3 has none: export the model to ONNX where it was made",
     "CuDNNGRU": "it needs a graphics card: load the weights into GRU(reset_after=True) by Keras 2",
     "CuDNNLSTM": "it needs a graphics card: load the weights into LSTM by Keras 2",
 }
@@ -82,4 +84,4 @@ REFUSED = {
 
 def why_refused(class_name: str) -> str:
     """Why a layer is not in the list, and what to do about it."""
-    return REFUSED.get(class_name, _OWN_CODE)
+    return REFUSED.get(class_name, OWN_CODE)

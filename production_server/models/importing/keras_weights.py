@@ -6,31 +6,35 @@ Two arrays of one shape that change places are no error that anybody sees, so ea
 from __future__ import annotations
 
 import itertools
+import re
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from production_server.errors import InvalidInput
+from production_server.models.importing import keras1
+from production_server.models.importing.foreign_errors import reason_of, refusing
 from production_server.models.importing.hdf5 import damaged
-from production_server.models.importing.keras_graph import safe_name, unique_names
+from production_server.models.importing.keras_graph import unique_names
 from production_server.shown import shown
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
     import keras
-    from numpy.typing import NDArray
 
-_NAMES_OF_KERAS_1 = {
-    "W": "kernel",
-    "U": "recurrent_kernel",
-    "b": "bias",
-    "running_mean": "moving_mean",
-    "running_std": "moving_variance",
-    "alphas": "alpha",
-}
-_GATES = {"LSTM": ("i", "f", "c", "o"), "GRU": ("z", "r", "h")}
-"""The order of the gates' columns since Keras 2; Keras 1 has an array for each gate."""
+    from production_server.models.importing.keras1 import Named
+
+_NAMED_OTHERWISE = (
+    "Names in the file of weights are others than in the architecture: each went where it alone fits."
+)
+_NUMBER = re.compile(r"_\d+$")
+_ALIKE = (
+    "names as in the architecture, or shapes that fit in one way (where the model is, save all of it: "
+    'model.save("model.h5"))'
+)
 
 
 class Weights:
@@ -42,10 +46,10 @@ class Weights:
         self.backend = _text(group.attrs.get("backend", ""))
         self.layers = [name for name in _names(group, "layer_names") if _names(group[name], "weight_names")]
 
-    def of(self, layer: str) -> list[tuple[str, NDArray[Any]]]:
-        """Names and arrays of one layer, in the file's order."""
+    def of(self, layer: str) -> list[Named]:
+        """Names and arrays of one layer, in the file's order; they are read when they are asked for."""
         group = self._group[layer]
-        return [(name, np.asarray(group[name])) for name in _names(group, "weight_names")]
+        return [(name, group[name]) for name in _names(group, "weight_names")]
 
 
 def _text(value: Any) -> str:
@@ -64,32 +68,50 @@ def _names(group: Any, attribute: str) -> list[str]:
     return found
 
 
-def load_weights(model: keras.Model, path: Path) -> None:
+def load_weights(model: keras.Model, path: Path, note: Callable[[str], None]) -> None:
     """Put the weights in `path` into `model`, a checked HDF5 file; all of its variables are in it.
 
+    `note` is told what was not found by its name.
+
     Raises:
-        InvalidInput: they are another model's; the field names the layer.
+        InvalidInput: they are another model's, or fit in more than one way; the field names the layer.
     """
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
-            _load(model, Weights(file.get("model_weights", file)))
+            is_of_keras_3 = "layers" in file and "layer_names" not in file.attrs
+            if not is_of_keras_3:
+                _load(model, Weights(file.get("model_weights", file)), note)
     except (OSError, RuntimeError, KeyError, TypeError, UnicodeDecodeError) as exc:
         raise damaged(exc) from exc
+    if is_of_keras_3:
+        _load_by_keras(model, path)
 
 
-def _load(model: keras.Model, weights: Weights) -> None:
+def _load_by_keras(model: keras.Model, path: Path) -> None:
+    """`save_weights()` of Keras 3 has neither names of layers nor of arrays: it is read as Keras itself reads it."""
+    with tempfile.TemporaryDirectory() as folder, refusing(_others):
+        named = Path(folder, "model.weights.h5")  # another name it does not take
+        named.symlink_to(path)
+        model.load_weights(named)
+
+
+def _others(exc: Exception) -> InvalidInput:
+    return InvalidInput.at("weights", "those of the model", reason_of(exc))
+
+
+def _load(model: keras.Model, weights: Weights, note: Callable[[str], None]) -> None:
     layers = [layer for layer in model.layers if layer.weights]
     if weights.backend not in ("tensorflow", "", "jax", "torch", "numpy"):
-        # Theano turns kernels round, and who wrote the file knows whether they were turned back.
-        raise InvalidInput.at("weights.backend", "weights of TensorFlow", shown(weights.backend))
+        raise keras1.of_theano(shown(weights.backend))
     by_name = {layer.name: layer for layer in layers}
     new_names = unique_names(weights.layers)
     if set(new_names) == set(by_name):
         pairs = [(by_name[new], old) for new, old in zip(new_names, weights.layers, strict=True)]
     elif len(layers) == len(weights.layers):
-        pairs = list(zip(layers, weights.layers, strict=True))
+        pairs = _only_fitting(layers, weights)
+        note(_NAMED_OTHERWISE)
     else:
         missing = sorted(set(by_name) ^ set(new_names))
         raise InvalidInput.at(
@@ -97,24 +119,14 @@ def _load(model: keras.Model, weights: Weights) -> None:
             f"those of {len(weights.layers)}; only in one of both: {shown(', '.join(missing))}",
         )  # fmt: skip
     for layer, name in pairs:
-        _fill(layer, weights.of(name), version=weights.version)
+        for variable, (_, values) in _arranged(layer, _arrays(layer, name, weights), note):
+            variable.assign(np.asarray(values))
+        _finalize(layer)
 
 
-def _fill(layer: Any, found: list[tuple[str, NDArray[Any]]], *, version: str) -> None:
-    variables = list(layer.trainable_weights) + list(layer.non_trainable_weights)
-    if version.startswith("1"):
-        found = _of_keras_1(layer, found)
-    if len(found) != len(variables):
-        raise _other(layer, f"{len(variables)} arrays", f"{len(found)}")
-    for variable, (name, values) in _paired(layer, variables, found):
-        if tuple(variable.shape) != values.shape:
-            raise _other(
-                layer,
-                f"{variable.name} of the shape {list(variable.shape)}",
-                f"{shown(name)}, {list(values.shape)}",
-            )
-        variable.assign(values)
-    _finalize(layer)
+def _arrays(layer: Any, name: str, weights: Weights) -> list[Named]:
+    found = weights.of(name)
+    return keras1.arrays(layer, found) if weights.version.startswith("1") else found
 
 
 def _finalize(layer: Any) -> None:
@@ -125,59 +137,87 @@ def _finalize(layer: Any) -> None:
             each.finalize_state()
 
 
+def _only_fitting(layers: Sequence[Any], weights: Weights) -> list[tuple[Any, str]]:
+    """Which layer of the file is which of the model's, by shapes alone.
+
+    Raises:
+        InvalidInput: one has none in the file, or several.
+    """
+    pairs = []
+    for layer in layers:
+        fitting = [name for name in weights.layers if _fits(layer, name, weights)]
+        if len(fitting) != 1:
+            found = f"{len(fitting)} that fit: {', '.join(fitting)}" if fitting else "none that fits"
+            raise InvalidInput.at(f"layers.{shown(layer.name)}", _ALIKE, shown(found))
+        pairs.append((layer, fitting[0]))
+    return pairs
+
+
+def _fits(layer: Any, name: str, weights: Weights) -> bool:
+    try:
+        _arranged(layer, _arrays(layer, name, weights), note=lambda _: None)
+    except (InvalidInput, KeyError):
+        return False
+    return True
+
+
+def _arranged(layer: Any, found: list[Named], note: Callable[[str], None]) -> list[tuple[Any, Named]]:
+    """Which array is which variable's.
+
+    Raises:
+        InvalidInput: there are more or fewer of them, or of other shapes.
+    """
+    variables = list(layer.trainable_weights) + list(layer.non_trainable_weights)
+    if len(found) != len(variables):
+        raise _other(layer, f"{len(variables)} arrays", f"{len(found)}")
+    pairs = _by_names(variables, found)
+    if pairs is None:
+        pairs = [(variable, _only_array(layer, variable, found)) for variable in variables]
+        note(_NAMED_OTHERWISE)
+    for variable, (name, values) in pairs:
+        if tuple(variable.shape) != tuple(values.shape):
+            raise _other(
+                layer,
+                f"{variable.name} of the shape {list(variable.shape)}",
+                f"{shown(name)}, {list(values.shape)}",
+            )
+    return pairs
+
+
 def _other(layer: Any, expected: str, got: str) -> InvalidInput:
     return InvalidInput.at(f"layers.{shown(layer.name)}", expected, f"{got} in the file of weights")
 
 
-def _paired(layer: Any, variables: list[Any], found: list[tuple[str, NDArray[Any]]]) -> list[tuple[Any, Any]]:
-    """Which array is which variable's: by the names of its layer and of itself; by order where these are not alone."""
-    keys = [_key(variable.path) for variable in variables]
-    given = {_key(name): (name, values) for name, values in found}
-    if len(given) == len(found) and set(given) == set(keys):
-        return [(variable, given[key]) for variable, key in zip(variables, keys, strict=True)]
-    for variable, (name, _) in zip(variables, found, strict=True):
-        if _key(name)[-1] != _key(variable.path)[-1]:
-            raise _other(layer, f"an array {shown(variable.path)}", shown(name))
-    return list(zip(variables, found, strict=True))
+def _by_names(variables: Sequence[Any], found: Sequence[Named]) -> list[tuple[Any, Named]] | None:
+    """By the ends of their names, as long as these have to be to tell them apart; None: they are called otherwise.
+
+    Keras 2 numbers cells of recurrent layers, and Keras 3 does not: so also without numbers.
+    """
+    for is_numbered in (True, False):
+        wanted = [_parts(each.path, is_numbered=is_numbered) for each in variables]
+        named = [_parts(name, is_numbered=is_numbered) for name, _ in found]
+        for count in range(1, max(map(len, (*wanted, *named)), default=1) + 1):
+            ends = [each[-count:] for each in wanted]
+            given = dict(zip((each[-count:] for each in named), found, strict=True))
+            if len(given) == len(found) and set(given) == set(ends):
+                return [(variable, given[end]) for variable, end in zip(variables, ends, strict=True)]
+    return None
 
 
-def _key(path: str) -> tuple[str, ...]:
-    """The last two parts of a variable's name, without TensorFlow's number: ("dense_1", "kernel")."""
+def _only_array(layer: Any, variable: Any, found: Sequence[Named]) -> Named:
+    last, shape = _parts(variable.path)[-1], tuple(variable.shape)
+    fitting = [each for each in found if _parts(each[0])[-1] == last and tuple(each[1].shape) == shape]
+    if len(fitting) > 1:
+        raise _other(layer, _ALIKE, f"{shown(', '.join(name for name, _ in fitting))} for {variable.path}")
+    if not fitting:
+        names = shown(", ".join(f"{name} {list(values.shape)}" for name, values in found))
+        raise _other(layer, f"an array {shown(variable.path)} {list(shape)}", names)
+    return fitting[0]
+
+
+def _parts(path: str, *, is_numbered: bool = True) -> tuple[str, ...]:
+    """The parts of a variable's name, without TensorFlow's number: ("dense_1", "kernel")."""
     *before, last = path.removesuffix(":0").split("/")
     # Keras 3 has another name for it in DepthwiseConv2D, and this one in SeparableConv2D.
-    return (*before[-1:], "kernel" if last == "depthwise_kernel" else last)
-
-
-def _of_keras_1(layer: Any, found: list[tuple[str, NDArray[Any]]]) -> list[tuple[str, NDArray[Any]]]:
-    """Arrays as Keras 1 wrote them, by the names and in the shapes that they have since Keras 2."""
-    kind = type(layer).__name__
-    named = {_short(name, layer): values for name, values in found}
-    if kind in _GATES and len(found) == 3 * len(_GATES[kind]):
-        return [
-            (new, np.concatenate([named[f"{old}_{gate}"] for gate in _GATES[kind]], axis=-1))
-            for old, new in (("W", "kernel"), ("U", "recurrent_kernel"), ("b", "bias"))
-        ]
-    changed = []
-    for name, values in named.items():
-        new = _NAMES_OF_KERAS_1.get(name, name)
-        if kind == "Embedding":
-            new = "embeddings"
-        changed.append((new, _kernel_of_keras_1(layer, values) if new == "kernel" else values))
-    return changed
-
-
-def _short(name: str, layer: Any) -> str:
-    """`dense_1_W` of the layer `dense_1` is `W`."""
-    last = name.removesuffix(":0").rsplit("/", 1)[-1]
-    for prefix in (layer.name, safe_name(layer.name)):
-        last = last.removeprefix(f"{prefix}_")
-    return last
-
-
-def _kernel_of_keras_1(layer: Any, values: NDArray[Any]) -> NDArray[Any]:
-    kind = type(layer).__name__
-    if kind == "Conv1D" and values.ndim == 4:
-        return np.asarray(values[:, 0])
-    if kind == "Conv2D" and layer.data_format == "channels_first":
-        return np.transpose(values, (2, 3, 1, 0))
-    return values
+    parts = (*before, "kernel" if last == "depthwise_kernel" else last)
+    return parts if is_numbered else tuple(_NUMBER.sub("", part) for part in parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import os
 import resource
 import signal
@@ -20,10 +21,17 @@ class Limits:
     """Bounds of one import; `memory_bytes` are the process' own data, resident or not."""
 
     memory_bytes: int = 6 * 2**30
-    cpu_s: int = 1200
-    file_bytes: int = 4 * 2**30
+    timeout_s: float = 900.0
+    read_bytes: int = 2**31 - 1
+    """Of the file, or folder, of its weights, each."""
+    written_bytes: int = 4 * 2**30
+    """Of each file that is written: one that was unpacked may be larger than it came."""
     open_files: int = 256
-    deadline_s: float = 900.0
+
+    @property
+    def cpu_s(self) -> int:
+        """What all processors can do until the deadline: for when whoever asked is no longer able to end it."""
+        return math.ceil(self.timeout_s) * (os.cpu_count() or 1)
 
 
 def confine(limits: Limits) -> list[str]:
@@ -34,7 +42,7 @@ def confine(limits: Limits) -> list[str]:
     for kind, most in (
         (resource.RLIMIT_DATA, limits.memory_bytes),
         (resource.RLIMIT_CPU, limits.cpu_s),
-        (resource.RLIMIT_FSIZE, limits.file_bytes),
+        (resource.RLIMIT_FSIZE, limits.written_bytes),
         (resource.RLIMIT_NOFILE, limits.open_files),
         (resource.RLIMIT_CORE, 0),
     ):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from onnx import GraphProto, ModelProto, TensorProto
+from onnx import ModelProto, TensorProto
 
 from production_server.errors import InvalidInput, TooLarge
 from production_server.models.importing.formats import MOST_BYTES
-from production_server.models.importing.onnx_graph import nodes_of
 from production_server.shown import shown
 
 
@@ -21,7 +21,7 @@ def load_external_data(model: ModelProto, folder: Path) -> None:
         TooLarge: they are more than one message of protobuf may have.
     """
     total = 0
-    for tensor in _tensors_of(model):
+    for tensor in _tensors_in(model):
         if tensor.data_location != TensorProto.EXTERNAL:
             continue
         said = {entry.key: entry.value for entry in tensor.external_data}
@@ -57,29 +57,20 @@ def _inside(location: str, folder: Path, field: str) -> Path:
     """Where a file lies that is named by the model; links count as what they lead to."""
     named = PurePosixPath(location)
     path = (folder / named).resolve()
-    is_inside = path.is_relative_to(folder.resolve()) and path != folder.resolve()
+    # A pipe would be waited for.
+    is_inside = path.is_relative_to(folder.resolve()) and (path.is_file() or not path.exists())
     if not location or named.is_absolute() or ".." in named.parts or "\0" in location or not is_inside:
         raise InvalidInput.at(field, "a file in the model's own folder", shown(location) or "nothing")
     return path
 
 
-def _tensors_of(model: ModelProto) -> Iterator[TensorProto]:
-    yield from _of_graph(model.graph)
-    for function in model.functions:
-        for node in function.node:
-            yield from (each.t for each in node.attribute if each.HasField("t"))
-
-
-def _of_graph(graph: GraphProto) -> Iterator[TensorProto]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    for node in nodes_of(graph):
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            if attribute.HasField("g"):
-                yield from attribute.g.initializer
-            for nested in attribute.graphs:
-                yield from nested.initializer
+def _tensors_in(message: Any) -> Iterator[TensorProto]:
+    """All tensors of a message of protobuf, wherever they stand: constants, attributes, nested graphs, functions."""
+    for field, value in message.ListFields():
+        if field.type != field.TYPE_MESSAGE:
+            continue
+        for each in value if field.is_repeated else (value,):
+            if isinstance(each, TensorProto):
+                yield each
+            else:
+                yield from _tensors_in(each)

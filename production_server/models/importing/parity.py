@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,36 +65,61 @@ def ranges_of(manifest: Manifest) -> Ranges:
     return {}
 
 
-def compare(manifest: Manifest, original: Compute, served: Compute, inputs: Inputs) -> Parity:
-    """The largest difference between both on all inputs.
+@dataclass(frozen=True)
+class Compared:
+    """How far answers are from those of the original."""
+
+    difference: float
+    """The largest one between two numbers; NaN or infinite where shapes differ, or one is no number."""
+    largest: float
+    """The largest number that the original answers, or 1; NaN or infinite where that answers such."""
+    items: int
+
+    def is_within(self, allowed: float) -> bool:
+        """Whether it is no more than `allowed`, of the largest number."""
+        return math.isfinite(self.largest) and self.difference <= allowed * self.largest
+
+
+def compare(
+    original: Compute, served: Compute, batches: Iterable[Tensors], outputs: Sequence[TensorSpec]
+) -> Compared:
+    """Have both answer the same inputs.
 
     Raises:
-        InvalidInput: it is larger than rounding explains (field `parity`), or the original itself answers what is not a
-            number (`edges`).
         InferenceFailed: one of both fails.
     """
-    differences, largest, items = [0.0], 1.0, 0
-    for batch in _batches(inputs.tensors, manifest.inputs):
+    differences, numbers, items = [0.0], [1.0], 0
+    for batch in batches:
         wanted, found = original(batch), served(batch)
         items += count_items(batch)
-        for spec in manifest.outputs:
-            if wanted[spec.name].dtype.kind == "f" and not np.isfinite(wanted[spec.name]).all():
-                raise InvalidInput.at(
-                    "edges", f"finite answers for {inputs.origin}: {_HOW}", "NaN or infinity"
-                )
-            differences.append(_difference(wanted[spec.name], found[spec.name]))
-            if wanted[spec.name].dtype.kind == "f":
-                largest = max(largest, float(np.max(np.abs(wanted[spec.name]), initial=0.0)))
-    difference = float(np.max(differences))
-    if not difference <= ALLOWED * largest:
+        for name in (spec.name for spec in outputs):
+            differences.append(_difference(wanted[name], found[name]))
+            if wanted[name].dtype.kind == "f":
+                numbers.append(float(np.max(np.abs(wanted[name]), initial=0.0)))
+    # Of NaN and a number numpy's maximum is NaN, which no limit lets pass; Python's is either.
+    return Compared(float(np.max(differences)), float(np.max(numbers)), items)
+
+
+def parity_of(manifest: Manifest, original: Compute, served: Compute, inputs: Inputs) -> Parity:
+    """What the manifest says of a version that answers as the original does.
+
+    Raises:
+        InvalidInput: it does not, by more than rounding explains (field `parity`), or the original itself answers what
+            is not a number (`edges`).
+        InferenceFailed: one of both fails.
+    """
+    found = compare(original, served, batches_of(inputs.tensors, manifest.inputs), manifest.outputs)
+    if not math.isfinite(found.largest):
+        raise InvalidInput.at("edges", f"finite answers for {inputs.origin}: {_HOW}", "NaN or infinity")
+    if not found.is_within(ALLOWED):
         raise InvalidInput.at(
             "parity",
-            f"answers that differ by at most {ALLOWED * largest:.0e}",
-            f"{difference:.1e} on {inputs.origin}",
+            f"answers that differ by at most {ALLOWED * found.largest:.0e}",
+            f"{found.difference:.1e} on {inputs.origin}",
         )
     return Parity(
-        max_abs_difference=difference,
-        inputs=items,
+        max_abs_difference=found.difference,
+        inputs=found.items,
         original="plain_graph" if manifest.source is None or manifest.source.format == "onnx" else "keras",
         drawn="real" if inputs.is_real else "random",
     )
@@ -177,7 +203,8 @@ def _range_of(feature: Feature) -> tuple[float, float]:
     return low, high
 
 
-def _batches(tensors: Tensors, specs: Sequence[TensorSpec]) -> Iterator[Tensors]:
+def batches_of(tensors: Tensors, specs: Sequence[TensorSpec]) -> Iterator[Tensors]:
+    """The items in batches that are not too large for the layers of a network of photos."""
     numbers = sum(int(np.prod(spec.known_item_shape)) for spec in specs)
     size = int(np.clip(BATCH_NUMBERS // max(1, numbers), 1, 256))
     for start in range(0, count_items(tensors), size):
@@ -189,5 +216,5 @@ def _difference(wanted: np.ndarray, found: np.ndarray) -> float:
         return float("inf")
     if wanted.dtype.kind not in "fiu":
         return 0.0 if np.array_equal(wanted, found) else float("inf")
-    # NaN where one of both is none: of NaN and a number numpy's maximum is NaN, which no limit lets pass.
-    return float(np.max(np.abs(wanted.astype(np.float64) - found.astype(np.float64)), initial=0.0))
+    with np.errstate(invalid="ignore"):  # of two infinite numbers
+        return float(np.max(np.abs(wanted.astype(np.float64) - found.astype(np.float64)), initial=0.0))

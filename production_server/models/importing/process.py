@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -28,7 +29,7 @@ from production_server.errors import (
 )
 from production_server.models.importing.described import Described
 from production_server.models.importing.limits import Limits
-from production_server.models.manifest import Manifest, Source
+from production_server.models.manifest import Manifest
 from production_server.shown import shown
 
 _KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
@@ -45,7 +46,6 @@ class Asked:
 
     file: Path
     name: str
-    source: Source
     described: Described = field(default_factory=Described)
     weights: Path | None = None
     sample: Path | None = None
@@ -83,7 +83,7 @@ def import_in_process(
         with (
             tempfile.TemporaryFile() as noise,
             _started(asked, Path(scratch), noise) as process,
-            _deadline(process, asked.limits.deadline_s, stopping) as is_late,
+            _deadline(process, asked.limits.timeout_s, stopping) as is_late,
         ):
             last = _converse(process, request, say)
             code = process.wait()
@@ -109,7 +109,6 @@ def _request(asked: Asked, into: Path, scratch: Path) -> bytes:
         "paths": {name: str(path.resolve()) for name, path in paths.items() if path is not None},
         "name": asked.name,
         "described": asked.described.model_dump(mode="json"),
-        "source": asked.source.model_dump(mode="json"),
         "signature": asked.signature,
         "limits": asdict(asked.limits),
     }
@@ -190,7 +189,10 @@ def _converse(process: subprocess.Popen[bytes], request: bytes, say: Callable[[s
         process.stdin.write(request)
         process.stdin.flush()
     except BrokenPipeError:
-        return {}  # it has ended: its exit code tells
+        # It has ended, and its exit code tells why. What it did not take is not to be written again.
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        return {}
     for line in process.stdout:
         try:
             message = json.loads(line)
@@ -218,13 +220,11 @@ def _error_of(told: dict[str, Any]) -> CeleriacError:
 
 def _died(code: int, limits: Limits, noise: IO[bytes], *, is_late: bool) -> ImportFailed:
     if is_late:
-        return ImportFailed(f"the file was not read within {limits.deadline_s:g} s")
-    if code == -signal.SIGXCPU:
-        return ImportFailed(f"the file was not read within {limits.cpu_s} s of processor time")
+        return ImportFailed(f"the file was not read within {limits.timeout_s:g} s (IMPORT_TIMEOUT_S)")
     noise.seek(0, os.SEEK_END)
     noise.seek(max(0, noise.tell() - _LAST_BYTES))
     lines = noise.read().decode(errors="replace").strip().splitlines()
     said = f": {shown(lines[-1])}" if lines else ""
     how = f"was ended by signal {-code}" if code < 0 else f"ended with {code}"
-    memory = f"; it may use {limits.memory_bytes / 2**30:.1f} GiB of memory"
+    memory = f"; it may use {limits.memory_bytes / 2**30:.1f} GiB of memory (IMPORT_MEMORY_BYTES)"
     return ImportFailed(f"the process that reads the file {how}{said}{memory}")

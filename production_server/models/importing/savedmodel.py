@@ -8,8 +8,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from production_server.errors import InvalidInput
+from production_server.models.importing.foreign_errors import reason_of, refusing
 from production_server.models.importing.keras_export import DoesNotExport, Signature, write_onnx
-from production_server.models.importing.keras_model import ONNX_FILE, quiet, reason_of
+from production_server.models.importing.keras_model import ONNX_FILE
 from production_server.models.importing.opened import Opened
 from production_server.models.importing.savedmodel_graph import check_declared, check_operations
 from production_server.models.manifest import TensorSpec
@@ -35,19 +36,14 @@ def read(path: Path, into: Path, *, signature: str | None = None) -> Opened:
     import tensorflow as tf
 
     check_declared(path)
-    try:
-        with quiet():
-            loaded = tf.saved_model.load(str(path))
-    # TensorFlow's errors share no base class below Exception.
-    except Exception as exc:
-        raise InvalidInput.at("file", "a whole SavedModel", reason_of(exc)) from exc
+    with refusing(lambda exc: InvalidInput.at("file", "a whole SavedModel", reason_of(exc))):
+        loaded = tf.saved_model.load(str(path))
     name = _choose(sorted(loaded.signatures), signature)
     function = loaded.signatures[name]
     check_operations(function.graph.as_graph_def())
     served = _signature(function)
     try:
-        with quiet():
-            write_onnx(_as_model(loaded, function, served), into / ONNX_FILE, served)
+        write_onnx(_as_model(loaded, function, served), into / ONNX_FILE, served)
     except DoesNotExport as exc:
         (into / ONNX_FILE).unlink(missing_ok=True)
         raise InvalidInput.at("file", "a SavedModel that exports to ONNX", str(exc)) from exc

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from production_server.errors import InvalidInput, NotFound
 from production_server.models.drafts import draft_version
-from production_server.models.importing.formats import SAVED_MODEL_FILE, Format, format_of
+from production_server.models.importing.limits import Limits
 from production_server.models.importing.process import Asked, import_in_process
-from production_server.models.manifest import Manifest, Source, digest_of
+from production_server.models.manifest import Manifest
 from production_server.models.registry import Registry
+from production_server.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,7 @@ class Made:
 
 def make_version(
     asked: Asked,
-    stores: Sequence[Path],
+    settings: Settings,
     say: Callable[[str], None],
     *,
     is_breaking: bool,
@@ -36,6 +38,8 @@ def make_version(
 ) -> Made:
     """Import a file, and publish it in the last of the stores unless it is a dry run; blocks until it is done.
 
+    Which Python reads it, and what it may use, is said by the settings.
+
     `is_breaking`: it may take and answer something else than the model's version does now. Nothing is published once
     `stopping` is set.
 
@@ -43,7 +47,17 @@ def make_version(
         InvalidInput: the file, or what is said of it, cannot be used; or it takes or answers something else.
         BrokenVersion, InferenceFailed, StoreNotWritable, ImportFailed, ImportStopped: as `import_in_process`.
     """
+    stores = settings.model_stores
     *others, store = stores
+    asked = replace(
+        asked,
+        python=settings.import_python or Path(sys.executable),
+        limits=Limits(
+            memory_bytes=settings.import_memory_bytes,
+            timeout_s=settings.import_timeout_s,
+            read_bytes=settings.import_file_bytes,
+        ),
+    )
     with draft_version(store, asked.name, others=others) as draft:
         answered = import_in_process(asked, draft.folder, say, stopping=stopping)
         if not is_breaking:
@@ -54,18 +68,6 @@ def make_version(
         folder = draft.publish(manifest, check=lambda _: None)
     manifest = manifest.model_copy(update={"version": folder.name})
     return Made(manifest=manifest, notes=answered.notes, folder=folder)
-
-
-def source_of(file: Path, *, name: str) -> Source:
-    """Which file it is, and what its owner calls it; that of a SavedModel's folder is its graph.
-
-    Raises:
-        InvalidInput, TooLarge: as `format_of`.
-    """
-    kind = format_of(file)
-    counted = file / SAVED_MODEL_FILE if file.is_dir() else file
-    names: dict[Format, Any] = {"savedmodel_zip": "savedmodel"}
-    return Source(file=name, format=names.get(kind, kind), **digest_of(counted).model_dump())
 
 
 def check_signature(stores: Sequence[Path], manifest: Manifest) -> None:

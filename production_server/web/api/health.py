@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from flask import Blueprint, Response
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from production_server import descriptors
 from production_server.errors import Unavailable
+from production_server.jobs.records import WorkerInfo
 from production_server.jobs.workers import alive_workers
 from production_server.loop import restart_dead
 from production_server.web.api.operations import operation
@@ -31,7 +32,7 @@ def livez() -> Response:
 def readyz() -> Response:
     """200 if the database, the broker and at least one warm worker answer, and files can be opened.
 
-    503 says what is missing.
+    503 says what is missing. Where Keras runs a model, it says whether a worker has loaded it.
     """
     parts = current_parts()
     checks = {
@@ -85,4 +86,15 @@ def _check_workers(parts: WebParts) -> str:
     warm = [worker for worker in alive_workers(parts.database) if worker.warm]
     if not warm:
         raise Unavailable("no warm worker is alive")
-    return f"{len(warm)} alive: " + ", ".join(worker.name for worker in warm)
+    told = f"{len(warm)} alive: " + ", ".join(worker.name for worker in warm)
+    return told + _needing_tensorflow(parts, warm)
+
+
+def _needing_tensorflow(parts: WebParts, warm: Sequence[WorkerInfo]) -> str:
+    """How many models Keras runs, and whether workers have them; names are for those who have a key."""
+    versions = [each for each in parts.registry.stable_versions() if each.manifest.runner == "keras"]
+    if not versions:
+        return ""
+    loaded = {name for worker in warm for name in worker.warm}
+    count = sum("/".join(each.key) in loaded for each in versions)
+    return f"; {count} of the {len(versions)} models that Keras runs (it needs TensorFlow) loaded by workers"

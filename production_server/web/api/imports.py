@@ -7,7 +7,7 @@ from uuid import UUID
 from flask import Blueprint, Response, request
 
 from production_server.errors import InvalidInput
-from production_server.intake.imports import SentFiles, Wish
+from production_server.intake.imports import SentFile, SentFiles, Wish
 from production_server.jobs.imports import ModelImport, get_import, list_imports
 from production_server.jobs.workers import alive_workers
 from production_server.models.importing.described import Described
@@ -91,9 +91,12 @@ def accept_sent(parts: WebParts) -> ModelImport:
             breaking=form.breaking,
             dry_run=form.dry_run,
         )
-        given = {name: each.stream for name in FILES if (each := request.files.get(name)) and each.filename}
-        name = request.files["file"].filename or "file"
-        return parts.imports.accept(wish, SentFiles(name=name, **given), by=acting())
+        given = {
+            name: SentFile(each.filename, each.stream)
+            for name, each in request.files.items()
+            if each.filename
+        }
+        return parts.imports.accept(wish, SentFiles(model=given.pop("file"), **given), by=acting())
 
 
 def waits_for(parts: WebParts, found: ModelImport) -> str:

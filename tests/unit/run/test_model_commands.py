@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +156,17 @@ def test_what_model_yaml_says_is_taken(settings: Settings, tmp_path: Path) -> No
     )
 
 
+def test_a_description_of_its_own_stands_above_that_of_the_folder(settings: Settings, tmp_path: Path) -> None:
+    file = write(dense("Softmax"), tmp_path / "a_0.25.onnx")
+    (tmp_path / "model.yaml").write_text("title: Everybody's\nlabels: [a, b, c]\n")
+    assert manifest_of(imported(settings, file)).title == "Everybody's"
+
+    (tmp_path / "a_0.25.yaml").write_text("title: Mine\n")
+
+    manifest = manifest_of(imported(settings, file, name="other"))
+    assert (manifest.title, manifest.labels[0]) == ("Mine", "class_0")
+
+
 def test_one_sigmoid_becomes_two_labels(settings: Settings, tmp_path: Path) -> None:
     file = write(dense("Sigmoid", answers=1), tmp_path / "a.onnx")
 
@@ -211,6 +225,45 @@ def test_a_name_that_exists_gets_the_next_version_if_clients_can_go_on(
 
     assert imported(settings, file, "--labels", "a,b,c", "--breaking")["version"] == "3"
     assert json.loads(models(settings, "list", "--json").stdout)[-1]["versions"] == ["1", "2", "3"]
+
+
+FILE = str(FOREIGN_MODELS / "iris_pipeline.onnx")
+IMPORT = [sys.executable, "-m", "production_server", "models", "import", FILE, "--name", "mine"]
+HANGS = f"""#!{sys.executable}
+import signal, sys
+sys.stdin.readline()
+print('{{"say": "half way"}}', flush=True)
+signal.pause()
+"""
+
+
+def test_imports_at_once_of_one_name_get_a_number_each(settings: Settings) -> None:
+    environment = os.environ | {"STATE_DIR": str(settings.state_dir)}
+    running = [subprocess.Popen(IMPORT, env=environment) for _ in range(2)]
+
+    assert [process.wait(60) for process in running] == [0, 0]
+    versions = Registry(settings.model_stores).versions("mine")
+    assert [each.manifest.version for each in versions] == ["1", "2"]
+    for each in versions:
+        each.verified_file("model.onnx")
+
+
+def test_an_import_that_is_killed_in_the_middle_leaves_nothing_to_the_next(
+    settings: Settings, tmp_path: Path
+) -> None:
+    hanging = tmp_path / "python"
+    hanging.write_text(HANGS)
+    hanging.chmod(0o755)
+    environment = os.environ | {"STATE_DIR": str(settings.state_dir), "IMPORT_PYTHON": str(hanging)}
+    with subprocess.Popen(IMPORT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "half way\n"
+        process.kill()
+    assert "mine" not in Registry(settings.model_stores).model_names()
+
+    told = imported(settings, FOREIGN_MODELS / "iris_pipeline.onnx")
+
+    assert [path.name for path in Path(told["folder"]).parent.iterdir()] == ["1"]
 
 
 def test_a_dry_run_does_all_and_publishes_nothing(settings: Settings) -> None:

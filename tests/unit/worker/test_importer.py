@@ -15,7 +15,7 @@ import pytest
 from production_server.access.audit import Act, Wanted, list_lines
 from production_server.access.records import Actor
 from production_server.errors import StoreNotWritable, Unavailable
-from production_server.intake.imports import ImportIntake, SentFiles, Wish
+from production_server.intake.imports import ImportIntake, SentFile, SentFiles, Wish
 from production_server.jobs import imports as jobs
 from production_server.jobs.database import Database
 from production_server.jobs.imports import ModelImport, get_import
@@ -46,7 +46,7 @@ def send(importer: Importer, data: bytes = IRIS.read_bytes(), **wish: Any) -> Mo
     intake = ImportIntake(importer.settings, importer.database)
     told: dict[str, Any] = {"model": "mine", "described": Described()} | wish
     wished = Wish(**told)
-    return intake.accept(wished, SentFiles(name="iris.onnx", file=io.BytesIO(data)), by=ANNA)
+    return intake.accept(wished, SentFiles(model=SentFile("iris.onnx", io.BytesIO(data))), by=ANNA)
 
 
 def state_of(importer: Importer, sent: ModelImport) -> ModelImport:
@@ -226,7 +226,7 @@ def test_files_that_nobody_knows_are_swept_when_they_are_old(
 ) -> None:
     uploads = Uploads(importer.settings.model_stores[-1])
     needed, forgotten = send(importer, described=Described()).id, jobs.new_import_id()
-    uploads.keep(forgotten, "file", io.BytesIO(b"x"))
+    uploads.keep(forgotten, "model", "file", io.BytesIO(b"x"))
 
     uploads.sweep(jobs.open_imports(importer.database))
     assert uploads.folder_of(forgotten).is_dir()

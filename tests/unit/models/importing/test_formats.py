@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from production_server.errors import InvalidInput, TooLarge
-from production_server.models.importing.formats import MOST_BYTES, format_of
+from production_server.models.importing.formats import MOST_BYTES, check_size, format_of
 from testing.foreign_graphs import dense
 
 ONNX = dense("Softmax").SerializeToString()
@@ -99,13 +99,19 @@ def test_an_onnx_file_that_is_cut_off_anywhere_is_refused(tmp_path: Path, length
         format_of(tmp_path / "model.onnx")
 
 
-def test_a_file_of_more_than_two_gibibytes_is_refused_before_it_is_read(tmp_path: Path) -> None:
-    with (tmp_path / "model.onnx").open("wb") as file:
-        file.write(ONNX)
-        file.truncate(MOST_BYTES + 1)
+def test_more_than_may_be_read_is_refused_unread(tmp_path: Path) -> None:
+    folder = tmp_path / "mine" / "variables"
+    folder.mkdir(parents=True)
+    with (folder / "variables.data").open("wb") as file:
+        file.truncate(MOST_BYTES)
+    check_size(folder.parent)
+    (folder.parent / "saved_model.pb").write_bytes(b"1")
 
-    with pytest.raises(TooLarge, match=r"file: expected at most 2 GiB, got 2\.0 GiB"):
-        format_of(tmp_path / "model.onnx")
+    with pytest.raises(
+        TooLarge,
+        match=r"^file: expected at most 2,147,483,647 bytes \(IMPORT_FILE_BYTES\), got 2,147,483,648$",
+    ):
+        check_size(folder.parent)
 
 
 def test_a_folder_without_a_graph_is_refused(tmp_path: Path) -> None:

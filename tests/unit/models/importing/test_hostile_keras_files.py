@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import marshal
+import re
+import resource
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import pytest
 
 from production_server.errors import InvalidInput, TooLarge
@@ -50,45 +53,47 @@ def marshalled() -> str:
     return base64.b64encode(marshal.dumps(compile("lambda x: x", "", "eval"))).decode()
 
 
+LAMBDA = (
+    "Lambda: it runs Python code of the file: put a layer such as Rescaling in its place, or export to ONNX"
+)
+NO_VALUE = "it stands where a value should"
+OWN = "it is code of whoever wrote the file: build without it, or export to ONNX where that code is"
+
+
 @pytest.mark.parametrize("keras", [2, 3])
 @pytest.mark.parametrize(
-    "hostile",
+    ("hostile", "told"),
     [
-        layer("Lambda", function=GET_FILE),
-        layer("Lambda", function=[marshalled(), None, None], function_type="lambda"),
-        layer("Lambda", function={"class_name": "__lambda__", "config": {"code": marshalled()}}),
-        sequential(layer("Lambda", function=GET_FILE)),
-        layer("TimeDistributed", layer=layer("Lambda", function=GET_FILE)),
-        layer("Bidirectional", layer=layer("LSTM", units=1), backward_layer=layer("Lambda")),
-        layer("RNN", cell=layer("StackedRNNCells", cells=[layer("Lambda")])),
-        layer("TorchModuleWrapper", module="gASV"),
-        layer("TFSMLayer", filepath="/tmp/other"),
-        layer("JaxLayer", call_fn=GET_FILE),
-        layer("Dense", "os", units=1),
-        layer("Dense", "keras.src.layers", units=1) | {"registered_name": "mine>Dense"},
-        layer("Map", "keras.src.ops.core", f=GET_FILE),
-        layer("Mine", "keras.layers"),
-        layer("load_model", "keras.models"),
-        layer("Dense", units=1, activation=GET_FILE),
-        layer("Dense", units=1, activation={"class_name": "__lambda__", "config": {"value": marshalled()}}),
-        layer("Dense", units=GET_FILE),
-        layer("Dense", units={"class_name": "__typespec__", "config": []}),
-        layer("StringLookup", vocabulary="/etc/passwd"),
-        layer("TextVectorization", standardize=GET_FILE),
+        (layer("Lambda", function=GET_FILE), LAMBDA),
+        (layer("Lambda", function=[marshalled(), None, None], function_type="lambda"), LAMBDA),
+        (layer("Lambda", function={"class_name": "__lambda__", "config": {"code": marshalled()}}), LAMBDA),
+        (sequential(layer("Lambda", function=GET_FILE)), LAMBDA),
+        (layer("TimeDistributed", layer=layer("Lambda", function=GET_FILE)), LAMBDA),
+        (layer("Bidirectional", layer=layer("LSTM", units=1), backward_layer=layer("Lambda")), LAMBDA),
+        (layer("RNN", cell=layer("StackedRNNCells", cells=[layer("Lambda")])), LAMBDA),
+        (layer("TorchModuleWrapper") | {"config": {"module": "gASV", "name": "mine"}},
+         "it unpickles code of PyTorch: export the model to ONNX from there"),
+        (layer("TFSMLayer", filepath="/tmp/other"), "it opens another file: import the SavedModel"),
+        (layer("JaxLayer", call_fn=GET_FILE), "it runs code of JAX: export the model to ONNX from there"),
+        (layer("Dense", "os", units=1), f"Dense: {OWN}"),
+        (layer("Dense", "keras.src.layers", units=1) | {"registered_name": "mine>Dense"}, f"mine>Dense: {OWN}"),
+        (layer("Map", "keras.src.ops.core", f=GET_FILE), f"Map: {OWN}"),
+        (layer("Mine", "keras.layers"), f"Mine: {OWN}"),
+        (layer("load_model", "keras.models"), f"load_model: {OWN}"),
+        (layer("Dense", units=1, activation=GET_FILE), "activation: expected a function that Keras itself has"),
+        (layer("Dense", units=1, activation={"class_name": "__lambda__", "config": {"value": marshalled()}}),
+         "activation: expected a function that Keras itself has (others are code of whoever wrote the file)"),
+        (layer("Dense", units=GET_FILE), f"function: {NO_VALUE}, and {OWN}"),
+        (layer("Dense", units={"class_name": "__typespec__", "config": []}), f"__typespec__: {NO_VALUE}, and {OWN}"),
+        (layer("StringLookup", vocabulary="/etc/passwd"), "vocabulary: expected the words themselves"),
+        (layer("TextVectorization", standardize=GET_FILE), f"function: {NO_VALUE}, and {OWN}"),
     ],
-)
-def test_what_runs_code_or_reads_files_is_refused_before_keras_sees_it(
-    hostile: dict[str, Any], keras: int
+)  # fmt: skip
+def test_what_runs_code_or_reads_files_is_refused_by_name_before_keras_sees_it(
+    hostile: dict[str, Any], told: str, keras: int
 ) -> None:
-    with pytest.raises(InvalidInput, match=r"layers\."):
+    with pytest.raises(InvalidInput, match=rf"^layers\.mine.*{re.escape(told)}"):
         keras_config.read_model(sequential(hostile), keras_config.Reading(keras))
-
-
-def test_a_lambda_is_named_with_what_to_do() -> None:
-    config = sequential(layer("Lambda", name="halve", function=GET_FILE))
-
-    with pytest.raises(InvalidInput, match=r"layers\..*Lambda: it runs Python code.*Rescaling.*ONNX"):
-        keras_config.read_model(config, keras_config.Reading(3))
 
 
 def test_initializers_and_regularizers_of_the_file_never_get_to_keras() -> None:
@@ -133,7 +138,14 @@ def virtual_array(file: h5py.File) -> None:
     file.create_virtual_dataset("elsewhere", layout)
 
 
-@pytest.mark.parametrize("make", [external_link, soft_link, external_storage, virtual_array])
+def texts_elsewhere_in_the_file(file: h5py.File) -> None:
+    """Each entry of such an array may lead to the same bytes: a few kilobytes become as many gigabytes."""
+    file.create_dataset("elsewhere", (4,), h5py.string_dtype())
+
+
+@pytest.mark.parametrize(
+    "make", [external_link, soft_link, external_storage, virtual_array, texts_elsewhere_in_the_file]
+)
 def test_hdf5_that_refers_to_other_files_is_refused(
     make: Callable[[h5py.File], None], into: Path, tmp_path: Path
 ) -> None:
@@ -225,6 +237,24 @@ def test_weights_of_a_keras_file_are_looked_at_as_any_hdf5(into: Path, tmp_path:
         keras_file.read(rewritten(tmp_path, **{"model.weights.h5": weights.read_bytes()}), into)
 
 
+def test_a_full_disk_is_no_damage(into: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            keras_file.read(KERAS_2 / "mlp.keras", into)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_configuration_of_gigabytes_is_not_read(into: Path, tmp_path: Path) -> None:
+    path = rewritten(tmp_path, **{"config.json": b" " * (65 * 2**20)})
+    assert path.stat().st_size < 1_000_000
+
+    with pytest.raises(TooLarge, match=r"file: expected a config\.json of at most 64 MiB, got 65 MiB"):
+        keras_file.read(path, into)
+
+
 def test_weights_that_a_keras_file_lacks_are_missed(into: Path, tmp_path: Path) -> None:
     weights = tmp_path / "w.h5"
     with zipfile.ZipFile(KERAS_2 / "mlp.keras") as archive:
@@ -234,3 +264,16 @@ def test_weights_that_a_keras_file_lacks_are_missed(into: Path, tmp_path: Path) 
 
     with pytest.raises(InvalidInput, match="layers: expected a model that Keras"):
         keras_file.read(rewritten(tmp_path, **{"model.weights.h5": weights.read_bytes()}), into)
+
+
+def test_pickles_in_the_place_of_weights_are_refused_unread(into: Path, tmp_path: Path) -> None:
+    class Opens:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (tmp_path / "opened",)
+
+    np.savez(tmp_path / "weights.npz", kernel=np.array([Opens()], dtype=object))
+
+    with pytest.raises(InvalidInput, match=r"weights: expected a whole HDF5 file"):
+        keras_json.read(KERAS_2 / "mlp.json", into, weights=tmp_path / "weights.npz")
+
+    assert not (tmp_path / "opened").exists()

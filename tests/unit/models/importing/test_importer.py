@@ -10,15 +10,11 @@ import pytest
 from production_server.errors import InvalidInput
 from production_server.models.importing.described import Described
 from production_server.models.importing.importer import Request, import_file
-from production_server.models.manifest import Source
 from testing.foreign_graphs import FOREIGN_MODELS
 
 
 def request(folder: Path, file: Path, **more: Any) -> Request:
-    source = Source(file=file.name, format="onnx", sha256="0" * 64, size_bytes=1)
-    return Request(
-        file=file, into=folder, scratch=folder, name="mine", described=Described(), source=source, **more
-    )
+    return Request(file=file, into=folder, scratch=folder, name="mine", described=Described(), **more)
 
 
 def test_a_file_of_keras_needs_a_python_with_tensorflow(
@@ -32,7 +28,7 @@ def test_a_file_of_keras_needs_a_python_with_tensorflow(
 
 
 @pytest.mark.parametrize(
-    ("with_weights", "told"), [(False, "as --weights model.h5, got nothing"), (True, "none for this")]
+    ("with_weights", "told"), [(False, "the weights \(.h5\) of model.json, got nothing"), (True, "none for this")]
 )
 def test_weights_go_with_an_architecture_alone(tmp_path: Path, with_weights: bool, told: str) -> None:
     (tmp_path / "model.json").write_text(json.dumps({"class_name": "Sequential"}))

@@ -60,6 +60,66 @@ def test_weights_of_another_model_are_refused(into: Path) -> None:
         keras_json.read(KERAS_2 / "mlp.json", into, weights=KERAS_2 / "cnn.h5")
 
 
+def renamed_layers(tmp_path: Path, name: str, **names: str) -> Path:
+    """A file of weights whose layers have other names than the architecture's."""
+    path = copy(tmp_path, name)
+    with h5py.File(path, "a") as file:
+        group = file["model_weights"]
+        for old, new in names.items():
+            group.move(old, new)
+        group.attrs["layer_names"] = [names.get(each, each) for each in group.attrs["layer_names"]]
+    return path
+
+
+def test_layers_of_other_names_get_the_weights_that_fit_them_alone_and_it_is_said(
+    into: Path, tmp_path: Path, served: Served
+) -> None:
+    weights = renamed_layers(tmp_path, "mlp", dense="dense_7", dense_1="dense_8", dense_2="dense_9")
+
+    opened = keras_json.read(KERAS_2 / "mlp.json", into, weights=weights)
+
+    assert any("each went where it alone fits" in note for note in opened.notes)
+    assert_as_keras_2(opened, "mlp", served)
+
+
+def test_layers_of_other_names_that_fit_in_two_ways_are_refused(into: Path, tmp_path: Path) -> None:
+    layers = [keras_layer("a", 4), keras_layer("b", 4)]
+    path = tmp_path / "model.json"
+    config = {"name": "s", "layers": layers}
+    path.write_text(json.dumps({"class_name": "Sequential", "config": config, "keras_version": "2.8.0"}))
+    with h5py.File(tmp_path / "model.h5", "w") as file:
+        file.attrs["layer_names"] = ["c", "d"]
+        for name in ("c", "d"):
+            group = file.create_group(name)
+            group.attrs["weight_names"] = [f"{name}/kernel:0", f"{name}/bias:0"]
+            group[f"{name}/kernel:0"], group[f"{name}/bias:0"] = np.ones((4, 4)), np.ones(4)
+
+    with pytest.raises(
+        InvalidInput, match=r"layers\.a: expected names as in the architecture.*got 2 that fit: c, d"
+    ):
+        keras_json.read(path, into, weights=tmp_path / "model.h5")
+
+
+def keras_layer(name: str, units: int) -> dict[str, Any]:
+    config = {"name": name, "units": units, "activation": "relu", "batch_input_shape": [None, 4]}
+    return {"class_name": "Dense", "config": config}
+
+
+def test_arrays_of_a_layer_that_fit_in_two_ways_are_refused(into: Path, tmp_path: Path) -> None:
+    path = copy(tmp_path, "attention")
+    with h5py.File(path, "a") as file:
+        group = file["model_weights/multi_head_attention"]
+        names = [str(each) for each in group.attrs["weight_names"]]
+        for each in names:
+            group.move(each, each.replace("query", "first").replace("key", "second"))
+        group.attrs["weight_names"] = [
+            each.replace("query", "first").replace("key", "second") for each in names
+        ]
+
+    with pytest.raises(InvalidInput, match=r"layers\.multi_head_attention: .*first.*second.* for "):
+        keras_hdf5.read(path, into)
+
+
 def test_hard_sigmoid_is_that_of_keras_2_and_it_is_said(into: Path) -> None:
     opened = keras_hdf5.read(KERAS_2 / "mlp.h5", into)
 

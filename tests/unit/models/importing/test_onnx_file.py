@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,35 @@ def test_weights_outside_of_its_folder_are_refused(tmp_path: Path, location: str
 
     with pytest.raises(InvalidInput, match="weights of kernel: expected a file in the model's own folder"):
         read(external(folder / "a.onnx", location), folder)
+
+
+def test_weights_outside_of_its_folder_are_found_wherever_the_file_names_them(tmp_path: Path) -> None:
+    """Within a branch of a function, where no list of constants has them."""
+    secret = numpy_helper.from_array(np.zeros(4, np.float32), "secret")
+    secret.ClearField("raw_data")
+    secret.data_location = TensorProto.EXTERNAL
+    entry = secret.external_data.add()
+    entry.key, entry.value = "location", "../secret"
+    branch = helper.make_graph(
+        [helper.make_node("Identity", ["secret"], ["found"])],
+        "branch",
+        [],
+        [helper.make_tensor_value_info("found", TensorProto.FLOAT, [4])],
+        [secret],
+    )
+    choose = helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch)
+    model = dense("Softmax")
+    model.functions.append(helper.make_function("mine", "Choose", ["x"], ["y"], [choose], model.opset_import))
+
+    with pytest.raises(InvalidInput, match="weights of secret: expected a file in the model's own folder"):
+        read(write(model, tmp_path / "a.onnx"), tmp_path)
+
+
+def test_a_pipe_in_the_place_of_weights_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(InvalidInput, match="weights of kernel: expected a file in the model's own folder"):
+        read(external(tmp_path / "a.onnx", "pipe", length="0"), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -13,19 +13,17 @@ from typing import Any
 
 import pytest
 
-from production_server.errors import ImportFailed, InvalidInput
+from production_server.errors import ImportFailed, InvalidInput, StoreNotWritable, TooLarge
 from production_server.models.importing.limits import Limits
-from production_server.models.importing.process import Asked, import_in_process
-from production_server.models.manifest import Source
+from production_server.models.importing.process import Asked, _converse, import_in_process
 from testing.foreign_graphs import FOREIGN_MODELS
 from testing.processes import wait_until
 
 FILE = FOREIGN_MODELS / "iris_pipeline.onnx"
-SOURCE = Source(file=FILE.name, format="onnx", sha256="0" * 64, size_bytes=FILE.stat().st_size)
 
 
 def asked(**changes: Any) -> Asked:
-    return replace(Asked(file=FILE, name="mine", source=SOURCE), **changes)
+    return replace(Asked(file=FILE, name="mine"), **changes)
 
 
 def python_that(tmp_path: Path, code: str) -> Path:
@@ -105,7 +103,7 @@ def test_a_process_that_hangs_is_ended_at_its_deadline(tmp_path: Path) -> None:
     python = python_that(tmp_path, "import signal; signal.pause()")
 
     with pytest.raises(ImportFailed, match=r"not read within 0\.3 s"):
-        import_in_process(asked(python=python, limits=Limits(deadline_s=0.3)), tmp_path, print)
+        import_in_process(asked(python=python, limits=Limits(timeout_s=0.3)), tmp_path, print)
 
 
 def test_a_file_that_needs_too_much_memory_is_refused(tmp_path: Path) -> None:
@@ -115,7 +113,30 @@ def test_a_file_that_needs_too_much_memory_is_refused(tmp_path: Path) -> None:
 
 def test_what_would_be_too_large_a_file_is_an_error_and_leaves_no_process(tmp_path: Path) -> None:
     with pytest.raises(ImportFailed, match="File too large"):
-        import_in_process(asked(limits=Limits(file_bytes=100)), tmp_path, print)
+        import_in_process(asked(limits=Limits(written_bytes=100)), tmp_path, print)
+
+
+def test_a_file_that_is_larger_than_an_import_may_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TooLarge, match=r"file: expected at most 100 bytes \(IMPORT_FILE_BYTES\)"):
+        import_in_process(asked(limits=Limits(read_bytes=100)), tmp_path, print)
+
+
+def test_a_full_disk_is_told_as_one(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").symlink_to("/dev/full")
+
+    with pytest.raises(StoreNotWritable, match="no room for a version") as caught:
+        import_in_process(asked(), tmp_path, print)
+
+    assert caught.value.code == "store_full"
+
+
+def test_a_process_that_has_ended_before_it_is_asked_says_nothing() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", ""], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+
+        assert _converse(process, b"{}\n", print) == {}
 
 
 def test_a_python_that_is_not_there_is_told(tmp_path: Path) -> None:

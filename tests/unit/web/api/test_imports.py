@@ -223,3 +223,25 @@ def test_the_page_says_why_there_is_no_version(web: FlaskClient, importer: Impor
     page = web.get(place).get_data(as_text=True)
     assert "There is no version" in page and "Labels: expected" in page
     assert web.post(f"{place}/cancel", headers={"Sec-Fetch-Site": "same-origin"}).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("sent_as", "kept_as"),
+    [
+        ("a b/iris.onnx", "iris.onnx"),
+        ("..\\..\\iris.onnx", "iris.onnx"),
+        ("..", "file"),
+        (".hidden.onnx", "hidden.onnx"),
+        ("naïve model;$(rm).onnx", "na_ve_model__(rm).onnx"),
+        ("x" * 300 + ".onnx", "x" * 115 + ".onnx"),
+    ],
+)
+def test_a_file_lies_under_a_name_that_is_only_a_name(
+    web: FlaskClient, settings: Settings, sent_as: str, kept_as: str
+) -> None:
+    form = {"name": "mine", "file": (io.BytesIO(IRIS), sent_as)}
+    answer = web.post("/api/models", data=form, content_type="multipart/form-data")
+
+    assert answer.status_code == 202
+    (kept,) = (path for path in (settings.model_stores[-1] / FOLDER).rglob("*") if path.is_file())
+    assert (kept.name, kept.parent.name) == (kept_as, "model")

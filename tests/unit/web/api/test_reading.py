@@ -6,6 +6,8 @@ import csv
 import io
 import json
 from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -19,10 +21,12 @@ from production_server.jobs.claim import claim, finish
 from production_server.jobs.records import Item, NewItem, NewJob, Success
 from production_server.jobs.submit import submit as submit_job
 from production_server.jobs.workers import beat
+from production_server.models.registry import Registry
 from production_server.settings import Settings, read_settings
 from production_server.web.api import job_results
 from production_server.web.app import create_app
 from production_server.web.edge.parts import MAX_STREAMS, WebParts, build_parts
+from testing.small_models import write_table_model
 from tests.unit.models.test_images import file_of
 from tests.unit.web.api.test_submitting import post, post_form, problem
 
@@ -297,6 +301,25 @@ def test_the_service_is_ready_only_with_a_warm_worker(web: FlaskClient, parts: W
     assert alone.get_json()["checks"]["workers"] == {"ok": False, "detail": "no warm worker is alive"}
     assert alone.get_json()["checks"]["database"]["ok"]
     assert web.get("/livez").get_json()["status"] == "ok"
+
+
+def test_a_model_that_keras_runs_is_told_as_one(parts: WebParts, tmp_path: Path) -> None:
+    write_table_model(tmp_path / "store")
+    write_table_model(tmp_path / "store", "words", runner="keras")
+    web = create_app(replace(parts, registry=Registry([tmp_path / "store"]))).test_client()
+    beat(parts.database, "serving", warm=["table/1"], items_done=0)
+    without = web.get("/readyz").get_json()["checks"]["workers"]
+    beat(parts.database, "training", warm=["table/1", "words/1"], items_done=0)
+    loaded = web.get("/readyz").get_json()["checks"]["workers"]
+
+    assert without == {
+        "ok": True,
+        "detail": "1 alive: serving; 0 of the 1 models that Keras runs (it needs TensorFlow) loaded by workers",
+    }
+    assert loaded["detail"].startswith("2 alive: serving, training; 1 of the 1 models")
+    assert web.get("/api/models/words").get_json()["manifest"]["runner"] == "keras"
+    assert "in workers that have TensorFlow" in web.get("/models/words").text
+    assert "in workers that have TensorFlow" not in web.get("/models/table").text
 
 
 def test_without_its_database_the_service_is_unavailable_and_not_broken() -> None:
