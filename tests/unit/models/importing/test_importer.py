@@ -28,7 +28,8 @@ def test_a_file_of_keras_needs_a_python_with_tensorflow(
 
 
 @pytest.mark.parametrize(
-    ("with_weights", "told"), [(False, "the weights \(.h5\) of model.json, got nothing"), (True, "none for this")]
+    ("with_weights", "told"),
+    [(False, r"the weights \(.h5\) of model.json, got nothing"), (True, "none for this")],
 )
 def test_weights_go_with_an_architecture_alone(tmp_path: Path, with_weights: bool, told: str) -> None:
     (tmp_path / "model.json").write_text(json.dumps({"class_name": "Sequential"}))
