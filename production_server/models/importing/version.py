@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from production_server.confined.limits import Limits
 from production_server.errors import InvalidInput, NotFound
 from production_server.models.drafts import draft_version
-from production_server.models.importing.limits import Limits
 from production_server.models.importing.process import Asked, import_in_process
 from production_server.models.manifest import Manifest
 from production_server.models.registry import Registry
