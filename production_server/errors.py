@@ -212,6 +212,12 @@ class ImportStopped(CeleriacError):
     code = "import_stopped"
 
 
+class GateClosed(InvalidInput):
+    """Raised when a version may not serve; its faults are the checks that it has failed."""
+
+    code = "gate_closed"
+
+
 class InferenceFailed(CeleriacError):
     """Raised when the model itself fails on a batch; trying the same batch again would not mend it."""
 

@@ -32,6 +32,17 @@ def integer(minimum: int, maximum: int, *, of: str = "") -> Callable[[str], int]
     return read
 
 
+def number(minimum: float, maximum: float) -> Callable[[str], float]:
+    """A reader of numbers between two, both included."""
+
+    def read(text: str) -> float:
+        if not (re.fullmatch(r"\d{1,10}(\.\d{1,10})?", text, re.ASCII) and minimum <= float(text) <= maximum):
+            raise Invalid(f"a number from {minimum:g} to {maximum:g}, such as 1.5")
+        return float(text)
+
+    return read
+
+
 def one_of(*choices: str) -> Callable[[str], str]:
     """A reader of one of several words, large or small letters."""
 

@@ -18,6 +18,7 @@ from production_server.setting_values import (
     locations,
     name_text,
     networks,
+    number,
     one_of,
     path,
     secret_text,
@@ -101,6 +102,22 @@ class Settings:
         2**31 - 1,
         integer(1024, 2**31 - 1, of="bytes"),
         "largest file, or folder, of a model that it reads, in bytes",
+    )
+    gate_margin: float = _setting(
+        0.02,
+        number(0.0, 1.0),
+        "by how much a new version may be worse than the one that serves, where [the gate](models.md#the-gate) compares"
+        " them: a share of the items, or of the mean error",
+    )
+    gate_latency: float = _setting(
+        2.0,
+        number(1.0, 1000.0),
+        "how many times as long as the version that serves a new one may take for a call",
+    )
+    gate_memory: float = _setting(
+        2.0,
+        number(1.0, 1000.0),
+        "how many times as much memory as the version that serves a new one may need",
     )
     host: str = _setting("127.0.0.1", str, "address, or name of one, that the web server listens on")
     port: int = _setting(5100, integer(1, 65535), "port that the web server listens on")

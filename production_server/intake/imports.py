@@ -11,10 +11,11 @@ from uuid import UUID
 from production_server.access.records import Actor
 from production_server.jobs.database import Database
 from production_server.jobs.imports import ModelImport, NewImport, add_import, cancel_import, new_import_id
+from production_server.learning.report import CheckName
+from production_server.learning.sent import Sent
 from production_server.models.importing.described import Described
 from production_server.models.importing.formats import NEEDS_TENSORFLOW, check_weights, format_of
 from production_server.models.importing.said import checked_name
-from production_server.models.importing.sent import Sent
 from production_server.models.importing.uploads import Uploads
 from production_server.settings import Settings
 
@@ -42,7 +43,8 @@ class Wish:
     model: str
     described: Described
     signature: str | None = None
-    breaking: bool = False
+    allowed: tuple[CheckName, ...] = ()
+    """Checks of the gate that it may fail."""
     dry_run: bool = False
 
 
@@ -73,7 +75,7 @@ class ImportIntake:
             sent = Sent(
                 described=wish.described,
                 signature=wish.signature,
-                breaking=wish.breaking,
+                allowed=wish.allowed,
                 dry_run=wish.dry_run,
             )
             new = NewImport(

@@ -59,6 +59,8 @@ class ModelImport:
     """What was assumed, a sentence each."""
     manifest: Mapping[str, Any] | None
     """Of the version that it has become, or, of a dry run, would have."""
+    report: Mapping[str, Any] | None
+    """What the gate says of it, if it came so far."""
     error_code: str | None
     error_message: str | None
     faults: tuple[Fault, ...]
@@ -77,7 +79,7 @@ class ModelImport:
 
 _AS_THEY_ARE = (
     "id", "client", "model", "file", "asked", "actor", "needs_tensorflow", "state", "said", "tries", "created_at",
-    "finished_at", "manifest", "error_code", "error_message",
+    "finished_at", "manifest", "report", "error_code", "error_message",
 )  # fmt: skip
 
 
@@ -95,6 +97,7 @@ class Ended:
 
     notes: Sequence[str] = ()
     manifest: Mapping[str, Any] | None = None
+    report: Mapping[str, Any] | None = None
     error: CeleriacError | None = None
 
 
@@ -171,6 +174,7 @@ def end_import(database: Database, held: ImportClaim, ended: Ended, *, told: Tol
         "said": "",
         "notes": [storable_reason(note) for note in ended.notes],
         "manifest": None if ended.manifest is None else dict(ended.manifest),
+        "report": None if ended.report is None else dict(ended.report),
     }
     if error is not None:
         faults = error.faults if isinstance(error, InvalidInput) else ()

@@ -300,6 +300,7 @@ model_import = Table(
     Column("tries", Integer, nullable=False, server_default=text("0")),
     Column("notes", JSON(none_as_null=True)),  # what was assumed
     Column("manifest", JSON(none_as_null=True)),
+    Column("report", JSON(none_as_null=True)),  # the gate's
     Column("error_code", String(64)),
     Column("error_message", Text),
     Column("faults", JSON(none_as_null=True)),

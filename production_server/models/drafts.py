@@ -38,10 +38,8 @@ class Draft:
         )
         return {path.relative_to(self.folder).as_posix(): digest_of(path) for path in files}
 
-    def publish(self, manifest: Manifest, *, check: Callable[[Path], None]) -> Path:
-        """Write the manifest, have the whole folder checked, and give it its final name: the next free number.
-
-        What is published is on the disk, not only in its cache. Whatever `check` raises is passed on.
+    def rehearse(self, manifest: Manifest, *, check: Callable[[Path], None]) -> None:
+        """Write the manifest, and have the whole folder checked. Whatever `check` raises is passed on.
 
         Raises:
             StoreNotWritable: the store is full, or cannot be written.
@@ -51,6 +49,16 @@ class Draft:
         with writing_to_store(self._model_folder):
             self._write(manifest)
         check(self.folder)
+
+    def publish(self, manifest: Manifest, *, check: Callable[[Path], None]) -> Path:
+        """Rehearse, then give the folder its final name: the next free number.
+
+        What is published is on the disk, not only in its cache.
+
+        Raises:
+            StoreNotWritable, ValueError: as `rehearse`.
+        """
+        self.rehearse(manifest, check=check)
         with writing_to_store(self._model_folder):
             for path in (self.folder, *self.folder.rglob("*")):
                 path.chmod(0o755 if path.is_dir() else 0o644)

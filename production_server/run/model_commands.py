@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from production_server.errors import InvalidInput
+from production_server.learning.imports import Admitted, import_through_gate
+from production_server.learning.report import DESPITE, Report, allowed_by, read_report
 from production_server.models.importing.described import Described
 from production_server.models.importing.process import Asked
 from production_server.models.importing.said import checked_name, described_by, split_names
-from production_server.models.importing.version import Made, make_version
 from production_server.models.manifest import Manifest
 from production_server.models.registry import STABLE, Registry
 from production_server.settings import Settings
@@ -79,6 +81,12 @@ def _described(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--breaking", is_flag=True, help="Take other inputs or answers than the model's versions now have."
 )
+@click.option(
+    "--despite",
+    multiple=True,
+    type=click.Choice([check.value for check in DESPITE]),
+    help="A check of the gate that it may fail; may come several times.",
+)
 @click.option("--dry-run", is_flag=True, help="Do all of it, and publish nothing.")
 @AS_JSON
 @click.pass_obj
@@ -93,6 +101,7 @@ def import_model(  # noqa: PLR0913  # one argument per option
     sample: Path | None,
     describe: Path | None,
     breaking: bool,
+    despite: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
     **said: Any,
@@ -110,8 +119,15 @@ def import_model(  # noqa: PLR0913  # one argument per option
         sample=sample,
         signature=signature,
     )
-    made = make_version(asked, settings, _say, is_breaking=breaking, is_dry_run=dry_run)
-    _show_imported(made, as_json=as_json)
+    admitted = import_through_gate(
+        asked,
+        settings,
+        _say,
+        allowed=allowed_by(breaking=breaking, despite=despite),
+        is_dry_run=dry_run,
+        report_to=partial(_show_refused, as_json=as_json),
+    )
+    _show_imported(admitted, as_json=as_json)
 
 
 @model_commands.command("list")
@@ -151,7 +167,11 @@ def list_models(settings: Settings, *, as_json: bool) -> None:
 def show(settings: Settings, *, name: str, number: str | None, as_json: bool) -> None:
     """Show what a version takes and answers, where it comes from, and how it was compared."""
     found = Registry(settings.model_stores).resolve(name, number)
-    click.echo(found.manifest.to_json() if as_json else "\n".join(_lines_of(found.manifest)))
+    if as_json:
+        click.echo(found.manifest.to_json())
+        return
+    report = read_report(found.folder)
+    click.echo("\n".join([*_lines_of(found.manifest), *(report.lines() if report else ())]))
 
 
 def _read_description(describe: Path | None, file: Path, said: dict[str, Any]) -> Described:
@@ -197,7 +217,19 @@ def _read_labels(written: str, folder: Path) -> list[str]:
     return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
 
 
-def _show_imported(made: Made, *, as_json: bool) -> None:
+def _show_refused(report: Report, *, as_json: bool) -> None:
+    """All that the gate says, where it does not let a version through: the error tells only what has failed."""
+    if report.has_passed:
+        return
+    if as_json:
+        told = {"name": report.model, "version": None, "report": report.model_dump(mode="json")}
+        click.echo(json.dumps(told))
+    else:
+        _say("\n".join(report.lines()))
+
+
+def _show_imported(admitted: Admitted, *, as_json: bool) -> None:
+    made = admitted.made
     manifest, folder = made.manifest, made.folder
     if as_json:
         told = {
@@ -205,13 +237,14 @@ def _show_imported(made: Made, *, as_json: bool) -> None:
             "version": manifest.version if folder else None,
             "folder": str(folder) if folder else None,
             "notes": made.notes,
+            "report": admitted.report.model_dump(mode="json"),
             "manifest": json.loads(manifest.to_json()),
         }
         click.echo(json.dumps(told))
         return
     for note in made.notes:
         click.echo(f"  {note}")
-    for line in _lines_of(manifest):
+    for line in (*_lines_of(manifest), *admitted.report.lines()):
         click.echo(line)
     if folder is None:
         click.echo("Nothing was published: --dry-run.")

@@ -8,7 +8,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from production_server.access.audit import Act, Notes, noting
 from production_server.access.records import Actor
@@ -23,10 +23,11 @@ from production_server.jobs.imports import (
     put_import_back,
     renew_import,
 )
+from production_server.learning.imports import Admitted, import_through_gate
+from production_server.learning.report import Report
+from production_server.learning.sent import Sent
 from production_server.models.importing.process import Asked
-from production_server.models.importing.sent import Sent
 from production_server.models.importing.uploads import Uploads
-from production_server.models.importing.version import Made, make_version
 from production_server.models.manifest import Manifest
 from production_server.settings import Settings
 from production_server.work_in_hand import working_on
@@ -105,30 +106,31 @@ class Importer:
         return self.settings.import_python is not None or importlib.util.find_spec("tensorflow") is not None
 
     def _make(self, held: ImportClaim) -> None:
-        ends = threading.Event()
+        ends, reports = threading.Event(), list[Report]()
         self._said, self._in_hand = "", (held, ends)
         try:
-            made = self._version_of(held, ends)
+            admitted = self._version_of(held, ends, reports)
         except ImportStopped:
             # Cancelled, or this process stops: then another one begins anew.
             put_import_back(self.database, held, after_s=0, counts=False)
-            return
         except Unavailable:
             raise
         except CeleriacError as exc:
             log.warning("import %s of %s: %s", held.found.id, held.found.file, exc)
-            self._end(held, Ended(error=exc))
+            self._end(held, Ended(error=exc, report=_plain(reports)))
         except Exception:
             log.exception("import %s of %s failed", held.found.id, held.found.file)
             self._end(held, Ended(error=CeleriacError(MISTAKE)))
         else:
-            if made is not None:
-                ended = Ended(notes=made.notes, manifest=made.manifest.model_dump(mode="json"))
-                self._end(held, ended, made=made)
+            if admitted is not None:
+                made = admitted.made
+                manifest = made.manifest.model_dump(mode="json")
+                ended = Ended(notes=made.notes, manifest=manifest, report=_plain(reports))
+                self._end(held, ended, published=made.manifest if made.folder is not None else None)
         finally:
             self._in_hand = None
 
-    def _version_of(self, held: ImportClaim, ends: threading.Event) -> Made | None:
+    def _version_of(self, held: ImportClaim, ends: threading.Event, reports: list[Report]) -> Admitted | None:
         """The version; None: its files are not here, and somebody else is to look for them."""
         found = held.found
         if found.tries > MOST_TRIES:
@@ -150,23 +152,24 @@ class Importer:
             described=sent.described,
             signature=sent.signature,
         )
-        return make_version(
+        return import_through_gate(
             asked,
             self.settings,
             self._say,
-            is_breaking=sent.breaking,
+            allowed=sent.allowed,
             is_dry_run=sent.dry_run,
+            report_to=reports.append,
             stopping=ends,
         )
 
     def _say(self, text: str) -> None:
         self._said = text
 
-    def _end(self, held: ImportClaim, ended: Ended, *, made: Made | None = None) -> None:
+    def _end(self, held: ImportClaim, ended: Ended, *, published: Manifest | None = None) -> None:
         while True:
             try:
                 with noting(Actor(**held.found.actor)) as notes:
-                    told = partial(_write_line, notes, made.manifest) if made and made.folder else None
+                    told = None if published is None else partial(_write_line, notes, published)
                     end_import(self.database, held, ended, told=told)
             except Unavailable as exc:
                 # The version is there: begun anew, there would be two.
@@ -182,3 +185,7 @@ def _write_line(notes: Notes, manifest: Manifest, connection: Connection) -> Non
     source = manifest.source
     after = {} if source is None else {"file": source.file, "sha256": source.sha256}
     notes.write(connection, Act.VERSION_IMPORTED, f"{manifest.name}/{manifest.version}", after=after)
+
+
+def _plain(reports: list[Report]) -> dict[str, Any] | None:
+    return reports[-1].model_dump(mode="json") if reports else None

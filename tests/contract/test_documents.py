@@ -117,6 +117,7 @@ def test_the_containers_take_every_setting_that_is_not_theirs_to_decide() -> Non
     decided |= {"EVENTS_FILE", "EVENTS_TOKEN"}
     # Files of models are imported where a Python with TensorFlow may be, beside the containers.
     decided |= {"IMPORT_PYTHON", "IMPORT_MEMORY_BYTES", "IMPORT_TIMEOUT_S", "IMPORT_FILE_BYTES"}
+    decided |= {"GATE_MARGIN", "GATE_LATENCY", "GATE_MEMORY"}
     settings = {variable_of(setting) for setting in fields(Settings)}
 
     taken = set(re.findall(r"^ +([A-Z_]+): \$\{\1:-\}", COMPOSE_FILE.read_text(), re.MULTILINE))

@@ -44,8 +44,8 @@ def described_by(description: Mapping[str, Any], options: Mapping[str, Any], *, 
 
 
 def split_names(written: str) -> list[str]:
-    """Names with commas between them."""
-    return [name.strip() for name in written.split(",")]
+    """Names with commas between them; none in an empty text."""
+    return [name.strip() for name in written.split(",")] if written.strip() else []
 
 
 def _as_described(options: Mapping[str, Any]) -> dict[str, Any]:

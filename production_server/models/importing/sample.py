@@ -51,6 +51,8 @@ class Images:
 
     labels: tuple[str, ...]
     files: tuple[Path, ...]
+    truths: tuple[str, ...]
+    """The label of each file."""
 
     def pixels(self, preprocessing: ImagePreprocessing) -> np.ndarray:
         """The images as a model gets them: float32 [images, height, width, channels].
@@ -107,7 +109,9 @@ def _find_images(folder: Path) -> Images:
             "sample", "a folder with a folder of images for each label", "one without images"
         )
     chosen = np.linspace(0, len(files) - 1, min(len(files), MOST_IMAGES)).astype(int)
-    return Images(tuple(labels), tuple(files[place] for place in chosen))
+    files_chosen = tuple(files[place] for place in chosen)
+    truths = tuple(path.relative_to(folder).parts[0] for path in files_chosen)
+    return Images(tuple(labels), files_chosen, truths)
 
 
 def _read_rows(data: bytes, *, target: str | None, features: Sequence[str]) -> Rows:

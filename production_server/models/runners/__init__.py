@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -36,9 +36,13 @@ def load_runner(version: ModelVersion, *, threads: int) -> Runner:
     Raises:
         BrokenVersion: the file does not match the manifest, or the engine cannot load it.
     """
-    module = importlib.import_module(f"{__name__}.{version.manifest.runner}")
-    runner: Runner = module.load(version, threads=threads)
+    runner: Runner = engine_of(version).load(version, threads=threads)
     return runner
+
+
+def engine_of(version: ModelVersion) -> Any:
+    """The module that runs a version; that its engine is imported takes seconds for some."""
+    return importlib.import_module(f"{__name__}.{version.manifest.runner}")
 
 
 def warm_up(runner: Runner, version: ModelVersion) -> None:

@@ -27,6 +27,7 @@ class Classification(Task):
 
     answers = "one of its labels"
     verb = "classify"
+    loss_name = "error rate"
     text_outputs = (LABEL,)
 
     def check_manifest(self) -> None:
@@ -117,6 +118,10 @@ class Classification(Task):
     def evaluate(self, items: Iterable[Judged]) -> Evaluation | None:
         threshold = self.manifest.threshold
         return evaluate(self.manifest.labels, items, threshold=threshold.value if threshold else None)
+
+    def loss(self, prediction: Prediction, truth: str) -> float:
+        """1 for a wrong label."""
+        return float(prediction.label != truth)
 
     def texts(self, outputs: Tensors) -> dict[str, list[str]]:
         return {LABEL: [self.manifest.labels[index] for index in self._chosen(only(outputs))]}

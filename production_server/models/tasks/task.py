@@ -85,6 +85,10 @@ class Task(ABC):
     """What people are told that the model answers, where `choices` are none."""
     verb: ClassVar[str | None] = None
     """What it does, as TensorFlow Serving calls it: `classify`, `regress`; None: it can only be asked to predict."""
+    loss_name: ClassVar[str] = ""
+    """What `loss` counts, on the average; empty: answers are not held against what is true."""
+    loss_is_share: ClassVar[bool] = True
+    """Whether that is a share, from 0 to 1, or measured in the unit of the answers."""
     text_outputs: ClassVar[tuple[str, ...]] = ()
     """Outputs of text that interactive calls get beside the graph's numbers."""
 
@@ -160,6 +164,10 @@ class Task(ABC):
         """Hold the answers against what is true, in one pass; None if no item has both."""
         del items
         return None
+
+    def loss(self, prediction: Prediction, truth: str) -> float:
+        """How far an answer is from what is true (as `read_truth` has it): 0 is right, more is worse."""
+        raise NotImplementedError
 
     def texts(self, outputs: Tensors) -> dict[str, list[str]]:
         """`text_outputs` of a batch, one text for each item."""

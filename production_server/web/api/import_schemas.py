@@ -10,6 +10,7 @@ from pydantic import Field
 
 from production_server.jobs.imports import ModelImport
 from production_server.jobs.records import ImportState
+from production_server.learning.report import Report
 from production_server.web.api.schemas import MAX_PAGE, Schema, to_time
 
 COMMAS = "with commas between them"
@@ -37,6 +38,9 @@ class ImportForm(Schema):
     unit: str | None = Field(default=None, description="Its unit.")
     describe: str | None = Field(default=None, max_length=2**20)
     signature: str | None = Field(default=None, max_length=200, description="Which one of a SavedModel.")
+    despite: str | None = Field(
+        default=None, max_length=200, description=f"Checks of the gate that it may fail, {COMMAS}."
+    )
     breaking: bool = False
     dry_run: bool = False
 
@@ -76,7 +80,7 @@ class ImportLinks(Schema):
 class ImportBody(Schema):
     """An import as it stands. `version` is what it has become; `manifest` also tells what a dry run would have.
 
-    `doing` says how far it is, or what it waits for.
+    `doing` says how far it is, or what it waits for; `report` what the gate says of it.
     """
 
     id: UUID
@@ -90,6 +94,7 @@ class ImportBody(Schema):
     version: str | None
     notes: list[str]
     manifest: dict[str, Any] | None
+    report: Report | None
     error: ImportProblem | None
     links: ImportLinks
 
@@ -116,6 +121,7 @@ class ImportBody(Schema):
             version=version,
             notes=list(found.notes),
             manifest=dict(found.manifest) if is_there and found.manifest is not None else None,
+            report=None if found.report is None else Report.model_validate(found.report),
             error=error,
             links=ImportLinks(
                 self=f"/api/imports/{found.id}", model=f"/api/models/{found.model}" if version else None

@@ -10,8 +10,9 @@ from production_server.errors import InvalidInput
 from production_server.intake.imports import SentFile, SentFiles, Wish
 from production_server.jobs.imports import ModelImport, get_import, list_imports
 from production_server.jobs.workers import alive_workers
+from production_server.learning.report import allowed_by
 from production_server.models.importing.described import Described
-from production_server.models.importing.said import described_by
+from production_server.models.importing.said import described_by, split_names
 from production_server.shown import describe
 from production_server.web.api.import_schemas import ImportBody, ImportForm, ImportsBody, ImportsQuery
 from production_server.web.api.operations import BINARY, Form, operation
@@ -83,20 +84,21 @@ def accept_sent(parts: WebParts) -> ModelImport:
         raise InvalidInput(f"expected multipart/form-data, got {got}", code="unsupported_media_type")
     with parts.checks.place():
         _check_files()
-        form = read_form(ImportForm, {name: text for name, text in request.form.items() if text.strip()})
+        given = {name: ",".join(texts) for name, texts in request.form.lists()}
+        form = read_form(ImportForm, {name: text for name, text in given.items() if text.strip()})
         wish = Wish(
             model=form.name,
             described=_described(form),
             signature=form.signature,
-            breaking=form.breaking,
+            allowed=allowed_by(breaking=form.breaking, despite=split_names(form.despite or "")),
             dry_run=form.dry_run,
         )
-        given = {
+        files = {
             name: SentFile(each.filename, each.stream)
             for name, each in request.files.items()
             if each.filename
         }
-        return parts.imports.accept(wish, SentFiles(model=given.pop("file"), **given), by=acting())
+        return parts.imports.accept(wish, SentFiles(model=files.pop("file"), **files), by=acting())
 
 
 def waits_for(parts: WebParts, found: ModelImport) -> str:
@@ -115,7 +117,7 @@ def waits_for(parts: WebParts, found: ModelImport) -> str:
 
 
 def _check_files() -> None:
-    faults = repeated(request.form, request.files)
+    faults = [each for each in repeated(request.form, request.files) if each.field != "despite"]
     if len(request.files.getlist("file")) > 1:
         raise InvalidInput.at("file", "one file", str(len(request.files.getlist("file"))))
     if faults:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from flask import Response, make_response, redirect, render_template, request, url_for
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from production_server.errors import CeleriacError, InvalidInput, StoreNotWritable, TooLarge, Unavailable
@@ -34,6 +35,12 @@ NAMES: Mapping[str, str] = {
     "describe": "Description",
 }
 """What fields are called here."""
+DESPITE: Mapping[str, str] = {
+    "metrics": "answer worse",
+    "latency": "take much longer",
+    "memory": "need much more memory",
+}
+"""What each check of the gate that may fail says."""
 
 
 def show() -> Response:
@@ -77,7 +84,7 @@ def cancel(import_id: UUID) -> Response:
 def _page(error: CeleriacError | None = None) -> Response:
     parts = current_parts()
     # What is too large was not read.
-    typed = {} if isinstance(error, TooLarge) else request.form
+    typed = MultiDict[str, str]() if isinstance(error, TooLarge) else request.form
     page = render_template(
         "pages/imports.html",
         names=NAMES,
@@ -85,6 +92,7 @@ def _page(error: CeleriacError | None = None) -> Response:
         most=size(parts.settings.max_body_bytes),
         imports=list_imports(parts.database, whose=whose(), limit=SHOWN),
         typed=typed,
+        despite=DESPITE,
         error=error,
         errors={fault.field: fault for fault in error.faults} if isinstance(error, InvalidInput) else {},
     )

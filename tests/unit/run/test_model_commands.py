@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from click.testing import CliRunner, Result
 from onnx import helper
 
-from production_server.errors import InvalidInput
+from production_server.errors import GateClosed, InvalidInput
 from production_server.inference import Engine
 from production_server.models.images import as_png
 from production_server.models.manifest import Manifest, read_manifest
@@ -220,11 +221,55 @@ def test_a_name_that_exists_gets_the_next_version_if_clients_can_go_on(
     imported(settings, file)
     assert imported(settings, file)["version"] == "2"
 
-    with pytest.raises(InvalidInput, match="another one, or breaking: mine 2 has other labels"):
+    with pytest.raises(GateClosed, match="got version 2 has other labels"):
         imported(settings, file, "--labels", "a,b,c")
 
     assert imported(settings, file, "--labels", "a,b,c", "--breaking")["version"] == "3"
     assert json.loads(models(settings, "list", "--json").stdout)[-1]["versions"] == ["1", "2", "3"]
+
+
+def test_what_the_gate_says_is_shown_and_kept(settings: Settings, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("a,b,c,d,kind\n5.1,3.5,1.4,0.2,setosa\n6.2,2.9,4.3,1.3,versicolor\n")
+    file = FOREIGN_MODELS / "iris_pipeline.onnx"
+    sample = ("--sample", str(rows), "--target", "kind")
+    first = imported(settings, file, *sample)
+    assert {each["name"]: each["verdict"] for each in first["report"]["checks"]}["metrics"] == "not done"
+
+    second = imported(settings, file, *sample)
+
+    verdicts = {each["name"]: each["verdict"] for each in second["report"]["checks"]}
+    assert (verdicts["signature"], verdicts["metrics"]) == ("passed", "passed")
+    assert "error rate 0 instead of 0 on 2 items" in models(settings, "show", "mine").stdout
+
+
+def turning_at(limit: float) -> onnx.ModelProto:
+    """Two answers, of which the second one is larger where the first of two numbers is above the limit."""
+    constants = {
+        "kernel": np.array([[0, 10], [0, 0]], np.float32),
+        "bias": np.array([0, -10 * limit], np.float32),
+    }
+    nodes = [
+        helper.make_node("Gemm", ["x", "kernel", "bias"], ["z"]),
+        helper.make_node("Softmax", ["z"], ["y"], axis=1),
+    ]
+    return model_of(nodes, [("x", [None, 2])], [("y", [None, 2])], constants)
+
+
+def test_a_version_that_is_worse_comes_in_only_if_somebody_says_so(
+    settings: Settings, tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("a,b,kind\n1,2,x\n3,1,y\n2,2,x\n")
+    arguments = ("--sample", str(rows), "--target", "kind", "--labels", "x,y")
+    imported(settings, write(turning_at(2.5), tmp_path / "a.onnx"), *arguments)
+    worse = write(turning_at(9), tmp_path / "b.onnx")
+
+    with pytest.raises(GateClosed, match="metrics: expected at most"):
+        imported(settings, worse, *arguments)
+    assert json.loads(models(settings, "list", "--json").stdout)[-1]["versions"] == ["1"]
+
+    assert imported(settings, worse, *arguments, "--despite", "metrics")["version"] == "2"
 
 
 FILE = str(FOREIGN_MODELS / "iris_pipeline.onnx")

@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("tries", sa.Integer(), nullable=False, server_default=sa.text("0")),
         sa.Column("notes", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("manifest", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("report", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("error_code", sa.String(64), nullable=True),
         sa.Column("error_message", sa.Text(), nullable=True),
         sa.Column("faults", sa.JSON(none_as_null=True), nullable=True),

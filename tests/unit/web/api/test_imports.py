@@ -245,3 +245,25 @@ def test_a_file_lies_under_a_name_that_is_only_a_name(
     assert answer.status_code == 202
     (kept,) = (path for path in (settings.model_stores[-1] / FOLDER).rglob("*") if path.is_file())
     assert (kept.name, kept.parent.name) == (kept_as, "model")
+
+
+def test_what_the_gate_keeps_out_is_told_with_all_that_it_says(web: FlaskClient, importer: Importer) -> None:
+    send(web)
+    refused = body_of(send(web, labels="a,b,c"))
+    allowed = body_of(send(web, labels="a,b,c", breaking="true", despite="latency, memory"))
+    while importer.look():
+        pass
+
+    over = body_of(web.get(refused["links"]["self"]))
+    assert (over["state"], over["error"]["code"]) == ("failed", "gate_closed")
+    assert [fault["field"] for fault in over["error"]["faults"]] == ["signature"]
+    verdicts = {check["name"]: check["verdict"] for check in over["report"]["checks"]}
+    assert (verdicts["signature"], verdicts["loads"]) == ("failed", "passed")
+    page = " ".join(web.get(f"/imports/{refused['id']}").get_data(as_text=True).split())
+    assert "held against version 1" in page and "version 1 has other labels" in page
+    over = body_of(web.get(allowed["links"]["self"]))
+    assert (over["state"], over["report"]["checks"][0]["verdict"]) == ("succeeded", "allowed")
+
+
+def test_a_check_that_may_never_fail_cannot_be_named(web: FlaskClient) -> None:
+    assert fault_of(send(web, despite="metrics,loads")) == (400, "invalid_input", "despite")

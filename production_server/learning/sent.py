@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from production_server.learning.report import CheckName
 from production_server.models.importing.described import Described
 from production_server.models.manifest import Frozen
 
@@ -11,6 +12,6 @@ class Sent(Frozen):
 
     described: Described = Described()
     signature: str | None = None
-    breaking: bool = False
-    """It may take other inputs or answers than the model's versions now have."""
+    allowed: tuple[CheckName, ...] = ()
+    """Checks of the gate that it may fail."""
     dry_run: bool = False

@@ -1,0 +1,293 @@
+"""The gate: what every version passes before it serves, held against the one that serves now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from production_server.confined.process import Program
+from production_server.errors import CeleriacError, Fault, GateClosed, ImportStopped, InvalidInput
+from production_server.learning import measuring
+from production_server.learning.comparing import compare_losses
+from production_server.learning.probing import Probe, probe
+from production_server.learning.report import Check, CheckName, Report, Verdict
+from production_server.models.importing.parity import edge_notes, inputs_for
+from production_server.models.importing.sample import Sample
+from production_server.models.manifest import Manifest
+from production_server.models.store import ModelVersion
+
+MEMORY_SLACK_BYTES = 64 * 2**20
+"""What processes differ by for reasons that are not the model's."""
+LATENCY_SLACK_S = {"p50": 0.0005, "p99": 0.005}
+"""So do times of calls; of a model that answers at once that is more than all it takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """How far a version may be behind the one that serves: `Settings` of the same names say it."""
+
+    margin: float
+    latency: float
+    memory: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """Looks at versions. `program` says with which Python, and within which limits, they run."""
+
+    program: Callable[[ModelVersion], Program]
+    bounds: Bounds
+    allowed: Collection[CheckName] = ()
+    """What may fail, because somebody said so."""
+    say: Callable[[str], None] = lambda _text: None
+
+    def examine(self, candidate: ModelVersion, stable: ModelVersion | None, sample: Sample | None) -> Report:
+        """All checks; blocks for seconds. `sample` is what both are tried on, and held against where it is labelled.
+
+        Raises:
+            ImportStopped: nobody waits for it any more.
+        """
+        began = time.monotonic()
+        with ExitStack() as stack:
+            examination = _Examination(self, candidate, stable, sample, stack)
+            checks = [self._judged(check) for check in examination.checks()]
+        return Report(
+            model=candidate.manifest.name,
+            against=None if stable is None else stable.manifest.version,
+            at=datetime.now(UTC).replace(microsecond=0),
+            seconds=round(time.monotonic() - began, 3),
+            checks=tuple(checks),
+        )
+
+    def _judged(self, check: Check) -> Check:
+        if check.verdict == Verdict.FAILED and check.name in self.allowed:
+            return check.model_copy(update={"verdict": Verdict.ALLOWED})
+        return check
+
+
+def refuse_failed(report: Report) -> None:
+    """Keep a version that has failed from serving.
+
+    Raises:
+        GateClosed: it has; each fault is a check.
+    """
+    faults = tuple(Fault(check.name.value, check.expected, check.found) for check in report.failed)
+    if faults:
+        raise GateClosed("; ".join(map(str, faults)), faults)
+
+
+@dataclass
+class _Examination:
+    """One candidate on its way through the gate."""
+
+    gate: Gate
+    candidate: ModelVersion
+    stable: ModelVersion | None
+    sample: Sample | None
+    stack: ExitStack
+    _own: Probe | None = field(default=None, init=False)
+    _others: Probe | None = field(default=None, init=False)
+
+    def checks(self) -> Iterator[Check]:
+        yield self._signature()
+        yield self._loads()
+        yield self._parity()
+        yield from self._with_it(CheckName.EDGES, self._edges)
+        self._load_stable()
+        for name, check in (
+            (CheckName.METRICS, self._metrics),
+            (CheckName.LATENCY, self._latency),
+            (CheckName.MEMORY, self._memory),
+        ):
+            yield from self._with_it(name, check)
+
+    def _signature(self) -> Check:
+        expected = "what clients of this name send and get now"
+        if self.stable is None:
+            return _not_done(CheckName.SIGNATURE, expected, "it is the first version")
+        differ = differences(self.candidate.manifest, self.stable.manifest)
+        if differ:
+            return _check(
+                CheckName.SIGNATURE,
+                passed=False,
+                expected=f"{expected} (or another name, or --breaking)",
+                found=f"version {self.stable.manifest.version} has other {', '.join(differ)}",
+            )
+        return _check(
+            CheckName.SIGNATURE, passed=True, expected=expected, found="the same inputs and answers"
+        )
+
+    def _loads(self) -> Check:
+        runner = self.candidate.manifest.runner
+        expected = f"a version that the {runner} runner loads and runs"
+        self.gate.say("Loading it as a worker does")
+        try:
+            self._own = self._probe(self.candidate)
+        except ImportStopped:
+            raise
+        except CeleriacError as exc:
+            return _check(CheckName.LOADS, passed=False, expected=expected, found=str(exc))
+        found = f"loaded in {self._own.load_s:.2f} s by the {runner} runner"
+        return _check(CheckName.LOADS, passed=True, expected=expected, found=found, seconds=self._own.load_s)
+
+    def _parity(self) -> Check:
+        parity, expected = self.candidate.manifest.parity, "answers as those of the original"
+        if parity is None:
+            return _not_done(CheckName.PARITY, expected, "its manifest tells of no comparison")
+        found = f"{parity.max_abs_difference:.1e} at most, on {parity.inputs:,} {parity.drawn} inputs"
+        # Whoever has made the version refuses one that differs: what is in the manifest has passed.
+        return _check(
+            CheckName.PARITY,
+            passed=True,
+            expected=expected,
+            found=found,
+            difference=parity.max_abs_difference,
+        )
+
+    def _edges(self, own: Probe) -> Check:
+        expected = "numbers, for zeros and at the ends of the ranges"
+        try:
+            notes = edge_notes(self.candidate.manifest, own.run)
+        except InvalidInput as exc:
+            return _check(CheckName.EDGES, passed=False, expected=expected, found=exc.faults[0].got)
+        return _check(CheckName.EDGES, passed=True, expected=expected, found=" ".join(notes) or "numbers")
+
+    def _load_stable(self) -> None:
+        if self.stable is None or self._own is None:
+            return
+        try:
+            self._others = self._probe(self.stable)
+        except ImportStopped:
+            raise
+        except CeleriacError:
+            # That it does not load is no fault of the candidate's.
+            self._others = None
+
+    def _metrics(self, own: Probe) -> Check:
+        bounds = self.gate.bounds
+        expected = f"at most {bounds.margin:.3g} worse than the version that serves"
+        others, why = self._comparable()
+        if others is None:
+            return _not_done(CheckName.METRICS, expected, why)
+        self.gate.say("Comparing it with the version that serves")
+        losses = measuring.losses(own, others, self.sample)
+        if losses is None:
+            return _not_done(
+                CheckName.METRICS, expected, "no sample says what is true: --sample with --target"
+            )
+        name, is_share = self.candidate.task.loss_name, self.candidate.task.loss_is_share
+        found = compare_losses(*losses)
+        margin = bounds.margin if is_share else bounds.margin * found.stable
+        return _check(
+            CheckName.METRICS,
+            passed=found.mean <= margin,
+            expected=expected,
+            found=(
+                f"{name} {found.candidate:.4g} instead of {found.stable:.4g} on {found.items:,} items: "
+                f"{found.mean:+.4g}, between {found.low:+.4g} and {found.high:+.4g} (95 %)"
+            ),
+            candidate=found.candidate,
+            stable=found.stable,
+            low=found.low,
+            high=found.high,
+            items=found.items,
+            margin=margin,
+        )
+
+    def _latency(self, own: Probe) -> Check:
+        expected = f"at most {self.gate.bounds.latency:g} times as long as the version that serves"
+        if self._others is None:
+            return _not_done(CheckName.LATENCY, expected, self._why_alone())
+        self.gate.say("Timing it beside the version that serves")
+        pairs = (
+            (own, inputs_for(self.candidate.manifest, self.sample).tensors),
+            (self._others, inputs_for(self._others.version.manifest, None).tensors),
+        )
+        # A neighbour on the machine is no fault of the candidate's: what is too slow is looked at once more.
+        for _ in range(2):
+            times = measuring.times_of(*pairs)
+            passed = all(
+                times[f"candidate_{each}"] <= self.gate.bounds.latency * times[f"stable_{each}"] + slack
+                for each, slack in LATENCY_SLACK_S.items()
+            )
+            if passed:
+                break
+        found = ", ".join(
+            f"{each} {times[f'candidate_{each}'] * 1e3:.3g} instead of {times[f'stable_{each}'] * 1e3:.3g} ms"
+            for each in LATENCY_SLACK_S
+        )
+        return _check(CheckName.LATENCY, passed=passed, expected=expected, found=found, **times)
+
+    def _memory(self, own: Probe) -> Check:
+        expected = f"at most {self.gate.bounds.memory:g} times as much as the version that serves"
+        if self._others is None:
+            return _not_done(CheckName.MEMORY, expected, self._why_alone())
+        mine, its = own.loaded_bytes, self._others.loaded_bytes
+        return _check(
+            CheckName.MEMORY,
+            passed=mine <= self.gate.bounds.memory * its + MEMORY_SLACK_BYTES,
+            expected=expected,
+            found=f"{mine / 2**20:.1f} instead of {its / 2**20:.1f} MB once it is loaded",
+            candidate_bytes=mine,
+            stable_bytes=its,
+        )
+
+    def _with_it(self, name: CheckName, check: Callable[[Probe], Check]) -> Iterator[Check]:
+        """A check that needs the candidate to run; that it does not any more is that check's fault."""
+        if self._own is None:
+            yield _not_done(name, "a version that loads", "it does not load")
+            return
+        try:
+            yield check(self._own)
+        except ImportStopped:
+            raise
+        except CeleriacError as exc:
+            yield _check(name, passed=False, expected="a version that goes on running", found=str(exc))
+
+    def _comparable(self) -> tuple[Probe | None, str]:
+        if self._others is None or self.stable is None:
+            return None, self._why_alone()
+        if differences(self.candidate.manifest, self.stable.manifest):
+            return None, "the version that serves takes or answers something else"
+        return self._others, ""
+
+    def _why_alone(self) -> str:
+        return "it is the first version" if self.stable is None else "the version that serves does not load"
+
+    def _probe(self, version: ModelVersion) -> Probe:
+        return self.stack.enter_context(probe(self.gate.program(version), version))
+
+
+def differences(manifest: Manifest, now: Manifest) -> list[str]:
+    """What clients of the version that serves now would see change, in the manifest's words."""
+    return [
+        what
+        for what, is_other in (
+            ("task", manifest.task != now.task),
+            ("features", [each.name for each in manifest.features] != [each.name for each in now.features]),
+            ("labels", manifest.labels != now.labels),
+            ("inputs", _shapes(manifest.inputs) != _shapes(now.inputs)),
+            ("outputs", _shapes(manifest.outputs) != _shapes(now.outputs)),
+        )
+        if is_other
+    ]
+
+
+def _shapes(specs: Any) -> list[Any]:
+    return [(spec.name, spec.shape, spec.dtype) for spec in specs]
+
+
+def _check(name: CheckName, *, passed: bool, expected: str, found: str, **numbers: float) -> Check:
+    verdict = Verdict.PASSED if passed else Verdict.FAILED
+    finite = {each: float(number) for each, number in numbers.items() if np.isfinite(number)}
+    return Check(name=name, verdict=verdict, expected=expected, found=found, numbers=finite)
+
+
+def _not_done(name: CheckName, expected: str, found: str) -> Check:
+    return Check(name=name, verdict=Verdict.NOT_DONE, expected=expected, found=found)

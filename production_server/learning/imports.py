@@ -1,0 +1,100 @@
+"""Use case: a foreign file comes in through the gate. The command line and workers come this way."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from production_server.confined.limits import Limits
+from production_server.confined.process import Program
+from production_server.errors import NotFound
+from production_server.learning.gate import Bounds, Gate, refuse_failed
+from production_server.learning.report import CheckName, Report, write_report
+from production_server.models.importing.process import Asked
+from production_server.models.importing.sample import Sample, read_sample
+from production_server.models.importing.version import Made, make_version
+from production_server.models.manifest import read_manifest
+from production_server.models.registry import Registry
+from production_server.models.store import ModelVersion
+from production_server.models.tasks import task_of
+from production_server.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Admitted:
+    """A version that has passed, or of a dry run would have, and what the gate said."""
+
+    made: Made
+    report: Report
+
+
+def import_through_gate(
+    asked: Asked,
+    settings: Settings,
+    say: Callable[[str], None],
+    *,
+    allowed: Collection[CheckName],
+    is_dry_run: bool,
+    report_to: Callable[[Report], None] = lambda _report: None,
+    stopping: threading.Event | None = None,
+) -> Admitted:
+    """Make a version of a file, and publish it if it passes; `report_to` gets the gate's report in any case.
+
+    Raises:
+        GateClosed: it has failed a check that is not `allowed`.
+        CeleriacError: as `make_version`.
+    """
+    reports: list[Report] = []
+
+    def check(folder: Path) -> None:
+        candidate, stable = _version_in(folder), _stable(settings, asked.name)
+        gate = gate_of(settings, say, allowed=allowed)
+        report = gate.examine(candidate, stable, _sample(asked, candidate))
+        reports.append(report)
+        report_to(report)
+        refuse_failed(report)
+        write_report(report, folder)
+
+    made = make_version(asked, settings, say, is_dry_run=is_dry_run, check=check, stopping=stopping)
+    return Admitted(made=made, report=reports[-1])
+
+
+def gate_of(settings: Settings, say: Callable[[str], None], *, allowed: Collection[CheckName] = ()) -> Gate:
+    """The gate as the settings have it."""
+    bounds = Bounds(margin=settings.gate_margin, latency=settings.gate_latency, memory=settings.gate_memory)
+    return Gate(program=partial(_program, settings), bounds=bounds, allowed=allowed, say=say)
+
+
+def _program(settings: Settings, version: ModelVersion) -> Program:
+    # Models of Keras run where Keras is.
+    is_keras = version.manifest.runner == "keras"
+    python = settings.import_python if is_keras and settings.import_python else Path(sys.executable)
+    return Program(
+        module="production_server.learning.probe",
+        does="runs the model",
+        python=python,
+        limits=Limits(memory_bytes=settings.import_memory_bytes, timeout_s=settings.import_timeout_s),
+    )
+
+
+def _version_in(folder: Path) -> ModelVersion:
+    manifest = read_manifest(folder)
+    return ModelVersion(manifest, folder, task_of(manifest))
+
+
+def _stable(settings: Settings, name: str) -> ModelVersion | None:
+    try:
+        return Registry(settings.model_stores).resolve(name)
+    except NotFound:
+        return None
+
+
+def _sample(asked: Asked, candidate: ModelVersion) -> Sample | None:
+    if asked.sample is None:
+        return None
+    features = [each.name for each in candidate.manifest.features]
+    return read_sample(asked.sample, target=asked.described.target, features=features)

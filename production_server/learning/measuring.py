@@ -1,0 +1,81 @@
+"""What two versions lose on the same items, and how long their calls take side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from production_server.errors import InvalidInput
+from production_server.learning.probing import Probe
+from production_server.models.importing.sample import Images, Rows, Sample
+from production_server.models.store import ModelVersion
+from production_server.models.tensors import Tensors
+
+ROUNDS = 10
+MOST_CALLS, FEWEST_CALLS = 50, 3
+ROUND_S = 0.15
+"""So long a round of calls takes, or so many: all rounds of both take some seconds."""
+
+
+def losses(candidate: Probe, stable: Probe, sample: Sample | None) -> tuple[np.ndarray, np.ndarray] | None:
+    """What both lose on each item whose truth is known, float64 [items].
+
+    None: no item has a truth that is known, or the task has no loss.
+
+    Raises:
+        InvalidInput: the sample is none for these models. InferenceFailed, ImportFailed: as `Probe.run`.
+    """
+    truths = _truths(candidate.version, sample)
+    if sample is None or truths is None or not candidate.version.task.loss_name:
+        return None
+    known = {place: truth for place, truth in enumerate(truths) if truth is not None}
+    if not known:
+        return None
+    return _losses_of(candidate, sample, known), _losses_of(stable, sample, known)
+
+
+def _losses_of(probe: Probe, sample: Sample, truths: Mapping[int, str]) -> np.ndarray:
+    task = probe.version.task
+    predictions = task.predict(probe.run(_inputs(probe.version, sample)))
+    return np.array([task.loss(predictions[place], truth) for place, truth in truths.items()], np.float64)
+
+
+def times_of(candidate: tuple[Probe, Tensors], stable: tuple[Probe, Tensors]) -> dict[str, float]:
+    """p50 and p99 of calls with one item, in seconds, of both in turns, so that both have the same neighbours."""
+    taken: dict[str, list[float]] = {"candidate": [], "stable": []}
+    pairs = {"candidate": candidate, "stable": stable}
+    calls = {name: _calls(probe, inputs) for name, (probe, inputs) in pairs.items()}
+    for _ in range(ROUNDS):
+        for name, (probe, inputs) in pairs.items():
+            taken[name] += probe.time_calls(inputs, calls[name])
+    return {
+        f"{name}_{label}": float(np.quantile(seconds, share))
+        for name, seconds in taken.items()
+        for label, share in (("p50", 0.5), ("p99", 0.99))
+    }
+
+
+def _calls(probe: Probe, inputs: Tensors) -> int:
+    """How many calls make a round; the first ones are not counted."""
+    first = min(probe.time_calls(inputs, FEWEST_CALLS))
+    return int(np.clip(ROUND_S / max(first, 1e-9), FEWEST_CALLS, MOST_CALLS))
+
+
+def _inputs(version: ModelVersion, sample: Sample) -> Tensors:
+    spec = version.manifest.inputs[0]
+    if isinstance(sample, Rows):
+        return {spec.name: sample.values.astype(spec.dtype)}
+    image = version.manifest.image
+    if image is None:
+        raise InvalidInput.at("sample", "rows: this model takes no images", "a folder of images")
+    return {spec.name: sample.pixels(image).astype(spec.dtype)}
+
+
+def _truths(version: ModelVersion, sample: Sample | None) -> list[str | None] | None:
+    """What is true of each item, as the task reads it; None: the sample does not say."""
+    if isinstance(sample, Rows) and sample.target is None:
+        return None
+    if not isinstance(sample, Rows | Images) or len(version.manifest.inputs) != 1:
+        return None
+    return [version.task.read_truth(text) if text else None for text in sample.truths]
