@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -171,6 +171,8 @@ class WorkerInfo:
     seen_at: float
     warm: tuple[str, ...]
     items_done: int
+    failing: Mapping[str, str]
+    """Why it has not loaded what it should have, by model/version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

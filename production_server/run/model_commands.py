@@ -14,12 +14,13 @@ import click
 from pydantic import ValidationError
 
 from production_server.errors import InvalidInput, NotFound
+from production_server.models.channels import STABLE
 from production_server.models.drafts import draft_version
 from production_server.models.importing.described import Described
 from production_server.models.importing.formats import Format, format_of
 from production_server.models.importing.process import Answered, Asked, import_in_process
 from production_server.models.manifest import Manifest, Source, digest_of
-from production_server.models.registry import STABLE, Registry
+from production_server.models.registry import Registry
 from production_server.settings import Settings
 from production_server.sources.written_yaml import read_yaml
 from production_server.validation import faults_of

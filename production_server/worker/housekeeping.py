@@ -46,6 +46,11 @@ class Housekeeping:
         return ["/".join(key) for key in self.processor.engine.loaded]
 
     @property
+    def failing(self) -> dict[str, str]:
+        """Why it has not loaded what channels name, by model/version."""
+        return self.processor.engine.failing
+
+    @property
     def pause_s(self) -> float:
         """How long to wait between two steps: no lease may run out meanwhile."""
         return min(INTERVAL_S, self.settings.lease_s / 3)
@@ -60,7 +65,7 @@ class Housekeeping:
         """
         # Whoever had this name before is gone.
         leave(self.database, self.name)
-        beat(self.database, self.name, warm=self.warm, items_done=0)
+        beat(self.database, self.name, warm=self.warm, items_done=0, failing=self.failing)
         if alone:
             self._reconcile(alone=True)
 
@@ -74,7 +79,8 @@ class Housekeeping:
         self.processor.renew_leases()
         self.fetcher.renew_leases()
         self.processor.engine.release_removed()
-        beat(self.database, self.name, warm=self.warm, items_done=self.processor.items_done)
+        done = self.processor.items_done
+        beat(self.database, self.name, warm=self.warm, items_done=done, failing=self.failing)
         self._reconcile(alone=False)
         self._touch()
         return False

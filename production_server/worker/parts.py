@@ -27,6 +27,8 @@ from production_server.worker.throttle import Throttle
 if TYPE_CHECKING:
     from production_server.worker.metrics import WorkerMetrics
 
+LOAD_EVERY_S = 0.5
+"""How often a worker looks whether channels name what it has not loaded."""
 CHUNK_THREADS = 2
 """While one thread waits for the database or decodes, the other one keeps the model busy."""
 
@@ -47,10 +49,15 @@ class WorkerParts:
 
     @classmethod
     def build(cls, shared: SharedParts) -> Self:
-        """Load and warm up the models, and wire everything; nothing runs yet."""
+        """Load and warm up the models, and wire everything; nothing runs yet.
+
+        Raises:
+            Unavailable: the database does not answer: which versions serve is not known.
+        """
         settings, database, tracing = shared.settings, shared.database, shared.tracing
         engine = Engine(shared.registry, threads=_threads_per_call(settings))
-        engine.warm_up()
+        shared.standings.look_again()
+        engine.load_served()
         metrics = _metrics(settings, engine)
         stopping = threading.Event()
         inputs = Inputs(shared.storage, settings, stopping)
@@ -70,9 +77,15 @@ class WorkerParts:
             worker_name(settings), chunk_processor, fetcher, database, shared.transport.publisher, settings
         )
         scanner = Scanner(database, shared.storage, shared.intake, settings, stopping)
+
+        def load() -> bool:
+            engine.load_served()
+            return False
+
         # The first one renews leases: it ends last.
         loops = (
             Loop("housekeeping", housekeeping.step, pause_s=housekeeping.pause_s),
+            Loop("versions", load, pause_s=LOAD_EVERY_S),
             Loop("fetcher", fetcher.look, pause_s=fetching.LOOK_EVERY_S, stopping=stopping),
             Loop("scanner", scanner.look, pause_s=scanning.LOOK_EVERY_S, stopping=stopping),
         )

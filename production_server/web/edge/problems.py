@@ -27,10 +27,12 @@ from production_server.errors import (
     NotFound,
     ObjectUnusable,
     StorageUnavailable,
+    StoreNotWritable,
     TooLarge,
     TooManyRequests,
     Unauthorized,
     Unavailable,
+    VersionRetired,
 )
 from production_server.web.edge.parts import current_parts
 from production_server.web.edge.rate_fields import fields_of_refusal
@@ -46,6 +48,7 @@ STATUS = (
     (Forbidden, HTTPStatus.FORBIDDEN),
     (TooManyRequests, HTTPStatus.TOO_MANY_REQUESTS),
     (NotFound, HTTPStatus.NOT_FOUND),
+    (VersionRetired, HTTPStatus.GONE),
     (Conflict, HTTPStatus.CONFLICT),
     # An item's input that lies in a bucket, asked for by a page.
     (ObjectUnusable, HTTPStatus.NOT_FOUND),
@@ -53,6 +56,7 @@ STATUS = (
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (DeadlineExceeded, HTTPStatus.GATEWAY_TIMEOUT),
     (BrokenVersion, HTTPStatus.SERVICE_UNAVAILABLE),
+    (StoreNotWritable, HTTPStatus.INSUFFICIENT_STORAGE),
     # What fails alone, not only in a batch, fails because of its numbers.
     (InferenceFailed, HTTPStatus.UNPROCESSABLE_ENTITY),
 )

@@ -1,0 +1,122 @@
+"""How versions stand, and what was changed of that: what the command line, the API and the pages show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from production_server.errors import NotFound
+from production_server.jobs import channels as rows
+from production_server.jobs.channels import ChannelRow, Event
+from production_server.jobs.database import Database
+from production_server.jobs.workers import alive_workers
+from production_server.models.channels import STABLE
+from production_server.models.registry import Registry
+from production_server.models.store import ModelVersion
+from production_server.serving.known_standings import KnownStandings
+from production_server.shown import describe
+
+
+@dataclass(frozen=True, slots=True)
+class VersionState:
+    """A version, and how it stands: the channels that name it, and in which workers it is loaded or does not load."""
+
+    version: ModelVersion
+    channels: tuple[str, ...]
+    is_retired: bool
+    loaded_by: tuple[str, ...]
+    failing: dict[str, str]
+    """Why it does not load, by worker."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all its files."""
+        return sum(file.size_bytes for file in self.version.manifest.files.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Shows how versions stand. Each method raises Unavailable where the database does not answer."""
+
+    database: Database
+    registry: Registry
+    known: KnownStandings
+
+    def history(
+        self, model: str, *, channel: str | None = None, before: int | None = None, limit: int
+    ) -> list[Event]:
+        """What was changed of a model, or of one of its channels, the latest first, from before an event's id.
+
+        Raises:
+            NotFound: there is no such model, and never was one of which something was changed.
+        """
+        with self.database.read() as connection:
+            found = rows.list_events(connection, model, channel_name=channel, before=before, limit=limit)
+        if not found:
+            self.registry.versions(model)
+        return found
+
+    def channels(self, model: str) -> list[ChannelRow]:
+        """What each channel of a model names, `stable` first, and who has set it.
+
+        Where nobody has, `set_by` is empty and `set_at` when that version was made.
+
+        Raises:
+            NotFound: there is no such model.
+        """
+        versions = {each.key[1]: each for each in self.registry.versions(model)}
+        with self.database.read() as connection:
+            standing = rows.read_standing(connection, model)
+            found = {row.channel: row for row in rows.list_channels(connection, model)}
+        named = standing.channels_among(versions)
+        if STABLE in named and STABLE not in found:
+            newest = versions[named[STABLE]]
+            found[STABLE] = ChannelRow(STABLE, newest.key[1], newest.manifest.created.timestamp(), "")
+        return [found[channel] for channel in named]
+
+    def channel(self, model: str, name: str) -> ChannelRow:
+        """One of `channels`.
+
+        Raises:
+            NotFound: there is no such model, or channel (code `channel_not_found`).
+        """
+        for row in self.channels(model):
+            if row.channel == name:
+                return row
+        raise no_channel(model, name)
+
+    def versions(self, model: str) -> list[VersionState]:
+        """All versions of a model, the newest first, and how they stand.
+
+        Raises:
+            NotFound: there is no such model.
+        """
+        self.known.look_if_unknown()
+        workers = alive_workers(self.database)
+        channels, retired = self.registry.channels(model), self.registry.retired(model)
+        found = []
+        for version in reversed(self.registry.versions(model)):
+            number, name = version.key[1], "/".join(version.key)
+            found.append(
+                VersionState(
+                    version,
+                    tuple(channel for channel, named in channels.items() if named == number),
+                    number in retired,
+                    tuple(worker.name for worker in workers if name in worker.warm),
+                    {each.name: each.failing[name] for each in workers if name in each.failing},
+                )
+            )
+        return found
+
+    def version(self, model: str, number: str) -> VersionState:
+        """One of `versions`.
+
+        Raises:
+            NotFound: there is no such model or version.
+        """
+        self.registry.version(model, number)
+        return next(each for each in self.versions(model) if each.version.key[1] == number)
+
+
+def no_channel(model: str, channel: str) -> NotFound:
+    """What is raised where a model has no such channel."""
+    return NotFound(f"model {model!r} has no channel {describe(channel)}", code="channel_not_found")
