@@ -1,18 +1,19 @@
-"""`python -m production_server models`: foreign files into versions, and what versions there are."""
+"""`python -m production_server models`: foreign files into versions; which of them serve is in `serving_commands`."""
 
 from __future__ import annotations
 
 import json
+import logging
 import re
 import sys
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 from pydantic import ValidationError
 
+from production_server.access import audit
 from production_server.errors import InvalidInput, NotFound
 from production_server.models.channels import STABLE
 from production_server.models.drafts import draft_version
@@ -21,6 +22,10 @@ from production_server.models.importing.formats import Format, format_of
 from production_server.models.importing.process import Answered, Asked, import_in_process
 from production_server.models.manifest import Manifest, Source, digest_of
 from production_server.models.registry import Registry
+from production_server.run.manifest_lines import lines_of
+from production_server.run.opened_serving import opened_serving
+from production_server.run.serving_commands import AS_JSON, SERVING_COMMANDS
+from production_server.serving.serving import Serving
 from production_server.settings import Settings
 from production_server.sources.written_yaml import read_yaml
 from production_server.validation import faults_of
@@ -28,13 +33,18 @@ from production_server.validation import faults_of
 DESCRIPTION_FILE = "model.yaml"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _MOST_LABEL_BYTES = 2**22
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group("models")
 def model_commands() -> None:
-    """Bring models of your own in, and show which versions there are."""
+    """Bring models of your own in, and say which of their versions serve."""
+    # Whoever types it sees what it does; the table has the line.
+    logging.getLogger(audit.__name__).setLevel(logging.WARNING)
+
+
+for _each in SERVING_COMMANDS:
+    model_commands.add_command(_each)
 
 
 def _described(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -101,10 +111,10 @@ def import_model(  # noqa: PLR0913  # one argument per option
     as_json: bool,
     **said: Any,
 ) -> None:
-    """Make FILE a version that serves: ONNX, .keras, .h5, model.json with --weights, or a SavedModel.
+    """Make FILE a version: ONNX, .keras, .h5, model.json with --weights, or a SavedModel.
 
     What it is for is found out from the file, from a sample, from model.yaml beside it, and from the options. Servers
-    that run notice the version within a second.
+    that run notice the version within a second. It serves at once, unless `promote` has said which version does.
     """
     if not _NAME.fullmatch(name):
         raise InvalidInput.at(
@@ -121,53 +131,18 @@ def import_model(  # noqa: PLR0913  # one argument per option
         python=settings.import_python or Path(sys.executable),
     )
     *others, store = settings.model_stores
-    with draft_version(store, name, others=others) as draft:
-        answered = import_in_process(asked, draft.folder, _say)
-        _check_signature(settings, answered.manifest, is_breaking=breaking)
-        manifest = answered.manifest.model_copy(update={"version": draft.version, "files": draft.digests()})
-        folder = None if dry_run else draft.publish(manifest, check=lambda _: None)
-    number = folder.name if folder else manifest.version
-    _show_imported(answered, manifest.model_copy(update={"version": number}), folder, as_json=as_json)
-
-
-@model_commands.command("list")
-@AS_JSON
-@click.pass_obj
-def list_models(settings: Settings, *, as_json: bool) -> None:
-    """Show all models with their versions."""
-    registry = Registry(settings.model_stores)
-    found = {name: registry.versions(name) for name in registry.model_names()}
-    if as_json:
-        told = [
-            {
-                "name": name,
-                "task": versions[-1].manifest.task,
-                "versions": [each.manifest.version for each in versions],
-                "channels": registry.channels(name),
-            }
-            for name, versions in found.items()
-        ]
-        click.echo(json.dumps(told))
-        return
-    rows: list[tuple[str, ...]] = [("model", "serves", "task", "runner", "made", "title")]
-    for name in found:
-        manifest = registry.resolve(name).manifest
-        made = f"{manifest.created:%Y-%m-%d}"
-        rows.append((name, manifest.version, manifest.task, manifest.runner, made, manifest.title))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-@model_commands.command()
-@click.argument("name")
-@click.option("--version", "number", help="Which version.  [default: what serves]")
-@AS_JSON
-@click.pass_obj
-def show(settings: Settings, *, name: str, number: str | None, as_json: bool) -> None:
-    """Show what a version takes and answers, where it comes from, and how it was compared."""
-    found = Registry(settings.model_stores).resolve(name, number)
-    click.echo(found.manifest.to_json() if as_json else "\n".join(_lines_of(found.manifest)))
+    with opened_serving(settings) as serving:
+        above = serving.overview.highest_told(name)
+        with draft_version(store, name, others=others, above=above) as draft:
+            answered = import_in_process(asked, draft.folder, _say)
+            _check_signature(serving.registry, answered.manifest, is_breaking=breaking)
+            update = {"version": draft.version, "files": draft.digests()}
+            manifest = answered.manifest.model_copy(update=update)
+            folder = None if dry_run else draft.publish(manifest, check=lambda _: None)
+        number = folder.name if folder else manifest.version
+        stable = _stable_now(serving, name) if folder else None
+    manifest = manifest.model_copy(update={"version": number})
+    _show_imported(answered, manifest, folder, stable, as_json=as_json)
 
 
 def _source_of(file: Path) -> Source:
@@ -231,10 +206,10 @@ def _read_labels(written: str, folder: Path) -> list[str]:
     return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
 
 
-def _check_signature(settings: Settings, manifest: Manifest, *, is_breaking: bool) -> None:
+def _check_signature(registry: Registry, manifest: Manifest, *, is_breaking: bool) -> None:
     """A version that serves under a name takes and answers what clients of that name have now."""
     try:
-        now = Registry(settings.model_stores).resolve(manifest.name).manifest
+        now = registry.shown(manifest.name).manifest
     except NotFound:
         return
     differ = [
@@ -260,12 +235,21 @@ def _shapes(specs: Any) -> list[Any]:
     return [(spec.name, spec.shape, spec.dtype) for spec in specs]
 
 
-def _show_imported(answered: Answered, manifest: Manifest, folder: Path | None, *, as_json: bool) -> None:
+def _stable_now(serving: Serving, model: str) -> str:
+    """The number of the version that serves, after another one was published."""
+    serving.known.look_again()
+    return serving.registry.channels(model)[STABLE]
+
+
+def _show_imported(
+    answered: Answered, manifest: Manifest, folder: Path | None, stable: str | None, *, as_json: bool
+) -> None:
     if as_json:
         told = {
             "name": manifest.name,
             "version": manifest.version if folder else None,
             "folder": str(folder) if folder else None,
+            "serves": stable == manifest.version,
             "notes": answered.notes,
             "manifest": json.loads(manifest.to_json()),
         }
@@ -273,47 +257,19 @@ def _show_imported(answered: Answered, manifest: Manifest, folder: Path | None, 
         return
     for note in answered.notes:
         click.echo(f"  {note}")
-    for line in _lines_of(manifest):
+    for line in lines_of(manifest):
         click.echo(line)
     if folder is None:
         click.echo("Nothing was published: --dry-run.")
+        return
+    named = f"{manifest.name} version {manifest.version}"
+    if stable == manifest.version:
+        click.echo(f"{named} serves as {STABLE} now: {folder}")
     else:
-        click.echo(f"{manifest.name} version {manifest.version} serves as {STABLE} now: {folder}")
-
-
-def _lines_of(manifest: Manifest) -> list[str]:
-    lines = [
-        f"{manifest.name} version {manifest.version}: {manifest.title}",
-        f"  task      {manifest.task}, by the {manifest.runner} runner",
-    ]
-    for kind, specs in (("takes", manifest.inputs), ("gives", manifest.outputs)):
-        lines += [f"  {kind}     {spec.name} {_shape(spec.shape)} {spec.dtype}" for spec in specs]
-    if manifest.features:
-        lines.append(f"  features  {', '.join(each.name for each in manifest.features)}")
-    if manifest.image is not None:
-        image = manifest.image
-        lines.append(
-            f"  images    {image.width} x {image.height} {image.mode}, pixel x {image.scale:g} + {image.offset:g}"
+        click.echo(
+            f"{named} is there and not serving, {STABLE} is version {stable}: promote it "
+            f"(models promote {manifest.name} {manifest.version}): {folder}"
         )
-    if manifest.labels:
-        shown_labels = ", ".join(manifest.labels[:10]) + (", …" if len(manifest.labels) > 10 else "")
-        lines.append(f"  labels    {shown_labels}")
-    if manifest.source is not None:
-        lines.append(f"  from      {manifest.source.file} ({manifest.source.producer})")
-    if manifest.parity is not None:
-        parity = manifest.parity
-        lines.append(
-            f"  parity    {parity.max_abs_difference:.1e} at most, on {parity.inputs:,} {parity.drawn} inputs"
-        )
-    return [*lines, f"  made      {_time(manifest.created)}"]
-
-
-def _shape(shape: tuple[int | None, ...]) -> str:
-    return "[" + ", ".join("any" if size is None else str(size) for size in shape) + "]"
-
-
-def _time(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def _say(text: str) -> None:

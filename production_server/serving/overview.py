@@ -55,6 +55,11 @@ class Overview:
             self.registry.versions(model)
         return found
 
+    def highest_told(self, model: str) -> int:
+        """The highest number of a version of that model of which something was changed; 0: of none."""
+        with self.database.read() as connection:
+            return rows.highest_told(connection, model)
+
     def channels(self, model: str) -> list[ChannelRow]:
         """What each channel of a model names, `stable` first, and who has set it.
 

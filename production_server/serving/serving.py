@@ -128,7 +128,8 @@ class Serving:
             named = [name for name, each in self._channels(model, standing).items() if each == version]
             if named:
                 raise Conflict(
-                    f"version {version} of {model!r} is on {', '.join(named)}: put another one there first",
+                    f"version {version} of {model!r} is on {', '.join(named)}: put another one there first, or take "
+                    "the channel away",
                     code="version_on_channel",
                 )
             rows.retire_version(connection, model, version)
