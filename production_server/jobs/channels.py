@@ -59,12 +59,15 @@ class Event(NewEvent):
 
 @dataclass(frozen=True, slots=True)
 class ChannelRow:
-    """What a channel names, and since when; times in seconds since the Unix epoch, UTC."""
+    """What a channel names, and since when: seconds since the Unix epoch, UTC.
+
+    Of `stable` while nobody has set it the last two are None.
+    """
 
     channel: str
     version: str
-    set_at: float
-    set_by: str
+    set_at: float | None = None
+    set_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,7 @@ from production_server.models.drafts import draft_version
 from production_server.models.importing.described import Described
 from production_server.models.importing.formats import Format, format_of
 from production_server.models.importing.process import Answered, Asked, import_in_process
-from production_server.models.manifest import Manifest, Source, digest_of
+from production_server.models.manifest import Manifest, Source, digest_of, is_model_name
 from production_server.models.registry import Registry
 from production_server.run.manifest_lines import lines_of
 from production_server.run.opened_serving import opened_serving
@@ -31,7 +30,6 @@ from production_server.sources.written_yaml import read_yaml
 from production_server.validation import faults_of
 
 DESCRIPTION_FILE = "model.yaml"
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _MOST_LABEL_BYTES = 2**22
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -116,7 +114,7 @@ def import_model(  # noqa: PLR0913  # one argument per option
     What it is for is found out from the file, from a sample, from model.yaml beside it, and from the options. Servers
     that run notice the version within a second. It serves at once, unless `promote` has said which version does.
     """
-    if not _NAME.fullmatch(name):
+    if not is_model_name(name):
         raise InvalidInput.at(
             "--name", "small letters, digits, '_', '.' and '-', at most 64", json.dumps(name)
         )

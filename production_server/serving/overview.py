@@ -9,7 +9,8 @@ from production_server.jobs import channels as rows
 from production_server.jobs.channels import ChannelRow, Event
 from production_server.jobs.database import Database
 from production_server.jobs.workers import alive_workers
-from production_server.models.channels import STABLE
+from production_server.models.channels import is_channel_name
+from production_server.models.manifest import is_model_name
 from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
 from production_server.serving.known_standings import KnownStandings
@@ -47,12 +48,17 @@ class Overview:
         """What was changed of a model, or of one of its channels, the latest first, from before an event's id.
 
         Raises:
-            NotFound: there is no such model, and never was one of which something was changed.
+            NotFound: there is no such model, and never was one of which something was changed; or no such channel
+                (code `channel_not_found`).
         """
+        if channel is not None and not is_channel_name(channel):
+            raise no_channel(model, channel)
+        if not is_model_name(model):
+            self.registry.versions(model)
         with self.database.read() as connection:
             found = rows.list_events(connection, model, channel_name=channel, before=before, limit=limit)
-        if not found:
-            self.registry.versions(model)
+        if not found and before is None:
+            self.channels(model) if channel is None else self.channel(model, channel)
         return found
 
     def highest_told(self, model: str) -> int:
@@ -63,20 +69,15 @@ class Overview:
     def channels(self, model: str) -> list[ChannelRow]:
         """What each channel of a model names, `stable` first, and who has set it.
 
-        Where nobody has, `set_by` is empty and `set_at` when that version was made.
-
         Raises:
             NotFound: there is no such model.
         """
-        versions = {each.key[1]: each for each in self.registry.versions(model)}
+        numbers = [each.key[1] for each in self.registry.versions(model)]
         with self.database.read() as connection:
             standing = rows.read_standing(connection, model)
             found = {row.channel: row for row in rows.list_channels(connection, model)}
-        named = standing.channels_among(versions)
-        if STABLE in named and STABLE not in found:
-            newest = versions[named[STABLE]]
-            found[STABLE] = ChannelRow(STABLE, newest.key[1], newest.manifest.created.timestamp(), "")
-        return [found[channel] for channel in named]
+        named = standing.channels_among(numbers)
+        return [found.get(channel) or ChannelRow(channel, number) for channel, number in named.items()]
 
     def channel(self, model: str, name: str) -> ChannelRow:
         """One of `channels`.

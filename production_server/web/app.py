@@ -21,6 +21,7 @@ from production_server.web.api import (
     openapi,
     scans,
     stats,
+    versions,
 )
 from production_server.web.edge.bodies import Bodies, PlainBodies
 from production_server.web.edge.bridge import Bridge
@@ -77,6 +78,7 @@ def create_app(parts: WebParts) -> Flask:
         stats.blueprint,
         events.blueprint,
         models.blueprint,
+        versions.blueprint,
         keys.blueprint,
         audit.blueprint,
         health.blueprint,
