@@ -8,6 +8,7 @@ from production_server.errors import NotFound
 from production_server.jobs import channels as rows
 from production_server.jobs.channels import ChannelRow, Event
 from production_server.jobs.database import Database
+from production_server.jobs.item_times import ItemTimes, item_times
 from production_server.jobs.workers import alive_workers
 from production_server.models.channels import is_channel_name
 from production_server.models.manifest import is_model_name
@@ -27,6 +28,8 @@ class VersionState:
     loaded_by: tuple[str, ...]
     failing: dict[str, str]
     """Why it does not load, by worker."""
+    times: ItemTimes | None
+    """How long its items took of late; None: it had none."""
 
     @property
     def size_bytes(self) -> int:
@@ -97,7 +100,7 @@ class Overview:
             NotFound: there is no such model.
         """
         self.known.look_if_unknown()
-        workers = alive_workers(self.database)
+        workers, times = alive_workers(self.database), item_times(self.database, model)
         channels, retired = self.registry.channels(model), self.registry.retired(model)
         found = []
         for version in reversed(self.registry.versions(model)):
@@ -109,6 +112,7 @@ class Overview:
                     number in retired,
                     tuple(worker.name for worker in workers if name in worker.warm),
                     {each.name: each.failing[name] for each in workers if name in each.failing},
+                    times.get(number),
                 )
             )
         return found

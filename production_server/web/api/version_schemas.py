@@ -8,6 +8,7 @@ from typing import Self
 from pydantic import Field
 
 from production_server.jobs.channels import ChannelRow, Event
+from production_server.jobs.item_times import ItemTimes
 from production_server.models.channels import LONGEST_CHANNEL, STABLE
 from production_server.models.manifest import Manifest
 from production_server.serving.overview import VersionState
@@ -15,6 +16,21 @@ from production_server.serving.serving import LONGEST_REASON, Wanted
 from production_server.web.api.schemas import MAX_INDEX, MAX_PAGE, Schema, to_time
 
 WHY = "why, for whoever reads the history"
+
+
+class ItemTimesBody(Schema):
+    """Milliseconds that an item of a job took, of some of the latest: its share of its batch, decoding included."""
+
+    median: float = Field(examples=[0.08])
+    p99: float = Field(examples=[0.31])
+    items: int = Field(examples=[1200])
+
+    @classmethod
+    def of(cls, times: ItemTimes | None) -> Self | None:
+        """The API's view of it; null where no items were worked off of late."""
+        if times is None:
+            return None
+        return cls(median=round(times.median_ms, 3), p99=round(times.p99_ms, 3), items=times.items)
 
 
 class VersionBody(Schema):
@@ -31,6 +47,7 @@ class VersionBody(Schema):
     size_bytes: int = Field(examples=[91782])
     loaded_by: list[str] = Field(examples=[["worker-1"]])
     failing: dict[str, str] = Field(examples=[{}])
+    item_ms: ItemTimesBody | None
     manifest: Manifest
 
     @classmethod
@@ -45,6 +62,7 @@ class VersionBody(Schema):
             size_bytes=state.size_bytes,
             loaded_by=list(state.loaded_by),
             failing=state.failing,
+            item_ms=ItemTimesBody.of(state.times),
             manifest=state.version.manifest,
         )
 

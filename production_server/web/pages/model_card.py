@@ -34,6 +34,7 @@ def show(name: str) -> str:
         task=version.task,
         versions=[each.manifest for each in reversed(registry.versions(name))],
         channels=channels,
+        retired=registry.retired(name),
         plots=[(file, plot_name(file)) for file in plot_files(manifest)],
         request_body=example_request(manifest),
         base_url=request.host_url.rstrip("/"),
