@@ -24,15 +24,23 @@ class Standing:
     retired: frozenset[str] = frozenset()
     """Those that take no new work."""
 
-    def channels_among(self, numbers: Reversible[str]) -> dict[str, str]:
-        """The version that each channel names, of a model that has these versions, oldest first; `stable` first.
+    def named(self, channel: str, numbers: Reversible[str]) -> str | None:
+        """The version that a channel names, of a model that has these versions, oldest first; None: it names none.
 
         While nobody has said which one is stable, it is the newest that is not retired.
         """
-        if STABLE in self.channels:
-            return dict(self.channels)
-        newest = next((number for number in reversed(numbers) if number not in self.retired), None)
-        return {**({STABLE: newest} if newest else {}), **self.channels}
+        number = self.channels.get(channel)
+        if number is not None or channel != STABLE:
+            return number
+        for newest in reversed(numbers):
+            if newest not in self.retired:
+                return newest
+        return None
+
+    def channels_among(self, numbers: Reversible[str]) -> dict[str, str]:
+        """What all channels name, `stable` first, as `named` says it."""
+        stable = self.named(STABLE, numbers)
+        return {**({STABLE: stable} if stable else {}), **self.channels}
 
 
 UNTOUCHED = Standing()

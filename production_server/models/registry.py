@@ -83,10 +83,10 @@ class Registry:
 
     def _on_channel(self, model: str, channel: str) -> ModelVersion:
         versions = self._versions_of(model)
-        channels = self._known().get(model, UNTOUCHED).channels_among(versions)
-        number = channels.get(channel)
+        standing = self._known().get(model, UNTOUCHED)
+        number = standing.named(channel, versions)
         if number is None:
-            known = ", ".join((*versions, *channels))
+            known = ", ".join((*versions, *standing.channels_among(versions)))
             raise NotFound(
                 f"model {model!r} has no version or channel {channel!r}; it has {known}",
                 code="version_not_found",
