@@ -74,6 +74,7 @@ def test_what_is_promoted_anywhere_serves_everywhere_and_while_the_database_is_a
         lambda: all(running.web.get("/v2/models/table/versions/3").status_code == 410 for _ in range(ASKED)),
         what="version 3 takes no new work",
     )
+    call = httpx.post(f"{running.url}/v2/models/table/versions/3/infer", json=ROW)
     postgres.stop()
     try:
         while_away = answered_by(running), answered_by(running, "qa")
@@ -81,6 +82,9 @@ def test_what_is_promoted_anywhere_serves_everywhere_and_while_the_database_is_a
         postgres.start()
 
     assert (promoted.returncode, retired.returncode, by_api.status_code) == (0, 0, 200), promoted.stderr
+    assert (call.status_code, call.json()["error"]) == (
+        410, "version 3 of model 'table' is retired: it takes no new work",
+    )  # fmt: skip
     assert while_away == ({"1"}, {"2"})
 
 
