@@ -167,6 +167,14 @@ class Model:
     versions: list[str]
     channels: dict[str, str]
     manifest: dict[str, Any]
+    retired: list[str] = field(default_factory=list)
+
+    @property
+    def versions_in_words(self) -> str:
+        """Its versions, with which of them are retired: `1 (retired), 2`."""
+        return ", ".join(
+            f"{version} (retired)" if version in self.retired else version for version in self.versions
+        )
 
     @property
     def labels(self) -> list[str]:

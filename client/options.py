@@ -128,7 +128,7 @@ def which_model(command: Callable[..., R]) -> Callable[..., R]:
             "--version",
             env="MODEL_VERSION",
             metavar="N",
-            help="A version of the model other than its stable one.",
+            help="A version of the model other than its stable one, or a channel that names one.",
         ),
         setting(
             "--priority",

@@ -126,7 +126,7 @@ def print_models(models: Sequence[Model]) -> None:
         (
             model.name,
             model.task.removesuffix("_classification"),
-            ", ".join(model.versions),
+            model.versions_in_words,
             ", ".join(f"{channel}: {version}" for channel, version in model.channels.items()),
             model.title,
         )
@@ -142,7 +142,7 @@ def print_model(model: Model) -> None:
         {
             "model": f"{model.name}: {model.title}",
             "task": model.task.replace("_", " "),
-            "versions": ", ".join(model.versions),
+            "versions": model.versions_in_words,
             "channels": ", ".join(f"{channel} is {version}" for channel, version in model.channels.items()),
             "labels": _labels(model.labels),
             "measured": ", ".join(

@@ -10,7 +10,8 @@ CeleriacError
 ├── TooManyRequests       a client, or an address, has used a limit up; there is room again later
 ├── Foreign               a page of another site has a browser ask, or it asks for a name that is not the service's
 ├── NotFound              the client names a model, version or job that does not exist
-├── Conflict              the request contradicts what an earlier one with the same key did
+├── VersionRetired        the client asks a version that takes no new work
+├── Conflict              the request contradicts how things stand, or what an earlier one with the same key did
 ├── StoreNotWritable      a model store takes no new version
 ├── ImportFailed          the process that reads foreign files ended before it had an answer
 ├── BrokenVersion         a version's files do not match its manifest, or do not load
@@ -169,22 +170,43 @@ class NotFound(CeleriacError):
 
     code = "not_found"
     other_codes: ClassVar[tuple[str, ...]] = (
+        "channel_not_found",
         "events_not_taken",
         "import_not_found",
         "item_not_found",
         "job_not_found",
         "key_not_found",
         "model_not_found",
+        "report_not_found",
         "scan_not_found",
         "version_not_found",
     )
 
 
+class VersionRetired(CeleriacError):
+    """Raised when a client asks a version that was retired; what was accepted before is finished."""
+
+    code = "version_retired"
+
+
 class Conflict(CeleriacError):
-    """Raised when an idempotency key comes again with another request, or a key or an import is over already."""
+    """Raised when a request contradicts how things stand; `code` says which.
+
+    An idempotency key comes again with another request; a key or an import is over; a channel, or a
+    version, is not what whoever wants to change it takes it for.
+    """
 
     code = "idempotency_conflict"
-    other_codes: ClassVar[tuple[str, ...]] = ("import_over", "key_over")
+    other_codes: ClassVar[tuple[str, ...]] = (
+        "channel_moved",
+        "import_over",
+        "key_over",
+        "version_built_in",
+        "version_does_not_load",
+        "version_in_use",
+        "version_not_retired",
+        "version_on_channel",
+    )
 
 
 class BrokenVersion(CeleriacError):

@@ -13,6 +13,7 @@ from production_server.errors import CeleriacError, InferenceFailed, Unavailable
 from production_server.models.loaded import LoadedVersions
 from production_server.models.manifest import TensorSpec
 from production_server.models.registry import Registry
+from production_server.models.store import ModelVersion
 from production_server.models.tasks.inputs import Decoded, Group
 from production_server.models.tasks.task import Prediction
 from production_server.models.tensors import STRING, Tensors, count_items, numpy_dtype, part
@@ -23,6 +24,10 @@ RunBatch = Callable[[Tensors], Tensors]
 Ran = tuple[Sequence[int], Tensors | InferenceFailed]
 """The places of some items, and their outputs; of an item on which the model fails, why."""
 
+TRY_AGAIN_S = 60.0
+"""What did not load is tried again so much later: its files may have been mended, and are read each time."""
+IDLE_S = 60.0
+"""A retired version is kept so long after its last batch: its jobs may have more."""
 MOST_NUMBERS = 1_500_000
 """A runner gets no more at once: 8 photos of 224 × 224 pixels. MobileNetV2 takes 900 MB for 64, and is no quicker."""
 
@@ -61,30 +66,42 @@ class Engine:
     def __init__(self, registry: Registry, *, threads: int) -> None:
         self._registry = registry
         self._loaded = LoadedVersions(threads=threads)
+        self._failed: dict[tuple[str, str], _Failed] = {}
 
     @property
     def loaded(self) -> list[tuple[str, str]]:
         """Model and version of each that is loaded."""
         return [version.key for version in self._loaded.versions]
 
-    def warm_up(self) -> None:
-        """Load what the stable channels name.
+    @property
+    def failing(self) -> dict[str, str]:
+        """Why what channels name is not loaded, by model/version."""
+        return {"/".join(key): failed.reason for key, failed in self._failed.items()}
+
+    def load_served(self) -> None:
+        """Load what channels name and is not loaded; for one thread at a time, which waits for it.
 
         A version that does not load is logged and left out: it must not keep the others from serving.
-        """
-        for version in self._registry.stable_versions():
-            try:
-                self._loaded.load(version)
-            except CeleriacError as exc:
-                log.error("%s", exc)
 
-    def load(self, model: str, version: str | None = None) -> None:
-        """Load a version (None: the stable one), check it and warm it up, so that no batch waits for that.
+        Raises:
+            Unavailable: what channels name is not known yet.
+        """
+        served = self._registry.served_versions()
+        keys = {version.key for version in served}
+        self._failed = {key: failed for key, failed in self._failed.items() if key in keys}
+        loaded = self._loaded.versions
+        for version in served:
+            failed = self._failed.get(version.key)
+            if version not in loaded and (failed is None or failed.may_try(version)):
+                self._try_to_load(version)
+
+    def load(self, model: str, version: str) -> None:
+        """Load a version, check it and warm it up, so that no batch waits for that.
 
         Raises:
             NotFound, BrokenVersion, InferenceFailed: it is not in this process' stores, does not load, or does not run.
         """
-        self._loaded.load(self._registry.resolve(model, version))
+        self._loaded.load(self._registry.version(model, version))
 
     def release(self, model: str, version: str) -> None:
         """Let a version go; batches in hand end with it, and whoever asks for it afterwards loads it again."""
@@ -93,10 +110,25 @@ class Engine:
                 self._loaded.release(each)
 
     def release_removed(self) -> None:
-        """Let the versions go that were taken away from the stores."""
+        """Let the versions go that were taken away from the stores, and those that are retired and idle.
+
+        Raises:
+            Unavailable: what is retired is not known yet.
+        """
         for version in self._loaded.versions:
-            if not self._registry.has(version):
+            name, number = version.key
+            is_over = number in self._registry.retired(name) and self._loaded.idle_s(version) > IDLE_S
+            if is_over or not self._registry.has(version):
                 self._loaded.release(version)
+
+    def _try_to_load(self, version: ModelVersion) -> None:
+        try:
+            self._loaded.load(version)
+        except CeleriacError as exc:
+            log.error("%s", exc)
+            self._failed[version.key] = _Failed(version, str(exc), time.monotonic())
+        else:
+            self._failed.pop(version.key, None)
 
     def predict_batch(
         self, model: str, version: str, inputs: Sequence[bytes | CeleriacError], *, max_pixels: int
@@ -109,7 +141,7 @@ class Engine:
         Raises:
             NotFound, BrokenVersion: the version is not in this process' stores, or does not load.
         """
-        found = self._registry.resolve(model, version)
+        found = self._registry.version(model, version)
         with self._loaded.use(found) as runner:
             run, begun = _Timed(runner.run), time.perf_counter()
             decoded = found.task.inputs.decode(inputs, max_pixels=max_pixels)
@@ -132,7 +164,7 @@ class Engine:
         Raises:
             NotFound, BrokenVersion: the version is not in this process' stores, or does not load.
         """
-        found = self._registry.resolve(model, version)
+        found = self._registry.version(model, version)
         with self._loaded.use(found) as runner:
             run = _Timed(runner.run)
             if isinstance(inputs, Mapping):
@@ -145,6 +177,19 @@ class Engine:
     def close(self) -> None:
         """Let all versions go."""
         self._loaded.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """A version that did not load (monotonic clock)."""
+
+    version: ModelVersion
+    reason: str
+    at: float
+
+    def may_try(self, version: ModelVersion) -> bool:
+        """Whether to try again: it is another one under the same number, or time has passed."""
+        return version != self.version or time.monotonic() - self.at > TRY_AGAIN_S
 
 
 class _Timed:

@@ -9,6 +9,7 @@ from production_server.broker.transport import Transport, create_transport
 from production_server.intake.intake import Intake
 from production_server.jobs.database import Database
 from production_server.models.registry import Registry
+from production_server.serving.known_standings import KnownStandings
 from production_server.settings import Settings
 from production_server.storage.storage import Storage
 
@@ -25,6 +26,7 @@ class SharedParts:
 
     settings: Settings
     database: Database
+    standings: KnownStandings
     registry: Registry
     storage: Storage
     transport: Transport
@@ -41,10 +43,12 @@ class SharedParts:
         connections = min(MOST_CONNECTIONS, max(2, settings.web_threads * 3 // 4))
         database = Database(settings.resolved_database_url, connections=connections)
         storage = Storage(settings.storage_allow)
+        standings = KnownStandings(database)
         return cls(
             settings=settings,
             database=database,
-            registry=Registry(settings.model_stores),
+            standings=standings,
+            registry=Registry(settings.model_stores, known=standings.now),
             storage=storage,
             transport=transport,
             intake=Intake(settings, database, storage, transport.publisher),
@@ -53,5 +57,6 @@ class SharedParts:
 
     def close(self) -> None:
         """Publish what is in hand, and close the database's connections, when nobody uses them any more."""
+        self.standings.close()
         self.intake.close()
         self.database.close()

@@ -42,6 +42,11 @@ class Act(StrEnum):
     SESSION_ENDED = "session.ended"
     SESSION_REFUSED = "session.refused"
     """A login with what opens nothing."""
+    CHANNEL_SET = "channel.set"
+    CHANNEL_REMOVED = "channel.removed"
+    VERSION_RETIRED = "version.retired"
+    VERSION_RESTORED = "version.restored"
+    VERSION_DELETED = "version.deleted"
     JOB_CANCELLED = "job.cancelled"
     """Another client's, by an admin; so is a scan's."""
     SCAN_CANCELLED = "scan.cancelled"
@@ -122,7 +127,7 @@ class Notes:
     """What one client does in one transaction."""
 
     def __init__(self, by: Actor) -> None:
-        self._by = by
+        self.by = by
         self.made: list[Noted] = []
 
     def write(
@@ -135,7 +140,7 @@ class Notes:
         after: Facts | None = None,
     ) -> None:
         """Write a line in the transaction of what it tells of."""
-        noted = Noted(by=self._by, act=act, object=object_, before=before, after=after)
+        noted = Noted(by=self.by, act=act, object=object_, before=before, after=after)
         write_line(connection, noted)
         self.made.append(noted)
 

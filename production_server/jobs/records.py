@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -174,6 +174,8 @@ class WorkerInfo:
     seen_at: float
     warm: tuple[str, ...]
     items_done: int
+    failing: Mapping[str, str]
+    """Why it has not loaded what it should have, by model/version."""
     imports: Importable | None = None
     """None: it reads no file of a model."""
 

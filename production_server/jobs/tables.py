@@ -262,6 +262,47 @@ worker = Table(
     Column("warm", JSON, nullable=False),  # model/version that it has loaded
     Column("items_done", Integer, nullable=False),
     Column("imports", String(8)),  # onnx | all; null: no file of a model
+    # Why it has not loaded what it should have, by model/version; null: by a release that did not tell.
+    Column("failing", JSON(none_as_null=True)),
+)
+
+# Which version a channel of a model names. A model without a row for `stable` serves its newest version.
+channel = Table(
+    "channel",
+    metadata,
+    Column("model", String(64), primary_key=True),
+    Column("channel", String(32), primary_key=True),
+    Column("version", String(9), nullable=False),
+    Column("set_at", Double, nullable=False),
+    Column("set_by", String(64), nullable=False),  # a client
+    sqlite_with_rowid=False,
+)
+
+# Which versions take no new work. The row of one whose files were deleted stays.
+retired_version = Table(
+    "retired_version",
+    metadata,
+    Column("model", String(64), primary_key=True),
+    Column("version", String(9), primary_key=True),
+    Column("retired_at", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Each change of the two tables above, in the order of the ids. Rows are only added.
+channel_event = Table(
+    "channel_event",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("model", String(64), nullable=False),
+    Column("act", String(16), nullable=False),  # set | removed | retired | restored | deleted
+    Column("channel", String(32)),  # null: it is about a version alone
+    Column("before", String(9)),  # the version that the channel named, or that it was done to
+    Column("after", String(9)),
+    Column("client", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("report", String(255)),  # where the report is that let it happen
+    Index("ix_channel_event_model", "model", "id"),
 )
 
 # Who may ask, and for what. Rows of keys are never deleted: as long as there is one, nobody gets in without a key.

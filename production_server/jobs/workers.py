@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from sqlalchemy import delete, insert, select, update
 
@@ -14,6 +15,7 @@ from production_server.jobs.tables import worker
 ALIVE_S = 15
 """A worker whose last heartbeat is older than this does not count as alive."""
 FORGET_AFTER_S = 3600
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def beat(
@@ -23,10 +25,21 @@ def beat(
     warm: Sequence[str],
     items_done: int,
     imports: Importable | None = None,
+    failing: Mapping[str, str] = _NONE,
 ) -> None:
-    """Write this worker's heartbeat; the first one enters it, and forgets workers that are long gone."""
+    """Write this worker's heartbeat; the first one enters it, and forgets workers that are long gone.
+
+    `imports` is which files of models it reads; `failing` says of what it should have loaded and has not, by
+    model/version, why.
+    """
     with database.write() as connection:
-        told = {"seen_at": now(), "warm": list(warm), "items_done": items_done, "imports": imports}
+        told = {
+            "seen_at": now(),
+            "warm": list(warm),
+            "items_done": items_done,
+            "imports": imports,
+            "failing": dict(failing),
+        }
         if connection.execute(update(worker).where(worker.c.name == name).values(told)).rowcount == 0:
             connection.execute(delete(worker).where(worker.c.seen_at < now() - FORGET_AFTER_S))
             connection.execute(insert(worker).values(name=name, started_at=now(), **told))
@@ -45,7 +58,7 @@ def alive_workers(database: Database) -> list[WorkerInfo]:
         return [
             WorkerInfo(
                 name=row.name, started_at=row.started_at, seen_at=row.seen_at, warm=tuple(row.warm),
-                items_done=row.items_done, imports=row.imports,
+                items_done=row.items_done, imports=row.imports, failing=row.failing or {},
             )
             for row in connection.execute(query)
         ]  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from production_server.confined.limits import Limits
 from production_server.confined.process import Program
-from production_server.errors import NotFound
+from production_server.errors import BrokenVersion, NotFound
 from production_server.learning.gate import Bounds, Gate, refuse_failed
 from production_server.learning.report import CheckName, Report, write_report
 from production_server.models.importing.process import Asked
@@ -32,9 +32,19 @@ class Admitted:
     report: Report
 
 
+@dataclass(frozen=True, kw_only=True)
+class Destination:
+    """Where a version is to come: the stores of the settings, and what serves of them now."""
+
+    settings: Settings
+    registry: Registry
+    above: int
+    """Its number is higher, also than those in the stores: versions that were deleted had some."""
+
+
 def import_through_gate(
     asked: Asked,
-    settings: Settings,
+    to: Destination,
     say: Callable[[str], None],
     *,
     allowed: Collection[CheckName],
@@ -51,15 +61,17 @@ def import_through_gate(
     reports: list[Report] = []
 
     def check(folder: Path) -> None:
-        candidate, stable = _version_in(folder), _stable(settings, asked.name)
-        gate = gate_of(settings, say, allowed=allowed)
+        candidate, stable = _version_in(folder), _stable(to.registry, asked.name)
+        gate = gate_of(to.settings, say, allowed=allowed)
         report = gate.examine(candidate, stable, _sample(asked, candidate))
         reports.append(report)
         report_to(report)
         refuse_failed(report)
         write_report(report, folder)
 
-    made = make_version(asked, settings, say, is_dry_run=is_dry_run, check=check, stopping=stopping)
+    made = make_version(
+        asked, to.settings, say, above=to.above, is_dry_run=is_dry_run, check=check, stopping=stopping
+    )
     return Admitted(made=made, report=reports[-1])
 
 
@@ -86,10 +98,10 @@ def _version_in(folder: Path) -> ModelVersion:
     return ModelVersion(manifest, folder, task_of(manifest))
 
 
-def _stable(settings: Settings, name: str) -> ModelVersion | None:
+def _stable(registry: Registry, name: str) -> ModelVersion | None:
     try:
-        return Registry(settings.model_stores).resolve(name)
-    except NotFound:
+        return registry.resolve(name)
+    except (NotFound, BrokenVersion):
         return None
 
 

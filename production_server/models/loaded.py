@@ -23,6 +23,8 @@ class _Held:
     runner: Runner
     batches: int = 0
     is_released: bool = False
+    used_at: float = 0.0
+    """When the last batch was done, or else when it was loaded (monotonic clock)."""
 
 
 class LoadedVersions:
@@ -46,6 +48,12 @@ class LoadedVersions:
         """Each that is loaded, in the order in which they were."""
         with self._lock:
             return [held.version for held in self._held.values()]
+
+    def idle_s(self, version: ModelVersion) -> float:
+        """How long no batch has had a version in hand; 0 while one has, or if it is not loaded."""
+        with self._lock:
+            held = self._held.get(version.key)
+            return 0.0 if held is None or held.batches else time.monotonic() - held.used_at
 
     def load(self, version: ModelVersion) -> None:
         """Load a version, check it and warm it up, unless it is loaded; blocks until it is.
@@ -95,6 +103,7 @@ class LoadedVersions:
     def _put_back(self, held: _Held) -> None:
         with self._lock:
             held.batches -= 1
+            held.used_at = time.monotonic()
             is_last = held.is_released and not held.batches
         if is_last:
             _close(held)
@@ -112,7 +121,7 @@ class LoadedVersions:
             except BaseException:
                 runner.close()
                 raise
-            held = _Held(version, runner, batches=1)
+            held = _Held(version, runner, batches=1, used_at=time.monotonic())
             with self._lock:
                 replaced = self._held.pop(version.key, None)
                 self._held[version.key] = held

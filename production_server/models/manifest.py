@@ -7,6 +7,7 @@ of every file of the version. It is plain data: reading one loads no model.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 MANIFEST_FILE = "manifest.json"
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+Name = Annotated[str, Field(pattern=f"^{_NAME.pattern}$")]
 Version = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Dtype = Literal[
@@ -36,6 +38,11 @@ def _relative_path(value: str) -> str:
 
 
 FilePath = Annotated[str, AfterValidator(_relative_path)]
+
+
+def is_model_name(text: str) -> bool:
+    """Whether a model may be called so."""
+    return _NAME.fullmatch(text) is not None
 
 
 class Frozen(BaseModel):

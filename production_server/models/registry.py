@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from production_server.descriptors import EXHAUSTED
-from production_server.errors import NotFound
+from production_server.errors import BrokenVersion, NotFound, VersionRetired
+from production_server.models.channels import STABLE, UNTOUCHED, Known
 from production_server.models.store import ModelVersion, Store
 
 log = logging.getLogger(__name__)
 
-STABLE = "stable"
 LOOK_AGAIN_S = 1.0
 """So old may be what is known of the store: a look at its folders takes longer than to read a request."""
 
@@ -24,7 +24,7 @@ Versions = dict[str, ModelVersion]
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _Seen:
     """What the store held when it was looked at (monotonic clock)."""
 
     looked_at: float
@@ -38,29 +38,63 @@ class Registry:
     number, and a model that is asked for by its name, are looked for at once if they are not known.
     """
 
-    def __init__(self, folders: Iterable[Path], *, look_again_s: float = LOOK_AGAIN_S) -> None:
+    def __init__(
+        self, folders: Iterable[Path], *, known: Known = dict, look_again_s: float = LOOK_AGAIN_S
+    ) -> None:
+        """`known` tells how versions stand: which ones channels name, and which are retired."""
         self._store = Store(folders)
+        self._known = known
         self._look_again_s = look_again_s
-        self._known = _Known(float("-inf"), {})
+        self._seen = _Seen(float("-inf"), {})
         self._looking = threading.Lock()
 
-    def resolve(self, model: str, version: str | None = None, *, channel: str = STABLE) -> ModelVersion:
-        """The version of that number; without one, the version that the channel names now.
+    def resolve(self, model: str, which: str | None = None) -> ModelVersion:
+        """The version that new work is for: the one of that number, or that the channel of that name names now.
+
+        None: the one that `stable` names.
 
         Raises:
             NotFound: there is no such model (code `model_not_found`), version or channel (`version_not_found`).
+            VersionRetired: it takes no new work.
+            BrokenVersion: the channel names a version that is not in these folders.
+            Unavailable: what channels name is not known yet.
         """
-        versions = self._versions_of(model, version)
-        if version is None:
-            version = _channels_of(versions).get(channel)
-        found = None if version is None else versions.get(version)
-        if found is not None:
-            return found
-        if version is not None:
-            asked, known = f"version {version!r}", ", ".join(versions)
-        else:
-            asked, known = f"channel {channel!r}", ", ".join(_channels_of(versions))
-        raise NotFound(f"model {model!r} has no {asked}; it has {known}", code="version_not_found")
+        if which is None or not which.isdecimal():
+            return self._on_channel(model, STABLE if which is None else which)
+        found = self.version(model, which)
+        if which in self._known().get(model, UNTOUCHED).retired:
+            raise VersionRetired(f"version {which} of model {model!r} is retired: it takes no new work")
+        return found
+
+    def version(self, model: str, number: str) -> ModelVersion:
+        """The version of that number, retired or not: for work that was accepted, and for whoever looks at it.
+
+        Raises:
+            NotFound: there is no such model (code `model_not_found`), or no such version (`version_not_found`).
+        """
+        versions = self._versions_of(model, number)
+        found = versions.get(number)
+        if found is None:
+            raise NotFound(
+                f"model {model!r} has no version {number!r}; it has {', '.join(versions)}",
+                code="version_not_found",
+            )
+        return found
+
+    def _on_channel(self, model: str, channel: str) -> ModelVersion:
+        versions = self._versions_of(model)
+        standing = self._known().get(model, UNTOUCHED)
+        number = standing.named(channel, versions)
+        if number is None:
+            known = ", ".join((*versions, *standing.channels_among(versions)))
+            raise NotFound(
+                f"model {model!r} has no version or channel {channel!r}; it has {known}",
+                code="version_not_found",
+            )
+        found = versions.get(number) or self._versions_of(model, number).get(number)
+        if found is None:
+            raise BrokenVersion(f"{channel} of model {model!r} names version {number}, which is not here")
+        return found
 
     def model_names(self) -> list[str]:
         """The names of all models that have at least one version, sorted."""
@@ -75,17 +109,55 @@ class Registry:
         return list(self._versions_of(model).values())
 
     def channels(self, model: str) -> dict[str, str]:
-        """Which version each channel of a model names.
+        """Which version each channel of a model names, `stable` first; one may name a version that is not here.
 
         Raises:
-            NotFound: there is no such model (code `model_not_found`).
+            NotFound: there is no such model (code `model_not_found`). Unavailable: it is not known yet.
         """
-        return _channels_of(self._versions_of(model))
+        return self._known().get(model, UNTOUCHED).channels_among(self._versions_of(model))
+
+    def retired(self, model: str) -> frozenset[str]:
+        """The numbers of a model's versions that take no new work.
+
+        Raises:
+            Unavailable: it is not known yet.
+        """
+        return self._known().get(model, UNTOUCHED).retired
+
+    def shown(self, model: str) -> ModelVersion:
+        """The version that lists show a model by: the stable one, or the newest where that is not here.
+
+        Raises:
+            NotFound: there is no such model (code `model_not_found`). Unavailable: as `channels`.
+        """
+        versions = self._versions_of(model)
+        stable = self.channels(model).get(STABLE, "")
+        return versions.get(stable) or next(reversed(versions.values()))
 
     def stable_versions(self) -> list[ModelVersion]:
-        """The version on each model's stable channel: what a worker loads when it starts."""
-        known = self._look(time.monotonic() - self._look_again_s)
-        return [versions[_channels_of(versions)[STABLE]] for versions in known.models.values()]
+        """The version on each model's stable channel, of those that are here.
+
+        Raises:
+            Unavailable: as `channels`.
+        """
+        return [
+            each for each in self.served_versions() if self.channels(each.key[0]).get(STABLE) == each.key[1]
+        ]
+
+    def served_versions(self) -> list[ModelVersion]:
+        """Each version that some channel names, of those that are here: what a worker has loaded.
+
+        Raises:
+            Unavailable: as `channels`.
+        """
+        known = self._known()
+        seen = self._look(time.monotonic() - self._look_again_s).models
+        return [
+            version
+            for name, versions in seen.items()
+            for number, version in versions.items()
+            if number in known.get(name, UNTOUCHED).channels_among(versions).values()
+        ]
 
     def has(self, version: ModelVersion) -> bool:
         """Whether the version is still there, with the manifest that it had."""
@@ -105,33 +177,28 @@ class Registry:
                 raise NotFound(f"there is no model {model!r}; known models: {known}", code="model_not_found")
         return versions
 
-    def _look(self, not_before: float) -> _Known:
+    def _look(self, not_before: float) -> _Seen:
         """What is known, from a look at the disk that is not older than that; threads that want one share it."""
-        if self._known.looked_at < not_before:
+        if self._seen.looked_at < not_before:
             with self._looking:
-                if self._known.looked_at < not_before:
-                    self._known = self._look_at_disk()
-        return self._known
+                if self._seen.looked_at < not_before:
+                    self._seen = self._look_at_disk()
+        return self._seen
 
-    def _look_at_disk(self) -> _Known:
+    def _look_at_disk(self) -> _Seen:
         """What there is; while nothing can be opened, what there was."""
         try:
             return _look_at(self._store)
         except OSError as exc:
-            if exc.errno not in EXHAUSTED or not self._known.models:
+            if exc.errno not in EXHAUSTED or not self._seen.models:
                 raise
             log.warning("the stores of models cannot be looked at: %s", exc)
-            return _Known(time.monotonic(), self._known.models)
+            return _Seen(time.monotonic(), self._seen.models)
 
 
-def _look_at(store: Store) -> _Known:
+def _look_at(store: Store) -> _Seen:
     looked_at = time.monotonic()
     models: dict[str, dict[str, ModelVersion]] = {}
     for each in store.versions():
         models.setdefault(each.manifest.name, {})[each.manifest.version] = each
-    return _Known(looked_at, models)
-
-
-def _channels_of(versions: Versions) -> dict[str, str]:
-    """The one place where channels are decided: `stable` is the newest version."""
-    return {STABLE: next(reversed(versions))}
+    return _Seen(looked_at, models)

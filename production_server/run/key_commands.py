@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import pwd
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
@@ -14,15 +12,13 @@ import click
 
 from production_server.access import audit, keys
 from production_server.access.key_text import id_of, new_key
-from production_server.access.records import Actor, KeyInfo, NewKey
+from production_server.access.records import KeyInfo, NewKey
 from production_server.access.scopes import USUAL, Scope, scopes_of
+from production_server.run.opened_serving import user_acting
 from production_server.run.state import open_database
 from production_server.settings import Settings
-from production_server.shown import shown
 
 DAY_S = 86_400
-LONGEST_LOGIN = 40
-"""A client's name has room for 64 characters."""
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -68,7 +64,7 @@ def create(
         expires_in_s=None if days is None else days * DAY_S,
     )
     with closing(open_database(settings)) as database:
-        _show_new(*keys.create_key(database, wanted, by=_by_whom()), as_json=as_json)
+        _show_new(*keys.create_key(database, wanted, by=user_acting()), as_json=as_json)
 
 
 @key_commands.command()
@@ -109,7 +105,7 @@ def revoke(settings: Settings, *, key_id: str, as_json: bool) -> None:
     KEY is its first twelve characters, as `list` shows them, or all of it.
     """
     with closing(open_database(settings)) as database:
-        revoked = keys.revoke_key(database, id_of(key_id), by=_by_whom())
+        revoked = keys.revoke_key(database, id_of(key_id), by=user_acting())
     click.echo(
         json.dumps(_told(revoked)) if as_json else f"{revoked.id}… ({revoked.name}) opens nothing any more."
     )
@@ -126,17 +122,10 @@ def revoke(settings: Settings, *, key_id: str, as_json: bool) -> None:
 def rotate(settings: Settings, *, key_id: str, overlap_days: float, as_json: bool) -> None:
     """Make a key that may do the same as KEY, which expires soon."""
     with closing(open_database(settings)) as database:
-        made, text = keys.rotate_key(database, id_of(key_id), overlap_s=overlap_days * DAY_S, by=_by_whom())
+        made, text = keys.rotate_key(
+            database, id_of(key_id), overlap_s=overlap_days * DAY_S, by=user_acting()
+        )
     _show_new(made, text, as_json=as_json)
-
-
-def _by_whom() -> Actor:
-    """Who types this, as the system knows it; variables of the environment could say anybody."""
-    try:
-        login = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        login = str(os.getuid())
-    return Actor(f"{shown(login)[:LONGEST_LOGIN]} on the command line")
 
 
 def _show_new(made: KeyInfo, text: str, *, as_json: bool) -> None:

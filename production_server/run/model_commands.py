@@ -1,36 +1,45 @@
-"""`python -m production_server models`: foreign files into versions, and what versions there are."""
+"""`python -m production_server models`: foreign files into versions; which of them serve is in `serving_commands`."""
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from production_server.access import audit
 from production_server.errors import InvalidInput
-from production_server.learning.imports import Admitted, import_through_gate
-from production_server.learning.report import DESPITE, Report, allowed_by, read_report
+from production_server.learning.imports import Admitted, Destination, import_through_gate
+from production_server.learning.report import DESPITE, Report, allowed_by
+from production_server.models.channels import STABLE
 from production_server.models.importing.described import Described
 from production_server.models.importing.process import Asked
 from production_server.models.importing.said import checked_name, described_by, split_names
-from production_server.models.manifest import Manifest
-from production_server.models.registry import STABLE, Registry
+from production_server.run.manifest_lines import lines_of
+from production_server.run.opened_serving import opened_serving
+from production_server.run.serving_commands import AS_JSON, SERVING_COMMANDS
+from production_server.serving.serving import Serving
 from production_server.settings import Settings
 from production_server.sources.written_yaml import read_yaml
 
 DESCRIPTION_FILE = "model.yaml"
 _MOST_LABEL_BYTES = 2**22
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group("models")
 def model_commands() -> None:
-    """Bring models of your own in, and show which versions there are."""
+    """Bring models of your own in, and say which of their versions serve."""
+    # Whoever types it sees what it does; the table has the line.
+    logging.getLogger(audit.__name__).setLevel(logging.WARNING)
+
+
+for _each in SERVING_COMMANDS:
+    model_commands.add_command(_each)
 
 
 def _described(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -106,10 +115,10 @@ def import_model(  # noqa: PLR0913  # one argument per option
     as_json: bool,
     **said: Any,
 ) -> None:
-    """Make FILE a version that serves: ONNX, .keras, .h5, model.json with --weights, or a SavedModel.
+    """Make FILE a version: ONNX, .keras, .h5, model.json with --weights, or a SavedModel.
 
     What it is for is found out from the file, from a sample, from model.yaml beside it, and from the options. Servers
-    that run notice the version within a second.
+    that run notice the version within a second. It serves at once, unless `promote` has said which version does.
     """
     asked = Asked(
         file=file,
@@ -119,59 +128,18 @@ def import_model(  # noqa: PLR0913  # one argument per option
         sample=sample,
         signature=signature,
     )
-    admitted = import_through_gate(
-        asked,
-        settings,
-        _say,
-        allowed=allowed_by(breaking=breaking, despite=despite),
-        is_dry_run=dry_run,
-        report_to=partial(_show_refused, as_json=as_json),
-    )
-    _show_imported(admitted, as_json=as_json)
-
-
-@model_commands.command("list")
-@AS_JSON
-@click.pass_obj
-def list_models(settings: Settings, *, as_json: bool) -> None:
-    """Show all models with their versions."""
-    registry = Registry(settings.model_stores)
-    found = {name: registry.versions(name) for name in registry.model_names()}
-    if as_json:
-        told = [
-            {
-                "name": name,
-                "task": versions[-1].manifest.task,
-                "versions": [each.manifest.version for each in versions],
-                "channels": registry.channels(name),
-            }
-            for name, versions in found.items()
-        ]
-        click.echo(json.dumps(told))
-        return
-    rows: list[tuple[str, ...]] = [("model", "serves", "task", "runner", "made", "title")]
-    for name in found:
-        manifest = registry.resolve(name).manifest
-        made = f"{manifest.created:%Y-%m-%d}"
-        rows.append((name, manifest.version, manifest.task, manifest.runner, made, manifest.title))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-@model_commands.command()
-@click.argument("name")
-@click.option("--version", "number", help="Which version.  [default: what serves]")
-@AS_JSON
-@click.pass_obj
-def show(settings: Settings, *, name: str, number: str | None, as_json: bool) -> None:
-    """Show what a version takes and answers, where it comes from, and how it was compared."""
-    found = Registry(settings.model_stores).resolve(name, number)
-    if as_json:
-        click.echo(found.manifest.to_json())
-        return
-    report = read_report(found.folder)
-    click.echo("\n".join([*_lines_of(found.manifest), *(report.lines() if report else ())]))
+    with opened_serving(settings) as serving:
+        above = serving.overview.highest_told(name)
+        admitted = import_through_gate(
+            asked,
+            Destination(settings=settings, registry=serving.registry, above=above),
+            _say,
+            allowed=allowed_by(breaking=breaking, despite=despite),
+            is_dry_run=dry_run,
+            report_to=partial(_show_refused, as_json=as_json),
+        )
+        stable = _stable_now(serving, name) if admitted.made.folder else None
+    _show_imported(admitted, stable, as_json=as_json)
 
 
 def _read_description(describe: Path | None, file: Path, said: dict[str, Any]) -> Described:
@@ -228,7 +196,13 @@ def _show_refused(report: Report, *, as_json: bool) -> None:
         _say("\n".join(report.lines()))
 
 
-def _show_imported(admitted: Admitted, *, as_json: bool) -> None:
+def _stable_now(serving: Serving, model: str) -> str:
+    """The number of the version that serves, after another one was published."""
+    serving.known.look_again()
+    return serving.registry.channels(model)[STABLE]
+
+
+def _show_imported(admitted: Admitted, stable: str | None, *, as_json: bool) -> None:
     made = admitted.made
     manifest, folder = made.manifest, made.folder
     if as_json:
@@ -236,6 +210,7 @@ def _show_imported(admitted: Admitted, *, as_json: bool) -> None:
             "name": manifest.name,
             "version": manifest.version if folder else None,
             "folder": str(folder) if folder else None,
+            "serves": stable == manifest.version,
             "notes": made.notes,
             "report": admitted.report.model_dump(mode="json"),
             "manifest": json.loads(manifest.to_json()),
@@ -244,47 +219,19 @@ def _show_imported(admitted: Admitted, *, as_json: bool) -> None:
         return
     for note in made.notes:
         click.echo(f"  {note}")
-    for line in (*_lines_of(manifest), *admitted.report.lines()):
+    for line in (*lines_of(manifest), *admitted.report.lines()):
         click.echo(line)
     if folder is None:
         click.echo("Nothing was published: --dry-run.")
+        return
+    named = f"{manifest.name} version {manifest.version}"
+    if stable == manifest.version:
+        click.echo(f"{named} serves as {STABLE} now: {folder}")
     else:
-        click.echo(f"{manifest.name} version {manifest.version} serves as {STABLE} now: {folder}")
-
-
-def _lines_of(manifest: Manifest) -> list[str]:
-    lines = [
-        f"{manifest.name} version {manifest.version}: {manifest.title}",
-        f"  task      {manifest.task}, by the {manifest.runner} runner",
-    ]
-    for kind, specs in (("takes", manifest.inputs), ("gives", manifest.outputs)):
-        lines += [f"  {kind}     {spec.name} {_shape(spec.shape)} {spec.dtype}" for spec in specs]
-    if manifest.features:
-        lines.append(f"  features  {', '.join(each.name for each in manifest.features)}")
-    if manifest.image is not None:
-        image = manifest.image
-        lines.append(
-            f"  images    {image.width} x {image.height} {image.mode}, pixel x {image.scale:g} + {image.offset:g}"
+        click.echo(
+            f"{named} is there and not serving, {STABLE} is version {stable}: promote it "
+            f"(models promote {manifest.name} {manifest.version}): {folder}"
         )
-    if manifest.labels:
-        shown_labels = ", ".join(manifest.labels[:10]) + (", …" if len(manifest.labels) > 10 else "")
-        lines.append(f"  labels    {shown_labels}")
-    if manifest.source is not None:
-        lines.append(f"  from      {manifest.source.file} ({manifest.source.producer})")
-    if manifest.parity is not None:
-        parity = manifest.parity
-        lines.append(
-            f"  parity    {parity.max_abs_difference:.1e} at most, on {parity.inputs:,} {parity.drawn} inputs"
-        )
-    return [*lines, f"  made      {_time(manifest.created)}"]
-
-
-def _shape(shape: tuple[int | None, ...]) -> str:
-    return "[" + ", ".join("any" if size is None else str(size) for size in shape) + "]"
-
-
-def _time(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def _say(text: str) -> None:

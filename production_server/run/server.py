@@ -83,6 +83,10 @@ def serve(
         )
         parts.caller.start()
         running.callback(parts.caller.close)
+        # Calls on the event loop never wait for it: the first ones shall find it known.
+        parts.standings.look_if_possible()
+        parts.standings.start()
+        running.callback(parts.standings.close)
         parts.keys.start()
         running.callback(parts.keys.close)
         parts.recorder.start()

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from production_server.errors import MAX_FAULTS, Fault, InvalidInput, NotFound, SettingsError
+from production_server.errors import MAX_FAULTS, Fault, InvalidInput, NotFound, SettingsError, VersionRetired
 from production_server.intake.intake import Intake
 from production_server.jobs.records import Job, NewObjects
+from production_server.models.channels import is_channel_name
 from production_server.models.registry import Registry
 from production_server.settings import Settings
 from production_server.sources.event import Dialect, ObjectEvent
@@ -101,13 +102,27 @@ class Notifications:
         return Taken(jobs, made, asked - made, ignored, read.refused + len(errors), faults)
 
     def _targets_of(self, event: ObjectEvent) -> Iterator[_Target]:
-        """Where the rules that are about an event want its object, each target once."""
+        """Where the rules that are about an event want its object, each target once.
+
+        Raises:
+            NotFound, VersionRetired: no rule that is about it names a version that takes work.
+        """
         is_folder = event.key.endswith("/") and not event.size_bytes
         found: dict[_Target, None] = {}
+        error: NotFound | VersionRetired | None = None
         if event.is_created and not is_folder and not is_junk(event.key):
             for rule in self.rules:
                 if rule.matches(event):
-                    found[_Target(*self.registry.resolve(rule.model, rule.version).key, rule.client)] = None
+                    try:
+                        version = self.registry.resolve(rule.model, rule.version)
+                    except (NotFound, VersionRetired) as exc:
+                        # The other rules' models must get it all the same.
+                        log.warning("a rule of events cannot be followed: %s", exc)
+                        error = exc
+                    else:
+                        found[_Target(*version.key, rule.client)] = None
+        if error is not None and not found:
+            raise error
         return iter(found)
 
     def _reference(self, event: ObjectEvent) -> Reference:
@@ -137,9 +152,14 @@ def open_rules(settings: Settings, registry: Registry) -> tuple[Rule, ...]:
 
     def is_known(model: str, version: str | None) -> bool:
         try:
-            return registry.resolve(model, version).task.inputs.takes_files
+            # What a channel names is known only when an event comes.
+            if version is None or is_channel_name(version):
+                *_, found = registry.versions(model)
+            else:
+                found = registry.version(model, version)
         except NotFound:
             return False
+        return found.task.inputs.takes_files
 
     return read_rules(_text_of(file), source=str(file), is_known=is_known)
 

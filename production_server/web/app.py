@@ -22,6 +22,7 @@ from production_server.web.api import (
     openapi,
     scans,
     stats,
+    versions,
 )
 from production_server.web.edge.bodies import Bodies, PlainBodies
 from production_server.web.edge.bridge import Bridge
@@ -66,6 +67,7 @@ def create_app(parts: WebParts) -> Flask:
         events.blueprint,
         models.blueprint,
         imports.blueprint,
+        versions.blueprint,
         keys.blueprint,
         audit.blueprint,
         health.blueprint,

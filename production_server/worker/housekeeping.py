@@ -48,6 +48,11 @@ class Housekeeping:
         return ["/".join(key) for key in self.processor.engine.loaded]
 
     @property
+    def failing(self) -> dict[str, str]:
+        """Why it has not loaded what channels name, by model/version."""
+        return self.processor.engine.failing
+
+    @property
     def pause_s(self) -> float:
         """How long to wait between two steps: no lease may run out meanwhile."""
         return min(INTERVAL_S, self.settings.lease_s / 3)
@@ -90,7 +95,14 @@ class Housekeeping:
             log.warning("%s", exc)
 
     def _beat(self, *, items_done: int) -> None:
-        beat(self.database, self.name, warm=self.warm, items_done=items_done, imports=self.importer.takes)
+        beat(
+            self.database,
+            self.name,
+            warm=self.warm,
+            items_done=items_done,
+            imports=self.importer.takes,
+            failing=self.failing,
+        )
 
     def _reconcile(self, *, alone: bool) -> None:
         chunk_items = self.settings.chunk_items

@@ -23,12 +23,13 @@ from production_server.jobs.imports import (
     put_import_back,
     renew_import,
 )
-from production_server.learning.imports import Admitted, import_through_gate
+from production_server.learning.imports import Admitted, Destination, import_through_gate
 from production_server.learning.report import Report
 from production_server.learning.sent import Sent
 from production_server.models.importing.process import Asked
 from production_server.models.importing.uploads import Uploads
 from production_server.models.manifest import Manifest
+from production_server.serving.overview import Overview
 from production_server.settings import Settings
 from production_server.work_in_hand import working_on
 
@@ -52,6 +53,7 @@ class Importer:
     """Takes imports, one after the other. Every worker has one; files of TensorFlow wait for a worker that has it."""
 
     database: Database
+    overview: Overview
     settings: Settings
     stopping: threading.Event = field(default_factory=threading.Event)
     _uploads: Uploads = field(init=False)
@@ -152,9 +154,10 @@ class Importer:
             described=sent.described,
             signature=sent.signature,
         )
+        above = self.overview.highest_told(found.model)
         return import_through_gate(
             asked,
-            self.settings,
+            Destination(settings=self.settings, registry=self.overview.registry, above=above),
             self._say,
             allowed=sent.allowed,
             is_dry_run=sent.dry_run,

@@ -12,6 +12,7 @@ from uuid import uuid4
 from production_server.inference import Engine
 from production_server.loop import Loop
 from production_server.parts import SharedParts
+from production_server.serving.overview import Overview
 from production_server.settings import Settings
 from production_server.sources import scanner as scanning
 from production_server.sources.scanner import Scanner
@@ -29,6 +30,8 @@ from production_server.worker.throttle import Throttle
 if TYPE_CHECKING:
     from production_server.worker.metrics import WorkerMetrics
 
+LOAD_EVERY_S = 0.5
+"""How often a worker looks whether channels name what it has not loaded."""
 CHUNK_THREADS = 2
 """While one thread waits for the database or decodes, the other one keeps the model busy."""
 
@@ -50,10 +53,15 @@ class WorkerParts:
 
     @classmethod
     def build(cls, shared: SharedParts) -> Self:
-        """Load and warm up the models, and wire everything; nothing runs yet."""
+        """Load and warm up the models, and wire everything; nothing runs yet.
+
+        Raises:
+            Unavailable: the database does not answer: which versions serve is not known.
+        """
         settings, database, tracing = shared.settings, shared.database, shared.tracing
         engine = Engine(shared.registry, threads=_threads_per_call(settings))
-        engine.warm_up()
+        shared.standings.look_again()
+        engine.load_served()
         metrics = _metrics(settings, engine)
         stopping = threading.Event()
         inputs = Inputs(shared.storage, settings, stopping)
@@ -69,7 +77,8 @@ class WorkerParts:
             tracing=tracing,
         )
         fetcher = Fetcher(database, chunk_processor, settings, stopping)
-        importer = Importer(database, settings, stopping)
+        overview = Overview(database, shared.registry, shared.standings)
+        importer = Importer(database, overview, settings, stopping)
         housekeeping = Housekeeping(
             worker_name(settings),
             chunk_processor,
@@ -80,9 +89,15 @@ class WorkerParts:
             settings,
         )
         scanner = Scanner(database, shared.storage, shared.intake, settings, stopping)
+
+        def load() -> bool:
+            engine.load_served()
+            return False
+
         # The first one renews leases: it ends last.
         loops = (
             Loop("housekeeping", housekeeping.step, pause_s=housekeeping.pause_s),
+            Loop("versions", load, pause_s=LOAD_EVERY_S),
             Loop("fetcher", fetcher.look, pause_s=fetching.LOOK_EVERY_S, stopping=stopping),
             Loop("importer", importer.look, pause_s=importing.LOOK_EVERY_S, stopping=stopping),
             Loop("scanner", scanner.look, pause_s=scanning.LOOK_EVERY_S, stopping=stopping),

@@ -14,7 +14,7 @@ from tests.browser.conftest import PHONE, ROW, Complaints, Visit, table, upload
 
 PAGES = (
     "welcome", "row form", "image form", "row", "warned row", "table", "images", "one image", "cancelled",
-    "tabular card", "image card", "docs", "dashboard", "results", "imports", "import", "failed import",
+    "tabular card", "image card", "versions", "docs", "dashboard", "results", "imports", "import", "failed import",
 )  # fmt: skip
 
 
@@ -45,6 +45,7 @@ def paths(site: Celeriac) -> dict[str, str]:
         "cancelled": cancelled["links"]["page"] + "?after=1899",
         "tabular card": "/models/diabetes",
         "image card": "/models/fashion_mnist",
+        "versions": "/models/slow/versions",
         "docs": "/docs",
         "dashboard": "/stats?span=hour",
         "results": "/results",

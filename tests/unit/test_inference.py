@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from production_server import inference
 from production_server.errors import BrokenVersion, CeleriacError, NotFound, ObjectOutOfReach
 from production_server.inference import MOST_NUMBERS, Engine, PredictedBatch
+from production_server.models.channels import Standing
 from production_server.models.registry import Registry
 from production_server.models.runners.onnx import OnnxRunner
 from production_server.models.tasks.task import Prediction
@@ -93,7 +95,7 @@ def test_large_images_go_to_the_model_a_few_at_once_and_their_answers_come_in_or
         sizes.append(count_items(batch))
         return as_it_is(runner, batch)
 
-    engine.load("shades")
+    engine.load("shades", "1")
     monkeypatch.setattr(OnnxRunner, "run", watched)
     pixels = np.repeat(np.array(values, np.float32) / 255, side * side).reshape(-1, side, side, 1)
     outputs = engine.run("shades", "1", {"image": pixels}, max_pixels=1)
@@ -161,9 +163,66 @@ def test_one_broken_version_does_not_keep_the_others_from_warming_up(tmp_path: P
 
     engine = Engine(Registry([tmp_path]), threads=1)
 
-    engine.warm_up()
+    engine.load_served()
 
     assert engine.loaded == [("picture", "1")]
+    assert list(engine.failing) == ["table/1"]
+    assert "SHA-256" in engine.failing["table/1"]
+
+
+def test_what_a_channel_names_is_loaded_and_what_does_not_load_is_told_until_it_is_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in ("1", "2", "3"):
+        write_table_model(tmp_path, version=version)
+    kept = (tmp_path / "table" / "1" / "model.onnx").read_bytes()
+    (tmp_path / "table" / "1" / "model.onnx").write_bytes(b"")
+    standings = {"table": Standing({"stable": "3"})}
+    engine = Engine(Registry([tmp_path], known=lambda: standings), threads=1)
+    engine.load_served()
+    assert engine.loaded == [("table", "3")]
+
+    standings["table"] = Standing({"stable": "1", "qa": "2"})
+    engine.load_served()
+    (tmp_path / "table" / "1" / "model.onnx").write_bytes(kept)
+    engine.load_served()
+    assert (engine.loaded, list(engine.failing)) == ([("table", "3"), ("table", "2")], ["table/1"])
+    monkeypatch.setattr(inference, "TRY_AGAIN_S", 0.0)
+    engine.load_served()
+
+    assert (engine.loaded[-1], engine.failing) == (("table", "1"), {})
+
+
+def test_what_does_not_load_is_forgotten_when_no_channel_names_it(tmp_path: Path) -> None:
+    for version in ("1", "2"):
+        write_table_model(tmp_path, version=version)
+    (tmp_path / "table" / "2" / "model.onnx").write_bytes(b"")
+    standings: dict[str, Standing] = {}
+    engine = Engine(Registry([tmp_path], known=lambda: standings), threads=1)
+    engine.load_served()
+    assert list(engine.failing) == ["table/2"]
+
+    standings["table"] = Standing({"stable": "1"})
+    engine.load_served()
+
+    assert (engine.loaded, engine.failing) == ([("table", "1")], {})
+
+
+def test_a_retired_version_serves_its_jobs_and_is_let_go_when_none_has_come_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in ("1", "2"):
+        write_table_model(tmp_path, version=version)
+    standings = {"table": Standing(retired=frozenset({"1"}))}
+    engine = Engine(Registry([tmp_path], known=lambda: standings), threads=1)
+
+    answered = classify(engine, "table", [b"[9,1]"])
+    engine.release_removed()
+    kept = engine.loaded
+    monkeypatch.setattr(inference, "IDLE_S", -1.0)
+    engine.release_removed()
+
+    assert (answered, kept, engine.loaded) == (["yes"], [("table", "1")], [])
 
 
 def test_a_version_that_is_not_in_the_store_is_an_error_of_all_items(engine: Engine) -> None:
@@ -189,7 +248,7 @@ def test_a_version_that_was_taken_away_is_let_go_and_the_others_serve_on(tmp_pat
 
 
 def test_a_version_that_is_released_is_loaded_again_for_who_asks_for_it(engine: Engine) -> None:
-    engine.load("table")
+    engine.load("table", "1")
     engine.release("table", "1")
     loaded = engine.loaded
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Literal
 from uuid import UUID
 
-from production_server.models.drafts import writing_to_store
+from production_server.models.store_folders import told
 
 FOLDER = ".imports"
 _KEPT_S = 3600.0
@@ -38,7 +38,7 @@ class Uploads:
             StoreNotWritable: the store is full, or cannot be written.
         """
         path = self.folder_of(import_id) / part / _safe(name)
-        with writing_to_store(path.parent):
+        with told(path.parent):
             path.parent.mkdir(parents=True)
             with path.open("xb") as file:
                 shutil.copyfileobj(content, file, _AT_ONCE_BYTES)

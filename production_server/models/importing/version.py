@@ -29,13 +29,14 @@ def make_version(
     settings: Settings,
     say: Callable[[str], None],
     *,
+    above: int,
     is_dry_run: bool,
     check: Callable[[Path], None],
     stopping: threading.Event | None = None,
 ) -> Made:
     """Import a file, and publish it in the last of the stores unless it is a dry run; blocks until it is done.
 
-    Which Python reads it, and what it may use, is said by the settings.
+    Which Python reads it, and what it may use, is said by the settings. Its number is after `above`.
 
     `check` looks at the whole folder, with its manifest; what it raises is passed on, and there is no version. Nor is
     there one once `stopping` is set.
@@ -54,7 +55,7 @@ def make_version(
             read_bytes=settings.import_file_bytes,
         ),
     )
-    with draft_version(store, asked.name, others=others) as draft:
+    with draft_version(store, asked.name, others=others, above=above) as draft:
         answered = import_in_process(asked, draft.folder, say, stopping=stopping)
         manifest = answered.manifest.model_copy(update={"version": draft.version, "files": draft.digests()})
         if is_dry_run:

@@ -26,7 +26,7 @@ SIGNATURE_HEADER = "X-Hub-Signature-256"
 @operation(
     "Take notifications of a bucket",
     responses={200: EventsBody, 202: EventsBody},
-    errors=(400, 401, 404, 413, 415, 429, 503),
+    errors=(400, 401, 404, 410, 413, 415, 429, 503),
 )
 def take() -> Response:
     """Make items of the objects that are told of, as the rules in EVENTS_FILE say; 202 if there are new ones.
@@ -46,6 +46,8 @@ def take() -> Response:
         raise Unauthorized("the request does not prove that it knows EVENTS_TOKEN")
     headers = {name.lower(): value for name, value in request.headers.items()}
     read = read_events(body, headers)
+    # The entrance, which sees to it for all others, lets anybody in here.
+    parts.standings.look_if_unknown()
     try:
         taken = parts.notifications.take(read)
     except Unavailable:

@@ -32,7 +32,8 @@ def livez() -> Response:
 def readyz() -> Response:
     """200 if the database, the broker and at least one warm worker answer, and files can be opened.
 
-    503 says what is missing. Where Keras runs a model, it says whether a worker has loaded it.
+    503 says what is missing. A version that a channel names and that does not load is told, and is not 503: the others
+    serve on. Where Keras runs a model, it says whether a worker has loaded it.
     """
     parts = current_parts()
     checks = {
@@ -43,6 +44,7 @@ def readyz() -> Response:
     checks["threads"] = _check(_check_threads)
     checks["files"] = _check(_check_files)
     is_ready = all(check.ok for check in checks.values())
+    checks["models"] = _check(lambda: _check_models(parts))
     body = HealthBody(status="ok" if is_ready else "unavailable", checks=checks)
     return to_response(body, 200 if is_ready else 503)
 
@@ -80,6 +82,28 @@ def _check_files() -> str:
     if descriptors.are_short():
         raise Unavailable("the web process has too many files and connections open: it takes no more clients")
     return "may be opened"
+
+
+def _check_models(parts: WebParts) -> str:
+    # Why, nobody is told without a key: the versions of the API and their page say it.
+    failing = [
+        f"{version} does not load in {worker.name}"
+        for worker in alive_workers(parts.database)
+        for version in worker.failing
+    ]
+    parts.standings.look_if_unknown()
+    registry = parts.registry
+    for name in registry.model_names():
+        here = {version.key[1] for version in registry.versions(name)}
+        channels = registry.channels(name).items()
+        failing += [
+            f"{channel} of {name} names {each}, which is not here"
+            for channel, each in channels
+            if each not in here
+        ]
+    if failing:
+        raise Unavailable("; ".join(failing))
+    return "what channels name loads, as far as workers have tried"
 
 
 def _check_workers(parts: WebParts) -> str:

@@ -11,6 +11,7 @@ from pydantic import Field
 from production_server.jobs.imports import ModelImport
 from production_server.jobs.records import ImportState
 from production_server.learning.report import Report
+from production_server.web.api.report_schemas import ReportBody
 from production_server.web.api.schemas import MAX_PAGE, Schema, to_time
 
 COMMAS = "with commas between them"
@@ -94,7 +95,7 @@ class ImportBody(Schema):
     version: str | None
     notes: list[str]
     manifest: dict[str, Any] | None
-    report: Report | None
+    report: ReportBody | None
     error: ImportProblem | None
     links: ImportLinks
 
@@ -121,7 +122,7 @@ class ImportBody(Schema):
             version=version,
             notes=list(found.notes),
             manifest=dict(found.manifest) if is_there and found.manifest is not None else None,
-            report=None if found.report is None else Report.model_validate(found.report),
+            report=None if found.report is None else ReportBody.of(Report.model_validate(found.report)),
             error=error,
             links=ImportLinks(
                 self=f"/api/imports/{found.id}", model=f"/api/models/{found.model}" if version else None

@@ -57,7 +57,7 @@ blueprint = Blueprint("jobs", __name__, url_prefix="/api/jobs")
         needs={"required": ["model"], "oneOf": [{"required": ["file"]}, {"required": ["csv"]}]},
     ),
     responses={202: SubmittedBody, 200: JobOverBody},
-    errors=(400, 404, 409, 413, 415, 503),
+    errors=(400, 404, 409, 410, 413, 415, 503),
     headers=("Idempotency-Key", "Prefer"),
 )
 def submit() -> Response:

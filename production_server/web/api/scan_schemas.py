@@ -10,6 +10,7 @@ from pydantic import Field
 
 from production_server.jobs.away import Waiting
 from production_server.jobs.records import Job, Priority, Scan, ScanState
+from production_server.models.channels import LONGEST_CHANNEL
 from production_server.storage.locations import MAX_URL
 from production_server.web.api.schemas import MAX_PAGE, ItemError, JobBody, Schema, to_time
 
@@ -19,7 +20,7 @@ class ScanRequest(Schema):
 
     url: str = Field(max_length=MAX_URL, examples=["s3://photos/incoming"])
     model: str = Field(max_length=64, examples=["mobilenet"])
-    version: str | None = Field(default=None, max_length=9, examples=["1"])
+    version: str | None = Field(default=None, max_length=LONGEST_CHANNEL, examples=["1"])
     pattern: str = Field(default="*", min_length=1, max_length=255, pattern=r"^[^\x00]*$", examples=["*.jpg"])
     again: bool = False
     dry_run: bool = False

@@ -25,7 +25,7 @@ blueprint = Blueprint("scans", __name__, url_prefix="/api/scans")
     "Classify everything in a bucket",
     body=ScanRequest,
     responses={202: ScanBody, 200: ScanBody},
-    errors=(400, 404, 413, 415, 503),
+    errors=(400, 404, 410, 413, 415, 503),
 )
 def submit() -> Response:
     """Accept a scan: a worker lists the objects, and each that matches becomes an item of the job of the same id.

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from production_server.jobs.away import Waiting
 from production_server.jobs.records import Item, ItemState, Job, JobState, Priority
+from production_server.models.channels import LONGEST_CHANNEL
 from production_server.models.manifest import Manifest
 from production_server.models.registry import Registry
 from production_server.models.table import Reading
@@ -37,12 +38,15 @@ _INPUTS_SCHEMA = {
 
 
 class JobRequest(Schema):
-    """A new job. Inputs are rows in feature order, rows by feature name, nested pixels, or images in Base64."""
+    """A new job. Inputs are rows in feature order, rows by feature name, nested pixels, or images in Base64.
+
+    `version` is a number, or the name of a channel; without it `stable` is meant.
+    """
 
     model: str = Field(max_length=64, examples=["diabetes"])
     # Each input is checked against the manifest; here it would only be copied, and each bad one would be a fault.
     inputs: Annotated[list[Any], Field(min_length=1), WithJsonSchema(_INPUTS_SCHEMA)]
-    version: str | None = Field(default=None, max_length=9, examples=["1"])
+    version: str | None = Field(default=None, max_length=LONGEST_CHANNEL, examples=["1"])
     priority: Priority = "normal"
 
 
@@ -50,7 +54,7 @@ class JobForm(Schema):
     """A new job as multipart/form-data: image files as `file` (repeated), or one table as `csv`."""
 
     model: str = Field(max_length=64)
-    version: str | None = Field(default=None, max_length=9)
+    version: str | None = Field(default=None, max_length=LONGEST_CHANNEL)
     priority: Priority = "normal"
 
 
@@ -284,12 +288,16 @@ class ResultsBody(Schema):
 
 
 class ModelBody(Schema):
-    """A model: its versions, which one each channel names, and the manifest of the stable one."""
+    """A model: its versions, those that are retired, which one each channel names, and the manifest of the stable one.
+
+    Where that is not here, it is the manifest of the newest one.
+    """
 
     name: str
     title: str
     task: str
     versions: list[str]
+    retired: list[str]
     channels: dict[str, str]
     manifest: Manifest
 
@@ -300,12 +308,14 @@ class ModelBody(Schema):
         Raises:
             NotFound: there is no such model.
         """
-        manifest = registry.resolve(name).manifest
+        manifest = registry.shown(name).manifest
+        retired = registry.retired(name)
         return cls(
             name=manifest.name,
             title=manifest.title,
             task=manifest.task,
-            versions=[version.manifest.version for version in registry.versions(name)],
+            versions=[version.key[1] for version in registry.versions(name)],
+            retired=[version.key[1] for version in registry.versions(name) if version.key[1] in retired],
             channels=registry.channels(name),
             manifest=manifest,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import g, request
 
 from production_server.access.allowances import Allowance
-from production_server.access.records import Actor, Client
+from production_server.access.records import NOBODY, Actor, Client
 from production_server.errors import NotKnownYet
 from production_server.web.edge.bridge import BODY_BYTES
 from production_server.web.edge.door import Asking
@@ -25,6 +25,8 @@ def pass_entrance() -> None:
     # Also of whom it is refused: the page that says so tells which key that is.
     g.client = client
     g.allowance = entrance.check(asking, client)
+    if client is not NOBODY:
+        current_parts().standings.look_if_unknown()
     asking_allowance().add_bytes(request.environ.get(BODY_BYTES, 0))
 
 

@@ -26,6 +26,9 @@ from production_server.models.store import ModelVersion
 from production_server.models.tasks.task import Task
 from production_server.models.tasks.unknown import UNKNOWN
 from production_server.parts import SharedParts
+from production_server.serving.known_standings import KnownStandings
+from production_server.serving.overview import Overview
+from production_server.serving.serving import Serving
 from production_server.settings import Settings
 from production_server.sources.notifications import Notifications, open_rules
 from production_server.storage.storage import Storage
@@ -52,6 +55,7 @@ class WebParts:
 
     settings: Settings
     database: Database
+    standings: KnownStandings
     registry: Registry
     intake: Intake
     imports: ImportIntake
@@ -78,6 +82,17 @@ class WebParts:
         """What every request passes."""
         return Entrance(self.sites, self.door, self.limits, self.proxies, self.recorder)
 
+    @property
+    def overview(self) -> Overview:
+        """What shows how versions stand."""
+        return self.serving.overview
+
+    @property
+    def serving(self) -> Serving:
+        """What changes which versions serve."""
+        store = self.settings.model_stores[-1]
+        return Serving(self.database, self.registry, self.standings, store)
+
     def let_nobody_wait(self) -> None:
         """The server stops: requests that wait are answered with what there is, streams end."""
         self.waits.close()
@@ -86,7 +101,7 @@ class WebParts:
     def version_of(self, asked: Job | Found) -> ModelVersion | None:
         """The version of a job or a result; None: it was taken away, which leaves them readable."""
         try:
-            return self.registry.resolve(asked.model, asked.version)
+            return self.registry.version(asked.model, asked.version)
         except NotFound:
             return None
 
@@ -126,6 +141,7 @@ def build_parts(
     return WebParts(
         settings=settings,
         database=shared.database,
+        standings=shared.standings,
         registry=shared.registry,
         intake=shared.intake,
         imports=ImportIntake(settings, shared.database),

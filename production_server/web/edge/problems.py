@@ -32,6 +32,7 @@ from production_server.errors import (
     TooManyRequests,
     Unauthorized,
     Unavailable,
+    VersionRetired,
 )
 from production_server.web.edge.parts import current_parts
 from production_server.web.edge.rate_fields import fields_of_refusal
@@ -47,6 +48,7 @@ STATUS = (
     (Forbidden, HTTPStatus.FORBIDDEN),
     (TooManyRequests, HTTPStatus.TOO_MANY_REQUESTS),
     (NotFound, HTTPStatus.NOT_FOUND),
+    (VersionRetired, HTTPStatus.GONE),
     (Conflict, HTTPStatus.CONFLICT),
     # An item's input that lies in a bucket, asked for by a page.
     (ObjectUnusable, HTTPStatus.NOT_FOUND),

@@ -87,19 +87,16 @@ def infer(model: str, version: str | None = None) -> Response:
 def index() -> Response:
     """All versions of all models, as Triton's extension lists them (v2)."""
     registry = current_parts().registry
-    is_ready = _has_worker()
-    return jsonify(
-        [
-            {
-                "name": name,
-                "version": version.manifest.version,
-                "state": "READY" if is_ready else "UNAVAILABLE",
-                "reason": "" if is_ready else "no worker is alive",
-            }
-            for name in registry.model_names()
-            for version in registry.versions(name)
-        ]
-    )
+    without_worker = "" if _has_worker() else "no worker is alive"
+    found = []
+    for name in registry.model_names():
+        retired = registry.retired(name)
+        for version in registry.versions(name):
+            number = version.manifest.version
+            reason = "it is retired" if number in retired else without_worker
+            state = "UNAVAILABLE" if reason else "READY"
+            found.append({"name": name, "version": number, "state": state, "reason": reason})
+    return jsonify(found)
 
 
 @blueprint.get("/v1/models/<model>")
@@ -112,11 +109,12 @@ def model_status(model: str, version: str | None = None, label: str | None = Non
     registry = current_parts().registry
     asked = version is not None or label is not None
     versions = [_version(model, version, label)] if asked else registry.versions(model)
+    retired = registry.retired(model)
     return jsonify(
         model_version_status=[
             {
                 "version": each.manifest.version,
-                "state": "AVAILABLE",
+                "state": "END" if each.manifest.version in retired else "AVAILABLE",
                 "status": {"error_code": "OK", "error_message": ""},
             }
             for each in reversed(versions)

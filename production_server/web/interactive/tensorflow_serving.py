@@ -119,7 +119,7 @@ def labelled(registry: Registry, model: str, label: str) -> ModelVersion:
     if label not in channels:
         known = ", ".join(channels)
         raise NotFound(f"model {model!r} has no label {label!r}; it has {known}", code="version_not_found")
-    return registry.resolve(model, channel=label)
+    return registry.resolve(model, label)
 
 
 def _predict(version: ModelVersion, body: Mapping[str, Any]) -> Ask:

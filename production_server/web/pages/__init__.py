@@ -17,6 +17,7 @@ from production_server.web.pages import (
     predictions,
     search,
     stats,
+    versions,
     welcome,
 )
 from production_server.web.pages.problem_page import render_problem
@@ -52,6 +53,12 @@ blueprint.add_url_rule("/login", "enter", login.enter, methods=["POST"])
 blueprint.add_url_rule("/logout", "leave", login.leave, methods=["POST"])
 blueprint.add_url_rule("/docs", "docs", api_reference.show)
 blueprint.add_url_rule("/models/<name>", "model", model_card.show)
+blueprint.add_url_rule("/models/<name>/versions", "versions", versions.show)
+blueprint.add_url_rule("/models/<name>/versions/promote", "promote", versions.promote, methods=["POST"])
+blueprint.add_url_rule("/models/<name>/versions/unset", "unset", versions.remove_channel, methods=["POST"])
+blueprint.add_url_rule("/models/<name>/versions/retire", "retire", versions.retire, methods=["POST"])
+blueprint.add_url_rule("/models/<name>/versions/restore", "restore", versions.restore, methods=["POST"])
+blueprint.add_url_rule("/models/<name>/versions/delete", "delete_version", versions.delete, methods=["POST"])
 blueprint.add_url_rule("/models/<name>/<version>/plots/<path:file>", "plot", model_card.show_plot)
 
 

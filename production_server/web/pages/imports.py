@@ -9,13 +9,21 @@ from flask import Response, make_response, redirect, render_template, request, u
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from production_server.errors import CeleriacError, InvalidInput, StoreNotWritable, TooLarge, Unavailable
+from production_server.errors import (
+    CeleriacError,
+    InvalidInput,
+    NotFound,
+    StoreNotWritable,
+    TooLarge,
+    Unavailable,
+)
 from production_server.jobs.imports import get_import, list_imports
+from production_server.models.channels import STABLE
 from production_server.models.tasks import TASKS
 from production_server.web.api.import_schemas import ImportBody
 from production_server.web.api.imports import accept_sent, waits_for
 from production_server.web.edge.flask_door import whose
-from production_server.web.edge.parts import current_parts
+from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.edge.problems import retry_headers, status_of
 from production_server.web.pages.wording import size
 
@@ -64,15 +72,21 @@ def show_one(import_id: UUID) -> Response:
     """One import as it stands."""
     parts = current_parts()
     found = get_import(parts.database, import_id, whose=whose())
+    body = ImportBody.of(found, waits_for=waits_for(parts, found))
     page = render_template(
-        "pages/imported.html",
-        names=NAMES,
-        found=found,
-        body=ImportBody.of(found, waits_for=waits_for(parts, found)),
+        "pages/imported.html", names=NAMES, found=found, body=body, serves=_serves(parts, body)
     )
     response = make_response(page)
     response.headers["Cache-Control"] = "no-cache" if found.is_over else "no-store"
     return response
+
+
+def _serves(parts: WebParts, body: ImportBody) -> bool:
+    """Whether what came of an import serves now, or is what serves by a name that nobody has set."""
+    try:
+        return body.version is not None and parts.registry.channels(body.model).get(STABLE) == body.version
+    except NotFound:
+        return False
 
 
 def cancel(import_id: UUID) -> Response:

@@ -23,7 +23,7 @@ SCOPES: Mapping[Scope, str] = {
     Scope.PREDICT: "calls, jobs and scans: submit and cancel them",
     Scope.READ: "jobs, results, statistics, models and pages: look at them",
     Scope.LABEL: "nothing yet",
-    Scope.MODELS: "models: make versions of files",
+    Scope.MODELS: "models: make versions of files, and say which ones serve: promote, retire and delete them",
     Scope.METRICS: "how the service stands: what a Prometheus asks for",
     Scope.ADMIN: "everything: keys, the audit, and what belongs to all clients",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Response, abort, render_template, request
 
 from production_server.models.manifest import Manifest
+from production_server.models.store import ModelVersion
 from production_server.web.edge.parts import current_parts
 from production_server.web.pages.examples import example_request
 
@@ -20,9 +21,9 @@ PLOT_NAMES = {
 
 
 def show(name: str) -> str:
-    """The card of a model's stable version, or of another one that `?version=` names."""
+    """The card of a model's stable version, or of another one, retired or not, that `?version=` names."""
     registry = current_parts().registry
-    version = registry.resolve(name, request.args.get("version"))
+    version = _asked_version(name)
     channels: dict[str, list[str]] = {}
     for channel, number in registry.channels(name).items():
         channels.setdefault(number, []).append(channel)
@@ -33,15 +34,24 @@ def show(name: str) -> str:
         task=version.task,
         versions=[each.manifest for each in reversed(registry.versions(name))],
         channels=channels,
+        retired=registry.retired(name),
         plots=[(file, plot_name(file)) for file in plot_files(manifest)],
         request_body=example_request(manifest),
         base_url=request.host_url.rstrip("/"),
     )
 
 
+def _asked_version(name: str) -> ModelVersion:
+    """The version of a model that `?version=` names, by its number or a channel; else the one that it is shown by."""
+    registry, asked = current_parts().registry, request.args.get("version")
+    if asked is None:
+        return registry.shown(name)
+    return registry.version(name, asked) if asked.isdecimal() else registry.resolve(name, asked)
+
+
 def show_plot(name: str, version: str, file: str) -> Response:
     """A drawing of a version, if its manifest lists it and the bytes are those that it lists."""
-    found = current_parts().registry.resolve(name, version)
+    found = current_parts().registry.version(name, version)
     path = PLOTS + file
     if path not in plot_files(found.manifest):
         abort(404, f"version {version} of {name} has no plot {file}")

@@ -47,7 +47,12 @@ def show() -> Response:
     names = parts.registry.model_names()
     if not names:
         return make_response(render_template("pages/no_models.html"))
-    chosen = parts.registry.resolve(request.args.get("model") or names[0], request.args.get("version"))
+    asked = request.args.get("model")
+    chosen = (
+        parts.registry.resolve(asked, request.args.get("version"))
+        if asked
+        else parts.registry.shown(names[0])
+    )
     return _render(chosen, typed=_prefilled(parts, chosen))
 
 

@@ -41,11 +41,13 @@ def show() -> str:
     parts = current_parts()
     workers = alive_workers(parts.database)
     versions = parts.registry.stable_versions()
+    names = ["/".join(version.key) for version in versions]
     return render_template(
         "pages/welcome.html",
         models=[_summary(version, workers) for version in versions],
         titles={each.manifest.name: each.manifest.title for each in versions},
         workers=workers,
+        loaded={worker.name: sum(name in worker.warm for name in names) for worker in workers},
         jobs=list_jobs(parts.database, whose=whose(), limit=RECENT_JOBS),
     )
 

@@ -11,8 +11,9 @@ import pytest
 
 from production_server.errors import BrokenVersion, StoreNotWritable
 from production_server.models import manifest as card
-from production_server.models.drafts import Draft, draft_version, next_version
+from production_server.models.drafts import Draft, draft_version
 from production_server.models.store import Store
+from production_server.models.store_folders import next_version
 
 
 def manifest_of(draft: Draft) -> card.Manifest:

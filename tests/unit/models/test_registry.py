@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from production_server.errors import NotFound
+from production_server.models.channels import Standing
 from production_server.models.registry import LOOK_AGAIN_S, Registry
 from testing.processes import wait_until
 from testing.small_models import write_image_model, write_table_model
@@ -15,8 +16,8 @@ from testing.small_models import write_image_model, write_table_model
 NEVER_S = 1e9
 
 
-def number_of(registry: Registry, version: str | None = None, *, channel: str = "stable") -> str:
-    return registry.resolve("table", version, channel=channel).manifest.version
+def number_of(registry: Registry, which: str | None = None) -> str:
+    return registry.resolve("table", which).manifest.version
 
 
 def test_the_newest_version_is_the_stable_one_by_number_not_by_text(tmp_path: Path) -> None:
@@ -25,7 +26,7 @@ def test_the_newest_version_is_the_stable_one_by_number_not_by_text(tmp_path: Pa
     registry = Registry([tmp_path])
 
     assert [each.manifest.version for each in registry.versions("table")] == ["2", "9", "10"]
-    assert (number_of(registry), number_of(registry, channel="stable"), number_of(registry, "9")) == (
+    assert (number_of(registry), number_of(registry, "stable"), number_of(registry, "9")) == (
         "10",
         "10",
         "9",
@@ -41,8 +42,8 @@ def test_unknown_models_versions_and_channels_are_not_found_and_the_known_ones_n
         small_registry.resolve("../../etc")
     with pytest.raises(NotFound, match="has no version '7'; it has 1") as version:
         small_registry.resolve("table", "7")
-    with pytest.raises(NotFound, match="has no channel 'canary'; it has stable") as channel:
-        small_registry.resolve("table", channel="canary")
+    with pytest.raises(NotFound, match="has no version or channel 'canary'; it has 1, stable") as channel:
+        small_registry.resolve("table", "canary")
 
     assert [each.value.code for each in (model, version, channel)] == [
         "model_not_found",
@@ -136,3 +137,42 @@ def test_threads_that_ask_while_versions_come_and_go_always_get_an_answer(tmp_pa
 
     # A thread that comes late may see one of them only, or nothing.
     assert len(answers) == 3 and set().union(*answers) <= {"1", "2"} and any("1" in seen for seen in answers)
+
+
+def test_a_channel_that_somebody_has_set_counts_whatever_is_newer(tmp_path: Path) -> None:
+    for version in ("1", "2"):
+        write_table_model(tmp_path, version=version)
+    standings = {"table": Standing({"stable": "1", "qa": "2"})}
+    registry = Registry([tmp_path], known=lambda: standings)
+
+    assert (number_of(registry), number_of(registry, "qa")) == ("1", "2")
+    assert [each.key[1] for each in registry.stable_versions()] == ["1"]
+    assert [each.key[1] for each in registry.served_versions()] == ["1", "2"]
+    assert registry.channels("table") == {"stable": "1", "qa": "2"}
+
+
+def test_a_version_that_a_channel_names_is_found_as_soon_as_it_is_there(tmp_path: Path) -> None:
+    write_table_model(tmp_path)
+    standings: dict[str, Standing] = {}
+    registry = Registry([tmp_path], known=lambda: standings, look_again_s=NEVER_S)
+    assert number_of(registry) == "1"
+
+    write_table_model(tmp_path, version="2")
+    standings["table"] = Standing({"stable": "2"})
+
+    assert number_of(registry) == "2"
+
+
+def test_a_retired_version_is_not_stable_for_being_the_newest(tmp_path: Path) -> None:
+    for version in ("1", "2"):
+        write_table_model(tmp_path, version=version)
+    everything = {"table": Standing(retired=frozenset({"1", "2"}))}
+
+    one = Registry([tmp_path], known=lambda: {"table": Standing(retired=frozenset({"2"}))})
+    none = Registry([tmp_path], known=lambda: everything)
+
+    assert one.channels("table") == {"stable": "1"}
+    assert (none.channels("table"), none.stable_versions()) == ({}, [])
+    with pytest.raises(NotFound, match="has no version or channel 'stable'"):
+        none.resolve("table")
+    assert none.shown("table").key[1] == "2"

@@ -38,6 +38,7 @@ def settings(tmp_path: Path, small_models: Path) -> Settings:
 def parts(settings: Settings) -> Iterator[WebParts]:
     parts = build_parts(settings)
     parts.database.migrate()
+    parts.standings.look_again()
     yield parts
     parts.database.close()
 

@@ -65,6 +65,7 @@ def settings(tmp_path: Path, small_models: Path) -> Settings:
 def place(settings: Settings) -> Iterator[Place]:
     made = Place(settings)
     made.shared.database.migrate()
+    made.shared.standings.look_again()
     yield made
     made.close()
 

@@ -23,6 +23,8 @@ from production_server.learning.report import CheckName
 from production_server.models.importing.described import Described
 from production_server.models.importing.uploads import FOLDER, Uploads
 from production_server.models.registry import Registry
+from production_server.serving.known_standings import KnownStandings
+from production_server.serving.overview import Overview
 from production_server.settings import Settings
 from production_server.worker import importer as module
 from production_server.worker.importer import MOST_TRIES, Importer
@@ -40,7 +42,10 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def importer(sqlite_database: Database, settings: Settings) -> Importer:
-    return Importer(sqlite_database, settings)
+    known = KnownStandings(sqlite_database)
+    known.look_again()
+    registry = Registry(settings.model_stores, known=known.now)
+    return Importer(sqlite_database, Overview(sqlite_database, registry, known), settings)
 
 
 def send(importer: Importer, data: bytes = IRIS.read_bytes(), **wish: Any) -> ModelImport:

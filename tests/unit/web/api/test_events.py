@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from production_server.settings import Settings, read_settings
 from production_server.web.api import events
 from production_server.web.app import create_app
 from production_server.web.edge.parts import WebParts, build_parts
+from testing.small_models import write_image_model
 
 NOTHING = {"accepted": 0, "known": 0, "ignored": 0, "refused": 0, "faults": [], "jobs": []}
 TOKEN = "a secret of the tests".replace(" ", "-")
@@ -430,3 +432,25 @@ def test_wrong_tokens_are_limited_by_address_and_whoever_knows_it_is_taken_all_t
         send(web, record("in/b.png"), **wrong | {"environ_base": {"REMOTE_ADDR": "192.0.2.8"}}).status_code
         == 401
     )
+
+
+def test_a_rule_whose_version_is_retired_keeps_no_other_rule_from_its_objects(
+    settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = tmp_path / "own"
+    for name, version in (("picture", "1"), ("picture", "2"), ("other", "1")):
+        write_image_model(store, name=name, version=version)
+    (tmp_path / "events.yaml").write_text(
+        "rules:\n- {bucket: photos, prefix: in/, model: picture, version: '1'}\n"
+        "- {bucket: photos, prefix: in/both/, model: other}\n"
+    )
+    parts = build_parts(replace(settings, model_store=store))
+    parts.database.migrate()
+    web: Any = create_app(parts).test_client()
+    assert web.delete("/api/models/picture/versions/1").status_code == 200
+
+    both, alone = send(web, record("in/both/a.png")), send(web, record("in/a.png"))
+
+    assert (both.status_code, urls(web)) == (202, [("other", "s3://photos/in/both/a.png")])
+    assert (alone.status_code, alone.json["code"]) == (410, "version_retired")
+    assert "a rule of events cannot be followed: version 1 of model 'picture' is retired" in caplog.text

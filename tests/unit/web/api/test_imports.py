@@ -14,6 +14,8 @@ from werkzeug.test import TestResponse
 
 from production_server.jobs.workers import beat
 from production_server.models.importing.uploads import FOLDER
+from production_server.serving.known_standings import KnownStandings
+from production_server.serving.overview import Overview
 from production_server.settings import Settings
 from production_server.web.app import create_app
 from production_server.web.edge.parts import WebParts, build_parts
@@ -44,7 +46,9 @@ def web(parts: WebParts) -> FlaskClient:
 
 @pytest.fixture
 def importer(parts: WebParts) -> Importer:
-    return Importer(parts.database, parts.settings)
+    known = KnownStandings(parts.database)
+    known.look_again()
+    return Importer(parts.database, Overview(parts.database, parts.registry, known), parts.settings)
 
 
 def send(web: FlaskClient, path: str = "/api/models", data: bytes = IRIS, **fields: Any) -> TestResponse:
@@ -197,7 +201,7 @@ def test_the_page_takes_a_file_and_follows_it(web: FlaskClient, importer: Import
     over = web.get(place).get_data(as_text=True)
     assert 'data-is-over="false"' in waiting and "import.js" in waiting
     assert 'data-is-over="true"' in over and "Version 1" in over and "setosa, versicolor, virginica" in over
-    assert "/predictions?model=mine" in over
+    assert "/predictions?model=mine" in over and "It serves as stable" in over
     assert "iris.onnx" in web.get("/imports").get_data(as_text=True)
 
 

@@ -78,10 +78,14 @@ def add_plot(version: Path, name: str, data: bytes) -> None:
 
 @pytest.fixture
 def parts(tmp_path: Path, model_store: Path) -> Iterator[WebParts]:
-    settings = Settings(state_dir=tmp_path, max_body_bytes=2**17, max_image_pixels=1_000_000)
+    settings = Settings(
+        state_dir=tmp_path, model_store=model_store, max_body_bytes=2**17, max_image_pixels=1_000_000
+    )
+    built = build_parts(settings)
     # Without the built-in models.
-    parts = replace(build_parts(settings), registry=Registry([model_store]))
+    parts = replace(built, registry=Registry([model_store], known=built.standings.now))
     parts.database.migrate()
+    parts.standings.look_again()
     yield parts
     parts.database.close()
 

@@ -1,0 +1,56 @@
+"""Names for versions that move, and versions that take no new work: how the versions of a model stand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Reversible
+from dataclasses import dataclass, field
+
+STABLE = "stable"
+"""What whoever names no version gets."""
+CANARY = "canary"
+"""Of this name and of `STABLE` the service itself knows what they are for; all others are their users'."""
+LONGEST_CHANNEL = 32
+CHANNEL_RULE = f"1 to {LONGEST_CHANNEL} small letters, digits and -, and at least one letter"
+_CHANNEL = re.compile(rf"(?=[0-9-]*[a-z])[a-z0-9][a-z0-9-]{{0,{LONGEST_CHANNEL - 1}}}")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the versions of one model stand, as far as somebody has said it."""
+
+    channels: Mapping[str, str] = field(default_factory=dict)
+    """The version that each channel names, `stable` first."""
+    retired: frozenset[str] = frozenset()
+    """Those that take no new work."""
+
+    def named(self, channel: str, numbers: Reversible[str]) -> str | None:
+        """The version that a channel names, of a model that has these versions, oldest first; None: it names none.
+
+        While nobody has said which one is stable, it is the newest that is not retired.
+        """
+        number = self.channels.get(channel)
+        if number is not None or channel != STABLE:
+            return number
+        for newest in reversed(numbers):
+            if newest not in self.retired:
+                return newest
+        return None
+
+    def channels_among(self, numbers: Reversible[str]) -> dict[str, str]:
+        """What all channels name, `stable` first, as `named` says it."""
+        stable = self.named(STABLE, numbers)
+        return {**({STABLE: stable} if stable else {}), **self.channels}
+
+
+UNTOUCHED = Standing()
+"""Of a model about which nobody has said anything."""
+Standings = Mapping[str, Standing]
+"""By the names of the models; those that are not in it are `UNTOUCHED`."""
+Known = Callable[[], Standings]
+"""What is known now. Never blocks. Raises Unavailable where nothing is known yet."""
+
+
+def is_channel_name(text: str) -> bool:
+    """Whether a channel may be called so: `CHANNEL_RULE`."""
+    return _CHANNEL.fullmatch(text) is not None

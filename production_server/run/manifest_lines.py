@@ -1,0 +1,37 @@
+"""A manifest as people read it on the command line."""
+
+from __future__ import annotations
+
+from production_server.models.manifest import Manifest
+
+
+def lines_of(manifest: Manifest) -> list[str]:
+    """What a version takes and answers, where it comes from, and how it was compared."""
+    lines = [
+        f"{manifest.name} version {manifest.version}: {manifest.title}",
+        f"  task      {manifest.task}, by the {manifest.runner} runner",
+    ]
+    for kind, specs in (("takes", manifest.inputs), ("gives", manifest.outputs)):
+        lines += [f"  {kind}     {spec.name} {_shape(spec.shape)} {spec.dtype}" for spec in specs]
+    if manifest.features:
+        lines.append(f"  features  {', '.join(each.name for each in manifest.features)}")
+    if manifest.image is not None:
+        image = manifest.image
+        lines.append(
+            f"  images    {image.width} x {image.height} {image.mode}, pixel x {image.scale:g} + {image.offset:g}"
+        )
+    if manifest.labels:
+        shown_labels = ", ".join(manifest.labels[:10]) + (", …" if len(manifest.labels) > 10 else "")
+        lines.append(f"  labels    {shown_labels}")
+    if manifest.source is not None:
+        lines.append(f"  from      {manifest.source.file} ({manifest.source.producer})")
+    if manifest.parity is not None:
+        parity = manifest.parity
+        lines.append(
+            f"  parity    {parity.max_abs_difference:.1e} at most, on {parity.inputs:,} {parity.drawn} inputs"
+        )
+    return [*lines, f"  made      {manifest.created:%Y-%m-%d %H:%M} UTC"]
+
+
+def _shape(shape: tuple[int | None, ...]) -> str:
+    return "[" + ", ".join("any" if size is None else str(size) for size in shape) + "]"

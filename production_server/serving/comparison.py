@@ -1,0 +1,125 @@
+"""Versions side by side: what was measured of each, and in what they differ; for the command line and the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from production_server.models.manifest import Feature, ImagePreprocessing, Manifest, Metric, TensorSpec
+
+Kind = Literal["metric", "parity", "size", "moment", "text"]
+Value = Metric | float | int | datetime | str | None
+"""Of a metric a `Metric`; of parity the largest difference; of a size bytes. None: the version has nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One thing about each of several versions."""
+
+    kind: Kind
+    name: str
+    values: tuple[Value, ...]
+
+    @property
+    def is_same(self) -> bool:
+        """Whether it is the same of all."""
+        return all(value == self.values[0] for value in self.values)
+
+
+def compare(manifests: Sequence[Manifest]) -> list[Row]:
+    """What there is to know of these versions: metrics, then facts, then what goes in and comes out where that differs.
+
+    Each row has a value for each version, in their order.
+    """
+    return [
+        *_metrics(manifests),
+        *_facts(manifests),
+        *(row for row in _signature(manifests) if not row.is_same),
+    ]
+
+
+def _metrics(manifests: Sequence[Manifest]) -> Iterable[Row]:
+    measured = [manifest.metrics.values if manifest.metrics else {} for manifest in manifests]
+    names = dict.fromkeys(name for values in measured for name in values)
+    for name in names:
+        yield Row("metric", name, tuple(values.get(name) for values in measured))
+
+
+def _facts(manifests: Sequence[Manifest]) -> Iterable[Row]:
+    facts: tuple[tuple[Kind, str, Callable[[Manifest], Value]], ...] = (
+        ("text", "measured on", lambda each: each.metrics.data if each.metrics else None),
+        ("parity", "parity", lambda each: each.parity.max_abs_difference if each.parity else None),
+        ("size", "size", lambda each: sum(file.size_bytes for file in each.files.values())),
+        ("text", "thresholds", _thresholds),
+        ("text", "task", lambda each: each.task),
+        ("text", "runner", lambda each: each.runner),
+        ("text", "made from", lambda each: each.source.file if each.source else None),
+        ("moment", "made", lambda each: each.created),
+    )
+    for kind, name, value in facts:
+        row = Row(kind, name, tuple(map(value, manifests)))
+        if any(each is not None for each in row.values):
+            yield row
+
+
+def _thresholds(manifest: Manifest) -> str | None:
+    values = [manifest.threshold.value] if manifest.threshold else manifest.thresholds
+    return ", ".join(f"{value:g}" for value in values) or None
+
+
+def _signature(manifests: Sequence[Manifest]) -> Iterable[Row]:
+    parts: tuple[tuple[str, Callable[[Manifest], dict[str, str]]], ...] = (
+        ("input", lambda each: {spec.name: _tensor(spec) for spec in each.inputs}),
+        ("output", lambda each: {spec.name: _tensor(spec) for spec in each.outputs}),
+        ("feature", lambda each: {feature.name: _feature(feature) for feature in each.features}),
+    )
+    for what, described in parts:
+        yield from _each(what, [described(manifest) for manifest in manifests])
+    yield Row(
+        "text", "order of features", _told(manifests, lambda each: [part.name for part in each.features])
+    )
+    yield Row("text", "labels", _told(manifests, lambda each: each.labels))
+    yield Row("text", "images", tuple(_image(each.image) for each in manifests))
+
+
+def _each(what: str, described: Sequence[dict[str, str]]) -> Iterable[Row]:
+    for name in dict.fromkeys(name for each in described for name in each):
+        yield Row("text", f"{what} {name}", tuple(each.get(name) for each in described))
+
+
+def _told(manifests: Sequence[Manifest], names: Callable[[Manifest], Sequence[str]]) -> tuple[Value, ...]:
+    return tuple(", ".join(names(each)) or None for each in manifests)
+
+
+def _tensor(spec: TensorSpec) -> str:
+    sizes = ", ".join("any" if size is None else str(size) for size in spec.shape)
+    return f"[{sizes}] {spec.dtype}"
+
+
+def _feature(feature: Feature) -> str:
+    bounds = (
+        f"{word} {bound:g}"
+        for word, bound in (
+            ("from", feature.minimum),
+            ("to", feature.maximum),
+            ("missing as", feature.missing),
+        )
+        if bound is not None
+    )
+    whole = "whole numbers" if feature.integer else "numbers"
+    return " ".join((whole, *bounds, *([feature.unit] if feature.unit else [])))
+
+
+def _image(image: ImagePreprocessing | None) -> str | None:
+    if image is None:
+        return None
+    return f"{image.width} x {image.height} {image.mode}, pixel x {image.scale:g} + {image.offset:g}"
+
+
+def as_plain(value: Value) -> Any:
+    """A value of a row as JSON has it."""
+    if isinstance(value, Metric):
+        return value.model_dump()
+    return value.isoformat() if isinstance(value, datetime) else value

@@ -1,0 +1,148 @@
+"""/models/<name>/versions: versions side by side, what serves now, the history, and forms that change it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response, make_response, redirect, render_template, request, url_for
+
+from production_server.access.scopes import Scope
+from production_server.errors import (
+    BrokenVersion,
+    CeleriacError,
+    Conflict,
+    InvalidInput,
+    NotFound,
+    StoreNotWritable,
+    VersionRetired,
+)
+from production_server.models.channels import CANARY, STABLE
+from production_server.serving.comparison import compare
+from production_server.serving.overview import VersionState
+from production_server.serving.serving import NOTHING, Wanted
+from production_server.web.api.schemas import MAX_INDEX
+from production_server.web.edge.flask_door import acting, asking_client
+from production_server.web.edge.parts import current_parts
+from production_server.web.edge.problems import status_of
+from production_server.web.pages.model_card import plot_files, plot_name
+
+MOST_SIDE_BY_SIDE = 6
+"""Versions: those that channels name, and the newest; others are there for a click."""
+EVENTS = 50
+EXPECTED = "expected."
+"""Before a channel's name in the form: what the page has shown of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A drawing that some versions have: its name, and the file of each."""
+
+    name: str
+    files: tuple[tuple[str, str], ...]
+    """Numbers of versions, and paths inside their folders of plots."""
+
+
+def show(name: str) -> Response:
+    """All that there is to know of a model's versions; `?with=` names one more to show."""
+    return _page(name)
+
+
+def promote(name: str) -> Response:
+    """Have a channel name a version, unless it names another one by now than the page has shown."""
+    channel = _field("channel") or STABLE
+    wanted = Wanted(
+        model=name,
+        version=_field("version"),
+        channel=channel,
+        reason=_field("reason"),
+        expected=request.form.get(EXPECTED + channel, NOTHING),
+    )
+    return _do(name, lambda: current_parts().serving.promote(wanted, by=acting()))
+
+
+def remove_channel(name: str) -> Response:
+    """Have a channel name nothing any more."""
+    serving = current_parts().serving
+    reason, by = _field("reason"), acting()
+    return _do(name, lambda: serving.remove_channel(name, _field("channel"), reason=reason, by=by))
+
+
+def retire(name: str) -> Response:
+    """Have a version take no new work."""
+    return _do(name, lambda: current_parts().serving.retire(name, _field("version"), **_told()))
+
+
+def restore(name: str) -> Response:
+    """Have a retired version take work again."""
+    return _do(name, lambda: current_parts().serving.restore(name, _field("version"), **_told()))
+
+
+def delete(name: str) -> Response:
+    """Remove the files of a retired version."""
+    return _do(name, lambda: current_parts().serving.delete(name, _field("version"), **_told()))
+
+
+def _field(name: str) -> str:
+    return request.form.get(name, "").strip()
+
+
+def _told() -> dict[str, Any]:
+    return {"reason": _field("reason"), "by": acting()}
+
+
+def _do(name: str, act: Callable[[], object]) -> Response:
+    """Do it and show the page; or the page with what is wrong."""
+    try:
+        act()
+    except (InvalidInput, NotFound, Conflict, VersionRetired, BrokenVersion, StoreNotWritable) as exc:
+        return _page(name, exc)
+    return make_response(redirect(url_for("pages.versions", name=name), 303))
+
+
+def _page(name: str, error: CeleriacError | None = None) -> Response:
+    parts = current_parts()
+    states = parts.overview.versions(name)
+    shown = _side_by_side(states, request.args.get("with"))
+    manifests = [state.version.manifest for state in shown]
+    channels = parts.overview.channels(name)
+    before = request.args.get("before", type=int)
+    before = before if before and 0 < before <= MAX_INDEX else None
+    page = render_template(
+        "pages/versions.html",
+        manifest=parts.registry.shown(name).manifest,
+        channels=channels,
+        here={state.version.key[1] for state in states},
+        names=list(dict.fromkeys((STABLE, CANARY, *(row.channel for row in channels)))),
+        states=shown,
+        others=[state for state in states if state not in shown],
+        retirable=[state for state in states if not (state.is_retired or state.channels)],
+        promotable=[state for state in states if not state.is_retired],
+        retired=[state for state in states if state.is_retired],
+        rows=compare(manifests),
+        plots=_plots(shown),
+        events=parts.overview.history(name, before=before, limit=EVENTS),
+        events_limit=EVENTS,
+        may_change=asking_client().may(Scope.MODELS),
+        typed=request.form,
+        error=error,
+    )
+    return make_response(page, 200 if error is None else status_of(error))
+
+
+def _side_by_side(states: Sequence[VersionState], asked: str | None) -> list[VersionState]:
+    """The versions that channels name or somebody asks for, and the newest ones, as many as have room."""
+    chosen = {state.version.key for state in states if state.channels or state.version.key[1] == asked}
+    for state in states:
+        if len(chosen) < MOST_SIDE_BY_SIDE and not state.is_retired:
+            chosen.add(state.version.key)
+    return [state for state in states if state.version.key in chosen] or list(states[:MOST_SIDE_BY_SIDE])
+
+
+def _plots(states: Sequence[VersionState]) -> list[Plot]:
+    found: dict[str, list[tuple[str, str]]] = {}
+    for state in states:
+        for path in plot_files(state.version.manifest):
+            found.setdefault(path, []).append((state.version.key[1], path))
+    return [Plot(plot_name(path), tuple(files)) for path, files in sorted(found.items())]

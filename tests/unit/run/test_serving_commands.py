@@ -1,0 +1,170 @@
+"""`models` on the command line: which versions there are, and saying which of them serve."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import update
+
+from production_server.access.audit import Wanted, every_line
+from production_server.errors import Conflict, NotFound, VersionRetired
+from production_server.jobs.database import now
+from production_server.jobs.tables import retired_version
+from production_server.run.model_commands import model_commands
+from production_server.run.opened_serving import opened_serving, user_acting
+from production_server.serving.serving import SETTLED_S
+from production_server.settings import Settings, read_settings
+from testing.foreign_graphs import FOREIGN_MODELS
+from testing.small_models import write_table_model
+
+WHO = user_acting().client
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Three versions of `table`, of which the second one was measured."""
+    measured = {
+        "data": "ten rows",
+        "method": "",
+        "values": {"roc_auc": {"mean": 0.8, "std": 0.01}, "brier": {"mean": 0.2}},
+    }
+    for version, changes in (("1", {}), ("2", {"metrics": measured}), ("3", {"labels": ["no", "maybe"]})):
+        write_table_model(tmp_path / "state" / "models", version=version, **changes)
+    return read_settings({"STATE_DIR": str(tmp_path / "state")})
+
+
+def run(settings: Settings, *arguments: str | Path) -> Result:
+    return CliRunner().invoke(model_commands, list(map(str, arguments)), obj=settings, catch_exceptions=False)
+
+
+def said(settings: Settings, *arguments: str | Path) -> str:
+    done = run(settings, *arguments)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def told(settings: Settings, *arguments: str) -> Any:
+    return json.loads(said(settings, *arguments, "--json"))
+
+
+def of_table(settings: Settings) -> dict[str, Any]:
+    (found,) = (each for each in told(settings, "list") if each["name"] == "table")
+    return {name: found[name] for name in ("versions", "retired", "channels")}
+
+
+def test_promoting_says_who_it_was_and_why(settings: Settings) -> None:
+    answer = told(settings, "promote", "table", "1", "--why", "for a look")
+
+    (event,) = told(settings, "history", "table")
+    with opened_serving(settings) as serving:
+        (line,) = every_line(serving.database, Wanted())
+    assert (answer["version"], answer["set_by"]) == ("1", WHO)
+    assert (event["before"], event["after"], event["client"], event["reason"]) == (
+        "3",
+        "1",
+        WHO,
+        "for a look",
+    )
+    assert (line.act, line.by.client) == ("channel.set", WHO)
+    assert of_table(settings)["channels"] == {"stable": "1"}
+
+
+def test_promoting_only_if_nobody_was_first(settings: Settings) -> None:
+    said(settings, "promote", "table", "1", "--channel", "qa", "--if-now", "none")
+
+    with pytest.raises(Conflict, match="qa of 'table' names version 1 now, not none"):
+        run(settings, "promote", "table", "2", "--channel", "qa", "--if-now", "none")
+    said(settings, "promote", "table", "2", "--channel", "qa", "--if-now", "1")
+
+    assert of_table(settings)["channels"] == {"stable": "3", "qa": "2"}
+
+
+def test_a_version_goes_from_serving_to_deleted_and_each_step_is_told(settings: Settings) -> None:
+    with pytest.raises(Conflict):
+        run(settings, "retire", "table", "3")
+    said(settings, "promote", "table", "2")
+    said(settings, "retire", "table", "3", "--why", "wrong labels")
+    said(settings, "retire", "table", "3", "--undo")
+    said(settings, "retire", "table", "3")
+    with pytest.raises(VersionRetired):
+        run(settings, "promote", "table", "3")
+    assert of_table(settings)["retired"] == ["3"]
+    assert "–, it is retired" in said(settings, "show", "table", "--version", "3")
+    with opened_serving(settings) as serving, serving.database.write() as connection:
+        connection.execute(update(retired_version).values(retired_at=now() - SETTLED_S - 1))
+
+    said(settings, "delete", "table", "3", "--yes")
+
+    assert of_table(settings) == {"versions": ["1", "2"], "retired": [], "channels": {"stable": "2"}}
+    lines = said(settings, "history", "table").splitlines()
+    assert [line.split("  ")[1] for line in lines[1:]] == [
+        "version 3 deleted", "version 3 retired", "version 3 restored", "version 3 retired", "stable 3 → 2",
+    ]  # fmt: skip
+
+
+def test_files_are_deleted_only_after_a_yes(settings: Settings) -> None:
+    said(settings, "retire", "table", "1")
+
+    refused = CliRunner().invoke(model_commands, ["delete", "table", "1"], obj=settings, input="n\n")
+
+    assert refused.exit_code == 1
+    assert of_table(settings)["versions"] == ["1", "2", "3"]
+
+
+def test_a_channel_is_taken_away(settings: Settings) -> None:
+    said(settings, "promote", "table", "1", "--channel", "qa")
+
+    said(settings, "unset", "table", "qa", "--why", "done")
+
+    assert of_table(settings)["channels"] == {"stable": "3"}
+
+
+def test_two_versions_stand_side_by_side(settings: Settings) -> None:
+    said(settings, "promote", "table", "1", "--channel", "qa")
+
+    found = told(settings, "compare", "table", "qa", "2")
+    lines = said(settings, "compare", "table", "2", "3").splitlines()
+
+    assert (found["a"], found["b"]) == ("1", "2")
+    assert found["rows"]["roc_auc"] == {"a": None, "b": {"mean": 0.8, "std": 0.01}}
+    assert "labels" not in found["rows"]
+    assert lines[0].split() == ["version", "2", "version", "3", "difference"]
+    assert [line.split() for line in lines if line.startswith(("roc_auc", "labels"))] == [
+        ["roc_auc", "0.8", "±", "0.01", "–"],
+        ["labels", "no,", "yes", "no,", "maybe"],
+    ]
+
+
+def test_where_nobody_has_said_anything_the_history_says_what_counts(settings: Settings) -> None:
+    assert said(settings, "history", "table").strip().endswith("the newest version is stable.")
+    with pytest.raises(NotFound):
+        run(settings, "history", "nothing")
+
+
+def test_an_import_says_whether_its_version_serves(settings: Settings) -> None:
+    file = FOREIGN_MODELS / "iris_pipeline.onnx"
+    first = said(settings, "import", file, "--name", "mine").splitlines()[-1]
+    said(settings, "promote", "mine", "1")
+
+    second = said(settings, "import", file, "--name", "mine").splitlines()[-1]
+    third = told(settings, "import", str(file), "--name", "mine")
+
+    assert first.startswith("mine version 1 serves as stable now: ")
+    assert second.startswith("mine version 2 is there and not serving, stable is version 1: promote it")
+    assert (third["version"], third["serves"]) == ("3", False)
+
+
+def test_an_import_gets_no_number_that_the_history_names(settings: Settings) -> None:
+    file = FOREIGN_MODELS / "iris_pipeline.onnx"
+    for _ in range(2):
+        said(settings, "import", file, "--name", "mine")
+    said(settings, "promote", "mine", "1")
+    said(settings, "retire", "mine", "2")
+    folder = settings.model_stores[-1] / "mine" / "2"
+    folder.rename(folder.with_name(".put-aside-by-hand"))
+
+    assert told(settings, "import", str(file), "--name", "mine")["version"] == "3"

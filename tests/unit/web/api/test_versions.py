@@ -1,0 +1,246 @@
+"""/api/models/<name>/versions, …/channels, …/history: what the use cases say, with the statuses of HTTP."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from production_server.access.audit import Wanted, every_line
+from production_server.jobs.database import now
+from production_server.jobs.tables import retired_version
+from production_server.jobs.workers import beat
+from production_server.learning.report import Check, CheckName, Report, Verdict, write_report
+from production_server.serving.serving import SETTLED_S
+from production_server.settings import Settings, read_settings
+from production_server.web.edge.parts import WebParts
+from testing.processes import wait_until
+from testing.small_models import write_table_model
+
+TABLE = "/api/models/table"
+
+
+@pytest.fixture
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    for version in ("1", "2", "3"):
+        write_table_model(tmp_path / "store", version=version)
+    return read_settings(
+        {"DATABASE_URL": settings.database_url or "", "MODEL_STORE": str(tmp_path / "store")}
+    )
+
+
+def promote(web: Any, version: str, channel: str = "stable", **told: Any) -> Any:
+    return web.put(f"{TABLE}/channels/{channel}", json={"version": version, **told})
+
+
+def settle(parts: WebParts) -> None:
+    with parts.database.write() as connection:
+        connection.execute(update(retired_version).values(retired_at=now() - SETTLED_S - 1))
+
+
+def problem(answer: Any) -> tuple[int, str]:
+    return answer.status_code, answer.json["code"]
+
+
+def test_promoting_changes_what_serves_and_is_told(web: Any, parts: WebParts) -> None:
+    answer = promote(web, "1", reason="fewer false alarms", expected="3")
+
+    assert answer.status_code == 200
+    assert (answer.json["channel"], answer.json["version"], answer.json["by"]) == ("stable", "1", "anonymous")
+    assert web.get(TABLE).json["channels"] == {"stable": "1"}
+    job = web.post("/api/jobs", json={"model": "table", "inputs": [[1, 7]]}).json
+    assert job["version"] == "1"
+    (event,) = web.get(f"{TABLE}/history").json["events"]
+    assert (event["before"], event["after"], event["reason"]) == ("3", "1", "fewer false alarms")
+    (line,) = every_line(parts.database, Wanted())
+    assert (line.act, line.object, line.by.client, line.by.request_id != "") == (
+        "channel.set", "table/stable", "anonymous", True,
+    )  # fmt: skip
+
+
+def test_stable_tells_that_nobody_has_set_it(web: Any) -> None:
+    stable = {"channel": "stable", "version": "3", "set": None, "by": None}
+
+    assert web.get(f"{TABLE}/channels/stable").json == stable
+    assert web.get(f"{TABLE}/channels").json == {"channels": [stable]}
+    assert problem(web.get(f"{TABLE}/channels/qa")) == (404, "channel_not_found")
+
+
+def test_a_channel_that_moved_is_not_overwritten(web: Any) -> None:
+    promote(web, "1")
+
+    assert problem(promote(web, "2", expected="3")) == (409, "channel_moved")
+    assert problem(promote(web, "2", "qa", expected="1")) == (409, "channel_moved")
+    assert promote(web, "2", "qa", expected="").status_code == 200
+
+
+def test_requests_may_name_a_channel_wherever_they_name_a_version(web: Any) -> None:
+    promote(web, "1", "qa")
+
+    job = web.post("/api/jobs", json={"model": "table", "version": "qa", "inputs": [[1, 7]]}).json
+
+    assert job["version"] == "1"
+    assert web.get("/v2/models/table/versions/qa").status_code == 200
+    assert web.get("/v1/models/table/labels/qa").json["model_version_status"][0]["version"] == "1"
+    assert "version 1" in web.get("/models/table?version=qa").text
+    assert problem(web.post("/api/jobs", json={"model": "table", "version": "no", "inputs": [[1, 7]]})) == (
+        404, "version_not_found",
+    )  # fmt: skip
+
+
+def test_a_retired_version_takes_no_new_work_and_what_it_did_stays(web: Any) -> None:
+    job = web.post("/api/jobs", json={"model": "table", "version": "1", "inputs": [[1, 7]]}).json
+
+    retired = web.delete(f"{TABLE}/versions/1?reason=old")
+
+    assert (retired.status_code, retired.json["retired"]) == (200, True)
+    body = {"model": "table", "version": "1", "inputs": [[1, 7]]}
+    assert problem(web.post("/api/jobs", json=body)) == (410, "version_retired")
+    assert problem(promote(web, "1")) == (410, "version_retired")
+    assert web.get("/v2/models/table/versions/1").status_code == 410
+    assert web.get(job["links"]["results"]).status_code == 200
+    assert web.get(job["links"]["page"]).status_code == 200
+    assert web.get("/models/table?version=1").status_code == 200
+    assert web.get("/predictions?model=table&version=1").status_code == 410
+    statuses = web.get("/v1/models/table").json["model_version_status"]
+    assert {each["version"]: each["state"] for each in statuses}["1"] == "END"
+    index = web.post("/v2/repository/index").json
+    assert [each["reason"] for each in index if (each["name"], each["version"]) == ("table", "1")] == [
+        "it is retired"
+    ]
+    restored = web.post(f"{TABLE}/versions/1/restore", json={"reason": "for a comparison"})
+    assert (restored.status_code, restored.json["retired"]) == (200, False)
+    assert web.post("/api/jobs", json=body).status_code == 202
+
+
+def test_what_serves_is_neither_retired_nor_deleted(web: Any) -> None:
+    assert problem(web.delete(f"{TABLE}/versions/3")) == (409, "version_on_channel")
+    assert problem(web.delete(f"{TABLE}/versions/3?files=true")) == (409, "version_not_retired")
+
+
+def test_the_files_of_a_retired_version_are_deleted(web: Any, parts: WebParts, tmp_path: Path) -> None:
+    web.delete(f"{TABLE}/versions/1")
+    soon = web.delete(f"{TABLE}/versions/1?files=true")
+    settle(parts)
+
+    deleted = web.delete(f"{TABLE}/versions/1?files=true&reason=room")
+
+    assert problem(soon) == (409, "version_in_use")
+    assert (deleted.status_code, deleted.json["version"]) == (200, "1")
+    assert not (tmp_path / "store" / "table" / "1").exists()
+    acts = [event["act"] for event in web.get(f"{TABLE}/history").json["events"]]
+    assert acts == ["deleted", "retired"]
+
+
+def test_what_comes_with_the_release_is_not_deleted(web: Any, parts: WebParts) -> None:
+    write_table_model(parts.settings.model_stores[-1], name="diabetes", version="2")
+    web.put("/api/models/diabetes/channels/stable", json={"version": "2"})
+    web.delete("/api/models/diabetes/versions/1")
+    settle(parts)
+
+    assert problem(web.delete("/api/models/diabetes/versions/1?files=true")) == (409, "version_built_in")
+
+
+def test_a_channel_is_taken_away_but_for_stable(web: Any) -> None:
+    promote(web, "1", "qa")
+
+    left = web.delete(f"{TABLE}/channels/qa?reason=done")
+
+    assert [each["channel"] for each in left.json["channels"]] == ["stable"]
+    assert problem(web.delete(f"{TABLE}/channels/qa")) == (404, "channel_not_found")
+    assert problem(web.delete(f"{TABLE}/channels/stable")) == (400, "invalid_input")
+
+
+def test_versions_tell_how_they_stand(web: Any, parts: WebParts) -> None:
+    beat(parts.database, "w1", warm=["table/3"], items_done=0, failing={"table/2": "no such file"})
+
+    found = web.get(f"{TABLE}/versions").json["versions"]
+
+    assert [(each["version"], each["channels"], each["loaded_by"], each["failing"]) for each in found] == [
+        ("3", ["stable"], ["w1"], {}),
+        ("2", [], [], {"w1": "no such file"}),
+        ("1", [], [], {}),
+    ]
+    assert found[0] == web.get(f"{TABLE}/versions/3").json
+    assert found[0]["manifest"]["metrics"]["values"]
+
+
+def test_a_history_comes_in_pages(web: Any) -> None:
+    for version in ("1", "2", "3"):
+        promote(web, version)
+
+    first = web.get(f"{TABLE}/channels/stable/history?limit=2").json
+    second = web.get(f"{TABLE}/channels/stable/history?limit=2&before={first['next']}").json
+
+    assert [event["after"] for event in first["events"] + second["events"]] == ["3", "2", "1"]
+    assert second["next"] is None
+
+
+def test_readyz_tells_what_serves_and_does_not_load_and_the_others_serve_on(
+    web: Any, parts: WebParts
+) -> None:
+    beat(parts.database, "w1", warm=["table/2"], items_done=0)
+    before = web.get("/readyz").json["checks"]["models"]
+
+    beat(parts.database, "w1", warm=["table/2"], items_done=0, failing={"table/3": "model.onnx is damaged"})
+    answer = web.get("/readyz")
+
+    assert before == {"ok": True, "detail": "what channels name loads, as far as workers have tried"}
+    assert answer.json["checks"]["models"] == {
+        "ok": False, "detail": "table/3 does not load in w1",
+    }  # fmt: skip
+    assert answer.json["checks"]["workers"]["ok"]
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/models/no/history", "/api/models/a%00b/history", f"{TABLE}/channels/qa/history",
+             f"{TABLE}/channels/a%00/history", "/api/models/no/versions", f"{TABLE}/versions/9"],
+)  # fmt: skip
+def test_what_there_is_not_is_not_found(web: Any, path: str) -> None:
+    assert web.get(path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("channel", "told", "field"),
+    [("qa", {}, "version"), ("qa", {"version": "1", "percent": 5}, "percent"), ("7", {"version": "1"}, "channel"),
+     ("qa", {"version": "1", "reason": "a\nb"}, "reason"), ("qa", {"version": 1}, "version")],
+)  # fmt: skip
+def test_what_cannot_be_promoted_is_refused_by_its_field(
+    web: Any, channel: str, told: dict[str, Any], field: str
+) -> None:
+    answer = web.put(f"{TABLE}/channels/{channel}", json=told)
+
+    assert (answer.status_code, answer.json["faults"][0]["field"]) == (400, field)
+
+
+def test_lists_stay_whole_when_a_version_that_serves_is_not_here(web: Any, tmp_path: Path) -> None:
+    promote(web, "3")
+    shutil.rmtree(tmp_path / "store" / "table" / "3")
+    wait_until(lambda: web.get(TABLE).json["versions"] == ["1", "2"], what="the store was looked at")
+
+    body = {"model": "table", "inputs": [[1, 7]]}
+
+    assert problem(web.post("/api/jobs", json=body)) == (503, "broken_version")
+    assert web.get(TABLE).json["channels"] == {"stable": "3"}
+    for path in ("/", "/predictions", "/models/table", "/api/models", "/stats"):
+        assert web.get(path).status_code == 200, path
+
+
+def test_what_the_gate_says_of_a_version_is_told_where_it_came_by_one(web: Any, tmp_path: Path) -> None:
+    assert problem(web.get(f"{TABLE}/versions/2/report")) == (404, "report_not_found")
+    check = Check(name=CheckName.LOADS, verdict=Verdict.PASSED, expected="it loads", found="it does")
+    report = Report(model="table", against="1", at=datetime.now(UTC), seconds=1.5, checks=(check,))
+    write_report(report, tmp_path / "store" / "table" / "2")
+
+    told = web.get(f"{TABLE}/versions/2/report").json
+
+    assert (told["passed"], told["against"]) == (True, "1")
+    assert told["checks"] == [
+        {"name": "loads", "verdict": "passed", "expected": "it loads", "found": "it does", "numbers": {}}
+    ]
+    assert web.get(f"{TABLE}/versions/9/report").status_code == 404

@@ -1,0 +1,208 @@
+"""/models/<name>/versions: versions side by side, and forms that change what serves, for those who may."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from production_server.access.keys import create_key
+from production_server.access.records import NewKey
+from production_server.access.scopes import USUAL, Scope
+from production_server.jobs.channels import ChannelRow
+from production_server.jobs.database import now
+from production_server.jobs.tables import retired_version
+from production_server.jobs.workers import beat
+from production_server.serving.serving import SETTLED_S
+from production_server.web.app import create_app
+from production_server.web.edge.parts import WebParts
+from testing.small_models import write_table_model
+from tests.unit.access.test_keys import SOMEBODY
+from tests.unit.web.pages.conftest import Page, row, to_page, yes
+from tests.unit.web.pages.test_keys import logged_in
+
+Get = Callable[[str], Page]
+PATH = "/models/table/versions"
+PAGE = {"Sec-Fetch-Site": "same-origin"}
+
+
+def send(web: Any, act: str, **fields: str) -> Page:
+    return to_page(web.post(f"{PATH}/{act}", data=fields, headers=PAGE))
+
+
+def shown(page: Page) -> dict[str, str]:
+    """What the form would send along: what the page has shown of each channel."""
+    return dict(re.findall(r'name="(expected\.[^"]+)" value="([^"]*)"', page.source))
+
+
+def stable(parts: WebParts) -> ChannelRow:
+    return parts.overview.channel("table", "stable")
+
+
+def columns(page: Page) -> list[str]:
+    return re.findall(r">Version (\d+)</a>", page.source.partition("<tbody>")[0])
+
+
+def test_the_versions_stand_side_by_side_and_what_serves_is_marked(
+    get: Get, parts: WebParts, make_job: Any, answer: Any
+) -> None:
+    answer(make_job([row(1, 7)] * 3), [yes(index, 0.5) for index in range(3)])
+    beat(parts.database, "w1", warm=["table/2"], items_done=3, failing={"table/1": "it needs <TensorFlow>"})
+
+    page = get(PATH)
+
+    assert columns(page) == ["2", "1"]
+    assert "stable is version 2 the newest, since nobody has promoted one" in page.text
+    assert "1 ms of 3 items" in page.text
+    assert "Does not load in w1: it needs <TensorFlow>" in page.text
+    assert "Accuracy 50.0 %" in page.text
+    assert "/models/table/2/plots/roc.svg" in page.source
+    assert "Nobody has changed anything." in page.text
+
+
+def test_promoting_changes_what_serves_and_the_page_tells_of_it(web: Any, get: Get, parts: WebParts) -> None:
+    page = send(web, "promote", version="1", channel="stable", reason="better <b>", **shown(get(PATH)))
+
+    assert page.status == 303
+    assert (stable(parts).version, stable(parts).set_by) == ("1", "anonymous")
+    page = get(PATH)
+    assert "stable 2 → 1" in page.text and "better <b>" in page.text
+
+
+def test_who_has_an_old_page_open_overwrites_nothing(web: Any, get: Get, parts: WebParts) -> None:
+    old = shown(get(PATH))
+    send(web, "promote", version="1", channel="stable", **old)
+    send(web, "promote", version="2", channel="qa", **old)
+
+    moved = send(web, "promote", version="2", channel="stable", reason="mine", **old)
+    new_to_it = send(web, "promote", version="1", channel="qa", **old)
+
+    assert (moved.status, new_to_it.status) == (409, 409)
+    assert "Stable of 'table' names version 1 now, not 2: look again" in moved.text
+    assert moved.value("promote-reason") == "mine"
+    assert parts.registry.channels("table") == {"stable": "1", "qa": "2"}
+
+
+def test_a_version_is_retired_restored_and_deleted(
+    web: Any, get: Get, parts: WebParts, model_store: Path
+) -> None:
+    assert send(web, "retire", version="1", reason="old").status == 303
+    assert "Retire a version" not in get(PATH).text
+    assert columns(get(PATH)) == ["2"]
+    assert columns(get(PATH + "?with=1")) == ["2", "1"]
+    assert send(web, "restore", version="1").status == 303
+    send(web, "retire", version="1")
+    assert send(web, "delete", version="1").status == 409
+    with parts.database.write() as connection:
+        connection.execute(update(retired_version).values(retired_at=now() - SETTLED_S - 1))
+
+    assert send(web, "delete", version="1").status == 303
+
+    assert not (model_store / "table" / "1").exists()
+    assert "Version 1 deleted" in get(PATH).text
+
+
+def test_a_channel_is_taken_away(web: Any, get: Get) -> None:
+    assert "Take a channel away" not in get(PATH).text
+    send(web, "promote", version="1", channel="qa")
+
+    assert send(web, "unset", channel="qa").status == 303
+
+    assert "qa taken away; it was 1" in get(PATH).text
+
+
+@pytest.mark.parametrize(
+    ("act", "fields", "status"),
+    [("promote", {"version": "9"}, 404), ("promote", {"version": "1", "channel": "A b"}, 400),
+     ("retire", {"version": "2"}, 409), ("retire", {}, 404), ("unset", {"channel": "stable"}, 400),
+     ("delete", {"version": "1"}, 409), ("restore", {"version": "x"}, 404)],
+)  # fmt: skip
+def test_what_cannot_be_done_is_said_on_the_page(
+    web: Any, act: str, fields: dict[str, str], status: int
+) -> None:
+    page = send(web, act, **fields)
+
+    assert page.status == status
+    assert 'role="alert"' in page.source and "<h1>Versions</h1>" in page.source
+
+
+def test_a_page_of_a_model_that_there_is_not_is_not_found(web: Any, get: Get) -> None:
+    assert get("/models/nothing/versions").status == 404
+    assert (
+        to_page(web.post("/models/nothing/versions/retire", data={"version": "1"}, headers=PAGE)).status
+        == 404
+    )
+
+
+@pytest.mark.parametrize("query", ["?before=x", "?before=-1", "?before=99999999999999", "?with=%00"])
+def test_what_the_query_cannot_mean_is_passed_over(get: Get, query: str) -> None:
+    assert get(PATH + query).status == 200
+
+
+def test_other_sites_pages_change_nothing(web: Any, parts: WebParts) -> None:
+    refused = web.post(f"{PATH}/promote", data={"version": "1"}, headers={"Sec-Fetch-Site": "cross-site"})
+
+    assert refused.status_code == 403
+    assert stable(parts).set_by is None
+
+
+def test_who_may_not_change_it_sees_no_forms(parts: WebParts) -> None:
+    def key(*scopes: Scope) -> str:
+        wanted = NewKey(name="anna", client="anna", scopes=frozenset(scopes))
+        made = create_key(parts.database, wanted, by=SOMEBODY)[1]
+        parts.keys.look_again()
+        return made
+
+    app = create_app(parts)
+    reader, keeper = logged_in(app, key(*USUAL)), logged_in(app, key(*USUAL, Scope.MODELS))
+
+    assert "Change what serves" not in reader.get(PATH, headers=PAGE).text
+    assert reader.post(f"{PATH}/promote", data={"version": "1"}, headers=PAGE).status_code == 403
+    assert "Change what serves" in keeper.get(PATH, headers=PAGE).text
+    assert (
+        keeper.post(
+            f"{PATH}/promote", data={"version": "1", "expected.stable": "2"}, headers=PAGE
+        ).status_code
+        == 303
+    )
+    assert stable(parts).set_by == "anna"
+
+
+def test_of_many_versions_those_that_serve_and_the_newest_are_shown(
+    web: Any, get: Get, model_store: Path
+) -> None:
+    for version in range(3, 12):
+        write_table_model(model_store, version=str(version))
+    send(web, "promote", version="1", channel="qa")
+
+    page = get(PATH)
+
+    assert columns(page) == ["11", "10", "9", "8", "7", "1"]
+    assert "Also there: version 6 , version 5" in page.text
+
+
+def test_a_long_history_goes_on_behind_a_link(web: Any, get: Get, parts: WebParts, monkeypatch: Any) -> None:
+    monkeypatch.setattr("production_server.web.pages.versions.EVENTS", 2)
+    for version in ("1", "2", "1"):
+        send(web, "promote", version=version, **shown(get(PATH)))
+
+    first = get(PATH)
+    earlier = re.search(r'href="([^"]*before=\d+)#', first.source)
+
+    assert earlier is not None
+    assert "stable 2 → 1" in get(earlier[1]).text.partition("History")[2]
+    assert "Earlier" not in get(earlier[1]).text
+
+
+def test_the_card_of_a_retired_version_says_so_and_offers_no_prediction(web: Any, get: Get) -> None:
+    send(web, "retire", version="1")
+
+    card = get("/models/table?version=1")
+
+    assert (card.status, "retired" in card.text, "Predict" in card.text.partition("Model card")[2]) == (
+        200, True, False,
+    )  # fmt: skip
