@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable Where Keras runs a model, it says whether a worker has loaded it.
 
 from flask import Blueprint, Response
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -85,12 +86,10 @@ def _check_files() -> str:
 
 
 def _check_models(parts: WebParts) -> str:
-    # Why, nobody is told without a key: the versions of the API and their page say it.
-    failing = [
-        f"{version} does not load in {worker.name}"
-        for worker in alive_workers(parts.database)
-        for version in worker.failing
-    ]
+    # Where and why, nobody is told without a key: the versions of the API and their page say it. And instances look
+    # for the names of their workers in this answer, to see which are warm.
+    in_vain = Counter(version for worker in alive_workers(parts.database) for version in worker.failing)
+    failing = [f"{version} does not load in {count} of the workers" for version, count in in_vain.items()]
     parts.standings.look_if_unknown()
     registry = parts.registry
     for name in registry.model_names():

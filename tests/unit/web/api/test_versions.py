@@ -191,7 +191,7 @@ def test_readyz_tells_what_serves_and_does_not_load_and_the_others_serve_on(
 
     assert before == {"ok": True, "detail": "what channels name loads, as far as workers have tried"}
     assert answer.json["checks"]["models"] == {
-        "ok": False, "detail": "table/3 does not load in w1",
+        "ok": False, "detail": "table/3 does not load in 1 of the workers",
     }  # fmt: skip
     assert answer.json["checks"]["workers"]["ok"]
     assert answer.status_code == 200
