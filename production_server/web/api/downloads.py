@@ -17,7 +17,7 @@ from production_server.web.edge.flask_door import asking_client
 from production_server.web.edge.parts import current_parts
 
 _BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-_NUMBER = re.compile(r"[-+]\d+(\.\d+)?")
+_NUMBER = re.compile(r"[-+](\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 """A label may be one, such as -1."""
 
 

@@ -99,3 +99,49 @@ def test_a_result_tells_whose_it_is(filled: Database) -> None:
     assert (found.model, found.version, found.source) == ("picture", "1", "event")
     assert (found.place.finished_at, found.place.index) == (2000, 1)
     assert (found.item.label, found.item.score, found.item.url) == ("cat", 0.95, "s3://pets/in/b.jpg")
+
+
+SEVERAL: tuple[Answer, ...] = (
+    (("cat", "dog"), 0.9),
+    (("dog",), 0.4),
+    ((), 0.1),
+    "not_an_image",
+    (("catfish",), 0.8),
+)
+
+
+def test_one_of_several_labels_finds_its_items(database: Database) -> None:
+    classified(database, SEVERAL, names=["both", "dog", "neither", "broken", "fish"], model="tags")
+    classified(database, [("cat", 0.9), ("|", 0.8)], names=["one cat", "a bar"])
+
+    assert names(database, label="cat") == ["one cat", "both"]
+    assert names(database, label="dog") == ["dog", "both"]
+    assert names(database, label="CAT") == []
+    assert names(database, label="cat", chosen=Chosen(model="tags")) == ["both"]
+    assert names(database, label="|") == ["a bar", "neither"]
+    assert names(database, state="succeeded", chosen=Chosen(model="tags")) == [
+        "fish",
+        "neither",
+        "dog",
+        "both",
+    ]
+    assert names(database, state="failed") == ["broken"]
+
+
+VALUES = (1e308, 1e-320, -1.5, 0.30000000000000004, 2**53 + 1, 2**64 - 1, -(2**63), 1.0, 0)
+
+
+def test_values_are_stored_with_all_their_digits_and_found_by_number(database: Database) -> None:
+    classified(database, VALUES, names=[repr(value) for value in VALUES])
+
+    found = search(database, Search(), limit=100)
+
+    outputs = [each.item.output[0] for each in reversed(found)]
+    assert outputs == list(VALUES)
+    assert [type(each) for each in outputs] == [type(each) for each in VALUES]
+    assert [each.item.score for each in reversed(found)] == [float(value) for value in VALUES]
+    assert names(database, min_score=1e308) == ["1e+308"]
+    assert names(database, min_score=1e-320, max_score=0.2) == ["1e-320"]
+    assert names(database, min_score=0.2, max_score=1) == ["0.30000000000000004"]
+    assert names(database, max_score=-1.5) == [repr(-(2**63))]
+    assert names(database, state="failed") == []
