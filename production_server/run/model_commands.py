@@ -242,6 +242,7 @@ def _check_signature(settings: Settings, manifest: Manifest, *, is_breaking: boo
             ("task", manifest.task != now.task),
             ("features", [each.name for each in manifest.features] != [each.name for each in now.features]),
             ("labels", manifest.labels != now.labels),
+            ("quantity", _quantity(manifest) != _quantity(now)),
             ("inputs", _shapes(manifest.inputs) != _shapes(now.inputs)),
             ("outputs", _shapes(manifest.outputs) != _shapes(now.outputs)),
         )
@@ -253,6 +254,10 @@ def _check_signature(settings: Settings, manifest: Manifest, *, is_breaking: boo
             f"another name, or --breaking: {manifest.name} {now.version} has other {', '.join(differ)}",
             manifest.name,
         )
+
+
+def _quantity(manifest: Manifest) -> tuple[str, str | None] | None:
+    return None if manifest.quantity is None else (manifest.quantity.name, manifest.quantity.unit)
 
 
 def _shapes(specs: Any) -> list[Any]:
@@ -297,6 +302,8 @@ def _lines_of(manifest: Manifest) -> list[str]:
     if manifest.labels:
         shown_labels = ", ".join(manifest.labels[:10]) + (", …" if len(manifest.labels) > 10 else "")
         lines.append(f"  labels    {shown_labels}")
+    if manifest.quantity is not None:
+        lines.append(f"  answers   {manifest.quantity.label}, in {manifest.quantity.unit or 'no unit'}")
     if manifest.source is not None:
         lines.append(f"  from      {manifest.source.file} ({manifest.source.producer})")
     if manifest.parity is not None:

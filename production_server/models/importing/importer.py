@@ -19,7 +19,7 @@ from production_server.models.importing.described import Described
 from production_server.models.importing.formats import NEEDS_TENSORFLOW, SAVED_MODEL_FILE, Format, format_of
 from production_server.models.importing.inferred import Inferred, infer
 from production_server.models.importing.opened import Opened
-from production_server.models.importing.parity import check_probabilities, compare, edge_notes, inputs_for
+from production_server.models.importing.parity import check_answers, compare, edge_notes, inputs_for
 from production_server.models.importing.sample import Sample, read_sample
 from production_server.models.runners import load_runner
 from production_server.models.store import ModelVersion
@@ -156,7 +156,7 @@ def _compared(
         say(f"Comparing what is served with the original on {inputs.origin}")
         parity = compare(manifest, inferred.fitting.of(opened.original), served, inputs)
         first = {name: array[:64] for name, array in inputs.tensors.items()}
-        check_probabilities(manifest, served(first))
+        check_answers(version, served(first))
         notes = [*inferred.notes, *edge_notes(manifest, served)]
     finally:
         runner.close()
