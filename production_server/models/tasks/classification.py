@@ -22,6 +22,7 @@ class Classification(Labelled):
     """Chooses one of the manifest's labels, whatever goes in."""
 
     answers = "one of its labels"
+    card = "pages/answers/label_card.html"
     text_outputs = (LABEL,)
 
     def check_manifest(self) -> None:

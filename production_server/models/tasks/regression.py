@@ -28,6 +28,7 @@ class Regression(Task):
     """Answers with the manifest's quantity, whatever goes in."""
 
     verb = "regress"
+    card = "pages/answers/value_card.html"
     truth_is_number = True
 
     def __init__(self, manifest: Manifest, inputs: Inputs) -> None:

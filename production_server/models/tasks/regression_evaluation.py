@@ -17,7 +17,7 @@ from production_server.models.tasks.task import Evaluated, Judged
 class RegressionEvaluation(Evaluated):
     """True values held against answers; errors are in the quantity's unit."""
 
-    template: ClassVar[str] = "pages/regression_evaluation.html"
+    template: ClassVar[str] = "pages/answers/value_evaluation.html"
     compared: int
     without_answer: int
     """Items whose true value is known and that failed or were cancelled; they count nowhere else."""

@@ -41,13 +41,20 @@ class Agreement:
 class SeveralEvaluation(Evaluated):
     """True sets of labels held against answers."""
 
-    template: ClassVar[str] = "pages/several_evaluation.html"
+    template: ClassVar[str] = "pages/answers/several_labels_evaluation.html"
     labels: tuple[tuple[str, Agreement], ...]
     compared: int
     exact: int
     """Items whose answer is the whole true set."""
     without_answer: int
     """Items whose true labels are known and that failed or were cancelled; they count nowhere else."""
+
+    def most_frequent(self, limit: int) -> list[tuple[str, Agreement]]:
+        """Labels that some item has, truly or as an answer, in their order; of too many the most frequent ones."""
+        found = [(label, each) for label, each in self.labels if each.true or each.answered]
+        if len(found) <= limit:
+            return found
+        return sorted(found, key=lambda entry: -max(entry[1].true, entry[1].answered))[:limit]
 
     @property
     def micro(self) -> Agreement:

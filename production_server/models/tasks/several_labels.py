@@ -20,6 +20,7 @@ class SeveralLabels(Labelled):
 
     answers = "any of its labels"
     answers_one_of = "any"
+    card = "pages/answers/several_labels_card.html"
 
     def check_manifest(self) -> None:
         manifest = self.manifest

@@ -105,6 +105,8 @@ class Task(ABC):
     """How many of its `choices` an answer is."""
     verb: ClassVar[str | None] = None
     """What it does, as TensorFlow Serving calls it: `classify`, `regress`; None: it can only be asked to predict."""
+    card: ClassVar[str | None] = None
+    """The template of what a model card says of answers, where there is more to say than `answers` and `choices`."""
     truth_is_number: ClassVar[bool] = False
     """Whether what is true is written as a number, as features are."""
     text_outputs: ClassVar[tuple[str, ...]] = ()

@@ -137,5 +137,14 @@ def test_items_without_an_answer_are_told_apart_and_labels_that_nobody_has_have_
     assert evaluate(LABELS, [item(None, ("cat",)), item(("cat",), None)]) is None
 
 
+def test_of_many_labels_the_most_frequent_are_told() -> None:
+    labels = tuple(f"label {number}" for number in range(10))
+    found = evaluate(labels, [item(labels[:count], ()) for count in range(8)])
+
+    assert found is not None
+    assert [label for label, _ in found.most_frequent(3)] == ["label 0", "label 1", "label 2"]
+    assert [label for label, _ in found.most_frequent(7)] == list(labels[:7])
+
+
 def test_the_task_has_a_module_of_its_own(tmp_path: Path) -> None:
     assert isinstance(task(tmp_path), SeveralLabels)
