@@ -14,6 +14,8 @@ from production_server.models.tensors import Tensors, only
 
 BEST_LABELS = 5
 """So many best labels are told of an item of whose model all probabilities are kept."""
+MAX_LABEL_BYTES = 1_000
+"""Labels are in indexes, and PostgreSQL's have no room for texts of 2.7 kB."""
 ALMOST = 1e-3
 """How far from shares, or from sums of 1, probabilities may be that were rounded to float16."""
 MAX_LABEL_COLUMNS = 20
@@ -37,6 +39,8 @@ class Labelled(Task):
             raise ValueError(f"labels: expected at least {['none', 'one', 'two'][at_least]}")
         if len(set(manifest.labels)) != count:
             raise ValueError("labels must differ from each other")
+        if any(len(label.encode()) > MAX_LABEL_BYTES for label in manifest.labels):
+            raise ValueError(f"labels: expected at most {MAX_LABEL_BYTES} bytes each")
         if output.item_shape != (count,):
             raise ValueError(f"outputs: expected one probability per label, shape [null, {count}]")
         if manifest.top is not None and manifest.top >= count:

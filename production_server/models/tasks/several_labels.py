@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from production_server.errors import InferenceFailed
 from production_server.models.tasks.classification_outputs import rankings
 from production_server.models.tasks.label_sets import BETWEEN, BOUND, labels_in, read_labels, to_text
 from production_server.models.tasks.labelled import Labelled, rounded
 from production_server.models.tasks.several_evaluation import SeveralEvaluation, evaluate
 from production_server.models.tasks.task import Judged, Prediction, Shown
 from production_server.models.tensors import Tensors, only
+
+MAX_BYTES = 2_000
+"""The labels of one item take no more together: an index of PostgreSQL has no room for texts of 2.7 kB."""
 
 
 class SeveralLabels(Labelled):
@@ -36,7 +40,7 @@ class SeveralLabels(Labelled):
         if any(BETWEEN in label or BOUND in label or not label.strip() for label in manifest.labels):
             raise ValueError(f"labels: expected names without {BETWEEN}, which stands between several")
 
-    def predict(self, outputs: Tensors) -> list[Prediction]:
+    def predict(self, outputs: Tensors) -> list[Prediction | InferenceFailed]:
         labels, top = self.manifest.labels, self.manifest.top
         probabilities = only(outputs)
         shares = rounded(probabilities)
@@ -45,13 +49,15 @@ class SeveralLabels(Labelled):
         if top:
             kept = self._best(probabilities, shares, is_answer, top)
         return [
-            Prediction(to_text(labels[place] for place in np.flatnonzero(row)), score, output)
+            _kept(to_text(labels[place] for place in np.flatnonzero(row)), score, output)
             for row, score, output in zip(is_answer, shares.max(axis=1).tolist(), kept, strict=True)
         ]
 
     def show(self, prediction: Prediction) -> Shown:
-        answered = self.answered(prediction)
-        return Shown(", ".join(answered) or "none of its labels")
+        return Shown(_told(self.answered(prediction)))
+
+    def tell_truth(self, expected: str) -> str:
+        return _told(labels_in(expected) or ())
 
     def read_truth(self, text: str) -> str | None:
         """Labels, or their numbers, with bars between them."""
@@ -86,3 +92,14 @@ class SeveralLabels(Labelled):
         order = rankings(probabilities, shares, probabilities.shape[1])
         for ranking, answers in zip(order, is_answer, strict=True):
             yield tuple(pair for rank, pair in enumerate(ranking) if rank < top or answers[pair[0]])
+
+
+def _kept(text: str, score: float, output: Any) -> Prediction | InferenceFailed:
+    if len(text.encode()) > MAX_BYTES:
+        count = len(labels_in(text) or ())
+        return InferenceFailed(f"the model answered {count} labels, of more than {MAX_BYTES} bytes together")
+    return Prediction(text, score, output)
+
+
+def _told(labels: Sequence[str]) -> str:
+    return ", ".join(labels) or "none of its labels"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
+from production_server.errors import InferenceFailed
 from production_server.models.manifest import Manifest
 from production_server.models.tasks.bins import Bin
 from production_server.models.tasks.inputs import Inputs
@@ -136,8 +137,8 @@ class Task(ABC):
         return None
 
     @abstractmethod
-    def predict(self, outputs: Tensors) -> list[Prediction]:
-        """The answers that the graph's `outputs` (each [items, …]) are."""
+    def predict(self, outputs: Tensors) -> Sequence[Prediction | InferenceFailed]:
+        """The answers that the graph's `outputs` (each [items, …]) are; of one that cannot be kept, why."""
 
     @abstractmethod
     def show(self, prediction: Prediction) -> Shown:
@@ -169,10 +170,15 @@ class Task(ABC):
 
     def verdict(self, expected: str, prediction: Prediction | None) -> Verdict:
         """What is true of an item (as `read_truth` has it), and whether its answer is."""
+        truth = f"truly {self.tell_truth(expected)}"
         if prediction is None or prediction.label is None:
-            return Verdict(f"truly {written(expected)}")
+            return Verdict(truth)
         is_right = prediction.label == expected
-        return Verdict("right" if is_right else f"truly {written(expected)}", is_right)
+        return Verdict("right" if is_right else truth, is_right)
+
+    def tell_truth(self, expected: str) -> str:
+        """What is true of an item, as answers are told."""
+        return written(expected)
 
     def numbers(self, prediction: Prediction) -> list[int | float] | dict[str, Any] | None:
         """An answer's numbers as the API tells them; None where not all were kept."""

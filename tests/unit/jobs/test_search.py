@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from production_server.jobs import search as module
 from production_server.jobs.database import Database
 from production_server.jobs.search import Found, Place, Search, every_result, search
 from production_server.jobs.series import Chosen
+from production_server.models.tasks.label_sets import to_text
+from production_server.models.tasks.several_labels import MAX_BYTES
 from tests.unit.jobs.results import Answer, classified, classified_objects, let_be_finished_at
 from tests.unit.jobs.test_jobs import accept
 
@@ -126,6 +129,15 @@ def test_one_of_several_labels_finds_its_items(database: Database) -> None:
         "both",
     ]
     assert names(database, state="failed") == ["broken"]
+
+
+def test_as_many_labels_as_an_item_may_have_are_stored_and_found(database: Database) -> None:
+    """An index of PostgreSQL refuses texts that are longer, and cannot be made shorter by compression."""
+    labels = tuple(hashlib.sha512(str(number).encode()).hexdigest()[:98] for number in range(20))
+    assert MAX_BYTES - 100 < len(to_text(labels)) <= MAX_BYTES
+    classified(database, [(labels, 0.9)], names=["all"])
+
+    assert names(database, label=labels[7]) == ["all"]
 
 
 VALUES = (1e308, 1e-320, -1.5, 0.30000000000000004, 2**53 + 1, 2**64 - 1, -(2**63), 1.0, 0)

@@ -27,6 +27,7 @@ def small_registry(tmp_path: Path) -> Registry:
     """The worker's."""
     write_tags_model(tmp_path / "store")
     write_table_model(tmp_path / "store", labels=["cat", "no"])
+    write_tags_model(tmp_path / "store", "wordy", labels=["a" * 900, "b" * 900, "c" * 900])
     return Registry([tmp_path / "store"])
 
 
@@ -137,6 +138,16 @@ def test_every_bar_of_the_dashboard_leads_to_as_many_items(web: FlaskClient, job
     for href, _, count in bars:
         found = web.get("/api" + html.unescape(href)).get_json()["results"]
         assert len(found) == int(count)
+
+
+def test_an_item_with_more_labels_than_can_be_stored_fails_alone(web: FlaskClient, work: Any) -> None:
+    job = web.post("/api/jobs", json={"model": "wordy", "inputs": [[1, 1, 1], [1, 1, 0]]}).get_json()
+    work(job)
+
+    failed, kept = web.get(job["links"]["results"]).get_json()["results"]
+
+    assert failed["error"]["message"] == "the model answered 3 labels, of more than 2000 bytes together"
+    assert len(kept["labels"]) == 2
 
 
 def test_the_form_and_the_card_say_that_several_may_fit(web: FlaskClient) -> None:

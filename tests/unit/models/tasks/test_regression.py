@@ -13,15 +13,17 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 from production_server.jobs.records import Item
 from production_server.models.manifest import read_manifest
 from production_server.models.tasks import task_of
-from production_server.models.tasks.regression import shown_value
+from production_server.models.tasks.regression import Regression, shown_value
 from production_server.models.tasks.regression_evaluation import evaluate
-from production_server.models.tasks.task import Bar, Prediction, Shown, Task, Verdict
+from production_server.models.tasks.task import Bar, Prediction, Shown, Verdict
 from production_server.web.pages.charts import scatter_chart
 from testing.small_models import write_quantity_model
 
 
-def task(folder: Path, **changes: Any) -> Task:
-    return task_of(read_manifest(write_quantity_model(folder, **changes)))
+def task(folder: Path, **changes: Any) -> Regression:
+    found = task_of(read_manifest(write_quantity_model(folder, **changes)))
+    assert isinstance(found, Regression)
+    return found
 
 
 def with_output(dtype: str, shape: tuple[int | None, ...] = (None, 1)) -> dict[str, Any]:

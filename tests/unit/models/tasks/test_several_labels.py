@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
+from production_server.errors import InferenceFailed
 from production_server.jobs.records import Item
 from production_server.models.manifest import read_manifest
 from production_server.models.tasks import task_of
@@ -24,7 +25,8 @@ def task(folder: Path, **changes: Any) -> Task:
 
 
 def predict(task: Task, *rows: list[float]) -> list[Prediction]:
-    return task.predict({"probabilities": np.array(rows, np.float32)})
+    answers = task.predict({"probabilities": np.array(rows, np.float32)})
+    return [each for each in answers if isinstance(each, Prediction)]
 
 
 def item(expected: tuple[str, ...] | None, answered: tuple[str, ...] | None) -> Item:
@@ -68,15 +70,26 @@ def test_of_many_labels_the_best_are_kept_and_whatever_else_is_an_answer(tmp_pat
     assert [bar.is_answer for bar in several.bars(answer)] == [False, True]
 
 
+def test_more_labels_than_an_index_has_room_for_fail_their_item_alone(tmp_path: Path) -> None:
+    several = task(tmp_path, labels=["c" * 900, "d" * 900, "m" * 900])
+
+    kept, failed = several.predict(
+        {"probabilities": np.array([[0.9, 0.4, 0.8], [0.9, 0.4, 0.9]], np.float32)}
+    )
+
+    assert isinstance(kept, Prediction)
+    assert isinstance(failed, InferenceFailed)
+    assert "answered 3 labels, of more than 2000 bytes" in str(failed)
+
+
 def test_a_verdict_compares_whole_sets(tmp_path: Path) -> None:
     several = task(tmp_path)
     (answer,) = predict(several, [0.9, 0.4, 0.8])
 
     assert several.verdict(to_text(("cat", "dog")), answer).is_right is True
     assert several.verdict(to_text(("cat",)), answer).text == "truly cat"
-    assert several.verdict(to_text(()), answer) == several.verdict(to_text(()), answer)
-    assert several.verdict(to_text(()), answer).text == "truly none"
-    assert several.verdict(to_text(("cat", "dog")), None).text == "truly cat|dog"
+    assert several.verdict(to_text(()), answer).text == "truly none of its labels"
+    assert several.verdict(to_text(("cat", "dog")), None).text == "truly cat, dog"
 
 
 @pytest.mark.parametrize(
@@ -86,6 +99,7 @@ def test_a_verdict_compares_whole_sets(tmp_path: Path) -> None:
         ({"thresholds": [0.5, 0.5, 1.0]}, "above 0 and below 1"),
         ({"labels": ["a|b", "c", "d"]}, "without |"),
         ({"labels": ["a", "a", "b"]}, "must differ"),
+        ({"labels": ["a", "é" * 501, "b"]}, "at most 1000 bytes"),
         ({"labels": ["a", " ", "b"]}, "labels: expected names"),
         ({"threshold": {"value": 0.5, "reason": ""}}, "threshold: expected none"),
         ({"quantity": {"name": "a", "label": "A"}}, "quantity: expected none"),
