@@ -22,6 +22,8 @@ SHOWN_DIGITS = 6
 _LARGE = 1e15
 """From here on, a value is written with an exponent; so it is below `_SMALL`."""
 _SMALL = 1e-4
+_LONG = 10**20
+"""Whole numbers are written whole below it: those of 64 bits are."""
 
 
 class Regression(Task):
@@ -46,11 +48,8 @@ class Regression(Task):
         quantity = manifest.quantity
         if quantity is None:
             raise ValueError("quantity: expected the name of what it answers")
-        if (
-            quantity.minimum is not None
-            and quantity.maximum is not None
-            and quantity.minimum > quantity.maximum
-        ):
+        low, high = quantity.minimum, quantity.maximum
+        if low is not None and high is not None and low > high:
             raise ValueError("quantity: expected a minimum that is not above the maximum")
         if manifest.labels or manifest.threshold or manifest.thresholds or manifest.top:
             raise ValueError("labels, threshold, thresholds, top: expected none: the answer is a number")
@@ -107,15 +106,8 @@ class Regression(Task):
         share = (Fraction(_value_of(prediction)) - Fraction(low)) / width
         outside = "" if 0 <= share <= 1 else "outside "
         label = f"{outside}{shown_value(low)} to {self._written(high)}"
-        return [
-            Bar(
-                label,
-                float(min(max(share, Fraction(0)), Fraction(1))),
-                is_answer=True,
-                threshold=None,
-                text="",
-            )
-        ]
+        drawn = float(min(max(share, Fraction(0)), Fraction(1)))
+        return [Bar(label, drawn, is_answer=True, threshold=None, text="")]
 
     def columns(self) -> list[str]:
         quantity = self._quantity
@@ -151,7 +143,7 @@ def shown_value(value: float) -> str:
 
     Downloads have all digits.
     """
-    if isinstance(value, int):
+    if isinstance(value, int) and abs(value) < _LONG:
         return str(value)
     size = abs(value)
     if size and not _SMALL <= size < _LARGE:

@@ -205,7 +205,7 @@ def _label_bars(results: ModelResults, link: Callable[..., str]) -> tuple[LabelB
     bars = _bars(results.labels, lambda label: link(label=label), limit=SHOWN_LABELS)
     if not results.unlabelled:
         return bars
-    most = max(results.unlabelled, *results.labels.values())
+    most = max([results.unlabelled, *results.labels.values()])
     none = LabelBar("none of its labels", results.unlabelled, results.unlabelled / most, link(label=BETWEEN))
     return (*(replace(each, share=each.items / most) for each in bars), none)
 
@@ -219,18 +219,8 @@ def _histogram(
     unit = f" {quantity.unit}" if quantity is not None and quantity.unit else ""
     chart = column_chart([each.items for each in values])
     columns = tuple(
-        ValueColumn(
-            _range(each, unit),
-            each.items,
-            column,
-            link(
-                **{
-                    name: bound
-                    for name, bound in (("min_score", each.start), ("max_score", each.stop))
-                    if bound is not None
-                }
-            ),
-        )
+        # What is None is not in a link.
+        ValueColumn(_range(each, unit), each.items, column, link(min_score=each.start, max_score=each.stop))
         for each, column in zip(values, chart.columns, strict=True)
     )
     first, last = values[0], values[-1]

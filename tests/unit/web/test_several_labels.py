@@ -127,6 +127,15 @@ def test_an_item_counts_for_each_of_its_labels_and_is_found_by_each(
     }
 
 
+def test_the_dashboard_stands_items_of_which_none_has_a_label(web: FlaskClient, work: Any) -> None:
+    nothing = web.post("/api/jobs", json={"model": "tags", "inputs": [[0, 0, 0]] * 2}).get_json()
+    work(nothing)
+
+    page = text_of(web.get("/stats").get_data(as_text=True))
+
+    assert "none of its labels 2" in page
+
+
 def test_every_bar_of_the_dashboard_leads_to_as_many_items(web: FlaskClient, job: dict[str, Any]) -> None:
     page = web.get("/stats").get_data(as_text=True)
 

@@ -166,6 +166,26 @@ def test_values_are_counted_in_a_histogram_whose_columns_lead_to_their_items(
     assert "5 to 10 m²: 5 items" in text_of(page)
 
 
+def test_values_far_from_all_others_stand_in_open_columns_that_lead_to_them(
+    web: FlaskClient, work: Any
+) -> None:
+    for _ in range(9):
+        submit(web, work, "length,width\n" + "".join(f"{n},1\n" for n in range(45)))
+    submit(web, work, "length,width\n1e15,1e15\n-1e15,1e15\n")
+
+    page = web.get("/stats").get_data(as_text=True)
+    links = re.findall(r'<tr><th scope="row">((?:below|from)[^<]*)</th><td><a href="([^"]*)">1</a>', page)
+    found = {
+        name: [each["score"] for each in web.get("/api" + html.unescape(href)).get_json()["results"]]
+        for name, href in links
+    }
+
+    # As float32 has them.
+    assert {name: [f"{score:.3g}" for score in scores] for name, scores in found.items()} == {
+        "below 0 m²": ["-1e+30"], "from 45 m² on": ["1e+30"],
+    }  # fmt: skip
+
+
 def test_a_search_finds_values_by_number_and_what_has_no_label_has_not_failed(
     web: FlaskClient, work: Any
 ) -> None:
