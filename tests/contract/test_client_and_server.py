@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from client.answers import Model
 from client.api import Server
 from client.cli import main
 from client.errors import InputError, Refused
 from client.following import Following
 from client.uploads import Upload
 from production_server.access.key_text import new_key
+from production_server.models.manifest import read_manifest
+from production_server.models.tasks import task_of
 from testing.api_server import api_server
 from testing.celeriac import celeriac
+from testing.small_models import (
+    write_brightness_model,
+    write_quantity_model,
+    write_shades_model,
+    write_table_model,
+    write_tags_model,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from client.answers import Result, Submitted
 
@@ -164,3 +175,17 @@ def test_a_service_with_keys_serves_whoever_has_one(tmp_path: Path, monkeypatch:
         assert main(["models", "--url", service.url, "--json"]) == 0
     with pytest.raises(InputError, match="expected a key"):
         Server(service.url, key="schlüssel")
+
+
+@pytest.mark.parametrize(
+    "write_model",
+    [write_table_model, write_shades_model, write_quantity_model, write_brightness_model, write_tags_model],
+)
+def test_tables_have_the_same_columns_on_both_sides(
+    write_model: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    manifest = read_manifest(write_model(tmp_path))
+
+    told = Model(manifest.name, manifest.title, manifest.task, ["1"], {}, json.loads(manifest.to_json()))
+
+    assert told.answer_columns == task_of(manifest).columns()
