@@ -44,7 +44,9 @@ def _described(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--target", help="Column of a table that holds what is true."),
         click.option("--top", type=int, help="How many of its best labels a job keeps of an item."),
         click.option(
-            "--threshold", type=float, help="From which probability on the second label is the answer."
+            "--threshold",
+            type=float,
+            help="From which probability on the second label is the answer, or each of several is one.",
         ),
         click.option(
             "--activation",

@@ -41,7 +41,9 @@ def item(expected: str | None, answer: float | None) -> Item:
 @pytest.mark.parametrize(
     ("dtype", "value", "kept"),
     [
+        ("float16", 0.1, 0.099975586),
         ("float32", 0.1, 0.1),
+        ("uint8", 255, 255),
         ("float64", 1e308, 1e308),
         ("float64", 1e-320, 1e-320),
         ("float64", 0.1 + 0.2, 0.30000000000000004),
