@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from PIL import Image
 
 from production_server.models.registry import Registry
 from production_server.settings import Settings
 from production_server.web.edge.parts import WebParts, build_parts
-from testing.small_models import write_table_model, write_tags_model
+from testing.small_models import write_image_model, write_table_model, write_tags_model
 
 TABLE = "cat,dog,mug,seen\n0.9,0.4,0.1,cat|dog\n0.6,0.1,0.95,cat\n0.1,0.1,0.1,none\n0.1,0.9,0.2,\n"
 
@@ -28,6 +29,9 @@ def small_registry(tmp_path: Path) -> Registry:
     write_tags_model(tmp_path / "store")
     write_table_model(tmp_path / "store", labels=["cat", "no"])
     write_tags_model(tmp_path / "store", "wordy", labels=["a" * 900, "b" * 900, "c" * 900])
+    write_image_model(
+        tmp_path / "store", task="image_multilabel_classification", thresholds=[0.3, 0.3], top=1
+    )
     return Registry([tmp_path / "store"])
 
 
@@ -157,6 +161,21 @@ def test_an_item_with_more_labels_than_can_be_stored_fails_alone(web: FlaskClien
 
     assert failed["error"]["message"] == "the model answered 3 labels, of more than 2000 bytes together"
     assert len(kept["labels"]) == 2
+
+
+def test_an_image_may_have_several_labels_too(web: FlaskClient, work: Any) -> None:
+    file = io.BytesIO()
+    Image.new("L", (4, 4), 102).save(file, "PNG")
+    file.seek(0)
+    job = web.post("/api/jobs", data={"model": "picture", "file": (file, "dusk.png")}).get_json()
+    work(job)
+
+    (item,) = web.get(job["links"]["results"]).get_json()["results"]
+    page = web.get(job["links"]["page"]).get_data(as_text=True)
+
+    assert (item["labels"], item["answer"], item["score"]) == (["dark", "bright"], "dark, bright", 0.6)
+    assert item["top"] == [{"label": "dark", "score": 0.6}, {"label": "bright", "score": 0.4}]
+    assert page.count('class="threshold"') == 2
 
 
 def test_the_form_and_the_card_say_that_several_may_fit(web: FlaskClient) -> None:
