@@ -79,9 +79,11 @@ class Result:
     state: str
     name: str | None = None
     url: str | None = None
+    answer: str | None = None
     label: str | None = None
+    labels: list[str] | None = None
     score: float | None = None
-    output: list[float] | dict[str, Any] | None = None
+    output: list[int | float] | dict[str, Any] | None = None
     top: list[dict[str, Any]] | None = None
     error: ItemError | None = None
     expected: str | None = None
@@ -92,6 +94,11 @@ class Result:
     @property
     def is_final(self) -> bool:
         return self.state in FINAL_STATES
+
+    @property
+    def label_text(self) -> str | None:
+        """The label, or several as tables have them: `cat|dog`, `none`; None of what has no labels."""
+        return self.label if self.labels is None else "|".join(self.labels) or "none"
 
 
 @dataclass(frozen=True)
@@ -187,11 +194,21 @@ class Model:
         return None if top is None else int(top)
 
     @property
-    def score_columns(self) -> list[str]:
-        """What the columns of a table of results are called that hold its probabilities."""
-        if self.top is None:
+    def quantity(self) -> dict[str, Any] | None:
+        """What it answers if that is a value: name, label, unit, and the range that training saw."""
+        return self.manifest.get("quantity")
+
+    @property
+    def answer_columns(self) -> list[str]:
+        """What the columns of a table of results are called that hold its probabilities, its value, or its tensors."""
+        if self.quantity is not None:
+            unit = f" ({self.quantity['unit']})" if self.quantity.get("unit") else ""
+            return [f"predicted {self.quantity['name']}{unit}"]
+        if self.top is not None:
+            return [f"{what} {place}" for place in range(1, self.top + 1) for what in ("label", "score")]
+        if self.labels:
             return [f"probability {label}" for label in self.labels]
-        return [f"{what} {place}" for place in range(1, self.top + 1) for what in ("label", "score")]
+        return [str(output.get("name")) for output in self.manifest.get("outputs", ())]
 
     @property
     def columns(self) -> list[str]:

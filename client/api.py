@@ -174,20 +174,20 @@ class Server:
         """One model, with the manifest of its stable version."""
         return self._send(Model, "GET", _model_path(name))
 
-    def submit_rows(
+    def submit_items(
         self,
-        rows: Sequence[Sequence[float] | Mapping[str, float]],
+        items: Sequence[Any],
         *,
         fields: Mapping[str, str],
         wait_s: int = 0,
     ) -> Submitted:
-        """Submit rows of numbers; fields are model, and maybe version and priority."""
-        return self._submit(wait_s, json={**fields, "inputs": list(rows)})
+        """Submit rows of numbers, or whatever JSON says; fields are model, and maybe version and priority."""
+        return self._submit(wait_s, json={**fields, "inputs": list(items)})
 
     def submit_files(
         self, uploads: Sequence[Upload], *, fields: Mapping[str, str], wait_s: int = 0
     ) -> Submitted:
-        """Submit images, or one CSV, streamed from where they lie."""
+        """Submit images, files of arrays, or one CSV, streamed from where they lie."""
         parts = [(upload.part, (upload.name, upload, upload.content_type)) for upload in uploads]
         return self._submit(wait_s, data=dict(fields), files=parts)
 

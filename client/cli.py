@@ -78,9 +78,10 @@ cli.add_command(scans)
 @timeout
 @shared
 def predict(options: Shared, inputs: tuple[str, ...], **arguments: Any) -> None:
-    """Predict for one row of numbers, for images, or for a table.
+    """Predict for one row of numbers, for images, for tensors, or for a table.
 
-    INPUTS are numbers in the order of the model's features, or name=number pairs, or images: files, folders, patterns.
+    INPUTS are numbers in the order of the model's features, or name=number pairs, or images: files, folders, patterns;
+    or files of items: .npz and .npy with arrays of tensors, .json with a list of whatever the model takes.
 
     \b
     Examples
@@ -90,6 +91,7 @@ def predict(options: Shared, inputs: tuple[str, ...], **arguments: Any) -> None:
       predict --model fashion_mnist --recursive photos/ --output labels.json
       predict --model diabetes --csv patients.csv --output scored.csv
       predict --model diabetes --csv patients.csv --no-wait
+      predict --model embedder items.npz --output vectors.json
     """
     submission = Submission(inputs, table=arguments["table"], is_recursive=arguments["recursive"])
     fields = {

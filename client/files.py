@@ -8,7 +8,7 @@ import json
 import os
 import re
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Protocol, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
 
 from client.errors import InputError
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 _SIGNS = r"=+\-@\uff1d\uff0b\uff0d\uff20"
 _FORMULA = re.compile(rf"^(?=[{_SIGNS}\t\r\n])|(?<=[;\t\r\n])(?=[{_SIGNS}])")
 """Where a spreadsheet would see one begin: some part the cells of a file at semicolons or tabs, whatever quotes say."""
-_NUMBER = re.compile(r"[-+]\d+(\.\d+)?")
+_NUMBER = re.compile(r"[-+](\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 RESULT_COLUMNS = ("state", "label", "score", "expected", "outside_training_range", "error", "version")
 
 
@@ -43,15 +43,15 @@ class ResultFile(Protocol):
 
 
 class CsvFile:
-    """One line for each result: the user's own columns, then label, score and a probability for each label.
+    """One line for each result: the user's own columns, then label, score and what else the answer consists of.
 
-    A model that keeps only its best labels has these and their scores instead of the probabilities.
+    That is a probability for each label, or the best labels with theirs, or a value, or each tensor.
     """
 
     def __init__(self, file: TextIO, *, model: Model, names: Sequence[str]) -> None:
         self._lines = csv.writer(file, lineterminator="\n")
         self._model = model
-        self._score_columns = model.score_columns
+        self._answer_columns = model.answer_columns
         self._names = names
         self._rows: Iterator[list[str]] | None = None
 
@@ -59,26 +59,42 @@ class CsvFile:
         """Write the header: the user's columns, else index and name."""
         header = ["index", "name"] if own is None else own.names
         self._rows = None if own is None else own.rows
-        self._lines.writerow([*header, *RESULT_COLUMNS, *map(inert, self._score_columns)])
+        self._lines.writerow([*header, *RESULT_COLUMNS, *map(inert, self._answer_columns)])
 
     def write(self, result: Result) -> None:
         # Rows of a table are the user's own; the rest is from outside, if not from this user.
         own = [result.index, inert(name_of(result, self._names))] if self._rows is None else next(self._rows)
         error = "" if result.error is None else str(result.error)
         outside = " ".join(result.outside_training_range)
-        cells = (result.state, result.label, result.score, result.expected, outside, error, result.version)
-        self._lines.writerow([*own, *map(inert, [*cells, *self._scores(result)])])
+        cells = (
+            result.state,
+            result.label_text,
+            result.score,
+            result.expected,
+            outside,
+            error,
+            result.version,
+        )
+        self._lines.writerow([*own, *map(inert, [*cells, *self._answer(result)])])
 
-    def _scores(self, result: Result) -> list[str | float | None]:
-        """What belongs into the score columns: nothing without a result."""
-        width = len(self._score_columns)
-        if self._model.top is None:
-            # Tensors by name have no columns of labels.
-            numbers = result.output if isinstance(result.output, list) else []
-            scores: list[str | float | None] = [*numbers]
-        else:
-            scores = [each[what] for each in result.top or () for what in ("label", "score")]
-        return [*scores, *[None] * width][:width]
+    def _answer(self, result: Result) -> list[str | float | None]:
+        """What belongs into the columns of answers: nothing without a result."""
+        cells: list[str | float | None] = []
+        if self._model.top is not None:
+            cells = [each[what] for each in result.top or () for what in ("label", "score")]
+        elif isinstance(result.output, dict):
+            cells = [_cell(value) for value in result.output.values()]
+        elif result.output is not None:
+            cells = [*result.output]
+        width = len(self._answer_columns)
+        return [*cells, *[None] * width][:width]
+
+
+def _cell(value: Any) -> str | float | None:
+    """A tensor of an item: one value as it is, more as JSON."""
+    while isinstance(value, list) and len(value) == 1:
+        (value,) = value
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
 
 
 def inert(cell: T) -> T | str:

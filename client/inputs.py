@@ -1,12 +1,13 @@
-"""Reads what a user typed after `predict`: numbers, name=number pairs, or images."""
+"""Reads what a user typed after `predict`: numbers, name=number pairs, images, files of arrays, or items in JSON."""
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from client.errors import InputError
 
@@ -37,18 +38,28 @@ IMAGE_SUFFIXES = frozenset(
 Row: TypeAlias = "list[float] | dict[str, float]"
 
 
+ARRAY_SUFFIXES = frozenset({".npz", ".npy"})
+
+
 @dataclass(frozen=True)
-class Images:
-    """Images by their paths, in the order in which they were named."""
+class Files:
+    """Images, or files of arrays, by their paths, in the order in which they were named."""
 
     paths: list[Path]
+
+
+@dataclass(frozen=True)
+class Items:
+    """What a file of JSON holds: each is one item."""
+
+    items: list[Any]
 
 
 _PAIR = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 
 
-def read_inputs(arguments: Sequence[str], *, is_recursive: bool = False) -> Row | Images:
-    """One row (of numbers in order, or by feature name), or images.
+def read_inputs(arguments: Sequence[str], *, is_recursive: bool = False) -> Row | Files | Items:
+    """One row (of numbers in order, or by feature name), files, or items in JSON.
 
     Raises:
         InputError: It is neither, or a mixture.
@@ -60,7 +71,9 @@ def read_inputs(arguments: Sequence[str], *, is_recursive: bool = False) -> Row 
         return dict(_pair(argument) for argument in arguments)
     if _are_all(_is_number, arguments, kind="a number"):
         return [_number(argument) for argument in arguments]
-    return Images([path for argument in arguments for path in _images(argument, is_recursive=is_recursive)])
+    if _are_all(_is_json, arguments, kind="a file of JSON"):
+        return Items([item for argument in arguments for item in _items(Path(argument))])
+    return Files([path for argument in arguments for path in _images(argument, is_recursive=is_recursive)])
 
 
 def _are_all(is_kind: Callable[[str], bool], arguments: Sequence[str], *, kind: str) -> bool:
@@ -68,6 +81,30 @@ def _are_all(is_kind: Callable[[str], bool], arguments: Sequence[str], *, kind: 
     if others and len(others) < len(arguments):
         raise InputError(f"{others[0]}: expected {kind}, as the others are")
     return not others
+
+
+def _is_json(argument: str) -> bool:
+    return argument.lower().endswith(".json") and Path(argument).is_file()
+
+
+def _items(path: Path) -> list[Any]:
+    """The items of a file: its list, or the one that it is."""
+    try:
+        content = json.loads(path.read_bytes(), parse_constant=_no_number)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: expected JSON, a list of items: {error}") from error
+    items = content if isinstance(content, list) else [content]
+    return items or _no_items(path)
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _no_items(path: Path) -> list[Any]:
+    raise InputError(f"{path}: expected at least one item, got an empty list")
 
 
 def _is_pair(argument: str) -> bool:

@@ -125,7 +125,7 @@ def print_models(models: Sequence[Model]) -> None:
     rows = (
         (
             model.name,
-            model.task.removesuffix("_classification"),
+            model.task.removesuffix("_classification").replace("_", " "),
             model.versions_in_words,
             ", ".join(f"{channel}: {version}" for channel, version in model.channels.items()),
             model.title,
@@ -144,7 +144,8 @@ def print_model(model: Model) -> None:
             "task": model.task.replace("_", " "),
             "versions": model.versions_in_words,
             "channels": ", ".join(f"{channel} is {version}" for channel, version in model.channels.items()),
-            "labels": _labels(model.labels),
+            "labels": _labels(_with_thresholds(model)),
+            "answers": _quantity(model.quantity),
             "measured": ", ".join(
                 f"{name} {_metric(metric)}" for name, metric in metrics.get("values", {}).items()
             ),
@@ -182,13 +183,31 @@ def progress_of(job: Job, *, is_quiet: bool) -> Iterator[Callable[[Job], None]]:
 def _outcome(result: Result) -> tuple[str, str, str]:
     if result.error is not None:
         return result.state, "", str(result.error)
-    score = "" if result.score is None else f"{result.score:.1%}"
-    notes = []
-    if None not in (result.expected, result.label) and result.expected != result.label:
+    label, score, notes = result.label_text, "", []
+    if label is not None and result.score is not None:
+        score = f"{result.score:.1%}"
+    if result.expected not in (None, label):
         notes.append(f"expected {result.expected}")
     if result.outside_training_range:
         notes.append(f"outside the range seen in training: {', '.join(result.outside_training_range)}")
-    return result.label or result.state, score, "; ".join(notes)
+    return result.answer or label or result.state, score, "; ".join(notes)
+
+
+def _with_thresholds(model: Model) -> list[str]:
+    """Labels; where each has a threshold of its own, with it."""
+    thresholds = model.manifest.get("thresholds")
+    if not thresholds:
+        return model.labels
+    return [f"{label} (from {each:.1%})" for label, each in zip(model.labels, thresholds, strict=False)]
+
+
+def _quantity(quantity: dict[str, Any] | None) -> str | None:
+    if quantity is None:
+        return None
+    unit = f" in {quantity['unit']}" if quantity.get("unit") else ""
+    seen = [quantity.get("minimum"), quantity.get("maximum")]
+    in_range = "" if None in seen else f", {seen[0]:g} to {seen[1]:g} in training"
+    return f"{quantity.get('label')}{unit}{in_range}"
 
 
 def _labels(labels: Sequence[str]) -> str:

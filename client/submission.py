@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from client.errors import InputError
-from client.inputs import Images, read_inputs
+from client.inputs import ARRAY_SUFFIXES, Files, Items, read_inputs
 from client.names import sendable
 from client.tables import Table
 from client.uploads import Upload
@@ -16,14 +16,13 @@ if TYPE_CHECKING:
 
     from client.answers import Submitted
     from client.api import Server
-    from client.inputs import Row
 
 # A few inputs are answered within the request that brings them.
 FEW_INPUTS, WAIT_FOR_FEW_S = 16, 10
 
 
 class Submission:
-    """One row, some images, or a table.
+    """One row, some images, files of arrays, items in JSON, or a table.
 
     Raises:
         InputError: It is none of these, or a file cannot be read.
@@ -34,23 +33,27 @@ class Submission:
             raise InputError("give either inputs or --csv FILE: see --help for examples")
         self.table: Table | None = None
         self.names: list[str] = []
-        self._row: Row | None = None
+        self._items: list[Any] = []
         self._uploads: list[Upload] = []
         if table is not None:
             self._uploads = [Upload(table, part="csv")]
             self.table = Table(table)
             return
         found = read_inputs(inputs, is_recursive=is_recursive)
-        if isinstance(found, Images):
+        if isinstance(found, Files):
             self._uploads = [Upload(path, part="file") for path in found.paths]
-            self.names = [sendable(str(path)) for path in found.paths]
+            # A file of arrays has many items, which the server calls by its name and their places.
+            if not any(path.suffix.lower() in ARRAY_SUFFIXES for path in found.paths):
+                self.names = [sendable(str(path)) for path in found.paths]
+        elif isinstance(found, Items):
+            self._items = found.items
         else:
-            self._row = found
+            self._items = [found]
 
     def send(self, server: Server, fields: Mapping[str, str], *, waits: bool) -> Submitted:
         """Submit the job; `fields` are model, and maybe version and priority. Few inputs come back with results."""
-        is_small = self.table is None and len(self._uploads) <= FEW_INPUTS
+        is_small = self.table is None and max(len(self._uploads), len(self._items)) <= FEW_INPUTS
         wait_s = WAIT_FOR_FEW_S if waits and is_small else 0
-        if self._row is not None:
-            return server.submit_rows([self._row], fields=fields, wait_s=wait_s)
+        if self._items:
+            return server.submit_items(self._items, fields=fields, wait_s=wait_s)
         return server.submit_files(self._uploads, fields=fields, wait_s=wait_s)

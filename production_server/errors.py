@@ -238,6 +238,7 @@ class GateClosed(InvalidInput):
     """Raised when a version may not serve; its faults are the checks that it has failed."""
 
     code = "gate_closed"
+    other_codes: ClassVar[tuple[str, ...]] = ()
 
 
 class InferenceFailed(CeleriacError):

@@ -104,6 +104,46 @@ def write_number_model(store: Path, name: str = "number", version: str = "1", **
     return _write(store, name, version, nodes, [], manifest | changes, output=("value", 1))
 
 
+def write_quantity_model(store: Path, name: str = "area", version: str = "1", **changes: Any) -> Path:
+    """The model of a product as a regression: an area in m², of which training saw 0 to 100."""
+    told = {
+        "task": "tabular_regression",
+        "quantity": {"name": "area", "label": "Area", "unit": "m²", "minimum": 0, "maximum": 100},
+    }
+    return write_number_model(store, name, version, **(told | changes))
+
+
+def write_brightness_model(store: Path, name: str = "brightness", version: str = "1", **changes: Any) -> Path:
+    """An image regression of 4 × 4 grey pixels: how bright they are, from 0 to 1, without a unit."""
+    nodes = [helper.make_node("ReduceMean", ["image"], ["value"], axes=[1, 2], keepdims=0)]
+    manifest = {
+        "task": "image_regression",
+        "inputs": [{"name": "image", "shape": [None, 4, 4, 1], "dtype": "float32"}],
+        "outputs": [{"name": "value", "shape": [None, 1], "dtype": "float32"}],
+        "image": {"mode": "L", "width": 4, "height": 4, "scale": 1 / 255},
+        "quantity": {"name": "brightness", "label": "Brightness"},
+    }
+    return _write(store, name, version, nodes, [], manifest | changes, output=("value", 1))
+
+
+def write_tags_model(store: Path, name: str = "tags", version: str = "1", **changes: Any) -> Path:
+    """Several labels at once: the probability of each is the feature of its name."""
+    nodes = [helper.make_node("Identity", ["features"], ["probabilities"])]
+    labels = ["cat", "dog", "mug"]
+    manifest = {
+        "task": "tabular_multilabel_classification",
+        "inputs": [{"name": "features", "shape": [None, 3], "dtype": "float32"}],
+        "features": [
+            {"name": label, "label": label.title(), "minimum": 0, "maximum": 1, "example": 0.5}
+            for label in labels
+        ],
+        "labels": labels,
+        "thresholds": [0.5, 0.3, 0.9],
+        "target": "seen",
+    }
+    return _write(store, name, version, nodes, [], manifest | changes)
+
+
 def write_slow_model(store: Path, name: str = "slow", version: str = "1", *, turns: int = 20_000) -> Path:
     """The table model after a loop of `turns` small steps: each batch takes a while, however small it is."""
     step = helper.make_graph(

@@ -12,7 +12,8 @@ from production_server.jobs.database import Database, now
 from production_server.jobs.series import Chosen, Series, find_series, is_chosen
 from production_server.jobs.settle import done
 from production_server.jobs.tables import item, job, tally_hour, tally_minute
-from production_server.jobs.tally import FAILED, HOUR_S, MINUTE_S, TENTHS
+from production_server.jobs.tally import FAILED, HOUR_S, MINUTE_S, ONE_OF_SEVERAL, TENTHS, VALUE
+from production_server.models.tasks.bins import Bin, Column, columns_of, read_bin
 
 DAY_S = 24 * HOUR_S
 RATE_OVER_S = 10
@@ -62,8 +63,13 @@ class ModelResults:
 
     model: str
     labels: Mapping[str, int]
+    """An item with several labels counts for each of them."""
+    unlabelled: int
+    """Items that none of several labels fits."""
     tenths: Sequence[int]
-    """Items with scores in [0, 0.1), … [0.9, 1]."""
+    """Items with scores in [0, 0.1), … [0.9, 1], of those that have labels."""
+    values: Sequence[Column]
+    """Of items whose answers are values: how many lie between which two, in order."""
     errors: Mapping[str, int]
 
 
@@ -155,27 +161,42 @@ def _results(connection: Connection, asked: Mapping[int, Series], since: int) ->
         .where(tally_hour.c.hour >= since // HOUR_S, tally_hour.c.series_id.in_(asked))
         .group_by(tally_hour.c.series_id, tally_hour.c.tenth, tally_hour.c.result)
     )
-    labels: dict[str, Counter[str]] = {}
-    errors: dict[str, Counter[str]] = {}
-    tenths: dict[str, Counter[int]] = {}
+    answered: dict[str, _Answered] = {}
     for row in connection.execute(query):
-        model = asked[row.series_id].model
-        by_result = errors if row.tenth == FAILED else labels
-        counts = by_result.setdefault(model, Counter())
-        # The answers of some tasks have no label.
-        if row.result:
-            counts[row.result] += row.total
-        if row.tenth != FAILED:
-            tenths.setdefault(model, Counter())[row.tenth] += row.total
-    return [
-        ModelResults(
+        answered.setdefault(asked[row.series_id].model, _Answered()).add(row.tenth, row.result, row.total)
+    return [answered[model].told(model) for model in sorted(answered)]
+
+
+class _Answered:
+    """Adds up the counts of one model."""
+
+    def __init__(self) -> None:
+        self._by_tenth: Counter[int] = Counter()
+        self._labels: Counter[str] = Counter()
+        self._errors: Counter[str] = Counter()
+        self._bins: Counter[Bin] = Counter()
+        self._unlabelled = 0
+
+    def add(self, tenth: int, result: str, total: int) -> None:
+        self._by_tenth[tenth] += total
+        if tenth == FAILED:
+            self._errors[result] += total
+        elif tenth == VALUE:
+            self._bins[read_bin(result)] += total
+        elif result:
+            self._labels[result] += total
+        elif tenth == ONE_OF_SEVERAL:
+            self._unlabelled += total
+
+    def told(self, model: str) -> ModelResults:
+        return ModelResults(
             model=model,
-            labels=_most_first(labels.get(model, {})),
-            tenths=[tenths.get(model, Counter())[tenth] for tenth in range(TENTHS)],
-            errors=_most_first(errors.get(model, {})),
+            labels=_most_first(self._labels),
+            unlabelled=self._unlabelled,
+            tenths=[self._by_tenth[tenth] for tenth in range(TENTHS)],
+            values=columns_of(self._bins),
+            errors=_most_first(self._errors),
         )
-        for model in sorted({*labels, *errors})
-    ]
 
 
 def _most_first(counts: Mapping[str, int]) -> dict[str, int]:

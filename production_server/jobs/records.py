@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
+from production_server.models.tasks.bins import Bin
 from production_server.models.tasks.task import Prediction, Stored
 from production_server.storage.objects import Reference
 
@@ -144,6 +145,8 @@ class Success:
     score: float | None
     output: Stored
     ms: float
+    bin: Bin | None = None
+    """Where a value that has no label is counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,9 @@ from production_server.jobs.database import Database
 from production_server.jobs.read import item_columns, item_with_place, to_item
 from production_server.jobs.records import Item
 from production_server.jobs.series import Chosen, find_series
-from production_server.jobs.tables import item, item_reference, job
+from production_server.jobs.tables import item, item_reference, job, tally_hour
+from production_server.jobs.tally import ONE_OF_SEVERAL
+from production_server.models.tasks.label_sets import BETWEEN, to_text, within
 
 FEW_OBJECTS = 10_000
 """So many objects below a place are looked at one by one; where there are more, results are, newest first."""
@@ -28,10 +30,11 @@ class Search:
     chosen: Chosen = field(default_factory=Chosen)
     state: Literal["succeeded", "failed"] | None = None
     label: str | None = None
+    """An answer, or one of several; a bar alone: of several none."""
     error_code: str | None = None
     min_score: float | None = None
     max_score: float | None = None
-    """Scores are below it; 1 itself is below 1."""
+    """Scores are below it; a probability of 1 is below 1."""
     since: float | None = None
     until: float | None = None
     key: str | None = None
@@ -101,21 +104,51 @@ def _conditions(connection: Connection, wanted: Search) -> list[ColumnElement[bo
     conditions: list[ColumnElement[bool]] = []
     if wanted.chosen != Chosen():
         conditions.append(item.c.series_id.in_(find_series(connection, wanted.chosen)))
-    # Labels are in the index, states are not; what was finished without a label has failed.
-    if wanted.state is not None:
-        conditions.append(
-            item.c.label.is_not(None) if wanted.state == "succeeded" else item.c.label.is_(None)
-        )
+    conditions += _has_ended(wanted)
     if wanted.label is not None:
-        conditions.append(item.c.label == wanted.label)
+        conditions.append(_has_label(connection, wanted.label))
     if wanted.error_code is not None:
         conditions += [item.c.label.is_(None), item.c.error_code == wanted.error_code]
+    return conditions + _has_score(wanted)
+
+
+def _has_ended(wanted: Search) -> list[ColumnElement[bool]]:
+    """Labels are in the index, states are not: what has a label has not failed, and need not be looked at."""
+    if wanted.state is None:
+        return []
+    if wanted.state == "failed":
+        return [item.c.label.is_(None), item.c.state == "failed"]
+    return [or_(item.c.label.is_not(None), item.c.state == "succeeded")]
+
+
+def _has_score(wanted: Search) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
     if wanted.min_score is not None:
         conditions.append(item.c.score >= wanted.min_score)
     if wanted.max_score is not None:
-        is_one = wanted.max_score == 1
-        conditions.append(item.c.score <= 1 if is_one else item.c.score < wanted.max_score)
+        is_below = item.c.score < wanted.max_score
+        if wanted.max_score == 1:
+            is_below = or_(is_below, and_(item.c.score == 1, item.c.label.is_not(None)))
+        conditions.append(is_below)
     return conditions
+
+
+def _has_label(connection: Connection, label: str) -> ColumnElement[bool]:
+    """Whether a result has that label, alone or as one of several."""
+    if label == BETWEEN:
+        return item.c.label.in_((BETWEEN, to_text(())))
+    # Only where it was ever one of several: texts that contain it are found by no index.
+    counted = (
+        select(tally_hour.c.series_id)
+        .distinct()
+        .where(tally_hour.c.tenth == ONE_OF_SEVERAL, tally_hour.c.result == label)
+    )
+    several = list(connection.execute(counted).scalars())
+    if not several:
+        return item.c.label == label
+    place = func.instr if connection.dialect.name == "sqlite" else func.strpos
+    is_one_of = and_(item.c.series_id.in_(several), place(item.c.label, within(label)) > 0)
+    return or_(item.c.label == label, is_one_of)
 
 
 def _has_key(connection: Connection, key: str) -> tuple[ColumnElement[bool], bool]:

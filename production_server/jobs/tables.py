@@ -72,7 +72,7 @@ item = Table(
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("lease_token", Uuid),
     Column("lease_until", Double),
-    Column("label", Text),
+    Column("label", Text),  # of several at once: as models.tasks.label_sets writes them
     Column("score", Double),
     # What the model's task keeps of its answer: see its module in models/tasks.
     Column("output", JSON(none_as_null=True)),
@@ -247,8 +247,10 @@ tally_hour = Table(
     Column("series_id", Integer, primary_key=True, autoincrement=False),
     Column(
         "tenth", Integer, primary_key=True, autoincrement=False
-    ),  # of the score: 0 to 9; -1 of failed items
-    Column("result", Text, primary_key=True),  # the label; of failed items their error's code
+    ),  # of the score: 0 to 9; -1 of failed items, -2 of each of several labels, -3 of values
+    Column(
+        "result", Text, primary_key=True
+    ),  # the label; of failed items their error's code; of values their bin
     Column("total", Integer, nullable=False),  # items
     sqlite_with_rowid=False,
 )

@@ -1,4 +1,4 @@
-"""Counting results as they are stored, in the same transaction: by minute, and by hour, label and score.
+"""Counting results as they are stored, in the same transaction: by minute, and by hour, label and score, or value.
 
 What a dashboard shows of any number of items is read from these counts, never from the items.
 """
@@ -14,24 +14,33 @@ from sqlalchemy import Connection, Table
 from production_server.jobs.database import dialect_of
 from production_server.jobs.records import Failure, Success
 from production_server.jobs.tables import tally_hour, tally_minute
+from production_server.models.tasks.label_sets import labels_in
 
 MINUTE_S = 60
 HOUR_S = 3600
 TENTHS = 10
 FAILED = -1
 """The tenth of what has no score."""
+ONE_OF_SEVERAL = -2
+"""The tenth of each of several labels of an item, which is counted by its score beside them; of none, without label."""
+VALUE = -3
+"""The tenth of values: the result is the bin that they are in."""
 
 
 def count_results(
     connection: Connection, series_id: int, finished_at: float, results: Iterable[Success | Failure]
 ) -> None:
     """Count results that were stored with this time of the database's clock. Last in a transaction: it locks counts."""
-    by_result = Counter(_place(result) for result in results)
-    if not by_result:
+    by_result: Counter[tuple[int, str]] = Counter()
+    items = failed = 0
+    for result in results:
+        items += 1
+        failed += isinstance(result, Failure)
+        by_result.update(_places(result))
+    if not items:
         return
-    failed = sum(count for (tenth, _), count in by_result.items() if tenth == FAILED)
     minute = {"minute": int(finished_at // MINUTE_S), "series_id": series_id}
-    counts = {"succeeded": by_result.total() - failed, "failed": failed}
+    counts = {"succeeded": items - failed, "failed": failed}
     hour = {"hour": int(finished_at // HOUR_S), "series_id": series_id}
     _add(connection, tally_minute, [minute | counts], counts)
     # In one order, whoever counts: two who did it in different ones could wait for each other.
@@ -50,11 +59,16 @@ def tenth_of(score: float) -> int:
     return min(max(int(score * TENTHS), 0), TENTHS - 1)
 
 
-def _place(result: Success | Failure) -> tuple[int, str]:
-    if isinstance(result, Success):
+def _places(result: Success | Failure) -> list[tuple[int, str]]:
+    if isinstance(result, Failure):
+        return [(FAILED, result.error_code)]
+    if result.bin is not None:
+        return [(VALUE, str(result.bin))]
+    tenth, several = tenth_of(result.score or 0.0), labels_in(result.label)
+    if several is None:
         # What has no label is counted all the same.
-        return tenth_of(result.score or 0.0), result.label or ""
-    return FAILED, result.error_code
+        return [(tenth, result.label or "")]
+    return [(tenth, ""), *((ONE_OF_SEVERAL, label) for label in several or [""])]
 
 
 def _add(

@@ -272,11 +272,16 @@ def differences(manifest: Manifest, now: Manifest) -> list[str]:
             ("task", manifest.task != now.task),
             ("features", [each.name for each in manifest.features] != [each.name for each in now.features]),
             ("labels", manifest.labels != now.labels),
+            ("quantity", _quantity(manifest) != _quantity(now)),
             ("inputs", _shapes(manifest.inputs) != _shapes(now.inputs)),
             ("outputs", _shapes(manifest.outputs) != _shapes(now.outputs)),
         )
         if is_other
     ]
+
+
+def _quantity(manifest: Manifest) -> tuple[str, str | None] | None:
+    return None if manifest.quantity is None else (manifest.quantity.name, manifest.quantity.unit)
 
 
 def _shapes(specs: Any) -> list[Any]:

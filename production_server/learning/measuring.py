@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from production_server.errors import InvalidInput
+from production_server.errors import InferenceFailed, InvalidInput
 from production_server.learning.probing import Probe
 from production_server.models.importing.sample import Images, Rows, Sample
 from production_server.models.store import ModelVersion
@@ -38,7 +38,13 @@ def losses(candidate: Probe, stable: Probe, sample: Sample | None) -> tuple[np.n
 def _losses_of(probe: Probe, sample: Sample, truths: Mapping[int, str]) -> np.ndarray:
     task = probe.version.task
     predictions = task.predict(probe.run(_inputs(probe.version, sample)))
-    return np.array([task.loss(predictions[place], truth) for place, truth in truths.items()], np.float64)
+    lost = []
+    for place, truth in truths.items():
+        prediction = predictions[place]
+        if isinstance(prediction, InferenceFailed):
+            raise InferenceFailed(f"item {place} of the sample: {prediction}")
+        lost.append(task.loss(prediction, truth))
+    return np.array(lost, np.float64)
 
 
 def times_of(candidate: tuple[Probe, Tensors], stable: tuple[Probe, Tensors]) -> dict[str, float]:

@@ -26,6 +26,10 @@ class Truth(Protocol):
         """What is true of a row; None: that cannot be."""
 
     @property
+    def truth_is_number(self) -> bool:
+        """Whether the column holds numbers, written as those of the features are."""
+
+    @property
     def truths(self) -> str:
         """What the column may hold."""
 
@@ -100,10 +104,10 @@ class _Rows:
             expected = "a header, where the first of one column more than the features counts the rows"
             got = f"no header: an index and {len(self._manifest.features)} features, or these and the outcome"
             self.faults.append(Fault("csv", expected, got))
-        features = dict(zip(self._columns.features, self._manifest.features, strict=True))
+        names = self._columns.names(self._manifest)
         for each in self._numbers.undecided():
             expected, got = self._numbers.fault_of(each.text) or ("a number", describe(each.text))
-            self._fault(each.line, each.column, f"{features[each.column].name}: {expected}", got)
+            self._fault(each.line, each.column, f"{names[each.column]}: {expected}", got)
 
     def _may_have_an_index(self) -> bool:
         """Whether the first column may number the rows, and the last one be a feature: then all stand one beside."""
@@ -131,18 +135,30 @@ class _Rows:
         """What is true of a row; None for an empty cell."""
         column = self._columns.target
         text = "" if column is None else cells[column].strip()
-        if not text:
+        if column is None or not text:
             self._has_words = True
             return None
+        if self._truth.truth_is_number:
+            return self._read_number(line, column, text)
         # A few texts come again and again.
         if text not in self._truths:
             self._truths[text] = self._truth.read_truth(text)
             self._has_words = self._has_words or not is_plain_number(text)
         truth = self._truths[text]
         if truth is None:
-            expected = f"{self._manifest.target}: {self._truth.truths}"
-            self._fault(line, column, expected, describe(text))
+            self._fault_of_truth(line, column, self._truth.truths, text)
         return truth
+
+    def _read_number(self, line: int, column: int, text: str) -> str | None:
+        written = self._numbers.plainly(line, column, text)
+        truth = None if written is None else self._truth.read_truth(written)
+        if truth is None:
+            expected, _ = self._numbers.fault_of(text) or (self._truth.truths, "")
+            self._fault_of_truth(line, column, expected, text)
+        return truth
+
+    def _fault_of_truth(self, line: int, column: int, expected: str, text: str) -> None:
+        self._fault(line, column, f"{self._manifest.target}: {expected}", describe(text))
 
     def _count(self, line: int) -> None:
         first, rows = self.runs[-1] if self.runs else (0, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ _PERCENT = re.compile(r"([+-]?[0-9]+(?:[.,][0-9]+)?)\s?%")
 _ANY_DIGITS = re.compile(
     r"[+\-\u2212\uff0b\uff0d]?[\d.,\u066b\u066c\uff0e\uff0c'’_\s]+(?:[eE][+-]?\d+)?\s?[%\u066a\uff05]?"
 )
+_WHOLE = re.compile(r"[+-]?[0-9]{1,4000}")
 _NAMES = {".": "points", ",": "commas"}
 
 
@@ -62,6 +64,12 @@ class Numbers:
         if sign and self._sign not in (None, sign):
             return None
         return _float(text.replace(",", ".") if sign else text)
+
+    def plainly(self, line: int, column: int, text: str) -> str | None:
+        """A finite number in a cell as it is written, but with a point; None as `read` has it."""
+        if self.read(line, column, text) is None:
+            return None
+        return plain_number(text.replace(",", ".") if _sign_of(text) else text)
 
     def _learn(self, sign: str, place: Place) -> None:
         if not _EITHER.fullmatch(place.text):
@@ -129,6 +137,17 @@ def is_plain_number(cell: str) -> bool:
     """Whether a cell is a number with at most a decimal sign."""
     text = cell.strip()
     return _DECIMAL.fullmatch(text) is not None or _float(text) is not None
+
+
+def plain_number(text: str) -> str | None:
+    """A finite number as it is written, with a point for its decimal sign; None: there is none."""
+    value = _float(text)
+    return text if value is not None and math.isfinite(value) else None
+
+
+def number_of(text: str) -> float:
+    """What `plain_number` has found, with all digits that whole numbers have."""
+    return int(text) if _WHOLE.fullmatch(text) else float(text)
 
 
 def whole_number(cell: str) -> int | None:

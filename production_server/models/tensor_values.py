@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+import orjson
 
 from production_server.errors import InvalidInput, TooLarge
 from production_server.models.manifest import TensorSpec
@@ -49,6 +50,20 @@ def tensor_of_json(
     if dtype.kind == "O":
         return texts_array(values, shape)
     return finite(_array(values, dtype, field=field).reshape(shape), field=field)
+
+
+def plain_values(tensor: np.ndarray) -> list[Any]:
+    """What JSON tells of each item, as Python's values in nested lists.
+
+    Numbers have as many digits as tell them apart from their neighbours in their own dtype, and whole ones all.
+    """
+    if tensor.dtype.kind == "O":
+        texts: list[Any] = tensor.tolist()
+        return texts
+    values: list[Any] = orjson.loads(
+        orjson.dumps(np.ascontiguousarray(tensor), option=orjson.OPT_SERIALIZE_NUMPY)
+    )
+    return values
 
 
 def batch_of_json(data: object, spec: TensorSpec, *, field: str) -> np.ndarray:

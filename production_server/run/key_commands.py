@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import logging
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from production_server.access import audit, keys
+from production_server.access import keys
 from production_server.access.key_text import id_of, new_key
 from production_server.access.records import KeyInfo, NewKey
 from production_server.access.scopes import USUAL, Scope, scopes_of
+from production_server.run.logs import quiet_audit
 from production_server.run.opened_serving import user_acting
 from production_server.run.state import open_database
 from production_server.settings import Settings
@@ -23,13 +23,13 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group("keys")
-def key_commands() -> None:
+@click.pass_context
+def key_commands(context: click.Context) -> None:
     """Make, list, replace and revoke API keys.
 
     As long as there is none, the service asks nobody for one, and listens on this machine alone.
     """
-    # Whoever types it sees what it does; the table has the line.
-    logging.getLogger(audit.__name__).setLevel(logging.WARNING)
+    quiet_audit(context)
 
 
 @key_commands.command()

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 
+import click
+
+from production_server.access import audit
 from production_server.settings import Settings
 from production_server.work_in_hand import work_in_hand
 
@@ -30,6 +34,13 @@ def set_up_logs(settings: Settings, **of_process: str) -> None:
     logging.getLogger("celery.app.trace").setLevel(level if level == "DEBUG" else "ERROR")
     # Embedded mode has no broker host on purpose.
     logging.getLogger("kombu.connection").addFilter(lambda record: "No hostname" not in record.getMessage())
+
+
+def quiet_audit(context: click.Context) -> None:
+    """Have the audit tell the log nothing of a command: whoever types it sees what it does; the table has the line."""
+    log = logging.getLogger(audit.__name__)
+    context.call_on_close(partial(log.setLevel, log.level))
+    log.setLevel(logging.WARNING)
 
 
 def _ids_of_span(settings: Settings) -> Callable[[], Mapping[str, str]]:

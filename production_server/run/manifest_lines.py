@@ -23,6 +23,8 @@ def lines_of(manifest: Manifest) -> list[str]:
     if manifest.labels:
         shown_labels = ", ".join(manifest.labels[:10]) + (", …" if len(manifest.labels) > 10 else "")
         lines.append(f"  labels    {shown_labels}")
+    if manifest.quantity is not None:
+        lines.append(f"  answers   {manifest.quantity.label}, in {manifest.quantity.unit or 'no unit'}")
     if manifest.source is not None:
         lines.append(f"  from      {manifest.source.file} ({manifest.source.producer})")
     if manifest.parity is not None:

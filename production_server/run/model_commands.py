@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 
 import click
 
-from production_server.access import audit
 from production_server.errors import InvalidInput
 from production_server.learning.imports import Admitted, Destination, import_through_gate
 from production_server.learning.report import DESPITE, Report, allowed_by
@@ -19,6 +17,7 @@ from production_server.models.channels import STABLE
 from production_server.models.importing.described import Described
 from production_server.models.importing.process import Asked
 from production_server.models.importing.said import checked_name, described_by, split_names
+from production_server.run.logs import quiet_audit
 from production_server.run.manifest_lines import lines_of
 from production_server.run.opened_serving import opened_serving
 from production_server.run.serving_commands import AS_JSON, SERVING_COMMANDS
@@ -32,10 +31,10 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group("models")
-def model_commands() -> None:
+@click.pass_context
+def model_commands(context: click.Context) -> None:
     """Bring models of your own in, and say which of their versions serve."""
-    # Whoever types it sees what it does; the table has the line.
-    logging.getLogger(audit.__name__).setLevel(logging.WARNING)
+    quiet_audit(context)
 
 
 for _each in SERVING_COMMANDS:
@@ -50,7 +49,9 @@ def _described(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--target", help="Column of a table that holds what is true."),
         click.option("--top", type=int, help="How many of its best labels a job keeps of an item."),
         click.option(
-            "--threshold", type=float, help="From which probability on the second label is the answer."
+            "--threshold",
+            type=float,
+            help="From which probability on the second label is the answer, or each of several is one.",
         ),
         click.option(
             "--activation",

@@ -307,6 +307,7 @@ def _to_results(indexes: Sequence[int], outcomes: Sequence[Outcome]) -> list[Suc
                     score=answer.score,
                     output=answer.output,
                     ms=outcome.ms,
+                    bin=answer.bin,
                 )
             )
         elif not isinstance(outcome.result, StorageUnavailable):

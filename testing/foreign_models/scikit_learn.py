@@ -14,9 +14,11 @@ from pathlib import Path
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.compose import ColumnTransformer
-from sklearn.datasets import load_diabetes, load_iris
+from sklearn.datasets import load_diabetes, load_digits, load_iris, make_multilabel_classification
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -54,7 +56,40 @@ def disease_regressor() -> None:
     (FOLDER / "disease_regressor.onnx").write_bytes(model.SerializeToString())
 
 
+def topics() -> None:
+    """Several labels at once: one input [None, 6]; a matrix of labels, and one of probabilities [None, 4]."""
+    words, topics = make_multilabel_classification(
+        n_samples=400, n_features=6, n_classes=4, n_labels=2, random_state=1
+    )
+    model = OneVsRestClassifier(LogisticRegression(max_iter=500)).fit(words, topics)
+    onnx = to_onnx(model, initial_types=[("words", FloatTensorType([None, 6]))], options={"zipmap": False})
+    (FOLDER / "topics_one_vs_rest.onnx").write_bytes(onnx.SerializeToString())
+
+
+def topics_network() -> None:
+    """The same from a network, as it is written by default."""
+    words, topics = make_multilabel_classification(
+        n_samples=400, n_features=6, n_classes=4, n_labels=2, random_state=1
+    )
+    model = MLPClassifier(hidden_layer_sizes=(8,), max_iter=3000, random_state=1).fit(words, topics)
+    onnx = to_onnx(model, initial_types=[("words", FloatTensorType([None, 6]))])
+    (FOLDER / "topics_network.onnx").write_bytes(onnx.SerializeToString())
+
+
+def digit_regressor() -> None:
+    """Images of 8 x 8 pixels from 0 to 16 as rows of 64; the number that is written on them, as a value."""
+    digits = load_digits()
+    network = MLPRegressor(hidden_layer_sizes=(16,), max_iter=400, random_state=1).fit(
+        digits.data, digits.target.astype(float)
+    )
+    onnx = to_onnx(network, initial_types=[("pixels", FloatTensorType([None, 64]))])
+    (FOLDER / "digit_regressor.onnx").write_bytes(onnx.SerializeToString())
+
+
 if __name__ == "__main__":
     iris_classifier()
     iris_columns()
     disease_regressor()
+    topics()
+    topics_network()
+    digit_regressor()

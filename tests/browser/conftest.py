@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 
 from testing.celeriac import Celeriac, celeriac
 from testing.processes import temporary_directory
-from testing.small_models import write_slow_model
+from testing.small_models import write_quantity_model, write_slow_model, write_tags_model
 
 Visit = Callable[..., Page]
 
@@ -25,10 +25,12 @@ PHONE = {"width": 320, "height": 640}
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Celeriac]:
-    """The service with its built-in models and `slow`, of which each batch of 16 takes a while."""
+    """The service with its built-in models, one of each other task, and `slow`, of which each batch takes a while."""
     expect.set_options(timeout=PATIENCE_MS)
     store: Path = tmp_path_factory.mktemp("store")
     write_slow_model(store)
+    write_quantity_model(store)
+    write_tags_model(store)
     with (
         temporary_directory("browser") as directory,
         celeriac(

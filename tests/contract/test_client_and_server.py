@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from client.answers import Model
 from client.api import Server
 from client.cli import main
 from client.errors import InputError, Refused
 from client.following import Following
 from client.uploads import Upload
 from production_server.access.key_text import new_key
+from production_server.models.manifest import read_manifest
+from production_server.models.tasks import task_of
 from testing.api_server import api_server
 from testing.celeriac import celeriac
+from testing.small_models import (
+    write_brightness_model,
+    write_quantity_model,
+    write_shades_model,
+    write_table_model,
+    write_tags_model,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from client.answers import Result, Submitted
 
@@ -52,7 +63,7 @@ def test_the_models_are_those_that_can_be_asked(server: Server) -> None:
 
 
 def test_a_row_that_is_waited_for_comes_back_finished(server: Server) -> None:
-    submitted = server.submit_rows([ROW], fields=DIABETES, wait_s=10)
+    submitted = server.submit_items([ROW], fields=DIABETES, wait_s=10)
 
     job, (result,) = submitted.job, results_of(server, submitted)
     assert submitted.results == server.results(job.id).results == [result]
@@ -68,8 +79,8 @@ def test_a_row_may_be_given_by_the_names_of_its_features(server: Server) -> None
     names = server.model("diabetes").columns
     by_name = dict(zip(names, ROW, strict=False))
 
-    named = server.submit_rows([by_name], fields=DIABETES, wait_s=10)
-    plain = server.submit_rows([ROW], fields=DIABETES, wait_s=10)
+    named = server.submit_items([by_name], fields=DIABETES, wait_s=10)
+    plain = server.submit_items([ROW], fields=DIABETES, wait_s=10)
 
     assert results_of(server, named)[0].output == results_of(server, plain)[0].output
 
@@ -99,7 +110,7 @@ def test_images_keep_their_names(server: Server, tmp_path: Path) -> None:
 
 
 def test_results_come_in_pages(server: Server) -> None:
-    submitted = server.submit_rows([ROW] * 1500, fields=DIABETES)
+    submitted = server.submit_items([ROW] * 1500, fields=DIABETES)
     results_of(server, submitted)
 
     first = server.results(submitted.job.id)
@@ -110,15 +121,15 @@ def test_results_come_in_pages(server: Server) -> None:
 
 
 def test_jobs_are_listed_newest_first_and_by_model(server: Server) -> None:
-    older = server.submit_rows([ROW], fields=DIABETES, wait_s=10).job
-    newer = server.submit_rows([ROW], fields=DIABETES, wait_s=10).job
+    older = server.submit_items([ROW], fields=DIABETES, wait_s=10).job
+    newer = server.submit_items([ROW], fields=DIABETES, wait_s=10).job
 
     assert [job.id for job in server.jobs(model="diabetes", limit=2).jobs] == [newer.id, older.id]
     assert server.jobs(model="fashion_mnist", state="cancelled").jobs == []
 
 
 def test_a_job_that_has_ended_stays_as_it_is_when_it_is_cancelled(server: Server) -> None:
-    job = server.submit_rows([ROW], fields=DIABETES, wait_s=10).job
+    job = server.submit_items([ROW], fields=DIABETES, wait_s=10).job
 
     cancelled = server.cancel(job.id)
 
@@ -127,7 +138,7 @@ def test_a_job_that_has_ended_stays_as_it_is_when_it_is_cancelled(server: Server
 
 def test_an_unknown_model_or_job_is_refused(server: Server) -> None:
     with pytest.raises(Refused, match="horoscope"):
-        server.submit_rows([ROW], fields={"model": "horoscope"})
+        server.submit_items([ROW], fields={"model": "horoscope"})
     with pytest.raises(Refused):
         server.job("01900000-0000-7000-8000-000000000000")
 
@@ -146,7 +157,7 @@ def test_a_refused_table_names_line_and_column(server: Server, tmp_path: Path) -
 
 def test_a_refused_row_names_the_input(server: Server) -> None:
     with pytest.raises(Refused) as refused:
-        server.submit_rows([ROW, ROW[:3]], fields=DIABETES)
+        server.submit_items([ROW, ROW[:3]], fields=DIABETES)
 
     assert refused.value.faults[0].field == "inputs[1]"
 
@@ -164,3 +175,17 @@ def test_a_service_with_keys_serves_whoever_has_one(tmp_path: Path, monkeypatch:
         assert main(["models", "--url", service.url, "--json"]) == 0
     with pytest.raises(InputError, match="expected a key"):
         Server(service.url, key="schlüssel")
+
+
+@pytest.mark.parametrize(
+    "write_model",
+    [write_table_model, write_shades_model, write_quantity_model, write_brightness_model, write_tags_model],
+)
+def test_tables_have_the_same_columns_on_both_sides(
+    write_model: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    manifest = read_manifest(write_model(tmp_path))
+
+    told = Model(manifest.name, manifest.title, manifest.task, ["1"], {}, json.loads(manifest.to_json()))
+
+    assert told.answer_columns == task_of(manifest).columns()

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from production_server.errors import InferenceFailed, InvalidInput
-from production_server.models.importing.described import Described
+from production_server.models.importing.described import Described, DescribedQuantity
 from production_server.models.importing.drawn import draw
 from production_server.models.importing.names import plain_names
 from production_server.models.importing.opened import Opened
@@ -25,6 +25,7 @@ from production_server.models.importing.operations import (
 )
 from production_server.models.importing.sample import Images, Rows, Sample
 from production_server.models.manifest import TensorSpec
+from production_server.models.tasks.label_sets import BETWEEN
 from production_server.shown import shown
 
 Kind = Literal["classification", "multilabel_classification", "regression"]
@@ -174,7 +175,7 @@ def _labels_known(opened: Opened, described: Described, sample: Sample | None, c
     if said:
         return said
     found: tuple[str, ...] = ()
-    if isinstance(sample, Images) or (isinstance(sample, Rows) and sample.truths):
+    if isinstance(sample, Images) or (isinstance(sample, Rows) and sample.truths and not sample.has_values):
         found = sample.labels
     return found if len(found) == max(count, 2) else ()
 
@@ -246,6 +247,11 @@ def _choose(
     elif is_one:
         fields["threshold"] = {"value": 0.5, "reason": "nobody said another one"}
         notes.append(f"From a probability of 0.5 on the answer is {labels[1]}: say another one by threshold.")
+    _keep_best(fields, described, count, notes)
+
+
+def _keep_best(fields: dict[str, Any], described: Described, count: int, notes: list[str]) -> None:
+    """How many labels are kept of each item."""
     if described.top is not None:
         if described.top >= count:
             raise InvalidInput.at("top", f"fewer than all {count} labels", str(described.top))
@@ -264,10 +270,17 @@ def _several_labels(given: _Given, opened: Opened, described: Described, sample:
         steps.append(Sigmoid())
         name = _NAME
         notes.append("A sigmoid is put behind its output, which is logits and no probabilities.")
+    if wrong := [label for label in labels if BETWEEN in label]:
+        raise InvalidInput.at(
+            "labels", f"names without {BETWEEN}, which stands between several", shown(wrong[0])
+        )
     thresholds = described.thresholds or (described.threshold or 0.5,) * given.count
     if len(thresholds) != given.count:
         raise InvalidInput.at("thresholds", f"{given.count}, one for each label", str(len(thresholds)))
+    if not described.thresholds and described.threshold is None:
+        notes.append("Each label is an answer from a probability of 0.5 on: say others by thresholds.")
     fields = {"labels": labels, "thresholds": thresholds, **_target(described, sample)}
+    _keep_best(fields, described, given.count, notes)
     served = TensorSpec(name=name, shape=(None, given.count), dtype="float32")
     return Answers("multilabel_classification", served, tuple(steps), fields, tuple(notes))
 
@@ -285,20 +298,24 @@ def _regression(given: _Given, described: Described, sample: Sample | None) -> A
     target = _target(described, sample).get("target")
     written = (said.name if said else None) or target or given.spec.name
     (name,) = plain_names([written], otherwise="value")
-    quantity = {
-        "name": name,
-        "label": (said.label if said else None) or written,
-        "unit": said.unit if said else None,
-        "minimum": said.minimum if said else None,
-        "maximum": said.maximum if said else None,
-    }
     notes = (
         ()
         if said
         else (f"Its answer is called {name}: say what it is by quantity: {{name: ..., unit: ...}}.",)
     )
-    served = TensorSpec(name=given.spec.name, shape=(None, 1), dtype="float32")
-    return Answers("regression", served, given.steps, {"quantity": quantity, "target": target or name}, notes)
+    seen = sample.truth_range if isinstance(sample, Rows) else None
+    said = said or DescribedQuantity()
+    quantity = {
+        "name": name,
+        "label": said.label or written,
+        "unit": said.unit,
+        "minimum": said.minimum if said.minimum is not None or seen is None else seen[0],
+        "maximum": said.maximum if said.maximum is not None or seen is None else seen[1],
+    }
+    # Numbers keep their own dtype: of a double, or a whole number, half of the digits would be lost.
+    steps = tuple(each for each in given.steps if not isinstance(each, Cast))
+    served = TensorSpec(name=given.spec.name, shape=(None, 1), dtype=given.spec.dtype)
+    return Answers("regression", served, steps, {"quantity": quantity, "target": target or name}, notes)
 
 
 def _target(described: Described, sample: Sample | None) -> dict[str, str]:

@@ -27,7 +27,7 @@ from production_server.models.importing.formats import (
 )
 from production_server.models.importing.inferred import Inferred, infer
 from production_server.models.importing.opened import Opened
-from production_server.models.importing.parity import check_probabilities, edge_notes, inputs_for, parity_of
+from production_server.models.importing.parity import check_answers, edge_notes, inputs_for, parity_of
 from production_server.models.importing.sample import Sample, read_sample
 from production_server.models.importing.source import source_of
 from production_server.models.runners import load_runner
@@ -169,7 +169,7 @@ def _compared(
         say(f"Comparing what is served with the original on {inputs.origin}")
         parity = parity_of(manifest, inferred.fitting.of(opened.original), served, inputs)
         first = {name: array[:64] for name, array in inputs.tensors.items()}
-        check_probabilities(manifest, served(first))
+        check_answers(version, served(first))
         notes = [*inferred.notes, *edge_notes(manifest, served)]
     finally:
         runner.close()

@@ -14,7 +14,6 @@ from production_server.models.importing.opened import Opened
 from production_server.models.importing.row_fitting import RowFitting, fit_rows, looks_like_rows
 from production_server.models.importing.sample import Images, Sample
 from production_server.models.manifest import TensorSpec
-from production_server.models.tasks import TASKS
 from production_server.shown import shown
 
 
@@ -43,7 +42,6 @@ def infer(opened: Opened, described: Described, sample: Sample | None) -> Inferr
     task = f"{prefix}_{answers.kind}"
     if described.task not in {None, task}:
         raise InvalidInput.at("task", f"{task}, which is what the file looks like", str(described.task))
-    _check_task(task)
     fitting = Fitting(
         inputs=(front.served,),
         outputs=(answers.served,),
@@ -93,13 +91,7 @@ def _tensors(opened: Opened, described: Described) -> Inferred:
         raise InvalidInput.at(
             "task", "tensors: neither rows nor images go in", f"{described.task} for {shown(taken)}"
         )
-    _check_task("tensors")
     return Inferred(Fitting(opened.inputs, opened.outputs), {"task": "tensors"}, opened.notes)
-
-
-def _check_task(task: str) -> None:
-    if task not in TASKS:
-        raise InvalidInput.at("task", f"one of {', '.join(TASKS)}", f"a model for {task}")
 
 
 def _check_runner(opened: Opened, fitting: Fitting) -> None:

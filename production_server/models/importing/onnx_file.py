@@ -15,7 +15,7 @@ from production_server.models.importing.formats import MOST_BYTES
 from production_server.models.importing.onnx_batch import check_batches, unfix_batch
 from production_server.models.importing.onnx_external import load_external_data
 from production_server.models.importing.onnx_graph import dtype_of, is_text_whole, nodes_of, prune
-from production_server.models.importing.onnx_labels import keep_probabilities, labels_in_metadata
+from production_server.models.importing.onnx_labels import Kept, keep_probabilities, labels_in_metadata
 from production_server.models.importing.onnx_sessions import known_operators, plain_graph
 from production_server.models.importing.opened import Compute, Opened
 from production_server.models.manifest import TensorSpec
@@ -58,8 +58,8 @@ def read(path: Path, into: Path) -> Opened:
             "file", f"at most {MOST_BYTES / 2**30:.0f} GiB with what lies beside it", "more than that"
         )
     notes = [*_drop_constant_inputs(model)]
-    kept, labels = keep_probabilities(model)
-    notes += kept
+    kept = keep_probabilities(model)
+    notes += kept.notes
     prune(model.graph)
     inputs = tuple(_spec_of(each, "inputs") for each in model.graph.input)
     _check_names(model)
@@ -75,9 +75,13 @@ def read(path: Path, into: Path) -> Opened:
         original=plain_graph(written, _names(model.graph.output)),
         producer=_producer_of(model),
         notes=tuple(notes),
-        last_activation=_last_activation(model) if len(outputs) == 1 else None,
-        labels=labels or labels_in_metadata(model),
+        last_activation=_activation_of(model, kept) if len(outputs) == 1 else None,
+        labels=kept.labels or labels_in_metadata(model),
     )
+
+
+def _activation_of(model: ModelProto, kept: Kept) -> str | None:
+    return "sigmoid" if kept.has_several else _last_activation(model)
 
 
 def _load(path: Path) -> ModelProto:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
+from typing import NamedTuple
 
-from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, numpy_helper
 
 from production_server.errors import InvalidInput
 from production_server.models.importing.onnx_graph import tensor_info
@@ -15,8 +16,17 @@ _MOST_LABELS = 100_000
 _METADATA = ("labels", "names", "classes", "class_names")
 
 
-def keep_probabilities(model: ModelProto) -> tuple[list[str], tuple[str, ...]]:
-    """Cut the maps off behind the probabilities, drop the label beside them; returns notes, and the labels.
+class Kept(NamedTuple):
+    """What was done to a classifier's outputs, one sentence each, and what that tells of the model."""
+
+    notes: list[str]
+    labels: tuple[str, ...]
+    has_several: bool
+    """Whether a matrix beside the probabilities says of each label whether it fits."""
+
+
+def keep_probabilities(model: ModelProto) -> Kept:
+    """Cut the maps off behind the probabilities, drop the label, or the labels, beside them.
 
     Raises:
         InvalidInput: the maps are of something that is no probability of labels.
@@ -25,6 +35,7 @@ def keep_probabilities(model: ModelProto) -> tuple[list[str], tuple[str, ...]]:
     constants = {each.name: each for each in model.graph.initializer}
     notes = []
     labels: tuple[str, ...] = ()
+    has_several = False
     for output in list(model.graph.output):
         maker = makers.get(output.name)
         if maker is not None and maker.op_type == "ZipMap" and maker.input:
@@ -36,13 +47,19 @@ def keep_probabilities(model: ModelProto) -> tuple[list[str], tuple[str, ...]]:
     if len(model.graph.output) == 2:
         label, scores = model.graph.output
         found = _labels_behind(label.name, makers, constants)
+        has_several = not found and _is_of_several(label, scores, makers)
         if found and _is_of_labels(label.type.tensor_type.elem_type):
             labels = labels or found
             del model.graph.output[0]
             notes.append(
                 f"The output {label.name} is left out: it names the label of the largest of {scores.name}."
             )
-    return notes, labels
+        if has_several:
+            del model.graph.output[0]
+            notes.append(
+                f"The output {label.name} is left out: it says which labels of {scores.name} reach 0.5."
+            )
+    return Kept(notes, labels, has_several)
 
 
 def labels_in_metadata(model: ModelProto) -> tuple[str, ...]:
@@ -75,6 +92,19 @@ def _read_labels(text: str) -> tuple[str, ...]:
 
 def _is_of_labels(elem_type: int) -> bool:
     return elem_type in {TensorProto.INT64, TensorProto.INT32, TensorProto.STRING}
+
+
+def _is_of_several(label: ValueInfoProto, scores: ValueInfoProto, makers: dict[str, NodeProto]) -> bool:
+    """Whether an output is a matrix of zeros and ones, as scikit-learn's converters write several labels at once."""
+    if label.type.tensor_type.elem_type not in {TensorProto.INT64, TensorProto.INT32}:
+        return False
+    maker = makers.get(label.name)
+    while maker is not None and maker.op_type in {"Cast", "Identity", "Reshape"}:
+        maker = makers.get(maker.input[0])
+    if maker is not None and maker.op_type == "Binarizer":
+        return True
+    sizes = [[each.dim_value for each in value.type.tensor_type.shape.dim] for value in (label, scores)]
+    return label.name.endswith("label") and len(sizes[0]) == 2 and sizes[0] == sizes[1] and sizes[0][1] > 1
 
 
 def _labels_behind(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from production_server.models.importing.drawn import Ranges, draw
 from production_server.models.importing.opened import Compute
 from production_server.models.importing.sample import Images, Rows, Sample
 from production_server.models.manifest import Feature, Manifest, Parity, TensorSpec
+from production_server.models.store import ModelVersion
 from production_server.models.tensors import Tensors, count_items, part
 
 MOST_ITEMS = 1_000
@@ -125,26 +126,19 @@ def parity_of(manifest: Manifest, original: Compute, served: Compute, inputs: In
     )
 
 
-def check_probabilities(manifest: Manifest, answers: Mapping[str, np.ndarray]) -> None:
-    """Whether a classifier's answers are probabilities.
+def check_answers(version: ModelVersion, answers: Tensors) -> None:
+    """Whether answers can be those of the version's task.
 
     Raises:
-        InvalidInput: they are not (field `activation`).
+        InvalidInput: they cannot (field `activation`).
     """
-    if not manifest.task.endswith("classification"):
-        return
-    numbers = answers[manifest.outputs[0].name]
-    sums = (
-        numbers.sum(axis=1) if manifest.task.endswith("_classification") and not manifest.thresholds else None
-    )
-    is_share = bool(((numbers >= -1e-3) & (numbers <= 1 + 1e-3)).all())
-    if not is_share or (sums is not None and not np.allclose(sums, 1, atol=1e-3)):
-        raise InvalidInput.at(
-            "activation",
-            "probabilities, or what is to be put behind the output, as activation: softmax",
-            f"numbers from {numbers.min():.3g} to {numbers.max():.3g}"
-            + ("" if sums is None else f", with sums from {sums.min():.3g} to {sums.max():.3g}"),
+    fault = version.task.fault_of(answers)
+    if fault is not None:
+        expected = (
+            "probabilities, or what is to be put behind the output, as activation: softmax; "
+            "where several labels may fit, a task that ends in multilabel_classification"
         )
+        raise InvalidInput.at("activation", expected, fault)
 
 
 def edge_notes(manifest: Manifest, served: Compute) -> list[str]:

@@ -12,8 +12,9 @@ from production_server.errors import InvalidInput, TooLarge
 from production_server.models.images import read_pixels
 from production_server.models.manifest import ImagePreprocessing
 from production_server.models.table_columns import TARGET_NAMES
-from production_server.models.table_numbers import Numbers
+from production_server.models.table_numbers import Numbers, plain_number
 from production_server.models.table_text import DELIMITERS, HEAD_CHARACTERS, Writing, decode, lines_of
+from production_server.models.tasks.label_sets import BETWEEN, NONE
 from production_server.shown import describe, shown
 
 MOST_BYTES = 256 * 2**20
@@ -33,9 +34,25 @@ class Rows:
     truths: tuple[str, ...]
 
     @property
+    def has_values(self) -> bool:
+        """Whether the target column holds numbers, of which not all are whole: no labels."""
+        numbers = [_value(text) for text in set(self.truths) - {""}]
+        known = [number for number in numbers if number is not None]
+        return len(known) == len(numbers) and not all(number.is_integer() for number in known)
+
+    @property
+    def truth_range(self) -> tuple[float, float] | None:
+        """The smallest and the largest number of the target column; None where it holds others than numbers."""
+        numbers = [_value(text) for text in set(self.truths) - {""}]
+        known = [number for number in numbers if number is not None]
+        return (min(known), max(known)) if known and len(known) == len(numbers) else None
+
+    @property
     def labels(self) -> tuple[str, ...]:
-        """What the target column holds, in order: as numbers where all are, else as words."""
-        found = set(self.truths) - {""}
+        """What the target column holds, in order: as numbers where all are, else as words; of several each."""
+        found = {label for text in self.truths for label in text.split(BETWEEN)} - {""}
+        if any(BETWEEN in text for text in self.truths):
+            found -= {NONE}
         is_numbered = all(text.lstrip("-").isdecimal() for text in found)
         return tuple(sorted(found, key=int) if is_numbered else sorted(found))
 
@@ -156,6 +173,12 @@ def _feature_columns(header: Sequence[str], truth: int | None, features: Sequenc
     if features and set(features) <= set(header):
         return [header.index(name) for name in features]
     return [place for place in range(len(header)) if place != truth]
+
+
+def _value(text: str) -> float | None:
+    """A number with a point or a comma."""
+    written = plain_number(text.replace(",", ".") if text.count(",") == 1 else text)
+    return None if written is None else float(written)
 
 
 def _number(numbers: Numbers, line: int, column: int, text: str, header: Sequence[str]) -> float:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from production_server.models.manifest import Manifest
 from production_server.models.tasks.classification import Classification
 from production_server.models.tasks.image_inputs import ImageInputs
+from production_server.models.tasks.regression import Regression
 from production_server.models.tasks.row_inputs import RowInputs
+from production_server.models.tasks.several_labels import SeveralLabels
 from production_server.models.tasks.task import Task
 from production_server.models.tasks.tensor_inputs import TensorInputs
 from production_server.models.tasks.tensors import Tensor
@@ -15,6 +17,10 @@ from production_server.models.tasks.tensors import Tensor
 TASKS: dict[str, Callable[[Manifest], Task]] = {
     "tabular_classification": lambda manifest: Classification(manifest, RowInputs(manifest)),
     "image_classification": lambda manifest: Classification(manifest, ImageInputs(manifest)),
+    "tabular_multilabel_classification": lambda manifest: SeveralLabels(manifest, RowInputs(manifest)),
+    "image_multilabel_classification": lambda manifest: SeveralLabels(manifest, ImageInputs(manifest)),
+    "tabular_regression": lambda manifest: Regression(manifest, RowInputs(manifest)),
+    "image_regression": lambda manifest: Regression(manifest, ImageInputs(manifest)),
     "tensors": lambda manifest: Tensor(manifest, TensorInputs(manifest)),
 }
 """By the `task` of a manifest."""

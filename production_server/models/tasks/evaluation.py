@@ -17,7 +17,7 @@ from production_server.models.tasks.task import Evaluated, Judged
 class Evaluation(Evaluated):
     """True labels held against answers: `confusion` counts items, int [true label, answered label]."""
 
-    template: ClassVar[str] = "pages/evaluation.html"
+    template: ClassVar[str] = "pages/answers/label_evaluation.html"
     labels: tuple[str, ...]
     confusion: np.ndarray
     without_answer: int

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
+from production_server.errors import InferenceFailed
 from production_server.models.manifest import Manifest
+from production_server.models.tasks.bins import Bin
 from production_server.models.tasks.inputs import Inputs
+from production_server.models.tasks.label_sets import written
 from production_server.models.tasks.roc import Roc
+from production_server.models.tasks.scatter import Scatter
 from production_server.models.tensors import Tensors
 
 Stored = Any
@@ -21,10 +25,12 @@ class Prediction:
     """A model's answer for one item, as it is stored."""
 
     label: str | None
-    """What results are counted and searched by; None where an answer has no name."""
+    """What results are counted and searched by; None where an answer has no name. Of several: see `label_sets`."""
     score: float | None
     """A number to search by; of a label its probability."""
     output: Stored
+    bin: Bin | None = field(default=None, compare=False)
+    """Where a value that has no label is counted; not stored with its item."""
 
 
 # No pydantic model: a page of results has thousands of these, which would take longer to make than all else of it.
@@ -38,13 +44,15 @@ class LabelScore:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A label and its probability, to be drawn."""
+    """A label and its probability, or where a value lies in its range, to be drawn."""
 
     label: str
     share: float
     is_answer: bool
     threshold: float | None
     """From which share on this label is the answer, where the model has a threshold."""
+    text: str | None = None
+    """What is written beside it; None: its share; empty: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,15 @@ class Shown:
 
     answer: str
     share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is true of an item, told beside its answer."""
+
+    text: str
+    is_right: bool | None = None
+    """None where that cannot be said: there is no answer, or answers are more or less right."""
 
 
 class Judged(Protocol):
@@ -73,6 +90,8 @@ class Evaluated:
     """A curve to draw, of answers with two classes, both of which occur."""
     threshold: float | None = None
     """The score that the model's answers turn at, where it has one: marked on the curve."""
+    scatter: Scatter | None = None
+    """Points to draw, of answers that are values."""
 
 
 class Task(ABC):
@@ -81,14 +100,20 @@ class Task(ABC):
     Beside `check_manifest`, `predict` and `show` all has a default: a task that has no labels needs no more.
     """
 
-    answers: ClassVar[str]
+    answers: str
     """What people are told that the model answers, where `choices` are none."""
+    answers_one_of: ClassVar[str] = "one"
+    """How many of its `choices` an answer is."""
     verb: ClassVar[str | None] = None
     """What it does, as TensorFlow Serving calls it: `classify`, `regress`; None: it can only be asked to predict."""
     loss_name: ClassVar[str] = ""
     """What `loss` counts, on the average; empty: answers are not held against what is true."""
     loss_is_share: ClassVar[bool] = True
     """Whether that is a share, from 0 to 1, or measured in the unit of the answers."""
+    card: ClassVar[str | None] = None
+    """The template of what a model card says of answers, where there is more to say than `answers` and `choices`."""
+    truth_is_number: ClassVar[bool] = False
+    """Whether what is true is written as a number, as features are."""
     text_outputs: ClassVar[tuple[str, ...]] = ()
     """Outputs of text that interactive calls get beside the graph's numbers."""
 
@@ -110,9 +135,14 @@ class Task(ABC):
             ValueError: it does not.
         """
 
+    def fault_of(self, outputs: Tensors) -> str | None:
+        """Why outputs of the graph cannot be answers of this task; None: they can."""
+        del outputs
+        return None
+
     @abstractmethod
-    def predict(self, outputs: Tensors) -> list[Prediction]:
-        """The answers that the graph's `outputs` (each [items, …]) are."""
+    def predict(self, outputs: Tensors) -> Sequence[Prediction | InferenceFailed]:
+        """The answers that the graph's `outputs` (each [items, …]) are; of one that cannot be kept, why."""
 
     @abstractmethod
     def show(self, prediction: Prediction) -> Shown:
@@ -132,7 +162,29 @@ class Task(ABC):
         """What that column may hold."""
         return self.answers
 
-    def numbers(self, prediction: Prediction) -> list[float] | dict[str, Any] | None:
+    @property
+    def measures(self) -> str | None:
+        """What people are told that a page shows of answers whose truth is known; None: nothing."""
+        return None
+
+    @property
+    def example_truth(self) -> str:
+        """Something that column may hold."""
+        return "1"
+
+    def verdict(self, expected: str, prediction: Prediction | None) -> Verdict:
+        """What is true of an item (as `read_truth` has it), and whether its answer is."""
+        truth = f"truly {self.tell_truth(expected)}"
+        if prediction is None or prediction.label is None:
+            return Verdict(truth)
+        is_right = prediction.label == expected
+        return Verdict("right" if is_right else truth, is_right)
+
+    def tell_truth(self, expected: str) -> str:
+        """What is true of an item, as answers are told."""
+        return written(expected)
+
+    def numbers(self, prediction: Prediction) -> list[int | float] | dict[str, Any] | None:
         """An answer's numbers as the API tells them; None where not all were kept."""
         return list(prediction.output)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import orjson
 
 from production_server.models.manifest import TensorSpec
+from production_server.models.tasks.bins import bin_of
 from production_server.models.tasks.task import Prediction, Shown, Task
+from production_server.models.tensor_values import plain_values
 from production_server.models.tensors import Tensors
 
 MAX_COLUMNS = 20
@@ -29,11 +30,11 @@ class Tensor(Task):
 
     def predict(self, outputs: Tensors) -> list[Prediction]:
         """Numbers are kept with as many digits as tell them apart from their neighbours in their own dtype."""
-        told = {name: _values(each) for name, each in outputs.items()}
+        told = {name: plain_values(each) for name, each in outputs.items()}
         names = list(told)
         items = zip(*told.values(), strict=True)
         if len(names) == 1 and self._is_number(self.manifest.outputs[0]):
-            return [Prediction(None, _only_number(value), {names[0]: value}) for (value,) in items]
+            return [_number(names[0], value) for (value,) in items]
         return [Prediction(None, None, dict(zip(names, values, strict=True))) for values in items]
 
     def show(self, prediction: Prediction) -> Shown:
@@ -63,18 +64,9 @@ class Tensor(Task):
         return spec.dtype not in ("string", "bool") and spec.item_shape in ((), (1,))
 
 
-def _values(tensor: np.ndarray) -> list[Any]:
-    if tensor.dtype.kind == "O":
-        texts: list[Any] = tensor.tolist()
-        return texts
-    values: list[Any] = orjson.loads(
-        orjson.dumps(np.ascontiguousarray(tensor), option=orjson.OPT_SERIALIZE_NUMPY)
-    )
-    return values
-
-
-def _only_number(value: Any) -> float:
-    return float(value[0] if isinstance(value, list) else value)
+def _number(name: str, value: Any) -> Prediction:
+    number = float(value[0] if isinstance(value, list) else value)
+    return Prediction(None, number, {name: value}, bin_of(number))
 
 
 def _shape_or_value(value: Any) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from production_server.errors import CeleriacError
 from production_server.models.table import Truth
 from production_server.models.tasks.inputs import CheckedInput, CheckedTable, Decoded, Inputs
+from production_server.models.tasks.label_sets import labels_in, written
 from production_server.models.tasks.task import Prediction, Shown, Task
 from production_server.models.tensors import Tensors
 
@@ -51,10 +52,12 @@ class _Unknown(Task):
         raise NotImplementedError
 
     def show(self, prediction: Prediction) -> Shown:
-        share = prediction.score if prediction.label is not None else None
-        return Shown(str(prediction.score) if prediction.label is None else prediction.label, share)
+        if prediction.label is None:
+            return Shown("an answer" if prediction.score is None else str(prediction.score))
+        is_one = labels_in(prediction.label) is None
+        return Shown(written(prediction.label), prediction.score if is_one else None)
 
-    def numbers(self, prediction: Prediction) -> list[float] | None:
+    def numbers(self, prediction: Prediction) -> list[int | float] | None:
         output = prediction.output
         is_flat = isinstance(output, tuple) and all(isinstance(each, int | float) for each in output)
         return list(output) if is_flat else None

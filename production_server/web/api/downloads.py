@@ -19,7 +19,7 @@ from production_server.web.edge.parts import current_parts
 _SIGNS = r"=+\-@\uff1d\uff0b\uff0d\uff20"
 _FORMULA = re.compile(rf"^(?=[{_SIGNS}\t\r\n])|(?<=[;\t\r\n])(?=[{_SIGNS}])")
 """Where a spreadsheet would see one begin: some part the cells of a file at semicolons or tabs, whatever quotes say."""
-_NUMBER = re.compile(r"[-+]\d+(\.\d+)?")
+_NUMBER = re.compile(r"[-+](\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 """A label may be one, such as -1."""
 
 

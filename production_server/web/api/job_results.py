@@ -14,6 +14,7 @@ from production_server.errors import InvalidInput, Unavailable
 from production_server.jobs.database import Database
 from production_server.jobs.read import every_item, get_job, get_payloads, list_items
 from production_server.jobs.records import Item, Job
+from production_server.models.tasks.label_sets import written
 from production_server.models.tasks.task import Task
 from production_server.web.api.downloads import csv_line, download
 from production_server.web.api.operations import operation
@@ -179,7 +180,7 @@ def _answer_cells(item: Item, task: Task, width: int) -> list[object]:
 
 
 def _csv_cells(item: Item, inputs: list[object], answers: list[object]) -> list[object]:
-    answer = [item.state, item.label or "", "" if item.score is None else item.score, *answers]
+    answer = [item.state, written(item.label or ""), "" if item.score is None else item.score, *answers]
     outside = " ".join(item.outside_training_range)
     error = [item.error_code or "", item.error_message or ""] if item.state == "failed" else ["", ""]
-    return [item.index, *inputs, *answer, item.expected or "", outside, *error]
+    return [item.index, *inputs, *answer, written(item.expected or ""), outside, *error]

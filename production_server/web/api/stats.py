@@ -9,6 +9,7 @@ from flask import Blueprint, Response
 from production_server.jobs.dashboard import SPANS, read_dashboard
 from production_server.jobs.database import Database
 from production_server.jobs.search import Found, Search, every_result, search
+from production_server.models.tasks.label_sets import written
 from production_server.web.api.downloads import csv_line, download
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import read_query, to_response
@@ -83,7 +84,7 @@ def _csv_cells(found: Found) -> list[object]:
         item.name or "",
         item.url or "",
         item.state,
-        item.label or "",
+        written(item.label or ""),
         "" if item.score is None else item.score,
         *error,
     ]

@@ -21,7 +21,8 @@ PLACE = r"^\d{1,12}\.\d{1,17}_[0-9a-f]{32}_\d{1,10}$"
 """A time, a job and an index: what `next_after` makes."""
 MAX_LABEL = 255
 
-Score = Annotated[float, Field(ge=0, le=1)]
+Score = Annotated[float, Field(allow_inf_nan=False)]
+"""A probability, or a value."""
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -58,8 +59,9 @@ class StatsQuery(SeriesQuery):
 class ResultsFilter(SeriesQuery):
     """What results to find.
 
-    `key` is a URL that theirs begin with, or a part of their name. Scores are from `min_score` on and below
-    `max_score`, 1 included; times from `since` on and before `until`, in UTC if they have no zone.
+    `label` is an answer, or one of several; `|` finds what none of several labels fits. `key` is a URL that theirs
+    begin with, or a part of their name. Scores, or values, are from `min_score` on and below `max_score`, a
+    probability of 1 included; times from `since` on and before `until`, in UTC if they have no zone.
     """
 
     state: Literal["succeeded", "failed"] | None = None
@@ -137,6 +139,14 @@ class ScoreCount(Schema):
     items: int
 
 
+class ValueCount(Schema):
+    """Items with a value from `minimum` on and below `maximum`; null: however small, or large."""
+
+    minimum: float | None
+    maximum: float | None
+    items: int
+
+
 class ErrorCount(Schema):
     """Items that failed so."""
 
@@ -145,11 +155,17 @@ class ErrorCount(Schema):
 
 
 class ModelResultsBody(Schema):
-    """What a model answered, by all its versions that were asked about."""
+    """What a model answered, by all its versions that were asked about.
+
+    An item with several labels counts for each of them, one with none of them in `unlabelled`. `values` is a histogram
+    of answers that are values, in columns of one width.
+    """
 
     model: str
     labels: list[LabelCount]
+    unlabelled: int
     scores: list[ScoreCount]
+    values: list[ValueCount]
     errors: list[ErrorCount]
 
     @classmethod
@@ -159,6 +175,10 @@ class ModelResultsBody(Schema):
         return cls(
             model=results.model,
             labels=[LabelCount(label=label, items=items) for label, items in results.labels.items()],
+            unlabelled=results.unlabelled,
+            values=[
+                ValueCount(minimum=each.start, maximum=each.stop, items=each.items) for each in results.values
+            ],
             scores=[
                 ScoreCount(min_score=tenth / 10, max_score=(tenth + 1) / 10, items=items)
                 for tenth, items in tenths

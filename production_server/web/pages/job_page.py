@@ -23,7 +23,7 @@ from production_server.models.tasks.task import Evaluated, Task
 from production_server.storage.objects import Reference
 from production_server.web.edge.flask_door import acting, whose
 from production_server.web.edge.parts import WebParts, current_parts
-from production_server.web.pages.charts import RocChart, roc_chart
+from production_server.web.pages.charts import Chart, chart_of
 from production_server.web.pages.progress import progress_of
 from production_server.web.pages.shown_results import Result, to_result
 
@@ -104,7 +104,7 @@ def _results(
 
 def _compare(
     parts: WebParts, job: Job, version: ModelVersion | None
-) -> tuple[Evaluated | None, RocChart | None]:
+) -> tuple[Evaluated | None, Chart | None]:
     if version is None or not job.is_over:
         return None, None
     first = list_items(parts.database, job.id, limit=SEARCHED_FOR_LABELS)
@@ -114,9 +114,9 @@ def _compare(
 
 
 @lru_cache(maxsize=64)
-def _compare_once(database: Database, job_id: UUID, task: Task) -> tuple[Evaluated | None, RocChart | None]:
-    """The comparison of a job that is over, which reads all its items; kept without the points of its curve."""
+def _compare_once(database: Database, job_id: UUID, task: Task) -> tuple[Evaluated | None, Chart | None]:
+    """The comparison of a job that is over, which reads all its items; kept without the points of what is drawn."""
     evaluation = task.evaluate(every_item(database, job_id))
-    if evaluation is None or evaluation.roc is None:
-        return evaluation, None
-    return replace(evaluation, roc=None), roc_chart(evaluation.roc, evaluation.threshold)
+    if evaluation is None:
+        return None, None
+    return replace(evaluation, roc=None, scatter=None), chart_of(evaluation)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from production_server.jobs.records import Item, Job
 from production_server.models.manifest import Feature, Manifest
 from production_server.models.store import ModelVersion
-from production_server.models.tasks.task import Bar, Shown
+from production_server.models.tasks.task import Bar, Shown, Verdict
 from production_server.models.tasks.unknown import UNKNOWN
 
 ALL_LABELS = 5
@@ -39,6 +39,8 @@ class Result:
     title: str
     shown: Shown | None
     """Its answer in a line, if there is one."""
+    verdict: Verdict | None
+    """What is true of it, where that is known."""
     has_image: bool
     bars: tuple[Bar, ...]
     hidden_labels: int
@@ -55,13 +57,6 @@ class Result:
     def is_final(self) -> bool:
         return self.item.state not in ("queued", "running")
 
-    @property
-    def is_right(self) -> bool | None:
-        """Whether the answer is the true label; None where one of them is not known."""
-        return (
-            None if None in (self.item.expected, self.item.label) else self.item.expected == self.item.label
-        )
-
 
 def to_result(item: Item, job: Job, version: ModelVersion | None, payload: bytes | None) -> Result:
     """An item for the page; without its version (it was taken away) only what is stored with the item."""
@@ -75,11 +70,12 @@ def to_result(item: Item, job: Job, version: ModelVersion | None, payload: bytes
         title=item.name
         or ("Answer" if job.total == 1 else f"{task.inputs.noun.capitalize()} {item.index + 1}"),
         shown=None if prediction is None else task.show(prediction),
+        verdict=None if item.expected is None else task.verdict(item.expected, prediction),
         has_image=task.inputs.takes_files,
         bars=tuple(shown),
         hidden_labels=len(bars) - len(shown),
         kept_labels=len(bars),
-        dropped_labels=len(task.choices) - len(bars) if bars else 0,
+        dropped_labels=max(len(task.choices) - len(bars), 0) if bars else 0,
         written=() if prediction is None else tuple(task.values(prediction)),
         values=values,
         outside=tuple(value for value in values if value.is_outside),

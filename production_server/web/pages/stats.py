@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -22,6 +22,10 @@ from production_server.jobs.read import list_jobs
 from production_server.jobs.records import Job
 from production_server.jobs.search import Search, search
 from production_server.jobs.series import Chosen, list_series
+from production_server.models.manifest import Manifest
+from production_server.models.tasks.bins import Column as Values
+from production_server.models.tasks.label_sets import BETWEEN
+from production_server.models.tasks.regression import shown_value
 from production_server.web.api.stats_schemas import StatsQuery, page_of
 from production_server.web.edge.flask_door import whose
 from production_server.web.edge.parts import WebParts, current_parts
@@ -67,6 +71,26 @@ class ScoreColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class ValueColumn:
+    """How many items have a value in `range`; `href` finds them."""
+
+    range: str
+    items: int
+    column: Column
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Values of a quantity, ready to be shown."""
+
+    title: str
+    chart: ColumnChart
+    values: tuple[ValueColumn, ...]
+    ends: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelView:
     """What a model answered, ready to be shown."""
 
@@ -76,6 +100,7 @@ class ModelView:
     hidden_labels: int
     chart: ColumnChart
     scores: tuple[ScoreColumn, ...]
+    histogram: Histogram | None
     errors: tuple[LabelBar, ...]
 
 
@@ -83,7 +108,7 @@ def show() -> Response:
     """The dashboard."""
     parts, query = current_parts(), read_filled(StatsQuery)
     dashboard = read_dashboard(parts.database, SPANS[query.span], query.chosen(whose=whose()))
-    links, titles = _Links(query, dashboard), _titles(parts)
+    links, manifests = _Links(query, dashboard), _manifests(parts)
     chart = column_chart(
         [step.succeeded for step in dashboard.steps], [step.failed for step in dashboard.steps]
     )
@@ -95,7 +120,7 @@ def show() -> Response:
         dashboard=dashboard,
         chart=chart,
         steps=_steps(dashboard, chart, links),
-        models=[_model_view(results, titles, links) for results in dashboard.models],
+        models=[_model_view(results, manifests.get(results.model), links) for results in dashboard.models],
         latest=to_shown(parts, search(parts.database, links.wanted, limit=LATEST)),
         jobs=_open_jobs(parts, query.chosen(whose=whose())),
         links=links,
@@ -148,11 +173,11 @@ def _steps(dashboard: Dashboard, chart: ColumnChart, links: _Links) -> list[Step
     ]
 
 
-def _titles(parts: WebParts) -> dict[str, str]:
-    return {version.manifest.name: version.manifest.title for version in parts.registry.stable_versions()}
+def _manifests(parts: WebParts) -> dict[str, Manifest]:
+    return {version.manifest.name: version.manifest for version in parts.registry.stable_versions()}
 
 
-def _model_view(results: ModelResults, titles: Mapping[str, str], links: _Links) -> ModelView:
+def _model_view(results: ModelResults, manifest: Manifest | None, links: _Links) -> ModelView:
     link = partial(links.items, model=results.model)
     chart = column_chart(results.tenths)
     scores = [
@@ -166,13 +191,52 @@ def _model_view(results: ModelResults, titles: Mapping[str, str], links: _Links)
     ]
     return ModelView(
         name=results.model,
-        title=titles.get(results.model, results.model),
-        labels=_bars(results.labels, lambda label: link(label=label), limit=SHOWN_LABELS),
+        title=results.model if manifest is None else manifest.title,
+        labels=_label_bars(results, link),
         hidden_labels=max(len(results.labels) - SHOWN_LABELS, 0),
         chart=chart,
         scores=tuple(scores),
+        histogram=_histogram(results.values, manifest, link),
         errors=_bars(results.errors, lambda code: link(error=code)),
     )
+
+
+def _label_bars(results: ModelResults, link: Callable[..., str]) -> tuple[LabelBar, ...]:
+    bars = _bars(results.labels, lambda label: link(label=label), limit=SHOWN_LABELS)
+    if not results.unlabelled:
+        return bars
+    most = max([results.unlabelled, *results.labels.values()])
+    none = LabelBar("none of its labels", results.unlabelled, results.unlabelled / most, link(label=BETWEEN))
+    return (*(replace(each, share=each.items / most) for each in bars), none)
+
+
+def _histogram(
+    values: Sequence[Values], manifest: Manifest | None, link: Callable[..., str]
+) -> Histogram | None:
+    if not values:
+        return None
+    quantity = None if manifest is None else manifest.quantity
+    unit = f" {quantity.unit}" if quantity is not None and quantity.unit else ""
+    chart = column_chart([each.items for each in values])
+    columns = tuple(
+        # What is None is not in a link.
+        ValueColumn(_range(each, unit), each.items, column, link(min_score=each.start, max_score=each.stop))
+        for each, column in zip(values, chart.columns, strict=True)
+    )
+    first, last = values[0], values[-1]
+    ends = (
+        "less" if first.start is None else shown_value(first.start),
+        "more" if last.stop is None else shown_value(last.stop) + unit,
+    )
+    return Histogram("Values" if quantity is None else quantity.label, chart, columns, ends)
+
+
+def _range(values: Values, unit: str) -> str:
+    if values.start is None:
+        return "any" if values.stop is None else f"below {shown_value(values.stop)}{unit}"
+    if values.stop is None:
+        return f"from {shown_value(values.start)}{unit} on"
+    return f"{shown_value(values.start)} to {shown_value(values.stop)}{unit}"
 
 
 def _bars(

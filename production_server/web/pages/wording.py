@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Protocol
 
+from production_server.models.tasks.regression import shown_value
+
 NO_BREAK = "\N{NO-BREAK SPACE}"
 THIN = "\N{NARROW NO-BREAK SPACE}"
 
@@ -26,6 +28,11 @@ def count(number: int) -> str:
 def plain(number: float) -> str:
     """A number without noise: `44`, `0.627`."""
     return f"{number:.6g}".replace("-", "\N{MINUS SIGN}")
+
+
+def value(number: float) -> str:
+    """A measured value: `151.326`."""
+    return shown_value(number).replace("-", "\N{MINUS SIGN}")
 
 
 class Range(Protocol):
@@ -88,6 +95,10 @@ METRIC_NAMES = {
     "brier": "Brier score",
     "cross_entropy": "Cross-entropy",
     "macro_f1": "Macro F1",
+    "mae": "Mean error (MAE)",
+    "micro_f1": "Micro F1",
+    "r2": "R²",
+    "rmse": "RMSE",
     "roc_auc": "ROC AUC",
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",
@@ -110,6 +121,6 @@ def metric_value(value: float, name: str) -> str:
 FILTERS = {
     function.__name__: function
     for function in (
-        percent, count, counted, plain, seen, duration, size, moment, isoformat, metric_name, metric_value,
+        percent, count, counted, plain, value, seen, duration, size, moment, isoformat, metric_name, metric_value,
     )
 }  # fmt: skip

@@ -11,10 +11,12 @@ from production_server.jobs.database import Database
 from production_server.jobs.records import Failure, Job, NewItem, NewJob, NewObjects, Success
 from production_server.jobs.submit import submit, submit_objects
 from production_server.jobs.tables import item
+from production_server.models.tasks.bins import bin_of
+from production_server.models.tasks.label_sets import to_text
 from production_server.storage.objects import Reference
 
-Answer = tuple[str, float] | str
-"""A label and its score, or the code of an error."""
+Answer = tuple[str, float] | tuple[tuple[str, ...], float] | float | str
+"""A label, or several at once, and the score; a value; or the code of an error."""
 
 
 def classified(
@@ -52,7 +54,12 @@ def finished(database: Database, job: Job, answers: Sequence[Answer]) -> Job:
 def to_result(index: int, answer: Answer) -> Success | Failure:
     if isinstance(answer, str):
         return Failure(index=index, error_code=answer, error_message=f"because of {answer}")
-    return Success(index=index, label=answer[0], score=answer[1], output=(answer[1],), ms=1.0)
+    if isinstance(answer, int | float):
+        number = float(answer)
+        return Success(index=index, label=None, score=number, output=(answer,), ms=1.0, bin=bin_of(number))
+    label, score = answer
+    text = to_text(label) if isinstance(label, tuple) else label
+    return Success(index=index, label=text, score=score, output=(score,), ms=1.0)
 
 
 def let_be_finished_at(database: Database, job: Job, moment: float) -> None:

@@ -21,6 +21,7 @@ from production_server.jobs.dashboard import (
 from production_server.jobs.database import Database, now
 from production_server.jobs.records import Success
 from production_server.jobs.schema import MIGRATIONS
+from production_server.jobs.search import Search, search
 from production_server.jobs.series import Chosen, Series, list_series
 from production_server.jobs.tables import item, job, series, tally_hour, tally_minute
 from production_server.jobs.tally import HOUR_S, count_results, tenth_of
@@ -244,3 +245,35 @@ def test_a_score_that_is_no_probability_is_counted_all_the_same(database: Databa
     )
 
     assert read(database).models[0].tenths[9] == 1
+
+
+def test_each_of_several_labels_is_counted_and_items_by_their_score(database: Database) -> None:
+    classified(database, [(("cat", "dog"), 0.95), (("dog",), 0.4), ((), 0.1), "too_large"])
+
+    dashboard = read(database)
+
+    (model,) = dashboard.models
+    assert dashboard.total == Counts(3, 1)
+    assert (model.labels, model.unlabelled, model.errors) == ({"dog": 2, "cat": 1}, 1, {"too_large": 1})
+    assert list(model.tenths) == [0, 1, 0, 0, 1, 0, 0, 0, 0, 1]
+    assert model.values == []
+
+
+def test_values_are_counted_in_columns_whatever_their_size(database: Database) -> None:
+    values = [1e308, -1e308, 5e-324, 0, *(100 + n for n in range(600))]
+    classified(database, values)
+    classified(database, [150.25, "too_large"])
+
+    dashboard = read(database)
+
+    (model,) = dashboard.models
+    assert dashboard.total == Counts(605, 1)
+    assert sum(each.items for each in model.values) == 605
+    for column in model.values:
+        found = search(
+            database,
+            Search(state="succeeded", min_score=column.start, max_score=column.stop),
+            limit=1000,
+        )
+        assert len(found) == column.items
+    assert (model.labels, sum(model.tenths)) == ({}, 0)

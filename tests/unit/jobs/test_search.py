@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from production_server.jobs import search as module
 from production_server.jobs.database import Database
 from production_server.jobs.search import Found, Place, Search, every_result, search
 from production_server.jobs.series import Chosen
+from production_server.models.tasks.label_sets import to_text
+from production_server.models.tasks.several_labels import MAX_BYTES
 from tests.unit.jobs.results import Answer, classified, classified_objects, let_be_finished_at
 from tests.unit.jobs.test_jobs import accept
 
@@ -99,3 +102,58 @@ def test_a_result_tells_whose_it_is(filled: Database) -> None:
     assert (found.model, found.version, found.source) == ("picture", "1", "event")
     assert (found.place.finished_at, found.place.index) == (2000, 1)
     assert (found.item.label, found.item.score, found.item.url) == ("cat", 0.95, "s3://pets/in/b.jpg")
+
+
+SEVERAL: tuple[Answer, ...] = (
+    (("cat", "dog"), 0.9),
+    (("dog",), 0.4),
+    ((), 0.1),
+    "not_an_image",
+    (("catfish",), 0.8),
+)
+
+
+def test_one_of_several_labels_finds_its_items(database: Database) -> None:
+    classified(database, SEVERAL, names=["both", "dog", "neither", "broken", "fish"], model="tags")
+    classified(database, [("cat", 0.9), ("|", 0.8)], names=["one cat", "a bar"])
+
+    assert names(database, label="cat") == ["one cat", "both"]
+    assert names(database, label="dog") == ["dog", "both"]
+    assert names(database, label="CAT") == []
+    assert names(database, label="cat", chosen=Chosen(model="tags")) == ["both"]
+    assert names(database, label="|") == ["a bar", "neither"]
+    assert names(database, state="succeeded", chosen=Chosen(model="tags")) == [
+        "fish",
+        "neither",
+        "dog",
+        "both",
+    ]
+    assert names(database, state="failed") == ["broken"]
+
+
+def test_as_many_labels_as_an_item_may_have_are_stored_and_found(database: Database) -> None:
+    """An index of PostgreSQL refuses texts that are longer, and cannot be made shorter by compression."""
+    labels = tuple(hashlib.sha512(str(number).encode()).hexdigest()[:98] for number in range(20))
+    assert MAX_BYTES - 100 < len(to_text(labels)) <= MAX_BYTES
+    classified(database, [(labels, 0.9)], names=["all"])
+
+    assert names(database, label=labels[7]) == ["all"]
+
+
+VALUES = (1e308, 1e-320, -1.5, 0.30000000000000004, 2**53 + 1, 2**64 - 1, -(2**63), 1.0, 0)
+
+
+def test_values_are_stored_with_all_their_digits_and_found_by_number(database: Database) -> None:
+    classified(database, VALUES, names=[repr(value) for value in VALUES])
+
+    found = search(database, Search(), limit=100)
+
+    outputs = [each.item.output[0] for each in reversed(found)]
+    assert outputs == list(VALUES)
+    assert [type(each) for each in outputs] == [type(each) for each in VALUES]
+    assert [each.item.score for each in reversed(found)] == [float(value) for value in VALUES]
+    assert names(database, min_score=1e308) == ["1e+308"]
+    assert names(database, min_score=1e-320, max_score=0.2) == ["1e-320"]
+    assert names(database, min_score=0.2, max_score=1) == ["0.30000000000000004"]
+    assert names(database, max_score=-1.5) == [repr(-(2**63))]
+    assert names(database, state="failed") == []

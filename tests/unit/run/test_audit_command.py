@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import pwd
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from production_server.access.audit import Act
 from production_server.run.audit_command import show_audit
 from production_server.run.key_commands import key_commands
 from production_server.settings import Settings, read_settings
-
-
-@pytest.fixture(autouse=True)
-def _log_as_before() -> Iterator[None]:
-    """The commands have the audit say less in their process, which here goes on with other tests."""
-    log = logging.getLogger(Act.__module__)
-    level = log.level
-    yield
-    log.setLevel(level)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from production_server.web.interactive.protocol import HttpRequest
 from production_server.web.interactive.tensorflow_serving import TensorFlowServing
 from testing.small_models import write_number_model
 
-EVALUATION = "pages/regression.html"
+EVALUATION = "pages/area.html"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class MeanError(Evaluated):
     value: float
 
 
-class Regression(Task):
+class Area(Task):
     """Answers with one number."""
 
     answers = "a number"
@@ -78,16 +78,14 @@ class Regression(Task):
 
 
 @pytest.fixture(autouse=True)
-def _with_regression(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(
-        TASKS, "tabular_regression", lambda manifest: Regression(manifest, RowInputs(manifest))
-    )
+def _with_area(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TASKS, "tabular_area", lambda manifest: Area(manifest, RowInputs(manifest)))
 
 
 @pytest.fixture
 def small_registry(tmp_path: Path) -> Registry:
     """The worker's."""
-    write_number_model(tmp_path / "store", task="tabular_regression")
+    write_number_model(tmp_path / "store", task="tabular_area")
     return Registry([tmp_path / "store"])
 
 
@@ -193,7 +191,7 @@ def test_interactive_calls_get_its_numbers_and_what_it_does(small_registry: Regi
 def test_a_manifest_that_is_none_of_the_task_is_no_version(tmp_path: Path) -> None:
     write_number_model(
         tmp_path,
-        task="tabular_regression",
+        task="tabular_area",
         outputs=[{"name": "value", "shape": [None, 2], "dtype": "float32"}],
     )
 

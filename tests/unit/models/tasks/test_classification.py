@@ -68,6 +68,7 @@ def test_of_equal_probabilities_the_earlier_label_is_the_better_one(shades: Mani
 
     first, second = task_of(shades).predict(told(batch))
 
+    assert isinstance(first, Prediction) and isinstance(second, Prediction)
     assert (first.label, first.output) == ("shade 4", ((4, 0.5), (20, 0.5), (0, 0.0)))
     assert (second.label, [place for place, _ in second.output]) == ("shade 0", [0, 1, 2])
 

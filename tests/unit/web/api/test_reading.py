@@ -60,7 +60,9 @@ def test_results_come_in_order_page_by_page(web: FlaskClient, work: Any) -> None
     assert [item["index"] for item in first["results"] + rest["results"]] == [0, 1, 2, 3, 4]
     assert rest["next"] is None
     assert first["results"][2] | {"ms": None} == {
-        "index": 2, "name": None, "url": None, "state": "succeeded", "label": "no", "score": 0.9, "output": [0.9, 0.1],
+        "index": 2, "name": None, "url": None, "state": "succeeded", "answer": "no", "label": "no",
+        "labels": None, "score": 0.9,
+        "output": [0.9, 0.1],
         "top": [{"label": "no", "score": 0.9}, {"label": "yes", "score": 0.1}],
         "error": None, "expected": None, "outside_training_range": [], "version": "1", "ms": None,
     }  # fmt: skip

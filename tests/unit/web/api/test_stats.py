@@ -119,7 +119,7 @@ def test_times_may_say_their_zone(web: Any, filled: WebParts) -> None:
 @pytest.mark.parametrize(
     ("query", "field"),
     [
-        ("min_score=-0.1", "min_score"),
+        ("min_score=-inf", "min_score"),
         ("max_score=nan", "max_score"),
         ("state=running", "state"),
         ("since=yesterday", "since"),
