@@ -16,6 +16,7 @@ from benchmarks import (
     door,
     footprint,
     fresh_clone,
+    imports,
     interactive,
     latency,
     mixed,
@@ -33,12 +34,13 @@ PARTS = {
     "clone": "fresh_clone_to_first_prediction_s",
     "compose": "compose",
     "dashboard": "dashboard",
+    "imports": "imports",
 }
 """What is measured, and what its figures are called."""
-TABLES = {"interactive": interactive.tables, "mixed": mixed.tables}
+TABLES = {"interactive": interactive.tables, "mixed": mixed.tables, "imports": imports.tables}
 """What is told in Markdown tables, as docs/benchmarks.md has it, instead of in lines."""
-ON_DEMAND = ("compose", "dashboard")
-"""Needs a Docker engine; takes ten minutes."""
+ON_DEMAND = ("compose", "dashboard", "imports")
+"""Needs a Docker engine; takes ten minutes; needs TensorFlow."""
 
 
 @click.command()
@@ -56,7 +58,7 @@ ON_DEMAND = ("compose", "dashboard")
 def main(
     *, parts: tuple[str, ...], images: int, rounds: int, jobs: int, seconds: int, items: int, as_json: bool
 ) -> None:
-    """Measure this service on this machine: those PARTS that are named; if none is, all but compose and dashboard.
+    """Measure this service on this machine: those PARTS that are named; if none is, most.
 
     Fashion-MNIST is taken from MODEL_DATA_DIR or downloaded, as for training.
     """
@@ -75,6 +77,7 @@ def main(
         "clone": fresh_clone.measure,
         "compose": lambda: compose.measure(rounds, report),
         "dashboard": lambda: dashboard.measure(items, report),
+        "imports": lambda: imports.measure(rounds, report),
     }
     wanted = parts or [part for part in PARTS if part not in ON_DEMAND]
     found: dict[str, Any] = {"machine": machine()}

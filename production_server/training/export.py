@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, cast
 
+from production_server.errors import InferenceFailed
 from production_server.models.importing.keras_export import DoesNotExport, Signature, served_graph, write_onnx
-from production_server.models.importing.keras_model import KERAS_FILE, ONNX_FILE, Original
+from production_server.models.importing.keras_model import Original
+from production_server.models.importing.opened import KERAS_FILE, ONNX_FILE
 from production_server.models.importing.parity import batches_of, compare
 from production_server.models.manifest import Parity, TensorSpec
 from production_server.training.errors import ExportError
@@ -73,8 +75,8 @@ def check_parity(
     """Compare the files in `folder`: model.keras read back as it will be by others, and model.onnx.
 
     Raises:
-        ExportError: the graph takes or gives something else than `signature`, or the answers differ by more than
-            `allowed`.
+        ExportError: the graph takes or gives something else than `signature`, fails, or its answers differ by more
+            than `allowed`.
     """
     import keras
 
@@ -86,9 +88,11 @@ def check_parity(
     (taken,) = signature.inputs
     # What makes its parts when they are asked for stands for an array here.
     inputs = cast("Tensors", {taken.name: real_inputs})
-    found = compare(
-        Original(saved, signature), served, batches_of(inputs, signature.inputs), signature.outputs
-    )
+    batches = batches_of(inputs, signature.inputs)
+    try:
+        found = compare(Original(saved, signature), served, batches, signature.outputs)
+    except InferenceFailed as exc:
+        raise ExportError(str(exc)) from exc
     if not found.is_within(allowed):
         raise ExportError(
             f"the ONNX model's answers differ from Keras' by up to {found.difference:.1e} (allowed: {allowed:.0e})"

@@ -7,7 +7,6 @@ import stat
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from production_server.errors import InvalidInput, TooLarge
 from production_server.shown import shown
@@ -20,7 +19,7 @@ _PIECE_BYTES = 2**20
 def unpack(archive: Path, into: Path, *, most_bytes: int = MOST_BYTES, most_files: int = MOST_FILES) -> None:
     """Unpack a zip archive into the folder `into`, which is made if it is not there; all of it or nothing.
 
-    Only what is really written counts: what the archive says of its sizes is believed only where it is too much.
+    No file becomes larger than the archive says: `zipfile` reads no more of it, and finds it damaged then.
 
     Raises:
         InvalidInput: it is damaged or encrypted, or a name in it leads elsewhere, is a link, or comes twice.
@@ -31,9 +30,8 @@ def unpack(archive: Path, into: Path, *, most_bytes: int = MOST_BYTES, most_file
         with zipfile.ZipFile(archive) as opened:
             members = opened.infolist()
             _check(members, most_bytes=most_bytes, most_files=most_files)
-            left = most_bytes
             for member in members:
-                left -= _extract(opened, member, into, most_bytes=left)
+                _extract(opened, member, into)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as exc:
         _empty(into)
         raise InvalidInput.at("file", "a zip archive that can be read", shown(str(exc))) from exc
@@ -50,7 +48,9 @@ def _check(members: list[zipfile.ZipInfo], *, most_bytes: int, most_files: int) 
         raise TooLarge.at("file", f"an archive of at most {most_files:,} files", f"{len(members):,}")
     said = sum(member.file_size for member in members)
     if said > most_bytes:
-        raise _too_large(most_bytes)
+        raise TooLarge.at(
+            "file", f"an archive of at most {most_bytes:,} bytes when it is unpacked", f"{said:,}"
+        )
     names: set[str] = set()
     for member in members:
         _check_name(member)
@@ -73,30 +73,15 @@ def _check_name(member: zipfile.ZipInfo) -> None:
         raise InvalidInput.at("file", "an archive without a password", f"{shown(name)}, which is encrypted")
 
 
-def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, into: Path, *, most_bytes: int) -> int:
-    """Write one member, at most so many bytes; returns how many they are."""
+def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, into: Path) -> None:
     target = into / member.filename
     if member.is_dir():
         target.mkdir(parents=True, exist_ok=True)
-        return 0
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     with archive.open(member) as packed, target.open("xb") as file:
-        return _copy(packed, file, most_bytes=most_bytes)
-
-
-def _copy(packed: IO[bytes], file: IO[bytes], *, most_bytes: int) -> int:
-    written = 0
-    while piece := packed.read(_PIECE_BYTES):
-        written += len(piece)
-        if written > most_bytes:
-            raise _too_large(most_bytes)
-        file.write(piece)
-    return written
+        shutil.copyfileobj(packed, file, _PIECE_BYTES)
 
 
 def _empty(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _too_large(most_bytes: int) -> TooLarge:
-    return TooLarge.at("file", f"an archive of at most {most_bytes:,} bytes when it is unpacked", "more")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import re
 import warnings
 from collections.abc import Callable, Iterator
 
 MOST_REASON = 300
 """Characters of what a library says."""
+_BOLD = re.compile(r"\x1b\[\d*m")
 _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
@@ -41,5 +43,9 @@ def is_out_of_room(exc: Exception) -> bool:
 
 
 def reason_of(exc: Exception) -> str:
-    """What a library says, on one line and not too long; Keras puts whole configurations in front of its reason."""
-    return " ".join(str(exc).rsplit("Exception encountered:", 1)[-1].split())[:MOST_REASON]
+    """What a library says, on one line and not too long.
+
+    Keras puts whole configurations in front of its reason, and arguments behind it, and prints in bold.
+    """
+    reason = str(exc).rsplit("Exception encountered:", 1)[-1].split("Arguments received by", 1)[0]
+    return " ".join(_BOLD.sub("", reason).split())[:MOST_REASON]

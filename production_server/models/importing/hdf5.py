@@ -63,7 +63,7 @@ def _sizes(file: Any, field: str) -> Iterator[int]:
     waiting, seen = [file["/"]], set()
     while waiting:
         group = waiting.pop()
-        for name in group:
+        for name in map(_as_text, group):
             _check_link(group, name, field)
             found = group[name]
             address = _address(found)
@@ -119,7 +119,7 @@ def _attribute_sizes(found: Any, field: str) -> Iterator[int]:
     import h5py
 
     for name in found.attrs:
-        attribute = h5py.h5a.open(found.id, name.encode())
+        attribute = h5py.h5a.open(found.id, _as_text(name).encode())
         size = attribute.get_space().get_simple_extent_npoints() * attribute.get_type().get_size()
         if size > _ATTRIBUTE_BYTES:
             raise TooLarge.at(
@@ -128,6 +128,13 @@ def _attribute_sizes(found: Any, field: str) -> Iterator[int]:
                 "a larger one",
             )
         yield size
+
+
+def _as_text(name: str | bytes) -> str:
+    """A name of a file; h5py gives bytes, or characters that nobody can write, for what is no UTF-8."""
+    if isinstance(name, bytes) or not name.isprintable():
+        raise ValueError("a name that is no text")
+    return name
 
 
 def _elsewhere(place: str, what: str) -> InvalidInput:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from production_server.errors import InvalidInput
 from production_server.models import manifest as card
 from production_server.models.importing.archives import unpack
+from production_server.models.importing.batches import check_batches
 from production_server.models.importing.described import Described
 from production_server.models.importing.formats import (
     MOST_BYTES,
@@ -83,6 +84,7 @@ def import_file(request: Request, say: Say) -> Imported:
     kind = format_of(request.file)
     say(f"Reading {request.file.name} ({kind})")
     opened = _read(kind, request)
+    check_batches(opened.original, opened.inputs)
     described = request.described
     sample = None
     if request.sample is not None:
@@ -90,7 +92,7 @@ def import_file(request: Request, say: Say) -> Imported:
         sample = read_sample(request.sample, target=described.target, features=features)
     inferred = infer(opened, described, sample)
     if opened.runner == "onnx":
-        inferred.fitting.change(request.into / "model.onnx")
+        inferred.fitting.change(request.into / opened.served_file)
     source = source_of(kind, request.file, request.weights, producer=opened.producer)
     manifest = _manifest(request, source, opened, inferred)
     return _compared(manifest, inferred, opened, sample, request.into, say)
@@ -160,8 +162,7 @@ def _manifest(request: Request, source: card.Source, opened: Opened, inferred: I
 def _compared(
     manifest: card.Manifest, inferred: Inferred, opened: Opened, sample: Sample | None, folder: Path, say: Say
 ) -> Imported:
-    file = folder / ("model.onnx" if opened.runner == "onnx" else "model.keras")
-    version = _drafted(manifest, folder, file)
+    version = _drafted(manifest, folder, folder / opened.served_file)
     runner = load_runner(version, threads=1)
     try:
         served = runner.run

@@ -10,6 +10,7 @@ import onnxruntime
 
 from production_server.models.importing.foreign_errors import reason_of, refusing
 from production_server.models.importing.onnx_graph import free_name, make_room, rename, tensor_info
+from production_server.models.importing.onnx_sessions import computing
 from production_server.models.importing.opened import Compute
 from production_server.models.manifest import TensorSpec
 from production_server.models.runners.onnx import TYPES
@@ -126,8 +127,7 @@ def served_graph(path: Path, signature: Signature) -> Compute:
         )
         if given != wanted:
             raise DoesNotExport(f"the exported graph's {kind}s are {given}; declared is {wanted}")
-    names = [each.name for each in signature.outputs]
-    return lambda tensors: dict(zip(names, session.run(names, dict(tensors)), strict=True))
+    return computing(session, [each.name for each in signature.outputs])
 
 
 def _sizes(shape: list[Any]) -> tuple[int | None, ...]:

@@ -17,6 +17,7 @@ from production_server.models.importing import keras_config, keras_model
 from production_server.models.importing.foreign_errors import is_out_of_room, refusing
 from production_server.models.importing.hdf5 import MOST_BYTES, check_hdf5
 from production_server.models.importing.keras_hdf5 import major
+from production_server.models.importing.opened import KERAS_FILE
 from production_server.shown import shown
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ def _unpack(path: Path, folder: Path) -> tuple[Path, str, keras_config.Reading]:
             with (folder / WEIGHTS).open("wb") as file:
                 _copy(archive, WEIGHTS, file)
             check_hdf5(folder / WEIGHTS)
-            _write_clean(archive, folder / keras_model.KERAS_FILE, config, folder / WEIGHTS)
-            return folder / keras_model.KERAS_FILE, version, reading
+            _write_clean(archive, folder / KERAS_FILE, config, folder / WEIGHTS)
+            return folder / KERAS_FILE, version, reading
     # What zipfile raises of damaged files.
     except (
         zipfile.BadZipFile,

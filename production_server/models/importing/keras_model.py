@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
-from production_server.errors import InvalidInput
+from production_server.errors import InferenceFailed, InvalidInput
 from production_server.models.importing.foreign_errors import reason_of, refusing
 from production_server.models.importing.keras_config import HARD_SIGMOID_2, Config, Reading
 from production_server.models.importing.keras_export import DoesNotExport, Signature, flat, write_onnx
-from production_server.models.importing.opened import Opened
+from production_server.models.importing.opened import KERAS_FILE, ONNX_FILE, Opened
 from production_server.models.manifest import TensorSpec
 from production_server.models.tensors import Tensors
 from production_server.shown import shown
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     import keras
 
-KERAS_FILE = "model.keras"
-ONNX_FILE = "model.onnx"
 _PASS_ON = frozenset({"Dropout", "Flatten", "Identity", "Permute", "Reshape"})
 """Layers that change no number: what makes the output stands before them."""
 
@@ -89,13 +87,20 @@ def open_model(model: keras.Model, into: Path, *, producer: str, reading: Readin
 
 
 class Original:
-    """What Keras itself computes; takes and gives arrays by the names of the signature."""
+    """What Keras itself computes; takes and gives arrays by the names of the signature.
+
+    Raises InferenceFailed where the model fails.
+    """
 
     def __init__(self, model: keras.Model, signature: Signature) -> None:
         self._model = flat(model)
         self._signature = signature
 
     def __call__(self, tensors: Tensors) -> Tensors:
+        with refusing(_failed):
+            return self._compute(tensors)
+
+    def _compute(self, tensors: Tensors) -> Tensors:
         import tensorflow as tf
 
         given = [
@@ -109,6 +114,10 @@ class Original:
         return {
             spec.name: np.asarray(each) for spec, each in zip(self._signature.outputs, outputs, strict=True)
         }
+
+
+def _failed(exc: Exception) -> InferenceFailed:
+    return InferenceFailed(f"the original failed: {reason_of(exc)}")
 
 
 def signature_of(model: keras.Model) -> Signature:

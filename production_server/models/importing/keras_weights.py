@@ -83,7 +83,7 @@ def load_weights(model: keras.Model, path: Path, note: Callable[[str], None]) ->
             is_of_keras_3 = "layers" in file and "layer_names" not in file.attrs
             if not is_of_keras_3:
                 _load(model, Weights(file.get("model_weights", file)), note)
-    except (OSError, RuntimeError, KeyError, TypeError, UnicodeDecodeError) as exc:
+    except (OSError, RuntimeError, KeyError, TypeError, UnicodeError) as exc:
         raise damaged(exc) from exc
     if is_of_keras_3:
         _load_by_keras(model, path)

@@ -8,6 +8,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from production_server.errors import InferenceFailed, InvalidInput
+from production_server.models.importing.batches import are_alike
 from production_server.models.importing.drawn import draw
 from production_server.models.importing.onnx_graph import BATCH
 from production_server.models.importing.onnx_sessions import plain_graph
@@ -18,9 +19,7 @@ _DYNAMIC = (
     "a graph for any number of items: export it with a dynamic first dimension "
     '(PyTorch: dynamic_shapes, or dynamic_axes={"input": {0: "batch"}}; tf2onnx: shape [None, …])'
 )
-_TOLERANCE = 1e-4
-"""Of the largest number in an answer; sums of float32 come out otherwise in another order."""
-_ITEMS = 3
+_BATCHES = 3
 
 
 def unfix_batch(model: ModelProto, inputs: Sequence[TensorSpec]) -> list[str]:
@@ -49,41 +48,13 @@ def unfix_batch(model: ModelProto, inputs: Sequence[TensorSpec]) -> list[str]:
     ]
 
 
-def check_batches(model: bytes, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
-    """Whether an item gets the same answer alone and among others, as which it is served.
-
-    Raises:
-        InvalidInput: it does not.
-    """
-    compute = plain_graph(model, [spec.name for spec in outputs])
-    drawn = draw(inputs, _ITEMS, np.random.default_rng(2))
-    try:
-        alone = [
-            compute({name: array[item : item + 1] for name, array in drawn.items()}) for item in range(_ITEMS)
-        ]
-    except InferenceFailed:
-        return  # Not these inputs, and not alone either: that is no matter of the batch.
-    try:
-        together = compute(drawn)
-    except InferenceFailed as exc:
-        raise InvalidInput.at("inputs", _DYNAMIC, "one that fails on several") from exc
-    for name, answers in together.items():
-        wanted = [each[name] for each in alone]
-        if not _are_alike(answers, wanted):
-            raise InvalidInput.at(
-                f"outputs.{name}",
-                "an answer that depends on its own item alone (is there a BatchNorm in training mode?)",
-                "other answers for the same items in one batch",
-            )
-
-
 def _compare(original: ModelProto, model: ModelProto, inputs: Sequence[TensorSpec], fixed: int) -> None:
     names = [entry.name for entry in model.graph.output]
     before = plain_graph(original.SerializeToString(), names)
-    drawn = draw(inputs, fixed * _ITEMS, np.random.default_rng(3))
+    drawn = draw(inputs, fixed * _BATCHES, np.random.default_rng(3))
     parts = [
         {name: array[start : start + fixed] for name, array in drawn.items()}
-        for start in range(0, fixed * _ITEMS, fixed)
+        for start in range(0, fixed * _BATCHES, fixed)
     ]
     try:
         wanted = [before(part) for part in parts]
@@ -91,22 +62,10 @@ def _compare(original: ModelProto, model: ModelProto, inputs: Sequence[TensorSpe
         found: Tensors = after(drawn)
     except (InferenceFailed, InvalidInput) as exc:
         raise InvalidInput.at("inputs", _DYNAMIC, f"one for {fixed}, which fails on more") from exc
-    if not all(_are_alike(found[name], [each[name] for each in wanted]) for name in names):
+    if not all(are_alike(found[name], [each[name] for each in wanted]) for name in names):
         raise InvalidInput.at(
             "inputs", _DYNAMIC, f"one for {fixed}, which answers otherwise in larger batches"
         )
-
-
-def _are_alike(together: np.ndarray, parts: Sequence[np.ndarray]) -> bool:
-    if any(part.ndim == 0 for part in parts) or together.ndim == 0:
-        return False
-    apart = np.concatenate(parts)
-    if together.shape != apart.shape:
-        return False
-    if together.dtype.kind not in "fc":
-        return bool(np.array_equal(together, apart))
-    scale = max(1.0, float(np.nanmax(np.abs(apart), initial=0.0)))
-    return bool(np.allclose(together, apart, rtol=0, atol=_TOLERANCE * scale, equal_nan=True))
 
 
 def _first_size(entry: object) -> int | None:

@@ -12,12 +12,12 @@ from pydantic import ValidationError
 from production_server.errors import InferenceFailed, InvalidInput, TooLarge
 from production_server.models.importing.drawn import draw
 from production_server.models.importing.formats import MOST_BYTES
-from production_server.models.importing.onnx_batch import check_batches, unfix_batch
+from production_server.models.importing.onnx_batch import unfix_batch
 from production_server.models.importing.onnx_external import load_external_data
 from production_server.models.importing.onnx_graph import dtype_of, is_text_whole, nodes_of, prune
 from production_server.models.importing.onnx_labels import Kept, keep_probabilities, labels_in_metadata
 from production_server.models.importing.onnx_sessions import known_operators, plain_graph
-from production_server.models.importing.opened import Compute, Opened
+from production_server.models.importing.opened import ONNX_FILE, Compute, Opened
 from production_server.models.manifest import TensorSpec
 from production_server.shown import shown
 
@@ -66,8 +66,7 @@ def read(path: Path, into: Path) -> Opened:
     notes += unfix_batch(model, inputs)
     written = model.SerializeToString()
     outputs = _outputs_of(model, inputs, plain_graph(written, _names(model.graph.output)))
-    check_batches(written, inputs, outputs)
-    (into / "model.onnx").write_bytes(written)
+    (into / ONNX_FILE).write_bytes(written)
     return Opened(
         runner="onnx",
         inputs=inputs,

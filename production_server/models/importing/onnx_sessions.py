@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import onnxruntime
 
 from production_server.errors import InferenceFailed, InvalidInput
+from production_server.models.importing.opened import Compute
 from production_server.models.tensors import Tensors
 from production_server.shown import shown
 
@@ -23,7 +24,7 @@ def known_operators() -> frozenset[tuple[str, str]]:
     return frozenset((each.domain, each.name) for each in state.get_all_operator_schema())
 
 
-def plain_graph(model: bytes, outputs: Sequence[str]) -> Callable[[Tensors], Tensors]:
+def plain_graph(model: bytes, outputs: Sequence[str]) -> Compute:
     """What a graph computes without any of ONNX Runtime's optimisations.
 
     What is returned raises InferenceFailed where the graph fails.
@@ -40,6 +41,12 @@ def plain_graph(model: bytes, outputs: Sequence[str]) -> Callable[[Tensors], Ten
     # ONNX Runtime's errors share no base class below Exception.
     except Exception as exc:
         raise _unloadable(str(exc)) from exc
+
+    return computing(session, outputs)
+
+
+def computing(session: onnxruntime.InferenceSession, outputs: Sequence[str]) -> Compute:
+    """What a session computes; raises InferenceFailed where the graph fails."""
 
     def compute(inputs: Tensors) -> Tensors:
         try:

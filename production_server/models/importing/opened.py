@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from production_server.models.manifest import TensorSpec
+from production_server.models.runners import keras, onnx
 from production_server.models.tensors import Tensors
 
+ONNX_FILE, KERAS_FILE = onnx.MODEL_FILE, keras.MODEL_FILE
 Compute = Callable[[Tensors], Tensors]
 """What a graph answers to one batch."""
 
@@ -31,3 +33,8 @@ class Opened:
     from another."""
     labels: tuple[str, ...] = ()
     """The names of what it chooses from, if the file has them."""
+
+    @property
+    def served_file(self) -> str:
+        """The name of what its runner loads."""
+        return ONNX_FILE if self.runner == "onnx" else KERAS_FILE

@@ -132,7 +132,10 @@ def _find_images(folder: Path) -> Images:
 
 
 def _read_rows(data: bytes, *, target: str | None, features: Sequence[str]) -> Rows:
-    text, encoding = decode(data)
+    try:
+        text, encoding = decode(data)
+    except InvalidInput as exc:
+        raise InvalidInput.at("sample", "a table as text", str(exc).removeprefix("csv: ")) from exc
     first = text[:HEAD_CHARACTERS].split("\n", 1)[0]
     delimiter = max(DELIMITERS, key=first.count)
     lines = lines_of(text, Writing(encoding, delimiter, skips_spaces=False))

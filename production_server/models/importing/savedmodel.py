@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
-from production_server.errors import InvalidInput
+from production_server.errors import InferenceFailed, InvalidInput
 from production_server.models.importing.foreign_errors import reason_of, refusing
 from production_server.models.importing.keras_export import DoesNotExport, Signature, write_onnx
-from production_server.models.importing.keras_model import ONNX_FILE
-from production_server.models.importing.opened import Opened
+from production_server.models.importing.opened import ONNX_FILE, Opened
 from production_server.models.importing.savedmodel_graph import check_declared, check_operations
 from production_server.models.manifest import TensorSpec
 from production_server.shown import shown
@@ -116,8 +115,10 @@ def _original(function: Any, served: Signature) -> Any:
     import tensorflow as tf
 
     def compute(tensors: Tensors) -> Tensors:
-        found = function(**{spec.name: tf.constant(tensors[spec.name], spec.dtype) for spec in served.inputs})
-        return {spec.name: np.asarray(found[spec.name]) for spec in served.outputs}
+        with refusing(lambda exc: InferenceFailed(f"the original failed: {reason_of(exc)}")):
+            given = {spec.name: tf.constant(tensors[spec.name], spec.dtype) for spec in served.inputs}
+            found = function(**given)
+            return {spec.name: np.asarray(found[spec.name]) for spec in served.outputs}
 
     return compute
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from production_server.models.importing.formats import Format
@@ -18,11 +19,10 @@ def source_of(kind: Format, file: Path, weights: Path | None, *, producer: str) 
         OSError: one cannot be read.
     """
     if file.is_dir():
-        digest = _digest_of_all(
-            {path.relative_to(file).as_posix(): path for path in file.rglob("*") if path.is_file()}
-        )
+        files = [(path.relative_to(file).as_posix(), path) for path in file.rglob("*") if path.is_file()]
+        digest = _digest_of_all(files)
     elif weights is not None:
-        digest = _digest_of_all({path.name: path for path in (file, weights)})
+        digest = _digest_of_all([(path.name, path) for path in (file, weights)])
     else:
         digest = digest_of(file)
     return Source(
@@ -33,10 +33,10 @@ def source_of(kind: Format, file: Path, weights: Path | None, *, producer: str) 
     )
 
 
-def _digest_of_all(files: dict[str, Path]) -> FileDigest:
-    digests = {name: digest_of(files[name]) for name in sorted(files)}
-    lines = "".join(f"{digest.sha256}  {name}\n" for name, digest in digests.items())
+def _digest_of_all(files: Iterable[tuple[str, Path]]) -> FileDigest:
+    digests = [(name, digest_of(path)) for name, path in sorted(files)]
+    lines = "".join(f"{digest.sha256}  {name}\n" for name, digest in digests)
     return FileDigest(
         sha256=hashlib.sha256(lines.encode()).hexdigest(),
-        size_bytes=sum(digest.size_bytes for digest in digests.values()),
+        size_bytes=sum(digest.size_bytes for _, digest in digests),
     )

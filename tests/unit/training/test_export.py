@@ -121,6 +121,21 @@ def test_an_export_whose_answers_are_no_numbers_is_refused(
         check_parity(copy_of(exported, tmp_path, graph), signature, inputs)
 
 
+def test_a_graph_that_fails_is_refused_in_a_sentence(
+    exported: Path, inputs: NDArray[np.float32], signature: Signature, tmp_path: Path
+) -> None:
+    graph = onnx.load(exported / "model.onnx")
+    given = graph.graph.output[0].name
+    maker = next(node for node in graph.graph.node if given in node.output)
+    maker.output[0] = "inner"
+    places = onnx.numpy_helper.from_array(np.array([0, 1, 9], np.int64), "places")
+    graph.graph.initializer.append(places)
+    graph.graph.node.append(onnx.helper.make_node("Gather", ["inner", "places"], [given], axis=1))
+
+    with pytest.raises(ExportError, match=r"^the graph failed: "):
+        check_parity(copy_of(exported, tmp_path, graph), signature, inputs)
+
+
 def test_a_graph_with_another_input_name_is_refused(
     exported: Path, inputs: NDArray[np.float32], tmp_path: Path
 ) -> None:

@@ -67,6 +67,28 @@ def test_a_bomb_that_says_it_is_small_stops_at_what_it_says(tmp_path: Path) -> N
     assert not (tmp_path / "out").exists()
 
 
+def test_a_name_that_comes_twice_is_refused(tmp_path: Path) -> None:
+    """Which of both counts, each program would decide by itself."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a/b", b"1")
+        archive.writestr("a//b", b"2")
+
+    with pytest.raises(InvalidInput, match=r"each name comes once, got a/b"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")
+
+
+def test_a_file_with_a_password_is_refused(tmp_path: Path) -> None:
+    archive = archive_of(tmp_path, secret=b"1")
+    with zipfile.ZipFile(archive) as opened:
+        start = opened.start_dir
+    data = bytearray(archive.read_bytes())
+    data[start + 8] |= 1  # the flag that says so, in the directory
+    archive.write_bytes(bytes(data))
+
+    with pytest.raises(InvalidInput, match="without a password, got secret, which is encrypted"):
+        unpack(archive, tmp_path / "out")
+
+
 def test_too_many_files_are_refused(tmp_path: Path) -> None:
     archive = archive_of(tmp_path, **{str(place): b"" for place in range(20)})
 

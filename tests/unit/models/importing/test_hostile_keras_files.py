@@ -167,6 +167,39 @@ def test_an_array_that_is_declared_larger_than_memory_is_refused(tmp_path: Path)
         check_hdf5(path)
 
 
+def test_a_compression_that_needs_a_program_is_refused(tmp_path: Path) -> None:
+    """HDF5 would look for it in the folders of plugins."""
+    path = tmp_path / "packed.h5"
+    with h5py.File(path, "w") as file:
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_chunk((4,))
+        plist.set_filter(32015, h5py.h5z.FLAG_OPTIONAL, ())
+        h5py.h5d.create(file.id, b"w", h5py.h5t.NATIVE_FLOAT, h5py.h5s.create_simple((4,)), plist)
+
+    with pytest.raises(
+        InvalidInput, match=r"file\.w: expected no compression but deflate.*got the filter 32015"
+    ):
+        check_hdf5(path)
+
+
+def test_an_attribute_of_megabytes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "large.h5"
+    with h5py.File(path, "w", libver="latest") as file:
+        file.create_group("g").attrs["x"] = np.zeros(2**24 + 1, np.uint8)
+
+    with pytest.raises(TooLarge, match=r"file\.g: expected attributes of at most 16 MiB"):
+        check_hdf5(path)
+
+
+@pytest.mark.parametrize("where", [b"dense_1/kernel:0", b"weight_names"])
+def test_names_that_are_no_text_are_damage(where: bytes, into: Path, tmp_path: Path) -> None:
+    path = tmp_path / "model.h5"
+    path.write_bytes((KERAS_2 / "mlp.h5").read_bytes().replace(where, b"\xf1" + where[1:]))
+
+    with pytest.raises(InvalidInput, match="file: expected a whole HDF5 file"):
+        keras_hdf5.read(path, into)
+
+
 def test_groups_that_hold_each_other_are_looked_at_once(tmp_path: Path) -> None:
     path = tmp_path / "circle.h5"
     with h5py.File(path, "w") as file:
@@ -209,6 +242,16 @@ def test_a_member_that_keras_does_not_write_is_refused(name: str, into: Path, tm
     path = rewritten(tmp_path, **{name: b"x"})
 
     with pytest.raises(InvalidInput, match="each once"):
+        keras_file.read(path, into)
+
+
+def test_a_member_that_comes_twice_is_refused(into: Path, tmp_path: Path) -> None:
+    """Of two configurations one would be checked, and the other one read."""
+    path = rewritten(tmp_path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("config.json", b"{}")
+
+    with pytest.raises(InvalidInput, match=r"each once, got a member config\.json"):
         keras_file.read(path, into)
 
 

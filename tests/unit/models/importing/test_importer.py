@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from production_server.errors import InvalidInput
+from production_server.errors import InvalidInput, TooLarge
 from production_server.models.importing.described import Described
 from production_server.models.importing.importer import Request, import_file
 from testing.foreign_graphs import FOREIGN_MODELS
@@ -37,3 +38,22 @@ def test_weights_go_with_an_architecture_alone(tmp_path: Path, with_weights: boo
 
     with pytest.raises(InvalidInput, match=told):
         import_file(request(tmp_path, file, weights=tmp_path / "w.h5" if with_weights else None), print)
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n", b"\0\1\2", pickle.dumps({"a": 1}), b"PK\3\4" + bytes(40)])
+def test_a_sample_that_is_no_table_is_refused_unread(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "sample.npz").write_bytes(content)
+
+    with pytest.raises(InvalidInput, match=r"^sample: expected"):
+        import_file(
+            request(tmp_path, FOREIGN_MODELS / "iris_pipeline.onnx", sample=tmp_path / "sample.npz"), print
+        )
+
+
+def test_weights_that_are_larger_than_may_be_read_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.json").write_text(json.dumps({"class_name": "Sequential"}))
+    (tmp_path / "w.h5").write_bytes(bytes(51))
+    large = request(tmp_path, tmp_path / "model.json", weights=tmp_path / "w.h5", most_bytes=50)
+
+    with pytest.raises(TooLarge, match=r"^weights: expected at most 50 bytes .*got 51$"):
+        import_file(large, print)

@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from tensorflow.core.protobuf import saved_model_pb2
 
-from production_server.errors import InvalidInput, TooLarge
-from production_server.models.drafts import draft_version
-from production_server.models.importing import formats
+from production_server.errors import InferenceFailed, InvalidInput, TooLarge
 from production_server.models.importing.described import Described
-from production_server.models.importing.importer import Imported, Request, import_file
+from production_server.models.importing.formats import SAVED_MODEL_FILE
+from production_server.models.importing.importer import Imported
 from production_server.models.loaded import LoadedVersions
-from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
 from production_server.models.tensors import Tensors, only
+from testing.foreign_models.keras3 import classifier, of_rows_and_image
+from testing.importing import import_here
 
 pytestmark = [
     pytest.mark.training,
@@ -37,20 +39,7 @@ IMAGES = np.random.default_rng(2).random((7, 8, 8, 1), np.float32)
 
 @pytest.fixture
 def imports(tmp_path: Path) -> Callable[..., tuple[ModelVersion, Imported]]:
-    """Makes a file a version, as `models import` does, but in this process: TensorFlow starts once."""
-
-    def make(file: Path, described: Described | None = None, **more: Any) -> tuple[ModelVersion, Imported]:
-        with draft_version(tmp_path / "store", "mine") as draft:
-            scratch = tmp_path / "scratch"
-            scratch.mkdir(exist_ok=True)
-            request = Request(file, draft.folder, scratch, "mine", described or Described(), **more)
-            imported = import_file(request, lambda _: None)
-            draft.publish(
-                imported.manifest.model_copy(update={"files": draft.digests()}), check=lambda _: None
-            )
-        return Registry([tmp_path / "store"]).resolve("mine"), imported
-
-    return make
+    return partial(import_here, tmp_path / "store")
 
 
 def answers(version: ModelVersion, inputs: Tensors) -> Tensors:
@@ -68,23 +57,6 @@ def assert_is_served(version: ModelVersion, runner: str, largest: float = 1e-5) 
     assert version.manifest.runner == runner
     assert parity is not None and parity.max_abs_difference <= largest and parity.inputs > 7
     assert (parity.original, parity.drawn) == ("keras", "random")
-
-
-def classifier(activation: str = "relu") -> keras.Model:
-    return keras.Sequential(
-        [
-            keras.Input((4,), name="rows"),
-            layers.Dense(5, activation=activation),
-            layers.Dense(3, activation="softmax"),
-        ]
-    )
-
-
-def of_rows_and_image() -> keras.Model:
-    rows, image = keras.Input((4,), name="rows"), keras.Input((8, 8, 1), name="image")
-    seen = layers.Flatten()(layers.Conv2D(3, 3, activation="relu")(image))
-    joined = layers.Concatenate()([layers.Dense(3, activation="tanh")(rows), seen])
-    return keras.Model([rows, image], layers.Dense(2, activation="softmax", name="kind")(joined))
 
 
 def test_rows_and_an_image_come_in_as_tensors(imports: Any, tmp_path: Path) -> None:
@@ -136,6 +108,65 @@ def test_a_model_that_does_not_export_is_run_by_keras_and_it_is_said(imports: An
     assert any("is run by Keras: No Op registered for Expm1" in note for note in imported.notes)
     found = answers(version, {"rows": ROWS})
     assert only(found) == pytest.approx(model.predict(ROWS, verbose=0), abs=1e-6)
+
+
+def test_a_batch_of_one_size_becomes_one_of_any_and_it_is_said(imports: Any, tmp_path: Path) -> None:
+    rows = keras.Input(batch_shape=(2, 4), name="rows")
+    model = keras.Model(rows, layers.Dense(3, activation="softmax")(rows))
+    model.save(tmp_path / "model.keras")
+
+    version, imported = imports(tmp_path / "model.keras")
+
+    assert any("took batches of 2; it takes any now" in note for note in imported.notes)
+    found = only(answers(version, {"rows": ROWS}))
+    assert found[:6] == pytest.approx(np.concatenate([model(ROWS[n : n + 2]) for n in (0, 2, 4)]), abs=1e-5)
+
+
+def test_answers_that_hang_on_the_size_of_the_batch_are_refused(imports: Any, tmp_path: Path) -> None:
+    rows = keras.Input(batch_shape=(2, 4), name="rows")
+    model = keras.Model(rows, layers.Dense(3)(keras.ops.reshape(rows, (1, 8))))
+    model.save(tmp_path / "model.keras")
+
+    with pytest.raises(InvalidInput, match=r"outputs\.dense\w*: expected a tensor of items"):
+        imports(tmp_path / "model.keras", Described(task="tensors"))
+
+
+def test_answers_that_hang_on_the_rest_of_the_batch_are_refused(imports: Any, tmp_path: Path) -> None:
+    rows = keras.Input((4,), name="rows")
+    model = keras.Model(rows, layers.Dense(3)(rows - keras.ops.mean(rows, axis=0, keepdims=True)))
+    model.save(tmp_path / "model.keras")
+
+    with pytest.raises(
+        InvalidInput, match=r"outputs\.dense\w*: expected an answer that depends on its own item alone"
+    ):
+        imports(tmp_path / "model.keras", Described(task="tensors"))
+
+
+def test_a_model_that_fails_on_what_it_declares_is_told_in_a_sentence(imports: Any, tmp_path: Path) -> None:
+    """Places that no item has."""
+    words = keras.Input((3,), dtype="int32", name="words")
+    found = keras.ops.take_along_axis(
+        layers.Dense(2)(layers.Embedding(4, 2)(words)), words[:, :, None] + 9, axis=1
+    )
+    keras.Model(words, layers.Flatten()(found)).save(tmp_path / "model.keras")
+
+    with pytest.raises(InferenceFailed, match=r"^the original failed: [^\x1b]*= 9 is not in[^\x1b]*$"):
+        imports(tmp_path / "model.keras", Described(task="tensors"))
+
+
+def test_a_saved_model_for_batches_of_one_is_refused_by_name(imports: Any, tmp_path: Path) -> None:
+    class OfOne(tf.Module):  # type: ignore[misc]
+        @tf.function(input_signature=[tf.TensorSpec([1, 4], tf.float32, name="rows")])  # type: ignore[untyped-decorator]
+        def double(self, rows: Any) -> dict[str, Any]:
+            return {"doubled": 2 * rows}
+
+    module = OfOne()
+    tf.saved_model.save(module, tmp_path / "saved", signatures={"serving_default": module.double})
+
+    with pytest.raises(
+        InvalidInput, match=r"inputs\.rows: .* with a batch of any size, got float32 .*\[1, 4\]"
+    ):
+        imports(tmp_path / "saved")
 
 
 def test_words_are_looked_up_by_keras(imports: Any, tmp_path: Path) -> None:
@@ -291,14 +322,11 @@ def test_a_path_out_of_the_archive_of_a_saved_model_is_refused(
         imports(archive)
 
 
-def test_an_archive_of_a_saved_model_that_unpacks_to_gigabytes_is_refused(
-    imports: Any, tmp_path: Path
-) -> None:
-    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(formats.SAVED_MODEL_FILE, b"")
-        with archive.open("variables/x", "w", force_zip64=True) as member:
-            for _ in range(4097):
-                member.write(bytes(2**20))
+def test_an_archive_that_says_it_unpacks_to_gigabytes_is_refused(imports: Any, tmp_path: Path) -> None:
+    """What is more than it says: tests of archives."""
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w") as archive:
+        archive.writestr(SAVED_MODEL_FILE, b"")
+        archive.getinfo(SAVED_MODEL_FILE).file_size = 2**32 + 1  # the directory is written at the end
 
     with pytest.raises(TooLarge, match="when it is unpacked"):
         imports(tmp_path / "bomb.zip")
@@ -325,3 +353,38 @@ def test_a_saved_model_that_reads_files_is_refused(imports: Any, tmp_path: Path)
 
     with pytest.raises(InvalidInput, match=r"operations\.\w+: expected an operation that exports.*ReadFile"):
         imports(tmp_path / "saved")
+
+
+def test_a_saved_model_with_a_table_or_a_file_of_words_is_refused(imports: Any, tmp_path: Path) -> None:
+    """TensorFlow fills tables while it loads."""
+    (tmp_path / "words.txt").write_text("a\nb\n")
+
+    class Knows(tf.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            values = tf.lookup.TextFileInitializer(
+                str(tmp_path / "words.txt"), tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64,
+                tf.lookup.TextFileIndex.LINE_NUMBER,
+            )  # fmt: skip
+            self.table = tf.lookup.StaticHashTable(values, -1)
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 1], tf.string, name="x")])  # type: ignore[untyped-decorator]
+        def find(self, x: Any) -> dict[str, Any]:
+            return {"y": self.table.lookup(x)}
+
+    module = Knows()
+    tf.saved_model.save(module, tmp_path / "saved", signatures={"serving_default": module.find})
+
+    with pytest.raises(InvalidInput, match=r"file: expected a SavedModel without tables and files of words"):
+        imports(tmp_path / "saved")
+
+
+def test_a_saved_model_with_a_saver_of_its_own_is_refused(imports: Any, saved: Path) -> None:
+    graph = saved_model_pb2.SavedModel.FromString((saved / SAVED_MODEL_FILE).read_bytes())
+    graph.meta_graphs[0].object_graph_def.nodes[0].registered_saver = "mine"
+    (saved / SAVED_MODEL_FILE).write_bytes(graph.SerializeToString())
+
+    with pytest.raises(
+        InvalidInput, match="file: expected variables that TensorFlow itself saved, got a saver"
+    ):
+        imports(saved, signature="sum")
