@@ -165,7 +165,12 @@ def test_curl_gets_a_job_that_is_finished_and_one_that_is_accepted(said: dict[st
 
 
 def test_a_client_of_tensorflow_serving_gets_a_prediction(said: dict[str, str]) -> None:
-    assert len(json.loads(answer(said, "/v1/models/"))["predictions"]) == 1
+    (probabilities,) = json.loads(answer(said, "/v1/models/"))["predictions"]
+    assert len(probabilities) == 3 and probabilities[0] > 0.9
+
+
+def test_a_file_of_a_model_becomes_a_version_that_serves(said: dict[str, str]) -> None:
+    assert "iris version 1 serves as stable now" in answer(said, "make import")
 
 
 def test_a_scan_finds_every_picture_of_the_folder(said: dict[str, str]) -> None:
