@@ -24,6 +24,8 @@ from production_server.models.store import ModelVersion
 
 MEMORY_SLACK_BYTES = 64 * 2**20
 """What processes differ by for reasons that are not the model's."""
+LOOKS = 3
+"""So often calls are timed of what seems too slow; the quickest look of each counts."""
 LATENCY_SLACK_S = {"p50": 0.0005, "p99": 0.005}
 """So do times of calls; of a model that answers at once that is more than all it takes."""
 
@@ -209,9 +211,11 @@ class _Examination:
             (own, inputs_for(self.candidate.manifest, self.sample).tensors),
             (self._others, inputs_for(self._others.version.manifest, None).tensors),
         )
-        # A neighbour on the machine is no fault of the candidate's: what is too slow is looked at once more.
-        for _ in range(2):
-            times = measuring.times_of(*pairs)
+        times: dict[str, float] = {}
+        # A neighbour on the machine, who only ever makes calls slower, is no fault of the candidate's.
+        for _ in range(LOOKS):
+            seen = measuring.times_of(*pairs)
+            times = {name: min(times.get(name, seconds), seconds) for name, seconds in seen.items()}
             passed = all(
                 times[f"candidate_{each}"] <= self.gate.bounds.latency * times[f"stable_{each}"] + slack
                 for each, slack in LATENCY_SLACK_S.items()

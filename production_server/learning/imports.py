@@ -61,7 +61,7 @@ def import_through_gate(
     reports: list[Report] = []
 
     def check(folder: Path) -> None:
-        candidate, stable = _version_in(folder), _stable(to.registry, asked.name)
+        candidate, stable = version_in(folder), _stable(to.registry, asked.name)
         gate = gate_of(to.settings, say, allowed=allowed)
         report = gate.examine(candidate, stable, _sample(asked, candidate))
         reports.append(report)
@@ -93,7 +93,12 @@ def _program(settings: Settings, version: ModelVersion) -> Program:
     )
 
 
-def _version_in(folder: Path) -> ModelVersion:
+def version_in(folder: Path) -> ModelVersion:
+    """A draft, as a worker sees a version.
+
+    Raises:
+        OSError, ValueError: its manifest cannot be read.
+    """
     manifest = read_manifest(folder)
     return ModelVersion(manifest, folder, task_of(manifest))
 

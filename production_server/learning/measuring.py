@@ -8,7 +8,7 @@ import numpy as np
 
 from production_server.errors import InferenceFailed, InvalidInput
 from production_server.learning.probing import Probe
-from production_server.models.importing.sample import Images, Rows, Sample
+from production_server.models.importing.sample import HeldOut, Rows, Sample
 from production_server.models.store import ModelVersion
 from production_server.models.tensors import Tensors
 
@@ -70,6 +70,8 @@ def _calls(probe: Probe, inputs: Tensors) -> int:
 
 def _inputs(version: ModelVersion, sample: Sample) -> Tensors:
     spec = version.manifest.inputs[0]
+    if isinstance(sample, HeldOut):
+        return sample.tensors
     if isinstance(sample, Rows):
         return {spec.name: sample.values.astype(spec.dtype)}
     image = version.manifest.image
@@ -82,6 +84,6 @@ def _truths(version: ModelVersion, sample: Sample | None) -> list[str | None] | 
     """What is true of each item, as the task reads it; None: the sample does not say."""
     if isinstance(sample, Rows) and sample.target is None:
         return None
-    if not isinstance(sample, Rows | Images) or len(version.manifest.inputs) != 1:
+    if sample is None or len(version.manifest.inputs) != 1:
         return None
     return [version.task.read_truth(text) if text else None for text in sample.truths]

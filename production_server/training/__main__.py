@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from production_server.errors import StoreNotWritable
+from production_server.errors import GateClosed, SettingsError, StoreNotWritable
+from production_server.learning.report import DESPITE, allowed_by
 from production_server.training.errors import TrainingError
 from production_server.training.progress import Reporter
 
@@ -31,6 +32,17 @@ def _check_name(_context: click.Context, _parameter: click.Parameter, value: str
 def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that every training has."""
     for option in (
+        click.option(
+            "--breaking",
+            is_flag=True,
+            help="Take other inputs or answers than the model's versions now have.",
+        ),
+        click.option(
+            "--despite",
+            multiple=True,
+            type=click.Choice([check.value for check in DESPITE]),
+            help="A check of the gate that it may fail; may come several times.",
+        ),
         click.option("--quiet", is_flag=True, help="Say nothing but the new version's folder."),
         click.option(
             "--seed",
@@ -75,7 +87,16 @@ def cli() -> None:
     "--folds", default=10, show_default=True, type=click.IntRange(2, 50), help="Folds of a cross-validation."
 )
 @click.option("--repeats", default=5, show_default=True, type=click.IntRange(1, 50), help="Repeats of it.")
-def diabetes(*, folds: int, repeats: int, store: Path, seed: int, quiet: bool) -> None:
+def diabetes(
+    *,
+    folds: int,
+    repeats: int,
+    store: Path,
+    seed: int,
+    quiet: bool,
+    breaking: bool,
+    despite: tuple[str, ...],
+) -> None:
     """Train on Pima Indians Diabetes: eight clinical values to the probability of diabetes.
 
     Takes a few minutes: the metrics come from a repeated stratified cross-validation.
@@ -87,7 +108,11 @@ def diabetes(*, folds: int, repeats: int, store: Path, seed: int, quiet: bool) -
     from production_server.training.diabetes import train_diabetes
 
     reporter = Reporter(is_quiet=quiet)
-    click.echo(train_diabetes(store=store, seed=seed, folds=folds, repeats=repeats, reporter=reporter))
+    allowed = allowed_by(breaking=breaking, despite=despite)
+    folder = train_diabetes(
+        store=store, seed=seed, folds=folds, repeats=repeats, reporter=reporter, allowed=allowed
+    )
+    click.echo(folder)
 
 
 @cli.command("fashion_mnist")
@@ -129,6 +154,8 @@ def fashion_mnist(  # noqa: PLR0913  # one argument per option
     store: Path,
     seed: int,
     quiet: bool,
+    breaking: bool,
+    despite: tuple[str, ...],
 ) -> None:
     """Train the image classifier on Fashion-MNIST, or on your own labelled images (--data).
 
@@ -163,7 +190,10 @@ def fashion_mnist(  # noqa: PLR0913  # one argument per option
 
     recipe = recipe_for(len(split.train), epochs=epochs, seed=seed, flip=flip)
     dtype = dtype_policy(precision)
-    click.echo(train_images(description, split, recipe, store=store, dtype=dtype, reporter=reporter))
+    allowed = allowed_by(breaking=breaking, despite=despite)
+    click.echo(
+        train_images(description, split, recipe, store=store, dtype=dtype, reporter=reporter, allowed=allowed)
+    )
 
 
 @cli.command()
@@ -192,7 +222,7 @@ def fashion_mnist(  # noqa: PLR0913  # one argument per option
 @click.option(
     "--name", callback=_check_name, default="mobilenet", show_default=True, help="Name of the model."
 )
-def mobilenet(  # one argument per option
+def mobilenet(  # noqa: PLR0913  # one argument per option
     *,
     weights: Path | None,
     variant: Literal["mobilenet", "mobilenet_v2"] | None,
@@ -202,6 +232,8 @@ def mobilenet(  # one argument per option
     store: Path,
     seed: int,
     quiet: bool,
+    breaking: bool,
+    despite: tuple[str, ...],
 ) -> None:
     """Make a classifier of photos from MobileNet weights that were trained on ImageNet: 1,000 classes.
 
@@ -229,7 +261,8 @@ def mobilenet(  # one argument per option
     # TensorFlow takes seconds to load: only now, when the data is known to be usable
     from production_server.training.mobilenet import publish_mobilenet
 
-    click.echo(publish_mobilenet(chosen, inputs, name=name, store=store, reporter=reporter))
+    allowed = allowed_by(breaking=breaking, despite=despite)
+    click.echo(publish_mobilenet(chosen, inputs, name=name, store=store, reporter=reporter, allowed=allowed))
 
 
 def main() -> None:
@@ -242,7 +275,7 @@ def main() -> None:
     except click.ClickException as exc:
         exc.show()
         sys.exit(exc.exit_code)
-    except (TrainingError, StoreNotWritable, OSError) as exc:
+    except (TrainingError, GateClosed, StoreNotWritable, SettingsError, OSError) as exc:
         sys.exit(f"Error: {exc}")
     except ImportError as exc:
         sys.exit(f"Error: {exc}; training needs the packages in requirements/training.txt")

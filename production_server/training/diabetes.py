@@ -25,14 +25,17 @@ from production_server.training.cross_validation import (
 from production_server.training.datasets import PIMA, load_pima, obtain
 from production_server.training.diabetes_model import CAN_BE_MISSING, Settings, fit_network
 from production_server.training.export import declare, export_model
+from production_server.training.gate_check import pass_gate
 from production_server.training.revision import code_revision
 from production_server.training.serving_check import check_table
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from production_server.learning.report import CheckName
     from production_server.training.progress import Reporter
 
     Rows = NDArray[np.float32]
@@ -106,12 +109,20 @@ DESCRIPTIONS = {
 
 
 def train_diabetes(
-    *, store: Path, seed: int, folds: int, repeats: int, reporter: Reporter, settings: Settings | None = None
+    *,
+    store: Path,
+    seed: int,
+    folds: int,
+    repeats: int,
+    reporter: Reporter,
+    settings: Settings | None = None,
+    allowed: Collection[CheckName] = (),
 ) -> Path:
     """Cross-validate, fit the final model to all rows, and publish it; returns the new version's folder.
 
     Raises:
         TrainingError: the data cannot be had, the export is not the trained model, or the store cannot be written.
+        GateClosed: it fails a check of the gate that is not `allowed`.
     """
     settings = settings or Settings()
     revision = code_revision()
@@ -139,7 +150,13 @@ def train_diabetes(
         )  # fmt: skip
         table, truth = obtain(PIMA, reporter).read_bytes(), [LABELS[each] for each in outcome]
         answers = np.asarray(model(rows))
-        return draft.publish(manifest, check=lambda folder: check_table(folder, table, truth, answers))
+
+        def check(folder: Path) -> None:
+            check_table(folder, table, truth, answers)
+            # The final model has learnt from all rows: none is held out to compare versions on.
+            pass_gate(folder, store, allowed=allowed, reporter=reporter)
+
+        return draft.publish(manifest, check=check)
 
 
 def _with_gaps(rows: Rows) -> Rows:

@@ -12,19 +12,23 @@ import numpy as np
 from production_server.models import manifest as card
 from production_server.models.drafts import draft_version
 from production_server.models.importing.keras_export import Signature
+from production_server.models.importing.sample import HeldOut
 from production_server.training import metrics, plots
 from production_server.training.architecture import STAGES, build_classifier, multiply_accumulates
 from production_server.training.datasets import cache_directory
 from production_server.training.export import FEWEST_INPUTS, declare, export_model
 from production_server.training.fitting import EVALUATION_BATCH, fit
+from production_server.training.gate_check import pass_gate
 from production_server.training.revision import code_revision
 from production_server.training.serving_check import check_files, chosen_places
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from production_server.learning.report import CheckName
     from production_server.training.checkpoint import Checkpoint
     from production_server.training.description import Description
     from production_server.training.image_set import ImageSet, Split
@@ -32,10 +36,18 @@ if TYPE_CHECKING:
     from production_server.training.recipe import Recipe
 
 PARITY_INPUTS = 5000
+COMPARED_IMAGES = 2000
 
 
 def train_images(
-    description: Description, split: Split, recipe: Recipe, *, store: Path, dtype: str, reporter: Reporter
+    description: Description,
+    split: Split,
+    recipe: Recipe,
+    *,
+    store: Path,
+    dtype: str,
+    reporter: Reporter,
+    allowed: Collection[CheckName] = (),
 ) -> Path:
     """Fit, export, measure and publish; returns the new version's folder.
 
@@ -44,6 +56,7 @@ def train_images(
     Raises:
         ExportError: the exported model is not the trained one, a server answers held-out files otherwise than it, or
             the store cannot be written.
+        GateClosed: it fails a check of the gate that is not `allowed`; the same training goes on from its end then.
     """
     path = checkpoint_path(description, split.train, recipe, dtype=dtype)
     keras.utils.set_random_seed(recipe.seed)
@@ -56,7 +69,7 @@ def train_images(
     state = fit(
         model, split.train, split.validation, recipe, path=path, revision=code_revision(), reporter=reporter
     )
-    folder = publish(description, state, split, recipe, store=store, reporter=reporter)
+    folder = publish(description, state, split, recipe, store=store, reporter=reporter, allowed=allowed)
     path.unlink(missing_ok=True)
     return folder
 
@@ -77,6 +90,7 @@ def publish(
     *,
     store: Path,
     reporter: Reporter,
+    allowed: Collection[CheckName],
 ) -> Path:
     """Write the best epoch of a training as the next version in `store`."""
     model = build_classifier(split.train.images.shape[1:], len(description.labels))
@@ -106,10 +120,19 @@ def publish(
             description, signature, draft.version, measured, parity, state.revision, draft.digests()
         )
         places = chosen_places(len(split.test))
-        return draft.publish(
-            manifest,
-            check=lambda folder: check_files(folder, places, split.test.file, answers[places], reporter),
-        )
+
+        def check(folder: Path) -> None:
+            check_files(folder, places, split.test.file, answers[places], reporter)
+            held_out = _held_out(split.test, description.labels)
+            pass_gate(folder, store, held_out=held_out, allowed=allowed, reporter=reporter)
+
+        return draft.publish(manifest, check=check)
+
+
+def _held_out(test: ImageSet, labels: tuple[str, ...]) -> HeldOut:
+    """Images that no weight was learnt from; of the version before, too, where data and seed are the same."""
+    chosen = test.take(np.linspace(0, len(test) - 1, min(len(test), COMPARED_IMAGES)).astype(np.int64))
+    return HeldOut({"image": chosen.scaled()}, tuple(labels[each] for each in chosen.classes))
 
 
 def _parity_inputs(split: Split) -> NDArray[np.float32]:

@@ -13,14 +13,17 @@ from production_server.models import manifest as card
 from production_server.models.drafts import draft_version
 from production_server.training.datasets import obtain
 from production_server.training.export import declare, export_model
+from production_server.training.gate_check import pass_gate
 from production_server.training.imagenet import CLASS_INDEX, read_labels
 from production_server.training.mobilenet_weights import load_into
 from production_server.training.revision import code_revision
 from production_server.training.serving_check import check_files, chosen_places
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
+    from production_server.learning.report import CheckName
     from production_server.models.drafts import Draft
     from production_server.models.importing.keras_export import Signature
     from production_server.training.mobilenet_weights import Network, Weights
@@ -40,13 +43,20 @@ def build(network: Network) -> keras.Model:
 
 
 def publish_mobilenet(
-    weights: Weights, inputs: ParityInputs, *, name: str, store: Path, reporter: Reporter
+    weights: Weights,
+    inputs: ParityInputs,
+    *,
+    name: str,
+    store: Path,
+    reporter: Reporter,
+    allowed: Collection[CheckName] = (),
 ) -> Path:
     """Load, export, compare and publish; returns the new version's folder. Nothing is trained.
 
     Raises:
         TrainingError: the weights do not fit, ImageNet's class index cannot be had, the export is not the model, or
             the store cannot be written.
+        GateClosed: it fails a check of the gate that is not `allowed`.
     """
     class_index = obtain(CLASS_INDEX, reporter)
     model = build(weights.network)
@@ -64,9 +74,12 @@ def publish_mobilenet(
         answers = model.predict(
             np.concatenate([inputs[each : each + 1] for each in places]), batch_size=8, verbose=0
         )
-        return draft.publish(
-            manifest, check=lambda folder: check_files(folder, places, inputs.file, answers, reporter)
-        )
+
+        def check(folder: Path) -> None:
+            check_files(folder, places, inputs.file, answers, reporter)
+            pass_gate(folder, store, allowed=allowed, reporter=reporter)
+
+        return draft.publish(manifest, check=check)
 
 
 def _manifest(

@@ -11,7 +11,7 @@ import numpy as np
 from production_server.errors import InferenceFailed, InvalidInput
 from production_server.models.importing.drawn import Ranges, draw
 from production_server.models.importing.opened import Compute
-from production_server.models.importing.sample import Images, Rows, Sample
+from production_server.models.importing.sample import HeldOut, Images, Rows, Sample
 from production_server.models.manifest import Feature, Manifest, Parity, TensorSpec
 from production_server.models.store import ModelVersion
 from production_server.models.tensors import Tensors, count_items, part
@@ -44,6 +44,8 @@ def inputs_for(manifest: Manifest, sample: Sample | None) -> Inputs:
     if isinstance(sample, Rows):
         rows = sample.values[:MOST_ITEMS].astype(np.float32)
         return Inputs({manifest.inputs[0].name: rows}, sample.origin, is_real=True)
+    if isinstance(sample, HeldOut):
+        return Inputs(sample.tensors, sample.origin, is_real=True)
     if isinstance(sample, Images) and manifest.image is not None:
         return Inputs({manifest.inputs[0].name: sample.pixels(manifest.image)}, sample.origin, is_real=True)
     numbers = sum(int(np.prod(spec.known_item_shape)) for spec in manifest.inputs)

@@ -15,6 +15,7 @@ from production_server.models.table_columns import TARGET_NAMES
 from production_server.models.table_numbers import Numbers, plain_number
 from production_server.models.table_text import DELIMITERS, HEAD_CHARACTERS, Writing, decode, lines_of
 from production_server.models.tasks.label_sets import BETWEEN, NONE
+from production_server.models.tensors import Tensors
 from production_server.shown import describe, shown
 
 MOST_BYTES = 256 * 2**20
@@ -91,7 +92,20 @@ class Images:
         return f"{len(self.files):,} images of the sample"
 
 
-Sample = Rows | Images
+@dataclass(frozen=True)
+class HeldOut:
+    """Items as the model gets them, of which nothing was learnt, and what is true of each."""
+
+    tensors: Tensors
+    truths: tuple[str, ...]
+
+    @property
+    def origin(self) -> str:
+        """What it is, for people."""
+        return f"{len(self.truths):,} items held out"
+
+
+Sample = Rows | Images | HeldOut
 
 
 def read_sample(path: Path, *, target: str | None, features: Sequence[str]) -> Sample:

@@ -29,7 +29,7 @@ from testing.foreign_graphs import FOREIGN_MODELS, dense, model_of, write
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return read_settings({"STATE_DIR": str(tmp_path / "state")})
+    return read_settings({"STATE_DIR": str(tmp_path / "state"), "GATE_LATENCY": "1000"})
 
 
 def models(settings: Settings, *arguments: str | Path) -> Result:

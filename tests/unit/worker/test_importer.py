@@ -37,7 +37,7 @@ ANNA = Actor("anna", "cel_12345678", "192.0.2.7", "request-1")
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(state_dir=tmp_path, model_store=tmp_path / "store")
+    return Settings(state_dir=tmp_path, model_store=tmp_path / "store", gate_latency=1000)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ HDF5 = b"\x89HDF\r\n\x1a\n" + bytes(2000)
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(state_dir=tmp_path, max_body_bytes=200_000)
+    return Settings(state_dir=tmp_path, max_body_bytes=200_000, gate_latency=1000)
 
 
 @pytest.fixture
