@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from production_server.training.gate_check import pass_gate
 from production_server.training.progress import Reporter
 from testing.small_models import write_table_model
 
-STRICT = {"threshold": {"value": 0.9, "reason": "a test"}}
+STRICT: dict[str, Any] = {"threshold": {"value": 0.9, "reason": "a test"}}
 """The table model's answers are never so sure: with this all are "no"."""
 HELD_OUT = HeldOut(
     {"features": np.array([[float(index), 5.0] for index in range(10)], np.float32)},
