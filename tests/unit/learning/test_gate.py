@@ -34,7 +34,12 @@ from production_server.models.manifest import Manifest, digest_of, read_manifest
 from production_server.models.store import ModelVersion
 from production_server.models.tasks import task_of
 from production_server.settings import Settings
-from testing.small_models import write_image_model, write_slow_model, write_table_model
+from testing.small_models import (
+    write_image_model,
+    write_quantity_model,
+    write_slow_model,
+    write_table_model,
+)
 
 STRICT = {"threshold": {"value": 0.9, "reason": "a test"}}
 """The table model's answers are never so sure: with this all are "no"."""
@@ -317,3 +322,27 @@ def test_a_report_is_kept_with_the_version_and_read_again(tmp_path: Path, stable
 def test_what_may_never_fail_cannot_be_allowed() -> None:
     with pytest.raises(InvalidInput, match='despite: expected any of latency, memory, metrics, got "loads"'):
         allowed_by(breaking=False, despite=["loads"])
+
+
+def test_values_may_be_worse_by_a_share_of_the_mean_error(tmp_path: Path) -> None:
+    """The model multiplies, and what is true is one more: both versions are wrong by one, or by what is changed."""
+    stable = version_in(write_quantity_model(tmp_path / "stable"))
+    sample = Rows(
+        ("length", "width"), np.array([[2.0, number] for number in (1, 2, 3)]), "area", ("3", "5", "7")
+    )
+    same, worse = (version_in(write_quantity_model(tmp_path / name)) for name in ("same", "worse"))
+    twice = onnx.load(worse.folder / "model.onnx")
+    last = twice.graph.node[-1]
+    answer = last.output[0]
+    last.output[0] = "once"
+    twice.graph.node.append(onnx.helper.make_node("Add", ["once", "once"], [answer]))
+    onnx.save(twice, worse.folder / "model.onnx")
+    with_digest(worse.folder)
+
+    _, fine = examine(same, stable, sample)
+    report, checks = examine(version_in(worse.folder), stable, sample)
+
+    assert fine[CheckName.METRICS].numbers["margin"] == pytest.approx(0.02)
+    assert fine[CheckName.METRICS].verdict == Verdict.PASSED
+    assert [check.name for check in report.failed] == [CheckName.METRICS]
+    assert "mean absolute error 3 instead of 1 on 3 items" in checks[CheckName.METRICS].found

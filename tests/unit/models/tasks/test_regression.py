@@ -241,3 +241,13 @@ def test_two_tasks_of_one_manifest_are_equal(tmp_path: Path) -> None:
 
     assert one == task_of(one.manifest)
     assert replace(Prediction(None, 1.0, (1.0,)), bin=None) == Prediction(None, 1.0, (1.0,))
+
+
+@pytest.mark.parametrize(("truth", "lost"), [("2.5", 0.0), ("4", 1.5), ("-1e3", 1002.5)])
+def test_a_loss_is_how_far_the_value_is_from_the_true_one(tmp_path: Path, truth: str, lost: float) -> None:
+    regression = task(tmp_path)
+    (answer,) = regression.predict({"value": np.array([[2.5]], np.float32)})
+
+    assert isinstance(answer, Prediction)
+    assert regression.loss(answer, truth) == lost
+    assert not regression.loss_is_share

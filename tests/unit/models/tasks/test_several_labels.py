@@ -162,3 +162,13 @@ def test_of_many_labels_the_most_frequent_are_told() -> None:
 
 def test_the_task_has_a_module_of_its_own(tmp_path: Path) -> None:
     assert isinstance(task(tmp_path), SeveralLabels)
+
+
+def test_a_loss_is_the_share_of_labels_that_are_wrong_either_way(tmp_path: Path) -> None:
+    several = task(tmp_path)
+    (answer,) = predict(several, [0.9, 0.4, 0.1])
+
+    lost = [several.loss(answer, to_text(truth)) for truth in (("cat", "dog"), ("cat",), ("mug",), ())]
+
+    assert lost == pytest.approx([0, 1 / 3, 1, 2 / 3])
+    assert several.loss_is_share
