@@ -14,7 +14,7 @@ import numpy as np
 from production_server.confined.process import Program
 from production_server.errors import CeleriacError, Fault, GateClosed, ImportStopped, InvalidInput
 from production_server.learning import measuring
-from production_server.learning.comparing import compare_losses
+from production_server.learning.comparing import Difference, compare_losses
 from production_server.learning.probing import Probe, probe
 from production_server.learning.report import Check, CheckName, Report, Verdict
 from production_server.models.importing.parity import edge_notes, inputs_for
@@ -142,7 +142,9 @@ class _Examination:
         parity, expected = self.candidate.manifest.parity, "answers as those of the original"
         if parity is None:
             return _not_done(CheckName.PARITY, expected, "its manifest tells of no comparison")
-        found = f"{parity.max_abs_difference:.1e} at most, on {parity.inputs:,} {parity.drawn} inputs"
+        apart = parity.max_abs_difference
+        how = f"{apart:.1e} at most" if apart else "the same numbers"
+        found = f"{how}, on {parity.inputs:,} {parity.drawn} inputs"
         # Whoever has made the version refuses one that differs: what is in the manifest has passed.
         return _check(
             CheckName.PARITY,
@@ -191,8 +193,8 @@ class _Examination:
             passed=found.mean <= margin,
             expected=expected,
             found=(
-                f"{name} {found.candidate:.4g} instead of {found.stable:.4g} on {found.items:,} items: "
-                f"{found.mean:+.4g}, between {found.low:+.4g} and {found.high:+.4g} (95 %)"
+                f"{name} {found.candidate:.4g} instead of {found.stable:.4g} on {found.items:,} items"
+                + _told(found)
             ),
             candidate=found.candidate,
             stable=found.stable,
@@ -266,6 +268,12 @@ class _Examination:
 
     def _probe(self, version: ModelVersion) -> Probe:
         return self.stack.enter_context(probe(self.gate.program(version), version))
+
+
+def _told(found: Difference) -> str:
+    if not (found.mean or found.low or found.high):
+        return ": the same on each"
+    return f": {found.mean:+.4g}, between {found.low:+.4g} and {found.high:+.4g} (95 %)"
 
 
 def differences(manifest: Manifest, now: Manifest) -> list[str]:
