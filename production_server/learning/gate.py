@@ -118,7 +118,7 @@ class _Examination:
             return _check(
                 CheckName.SIGNATURE,
                 passed=False,
-                expected=f"{expected} (or another name, or --breaking)",
+                expected=f"{expected} (or another name, or breaking)",
                 found=f"version {self.stable.manifest.version} has other {', '.join(differ)}",
             )
         return _check(
@@ -183,7 +183,7 @@ class _Examination:
         losses = measuring.losses(own, others, self.sample)
         if losses is None:
             return _not_done(
-                CheckName.METRICS, expected, "no sample says what is true: --sample with --target"
+                CheckName.METRICS, expected, "no sample says what is true"
             )
         name, is_share = self.candidate.task.loss_name, self.candidate.task.loss_is_share
         found = compare_losses(*losses)

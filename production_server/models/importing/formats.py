@@ -15,7 +15,7 @@ from production_server.models.importing.protobuf import Field, NotProtobuf, fiel
 Format = Literal["keras", "keras_hdf5", "keras_json", "savedmodel", "savedmodel_zip", "onnx"]
 
 NEEDS_TENSORFLOW = frozenset[Format](("keras", "keras_hdf5", "keras_json", "savedmodel", "savedmodel_zip"))
-EXPECTED = "a model: ONNX, .keras, .h5 of Keras, model.json with --weights, or a SavedModel (folder or zip)"
+EXPECTED = "a model: ONNX, .keras, .h5 of Keras, model.json with its weights, or a SavedModel (folder or zip)"
 MOST_BYTES = 2**31 - 1
 """Protobuf reads no more as one message; a larger ONNX graph would need a second file beside it when it is served."""
 SAVED_MODEL_FILE = "saved_model.pb"

@@ -97,7 +97,7 @@ def _features(
         names = [f"feature_{place}" for place in range(1, count + 1)]
         notes.append(
             f"The {count} features are called feature_1 to feature_{count}: "
-            "say what they are by features in model.yaml, or by --sample."
+            "say what they are by features, or by a sample."
         )
     if len(set(names)) != len(names):
         raise InvalidInput.at("features", "names that differ", shown(", ".join(names)))

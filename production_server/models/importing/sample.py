@@ -203,7 +203,7 @@ def _number(numbers: Numbers, line: int, column: int, text: str, header: Sequenc
     if value is None:
         raise InvalidInput.at(
             f"sample line {line}, {shown(header[column])}",
-            "a number (another column is the target: --target NAME)",
+            "a number (another column is the target: say which)",
             describe(text),
         )
     return value
