@@ -182,9 +182,7 @@ class _Examination:
         self.gate.say("Comparing it with the version that serves")
         losses = measuring.losses(own, others, self.sample)
         if losses is None:
-            return _not_done(
-                CheckName.METRICS, expected, "no sample says what is true"
-            )
+            return _not_done(CheckName.METRICS, expected, "no sample says what is true")
         name, is_share = self.candidate.task.loss_name, self.candidate.task.loss_is_share
         found = compare_losses(*losses)
         margin = bounds.margin if is_share else bounds.margin * found.stable

@@ -53,6 +53,8 @@ def _configuration(path: Path) -> tuple[Any, str]:
         raise damaged(exc) from exc
     if not isinstance(written, str | bytes):
         raise InvalidInput.at(
-            "file", "a whole model (or its architecture, model.json, with these as its weights)", "weights alone"
+            "file",
+            "a whole model (or its architecture, model.json, with these as its weights)",
+            "weights alone",
         )
     return keras_config.parse(written), version.decode() if isinstance(version, bytes) else str(version)

@@ -183,7 +183,9 @@ def test_weights_that_are_no_numbers_are_refused(into: Path, tmp_path: Path) -> 
 
 
 def test_weights_alone_need_their_architecture(into: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"file: expected a whole model .*as its weights.*got weights alone"):
+    with pytest.raises(
+        InvalidInput, match=r"file: expected a whole model .*as its weights.*got weights alone"
+    ):
         keras_hdf5.read(KERAS_2 / "mlp_weights.h5", into)
 
 
