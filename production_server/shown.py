@@ -11,12 +11,16 @@ _NAMES_SHOWN = 5
 
 def shown(text: str) -> str:
     """`text`, not too long, with escapes for what would end the line or could not be sent (half a surrogate pair)."""
-    head = text[: MAX_SHOWN + 1]
-    visible = "".join(
+    all_of_it = visible(text[: MAX_SHOWN + 1])
+    return all_of_it if len(all_of_it) <= MAX_SHOWN else all_of_it[: MAX_SHOWN - 3] + "..."
+
+
+def visible(text: str) -> str:
+    """`text` of any length, with such escapes: for a terminal, which obeys some characters."""
+    return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in head
+        for character in text
     )
-    return visible if len(visible) <= MAX_SHOWN else visible[: MAX_SHOWN - 3] + "..."
 
 
 def describe(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -73,7 +74,7 @@ def _error_message(error: BaseException) -> dict[str, Any]:
             "detail": str(error),
             "faults": [[each.field, each.expected, each.got] for each in faults],
         }
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         detail = "it needs more memory than it may use (IMPORT_MEMORY_BYTES)"
         return {"class": "ImportFailed", "code": "import_failed", "detail": detail}
     if isinstance(error, OSError):

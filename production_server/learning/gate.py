@@ -265,7 +265,7 @@ class _Examination:
         return "it is the first version" if self.stable is None else "the version that serves does not load"
 
     def _probe(self, version: ModelVersion) -> Probe:
-        return self.stack.enter_context(probe(self.gate.program(version), version))
+        return self.stack.enter_context(probe(self.gate.program(version), version, self.candidate.folder))
 
 
 def _told(found: Difference) -> str:

@@ -13,6 +13,7 @@ from production_server.confined.limits import Limits
 from production_server.confined.process import Program
 from production_server.errors import BrokenVersion, NotFound
 from production_server.learning.gate import Bounds, Gate, refuse_failed
+from production_server.learning.measuring import check_truths
 from production_server.learning.report import CheckName, Report, write_report
 from production_server.models.importing.process import Asked
 from production_server.models.importing.sample import Sample, read_sample
@@ -62,8 +63,10 @@ def import_through_gate(
 
     def check(folder: Path) -> None:
         candidate, stable = version_in(folder), _stable(to.registry, asked.name)
+        sample = _sample(asked, candidate)
+        check_truths(candidate, sample)
         gate = gate_of(to.settings, say, allowed=allowed)
-        report = gate.examine(candidate, stable, _sample(asked, candidate))
+        report = gate.examine(candidate, stable, sample)
         reports.append(report)
         report_to(report)
         refuse_failed(report)
@@ -104,9 +107,13 @@ def version_in(folder: Path) -> ModelVersion:
 
 
 def _stable(registry: Registry, name: str) -> ModelVersion | None:
+    """What serves now, or, where that is not here, what is shown instead of it."""
+    registry.look_again()
     try:
         return registry.resolve(name)
-    except (NotFound, BrokenVersion):
+    except BrokenVersion:
+        return registry.shown(name)
+    except NotFound:
         return None
 
 

@@ -11,6 +11,7 @@ from production_server.learning.probing import Probe
 from production_server.models.importing.sample import HeldOut, Rows, Sample
 from production_server.models.store import ModelVersion
 from production_server.models.tensors import Tensors
+from production_server.shown import describe
 
 ROUNDS = 10
 MOST_CALLS, FEWEST_CALLS = 50, 3
@@ -45,6 +46,21 @@ def _losses_of(probe: Probe, sample: Sample, truths: Mapping[int, str]) -> np.nd
             raise InferenceFailed(f"item {place} of the sample: {prediction}")
         lost.append(task.loss(prediction, truth))
     return np.array(lost, np.float64)
+
+
+def check_truths(version: ModelVersion, sample: Sample | None) -> None:
+    """See that a sample which says what is true says so in words of the model's.
+
+    Raises:
+        InvalidInput: it does not (field `target`); names the first item.
+    """
+    if sample is None or not version.task.loss_name or (truths := _truths(version, sample)) is None:
+        return
+    for place, (text, truth) in enumerate(zip(sample.truths, truths, strict=True), 1):
+        if text and truth is None:
+            raise InvalidInput.at(f"target, item {place} of the sample", version.task.truths, describe(text))
+    if not any(truths):
+        raise InvalidInput.at("target", "what is true of at least one item of the sample", "empty cells")
 
 
 def times_of(candidate: tuple[Probe, Tensors], stable: tuple[Probe, Tensors]) -> dict[str, float]:

@@ -55,15 +55,15 @@ class Probe:
 
 
 @contextmanager
-def probe(program: Program, version: ModelVersion) -> Iterator[Probe]:
-    """Load a version; the process ends with the block.
+def probe(program: Program, version: ModelVersion, scratch_in: Path) -> Iterator[Probe]:
+    """Load a version; the process ends with the block. What it is asked lies in a folder of `scratch_in` meanwhile.
 
     Raises:
         BrokenVersion, InferenceFailed: it does not load, or not answer an item of zeros.
         ImportFailed: its process has ended, or cannot be started. ImportStopped: nobody waits any more.
     """
     with (
-        tempfile.TemporaryDirectory(prefix="celeriac-probe-") as scratch,
+        tempfile.TemporaryDirectory(prefix=".scratch-", dir=scratch_in) as scratch,
         started(program, Path(scratch)) as process,
     ):
         process.send({"folder": str(version.folder.resolve())})

@@ -17,6 +17,8 @@ from production_server.models.store_folders import locked, next_version, sync, t
 from production_server.models.tasks import task_of
 
 _PREFIX = ".draft-"
+_GATES = ".gates"
+"""Folders of a store that stand for its models: whoever publishes holds one."""
 _TAKEN = frozenset((errno.EEXIST, errno.ENOTEMPTY))
 
 
@@ -55,11 +57,16 @@ class Draft:
     def publish(self, manifest: Manifest, *, check: Callable[[Path], None]) -> Path:
         """Rehearse, then give the folder its final name: the next free number.
 
-        What is published is on the disk, not only in its cache.
+        Of one model's drafts one at a time: each is held against what is published before it. What is published is on
+        the disk, not only in its cache.
 
         Raises:
             StoreNotWritable, ValueError: as `rehearse`.
         """
+        with self._alone():
+            return self._publish(manifest, check)
+
+    def _publish(self, manifest: Manifest, check: Callable[[Path], None]) -> Path:
         self.rehearse(manifest, check=check)
         with told(self._model_folder):
             for path in (self.folder, *self.folder.rglob("*")):
@@ -67,6 +74,15 @@ class Draft:
                 sync(path)
             with locked(self._model_folder):
                 return self._take_number(manifest)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While no other draft of this model is checked and published, here or in another process."""
+        place = self._model_folder.parent / _GATES / self._model_folder.name
+        with told(self._model_folder):
+            place.mkdir(parents=True, exist_ok=True)
+        with locked(place):
+            yield
 
     def _take_number(self, manifest: Manifest) -> Path:
         """Where locks do not hold (some network file systems), who comes later finds the number taken, and goes on."""
@@ -125,6 +141,15 @@ def _make(model_folder: Path) -> tuple[Path, int]:
             _sweep(model_folder)
             folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=model_folder))
             return folder, _hold(folder)
+
+
+def sweep_drafts(store: Path) -> None:
+    """Remove what whoever was killed has left in the making, of all models of a store; does nothing where it cannot."""
+    for model_folder in store.glob("[!.]*"):
+        if any(model_folder.glob(f"{_PREFIX}*")):
+            with contextlib.suppress(OSError), locked(model_folder):
+                _sweep(model_folder)
+                model_folder.rmdir()  # if nothing else is there
 
 
 def _sweep(model_folder: Path) -> None:

@@ -96,6 +96,10 @@ class Registry:
             raise BrokenVersion(f"{channel} of model {model!r} names version {number}, which is not here")
         return found
 
+    def look_again(self) -> None:
+        """Know what lies in the folders now, and not what did a second ago."""
+        self._look(time.monotonic())
+
     def model_names(self) -> list[str]:
         """The names of all models that have at least one version, sorted."""
         return list(self._look(time.monotonic() - self._look_again_s).models)

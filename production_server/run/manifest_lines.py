@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from production_server.models.manifest import Manifest
+from production_server.shown import visible
 
 
 def lines_of(manifest: Manifest) -> list[str]:
@@ -32,7 +33,8 @@ def lines_of(manifest: Manifest) -> list[str]:
         lines.append(
             f"  parity    {parity.max_abs_difference:.1e} at most, on {parity.inputs:,} {parity.drawn} inputs"
         )
-    return [*lines, f"  made      {manifest.created:%Y-%m-%d %H:%M} UTC"]
+    # Names may be a stranger's, and a terminal obeys what is in them.
+    return [*map(visible, lines), f"  made      {manifest.created:%Y-%m-%d %H:%M} UTC"]
 
 
 def _shape(shape: tuple[int | None, ...]) -> str:

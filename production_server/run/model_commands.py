@@ -200,6 +200,7 @@ def _show_refused(report: Report, *, as_json: bool) -> None:
 def _stable_now(serving: Serving, model: str) -> str:
     """The number of the version that serves, after another one was published."""
     serving.known.look_again()
+    serving.registry.look_again()
     return serving.registry.channels(model)[STABLE]
 
 

@@ -26,6 +26,7 @@ from production_server.jobs.imports import (
 from production_server.learning.imports import Admitted, Destination, import_through_gate
 from production_server.learning.report import Report
 from production_server.learning.sent import Sent
+from production_server.models.drafts import sweep_drafts
 from production_server.models.importing.process import Asked
 from production_server.models.importing.uploads import Uploads
 from production_server.models.manifest import Manifest
@@ -77,6 +78,7 @@ class Importer:
         """
         if time.monotonic() - self._swept_at > SWEEP_EVERY_S:
             self._uploads.sweep(open_imports(self.database))
+            sweep_drafts(self.settings.model_stores[-1])
             self._swept_at = time.monotonic()
         held = claim_import(self.database, lease_s=self.settings.lease_s, has_tensorflow=self._has_tensorflow)
         if held is None:

@@ -196,6 +196,14 @@ def _labels(
     if len(set(labels)) != count:
         twice = sorted({label for label in labels if labels.count(label) > 1})
         raise InvalidInput.at("labels", "names that differ", shown(f"{', '.join(twice)} more than once"))
+    own = opened.labels
+    if described.labels and own and described.labels != own:
+        if set(labels) == set(own):
+            raise InvalidInput.at(
+                "labels", f"the file's own order ({shown(', '.join(own))})", shown(", ".join(labels))
+            )
+        called = ", ".join(f"{new} for {old}" for new, old in zip(labels, own, strict=True))
+        return labels, [f"Its labels are called otherwise than in the file: {shown(called)}."]
     if not described.labels and not opened.labels:
         return labels, ["Its labels are the sample's, in the order of their names."]
     return labels, []

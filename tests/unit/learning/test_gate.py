@@ -17,7 +17,7 @@ from production_server.learning import gate as module
 from production_server.learning import measuring
 from production_server.learning.gate import refuse_failed
 from production_server.learning.imports import gate_of
-from production_server.learning.measuring import times_of
+from production_server.learning.measuring import check_truths, times_of
 from production_server.learning.probing import probe
 from production_server.learning.report import (
     Check,
@@ -139,9 +139,8 @@ def test_a_margin_is_what_the_settings_say(tmp_path: Path, stable: ModelVersion)
 
 def test_a_sample_without_truths_compares_nothing(tmp_path: Path, stable: ModelVersion) -> None:
     unlabelled = Rows(ROWS.names, ROWS.values, None, ())
-    other = Rows(ROWS.names, ROWS.values, "outcome", ("perhaps",) * 10)
 
-    for sample in (None, unlabelled, other):
+    for sample in (None, unlabelled):
         _, checks = examine(candidate(tmp_path / str(id(sample))), stable, sample)
         assert checks[CheckName.METRICS].verdict == Verdict.NOT_DONE
 
@@ -237,7 +236,10 @@ def test_one_that_is_much_slower_fails_if_it_is_so_whenever_one_looks(
 def test_calls_of_both_are_timed_in_turns(tmp_path: Path, stable: ModelVersion) -> None:
     slow = version_in(write_slow_model(tmp_path / "slow", turns=2000))
     gate = gate_of(Settings(), lambda _: None)
-    with probe(gate.program(slow), slow) as mine, probe(gate.program(stable), stable) as its:
+    with (
+        probe(gate.program(slow), slow, tmp_path) as mine,
+        probe(gate.program(stable), stable, tmp_path) as its,
+    ):
         times = times_of(
             (mine, inputs_for(slow.manifest, None).tensors), (its, inputs_for(stable.manifest, ROWS).tensors)
         )
@@ -246,9 +248,9 @@ def test_calls_of_both_are_timed_in_turns(tmp_path: Path, stable: ModelVersion) 
     assert times["candidate_p99"] >= times["candidate_p50"]
 
 
-def test_a_probe_goes_on_after_an_item_that_fails(stable: ModelVersion) -> None:
+def test_a_probe_goes_on_after_an_item_that_fails(tmp_path: Path, stable: ModelVersion) -> None:
     gate = gate_of(Settings(), lambda _: None)
-    with probe(gate.program(stable), stable) as its:
+    with probe(gate.program(stable), stable, tmp_path) as its:
         with pytest.raises(InferenceFailed):
             its.run({"features": np.array([[99, 1]], np.float32)})
 
@@ -346,3 +348,20 @@ def test_values_may_be_worse_by_a_share_of_the_mean_error(tmp_path: Path) -> Non
     assert fine[CheckName.METRICS].verdict == Verdict.PASSED
     assert [check.name for check in report.failed] == [CheckName.METRICS]
     assert "mean absolute error 3 instead of 1 on 3 items" in checks[CheckName.METRICS].found
+
+
+@pytest.mark.parametrize(
+    ("truths", "told"),
+    [
+        (("no", "perhaps", *["yes"] * 8), 'target, item 2 of the sample: expected .*"perhaps"'),
+        (("",) * 10, "target: expected what is true of at least one item"),
+    ],
+)
+def test_truths_that_the_model_has_no_word_for_are_refused_and_not_left_out(
+    stable: ModelVersion, truths: tuple[str, ...], told: str
+) -> None:
+    check_truths(stable, ROWS)
+    check_truths(stable, Rows(ROWS.names, ROWS.values, "outcome", ("no", "", *["1"] * 8)))
+
+    with pytest.raises(InvalidInput, match=told):
+        check_truths(stable, Rows(ROWS.names, ROWS.values, "outcome", truths))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from production_server.errors import BrokenVersion, StoreNotWritable
 from production_server.models import manifest as card
-from production_server.models.drafts import Draft, draft_version
+from production_server.models.drafts import Draft, draft_version, sweep_drafts
 from production_server.models.store import Store
 from production_server.models.store_folders import next_version
 
@@ -61,7 +62,7 @@ def test_a_version_that_its_check_refuses_is_not_published(tmp_path: Path) -> No
     ):
         draft.publish(manifest_of(draft), check=refuse)
 
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == [".gates"]
 
 
 def test_a_version_holds_a_manifest_with_the_digest_of_each_of_its_files(tmp_path: Path) -> None:
@@ -178,7 +179,7 @@ def test_a_full_store_is_told_and_nothing_half_stays(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
 
     assert done.stdout.startswith("store_full there is no room for a version in"), done.stderr
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == [".gates"]
     assert publish(tmp_path).name == "1"
 
 
@@ -200,3 +201,32 @@ def test_a_store_that_is_a_file_is_refused_in_one_sentence(tmp_path: Path) -> No
 
     with pytest.raises(StoreNotWritable, match="cannot be written"):
         publish(tmp_path / "store")
+
+
+def test_of_drafts_at_once_each_is_checked_after_the_one_before_it_is_there(tmp_path: Path) -> None:
+    seen: list[list[str]] = []
+    begun = threading.Barrier(2)
+
+    def publish_one(_: int) -> None:
+        with draft_version(tmp_path, "toy") as draft:
+            begun.wait(10)
+            draft.publish(manifest_of(draft), check=lambda _: seen.append(versions_in(tmp_path)))
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(publish_one, range(2)))
+
+    assert seen == [[], ["1"]]
+
+
+def versions_in(store: Path) -> list[str]:
+    return sorted(path.name for path in (store / "toy").glob("[0-9]*"))
+
+
+def test_what_killed_processes_left_is_swept_and_what_is_held_is_not(tmp_path: Path) -> None:
+    left = tmp_path / "gone" / ".draft-left"
+    left.mkdir(parents=True)
+    with draft_version(tmp_path, "toy") as draft:
+        sweep_drafts(tmp_path)
+
+        assert draft.folder.is_dir()
+    assert not left.exists() and not left.parent.exists()

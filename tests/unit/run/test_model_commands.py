@@ -275,10 +275,10 @@ def test_a_version_that_is_worse_comes_in_only_if_somebody_says_so(
 FILE = str(FOREIGN_MODELS / "iris_pipeline.onnx")
 IMPORT = [sys.executable, "-m", "production_server", "models", "import", FILE, "--name", "mine"]
 HANGS = f"""#!{sys.executable}
-import signal, sys
+import sys
 sys.stdin.readline()
 print('{{"say": "half way"}}', flush=True)
-signal.pause()
+sys.stdin.read()  # until whoever asks is gone
 """
 
 
