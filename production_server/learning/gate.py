@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 
@@ -17,9 +16,9 @@ from production_server.learning import measuring
 from production_server.learning.comparing import Difference, compare_losses
 from production_server.learning.probing import Probe, probe
 from production_server.learning.report import Check, CheckName, Report, Verdict
+from production_server.learning.signature import differences
 from production_server.models.importing.parity import edge_notes, inputs_for
 from production_server.models.importing.sample import Sample
-from production_server.models.manifest import Manifest
 from production_server.models.store import ModelVersion
 
 MEMORY_SLACK_BYTES = 64 * 2**20
@@ -177,14 +176,19 @@ class _Examination:
         bounds = self.gate.bounds
         expected = f"at most {bounds.margin:.3g} worse than the version that serves"
         others, why = self._comparable()
-        if others is None:
-            return _not_done(CheckName.METRICS, expected, why)
-        self.gate.say("Comparing it with the version that serves")
-        losses = measuring.losses(own, others, self.sample)
-        if losses is None:
+        mine = measuring.losses(own, self.sample)
+        if mine is None:
             return _not_done(CheckName.METRICS, expected, "no sample says what is true")
         name, is_share = self.candidate.task.loss_name, self.candidate.task.loss_is_share
-        found = compare_losses(*losses)
+        if others is None:
+            return _not_done(
+                CheckName.METRICS, expected, f"{name} {mine.mean():.4g} on {len(mine):,} items; {why}"
+            )
+        self.gate.say("Comparing it with the version that serves")
+        its = measuring.losses(others, self.sample)
+        if its is None:
+            return _not_done(CheckName.METRICS, expected, "the version that serves knows no such truths")
+        found = compare_losses(mine, its)
         margin = bounds.margin if is_share else bounds.margin * found.stable
         return _check(
             CheckName.METRICS,
@@ -272,30 +276,6 @@ def _told(found: Difference) -> str:
     if not (found.mean or found.low or found.high):
         return ": the same on each"
     return f": {found.mean:+.4g}, between {found.low:+.4g} and {found.high:+.4g} (95 %)"
-
-
-def differences(manifest: Manifest, now: Manifest) -> list[str]:
-    """What clients of the version that serves now would see change, in the manifest's words."""
-    return [
-        what
-        for what, is_other in (
-            ("task", manifest.task != now.task),
-            ("features", [each.name for each in manifest.features] != [each.name for each in now.features]),
-            ("labels", manifest.labels != now.labels),
-            ("quantity", _quantity(manifest) != _quantity(now)),
-            ("inputs", _shapes(manifest.inputs) != _shapes(now.inputs)),
-            ("outputs", _shapes(manifest.outputs) != _shapes(now.outputs)),
-        )
-        if is_other
-    ]
-
-
-def _quantity(manifest: Manifest) -> tuple[str, str | None] | None:
-    return None if manifest.quantity is None else (manifest.quantity.name, manifest.quantity.unit)
-
-
-def _shapes(specs: Any) -> list[Any]:
-    return [(spec.name, spec.shape, spec.dtype) for spec in specs]
 
 
 def _check(name: CheckName, *, passed: bool, expected: str, found: str, **numbers: float) -> Check:

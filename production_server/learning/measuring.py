@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from production_server.errors import InferenceFailed, InvalidInput
@@ -19,32 +17,25 @@ ROUND_S = 0.15
 """So long a round of calls takes, or so many: all rounds of both take some seconds."""
 
 
-def losses(candidate: Probe, stable: Probe, sample: Sample | None) -> tuple[np.ndarray, np.ndarray] | None:
-    """What both lose on each item whose truth is known, float64 [items].
+def losses(probe: Probe, sample: Sample | None) -> np.ndarray | None:
+    """What a version loses on each item whose truth is known, float64 [items].
 
     None: no item has a truth that is known, or the task has no loss.
 
     Raises:
-        InvalidInput: the sample is none for these models. InferenceFailed, ImportFailed: as `Probe.run`.
+        InvalidInput: the sample is none for this model. InferenceFailed, ImportFailed: as `Probe.run`.
     """
-    truths = _truths(candidate.version, sample)
-    if sample is None or truths is None or not candidate.version.task.loss_name:
+    task, truths = probe.version.task, _truths(probe.version, sample)
+    if sample is None or truths is None or not task.loss_name or not any(truths):
         return None
-    known = {place: truth for place, truth in enumerate(truths) if truth is not None}
-    if not known:
-        return None
-    return _losses_of(candidate, sample, known), _losses_of(stable, sample, known)
-
-
-def _losses_of(probe: Probe, sample: Sample, truths: Mapping[int, str]) -> np.ndarray:
-    task = probe.version.task
     predictions = task.predict(probe.run(_inputs(probe.version, sample)))
     lost = []
-    for place, truth in truths.items():
+    for place, truth in enumerate(truths):
         prediction = predictions[place]
         if isinstance(prediction, InferenceFailed):
             raise InferenceFailed(f"item {place} of the sample: {prediction}")
-        lost.append(task.loss(prediction, truth))
+        if truth is not None:
+            lost.append(task.loss(prediction, truth))
     return np.array(lost, np.float64)
 
 

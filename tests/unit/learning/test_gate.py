@@ -149,7 +149,9 @@ def test_what_clients_would_see_change_is_named(tmp_path: Path, stable: ModelVer
     report, checks = examine(candidate(tmp_path, labels=["never", "always"]), stable, ROWS)
 
     assert [check.name for check in report.failed] == [CheckName.SIGNATURE]
-    assert checks[CheckName.SIGNATURE].found == "version 1 has other labels"
+    assert checks[CheckName.SIGNATURE].found == (
+        "version 1 has other labels (never, always instead of no, yes)"
+    )
     assert checks[CheckName.METRICS].verdict == Verdict.NOT_DONE
     report, _ = examine(
         candidate(tmp_path / "again", labels=["never", "always"]),
