@@ -20,6 +20,7 @@ from production_server.jobs.channels import Change, ChannelRow, NewEvent
 from production_server.jobs.database import Database
 from production_server.models.channels import CHANNEL_RULE, STABLE, Standing, is_channel_name
 from production_server.models.registry import Registry
+from production_server.models.remote_store import RemoteStore
 from production_server.models.removal import hidden, is_removed
 from production_server.models.store import ModelVersion
 from production_server.serving.known_standings import KnownStandings
@@ -56,6 +57,8 @@ class Serving:
     known: KnownStandings
     store: Path
     """The one in which versions may be deleted; all others are data of the release."""
+    remote: RemoteStore | None = None
+    """What that is this machine's copy of, if it is one."""
 
     @property
     def overview(self) -> Overview:
@@ -176,6 +179,8 @@ class Serving:
                     code="version_not_retired",
                 )
             _check_unused(connection, model, version)
+            if self.remote is not None:
+                hiding.enter_context(self.remote.withdrawn((model, version)))
             hiding.enter_context(hidden(folder))
             change = NewEvent(
                 model=model, act=Change.DELETED, before=version, client=by.client, reason=reason
