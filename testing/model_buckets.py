@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from production_server.models.drafts import draft_version
-from production_server.models.manifest import MANIFEST_FILE, read_manifest
+from production_server.models.manifest import read_manifest
 from production_server.models.remote_store import RemoteStore
 from production_server.storage.locations import Location
 from production_server.storage.writable import BucketFolder
@@ -26,17 +28,14 @@ def remote_store_at(url: str) -> RemoteStore:
     return RemoteStore(BucketFolder(Location.parse(url)))
 
 
-def publish(remote: RemoteStore, copy: Path, scratch: Path) -> str:
-    """Make a small model the next version of `table`, by the copy of one machine; returns its number."""
-    made = scratch / os.urandom(4).hex()
-    write_table_model(made)
-    with draft_version(copy, "table", remote=remote) as draft:
-        for path in sorted((made / "table" / "1").rglob("*")):
-            if path.is_file() and path.name != MANIFEST_FILE:
-                target = draft.folder / path.relative_to(made / "table" / "1")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(path.read_bytes())
-        manifest = read_manifest(made / "table" / "1").model_copy(update={"version": draft.version})
+def publish(
+    remote: RemoteStore, copy: Path, scratch: Path, write: Callable[[Path], Path] = write_table_model
+) -> str:
+    """Make a small model the next version of its name, by the copy of one machine; returns its number."""
+    made = write(scratch / os.urandom(4).hex())
+    with draft_version(copy, made.parent.name, remote=remote) as draft:
+        shutil.copytree(made, draft.folder, dirs_exist_ok=True)
+        manifest = read_manifest(made).model_copy(update={"version": draft.version})
         return draft.publish(manifest, check=lambda _folder: None).name
 
 

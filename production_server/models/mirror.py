@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from production_server.errors import ObjectUnusable, StorageUnavailable, StoreNotWritable
+from production_server.errors import ObjectUnusable, StorageUnavailable, StoreNotWritable, Unavailable
 from production_server.loop import Loop
 from production_server.models.drafts import hidden_folder
 from production_server.models.manifest import MANIFEST_FILE, Manifest, digest_of
@@ -114,16 +114,22 @@ class Mirror:
         return found
 
     def _step(self) -> bool:
-        with self._turn() as is_mine:
-            if is_mine and self._is_due():
-                self._look()
+        try:
+            with self._turn() as is_mine:
+                if is_mine and self._is_due():
+                    self._look()
+        except StoreNotWritable as exc:
+            # As an outage: told once, and not with every step.
+            raise Unavailable(str(exc)) from exc
         return False
 
     @contextmanager
     def _turn(self) -> Iterator[bool]:
         """Whether this is the process that looks, until the end of the block."""
         with told(self._store):
-            self._store.mkdir(parents=True, exist_ok=True)
+            # The folder of the state is nobody else's, whoever makes it.
+            self._store.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._store.mkdir(exist_ok=True)
             descriptor = os.open(self._store / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:

@@ -11,7 +11,7 @@ import logging
 import re
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -104,19 +104,24 @@ class RemoteStore:
                     self._folder.upload(path, _path(key, file))
             self._complete(key, (folder / MANIFEST_FILE).read_bytes())
 
-    @contextmanager
-    def withdrawn(self, key: Key) -> Iterator[None]:
-        """Inside this block there is no such version; an exception brings it back, else its files go after it.
+    def withdrawn(self, key: Key) -> AbstractContextManager[None]:
+        """A block in which there is no such version; an exception brings it back, else its files go after it.
 
-        Its number stays taken. Who is killed in between leaves files, which `sweep` removes.
+        Its number stays taken. Who is killed in between leaves files, which `sweep` removes. The store is asked now
+        whether it answers: in the block others wait for a transaction.
 
         Raises:
-            StoreNotWritable: the store does not answer or refuses; then nothing has changed.
+            StoreNotWritable: the store does not answer or refuses; then, or as the block begins, nothing has changed.
         """
         with self._written():
             manifest = self._manifest_if_there(key)
             # Anew: whoever sweeps meanwhile shall leave the files of what may come back.
             self._folder.write(_path(key, CLAIM), _claim())
+        return self._without(key, manifest)
+
+    @contextmanager
+    def _without(self, key: Key, manifest: bytes | None) -> Iterator[None]:
+        with self._written():
             self._folder.delete(_path(key, MANIFEST_FILE))
         try:
             yield

@@ -6,7 +6,7 @@ A change and what tells of it, in the history and in the audit, are one transact
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -171,6 +171,7 @@ class Serving:
         """
         _check_reason(reason)
         folder = self._deletable(model, version)
+        withdrawn = nullcontext() if self.remote is None else self.remote.withdrawn((model, version))
         # What hides the files is entered last and left last: a transaction that fails brings them back.
         with ExitStack() as hiding, self._changing(model, by) as (connection, notes, standing):
             if version not in standing.retired:
@@ -179,8 +180,7 @@ class Serving:
                     code="version_not_retired",
                 )
             _check_unused(connection, model, version)
-            if self.remote is not None:
-                hiding.enter_context(self.remote.withdrawn((model, version)))
+            hiding.enter_context(withdrawn)
             hiding.enter_context(hidden(folder))
             change = NewEvent(
                 model=model, act=Change.DELETED, before=version, client=by.client, reason=reason

@@ -11,9 +11,10 @@ import pytest
 
 from testing.celeriac import Celeriac, celeriac
 from testing.foreign_graphs import FOREIGN_MODELS
-from testing.model_buckets import new_bucket
+from testing.model_buckets import new_bucket, publish, remote_store_at
 from testing.processes import wait_until
 from testing.s3 import S3, s3_store
+from testing.small_models import write_image_model
 
 ROW = [5.1, 3.5, 1.4, 0.2]
 
@@ -106,6 +107,23 @@ def test_what_one_machine_imports_another_one_serves_also_without_the_bucket(
     again = wait_for_import(second, import_file(second, file))
     assert again["state"] == "succeeded", again
     wait_until(lambda: sorted(numbers(first)) == ["1", "2"], what="the next version", timeout_s=15)
+
+
+def test_a_machine_that_is_new_is_ready_once_it_has_what_there_is(store: S3, tmp_path: Path) -> None:
+    url = new_bucket(store)
+    publish(remote_store_at(url), tmp_path / "elsewhere", tmp_path, write_image_model)
+    (tmp_path / "events.yaml").write_text("rules:\n  - {bucket: photos, model: picture}\n")
+
+    with celeriac(
+        tmp_path,
+        MODEL_STORE=url,
+        STORAGE_ALLOW="s3://photos",
+        EVENTS_FILE=str(tmp_path / "events.yaml"),
+        EVENTS_TOKEN="0123456789abcdef",
+        **store.environ,
+    ) as machine:
+        assert "picture" in machine.web.get("/v2/models/picture").text
+        assert "version picture/1 of the store of models is here now" in machine.log
 
 
 def ready(machine: Celeriac) -> dict[str, dict[str, dict[str, str]]]:
