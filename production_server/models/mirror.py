@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from production_server.errors import ObjectUnusable, StorageUnavailable, StoreNotWritable, Unavailable
@@ -62,7 +62,7 @@ class _State:
     """How the last look went, in whichever process of this machine."""
 
     away: str = ""
-    damaged: Mapping[str, str] | None = None
+    damaged: Mapping[str, str] = field(default_factory=dict)
 
 
 class Mirror:
@@ -199,7 +199,7 @@ class Mirror:
 
     def _pass_over(self, key: Key, stamp: Stamp, why: str, pause_s: float) -> None:
         name = "/".join(key)
-        if self._read_state_damaged().get(name) != why:
+        if self._read_state().damaged.get(name) != why:
             log.warning("version %s of the store of models is passed over: %s", name, why)
         self._damaged[name] = why
         self._passed_over[key] = _PassedOver(stamp, time.monotonic() + pause_s)
@@ -219,7 +219,7 @@ class Mirror:
         with hidden_folder(target.parent) as folder:
             for file in manifest.files:
                 self._bring_file(key, file, manifest, folder)
-            _put(folder / MANIFEST_FILE, written)
+            (folder / MANIFEST_FILE).write_bytes(written)
             for path in (folder, *folder.rglob("*")):
                 path.chmod(0o755 if path.is_dir() else 0o644)
                 sync(path)
@@ -250,9 +250,6 @@ class Mirror:
             self._swept_at = time.monotonic()
             self._remote.sweep()
 
-    def _read_state_damaged(self) -> Mapping[str, str]:
-        return self._read_state().damaged or {}
-
     def _read_state(self) -> _State:
         try:
             return _State(**json.loads((self._store / STATE_FILE).read_bytes()))
@@ -260,7 +257,7 @@ class Mirror:
             return _State()
 
     def _write_state(self, state: _State) -> None:
-        text = json.dumps({"away": state.away, "damaged": dict(state.damaged or {})})
+        text = json.dumps({"away": state.away, "damaged": dict(state.damaged)})
         try:
             new = self._store / f"{STATE_FILE}-new"
             new.write_text(text, encoding="utf-8")
@@ -317,7 +314,3 @@ def _bytes_of(path: Path) -> bytes | None:
         return path.read_bytes()
     except OSError:
         return None
-
-
-def _put(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
