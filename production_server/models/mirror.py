@@ -106,7 +106,7 @@ class Mirror:
             return ["the store of models has not been looked at yet"]
         found = []
         if state.away:
-            found.append("the store of models does not answer: what is here serves on")
+            found.append("the store of models is out of reach: what is here serves on")
         elif age_s > SILENT_S:
             found.append(f"the store of models has not been looked at for {age_s:.0f} s")
         if state.damaged:
@@ -168,7 +168,7 @@ class Mirror:
             away = str(exc)
         if away and not before.away:
             log.warning(
-                "the store of models, %s, does not answer, what is here serves on: %s", self._remote.url, away
+                "the store of models, %s, is out of reach, what is here serves on: %s", self._remote.url, away
             )
         if before.away and not away:
             log.info("the store of models, %s, answers again", self._remote.url)

@@ -85,7 +85,7 @@ def test_what_one_machine_imports_another_one_serves_also_without_the_bucket(
     with store.away():
         for machine in machines:
             wait_until(
-                lambda machine=machine: "does not answer" in ready(machine)["checks"]["models"]["detail"],  # type: ignore[misc]
+                lambda machine=machine: "is out of reach" in ready(machine)["checks"]["models"]["detail"],  # type: ignore[misc]
                 what="readyz to tell it",
             )
             assert httpx.get(f"{machine.url}/readyz").status_code == 200

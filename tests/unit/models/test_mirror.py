@@ -173,7 +173,7 @@ def test_while_the_store_is_away_what_is_here_stays(
         mirror.look_now()
         mirror.look_now()
         assert here(tmp_path) == ["1"]
-        assert mirror.faults() == ["the store of models does not answer: what is here serves on"]
+        assert mirror.faults() == ["the store of models is out of reach: what is here serves on"]
     mirror.look_now()
 
     said = [record.message for record in caplog.records if record.name == mirroring.__name__]
@@ -197,7 +197,7 @@ def test_a_bucket_that_was_taken_away_is_away_and_not_empty(
     mirror.look_now()
 
     assert here(tmp_path) == ["1"]
-    assert mirror.faults() == ["the store of models does not answer: what is here serves on"]
+    assert mirror.faults() == ["the store of models is out of reach: what is here serves on"]
 
 
 ONNX = "model.onnx"
