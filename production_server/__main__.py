@@ -34,6 +34,7 @@ from production_server.run.supervisor import (
     worker_children,
 )
 from production_server.settings import Settings, lines_of, read_settings, redact
+from production_server.storage.locations import Location
 
 EPILOG = (
     "All settings are environment variables; docs/operations.md lists them. "
@@ -76,6 +77,7 @@ def run(settings: Settings) -> None:
     Without BROKER_URL all of it runs in one process; with it, WEB_PROCESSES web processes and WORKERS workers are
     started, and restarted when they die.
     """
+    _bring_models(settings)
     _check_rules(settings)
     certificate = open_certificate(settings)
     addresses = take_addresses(settings)
@@ -93,6 +95,7 @@ def run(settings: Settings) -> None:
 @click.pass_obj
 def web(settings: Settings) -> None:
     """Start WEB_PROCESSES web processes (without BROKER_URL one, with an embedded worker)."""
+    _bring_models(settings)
     _check_rules(settings)
     certificate = open_certificate(settings)
     handed = handed_sockets(os.environ)
@@ -120,6 +123,7 @@ def worker(settings: Settings) -> None:
 
     settings = replace(settings, worker_name=worker_name(settings))
     set_up_logs(settings, worker=settings.worker_name)
+    _bring_models(settings)
     run_worker(settings)
 
 
@@ -154,6 +158,21 @@ def show_settings(settings: Settings) -> None:
 main.add_command(key_commands)
 main.add_command(show_audit)
 main.add_command(model_commands)
+
+
+def _bring_models(settings: Settings) -> None:
+    """Have what a store in a bucket holds before anybody is told that this machine is ready; no store is waited for.
+
+    Raises:
+        SettingsError, StoreNotWritable: there is no place for the copy.
+    """
+    if isinstance(settings.model_store, Location):
+        from production_server.models.mirror import mirror_of
+
+        make_state_dir(settings.state_dir)
+        mirror = mirror_of(settings)
+        if mirror is not None:
+            mirror.look_now()
 
 
 def _check_rules(settings: Settings) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from production_server.broker.transport import Transport, create_transport
 from production_server.intake.intake import Intake
 from production_server.jobs.database import Database
+from production_server.models.mirror import Mirror, mirror_of
 from production_server.models.registry import Registry
 from production_server.serving.known_standings import KnownStandings
 from production_server.settings import Settings
@@ -27,6 +28,8 @@ class SharedParts:
     settings: Settings
     database: Database
     standings: KnownStandings
+    mirror: Mirror | None
+    """None: the store of models is a folder."""
     registry: Registry
     storage: Storage
     transport: Transport
@@ -48,6 +51,7 @@ class SharedParts:
             settings=settings,
             database=database,
             standings=standings,
+            mirror=mirror_of(settings),
             registry=Registry(settings.model_stores, known=standings.now),
             storage=storage,
             transport=transport,
@@ -55,8 +59,20 @@ class SharedParts:
             tracing=tracing,
         )
 
+    def start(self) -> None:
+        """Look after what changes beside requests: how versions stand, and which there are."""
+        self.standings.start()
+        if self.mirror is not None:
+            self.mirror.start()
+
+    def stop(self) -> None:
+        """Look after it no more."""
+        self.standings.close()
+        if self.mirror is not None:
+            self.mirror.close()
+
     def close(self) -> None:
         """Publish what is in hand, and close the database's connections, when nobody uses them any more."""
-        self.standings.close()
+        self.stop()
         self.intake.close()
         self.database.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from production_server.errors import InvalidInput
 from production_server.storage.extras import what_lacks
-from production_server.storage.locations import SCHEMES, Location
+from production_server.storage.locations import SCHEMES, WRITABLE_SCHEMES, Location
 
 # A key may have such characters, but hardly a whole URL behind one.
 _OTHER_SEPARATOR = re.compile(rf"[,;|]\s*(?:{'|'.join(SCHEMES)})://|[,;|](?=\s|$)")
@@ -68,6 +68,25 @@ def path(text: str) -> Path:
     if "://" in text or "\0" in text:
         raise Invalid("a path, not a URL")
     return Path(text)
+
+
+def path_or_bucket(text: str) -> Path | Location:
+    """A path of this machine's, or one place in a bucket; what reads that must be installed."""
+    if "://" not in text:
+        return path(text)
+    try:
+        found = Location.parse(text)
+    except InvalidInput as exc:
+        raise Invalid(f"a path, or {exc.faults[0].expected}") from exc
+    if found.scheme not in WRITABLE_SCHEMES:
+        raise Invalid(
+            "a path, or a URL of a bucket such as s3://bucket/models; a folder of this machine as a path"
+        )
+    if any(character.isspace() for character in text):
+        raise Invalid("a path, or one URL, without spaces")
+    if lacking := what_lacks({found.scheme}):
+        raise Invalid(f"an environment with {lacking}")
+    return found
 
 
 def hosts(text: str) -> tuple[str, ...]:

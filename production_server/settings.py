@@ -21,6 +21,7 @@ from production_server.setting_values import (
     number,
     one_of,
     path,
+    path_or_bucket,
     secret_text,
 )
 from production_server.storage.locations import Location
@@ -78,10 +79,11 @@ class Settings:
         "folder of the SQLite database and other own files; made readable by its owner only; one "
         "embedded server at a time",
     )
-    model_store: Path | None = _setting(
+    model_store: Path | Location | None = _setting(
         None,
-        path,
-        "the [store of your own models](models.md), searched beside the built-in one",
+        path_or_bucket,
+        "the [store of your own models](models.md), searched beside the built-in one: a folder, or a [place in a "
+        "bucket](models.md#a-store-for-several-machines) such as `s3://bucket/models`",
         shown_default="`models` under `STATE_DIR`",
     )
     import_python: Path | None = _setting(
@@ -342,7 +344,9 @@ class Settings:
 
     @property
     def model_stores(self) -> tuple[Path, ...]:
-        """The stores that are searched, the first one that has a version wins."""
+        """The stores that are searched, the first one that has a version wins; of a bucket its copy on this machine."""
+        if isinstance(self.model_store, Location):
+            return BUILT_IN_MODEL_STORE, self.state_dir / "model-mirror"
         return BUILT_IN_MODEL_STORE, self.model_store or self.state_dir / "models"
 
 
@@ -380,7 +384,9 @@ def variable_of(setting: Field[Any]) -> str:
 def text_of_value(value: object) -> str:
     """A value as its variable would hold it; empty where there is none."""
     if isinstance(value, tuple):
-        return " ".join(each.url if isinstance(each, Location) else str(each) for each in value)
+        return " ".join(text_of_value(each) for each in value)
+    if isinstance(value, Location):
+        return value.url
     return "" if value is None else str(value)
 
 

@@ -101,7 +101,7 @@ class ImportIntake:
 
     @property
     def _uploads(self) -> Uploads:
-        return Uploads(self.settings.model_stores[-1])
+        return Uploads.of(self.settings)
 
     @contextlib.contextmanager
     def _kept_if_accepted(self, import_id: UUID) -> Iterator[Uploads]:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from production_server.models.manifest import MANIFEST_FILE, FileDigest, Manifest, digest_of
+from production_server.models.remote_store import RemoteStore
 from production_server.models.store_folders import locked, next_version, sync, told
 from production_server.models.tasks import task_of
 
@@ -26,12 +27,19 @@ class Draft:
     """A version in the making: files are put into `folder`, then `publish` makes it a version."""
 
     def __init__(
-        self, folder: Path, model_folder: Path, others: Sequence[Path] = (), *, above: int = 0
+        self,
+        folder: Path,
+        model_folder: Path,
+        others: Sequence[Path] = (),
+        *,
+        above: int = 0,
+        remote: RemoteStore | None = None,
     ) -> None:
         self.folder = folder
         self._model_folder = model_folder
         self._others = others
         self._above = above
+        self._remote = remote
         self.version = self._next_version()
         """The number that it gets, unless another draft of the model is published before it."""
 
@@ -58,7 +66,7 @@ class Draft:
         """Rehearse, then give the folder its final name: the next free number.
 
         Of one model's drafts one at a time: each is held against what is published before it. What is published is on
-        the disk, not only in its cache.
+        the disk, not only in its cache; of a store in a bucket it is there before it is here.
 
         Raises:
             StoreNotWritable, ValueError: as `rehearse`.
@@ -72,6 +80,8 @@ class Draft:
             for path in (self.folder, *self.folder.rglob("*")):
                 path.chmod(0o755 if path.is_dir() else 0o644)
                 sync(path)
+            if self._remote is not None:
+                return self._publish_to(self._remote, manifest)
             with locked(self._model_folder):
                 return self._take_number(manifest)
 
@@ -87,11 +97,7 @@ class Draft:
     def _take_number(self, manifest: Manifest) -> Path:
         """Where locks do not hold (some network file systems), who comes later finds the number taken, and goes on."""
         while True:
-            self.version = self._next_version()
-            if self.version != manifest.version:
-                manifest = manifest.model_copy(update={"version": self.version})
-                self._write(manifest)
-                sync(self.folder / MANIFEST_FILE)
+            manifest = self._numbered(manifest, self._next_version())
             target = self._model_folder / self.version
             try:
                 self.folder.rename(target)
@@ -102,6 +108,28 @@ class Draft:
                 sync(self._model_folder)
                 return target
 
+    def _publish_to(self, remote: RemoteStore, manifest: Manifest) -> Path:
+        """Outside the lock of the model's folder: an upload takes its time, and the number is claimed."""
+        model = self._model_folder.name
+        self._numbered(manifest, remote.claim(model, above=int(self._next_version()) - 1))
+        remote.upload(self.folder, (model, self.version))
+        target = self._model_folder / self.version
+        # It is published now. What looks after the copy may have brought it already, or will.
+        with contextlib.suppress(OSError), locked(self._model_folder):
+            self.folder.rename(target)
+            sync(self._model_folder)
+        return target
+
+    def _numbered(self, manifest: Manifest, version: str) -> Manifest:
+        """The manifest with that number, as it now lies in the folder."""
+        self.version = version
+        if version == manifest.version:
+            return manifest
+        manifest = manifest.model_copy(update={"version": version})
+        self._write(manifest)
+        sync(self.folder / MANIFEST_FILE)
+        return manifest
+
     def _next_version(self) -> str:
         return next_version(self._model_folder, *self._others, above=self._above)
 
@@ -110,20 +138,39 @@ class Draft:
 
 
 @contextmanager
-def draft_version(store: Path, name: str, *, others: Sequence[Path] = (), above: int = 0) -> Iterator[Draft]:
+def draft_version(
+    store: Path,
+    name: str,
+    *,
+    others: Sequence[Path] = (),
+    above: int = 0,
+    remote: RemoteStore | None = None,
+) -> Iterator[Draft]:
     """Open a draft of the next version of model `name`, in a hidden folder; what is not published is removed.
 
     Its number follows those that versions have or had in `store` and in the `others`, the stores that are searched
-    beside it, and `above`. Drafts that others left behind, who were killed, are removed.
+    beside it, and `above`. Drafts that others left behind, who were killed, are removed. `remote` is what `store` is a
+    copy of: there it is published first.
 
     Raises:
         StoreNotWritable: the store cannot be written to.
     """
     model_folder = store / name
+    with hidden_folder(model_folder) as folder:
+        yield Draft(folder, model_folder, [other / name for other in others], above=above, remote=remote)
+
+
+@contextmanager
+def hidden_folder(model_folder: Path) -> Iterator[Path]:
+    """A new folder beside a model's versions that is none; what still lies there at the end of the block is removed.
+
+    Raises:
+        StoreNotWritable: the store cannot be written to.
+    """
     with told(model_folder):
         folder, held = _make(model_folder)
     try:
-        yield Draft(folder, model_folder, [other / name for other in others], above=above)
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(held)

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from production_server.access.records import Actor
+from production_server.models.mirror import mirror_of
 from production_server.models.registry import Registry
+from production_server.models.remote_store import remote_store_of
 from production_server.run.state import open_database
 from production_server.serving.known_standings import KnownStandings
 from production_server.serving.serving import Serving
@@ -27,10 +29,13 @@ def opened_serving(settings: Settings) -> Iterator[Serving]:
         SettingsError: the state folder cannot be made. Unavailable: the database does not answer.
     """
     with closing(open_database(settings)) as database:
+        mirror = mirror_of(settings)
+        if mirror is not None:
+            mirror.look_now()
         known = KnownStandings(database)
         known.look_again()
         registry = Registry(settings.model_stores, known=known.now)
-        yield Serving(database, registry, known, settings.model_stores[-1])
+        yield Serving(database, registry, known, settings.model_stores[-1], remote_store_of(settings))
 
 
 def user_acting() -> Actor:

@@ -85,8 +85,8 @@ def serve(
         running.callback(parts.caller.close)
         # Calls on the event loop never wait for it: the first ones shall find it known.
         parts.standings.look_if_possible()
-        parts.standings.start()
-        running.callback(parts.standings.close)
+        shared.start()
+        running.callback(shared.stop)
         parts.keys.start()
         running.callback(parts.keys.close)
         parts.recorder.start()

@@ -6,7 +6,7 @@ A change and what tells of it, in the history and in the audit, are one transact
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from production_server.jobs.channels import Change, ChannelRow, NewEvent
 from production_server.jobs.database import Database
 from production_server.models.channels import CHANNEL_RULE, STABLE, Standing, is_channel_name
 from production_server.models.registry import Registry
+from production_server.models.remote_store import RemoteStore
 from production_server.models.removal import hidden, is_removed
 from production_server.models.store import ModelVersion
 from production_server.serving.known_standings import KnownStandings
@@ -56,6 +57,8 @@ class Serving:
     known: KnownStandings
     store: Path
     """The one in which versions may be deleted; all others are data of the release."""
+    remote: RemoteStore | None = None
+    """What that is this machine's copy of, if it is one."""
 
     @property
     def overview(self) -> Overview:
@@ -168,6 +171,7 @@ class Serving:
         """
         _check_reason(reason)
         folder = self._deletable(model, version)
+        withdrawn = nullcontext() if self.remote is None else self.remote.withdrawn((model, version))
         # What hides the files is entered last and left last: a transaction that fails brings them back.
         with ExitStack() as hiding, self._changing(model, by) as (connection, notes, standing):
             if version not in standing.retired:
@@ -176,6 +180,7 @@ class Serving:
                     code="version_not_retired",
                 )
             _check_unused(connection, model, version)
+            hiding.enter_context(withdrawn)
             hiding.enter_context(hidden(folder))
             change = NewEvent(
                 model=model, act=Change.DELETED, before=version, client=by.client, reason=reason

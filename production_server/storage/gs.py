@@ -1,8 +1,8 @@
 """Google Cloud Storage, by gcsfs, over its JSON API.
 
 Credentials are Google's application default ones: `GOOGLE_APPLICATION_CREDENTIALS`, what `gcloud auth
-application-default login` has left, a machine's service account. They are asked for reading only. A store at
-`STORAGE_EMULATOR_HOST` gets none.
+application-default login` has left, a machine's service account. They are asked for reading only, but for a store of
+models. A store at `STORAGE_EMULATOR_HOST` gets none.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ class GoogleStorage:
     An object's etag is its generation, which is new with each content. What Google calls so changes with metadata, too.
     """
 
+    def __init__(self, *, writes: bool = False) -> None:
+        self._access = "read_write" if writes else "read_only"
+
     def open(self) -> Any:
         from aiohttp import ClientTimeout
         from gcsfs.core import GCSFileSystem
@@ -36,7 +39,7 @@ class GoogleStorage:
         timeout = ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=READ_TIMEOUT_S)
         filesystem = GCSFileSystem(
             token="anon",  # noqa: S106  # the word for none
-            access="read_only",
+            access=self._access,
             session_kwargs={"timeout": timeout},
             skip_instance_cache=True,
             use_listings_cache=False,

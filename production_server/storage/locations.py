@@ -10,6 +10,8 @@ from typing import Self
 from production_server.errors import InvalidInput
 
 SCHEMES = ("file", "s3", "gs", "az")
+WRITABLE_SCHEMES = ("s3", "gs", "az")
+"""Of buckets that a store of models may lie in."""
 MAX_URL = 2048
 """S3's keys have up to 1,024 bytes."""
 BUCKET_RULE = "a bucket's name: 3 to 255 letters, digits, dots, hyphens and underscores"

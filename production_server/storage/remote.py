@@ -51,7 +51,7 @@ class Refused(Exception):
 
 
 class Late(Exception):
-    """Raised where an answer has begun, or not, and is not complete within `ANSWER_TIMEOUT_S`."""
+    """Raised where an answer has begun, or not, and is not complete in the time that it has."""
 
 
 class Dialect(Protocol):
@@ -123,17 +123,19 @@ class RemoteBuckets:
         except Exception as exc:
             raise self._translated(exc, location) from exc
 
-    def _answer(self, filesystem: Any, asked: Coroutine[Any, Any, T]) -> T:
+    def _answer(
+        self, filesystem: Any, asked: Coroutine[Any, Any, T], *, within_s: float = ANSWER_TIMEOUT_S
+    ) -> T:
         """Wait for what the filesystem's event loop does, in a thread of fsspec's.
 
         Raises:
-            Late: it takes longer than `ANSWER_TIMEOUT_S`. CancelledError: this is closed meanwhile.
+            Late: it takes longer than that. CancelledError: this is closed meanwhile.
         """
         with self._lock:
             if self._is_closed:
                 asked.close()
                 raise CancelledError
-            future = asyncio.run_coroutine_threadsafe(_in_time(asked), filesystem.loop)
+            future = asyncio.run_coroutine_threadsafe(_in_time(asked, within_s), filesystem.loop)
             self._on_their_way.add(future)
         try:
             return future.result()
@@ -157,7 +159,7 @@ class RemoteBuckets:
 
     def _translated(self, exc: Exception, location: Location) -> CeleriacError:
         """What a library raises, by the status that the store answered: often its own exceptions have it as a cause."""
-        status = next((found for each in _causes(exc) if (found := self._status_of(each))), 0)
+        status = self._told_status(exc)
         if status in _BY_STATUS:
             return _BY_STATUS[status](location)
         if status in _BUSY:
@@ -166,13 +168,16 @@ class RemoteBuckets:
             return ObjectUnusable(f"{location.url}: the store answers {status}", code="object_refused")
         return StorageUnavailable(f"{location.url}: the store does not answer ({type(exc).__name__})")
 
+    def _told_status(self, exc: BaseException) -> int:
+        return next((found for each in _causes(exc) if (found := self._status_of(each))), 0)
+
     def _status_of(self, exc: BaseException) -> int:
         return exc.status if isinstance(exc, Refused) else self._dialect.status_of(exc)
 
 
-async def _in_time(asked: Coroutine[Any, Any, T]) -> T:
+async def _in_time(asked: Coroutine[Any, Any, T], within_s: float) -> T:
     try:
-        async with asyncio.timeout(ANSWER_TIMEOUT_S) as deadline:
+        async with asyncio.timeout(within_s) as deadline:
             return await asked
     except TimeoutError as exc:
         if deadline.expired():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,10 +23,18 @@ NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 
 
 def _check_name(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    import re
-
     if value is not None and not re.match(NAME_PATTERN, value):
         raise click.BadParameter("use lower case letters, digits, '_', '.' and '-', at most 64 of them")
+    return value
+
+
+def _check_store(_context: click.Context, _parameter: click.Parameter, value: Path) -> Path:
+    # click has made one slash of two.
+    if re.match(r"[a-z0-9]+:/", str(value)):
+        raise click.BadParameter(
+            f"a folder, not {value}: train into one (--store FOLDER), and have `models import` bring the model's file "
+            "into the store in the bucket"
+        )
     return value
 
 
@@ -56,6 +65,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Path(file_okay=False, path_type=Path),
             default=BUILT_IN_STORE,
             envvar="MODEL_STORE",
+            callback=_check_store,
             show_envvar=True,
             help="Folder that the version is written into. [default: the built-in store]",
         ),

@@ -63,7 +63,7 @@ class Importer:
     _swept_at: float = 0.0
 
     def __post_init__(self) -> None:
-        self._uploads = Uploads(self.settings.model_stores[-1])
+        self._uploads = Uploads.of(self.settings)
 
     @property
     def takes(self) -> Importable:
@@ -139,6 +139,7 @@ class Importer:
         found = held.found
         if found.tries > MOST_TRIES:
             raise ImportFailed(f"{MOST_TRIES} workers have tried it and did not come to an end")
+        self._uploads.bring(found.id)
         file = self._uploads.find(found.id, "model")
         if file is None:
             if found.tries == MOST_TRIES:

@@ -38,7 +38,7 @@ def run_worker(settings: Settings) -> None:
     app.conf.worker_consumer = CONSUMER
     app.steps["worker"].add(PromptStop)
     metrics_server = _answer_prometheus(settings, parts)
-    shared.standings.start()
+    shared.start()
     parts.start(alone=False)
     calls = CallServer(app, parts.call_processor)
     calls.start()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from production_server.models.mirror import Mirror
+from production_server.models.store import Store
 from testing.celeriac import ROOT, Celeriac, celeriac
 from testing.ceph import Ceph, running_ceph
+from testing.environment import variables
 from testing.gateway import Gateway, gateway
+from testing.model_buckets import publish, remote_store_at
 from testing.processes import wait_until
 from testing.rig import must_have_rig
 
@@ -404,3 +409,21 @@ def test_a_bucket_of_somebody_else_and_a_wrong_key_are_refused_in_one_line(
     assert scan["error"]["code"] == "object_forbidden"
     assert "secret key" in wrong["error"]
     assert "there is no bucket" in gone["error"]
+
+
+def test_a_bucket_is_a_store_of_models_of_several_machines(ceph: Ceph, bucket: str, tmp_path: Path) -> None:
+    url, copies = f"s3://{bucket}/lab", [tmp_path / name for name in "abcd"]
+    with variables(ceph.environ):
+        with ThreadPoolExecutor(len(copies)) as threads:
+            published = threads.map(lambda copy: publish(remote_store_at(url), copy, tmp_path), copies)
+            numbers = sorted(published)
+        mirror = Mirror(tmp_path / "here", remote_store_at(url))
+        mirror.look_now()
+        with remote_store_at(url).withdrawn(("table", "2")):
+            pass
+        mirror.look_now()
+
+        assert numbers == ["1", "2", "3", "4"]
+        assert [each.key[1] for each in Store([tmp_path / "here"]).versions()] == ["1", "3", "4"]
+        assert remote_store_at(url).claim("table") == "5"
+        assert mirror.faults() == []

@@ -193,10 +193,34 @@ def test_a_switch_has_two_words_and_others_are_not_guessed(text: str) -> None:
         ("s3://models", "a path, not a URL"),
     ],
 )
-@pytest.mark.parametrize("variable", ["MODEL_STORE", "STATE_DIR", "EVENTS_FILE", "HEARTBEAT_FILE"])
+@pytest.mark.parametrize("variable", ["STATE_DIR", "EVENTS_FILE", "HEARTBEAT_FILE"])
 def test_a_path_is_one_of_this_machine(variable: str, text: str, expected: str) -> None:
     with pytest.raises(SettingsError, match=f"{variable}: expected {expected}, got '{text}'"):
         read_settings({variable: text})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("~/models", "a path without ~, which only shells know"),
+        ("file:///srv/models", "a path, or a URL of a bucket such as s3://bucket/models"),
+        ("ftp://models", "a path, or a URL such as s3://bucket/prefix"),
+        ("s3://models/../other", "a path, or a key without"),
+        ("s3://", "a path, or a URL such as s3://bucket/prefix"),
+        ("s3://one s3://two", "a path, or .* name"),
+        ("s3://one/two three", "a path, or one URL, without spaces"),
+    ],
+)
+def test_a_store_of_models_is_a_path_or_one_place_in_a_bucket(text: str, expected: str) -> None:
+    with pytest.raises(SettingsError, match=f"MODEL_STORE: expected {expected}"):
+        read_settings({"MODEL_STORE": text})
+
+
+def test_of_a_store_in_a_bucket_a_copy_is_searched() -> None:
+    settings = read_settings({"MODEL_STORE": "s3://models/lab/", "STATE_DIR": "/srv/state"})
+
+    assert settings.model_stores == (BUILT_IN_MODEL_STORE, Path("/srv/state/model-mirror"))
+    assert "MODEL_STORE=s3://models/lab/" in list(lines_of(settings))
 
 
 def test_settings_print_without_their_secrets() -> None:

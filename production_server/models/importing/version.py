@@ -12,6 +12,7 @@ from production_server.confined.limits import Limits
 from production_server.models.drafts import draft_version
 from production_server.models.importing.process import Asked, import_in_process
 from production_server.models.manifest import Manifest
+from production_server.models.remote_store import remote_store_of
 from production_server.settings import Settings
 
 
@@ -55,7 +56,9 @@ def make_version(
             read_bytes=settings.import_file_bytes,
         ),
     )
-    with draft_version(store, asked.name, others=others, above=above) as draft:
+    with draft_version(
+        store, asked.name, others=others, above=above, remote=remote_store_of(settings)
+    ) as draft:
         answered = import_in_process(asked, draft.folder, say, stopping=stopping)
         manifest = answered.manifest.model_copy(update={"version": draft.version, "files": draft.digests()})
         if is_dry_run:

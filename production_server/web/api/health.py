@@ -34,7 +34,8 @@ def readyz() -> Response:
     """200 if the database, the broker and at least one warm worker answer, and files can be opened.
 
     503 says what is missing. A version that a channel names and that does not load is told, and is not 503: the others
-    serve on. Where Keras runs a model, it says whether a worker has loaded it.
+    serve on. Nor is a store of models that does not answer: what this machine has serves on. Where Keras runs a model,
+    it says whether a worker has loaded it.
     """
     parts = current_parts()
     checks = {
@@ -90,6 +91,8 @@ def _check_models(parts: WebParts) -> str:
     # for the names of their workers in this answer, to see which are warm.
     in_vain = Counter(version for worker in alive_workers(parts.database) for version in worker.failing)
     failing = [f"{version} does not load in {count} of the workers" for version, count in in_vain.items()]
+    if parts.mirror is not None:
+        failing += parts.mirror.faults()
     parts.standings.look_if_unknown()
     registry = parts.registry
     for name in registry.model_names():

@@ -21,7 +21,9 @@ from production_server.intake.intake import Intake
 from production_server.jobs.database import Database
 from production_server.jobs.records import Job
 from production_server.jobs.search import Found
+from production_server.models.mirror import Mirror
 from production_server.models.registry import Registry
+from production_server.models.remote_store import remote_store_of
 from production_server.models.store import ModelVersion
 from production_server.models.tasks.task import Task
 from production_server.models.tasks.unknown import UNKNOWN
@@ -56,6 +58,7 @@ class WebParts:
     settings: Settings
     database: Database
     standings: KnownStandings
+    mirror: Mirror | None
     registry: Registry
     intake: Intake
     imports: ImportIntake
@@ -91,7 +94,8 @@ class WebParts:
     def serving(self) -> Serving:
         """What changes which versions serve."""
         store = self.settings.model_stores[-1]
-        return Serving(self.database, self.registry, self.standings, store)
+        remote = remote_store_of(self.settings)
+        return Serving(self.database, self.registry, self.standings, store, remote)
 
     def let_nobody_wait(self) -> None:
         """The server stops: requests that wait are answered with what there is, streams end."""
@@ -142,6 +146,7 @@ def build_parts(
         settings=settings,
         database=shared.database,
         standings=shared.standings,
+        mirror=shared.mirror,
         registry=shared.registry,
         intake=shared.intake,
         imports=ImportIntake(settings, shared.database),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ from production_server.models.registry import Registry
 from production_server.serving import serving as use_cases
 from production_server.serving.known_standings import KnownStandings
 from production_server.serving.serving import Serving, Wanted
+from testing.model_buckets import new_bucket, publish, remote_store_at
+from testing.s3 import S3
 from testing.small_models import write_table_model
 
 ANNA = Actor("anna", "cel_anna0000", "192.0.2.7", "r7")
@@ -483,3 +486,53 @@ def test_what_is_stored_is_what_was_said(serving: Serving) -> None:
         ("set", "for a look", None),
         ("retired", "", None),
     ]
+
+
+@pytest.fixture
+def shared(database: Database, s3: S3, tmp_path: Path) -> Serving:
+    """As `serving`, where `table` has two versions in a bucket."""
+    remote, copy = remote_store_at(new_bucket(s3)), tmp_path / "copy"
+    for _ in range(2):
+        publish(remote, copy, tmp_path)
+    return replace(serving_of(database, copy), remote=remote)
+
+
+def test_a_version_is_deleted_from_the_bucket_as_well(shared: Serving) -> None:
+    assert shared.remote is not None
+    shared.retire("table", "1", by=ANNA)
+    settle(shared)
+
+    shared.delete("table", "1", by=ANNA)
+
+    assert set(shared.remote.versions()) == {("table", "2")}
+    with pytest.raises(NotFound):
+        shared.registry.version("table", "1")
+
+
+def test_a_deletion_that_cannot_be_written_down_leaves_the_version_in_the_bucket(
+    shared: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shared.remote is not None
+    shared.retire("table", "1", by=ANNA)
+    settle(shared)
+
+    def fail(*_: object) -> None:
+        raise Unavailable("the database has gone away")
+
+    monkeypatch.setattr(use_cases, "_tell", fail)
+    with pytest.raises(Unavailable):
+        shared.delete("table", "1", by=ANNA)
+
+    assert set(shared.remote.versions()) == {("table", "1"), ("table", "2")}
+    assert shared.registry.version("table", "1").verified_file("model.onnx").is_file()
+
+
+def test_while_the_bucket_is_away_nothing_is_deleted(shared: Serving, s3: S3) -> None:
+    shared.retire("table", "1", by=ANNA)
+    settle(shared)
+
+    with s3.away(), pytest.raises(StoreNotWritable):
+        shared.delete("table", "1", by=ANNA)
+
+    assert shared.registry.version("table", "1").verified_file("model.onnx").is_file()
+    assert told(shared)[-1][0] == "retired"

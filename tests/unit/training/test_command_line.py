@@ -57,6 +57,7 @@ def test_help_shows_examples(environment: dict[str, str]) -> None:
         (["fashion_mnist", "--data", "."], "--data needs --name"),
         (["fashion_mnist", "--data", "nowhere", "--name", "toys"], "'nowhere' does not exist"),
         (["fashion_mnist", "--data", ".", "--name", "My Model"], "use lower case letters"),
+        (["diabetes", "--store", "s3://bucket/models"], "a folder, not s3:/bucket/models"),
         (["fashion_mnist", "--size", "64"], "--size only goes with --data"),
         (["fashion_mnist", "--epochs", "0"], "0 is not in the range"),
         (["mnist"], "No such command 'mnist'"),

@@ -26,10 +26,13 @@ from production_server.models.registry import Registry
 from production_server.serving.known_standings import KnownStandings
 from production_server.serving.overview import Overview
 from production_server.settings import Settings
+from production_server.storage.locations import Location
 from production_server.worker import importer as module
 from production_server.worker.importer import MOST_TRIES, Importer
 from testing.foreign_graphs import FOREIGN_MODELS
+from testing.model_buckets import new_bucket, remote_store_at
 from testing.processes import wait_until
+from testing.s3 import S3
 
 IRIS = FOREIGN_MODELS / "iris_pipeline.onnx"
 ANNA = Actor("anna", "cel_12345678", "192.0.2.7", "request-1")
@@ -182,6 +185,38 @@ def test_files_that_lie_elsewhere_are_left_to_others_and_then_told_of(
 
     assert states == ["waiting", "waiting", "failed"]
     assert "MODEL_STORE has to be one folder" in (state_of(importer, sent).error_message or "")
+
+
+def test_a_file_that_another_machine_was_sent_becomes_a_version_in_the_bucket(
+    importer: Importer, s3: S3, tmp_path: Path
+) -> None:
+    url = new_bucket(s3)
+    machine = replace(importer.settings, model_store=Location.parse(url), state_dir=tmp_path / "web")
+    sent = send(Importer(importer.database, importer.overview, machine))
+    worker = replace(machine, state_dir=tmp_path / "worker")
+
+    Importer(importer.database, importer.overview, worker).look()
+
+    over = state_of(importer, sent)
+    assert (over.state, over.error_message) == ("succeeded", None)
+    assert set(remote_store_at(url).versions()) == {("mine", "1")}
+    assert Registry(worker.model_stores).resolve("mine").manifest.version == "1"
+    assert not list((worker.model_stores[-1] / FOLDER).glob("*"))
+    assert not remote_store_at(url).uploaded()
+
+
+def test_an_import_whose_file_cannot_be_had_from_the_bucket_says_so(
+    importer: Importer, s3: S3, tmp_path: Path
+) -> None:
+    machine = replace(importer.settings, model_store=Location.parse(new_bucket(s3)))
+    web = Importer(importer.database, importer.overview, replace(machine, state_dir=tmp_path / "web"))
+    sent = send(web)
+
+    with s3.away():
+        Importer(importer.database, importer.overview, replace(machine, state_dir=tmp_path / "worker")).look()
+
+    over = state_of(importer, sent)
+    assert over.state == "failed" and "cannot be had from the model store" in (over.error_message or "")
 
 
 def test_a_version_is_told_of_when_the_database_answers_again(
