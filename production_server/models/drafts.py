@@ -77,6 +77,9 @@ class Draft:
     def _publish(self, manifest: Manifest, check: Callable[[Path], None]) -> Path:
         self.rehearse(manifest, check=check)
         with told(self._model_folder):
+            # What the check has written beside it belongs to the version as well.
+            manifest = manifest.model_copy(update={"files": self.digests()})
+            self._write(manifest)
             for path in (self.folder, *self.folder.rglob("*")):
                 path.chmod(0o755 if path.is_dir() else 0o644)
                 sync(path)

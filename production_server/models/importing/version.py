@@ -11,7 +11,7 @@ from pathlib import Path
 from production_server.confined.limits import Limits
 from production_server.models.drafts import draft_version
 from production_server.models.importing.process import Asked, import_in_process
-from production_server.models.manifest import Manifest
+from production_server.models.manifest import Manifest, read_manifest
 from production_server.models.remote_store import remote_store_of
 from production_server.settings import Settings
 
@@ -65,5 +65,4 @@ def make_version(
             draft.rehearse(manifest, check=check)
             return Made(manifest=manifest, notes=answered.notes, folder=None)
         folder = draft.publish(manifest, check=check)
-    manifest = manifest.model_copy(update={"version": folder.name})
-    return Made(manifest=manifest, notes=answered.notes, folder=folder)
+    return Made(manifest=read_manifest(folder), notes=answered.notes, folder=folder)

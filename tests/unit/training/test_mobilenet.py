@@ -113,7 +113,7 @@ def test_the_class_index_goes_along_so_that_each_label_has_its_wordnet_identifie
 ) -> None:
     index = json.loads((store / "mobilenet" / "1" / "class_index.json").read_bytes())
 
-    assert set(manifest.files) == {"class_index.json", "model.keras", "model.onnx"}
+    assert set(manifest.files) == {"class_index.json", "model.keras", "model.onnx", "report.json"}
     assert index["504"] == ["n03063599", "coffee_mug"]
     assert manifest.labels[504] == "coffee mug"
 
