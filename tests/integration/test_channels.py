@@ -71,7 +71,9 @@ def test_what_is_promoted_anywhere_serves_everywhere_and_while_the_database_is_a
     wait_until(lambda: answered_by(running, "qa") == {"2"}, what="qa is version 2 in each process")
     retired = models(settings, "retire", "table", "3")
     wait_until(
-        lambda: all(running.web.get("/v2/models/table/versions/3").status_code == 410 for _ in range(ASKED)),
+        lambda: all(
+            httpx.get(f"{running.url}/v2/models/table/versions/3").status_code == 410 for _ in range(ASKED)
+        ),
         what="version 3 takes no new work",
     )
     call = httpx.post(f"{running.url}/v2/models/table/versions/3/infer", json=ROW)
