@@ -63,7 +63,8 @@ def probe(program: Program, version: ModelVersion, scratch_in: Path) -> Iterator
         ImportFailed: its process has ended, or cannot be started. ImportStopped: nobody waits any more.
     """
     with (
-        tempfile.TemporaryDirectory(prefix=".scratch-", dir=scratch_in) as scratch,
+        # From the root: the process works in this folder.
+        tempfile.TemporaryDirectory(prefix=".scratch-", dir=scratch_in.resolve()) as scratch,
         started(program, Path(scratch)) as process,
     ):
         process.send({"folder": str(version.folder.resolve())})

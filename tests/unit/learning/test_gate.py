@@ -367,3 +367,12 @@ def test_truths_that_the_model_has_no_word_for_are_refused_and_not_left_out(
 
     with pytest.raises(InvalidInput, match=told):
         check_truths(stable, Rows(ROWS.names, ROWS.values, "outcome", truths))
+
+
+def test_a_store_may_be_named_from_where_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    stable, mine = (version_in(write_table_model(Path(name))) for name in ("stable", "candidate"))
+
+    report, _ = examine(mine, stable, ROWS)
+
+    assert {check.verdict for check in report.checks} == {Verdict.PASSED}

@@ -139,6 +139,7 @@ def test_a_training_on_a_folder_that_is_killed_goes_on_and_yields_a_version_that
     assert manifest.parity.max_abs_difference <= 1e-5
     assert set(manifest.files) == {
         "model.keras", "model.onnx", "plots/confusion_matrix.svg", "plots/learning_curves.svg",
+        "report.json",
     }  # fmt: skip
     assert answers(folder).shape == (2, 2)
     assert not list((tmp_path / "cache").rglob("*.npz"))
