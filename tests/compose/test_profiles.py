@@ -186,7 +186,8 @@ def test_prometheus_knows_what_the_service_and_its_workers_have_done(watched: Wa
         lambda: watched.query("sum(celeriac_chunk_items_total)").get("", 0) >= 7, what="the workers' items"
     )
     wait_until(
-        lambda: watched.query("celeriac_workers").popitem()[1] == len(watched.workers()), what="the workers"
+        lambda: list(watched.query("celeriac_workers").values()) == [len(watched.workers())],
+        what="the workers",
     )
 
 
