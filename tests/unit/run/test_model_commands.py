@@ -243,6 +243,27 @@ def test_what_the_gate_says_is_shown_and_kept(settings: Settings, tmp_path: Path
     assert "error rate 0 instead of 0 on 2 items" in models(settings, "show", "mine").stdout
 
 
+def test_labels_that_the_file_holds_keep_their_order_and_may_be_called_otherwise(settings: Settings) -> None:
+    file = FOREIGN_MODELS / "iris_pipeline.onnx"
+
+    with pytest.raises(
+        InvalidInput, match=r"labels: expected the file's own order .setosa, versicolor, virginica"
+    ):
+        imported(settings, file, "--labels", "virginica,versicolor,setosa")
+
+    told = imported(settings, file, "--labels", "a,b,c")
+    assert (
+        "Its labels are called otherwise than in the file: a for setosa, b for versicolor, c for virginica."
+        in (told["notes"])
+    )
+
+
+def test_of_imports_one_after_another_each_is_told_to_serve(settings: Settings) -> None:
+    file = FOREIGN_MODELS / "iris_pipeline.onnx"
+
+    assert [imported(settings, file)["serves"] for _ in range(3)] == [True] * 3
+
+
 def turning_at(limit: float) -> onnx.ModelProto:
     """Two answers, of which the second one is larger where the first of two numbers is above the limit."""
     constants = {
