@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
@@ -47,6 +48,8 @@ class Gate:
     allowed: Collection[CheckName] = ()
     """What may fail, because somebody said so."""
     say: Callable[[str], None] = lambda _text: None
+    stopping: threading.Event | None = None
+    """Set when nobody waits any more."""
 
     def examine(self, candidate: ModelVersion, stable: ModelVersion | None, sample: Sample | None) -> Report:
         """All checks; blocks for seconds. `sample` is what both are tried on, and held against where it is labelled.
@@ -269,7 +272,9 @@ class _Examination:
         return "it is the first version" if self.stable is None else "the version that serves does not load"
 
     def _probe(self, version: ModelVersion) -> Probe:
-        return self.stack.enter_context(probe(self.gate.program(version), version, self.candidate.folder))
+        return self.stack.enter_context(
+            probe(self.gate.program(version), version, self.candidate.folder, stopping=self.gate.stopping)
+        )
 
 
 def _told(found: Difference) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from production_server.confined.limits import Limits
 from production_server.confined.process import Program
-from production_server.errors import BrokenVersion, NotFound
+from production_server.errors import BrokenVersion, ImportStopped, NotFound
 from production_server.learning.gate import Bounds, Gate, refuse_failed
 from production_server.learning.measuring import check_truths
 from production_server.learning.report import CheckName, Report, write_report
@@ -65,11 +65,13 @@ def import_through_gate(
         candidate, stable = version_in(folder), _stable(to.registry, asked.name)
         sample = _sample(asked, candidate)
         check_truths(candidate, sample)
-        gate = gate_of(to.settings, say, allowed=allowed)
+        gate = gate_of(to.settings, say, allowed=allowed, stopping=stopping)
         report = gate.examine(candidate, stable, sample)
         reports.append(report)
         report_to(report)
         refuse_failed(report)
+        if stopping is not None and stopping.is_set():
+            raise ImportStopped("nobody waits for it any more")
         write_report(report, folder)
 
     made = make_version(
@@ -78,10 +80,18 @@ def import_through_gate(
     return Admitted(made=made, report=reports[-1])
 
 
-def gate_of(settings: Settings, say: Callable[[str], None], *, allowed: Collection[CheckName] = ()) -> Gate:
+def gate_of(
+    settings: Settings,
+    say: Callable[[str], None],
+    *,
+    allowed: Collection[CheckName] = (),
+    stopping: threading.Event | None = None,
+) -> Gate:
     """The gate as the settings have it."""
     bounds = Bounds(margin=settings.gate_margin, latency=settings.gate_latency, memory=settings.gate_memory)
-    return Gate(program=partial(_program, settings), bounds=bounds, allowed=allowed, say=say)
+    return Gate(
+        program=partial(_program, settings), bounds=bounds, allowed=allowed, say=say, stopping=stopping
+    )
 
 
 def _program(settings: Settings, version: ModelVersion) -> Program:

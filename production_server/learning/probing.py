@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,8 +56,12 @@ class Probe:
 
 
 @contextmanager
-def probe(program: Program, version: ModelVersion, scratch_in: Path) -> Iterator[Probe]:
+def probe(
+    program: Program, version: ModelVersion, scratch_in: Path, *, stopping: threading.Event | None = None
+) -> Iterator[Probe]:
     """Load a version; the process ends with the block. What it is asked lies in a folder of `scratch_in` meanwhile.
+
+    `stopping` ends it early when it is set.
 
     Raises:
         BrokenVersion, InferenceFailed: it does not load, or not answer an item of zeros.
@@ -65,7 +70,7 @@ def probe(program: Program, version: ModelVersion, scratch_in: Path) -> Iterator
     with (
         # From the root: the process works in this folder.
         tempfile.TemporaryDirectory(prefix=".scratch-", dir=scratch_in.resolve()) as scratch,
-        started(program, Path(scratch)) as process,
+        started(program, Path(scratch), stopping=stopping) as process,
     ):
         process.send({"folder": str(version.folder.resolve())})
         loaded = process.receive()

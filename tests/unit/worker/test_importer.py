@@ -19,6 +19,7 @@ from production_server.intake.imports import ImportIntake, SentFile, SentFiles, 
 from production_server.jobs import imports as jobs
 from production_server.jobs.database import Database
 from production_server.jobs.imports import ModelImport, get_import
+from production_server.learning.gate import Gate
 from production_server.learning.report import CheckName
 from production_server.models.importing.described import Described
 from production_server.models.importing.uploads import FOLDER, Uploads
@@ -156,6 +157,25 @@ def test_one_that_nobody_waits_for_ends_at_once_and_leaves_nothing(
         importer.look()
         assert state_of(importer, sent).state == "succeeded"
     assert not left_of(importer)
+
+
+def test_one_that_is_cancelled_in_the_gate_becomes_no_version(
+    importer: Importer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, real = send(importer), Gate.examine
+
+    def examine(gate: Gate, *arguments: Any) -> Any:
+        report = real(gate, *arguments)
+        ImportIntake(importer.settings, importer.database).cancel(sent.id, whose="anna")
+        importer.renew_lease()
+        return report
+
+    monkeypatch.setattr(Gate, "examine", examine)
+
+    importer.look()
+
+    assert state_of(importer, sent).state == "cancelled"
+    assert "mine" not in Registry(importer.settings.model_stores).model_names()
 
 
 def test_one_that_workers_die_of_is_given_up(importer: Importer) -> None:
