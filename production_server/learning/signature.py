@@ -42,5 +42,4 @@ def _quantity(manifest: Manifest) -> list[str]:
 
 
 def _told(spec: TensorSpec) -> str:
-    shape = ", ".join("any" if size is None else str(size) for size in spec.shape)
-    return f"{spec.name} {spec.dtype} [{shape}]"
+    return f"{spec.name} {spec.dtype} {spec.sizes}"

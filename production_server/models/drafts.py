@@ -8,9 +8,10 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from production_server.models.manifest import MANIFEST_FILE, FileDigest, Manifest, digest_of
 from production_server.models.remote_store import RemoteStore
@@ -43,12 +44,16 @@ class Draft:
         self.version = self._next_version()
         """The number that it gets, unless another draft of the model is published before it."""
 
-    def digests(self) -> dict[str, FileDigest]:
-        """SHA-256 and size of every file of the draft, by its path inside the version, in order."""
+    def digests(self, known: Mapping[str, FileDigest] = MappingProxyType({})) -> dict[str, FileDigest]:
+        """SHA-256 and size of every file of the draft, by its path inside the version, in order.
+
+        Those that are `known` are not read again: a model may have gigabytes.
+        """
         files = sorted(
             path for path in self.folder.rglob("*") if path.is_file() and path.name != MANIFEST_FILE
         )
-        return {path.relative_to(self.folder).as_posix(): digest_of(path) for path in files}
+        names = {path.relative_to(self.folder).as_posix(): path for path in files}
+        return {name: known.get(name) or digest_of(path) for name, path in names.items()}
 
     def rehearse(self, manifest: Manifest, *, check: Callable[[Path], None]) -> None:
         """Write the manifest, and have the whole folder checked. Whatever `check` raises is passed on.
@@ -78,7 +83,7 @@ class Draft:
         self.rehearse(manifest, check=check)
         with told(self._model_folder):
             # What the check has written beside it belongs to the version as well.
-            manifest = manifest.model_copy(update={"files": self.digests()})
+            manifest = manifest.model_copy(update={"files": self.digests(manifest.files)})
             self._write(manifest)
             for path in (self.folder, *self.folder.rglob("*")):
                 path.chmod(0o755 if path.is_dir() else 0o644)

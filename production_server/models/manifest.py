@@ -68,6 +68,11 @@ class TensorSpec(Frozen):
         return self
 
     @property
+    def sizes(self) -> str:
+        """The shape as people read it: `[any, 4]`."""
+        return f"[{', '.join('any' if size is None else str(size) for size in self.shape)}]"
+
+    @property
     def item_shape(self) -> tuple[int | None, ...]:
         """The shape of one item: without the batch dimension."""
         return self.shape[1:]

@@ -13,7 +13,7 @@ def lines_of(manifest: Manifest) -> list[str]:
         f"  task      {manifest.task}, by the {manifest.runner} runner",
     ]
     for kind, specs in (("takes", manifest.inputs), ("gives", manifest.outputs)):
-        lines += [f"  {kind}     {spec.name} {_shape(spec.shape)} {spec.dtype}" for spec in specs]
+        lines += [f"  {kind}     {spec.name} {spec.sizes} {spec.dtype}" for spec in specs]
     if manifest.features:
         lines.append(f"  features  {', '.join(each.name for each in manifest.features)}")
     if manifest.image is not None:
@@ -35,7 +35,3 @@ def lines_of(manifest: Manifest) -> list[str]:
         )
     # Names may be a stranger's, and a terminal obeys what is in them.
     return [*map(visible, lines), f"  made      {manifest.created:%Y-%m-%d %H:%M} UTC"]
-
-
-def _shape(shape: tuple[int | None, ...]) -> str:
-    return "[" + ", ".join("any" if size is None else str(size) for size in shape) + "]"

@@ -94,8 +94,7 @@ def _told(manifests: Sequence[Manifest], names: Callable[[Manifest], Sequence[st
 
 
 def _tensor(spec: TensorSpec) -> str:
-    sizes = ", ".join("any" if size is None else str(size) for size in spec.shape)
-    return f"[{sizes}] {spec.dtype}"
+    return f"{spec.sizes} {spec.dtype}"
 
 
 def _feature(feature: Feature) -> str:

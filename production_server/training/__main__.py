@@ -12,6 +12,7 @@ import click
 
 from production_server.errors import GateClosed, SettingsError, StoreNotWritable
 from production_server.learning.report import DESPITE, allowed_by
+from production_server.models.manifest import is_model_name
 from production_server.training.errors import TrainingError
 from production_server.training.progress import Reporter
 
@@ -19,11 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BUILT_IN_STORE = Path(__file__).parent.parent / "model_store"
-NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 
 
 def _check_name(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not re.match(NAME_PATTERN, value):
+    if value is not None and not is_model_name(value):
         raise click.BadParameter("use lower case letters, digits, '_', '.' and '-', at most 64 of them")
     return value
 

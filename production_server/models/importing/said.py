@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,10 +9,9 @@ from pydantic import ValidationError
 
 from production_server.errors import InvalidInput
 from production_server.models.importing.described import Described
+from production_server.models.manifest import is_model_name
 from production_server.shown import describe
 from production_server.validation import faults_of
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
 def checked_name(name: str) -> str:
@@ -22,7 +20,7 @@ def checked_name(name: str) -> str:
     Raises:
         InvalidInput: it may not be called so.
     """
-    if not _NAME.fullmatch(name):
+    if not is_model_name(name):
         raise InvalidInput.at("name", "small letters, digits, '_', '.' and '-', at most 64", describe(name))
     return name
 
