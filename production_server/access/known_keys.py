@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hmac
-import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from production_server.access.keys import to_key
 from production_server.access.records import Client
 from production_server.errors import NotKnownYet, Unauthorized, Unavailable
 from production_server.jobs.database import Database, now
+from production_server.jobs.shared_look import SharedLook
 from production_server.jobs.tables import api_key
 from production_server.loop import Loop
 
@@ -66,10 +66,9 @@ class KnownKeys:
         self._stored: Mapping[str, _Known] = {}
         self._mark: object = None
         self._offset_s = 0.0
-        self._looked_at = 0.0
         self._used: set[str] = set()
         self._noted_at = time.monotonic()
-        self._looking = threading.Lock()
+        self._looks = SharedLook(self._look)
         self._loop = Loop("keys", self._step, pause_s=LOOK_EVERY_S)
 
     def start(self) -> None:
@@ -89,7 +88,7 @@ class KnownKeys:
         """
         if self._brought or self._stored:
             return True
-        if not self._looked_at:
+        if not self._looks.began_at:
             raise NotKnownYet("whether a key is needed is not known yet")
         return False
 
@@ -108,7 +107,7 @@ class KnownKeys:
             raise NotKnownYet("the key is not known here")
         if over := known.why_over():
             raise Unauthorized(f"the key {over}")
-        if time.monotonic() - self._looked_at > KNOWN_S and id_of(key) not in self._brought:
+        if time.monotonic() - self._looks.began_at > KNOWN_S and id_of(key) not in self._brought:
             raise Unavailable("keys cannot be judged: the database has not answered for a minute")
         self._used.add(known.client.key_id)
         return known.client
@@ -127,11 +126,7 @@ class KnownKeys:
         Raises:
             Unavailable: the database does not answer.
         """
-        asked_at = time.monotonic()
-        with self._looking:
-            # Whoever waited for somebody else's look may have what he wants.
-            if self._looked_at <= asked_at:
-                self._look()
+        self._looks.again()
 
     def look_if_possible(self) -> None:
         """Know a key that was made just now: the first one closes the service here at once, elsewhere within a second.
@@ -145,14 +140,12 @@ class KnownKeys:
         return self._brought.get(key_id) or self._stored.get(key_id)
 
     def _step(self) -> bool:
-        with self._looking:
-            self._look()
+        self._looks.now()
         if time.monotonic() - self._noted_at > NOTE_USE_S:
             self._note_use()
         return False
 
     def _look(self) -> None:
-        at = time.monotonic()
         with self._database.read() as connection:
             *mark, stored_at = connection.execute(_CHANGED.add_columns(now())).one()
             offset_s = time.monotonic() - stored_at
@@ -160,7 +153,6 @@ class KnownKeys:
                 rows = connection.execute(select(api_key).order_by(api_key.c.parent.is_not(None))).all()
                 self._stored = self._known_of_all(rows, offset_s)
                 self._mark, self._offset_s = mark, offset_s
-        self._looked_at = at
 
     def _known_of_all(self, rows: Iterable[Row[Any]], offset_s: float) -> dict[str, _Known]:
         """All stored keys, and sessions, which come behind them and end with their keys."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-import time
 
 from production_server.errors import Unavailable
 from production_server.jobs.channels import last_change, read_standings
 from production_server.jobs.database import Database
+from production_server.jobs.shared_look import SharedLook
 from production_server.loop import Loop
 from production_server.models.channels import Standings
 
@@ -22,8 +21,7 @@ class KnownStandings:
         self._database = database
         self._known: Standings | None = None
         self._last_change = 0
-        self._looked_at = 0.0
-        self._looking = threading.Lock()
+        self._looks = SharedLook(self._look)
         self._loop = Loop("channels", self._step, pause_s=LOOK_EVERY_S)
 
     def start(self) -> None:
@@ -51,11 +49,7 @@ class KnownStandings:
         Raises:
             Unavailable: the database does not answer.
         """
-        asked_at = time.monotonic()
-        with self._looking:
-            # Whoever waited for somebody else's look may have what he wants.
-            if self._looked_at <= asked_at:
-                self._look()
+        self._looks.again()
 
     def look_if_possible(self) -> None:
         """Know what was changed just now; where the database has gone away since, the loop will. Blocks."""
@@ -68,14 +62,11 @@ class KnownStandings:
             self.look_if_possible()
 
     def _step(self) -> bool:
-        with self._looking:
-            self._look()
+        self._looks.now()
         return False
 
     def _look(self) -> None:
-        at = time.monotonic()
         with self._database.read() as connection:
             change = last_change(connection)
             if self._known is None or change != self._last_change:
                 self._known, self._last_change = read_standings(connection), change
-        self._looked_at = at

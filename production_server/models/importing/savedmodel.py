@@ -11,7 +11,7 @@ from production_server.errors import InferenceFailed, InvalidInput
 from production_server.models.importing.foreign_errors import reason_of, refusing
 from production_server.models.importing.keras_export import DoesNotExport, Signature, write_onnx
 from production_server.models.importing.opened import ONNX_FILE, Opened
-from production_server.models.importing.savedmodel_graph import check_declared, check_operations
+from production_server.models.importing.savedmodel_graph import check_declared, check_operations, functions_of
 from production_server.models.manifest import TensorSpec
 from production_server.shown import shown
 
@@ -128,7 +128,7 @@ def _last_activation(function: Any) -> str | None:
     if len(function.structured_outputs) != 1:
         return None
     graph = function.graph.as_graph_def()
-    bodies = {each.signature.name: each for each in graph.library.function}
+    bodies = functions_of(graph)
     (tensor,) = function.outputs
     nodes, name = {node.name: node for node in graph.node}, tensor.op.name
     for _ in range(len(bodies) + len(graph.node) + 1):

@@ -94,9 +94,14 @@ def operations() -> frozenset[str]:
     return frozenset(name for name in converted if not name.startswith((*_WAITING, "TFL_"))) | _AROUND
 
 
+def functions_of(graph: Any) -> dict[str, Any]:
+    """The functions that a graph brings, by their names."""
+    return {each.signature.name: each for each in graph.library.function}
+
+
 def _reached(graph: Any) -> Iterator[Any]:
     """Nodes of the graph, and of the functions that it calls, at any depth."""
-    functions = {each.signature.name: each for each in graph.library.function}
+    functions = functions_of(graph)
     waiting, seen = [graph.node], set()
     while waiting:
         for node in waiting.pop():
