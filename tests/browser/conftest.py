@@ -103,6 +103,7 @@ def upload(name: str, data: bytes | str, media_type: str = "image/png") -> Any:
 
 
 def log_in(page: Page, key: str) -> None:
-    """Give a key to the page that asks for one, which then shows what was asked for."""
+    """Give a key to the page that asks for one, which then shows what was asked for, its scripts loaded."""
     page.get_by_label("Your key").fill(key)
-    page.get_by_role("button", name="Log in").click()
+    with page.expect_navigation(wait_until="load"):
+        page.get_by_role("button", name="Log in").click()
