@@ -178,6 +178,7 @@ class NotFound(CeleriacError):
         "key_not_found",
         "model_not_found",
         "report_not_found",
+        "rollout_not_found",
         "scan_not_found",
         "version_not_found",
     )
@@ -201,6 +202,7 @@ class Conflict(CeleriacError):
         "channel_moved",
         "import_over",
         "key_over",
+        "nothing_before",
         "version_built_in",
         "version_does_not_load",
         "version_in_use",

@@ -28,6 +28,8 @@ TRY_AGAIN_S = 60.0
 """What did not load is tried again so much later: its files may have been mended, and are read each time."""
 IDLE_S = 60.0
 """A retired version is kept so long after its last batch: its jobs may have more."""
+KEPT_S = 600.0
+"""… and one that no channel names any more: somebody may go back to it, and is not to wait then."""
 MOST_NUMBERS = 1_500_000
 """A runner gets no more at once: 8 photos of 224 × 224 pixels. MobileNetV2 takes 900 MB for 64, and is no quicker."""
 
@@ -75,22 +77,22 @@ class Engine:
 
     @property
     def failing(self) -> dict[str, str]:
-        """Why what channels name is not loaded, by model/version."""
+        """Why what was to be loaded is not, by model/version."""
         return {"/".join(key): failed.reason for key, failed in self._failed.items()}
 
-    def load_served(self) -> None:
-        """Load what channels name and is not loaded; for one thread at a time, which waits for it.
+    def load_wanted(self) -> None:
+        """Load what workers are to have loaded and is not; for one thread at a time, which waits for it.
 
         A version that does not load is logged and left out: it must not keep the others from serving.
 
         Raises:
             Unavailable: what channels name is not known yet.
         """
-        served = self._registry.served_versions()
-        keys = {version.key for version in served}
+        wanted = self._registry.wanted_versions()
+        keys = {version.key for version in wanted}
         self._failed = {key: failed for key, failed in self._failed.items() if key in keys}
         loaded = self._loaded.versions
-        for version in served:
+        for version in wanted:
             failed = self._failed.get(version.key)
             if version not in loaded and (failed is None or failed.may_try(version)):
                 self._try_to_load(version)
@@ -109,17 +111,21 @@ class Engine:
             if each.key == (model, version):
                 self._loaded.release(each)
 
-    def release_removed(self) -> None:
-        """Let the versions go that were taken away from the stores, and those that are retired and idle.
+    def release_unused(self) -> None:
+        """Let the versions go that were taken away from the stores, and those that nobody wants and that are idle.
 
         Raises:
-            Unavailable: what is retired is not known yet.
+            Unavailable: what is wanted is not known yet.
         """
+        wanted = {version.key for version in self._registry.wanted_versions()}
         for version in self._loaded.versions:
-            name, number = version.key
-            is_over = number in self._registry.retired(name) and self._loaded.idle_s(version) > IDLE_S
-            if is_over or not self._registry.has(version):
+            if not self._registry.has(version) or (version.key not in wanted and self._is_over(version)):
                 self._loaded.release(version)
+
+    def _is_over(self, version: ModelVersion) -> bool:
+        name, number = version.key
+        kept_s = IDLE_S if number in self._registry.retired(name) else KEPT_S
+        return self._loaded.idle_s(version) > kept_s
 
     def _try_to_load(self, version: ModelVersion) -> None:
         try:

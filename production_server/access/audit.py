@@ -43,6 +43,7 @@ class Act(StrEnum):
     SESSION_REFUSED = "session.refused"
     """A login with what opens nothing."""
     CHANNEL_SET = "channel.set"
+    CHANNEL_ROLLED_BACK = "channel.rolled_back"
     CHANNEL_REMOVED = "channel.removed"
     VERSION_RETIRED = "version.retired"
     VERSION_RESTORED = "version.restored"

@@ -5,6 +5,7 @@ Each function is a step of somebody's transaction. Whoever changes something tak
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -13,7 +14,9 @@ from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from production_server.jobs.clock import is_older
 from production_server.jobs.database import now
+from production_server.jobs.rollouts import open_rollouts
 from production_server.jobs.tables import channel, channel_event, job, retired_version
+from production_server.jobs.workers import alive_among
 from production_server.models.channels import STABLE, UNTOUCHED, Standing, Standings
 
 _LOCK = "SELECT pg_advisory_xact_lock(5101)"
@@ -25,8 +28,12 @@ class Change(StrEnum):
 
     SET = "set"
     """The channel names another version."""
+    ROLLED_BACK = "rolled_back"
+    """… the one that it named before."""
     REMOVED = "removed"
     """The channel names none any more."""
+    REFUSED = "refused"
+    """The channel was to name another version, and does not."""
     RETIRED = "retired"
     RESTORED = "restored"
     DELETED = "deleted"
@@ -74,6 +81,11 @@ class ChannelRow:
 class _Found:
     channels: dict[str, str] = field(default_factory=dict)
     retired: set[str] = field(default_factory=set)
+    coming: set[str] = field(default_factory=set)
+    loaded: set[str] = field(default_factory=set)
+
+    def standing(self) -> Standing:
+        return Standing(self.channels, *map(frozenset, (self.retired, self.coming, self.loaded)))
 
 
 def lock(connection: Connection) -> None:
@@ -85,13 +97,14 @@ def lock(connection: Connection) -> None:
         connection.execute(text(_LOCK))
 
 
-def last_change(connection: Connection) -> int:
-    """The id of the latest event; 0 where there is none."""
-    return connection.scalar(select(func.max(channel_event.c.id))) or 0
+def mark(connection: Connection) -> Hashable:
+    """What is another one whenever `read_standings` finds something else, and costs less."""
+    event = connection.scalar(select(func.max(channel_event.c.id)))
+    return event, tuple(each.id for each in open_rollouts(connection)), _loaded_by_all(connection)
 
 
 def read_standings(connection: Connection) -> Standings:
-    """How the versions of all models stand about which somebody has said something."""
+    """How the versions of all models stand of which somebody has said something, or that workers have loaded."""
     found: dict[str, _Found] = {}
     query = select(channel.c.model, channel.c.channel, channel.c.version).order_by(
         channel.c.channel != STABLE, channel.c.channel
@@ -100,7 +113,12 @@ def read_standings(connection: Connection) -> Standings:
         found.setdefault(row.model, _Found()).channels[row.channel] = row.version
     for model, version in connection.execute(select(retired_version.c.model, retired_version.c.version)):
         found.setdefault(model, _Found()).retired.add(version)
-    return {model: Standing(each.channels, frozenset(each.retired)) for model, each in found.items()}
+    for each in open_rollouts(connection):
+        found.setdefault(each.model, _Found()).coming.add(each.version)
+    for name in _loaded_by_all(connection):
+        model, _, version = name.partition("/")
+        found.setdefault(model, _Found()).loaded.add(version)
+    return {model: each.standing() for model, each in found.items()}
 
 
 def read_standing(connection: Connection, model: str) -> Standing:
@@ -173,12 +191,39 @@ def list_events(
     return [Event(**row._asdict()) for row in rows]
 
 
+def version_before(connection: Connection, model: str, name: str) -> str | None:
+    """What a channel named before it was set to what it names; None: nothing.
+
+    What was gone back from does not count: who goes back twice is two versions further back.
+    """
+    is_it = (channel_event.c.model == model) & (channel_event.c.channel == name)
+    query = select(channel_event).where(is_it).order_by(channel_event.c.id)
+    named: list[str] = []
+    for event in connection.execute(query):
+        if event.act == Change.REMOVED:
+            named.clear()
+        elif event.act == Change.ROLLED_BACK:
+            del named[-1:]
+        elif event.act == Change.SET:
+            if not named and event.before:
+                named.append(event.before)
+            if named[-1:] != [event.after]:
+                named.append(event.after)
+    return named[-2] if len(named) > 1 else None
+
+
 def highest_told(connection: Connection, model: str) -> int:
     """The highest number of a version of that model that was ever retired or put on a channel; 0: of none."""
     told: set[str | None] = set()
     for column in (channel_event.c.before, channel_event.c.after):
         told.update(connection.scalars(select(column).where(channel_event.c.model == model).distinct()))
     return max((int(number) for number in told if number), default=0)
+
+
+def _loaded_by_all(connection: Connection) -> frozenset[str]:
+    """What every worker that lives has loaded, as model/version; nothing where none lives."""
+    warm = [frozenset(each.warm) for each in alive_among(connection)]
+    return frozenset.intersection(*warm) if warm else frozenset()
 
 
 def _is_version(table: Any, model: str, version: str) -> Any:

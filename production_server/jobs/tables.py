@@ -290,14 +290,35 @@ retired_version = Table(
     sqlite_with_rowid=False,
 )
 
-# Each change of the two tables above, in the order of the ids. Rows are only added.
+# A version that a channel is to name as soon as every worker has loaded it, and what became of that.
+rollout = Table(
+    "rollout",
+    metadata,
+    Column("id", Uuid, primary_key=True),  # UUIDv7
+    Column("model", String(64), nullable=False),
+    Column("channel", String(32), nullable=False),
+    Column("version", String(9), nullable=False),
+    Column("before", String(9)),  # what the channel named then; null: nothing
+    Column("state", String(9), nullable=False),  # loading | live | refused | overtaken
+    Column("told", Text, nullable=False, server_default=text("''")),  # why it did not become live
+    Column("reason", Text, nullable=False),
+    Column("actor", JSON(none_as_null=True), nullable=False),  # who is told of in the history and the audit
+    Column("began_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Index("ix_rollout_state", "state", "id"),
+    Index("ix_rollout_model", "model", "id"),
+)
+
+# Each change of channels and of retired versions, in the order of the ids. Rows are only added.
 channel_event = Table(
     "channel_event",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("at", Double, nullable=False),
     Column("model", String(64), nullable=False),
-    Column("act", String(16), nullable=False),  # set | removed | retired | restored | deleted
+    Column(
+        "act", String(16), nullable=False
+    ),  # set | rolled_back | removed | refused | retired | restored | deleted
     Column("channel", String(32)),  # null: it is about a version alone
     Column("before", String(9)),  # the version that the channel named, or that it was done to
     Column("after", String(9)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from production_server.jobs.clock import is_older
 from production_server.jobs.database import Database, now
@@ -53,12 +53,17 @@ def leave(database: Database, name: str) -> None:
 
 def alive_workers(database: Database) -> list[WorkerInfo]:
     """The workers whose last heartbeat is recent, by name."""
-    query = select(worker).where(~is_older(worker.c.seen_at, ALIVE_S)).order_by(worker.c.name)
     with database.read() as connection:
-        return [
-            WorkerInfo(
-                name=row.name, started_at=row.started_at, seen_at=row.seen_at, warm=tuple(row.warm),
-                items_done=row.items_done, imports=row.imports, failing=row.failing or {},
-            )
-            for row in connection.execute(query)
-        ]  # fmt: skip
+        return alive_among(connection)
+
+
+def alive_among(connection: Connection) -> list[WorkerInfo]:
+    """`alive_workers`, as a step of somebody's transaction."""
+    query = select(worker).where(~is_older(worker.c.seen_at, ALIVE_S)).order_by(worker.c.name)
+    return [
+        WorkerInfo(
+            name=row.name, started_at=row.started_at, seen_at=row.seen_at, warm=tuple(row.warm),
+            items_done=row.items_done, imports=row.imports, failing=row.failing or {},
+        )
+        for row in connection.execute(query)
+    ]  # fmt: skip

@@ -23,19 +23,35 @@ class Standing:
     """The version that each channel names, `stable` first."""
     retired: frozenset[str] = frozenset()
     """Those that take no new work."""
+    coming: frozenset[str] = frozenset()
+    """Those that a channel is to name as soon as every worker has loaded them."""
+    loaded: frozenset[str] = frozenset()
+    """Those that every worker that lives has loaded."""
 
     def named(self, channel: str, numbers: Reversible[str]) -> str | None:
         """The version that a channel names, of a model that has these versions, oldest first; None: it names none.
 
-        While nobody has said which one is stable, it is the newest that is not retired.
+        While nobody has said which one is stable, it is the newest that is not retired and that every worker has
+        loaded; where they have loaded none, the newest.
         """
         number = self.channels.get(channel)
         if number is not None or channel != STABLE:
             return number
-        for newest in reversed(numbers):
-            if newest not in self.retired:
-                return newest
-        return None
+        able = [number for number in reversed(numbers) if number not in self.retired]
+        return next((number for number in able if number in self.loaded), next(iter(able), None))
+
+    def to_load(self, numbers: Reversible[str]) -> set[str]:
+        """What workers are to have loaded, of a model that has these versions, oldest first.
+
+        That is what channels name, what they are about to, and the newest where it becomes stable by being loaded.
+        """
+        newest = next((number for number in reversed(numbers) if number not in self.retired), None)
+        is_next = newest is not None and STABLE not in self.channels
+        return {
+            *self.channels_among(numbers).values(),
+            *self.coming,
+            *([newest] if newest and is_next else ()),
+        }
 
     def channels_among(self, numbers: Reversible[str]) -> dict[str, str]:
         """What all channels name, `stable` first, as `named` says it."""

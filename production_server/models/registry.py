@@ -145,11 +145,11 @@ class Registry:
             Unavailable: as `channels`.
         """
         return [
-            each for each in self.served_versions() if self.channels(each.key[0]).get(STABLE) == each.key[1]
+            each for each in self.wanted_versions() if self.channels(each.key[0]).get(STABLE) == each.key[1]
         ]
 
-    def served_versions(self) -> list[ModelVersion]:
-        """Each version that some channel names, of those that are here: what a worker has loaded.
+    def wanted_versions(self) -> list[ModelVersion]:
+        """Each version that a worker is to have loaded, of those that are here.
 
         Raises:
             Unavailable: as `channels`.
@@ -160,7 +160,7 @@ class Registry:
             version
             for name, versions in seen.items()
             for number, version in versions.items()
-            if number in known.get(name, UNTOUCHED).channels_among(versions).values()
+            if number in known.get(name, UNTOUCHED).to_load(versions)
         ]
 
     def has(self, version: ModelVersion) -> bool:

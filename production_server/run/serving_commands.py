@@ -20,12 +20,15 @@ from production_server.run.manifest_lines import lines_of
 from production_server.run.opened_serving import opened_serving, user_acting
 from production_server.serving.comparison import Row, Value, as_plain, compare
 from production_server.serving.overview import VersionState
+from production_server.serving.rollouts import LONGEST_LOAD_S, checked
 from production_server.serving.serving import NOTHING, Wanted
 from production_server.settings import Settings
 from production_server.shown import shown
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 WHY = click.option("--why", "reason", default="", help="Why, for whoever reads the history.")
+SLACK_S = 10.0
+"""So long after the last moment at which workers may have loaded a version somebody has told so."""
 NO_VERSION = "none"
 """As `--if-now` has it."""
 
@@ -103,7 +106,8 @@ def promote(  # one argument per option
 ) -> None:
     """Have a channel name VERSION of NAME from now on: what serves, unless another channel is said.
 
-    VERSION is a number, or the name of another channel. Every process knows it within two seconds.
+    VERSION is a number, or the name of another channel. The channel moves when every worker has loaded it, and every
+    process knows it within two seconds.
     """
     wanted = Wanted(
         model=name,
@@ -113,8 +117,28 @@ def promote(  # one argument per option
         expected=NOTHING if expected == NO_VERSION else expected,
     )
     with opened_serving(settings) as serving:
-        row = serving.promote(wanted, by=user_acting())
-    told = f"{name} {row.channel} is version {row.version}, within two seconds everywhere."
+        begun = serving.promote(wanted, by=user_acting())
+        found = checked(serving.rollouts.wait(begun.id, seconds=LONGEST_LOAD_S + SLACK_S, say=_say_waits_for))
+        row = serving.overview.channel(name, channel)
+    told = f"{name} {channel} is version {found.version}, within two seconds everywhere."
+    click.echo(json.dumps({"model": name, **asdict(row)}) if as_json else told)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--channel", default=STABLE, show_default=True, help="Which channel goes back.")
+@click.option("--if-now", "expected", help="Only if the channel names this version now.")
+@WHY
+@AS_JSON
+@click.pass_obj
+def rollback(
+    settings: Settings, *, name: str, channel: str, expected: str | None, reason: str, as_json: bool
+) -> None:
+    """Have a channel of NAME name at once what it named before; a second time goes back one further."""
+    with opened_serving(settings) as serving:
+        version = serving.roll_back(name, channel, reason=reason, expected=expected, by=user_acting())
+        row = serving.overview.channel(name, channel)
+    told = f"{name} {channel} is version {version} again, within two seconds everywhere."
     click.echo(json.dumps({"model": name, **asdict(row)}) if as_json else told)
 
 
@@ -200,7 +224,7 @@ def compare_versions(settings: Settings, *, name: str, first: str, second: str, 
 
 
 SERVING_COMMANDS: Sequence[click.Command] = (
-    list_models, show, promote, unset, retire, delete, history, compare_versions,
+    list_models, show, promote, rollback, unset, retire, delete, history, compare_versions,
 )  # fmt: skip
 
 
@@ -238,10 +262,17 @@ def _standing_lines(state: VersionState, told: dict[str, Any]) -> list[str]:
     return lines + ([f"  others    {', '.join(others)}"] if others else [])
 
 
+def _say_waits_for(workers: list[str]) -> None:
+    click.echo(f"Waiting until it is loaded in {', '.join(workers)} ...", err=True)
+
+
 def _what(event: Event) -> str:
     """A change in a few words: `stable 2 → 3`."""
-    if event.act == Change.SET:
-        return f"{event.channel} {event.before or '–'} → {event.after}"
+    if event.act in (Change.SET, Change.ROLLED_BACK):
+        back = ", back" if event.act == Change.ROLLED_BACK else ""
+        return f"{event.channel} {event.before or '–'} → {event.after}{back}"
+    if event.act == Change.REFUSED:
+        return f"{event.channel} {event.before or '–'} → {event.after} refused"
     if event.act == Change.REMOVED:
         return f"{event.channel} {event.before} → –"
     return f"version {event.before or event.after} {event.act}"

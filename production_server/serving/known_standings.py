@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Hashable
 
 from production_server.errors import Unavailable
-from production_server.jobs.channels import last_change, read_standings
+from production_server.jobs.channels import mark, read_standings
 from production_server.jobs.database import Database
 from production_server.jobs.shared_look import SharedLook
 from production_server.loop import Loop
@@ -20,7 +21,7 @@ class KnownStandings:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known: Standings | None = None
-        self._last_change = 0
+        self._mark: Hashable = None
         self._looks = SharedLook(self._look)
         self._loop = Loop("channels", self._step, pause_s=LOOK_EVERY_S)
 
@@ -67,6 +68,6 @@ class KnownStandings:
 
     def _look(self) -> None:
         with self._database.read() as connection:
-            change = last_change(connection)
-            if self._known is None or change != self._last_change:
-                self._known, self._last_change = read_standings(connection), change
+            found = mark(connection)
+            if self._known is None or found != self._mark:
+                self._known, self._mark = read_standings(connection), found

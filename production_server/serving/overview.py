@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from production_server.errors import NotFound
 from production_server.jobs import channels as rows
 from production_server.jobs.channels import ChannelRow, Event
 from production_server.jobs.database import Database
 from production_server.jobs.item_times import ItemTimes, item_times
+from production_server.jobs.rollouts import Rollout, get_rollout, list_rollouts
 from production_server.jobs.workers import alive_workers
 from production_server.models.channels import is_channel_name
 from production_server.models.manifest import is_model_name
@@ -63,6 +65,34 @@ class Overview:
         if not found and before is None:
             self.channels(model) if channel is None else self.channel(model, channel)
         return found
+
+    def earlier(self, model: str) -> dict[str, str]:
+        """What each channel of a model named before, of those that named something: where it goes back to."""
+        with self.database.read() as connection:
+            found = {
+                row.channel: rows.version_before(connection, model, row.channel)
+                for row in rows.list_channels(connection, model)
+            }
+        return {channel: version for channel, version in found.items() if version is not None}
+
+    def rollouts(self, model: str, *, limit: int) -> list[Rollout]:
+        """What channels of a model were, or are, to name as soon as workers have loaded it, the latest first.
+
+        Raises:
+            NotFound: there is no such model.
+        """
+        self.registry.versions(model)
+        with self.database.read() as connection:
+            return list_rollouts(connection, model, limit=limit)
+
+    def rollout(self, model: str, rollout_id: UUID) -> Rollout:
+        """One of `rollouts`.
+
+        Raises:
+            NotFound: there is no such rollout of that model (code `rollout_not_found`).
+        """
+        with self.database.read() as connection:
+            return get_rollout(connection, rollout_id, model=model)
 
     def highest_told(self, model: str) -> int:
         """The highest number of a version of that model of which something was changed; 0: of none."""

@@ -5,26 +5,26 @@ A change and what tells of it, in the history and in the audit, are one transact
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection
 
-from production_server.access.audit import Act, Notes, noting
+from production_server.access.audit import Act
 from production_server.access.records import Actor
 from production_server.errors import Conflict, InvalidInput, NotFound, VersionRetired
 from production_server.jobs import channels as rows
-from production_server.jobs.channels import Change, ChannelRow, NewEvent
+from production_server.jobs.channels import Change, NewEvent
 from production_server.jobs.database import Database
+from production_server.jobs.rollouts import NewRollout, Rollout, overtake
 from production_server.models.channels import CHANNEL_RULE, STABLE, Standing, is_channel_name
 from production_server.models.registry import Registry
 from production_server.models.remote_store import RemoteStore
 from production_server.models.removal import hidden, is_removed
-from production_server.models.store import ModelVersion
 from production_server.serving.known_standings import KnownStandings
 from production_server.serving.overview import Overview, no_channel
+from production_server.serving.rollouts import Rollouts, begin, changing, tell
 from production_server.shown import describe
 
 LONGEST_REASON = 500
@@ -65,15 +65,22 @@ class Serving:
         """How things stand now."""
         return Overview(self.database, self.registry, self.known)
 
-    def promote(self, wanted: Wanted, *, by: Actor) -> ChannelRow:
-        """Have a channel name a version from now on; every process knows it within two seconds.
+    @property
+    def rollouts(self) -> Rollouts:
+        """What channels are to name as soon as workers have loaded it."""
+        return Rollouts(self.database, self.registry, self.known)
+
+    def promote(self, wanted: Wanted, *, by: Actor) -> Rollout:
+        """Have a channel name a version as soon as every worker has loaded it: at once, or by `rollouts`.
+
+        Every process knows it within two seconds.
 
         Raises:
             InvalidInput: the channel cannot be called so, or the reason is too long.
             NotFound: there is no such model or version. VersionRetired: it takes no new work.
             BrokenVersion: its files are not those that its manifest lists.
-            Conflict: the channel names another version than is expected (code `channel_moved`), or workers have said
-                that they cannot load it (`version_does_not_load`).
+            Conflict: the channel names another version than is expected (code `channel_moved`), or a worker has said
+                that it cannot load it (`version_does_not_load`).
         """
         _check_channel(wanted.channel)
         _check_reason(wanted.reason)
@@ -81,12 +88,61 @@ class Serving:
         found = self.registry.resolve(wanted.model, wanted.version)
         for file in found.manifest.files:
             found.verified_file(file)
-        if wanted.channel == STABLE:
-            self._check_it_loads(found)
-        with self._changing(wanted.model, by) as (connection, notes, standing):
-            row = self._promote(connection, notes, standing, wanted, found.key[1])
+        with changing(self.database, wanted.model, by) as (connection, notes, standing):
+            new = NewRollout(
+                model=wanted.model,
+                channel=wanted.channel,
+                version=found.key[1],
+                before=self._channels(wanted.model, standing).get(wanted.channel),
+                reason=wanted.reason,
+                actor=by.to_json(),
+            )
+            _check_expected(wanted.model, wanted.channel, wanted.expected, new.before)
+            rollout = begin(connection, notes, standing, new, self._numbers(wanted.model))
         self.known.look_if_possible()
-        return row
+        return rollout
+
+    def roll_back(
+        self, model: str, channel: str = STABLE, *, reason: str = "", expected: str | None = None, by: Actor
+    ) -> str:
+        """Have a channel name at once what it named before, whoever has it loaded; which version that is.
+
+        Nothing is checked but that it is there: it has served. A second time goes back one further.
+
+        Raises:
+            NotFound: there is no such model or channel, or the version is not here any more.
+            VersionRetired: it takes no new work. InvalidInput: the reason is too long.
+            Conflict: the channel named nothing before (code `nothing_before`), or another version than is `expected`
+                now (`channel_moved`).
+        """
+        _check_reason(reason)
+        with changing(self.database, model, by) as (connection, notes, standing):
+            now_named = self._channels(model, standing).get(channel)
+            if now_named is None:
+                raise no_channel(model, channel)
+            _check_expected(model, channel, expected, now_named)
+            version = rows.version_before(connection, model, channel)
+            if version is None:
+                raise Conflict(
+                    f"{channel} of {model!r} named no other version before {now_named}", code="nothing_before"
+                )
+            self.registry.version(model, version)
+            if version in standing.retired:
+                raise VersionRetired(f"version {version} of {model!r} is retired: restore it first")
+            overtake(connection, model, channel, f"{channel} went back to version {version}")
+            rows.set_channel(connection, model, channel, version, client=by.client)
+            change = NewEvent(
+                model=model,
+                act=Change.ROLLED_BACK,
+                channel=channel,
+                before=now_named,
+                after=version,
+                client=by.client,
+                reason=reason,
+            )
+            tell(connection, notes, change, Act.CHANNEL_ROLLED_BACK)
+        self.known.look_if_possible()
+        return version
 
     def remove_channel(self, model: str, channel: str, *, reason: str = "", by: Actor) -> None:
         """Have a channel name nothing any more.
@@ -100,10 +156,11 @@ class Serving:
             raise InvalidInput.at(
                 "channel", "another than stable: promote another version", describe(channel)
             )
-        with self._changing(model, by) as (connection, notes, standing):
+        with changing(self.database, model, by) as (connection, notes, standing):
             version = standing.channels.get(channel)
             if version is None:
                 raise no_channel(model, channel)
+            overtake(connection, model, channel, f"{channel} was taken away")
             rows.remove_channel(connection, model, channel)
             change = NewEvent(
                 model=model,
@@ -113,7 +170,7 @@ class Serving:
                 client=by.client,
                 reason=reason,
             )
-            _tell(connection, notes, change, Act.CHANNEL_REMOVED)
+            tell(connection, notes, change, Act.CHANNEL_REMOVED)
         self.known.look_if_possible()
 
     def retire(self, model: str, version: str, *, reason: str = "", by: Actor) -> None:
@@ -125,7 +182,7 @@ class Serving:
         """
         _check_reason(reason)
         self.registry.version(model, version)
-        with self._changing(model, by) as (connection, notes, standing):
+        with changing(self.database, model, by) as (connection, notes, standing):
             if version in standing.retired:
                 return
             named = [name for name, each in self._channels(model, standing).items() if each == version]
@@ -139,7 +196,7 @@ class Serving:
             change = NewEvent(
                 model=model, act=Change.RETIRED, before=version, client=by.client, reason=reason
             )
-            _tell(connection, notes, change, Act.VERSION_RETIRED)
+            tell(connection, notes, change, Act.VERSION_RETIRED)
         self.known.look_if_possible()
 
     def restore(self, model: str, version: str, *, reason: str = "", by: Actor) -> None:
@@ -150,14 +207,14 @@ class Serving:
         """
         _check_reason(reason)
         self.registry.version(model, version)
-        with self._changing(model, by) as (connection, notes, standing):
+        with changing(self.database, model, by) as (connection, notes, standing):
             if version not in standing.retired:
                 return
             rows.restore_version(connection, model, version)
             change = NewEvent(
                 model=model, act=Change.RESTORED, after=version, client=by.client, reason=reason
             )
-            _tell(connection, notes, change, Act.VERSION_RESTORED)
+            tell(connection, notes, change, Act.VERSION_RESTORED)
         self.known.look_if_possible()
 
     def delete(self, model: str, version: str, *, reason: str = "", by: Actor) -> None:
@@ -173,7 +230,7 @@ class Serving:
         folder = self._deletable(model, version)
         withdrawn = nullcontext() if self.remote is None else self.remote.withdrawn((model, version))
         # What hides the files is entered last and left last: a transaction that fails brings them back.
-        with ExitStack() as hiding, self._changing(model, by) as (connection, notes, standing):
+        with ExitStack() as hiding, changing(self.database, model, by) as (connection, notes, standing):
             if version not in standing.retired:
                 raise Conflict(
                     f"version {version} of {model!r} is not retired: retire it first",
@@ -185,47 +242,13 @@ class Serving:
             change = NewEvent(
                 model=model, act=Change.DELETED, before=version, client=by.client, reason=reason
             )
-            _tell(connection, notes, change, Act.VERSION_DELETED)
-
-    @contextmanager
-    def _changing(self, model: str, by: Actor) -> Iterator[tuple[Connection, Notes, Standing]]:
-        """A transaction beside which nobody changes how versions stand."""
-        with noting(by) as notes, self.database.write() as connection:
-            rows.lock(connection)
-            yield connection, notes, rows.read_standing(connection, model)
-
-    def _promote(
-        self, connection: Connection, notes: Notes, standing: Standing, wanted: Wanted, version: str
-    ) -> ChannelRow:
-        model, channel, by = wanted.model, wanted.channel, notes.by
-        # It may have been retired since it was looked at.
-        if version in standing.retired:
-            raise VersionRetired(f"version {version} of {model!r} is retired: restore it first")
-        before = self._channels(model, standing).get(channel)
-        if wanted.expected is not None and wanted.expected != (before or NOTHING):
-            names = f"version {before}" if before else "no version"
-            raise Conflict(
-                f"{channel} of {model!r} names {names} now, not {wanted.expected or 'none'}: look again",
-                code="channel_moved",
-            )
-        if standing.channels.get(channel) != version:
-            rows.set_channel(connection, model, channel, version, client=by.client)
-            change = NewEvent(
-                model=model, act=Change.SET, channel=channel, before=before, after=version, client=by.client,
-                reason=wanted.reason,
-            )  # fmt: skip
-            _tell(connection, notes, change, Act.CHANNEL_SET)
-        return next(row for row in rows.list_channels(connection, model) if row.channel == channel)
+            tell(connection, notes, change, Act.VERSION_DELETED)
 
     def _channels(self, model: str, standing: Standing) -> dict[str, str]:
-        return standing.channels_among([each.key[1] for each in self.registry.versions(model)])
+        return standing.channels_among(self._numbers(model))
 
-    def _check_it_loads(self, version: ModelVersion) -> None:
-        """Refuse what workers have tried to load in vain, unless another one has it."""
-        state = self.overview.version(*version.key)
-        if state.failing and not state.loaded_by:
-            worker, reason = next(iter(state.failing.items()))
-            raise Conflict(f"{worker} cannot load it: {reason}", code="version_does_not_load")
+    def _numbers(self, model: str) -> list[str]:
+        return [each.key[1] for each in self.registry.versions(model)]
 
     def _deletable(self, model: str, version: str) -> Path:
         """The folder of a version whose files may be removed, or of one that was being removed when something died."""
@@ -264,19 +287,18 @@ def _check_unused(connection: Connection, model: str, version: str) -> None:
         )
 
 
-def _tell(connection: Connection, notes: Notes, change: NewEvent, act: Act) -> None:
-    rows.add_event(connection, change)
-    what = change.channel or change.before or change.after or ""
-    before = change.before and {"version": change.before}
-    after = {"version": change.after} if change.after else {}
-    if change.reason:
-        after["reason"] = change.reason
-    notes.write(connection, act, f"{change.model}/{what}", before=before or None, after=after or None)
-
-
 def _check_channel(name: str) -> None:
     if not is_channel_name(name):
         raise InvalidInput.at("channel", CHANNEL_RULE, describe(name))
+
+
+def _check_expected(model: str, channel: str, expected: str | None, names: str | None) -> None:
+    if expected is not None and expected != (names or NOTHING):
+        told = f"version {names}" if names else "no version"
+        raise Conflict(
+            f"{channel} of {model!r} names {told} now, not {expected or 'none'}: look again",
+            code="channel_moved",
+        )
 
 
 def _check_reason(reason: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -38,6 +39,8 @@ class Housekeeping:
     publisher: Publisher
     settings: Settings
     _watch: Watch = field(init=False)
+    _beating: threading.Lock = field(default_factory=threading.Lock)
+    """What is told last is what was so last."""
 
     def __post_init__(self) -> None:
         self._watch = Watch(self.settings.lease_s)
@@ -67,7 +70,7 @@ class Housekeeping:
         """
         # Whoever had this name before is gone.
         leave(self.database, self.name)
-        self._beat(items_done=0)
+        self.beat()
         if alone:
             self._reconcile(alone=True)
 
@@ -81,8 +84,8 @@ class Housekeeping:
         self.processor.renew_leases()
         self.fetcher.renew_leases()
         self.importer.renew_lease()
-        self.processor.engine.release_removed()
-        self._beat(items_done=self.processor.items_done)
+        self.processor.engine.release_unused()
+        self.beat()
         self._reconcile(alone=False)
         self._touch()
         return False
@@ -94,15 +97,21 @@ class Housekeeping:
         except Unavailable as exc:
             log.warning("%s", exc)
 
-    def _beat(self, *, items_done: int) -> None:
-        beat(
-            self.database,
-            self.name,
-            warm=self.warm,
-            items_done=items_done,
-            imports=self.importer.takes,
-            failing=self.failing,
-        )
+    def beat(self) -> None:
+        """Tell that this worker lives, and what it has loaded. Safe to call from several threads.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        with self._beating:
+            beat(
+                self.database,
+                self.name,
+                warm=self.warm,
+                items_done=self.processor.items_done,
+                imports=self.importer.takes,
+                failing=self.failing,
+            )
 
     def _reconcile(self, *, alone: bool) -> None:
         chunk_items = self.settings.chunk_items

@@ -13,6 +13,7 @@ from production_server.inference import Engine
 from production_server.loop import Loop
 from production_server.parts import SharedParts
 from production_server.serving.overview import Overview
+from production_server.serving.rollouts import Rollouts
 from production_server.settings import Settings
 from production_server.sources import scanner as scanning
 from production_server.sources.scanner import Scanner
@@ -25,13 +26,12 @@ from production_server.worker.fetching import Fetcher
 from production_server.worker.housekeeping import Housekeeping
 from production_server.worker.importer import Importer
 from production_server.worker.inputs import Inputs
+from production_server.worker.loading import LOOK_EVERY_S, Loading
 from production_server.worker.throttle import Throttle
 
 if TYPE_CHECKING:
     from production_server.worker.metrics import WorkerMetrics
 
-LOAD_EVERY_S = 0.5
-"""How often a worker looks whether channels name what it has not loaded."""
 CHUNK_THREADS = 2
 """While one thread waits for the database or decodes, the other one keeps the model busy."""
 
@@ -61,7 +61,7 @@ class WorkerParts:
         settings, database, tracing = shared.settings, shared.database, shared.tracing
         engine = Engine(shared.registry, threads=_threads_per_call(settings))
         shared.standings.look_again()
-        engine.load_served()
+        engine.load_wanted()
         metrics = _metrics(settings, engine)
         stopping = threading.Event()
         inputs = Inputs(shared.storage, settings, stopping)
@@ -89,15 +89,13 @@ class WorkerParts:
             settings,
         )
         scanner = Scanner(database, shared.storage, shared.intake, settings, stopping)
-
-        def load() -> bool:
-            engine.load_served()
-            return False
+        rollouts = Rollouts(database, shared.registry, shared.standings)
+        loading = Loading(engine, shared.standings, rollouts, tell=housekeeping.beat)
 
         # The first one renews leases: it ends last.
         loops = (
             Loop("housekeeping", housekeeping.step, pause_s=housekeeping.pause_s),
-            Loop("versions", load, pause_s=LOAD_EVERY_S),
+            Loop("versions", loading.look, pause_s=LOOK_EVERY_S),
             Loop("fetcher", fetcher.look, pause_s=fetching.LOOK_EVERY_S, stopping=stopping),
             Loop("importer", importer.look, pause_s=importing.LOOK_EVERY_S, stopping=stopping),
             Loop("scanner", scanner.look, pause_s=scanning.LOOK_EVERY_S, stopping=stopping),

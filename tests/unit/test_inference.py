@@ -163,7 +163,7 @@ def test_one_broken_version_does_not_keep_the_others_from_warming_up(tmp_path: P
 
     engine = Engine(Registry([tmp_path]), threads=1)
 
-    engine.load_served()
+    engine.load_wanted()
 
     assert engine.loaded == [("picture", "1")]
     assert list(engine.failing) == ["table/1"]
@@ -179,16 +179,16 @@ def test_what_a_channel_names_is_loaded_and_what_does_not_load_is_told_until_it_
     (tmp_path / "table" / "1" / "model.onnx").write_bytes(b"")
     standings = {"table": Standing({"stable": "3"})}
     engine = Engine(Registry([tmp_path], known=lambda: standings), threads=1)
-    engine.load_served()
+    engine.load_wanted()
     assert engine.loaded == [("table", "3")]
 
     standings["table"] = Standing({"stable": "1", "qa": "2"})
-    engine.load_served()
+    engine.load_wanted()
     (tmp_path / "table" / "1" / "model.onnx").write_bytes(kept)
-    engine.load_served()
+    engine.load_wanted()
     assert (engine.loaded, list(engine.failing)) == ([("table", "3"), ("table", "2")], ["table/1"])
     monkeypatch.setattr(inference, "TRY_AGAIN_S", 0.0)
-    engine.load_served()
+    engine.load_wanted()
 
     assert (engine.loaded[-1], engine.failing) == (("table", "1"), {})
 
@@ -199,11 +199,11 @@ def test_what_does_not_load_is_forgotten_when_no_channel_names_it(tmp_path: Path
     (tmp_path / "table" / "2" / "model.onnx").write_bytes(b"")
     standings: dict[str, Standing] = {}
     engine = Engine(Registry([tmp_path], known=lambda: standings), threads=1)
-    engine.load_served()
+    engine.load_wanted()
     assert list(engine.failing) == ["table/2"]
 
     standings["table"] = Standing({"stable": "1"})
-    engine.load_served()
+    engine.load_wanted()
 
     assert (engine.loaded, engine.failing) == ([("table", "1")], {})
 
@@ -217,12 +217,31 @@ def test_a_retired_version_serves_its_jobs_and_is_let_go_when_none_has_come_for_
     engine = Engine(Registry([tmp_path], known=lambda: standings), threads=1)
 
     answered = classify(engine, "table", [b"[9,1]"])
-    engine.release_removed()
+    engine.release_unused()
     kept = engine.loaded
     monkeypatch.setattr(inference, "IDLE_S", -1.0)
-    engine.release_removed()
+    engine.release_unused()
 
     assert (answered, kept, engine.loaded) == (["yes"], [("table", "1")], [])
+
+
+def test_what_no_channel_names_any_more_is_kept_for_who_goes_back_and_let_go_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in ("1", "2"):
+        write_table_model(tmp_path, version=version)
+    standings = {"table": Standing({"stable": "1"})}
+    engine = Engine(Registry([tmp_path], known=lambda: standings), threads=1)
+    engine.load_wanted()
+    standings["table"] = Standing({"stable": "2"})
+    engine.load_wanted()
+
+    engine.release_unused()
+    kept = engine.loaded
+    monkeypatch.setattr(inference, "KEPT_S", -1.0)
+    engine.release_unused()
+
+    assert (kept, engine.loaded) == ([("table", "1"), ("table", "2")], [("table", "2")])
 
 
 def test_a_version_that_is_not_in_the_store_is_an_error_of_all_items(engine: Engine) -> None:
@@ -241,7 +260,7 @@ def test_a_version_that_was_taken_away_is_let_go_and_the_others_serve_on(tmp_pat
     engine.load("table", "2")
 
     shutil.rmtree(newer)
-    engine.release_removed()
+    engine.release_unused()
 
     assert engine.loaded == [("table", "1")]
     assert classify(engine, "table", [b"[9,1]"]) == ["yes"]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Self
+from urllib.parse import quote
+from uuid import UUID
 
 from pydantic import Field
 
 from production_server.jobs.channels import ChannelRow, Event
 from production_server.jobs.item_times import ItemTimes
+from production_server.jobs.rollouts import Rollout
 from production_server.models.channels import LONGEST_CHANNEL, STABLE
 from production_server.models.manifest import Manifest
 from production_server.serving.overview import VersionState
@@ -109,6 +112,68 @@ class PromoteRequest(Schema):
         )
 
 
+class RollbackRequest(Schema):
+    """Why a channel goes back. With `expected` only if it names that version now."""
+
+    reason: str = Field(default="", max_length=LONGEST_REASON, examples=["it answers nonsense"])
+    expected: str | None = Field(default=None, max_length=9, examples=["3"])
+
+
+class RolloutLinks(Schema):
+    """Where the rollout, and what it is about, are found."""
+
+    self: str
+    channel: str
+
+
+class RolloutBody(Schema):
+    """A version that a channel is to name as soon as every worker has loaded it.
+
+    `state` is `loading`, `live`, `refused` (`told` says why) or `overtaken` (the channel was changed otherwise
+    meanwhile). `waits_for` are the workers that have not loaded it yet.
+    """
+
+    id: UUID
+    channel: str = Field(examples=[STABLE])
+    version: str = Field(examples=["3"])
+    before: str | None = Field(examples=["2"])
+    state: str = Field(examples=["live"])
+    told: str = Field(examples=[""])
+    waits_for: list[str] = Field(examples=[[]])
+    reason: str = Field(examples=["fewer false alarms"])
+    client: str = Field(examples=["anna"])
+    began: datetime
+    ended: datetime | None
+    links: RolloutLinks
+
+    @classmethod
+    def of(cls, found: Rollout, waits_for: list[str]) -> Self:
+        """The API's view of a rollout."""
+        model = f"/api/models/{quote(found.model)}"
+        return cls(
+            id=found.id,
+            channel=found.channel,
+            version=found.version,
+            before=found.before,
+            state=found.state,
+            told=found.told,
+            waits_for=waits_for,
+            reason=found.reason,
+            client=found.client,
+            began=to_time(found.began_at),
+            ended=None if found.ended_at is None else to_time(found.ended_at),
+            links=RolloutLinks(
+                self=f"{model}/rollouts/{found.id}", channel=f"{model}/channels/{found.channel}"
+            ),
+        )
+
+
+class RolloutsBody(Schema):
+    """The latest rollouts of a model, the latest first."""
+
+    rollouts: list[RolloutBody]
+
+
 class ChannelBody(Schema):
     """What a channel names, since when and by whom; both are null of `stable` while nobody has set it."""
 
@@ -138,9 +203,10 @@ class HistoryQuery(Schema):
 
 
 class EventBody(Schema):
-    """A change: of a channel (`set`, `removed`), or of a version (`retired`, `restored`, `deleted`).
+    """A change: of a channel (`set`, `rolled_back`, `removed`), or of a version (`retired`, `restored`, `deleted`).
 
-    `before` and `after` are the versions that the channel named and names, or the one that it was done to.
+    `refused` changed nothing: a worker could not load what the channel was to name. `before` and `after` are the
+    versions that the channel named and names, or the one that it was done to.
     """
 
     id: int = Field(examples=[17])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from uuid import UUID
+
+from flask import Blueprint, Response, request
 
 from production_server.errors import NotFound
 from production_server.learning.report import read_report
+from production_server.serving.rollouts import checked
 from production_server.web.api.operations import operation
 from production_server.web.api.report_schemas import ReportBody
-from production_server.web.api.requests import read_json, read_query, to_response
+from production_server.web.api.requests import read_json, read_query, read_wait_s, to_response
+from production_server.web.api.schemas import MAX_PAGE
 from production_server.web.api.version_schemas import (
     ChannelBody,
     ChannelsBody,
@@ -19,6 +23,9 @@ from production_server.web.api.version_schemas import (
     PromoteRequest,
     ReasonQuery,
     RestoreRequest,
+    RollbackRequest,
+    RolloutBody,
+    RolloutsBody,
     VersionBody,
     VersionsBody,
 )
@@ -108,16 +115,61 @@ def channel(name: str, channel: str) -> Response:
 @operation(
     "Promote a version",
     body=PromoteRequest,
+    responses={200: ChannelBody, 202: RolloutBody},
+    errors=(400, 404, 409, 410, 413, 415, 503),
+    headers=("Prefer",),
+)
+def promote(name: str, channel: str) -> Response:
+    """Have a channel name a version, as soon as every worker has loaded it; all processes know it within two seconds.
+
+    200: it does. 202: some worker has not loaded it yet, also not within `Prefer: wait=N`; the channel moves by itself,
+    or the rollout says why not. From the first time on that `stable` is set, a new version serves only when it is
+    promoted.
+    """
+    parts = current_parts()
+    wanted = read_json(PromoteRequest).wanted(name, channel)
+    found = parts.serving.promote(wanted, by=acting())
+    with parts.waits.place() as pause:
+        found = parts.serving.rollouts.wait(found.id, seconds=read_wait_s(request), pause=pause)
+    if checked(found).state == "live":
+        return to_response(ChannelBody.of(parts.overview.channel(name, channel)))
+    body = RolloutBody.of(found, parts.serving.rollouts.waits_for(found))
+    response = to_response(body, 202)
+    response.headers["Location"] = body.links.self
+    return response
+
+
+@blueprint.post("/channels/<channel>/rollback")
+@operation(
+    "Go back to the version before",
+    body=RollbackRequest,
     responses={200: ChannelBody},
     errors=(400, 404, 409, 410, 413, 415, 503),
 )
-def promote(name: str, channel: str) -> Response:
-    """Have a channel name a version; every process knows it within two seconds.
+def roll_back(name: str, channel: str) -> Response:
+    """Have a channel name at once what it named before. Asked a second time it goes back one further."""
+    parts, asked = current_parts(), read_json(RollbackRequest)
+    parts.serving.roll_back(name, channel, reason=asked.reason, expected=asked.expected, by=acting())
+    return to_response(ChannelBody.of(parts.overview.channel(name, channel)))
 
-    From the first time on that `stable` is set, a new version serves only when it is promoted.
-    """
-    wanted = read_json(PromoteRequest).wanted(name, channel)
-    return to_response(ChannelBody.of(current_parts().serving.promote(wanted, by=acting())))
+
+@blueprint.get("/rollouts")
+@operation("List rollouts", responses={200: RolloutsBody}, errors=(404, 503))
+def rollouts(name: str) -> Response:
+    """The latest promotions: those that wait until workers have loaded a version, and what became of the others."""
+    parts = current_parts()
+    found = parts.overview.rollouts(name, limit=MAX_PAGE)
+    waits_for = parts.serving.rollouts.waits_for
+    return to_response(RolloutsBody(rollouts=[RolloutBody.of(each, waits_for(each)) for each in found]))
+
+
+@blueprint.get("/rollouts/<uuid:rollout_id>")
+@operation("Show a rollout", responses={200: RolloutBody}, errors=(404, 503))
+def rollout(name: str, rollout_id: UUID) -> Response:
+    """One promotion as it stands."""
+    parts = current_parts()
+    found = parts.overview.rollout(name, rollout_id)
+    return to_response(RolloutBody.of(found, parts.serving.rollouts.waits_for(found)))
 
 
 @blueprint.delete("/channels/<channel>")

@@ -18,9 +18,11 @@ from production_server.errors import (
     StoreNotWritable,
     VersionRetired,
 )
+from production_server.jobs.rollouts import Rollout
 from production_server.models.channels import CANARY, STABLE
 from production_server.serving.comparison import compare
 from production_server.serving.overview import VersionState
+from production_server.serving.rollouts import checked
 from production_server.serving.serving import NOTHING, Wanted
 from production_server.web.api.schemas import MAX_INDEX
 from production_server.web.edge.flask_door import acting, asking_client
@@ -31,6 +33,8 @@ from production_server.web.pages.model_card import plot_files, plot_name
 MOST_SIDE_BY_SIDE = 6
 """Versions: those that channels name, and the newest; others are there for a click."""
 EVENTS = 50
+PATIENCE_S = 5.0
+"""So long the page waits for workers to load what is promoted."""
 EXPECTED = "expected."
 """Before a channel's name in the form: what the page has shown of it."""
 
@@ -59,7 +63,14 @@ def promote(name: str) -> Response:
         reason=_field("reason"),
         expected=request.form.get(EXPECTED + channel, NOTHING),
     )
-    return _do(name, lambda: current_parts().serving.promote(wanted, by=acting()))
+    return _do(name, lambda: _promote(wanted))
+
+
+def roll_back(name: str) -> Response:
+    """Have a channel name what it named before, unless it names another one by now than the page has shown."""
+    channel = _field("channel") or STABLE
+    serving, expected = current_parts().serving, request.form.get(EXPECTED + channel, NOTHING)
+    return _do(name, lambda: serving.roll_back(name, channel, expected=expected, **_told()))
 
 
 def remove_channel(name: str) -> Response:
@@ -82,6 +93,14 @@ def restore(name: str) -> Response:
 def delete(name: str) -> Response:
     """Remove the files of a retired version."""
     return _do(name, lambda: current_parts().serving.delete(name, _field("version"), **_told()))
+
+
+def _promote(wanted: Wanted) -> None:
+    """Promote a version; what takes longer than people wait for is on the page as well."""
+    parts = current_parts()
+    found = parts.serving.promote(wanted, by=acting())
+    with parts.waits.place() as pause:
+        checked(parts.serving.rollouts.wait(found.id, seconds=PATIENCE_S, pause=pause))
 
 
 def _field(name: str) -> str:
@@ -113,6 +132,8 @@ def _page(name: str, error: CeleriacError | None = None) -> Response:
         "pages/versions.html",
         manifest=parts.registry.shown(name).manifest,
         channels=channels,
+        loading=_loading(name),
+        earlier=parts.overview.earlier(name),
         here={state.version.key[1] for state in states},
         names=list(dict.fromkeys((STABLE, CANARY, *(row.channel for row in channels)))),
         states=shown,
@@ -129,6 +150,13 @@ def _page(name: str, error: CeleriacError | None = None) -> Response:
         error=error,
     )
     return make_response(page, 200 if error is None else status_of(error))
+
+
+def _loading(name: str) -> list[tuple[Rollout, list[str]]]:
+    """What channels are to name, and the workers that have not loaded it yet."""
+    parts = current_parts()
+    found = [each for each in parts.overview.rollouts(name, limit=EVENTS) if each.state == "loading"]
+    return [(each, parts.serving.rollouts.waits_for(each)) for each in found]
 
 
 def _side_by_side(states: Sequence[VersionState], asked: str | None) -> list[VersionState]:

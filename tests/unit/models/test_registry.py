@@ -147,8 +147,30 @@ def test_a_channel_that_somebody_has_set_counts_whatever_is_newer(tmp_path: Path
 
     assert (number_of(registry), number_of(registry, "qa")) == ("1", "2")
     assert [each.key[1] for each in registry.stable_versions()] == ["1"]
-    assert [each.key[1] for each in registry.served_versions()] == ["1", "2"]
+    assert [each.key[1] for each in registry.wanted_versions()] == ["1", "2"]
     assert registry.channels("table") == {"stable": "1", "qa": "2"}
+
+
+def test_the_newest_version_is_stable_only_when_every_worker_has_loaded_it(tmp_path: Path) -> None:
+    for version in ("1", "2"):
+        write_table_model(tmp_path, version=version)
+    standings = {"table": Standing(loaded=frozenset({"1"}))}
+    registry = Registry([tmp_path], known=lambda: standings)
+
+    before = number_of(registry), [each.key[1] for each in registry.wanted_versions()]
+    standings["table"] = Standing(loaded=frozenset({"1", "2"}))
+    after = number_of(registry), [each.key[1] for each in registry.wanted_versions()]
+
+    assert (before, after) == (("1", ["1", "2"]), ("2", ["2"]))
+
+
+def test_what_a_channel_is_to_name_is_loaded_before_it_does(tmp_path: Path) -> None:
+    for version in ("1", "2", "3"):
+        write_table_model(tmp_path, version=version)
+    standings = {"table": Standing({"stable": "1"}, coming=frozenset({"2"}))}
+    registry = Registry([tmp_path], known=lambda: standings)
+
+    assert (number_of(registry), [each.key[1] for each in registry.wanted_versions()]) == ("1", ["1", "2"])
 
 
 def test_a_version_that_a_channel_names_is_found_as_soon_as_it_is_there(tmp_path: Path) -> None:

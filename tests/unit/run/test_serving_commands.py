@@ -14,8 +14,10 @@ from production_server.access.audit import Wanted, every_line
 from production_server.errors import Conflict, NotFound, VersionRetired
 from production_server.jobs.database import now
 from production_server.jobs.tables import retired_version
+from production_server.jobs.workers import beat
 from production_server.run.model_commands import model_commands
 from production_server.run.opened_serving import opened_serving, user_acting
+from production_server.serving import rollouts
 from production_server.serving.serving import SETTLED_S
 from production_server.settings import Settings, read_settings
 from testing.foreign_graphs import FOREIGN_MODELS
@@ -104,6 +106,38 @@ def test_a_version_goes_from_serving_to_deleted_and_each_step_is_told(settings: 
     assert [line.split("  ")[1] for line in lines[1:]] == [
         "version 3 deleted", "version 3 retired", "version 3 restored", "version 3 retired", "stable 3 → 2",
     ]  # fmt: skip
+
+
+def test_promoting_waits_for_workers_and_says_for_which(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said(settings, "promote", "table", "1")
+    with opened_serving(settings) as serving:
+        beat(serving.database, "w1", warm=["table/1"], items_done=0)
+
+    def load(_: float) -> None:
+        with opened_serving(settings) as serving:
+            beat(serving.database, "w1", warm=["table/1", "table/2"], items_done=0)
+
+    monkeypatch.setattr(rollouts.time, "sleep", load)
+
+    done = run(settings, "promote", "table", "2")
+
+    assert (done.exit_code, done.stderr) == (0, "Waiting until it is loaded in w1 ...\n")
+    assert done.stdout == "table stable is version 2, within two seconds everywhere.\n"
+
+
+def test_going_back_says_to_what(settings: Settings) -> None:
+    for version in ("1", "2"):
+        said(settings, "promote", "table", version)
+
+    answer = said(settings, "rollback", "table", "--why", "nonsense")
+
+    assert answer == "table stable is version 1 again, within two seconds everywhere.\n"
+    assert told(settings, "rollback", "table", "--if-now", "1")["version"] == "3"
+    assert "stable 2 → 1, back" in said(settings, "history", "table")
+    with pytest.raises(Conflict, match="named no other version before"):
+        run(settings, "rollback", "table")
 
 
 def test_files_are_deleted_only_after_a_yes(settings: Settings) -> None:

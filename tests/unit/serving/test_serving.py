@@ -284,19 +284,6 @@ def test_a_version_whose_files_are_damaged_is_not_promoted(serving: Serving, sto
     assert named(serving) == {"stable": "3"}
 
 
-def test_what_workers_could_not_load_does_not_become_stable_unless_one_has_it(serving: Serving) -> None:
-    beat(serving.database, "w1", warm=[], items_done=0, failing={"table/1": "it needs TensorFlow"})
-
-    with pytest.raises(Conflict, match="w1 cannot load it: it needs TensorFlow") as refused:
-        promote(serving, "1")
-    promote(serving, "1", "qa")
-    beat(serving.database, "w2", warm=["table/1"], items_done=0)
-    promote(serving, "1")
-
-    assert refused.value.code == "version_does_not_load"
-    assert named(serving) == {"stable": "1", "qa": "1"}
-
-
 def test_a_deleted_version_is_gone_and_its_number_is_not_given_again(serving: Serving, store: Path) -> None:
     promote(serving, "1")
     serving.retire("table", "3", by=ANNA)
@@ -353,7 +340,7 @@ def test_a_deletion_that_cannot_be_written_down_leaves_the_version_as_it_was(
     def fail(*_: object) -> None:
         raise Unavailable("the database has gone away")
 
-    monkeypatch.setattr(use_cases, "_tell", fail)
+    monkeypatch.setattr(use_cases, "tell", fail)
     with pytest.raises(Unavailable):
         serving.delete("table", "1", by=ANNA)
 
@@ -519,7 +506,7 @@ def test_a_deletion_that_cannot_be_written_down_leaves_the_version_in_the_bucket
     def fail(*_: object) -> None:
         raise Unavailable("the database has gone away")
 
-    monkeypatch.setattr(use_cases, "_tell", fail)
+    monkeypatch.setattr(use_cases, "tell", fail)
     with pytest.raises(Unavailable):
         shared.delete("table", "1", by=ANNA)
 

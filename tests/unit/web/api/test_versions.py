@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,84 @@ def test_a_channel_is_taken_away_but_for_stable(web: Any) -> None:
     assert [each["channel"] for each in left.json["channels"]] == ["stable"]
     assert problem(web.delete(f"{TABLE}/channels/qa")) == (404, "channel_not_found")
     assert problem(web.delete(f"{TABLE}/channels/stable")) == (400, "invalid_input")
+
+
+def test_a_promotion_that_workers_are_not_ready_for_is_a_rollout(web: Any, parts: WebParts) -> None:
+    promote(web, "1")
+    beat(parts.database, "w1", warm=["table/1"], items_done=0)
+
+    begun = promote(web, "2", reason="better")
+    where = begun.headers["Location"]
+    waiting = web.get(where).json
+    beat(parts.database, "w1", warm=["table/1", "table/2"], items_done=0)
+    parts.serving.rollouts.move_on()
+    done = web.get(where).json
+
+    assert (begun.status_code, begun.json) == (202, waiting)
+    assert (waiting["state"], waiting["waits_for"], waiting["before"], waiting["ended"]) == (
+        "loading", ["w1"], "1", None,
+    )  # fmt: skip
+    assert (done["state"], done["waits_for"], done["reason"], done["client"]) == (
+        "live",
+        [],
+        "better",
+        "anonymous",
+    )
+    assert web.get(done["links"]["channel"]).json["version"] == "2"
+    assert [each["version"] for each in web.get(f"{TABLE}/rollouts").json["rollouts"]] == ["2", "1"]
+    assert problem(web.get(where.replace("table", "picture"))) == (404, "rollout_not_found")
+
+
+def test_who_would_rather_wait_gets_the_channel(web: Any, parts: WebParts) -> None:
+    promote(web, "1")
+    beat(parts.database, "w1", warm=["table/1"], items_done=0)
+    timer = threading.Timer(0.3, beat, (parts.database, "w1"), {"warm": ["table/2"], "items_done": 0})
+    timer.start()
+
+    answer = web.put(f"{TABLE}/channels/stable", json={"version": "2"}, headers={"Prefer": "wait=60"})
+
+    timer.join()
+    assert (answer.status_code, answer.json["version"]) == (200, "2")
+
+
+def test_a_version_that_a_worker_cannot_load_is_a_conflict_and_what_served_serves_on(
+    web: Any, parts: WebParts
+) -> None:
+    promote(web, "1")
+    beat(parts.database, "w1", warm=["table/1"], items_done=0)
+    timer = threading.Timer(
+        0.3,
+        beat,
+        (parts.database, "w1"),
+        {"warm": ["table/1"], "items_done": 0, "failing": {"table/2": "it is damaged"}},
+    )
+    timer.start()
+
+    answer = web.put(f"{TABLE}/channels/stable", json={"version": "2"}, headers={"Prefer": "wait=60"})
+
+    timer.join()
+    assert problem(answer) == (409, "version_does_not_load")
+    assert answer.json["detail"] == "w1 cannot load it: it is damaged"
+    assert web.get(f"{TABLE}/channels/stable").json["version"] == "1"
+    assert web.get(f"{TABLE}/history").json["events"][0]["act"] == "refused"
+
+
+def test_going_back_is_done_at_once(web: Any) -> None:
+    promote(web, "1")
+    promote(web, "2")
+
+    refused = web.post(f"{TABLE}/channels/stable/rollback", json={"expected": "1"})
+    answer = web.post(f"{TABLE}/channels/stable/rollback", json={"reason": "nonsense", "expected": "2"})
+
+    assert problem(refused) == (409, "channel_moved")
+    assert (answer.status_code, answer.json["version"]) == (200, "1")
+    event = web.get(f"{TABLE}/history").json["events"][0]
+    assert (event["act"], event["before"], event["after"], event["reason"]) == (
+        "rolled_back",
+        "2",
+        "1",
+        "nonsense",
+    )
 
 
 def test_versions_tell_how_they_stand(web: Any, parts: WebParts) -> None:

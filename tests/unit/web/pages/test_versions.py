@@ -20,6 +20,7 @@ from production_server.jobs.workers import beat
 from production_server.serving.serving import SETTLED_S
 from production_server.web.app import create_app
 from production_server.web.edge.parts import WebParts
+from production_server.web.pages import versions
 from testing.small_models import write_table_model
 from tests.unit.access.test_keys import SOMEBODY
 from tests.unit.web.pages.conftest import Page, row, to_page, yes
@@ -206,3 +207,35 @@ def test_the_card_of_a_retired_version_says_so_and_offers_no_prediction(web: Any
     assert (card.status, "retired" in card.text, "Predict" in card.text.partition("Model card")[2]) == (
         200, True, False,
     )  # fmt: skip
+
+
+def test_going_back_is_offered_once_there_is_somewhere_to_go(web: Any, get: Get, parts: WebParts) -> None:
+    before = get(PATH)
+    send(web, "promote", version="1", channel="stable", **shown(before))
+    page = get(PATH)
+
+    done = send(web, "rollback", channel="stable", reason="nonsense", **shown(page))
+
+    assert "Go back to the version before" not in before.text
+    assert "stable: back to version 2" in page.text
+    assert (done.status, stable(parts).version) == (303, "2")
+    assert "stable 1 → 2, back" in get(PATH).text
+
+
+def test_what_workers_are_loading_is_shown_and_what_they_cannot_load_is_told(
+    web: Any, get: Get, parts: WebParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "PATIENCE_S", 0.0)
+    send(web, "promote", version="2", channel="stable", **shown(get(PATH)))
+    beat(parts.database, "w1", warm=["table/2"], items_done=0)
+
+    send(web, "promote", version="1", channel="stable", **shown(get(PATH)))
+    loading = get(PATH).text
+    beat(parts.database, "w1", warm=["table/2"], items_done=0, failing={"table/1": "it is <damaged>"})
+    parts.serving.rollouts.move_on()
+
+    assert "stable is to be version 1 as soon as it is loaded in w1" in loading
+    assert "stable stays 2: version 1 was refused" in get(PATH).text
+    assert "w1 cannot load it: it is <damaged>" in get(PATH).text
+    refused = send(web, "promote", version="1", channel="stable", **shown(get(PATH)))
+    assert (refused.status, stable(parts).version) == (409, "2")

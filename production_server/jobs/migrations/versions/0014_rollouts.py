@@ -1,0 +1,35 @@
+"""Rollouts: versions that channels are to name as soon as every worker has loaded them."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0014"
+down_revision = "0012"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "rollout",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("model", sa.String(64), nullable=False),
+        sa.Column("channel", sa.String(32), nullable=False),
+        sa.Column("version", sa.String(9), nullable=False),
+        sa.Column("before", sa.String(9), nullable=True),
+        sa.Column("state", sa.String(9), nullable=False),
+        sa.Column("told", sa.Text(), nullable=False, server_default=sa.text("''")),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("actor", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("began_at", sa.Double(), nullable=False),
+        sa.Column("ended_at", sa.Double(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_rollout_state", "rollout", ["state", "id"])
+    op.create_index("ix_rollout_model", "rollout", ["model", "id"])
+
+
+def downgrade() -> None:
+    op.drop_table("rollout")

@@ -1,0 +1,220 @@
+"""Moving a channel when every worker has loaded what it is to name, so that no call waits for that."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from production_server.access.audit import Act, Notes, noting
+from production_server.access.records import Actor
+from production_server.errors import Conflict, NotFound, VersionRetired
+from production_server.jobs import channels as rows
+from production_server.jobs import rollouts
+from production_server.jobs.channels import Change, NewEvent
+from production_server.jobs.database import Database
+from production_server.jobs.rollouts import NewRollout, Rollout
+from production_server.jobs.workers import alive_among
+from production_server.models.channels import Standing
+from production_server.models.registry import Registry
+from production_server.serving.known_standings import KnownStandings
+
+LONGEST_LOAD_S = 300.0
+"""A version that some worker has not loaded by then does not serve: nobody is to wonder for longer."""
+LOOK_EVERY_S = 0.1
+
+
+def _pause(seconds: float) -> bool:
+    time.sleep(seconds)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Rollouts:
+    """Rollouts of a service. Every worker moves them on, and whoever waits for one; each step is one transaction."""
+
+    database: Database
+    registry: Registry
+    known: KnownStandings
+
+    def move_on(self) -> None:
+        """Let each that is open move its channel, or be refused, if it is known which.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        with self.database.read() as connection:
+            found = rollouts.open_rollouts(connection)
+        for each in found:
+            self._move_on(each.id)
+
+    def wait(
+        self,
+        rollout_id: UUID,
+        *,
+        seconds: float,
+        pause: Callable[[float], bool] = _pause,
+        say: Callable[[list[str]], None] = lambda _: None,
+    ) -> Rollout:
+        """One of them, when it is over, or so much later.
+
+        `pause` waits for so many seconds, and says whether to go on; `say` is told which workers it waits for, whenever
+        others do.
+
+        Raises:
+            NotFound: there is none of that id. Unavailable: the database does not answer.
+        """
+        until, said = time.monotonic() + seconds, list[str]()
+        while True:
+            found = self._move_on(rollout_id)
+            if found.state != "loading" or time.monotonic() >= until:
+                return found
+            waits_for = self.waits_for(found)
+            if waits_for != said:
+                say(waits_for)
+                said = waits_for
+            if not pause(LOOK_EVERY_S):
+                return found
+
+    def waits_for(self, found: Rollout) -> list[str]:
+        """The workers that have not loaded it yet.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        if found.state != "loading":
+            return []
+        with self.database.read() as connection:
+            return _waits_for(connection, found)
+
+    def _move_on(self, rollout_id: UUID) -> Rollout:
+        with self.database.read() as connection:
+            found = rollouts.get_rollout(connection, rollout_id)
+            if found.state != "loading" or not _is_ripe(connection, found):
+                return found
+        with changing(self.database, found.model, Actor(**found.actor)) as (connection, notes, standing):
+            found = rollouts.get_rollout(connection, rollout_id)
+            decide(connection, notes, standing, found, self._numbers(found.model))
+            found = rollouts.get_rollout(connection, rollout_id)
+        self.known.look_if_possible()
+        return found
+
+    def _numbers(self, model: str) -> list[str]:
+        try:
+            return [each.key[1] for each in self.registry.versions(model)]
+        except NotFound:
+            return []
+
+
+def checked(found: Rollout) -> Rollout:
+    """A rollout that is live, or may yet be.
+
+    Raises:
+        Conflict: a worker cannot load it (code `version_does_not_load`), or the channel was changed otherwise meanwhile
+            (`channel_moved`).
+    """
+    if found.state in ("refused", "overtaken"):
+        code = "version_does_not_load" if found.state == "refused" else "channel_moved"
+        raise Conflict(found.told, code=code)
+    return found
+
+
+@contextmanager
+def changing(database: Database, model: str, by: Actor) -> Iterator[tuple[Connection, Notes, Standing]]:
+    """A transaction beside which nobody changes how versions stand."""
+    with noting(by) as notes, database.write() as connection:
+        rows.lock(connection)
+        yield connection, notes, rows.read_standing(connection, model)
+
+
+def begin(
+    connection: Connection, notes: Notes, standing: Standing, new: NewRollout, numbers: list[str]
+) -> Rollout:
+    """Have workers load a version, for a channel that names it at once where all have it.
+
+    Raises:
+        VersionRetired: it takes no new work. Conflict: a worker cannot load it (code `version_does_not_load`).
+    """
+    if new.version in standing.retired:
+        raise VersionRetired(f"version {new.version} of {new.model!r} is retired: restore it first")
+    found = rollouts.add_rollout(connection, new)
+    fault = _fault(connection, found)
+    if fault:
+        raise Conflict(fault, code="version_does_not_load")
+    decide(connection, notes, standing, found, numbers)
+    return rollouts.get_rollout(connection, found.id)
+
+
+def decide(
+    connection: Connection, notes: Notes, standing: Standing, found: Rollout, numbers: list[str]
+) -> None:
+    """Move the channel, or refuse to, or leave it open."""
+    if found.state != "loading":
+        return
+    names = standing.channels_among(numbers).get(found.channel)
+    if found.version in standing.retired:
+        _refuse(connection, found, f"version {found.version} was retired meanwhile")
+    elif names != found.before:
+        told = f"{found.channel} was changed meanwhile, and names {f'version {names}' if names else 'no version'}"
+        rollouts.end_rollout(connection, found.id, "overtaken", told)
+    elif fault := _fault(connection, found):
+        _refuse(connection, found, fault)
+    elif not _waits_for(connection, found):
+        rollouts.end_rollout(connection, found.id, "live")
+        if standing.channels.get(found.channel) != found.version:
+            rows.set_channel(connection, found.model, found.channel, found.version, client=found.client)
+            tell(connection, notes, _event(found, Change.SET, found.reason), Act.CHANNEL_SET)
+
+
+def tell(connection: Connection, notes: Notes, change: NewEvent, act: Act) -> None:
+    """Write a change down, in the history and in the audit."""
+    rows.add_event(connection, change)
+    what = change.channel or change.before or change.after or ""
+    before = change.before and {"version": change.before}
+    after = {"version": change.after} if change.after else {}
+    if change.reason:
+        after["reason"] = change.reason
+    notes.write(connection, act, f"{change.model}/{what}", before=before or None, after=after or None)
+
+
+def _refuse(connection: Connection, found: Rollout, why: str) -> None:
+    rollouts.end_rollout(connection, found.id, "refused", why)
+    rows.add_event(connection, _event(found, Change.REFUSED, why))
+
+
+def _event(found: Rollout, act: Change, reason: str) -> NewEvent:
+    return NewEvent(
+        model=found.model,
+        act=act,
+        channel=found.channel,
+        before=found.before,
+        after=found.version,
+        client=found.client,
+        reason=reason,
+    )
+
+
+def _is_ripe(connection: Connection, found: Rollout) -> bool:
+    """Whether it is worth the lock: something may be decided."""
+    return bool(_fault(connection, found)) or not _waits_for(connection, found)
+
+
+def _waits_for(connection: Connection, found: Rollout) -> list[str]:
+    name = f"{found.model}/{found.version}"
+    return [each.name for each in alive_among(connection) if name not in each.warm]
+
+
+def _fault(connection: Connection, found: Rollout) -> str:
+    """Why workers will not have it; empty: they may."""
+    name = f"{found.model}/{found.version}"
+    for worker in alive_among(connection):
+        if name in worker.failing:
+            return f"{worker.name} cannot load it: {worker.failing[name]}"
+    if not rollouts.has_begun_before(connection, found.id, LONGEST_LOAD_S):
+        return ""
+    late = _waits_for(connection, found)
+    return f"{', '.join(late)} had not loaded it after {LONGEST_LOAD_S:g} s" if late else ""
