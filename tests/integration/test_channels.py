@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,24 +91,59 @@ def test_what_is_promoted_anywhere_serves_everywhere_and_while_the_database_is_a
     assert while_away == ({"1"}, {"2"})
 
 
-def test_what_workers_cannot_load_is_told_and_does_not_become_stable(
+def test_what_workers_cannot_load_is_refused_and_what_served_serves_on(
     service: tuple[Celeriac, dict[str, str]], tmp_path: Path
 ) -> None:
     running, settings = service
-    # Otherwise the broken one would be stable for being the newest.
-    assert models(settings, "promote", "table", "3").returncode == 0
     write_table_model(
         tmp_path / "store", version="4", outputs=[{"name": "nothing", "shape": [None, 2], "dtype": "float32"}]
     )
-    assert models(settings, "promote", "table", "4", "--channel", "qa").returncode == 0
-
+    # Nobody has promoted anything: the newest would be stable, if workers could load it.
     wait_until(
         lambda: not running.web.get("/readyz").json()["checks"]["models"]["ok"], what="readyz tells of it"
     )
+    told = running.web.get("/readyz").text
+    while_newest = answered_by(running)
+
+    assert models(settings, "promote", "table", "2").returncode == 0
     refused = models(settings, "promote", "table", "4")
+    wait_until(lambda: answered_by(running) == {"2"}, what="version 2 serves in each process")
 
     assert running.is_ready()
-    assert "table/4 does not load in" in running.web.get("/readyz").text
+    assert "table/4 does not load in" in told and while_newest == {"3"}
     assert refused.returncode == 1 and "cannot load it" in refused.stderr
-    assert answered_by(running) == {"3"}
     assert "outputs probabilities" in running.web.get("/models/table/versions").text
+
+
+def test_no_call_waits_while_versions_change(service: tuple[Celeriac, dict[str, str]]) -> None:
+    running, settings = service
+    assert models(settings, "promote", "table", "1").returncode == 0
+    ended, answers = threading.Event(), list[tuple[int, str]]()
+
+    def ask() -> None:
+        with httpx.Client(base_url=running.url, timeout=30) as client:
+            while not ended.is_set():
+                answer = client.post("/v2/models/table/infer", json=ROW)
+                answers.append((answer.status_code, answer.json().get("model_version", answer.text)))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        done = [models(settings, "promote", "table", version) for version in ("2", "3")]
+        done.append(models(settings, "rollback", "table"))
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    wait_until(lambda: answered_by(running) == {"2"}, what="version 2 serves in each process again")
+
+    assert [each.returncode for each in done] == [0, 0, 0], [each.stderr for each in done]
+    assert {status for status, _ in answers} == {200}
+    assert {version for _, version in answers} <= {"1", "2", "3"}
+    held = [
+        each["version"]
+        for each in running.web.get("/api/models/table/versions").json()["versions"]
+        if each["loaded_by"]
+    ]
+    assert set(held) == {"1", "2", "3"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from production_server.jobs.tables import retired_version
 from production_server.jobs.workers import beat
 from production_server.run.model_commands import model_commands
 from production_server.run.opened_serving import opened_serving, user_acting
-from production_server.serving import rollouts
 from production_server.serving.serving import SETTLED_S
 from production_server.settings import Settings, read_settings
 from testing.foreign_graphs import FOREIGN_MODELS
@@ -119,7 +119,7 @@ def test_promoting_waits_for_workers_and_says_for_which(
         with opened_serving(settings) as serving:
             beat(serving.database, "w1", warm=["table/1", "table/2"], items_done=0)
 
-    monkeypatch.setattr(rollouts.time, "sleep", load)
+    monkeypatch.setattr(time, "sleep", load)
 
     done = run(settings, "promote", "table", "2")
 
