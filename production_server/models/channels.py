@@ -37,21 +37,26 @@ class Standing:
         number = self.channels.get(channel)
         if number is not None or channel != STABLE:
             return number
-        able = [number for number in reversed(numbers) if number not in self.retired]
-        return next((number for number in able if number in self.loaded), next(iter(able), None))
+        newest = None
+        for number in reversed(numbers):
+            if number in self.loaded and number not in self.retired:
+                return number
+            if newest is None and number not in self.retired:
+                newest = number
+                if not self.loaded:
+                    break
+        return newest
 
     def to_load(self, numbers: Reversible[str]) -> set[str]:
         """What workers are to have loaded, of a model that has these versions, oldest first.
 
         That is what channels name, what they are about to, and the newest where it becomes stable by being loaded.
         """
+        wanted = {*self.channels_among(numbers).values(), *self.coming}
         newest = next((number for number in reversed(numbers) if number not in self.retired), None)
-        is_next = newest is not None and STABLE not in self.channels
-        return {
-            *self.channels_among(numbers).values(),
-            *self.coming,
-            *([newest] if newest and is_next else ()),
-        }
+        if newest is not None and STABLE not in self.channels:
+            wanted.add(newest)
+        return wanted
 
     def channels_among(self, numbers: Reversible[str]) -> dict[str, str]:
         """What all channels name, `stable` first, as `named` says it."""
