@@ -17,7 +17,7 @@ from production_server.jobs.database import now
 from production_server.jobs.rollouts import open_rollouts
 from production_server.jobs.tables import channel, channel_event, job, retired_version
 from production_server.jobs.workers import alive_among
-from production_server.models.channels import STABLE, UNTOUCHED, Standing, Standings
+from production_server.models.channels import CANARY, STABLE, UNTOUCHED, Standing, Standings
 
 _LOCK = "SELECT pg_advisory_xact_lock(5101)"
 """Beside that of migrations. One for all models: such changes are rare, and take milliseconds."""
@@ -54,6 +54,8 @@ class NewEvent:
     reason: str = ""
     report: str | None = None
     """Where the report is that let it happen."""
+    percent: float | None = None
+    """Of a canary: what it gets of the work that asks for no version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,17 +77,21 @@ class ChannelRow:
     version: str
     set_at: float | None = None
     set_by: str | None = None
+    percent: float | None = None
+    """Of a canary: what it gets of the work that asks for no version; None: only what asks for it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Found:
     channels: dict[str, str] = field(default_factory=dict)
     retired: set[str] = field(default_factory=set)
     coming: set[str] = field(default_factory=set)
     loaded: set[str] = field(default_factory=set)
+    canary_percent: float = 0.0
 
     def standing(self) -> Standing:
-        return Standing(self.channels, *map(frozenset, (self.retired, self.coming, self.loaded)))
+        retired, coming, loaded = map(frozenset, (self.retired, self.coming, self.loaded))
+        return Standing(self.channels, retired, coming, loaded, self.canary_percent)
 
 
 def lock(connection: Connection) -> None:
@@ -106,11 +112,12 @@ def mark(connection: Connection) -> Hashable:
 def read_standings(connection: Connection) -> Standings:
     """How the versions of all models stand of which somebody has said something, or that workers have loaded."""
     found: dict[str, _Found] = {}
-    query = select(channel.c.model, channel.c.channel, channel.c.version).order_by(
-        channel.c.channel != STABLE, channel.c.channel
-    )
+    query = select(channel).order_by(channel.c.channel != STABLE, channel.c.channel)
     for row in connection.execute(query):
-        found.setdefault(row.model, _Found()).channels[row.channel] = row.version
+        of_model = found.setdefault(row.model, _Found())
+        of_model.channels[row.channel] = row.version
+        if row.channel == CANARY:
+            of_model.canary_percent = row.percent or 0.0
     for model, version in connection.execute(select(retired_version.c.model, retired_version.c.version)):
         found.setdefault(model, _Found()).retired.add(version)
     for each in open_rollouts(connection):
@@ -129,12 +136,15 @@ def read_standing(connection: Connection, model: str) -> Standing:
 def list_channels(connection: Connection, model: str) -> list[ChannelRow]:
     """The channels of a model that somebody has set, by name."""
     query = select(channel).where(channel.c.model == model).order_by(channel.c.channel)
-    return [ChannelRow(row.channel, row.version, row.set_at, row.set_by) for row in connection.execute(query)]
+    rows = connection.execute(query)
+    return [ChannelRow(row.channel, row.version, row.set_at, row.set_by, row.percent) for row in rows]
 
 
-def set_channel(connection: Connection, model: str, name: str, version: str, *, client: str) -> None:
+def set_channel(
+    connection: Connection, model: str, name: str, version: str, *, client: str, percent: float | None = None
+) -> None:
     """Have a channel name a version."""
-    told = {"version": version, "set_at": now(), "set_by": client}
+    told = {"version": version, "set_at": now(), "set_by": client, "percent": percent}
     is_it = (channel.c.model == model) & (channel.c.channel == name)
     if not connection.execute(update(channel).where(is_it).values(told)).rowcount:
         connection.execute(insert(channel).values(model=model, channel=name, **told))

@@ -277,6 +277,7 @@ channel = Table(
     Column("version", String(9), nullable=False),
     Column("set_at", Double, nullable=False),
     Column("set_by", String(64), nullable=False),  # a client
+    Column("percent", Double),  # of the canary: what it gets of the work that asks for no version; null: none
     sqlite_with_rowid=False,
 )
 
@@ -299,6 +300,7 @@ rollout = Table(
     Column("channel", String(32), nullable=False),
     Column("version", String(9), nullable=False),
     Column("before", String(9)),  # what the channel named then; null: nothing
+    Column("percent", Double),  # of a canary
     Column("state", String(9), nullable=False),  # loading | live | refused | overtaken
     Column("told", Text, nullable=False, server_default=text("''")),  # why it did not become live
     Column("reason", Text, nullable=False),
@@ -325,6 +327,7 @@ channel_event = Table(
     Column("client", String(64), nullable=False),
     Column("reason", Text, nullable=False),
     Column("report", String(255)),  # where the report is that let it happen
+    Column("percent", Double),  # of a canary
     Index("ix_channel_event_model", "model", "id"),
 )
 

@@ -27,6 +27,8 @@ class Standing:
     """Those that a channel is to name as soon as every worker has loaded them."""
     loaded: frozenset[str] = frozenset()
     """Those that every worker that lives has loaded."""
+    canary_percent: float = 0.0
+    """What of the work that asks for no version the canary gets."""
 
     def named(self, channel: str, numbers: Reversible[str]) -> str | None:
         """The version that a channel names, of a model that has these versions, oldest first; None: it names none.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import secrets
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -11,7 +13,7 @@ from pathlib import Path
 
 from production_server.descriptors import EXHAUSTED
 from production_server.errors import BrokenVersion, NotFound, VersionRetired
-from production_server.models.channels import STABLE, UNTOUCHED, Known
+from production_server.models.channels import CANARY, STABLE, UNTOUCHED, Known
 from production_server.models.store import ModelVersion, Store
 
 log = logging.getLogger(__name__)
@@ -65,6 +67,24 @@ class Registry:
         if which in self._known().get(model, UNTOUCHED).retired:
             raise VersionRetired(f"version {which} of model {model!r} is retired: it takes no new work")
         return found
+
+    def draw(self, model: str, which: str | None = None, *, sticky: str = "") -> ModelVersion:
+        """As `resolve`, for calls and items: of those that ask for no version the canary gets its share.
+
+        What comes with the same text `sticky` gets the same version as long as the same canary has the same share; what
+        comes without is drawn each time.
+
+        Raises:
+            NotFound, VersionRetired, BrokenVersion, Unavailable: as `resolve`. A canary that is not here gets nothing.
+        """
+        if which is None:
+            standing = self._known().get(model, UNTOUCHED)
+            number = standing.channels.get(CANARY, "")
+            if number and _lot(f"{model}/{number}/{sticky}" if sticky else "") < standing.canary_percent:
+                canary = self._versions_of(model).get(number)
+                if canary is not None:
+                    return canary
+        return self.resolve(model, which)
 
     def version(self, model: str, number: str) -> ModelVersion:
         """The version of that number, retired or not: for work that was accepted, and for whoever looks at it.
@@ -198,6 +218,13 @@ class Registry:
                 raise
             log.warning("the stores of models cannot be looked at: %s", exc)
             return _Seen(time.monotonic(), self._seen.models)
+
+
+def _lot(text: str) -> float:
+    """From 0 to below 100, evenly: always the same for a text, any for none."""
+    if not text:
+        return secrets.randbelow(10_000) / 100
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) / 2**48 * 100
 
 
 def _look_at(store: Store) -> _Seen:

@@ -12,7 +12,7 @@ import click
 
 from production_server.jobs.channels import Change, Event
 from production_server.learning.report import read_report
-from production_server.models.channels import STABLE
+from production_server.models.channels import CANARY, STABLE
 from production_server.models.manifest import Metric
 from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
@@ -91,6 +91,11 @@ def show(settings: Settings, *, name: str, which: str | None, as_json: bool) -> 
     "expected",
     help=f"Only if the channel names this version now; `{NO_VERSION}`: only if it names none.",
 )
+@click.option(
+    "--percent",
+    type=click.FloatRange(0, 100, min_open=True),
+    help=f"What --channel {CANARY} gets of the work that asks for no version.  [default: only what asks for it]",
+)
 @WHY
 @AS_JSON
 @click.pass_obj
@@ -101,6 +106,7 @@ def promote(  # one argument per option
     version: str,
     channel: str,
     expected: str | None,
+    percent: float | None,
     reason: str,
     as_json: bool,
 ) -> None:
@@ -115,12 +121,14 @@ def promote(  # one argument per option
         channel=channel,
         reason=reason,
         expected=NOTHING if expected == NO_VERSION else expected,
+        percent=percent,
     )
     with opened_serving(settings) as serving:
         begun = serving.promote(wanted, by=user_acting())
         found = checked(serving.rollouts.wait(begun.id, seconds=LONGEST_LOAD_S + SLACK_S, say=_say_waits_for))
         row = serving.overview.channel(name, channel)
-    told = f"{name} {channel} is version {found.version}, within two seconds everywhere."
+    share = f", for {percent:g} % of the work" if percent else ""
+    told = f"{name} {channel} is version {found.version}{share}, within two seconds everywhere."
     click.echo(json.dumps({"model": name, **asdict(row)}) if as_json else told)
 
 
@@ -270,7 +278,8 @@ def _what(event: Event) -> str:
     """A change in a few words: `stable 2 → 3`."""
     if event.act in (Change.SET, Change.ROLLED_BACK):
         back = ", back" if event.act == Change.ROLLED_BACK else ""
-        return f"{event.channel} {event.before or '–'} → {event.after}{back}"
+        share = f", {event.percent:g} %" if event.percent else ""
+        return f"{event.channel} {event.before or '–'} → {event.after}{share}{back}"
     if event.act == Change.REFUSED:
         return f"{event.channel} {event.before or '–'} → {event.after} refused"
     if event.act == Change.REMOVED:

@@ -19,7 +19,7 @@ from production_server.jobs.channels import Change, NewEvent
 from production_server.jobs.database import Database
 from production_server.jobs.rollouts import NewRollout, Rollout
 from production_server.jobs.workers import alive_among
-from production_server.models.channels import Standing
+from production_server.models.channels import CANARY, STABLE, Standing
 from production_server.models.registry import Registry
 from production_server.serving.known_standings import KnownStandings
 
@@ -165,9 +165,30 @@ def decide(
         _refuse(connection, found, fault)
     elif not _waits_for(connection, found):
         rollouts.end_rollout(connection, found.id, "live")
-        if standing.channels.get(found.channel) != found.version:
-            rows.set_channel(connection, found.model, found.channel, found.version, client=found.client)
-            tell(connection, notes, _event(found, Change.SET, found.reason), Act.CHANNEL_SET)
+        _set(connection, notes, standing, found)
+
+
+def _set(connection: Connection, notes: Notes, standing: Standing, found: Rollout) -> None:
+    is_canary = found.channel == CANARY
+    is_so = standing.channels.get(found.channel) == found.version
+    if is_so and not (is_canary and standing.canary_percent != (found.percent or 0.0)):
+        return
+    rows.set_channel(
+        connection, found.model, found.channel, found.version, client=found.client, percent=found.percent
+    )
+    tell(connection, notes, _event(found, Change.SET, found.reason), Act.CHANNEL_SET)
+    if found.channel == STABLE and standing.channels.get(CANARY) == found.version:
+        # Who goes back from it later is not to find it still tried on some.
+        rows.remove_channel(connection, found.model, CANARY)
+        change = NewEvent(
+            model=found.model,
+            act=Change.REMOVED,
+            channel=CANARY,
+            before=found.version,
+            client=found.client,
+            reason=f"{STABLE} names it now",
+        )
+        tell(connection, notes, change, Act.CHANNEL_REMOVED)
 
 
 def tell(connection: Connection, notes: Notes, change: NewEvent, act: Act) -> None:
@@ -175,7 +196,9 @@ def tell(connection: Connection, notes: Notes, change: NewEvent, act: Act) -> No
     rows.add_event(connection, change)
     what = change.channel or change.before or change.after or ""
     before = change.before and {"version": change.before}
-    after = {"version": change.after} if change.after else {}
+    after: dict[str, str | float] = {"version": change.after} if change.after else {}
+    if change.percent is not None:
+        after["percent"] = change.percent
     if change.reason:
         after["reason"] = change.reason
     notes.write(connection, act, f"{change.model}/{what}", before=before or None, after=after or None)
@@ -195,6 +218,7 @@ def _event(found: Rollout, act: Change, reason: str) -> NewEvent:
         after=found.version,
         client=found.client,
         reason=reason,
+        percent=found.percent,
     )
 
 

@@ -18,7 +18,7 @@ from production_server.jobs import channels as rows
 from production_server.jobs.channels import Change, NewEvent
 from production_server.jobs.database import Database
 from production_server.jobs.rollouts import NewRollout, Rollout, overtake
-from production_server.models.channels import CHANNEL_RULE, STABLE, Standing, is_channel_name
+from production_server.models.channels import CANARY, CHANNEL_RULE, STABLE, Standing, is_channel_name
 from production_server.models.registry import Registry
 from production_server.models.remote_store import RemoteStore
 from production_server.models.removal import hidden, is_removed
@@ -38,6 +38,7 @@ NOTHING = ""
 class Wanted:
     """What a channel is to name, and why; `version` may be the name of another channel.
 
+    `percent` is what a canary is to get of the work that asks for no version; None: only what asks for it by name.
     `expected` is the version that whoever wants it takes the channel to name now, `NOTHING` for none; None: any.
     """
 
@@ -46,6 +47,7 @@ class Wanted:
     channel: str = STABLE
     reason: str = ""
     expected: str | None = None
+    percent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Serving:
         Every process knows it within two seconds.
 
         Raises:
-            InvalidInput: the channel cannot be called so, or the reason is too long.
+            InvalidInput: the channel cannot be called so, the reason is too long, or the share is none of a canary's.
             NotFound: there is no such model or version. VersionRetired: it takes no new work.
             BrokenVersion: its files are not those that its manifest lists.
             Conflict: the channel names another version than is expected (code `channel_moved`), or a worker has said
@@ -84,6 +86,7 @@ class Serving:
         """
         _check_channel(wanted.channel)
         _check_reason(wanted.reason)
+        _check_percent(wanted)
         self.known.look_again()
         found = self.registry.resolve(wanted.model, wanted.version)
         for file in found.manifest.files:
@@ -96,6 +99,7 @@ class Serving:
                 before=self._channels(wanted.model, standing).get(wanted.channel),
                 reason=wanted.reason,
                 actor=by.to_json(),
+                percent=wanted.percent,
             )
             _check_expected(wanted.model, wanted.channel, wanted.expected, new.before)
             rollout = begin(connection, notes, standing, new, self._numbers(wanted.model))
@@ -290,6 +294,15 @@ def _check_unused(connection: Connection, model: str, version: str) -> None:
 def _check_channel(name: str) -> None:
     if not is_channel_name(name):
         raise InvalidInput.at("channel", CHANNEL_RULE, describe(name))
+
+
+def _check_percent(wanted: Wanted) -> None:
+    if wanted.percent is None:
+        return
+    if wanted.channel != CANARY:
+        raise InvalidInput.at("percent", f"nothing, but for the channel {CANARY}", describe(wanted.percent))
+    if not 0 < wanted.percent <= 100:
+        raise InvalidInput.at("percent", "a number above 0, at most 100", describe(wanted.percent))
 
 
 def _check_expected(model: str, channel: str, expected: str | None, names: str | None) -> None:

@@ -114,7 +114,9 @@ class Notifications:
             for rule in self.rules:
                 if rule.matches(event):
                     try:
-                        version = self.registry.resolve(rule.model, rule.version)
+                        version = self.registry.draw(
+                            rule.model, rule.version, sticky=f"{event.bucket}/{event.key}"
+                        )
                     except (NotFound, VersionRetired) as exc:
                         # The other rules' models must get it all the same.
                         log.warning("a rule of events cannot be followed: %s", exc)

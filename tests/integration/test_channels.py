@@ -145,3 +145,30 @@ def test_no_call_waits_while_versions_change(service: tuple[Celeriac, dict[str, 
     assert {version for _, version in answers} <= {"1", "2", "3"}
     versions = running.web.get("/api/models/table/versions").json()["versions"]
     assert [len(each["loaded_by"]) for each in versions] == [2, 2, 2]
+
+
+def test_a_canary_gets_its_share_of_calls_and_jobs_and_each_answer_says_which_version_it_is_from(
+    service: tuple[Celeriac, dict[str, str]],
+) -> None:
+    running, settings = service
+    assert models(settings, "promote", "table", "1").returncode == 0
+    done = models(settings, "promote", "table", "2", "--channel", "canary", "--percent", "50")
+    wait_until(lambda: answered_by(running) == {"1", "2"}, what="both versions answer calls")
+
+    sticky = {"X-Celeriac-Sticky": "anna"}
+    body = {"instances": [[1, 7]]}
+    answers = [
+        httpx.post(f"{running.url}/v1/models/table:predict", json=body, headers=sticky) for _ in range(ASKED)
+    ]
+    ask = {"model": "table", "inputs": [[1, 7]]}
+    jobs = [running.web.post("/api/jobs", json=ask).json()["version"] for _ in range(2 * ASKED)]
+    again = [
+        running.web.post("/api/jobs", json=ask, headers={"Idempotency-Key": "job-1"}).json() for _ in range(3)
+    ]
+    assert models(settings, "promote", "table", "canary").returncode == 0
+    wait_until(lambda: answered_by(running) == {"2"}, what="version 2 serves alone")
+
+    assert done.stdout == "table canary is version 2, for 50 % of the work, within two seconds everywhere.\n"
+    assert len({answer.headers["X-Celeriac-Version"] for answer in answers}) == 1
+    assert set(jobs) == {"1", "2"}
+    assert len({job["id"] for job in again}) == 1

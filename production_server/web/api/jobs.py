@@ -40,6 +40,7 @@ from production_server.web.api.schemas import (
 from production_server.web.edge.accepting import accept
 from production_server.web.edge.flask_door import acting, asking_client, whose
 from production_server.web.edge.forms import repeated
+from production_server.web.edge.headers import STICKY_HEADER
 from production_server.web.edge.json_bodies import refusing_what_is_no_json
 from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.edge.waits import wait_until_over
@@ -58,7 +59,7 @@ blueprint = Blueprint("jobs", __name__, url_prefix="/api/jobs")
     ),
     responses={202: SubmittedBody, 200: JobOverBody},
     errors=(400, 404, 409, 410, 413, 415, 503),
-    headers=("Idempotency-Key", "Prefer"),
+    headers=("Idempotency-Key", "Prefer", STICKY_HEADER),
 )
 def submit() -> Response:
     """Accept a job: it is stored before this answers 202, or 200 if it is over within `Prefer: wait=N`.
@@ -83,6 +84,11 @@ def submit() -> Response:
     response = to_response(body, 200 if accepted.is_over else 202)
     response.headers["Location"] = body.links.self
     return response
+
+
+def _sticky() -> str:
+    """Of a canary: a request that is sent again gets the version that it got, as the whole job has one."""
+    return request.headers.get(STICKY_HEADER) or request.headers.get("Idempotency-Key", "")
 
 
 def _over(parts: WebParts, job: Job, table: TableBody | None) -> JobOverBody:
@@ -134,7 +140,7 @@ def _read_submission(
 ) -> tuple[JobRequest | JobForm, ModelVersion, list[NewItem], Reading | None]:
     if request.mimetype == "application/json":
         asked, long_list = read_json_with_list(JobRequest, "inputs")
-        version = parts.registry.resolve(asked.model, asked.version)
+        version = parts.registry.draw(asked.model, asked.version, sticky=_sticky())
         is_dear = long_list is not None or version.task.inputs.takes_files
         with refusing_what_is_no_json("the body"), parts.checks.place() if is_dear else nullcontext():
             items = items_from_json(version, long_list or [asked.inputs], parts.settings)
@@ -144,7 +150,7 @@ def _read_submission(
         if faults := repeated(request.form, request.files):
             raise InvalidInput("; ".join(map(str, faults[:3])), faults)
         form = read_form(JobForm, request.form)
-        version = parts.registry.resolve(form.model, form.version)
+        version = parts.registry.draw(form.model, form.version, sticky=_sticky())
         with parts.checks.place():
             return form, version, *_items_from_form(version, parts)
     detail = f"expected application/json or multipart/form-data, got {request.mimetype or 'no Content-Type'}"

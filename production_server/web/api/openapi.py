@@ -14,6 +14,7 @@ from werkzeug.routing import Rule
 
 from production_server.web.api.operations import Answer, Operation, operation_of
 from production_server.web.api.schemas import ProblemBody
+from production_server.web.edge.headers import STICKY_HEADER
 from production_server.web.edge.needs import NEEDS
 
 blueprint = Blueprint("openapi", __name__)
@@ -28,6 +29,10 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "description": "wait=N: answer when the job is over, or after N seconds (at most 60); "
         "a job of up to 100 items that is over has its results in the answer",
         "schema": {"type": "string", "examples": ["wait=10"]},
+    },
+    STICKY_HEADER: {
+        "description": "a text of your own: what comes with the same one gets the same version while a canary is tried",
+        "schema": {"type": "string"},
     },
     "Last-Event-ID": {
         "description": "go on after this event",

@@ -98,17 +98,24 @@ class RestoreRequest(Schema):
 class PromoteRequest(Schema):
     """Which version a channel is to name: a number, or the name of another channel.
 
-    With `expected` only if the channel names that version now; an empty text stands for none.
+    With `expected` only if the channel names that version now; an empty text stands for none. `percent` is what the
+    channel `canary` gets of the work that asks for no version; without it only what asks for it by name.
     """
 
     version: str = Field(min_length=1, max_length=LONGEST_CHANNEL, examples=["3"])
     reason: str = Field(default="", max_length=LONGEST_REASON, examples=["fewer false alarms"])
     expected: str | None = Field(default=None, max_length=9, examples=["2"])
+    percent: float | None = Field(default=None, gt=0, le=100, examples=[5])
 
     def wanted(self, model: str, channel: str) -> Wanted:
         """What is asked for."""
         return Wanted(
-            model=model, version=self.version, channel=channel, reason=self.reason, expected=self.expected
+            model=model,
+            version=self.version,
+            channel=channel,
+            reason=self.reason,
+            expected=self.expected,
+            percent=self.percent,
         )
 
 
@@ -137,6 +144,7 @@ class RolloutBody(Schema):
     channel: str = Field(examples=[STABLE])
     version: str = Field(examples=["3"])
     before: str | None = Field(examples=["2"])
+    percent: float | None = Field(examples=[None])
     state: str = Field(examples=["live"])
     told: str = Field(examples=[""])
     waits_for: list[str] = Field(examples=[[]])
@@ -155,6 +163,7 @@ class RolloutBody(Schema):
             channel=found.channel,
             version=found.version,
             before=found.before,
+            percent=found.percent,
             state=found.state,
             told=found.told,
             waits_for=waits_for,
@@ -175,18 +184,22 @@ class RolloutsBody(Schema):
 
 
 class ChannelBody(Schema):
-    """What a channel names, since when and by whom; both are null of `stable` while nobody has set it."""
+    """What a channel names, since when and by whom; both are null of `stable` while nobody has set it.
+
+    `percent` is what the canary gets of the work that asks for no version.
+    """
 
     channel: str = Field(examples=[STABLE])
     version: str = Field(examples=["3"])
     set: datetime | None
     by: str | None = Field(examples=["anna"])
+    percent: float | None = Field(examples=[None])
 
     @classmethod
     def of(cls, row: ChannelRow) -> Self:
         """The API's view of a channel."""
         at = None if row.set_at is None else to_time(row.set_at)
-        return cls(channel=row.channel, version=row.version, set=at, by=row.set_by)
+        return cls(channel=row.channel, version=row.version, set=at, by=row.set_by, percent=row.percent)
 
 
 class ChannelsBody(Schema):
@@ -217,6 +230,7 @@ class EventBody(Schema):
     after: str | None = Field(examples=["3"])
     client: str = Field(examples=["anna"])
     reason: str = Field(examples=["fewer false alarms"])
+    percent: float | None = Field(examples=[None])
 
     @classmethod
     def of(cls, event: Event) -> Self:
@@ -230,6 +244,7 @@ class EventBody(Schema):
             after=event.after,
             client=event.client,
             reason=event.reason,
+            percent=event.percent,
         )
 
 

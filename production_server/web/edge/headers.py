@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+STICKY_HEADER = "X-Celeriac-Sticky"
+"""Of a request: a text that is the same in those that want the same version, while a canary is tried."""
+VERSION_HEADER = "X-Celeriac-Version"
+"""Of an answer to a call: the version that it is from."""
+
 
 class Headers(Protocol):
     """The headers of a request; names are given in lower case."""

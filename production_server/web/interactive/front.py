@@ -31,7 +31,7 @@ from production_server.models.tensors import Tensors
 from production_server.web.edge.bridge import Bridge, Scope, Send, send_all
 from production_server.web.edge.content_codings import decompressed
 from production_server.web.edge.door import Asking, Entrance, asking_of
-from production_server.web.edge.headers import headers_of
+from production_server.web.edge.headers import VERSION_HEADER, headers_of
 from production_server.web.edge.incoming import Incoming, Receive
 from production_server.web.edge.json_bodies import check_charset
 from production_server.web.edge.problems import CHALLENGE, REFUSED, status_of
@@ -308,6 +308,8 @@ def _header_lines(
         (b"content-length", b"%d" % len(answer.body)),
         (b"x-request-id", progress.request_id.encode()),
     ]
+    if progress.key[1]:
+        lines.append((VERSION_HEADER.lower().encode(), progress.key[1].encode()))
     if answer.status == HTTPStatus.REQUEST_TIMEOUT:
         # Whoever sends so slowly would go on.
         lines.append((b"connection", b"close"))

@@ -91,7 +91,7 @@ class OpenInference:
         match = _PATH.fullmatch(request.path)
         if match is None:
             raise InvalidInput.at("path", "/v2/models/<model>[/versions/<version>]/infer", request.path[:200])
-        version = self._registry.resolve(match[1], match[2])
+        version = self._registry.draw(match[1], match[2], sticky=request.sticky)
         head, tail = _parted(request)
         body = json_object(head, "the request")
         parameters = _parameters(body.get("parameters"), "parameters")

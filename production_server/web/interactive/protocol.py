@@ -12,6 +12,7 @@ import orjson
 from production_server.broker.calls import Inputs, Reply
 from production_server.errors import CeleriacError, TooManyRequests
 from production_server.models.store import ModelVersion
+from production_server.web.edge.headers import STICKY_HEADER
 from production_server.web.edge.rate_fields import fields_of_refusal
 
 
@@ -23,6 +24,11 @@ class HttpRequest:
     path: str
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def sticky(self) -> str:
+        """What is the same in requests that want the same version, while a canary is tried; empty: nothing."""
+        return self.headers.get(STICKY_HEADER.lower(), "")
 
 
 @dataclass(frozen=True, slots=True)

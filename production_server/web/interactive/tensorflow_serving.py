@@ -69,7 +69,7 @@ class TensorFlowServing:
                 code="not_found",
             )
         model, kind, which, verb = match.groups()
-        version = self._version(model, kind, which or "")
+        version = self._version(model, kind, which or "", sticky=request.sticky)
         given = json_object(request.body, "the request")
         body = {name: value for name, value in given.items() if value is not None}
         signature = body.get("signature_name") or SIGNATURE
@@ -95,13 +95,13 @@ class TensorFlowServing:
     def write_error(self, error: CeleriacError) -> HttpAnswer:
         return error_answer(error, self._status_of(error))
 
-    def _version(self, model: str, kind: str | None, which: str) -> ModelVersion:
-        """A version by its number or a label; else the stable one."""
+    def _version(self, model: str, kind: str | None, which: str, *, sticky: str) -> ModelVersion:
+        """A version by its number or a label; else the stable one, or the canary."""
         if kind == "versions":
             return self._registry.resolve(model, which)
         if kind == "labels":
             return labelled(self._registry, model, which)
-        return self._registry.resolve(model)
+        return self._registry.draw(model, sticky=sticky)
 
 
 def asks_for_inference(path: str) -> bool:

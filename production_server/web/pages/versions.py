@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import Response, make_response, redirect, render_template, request, url_for
@@ -24,6 +24,7 @@ from production_server.serving.comparison import compare
 from production_server.serving.overview import VersionState
 from production_server.serving.rollouts import checked
 from production_server.serving.serving import NOTHING, Wanted
+from production_server.shown import describe
 from production_server.web.api.schemas import MAX_INDEX
 from production_server.web.edge.flask_door import acting, asking_client
 from production_server.web.edge.parts import current_parts
@@ -63,7 +64,7 @@ def promote(name: str) -> Response:
         reason=_field("reason"),
         expected=request.form.get(EXPECTED + channel, NOTHING),
     )
-    return _do(name, lambda: _promote(wanted))
+    return _do(name, lambda: _promote(wanted, _field("percent")))
 
 
 def roll_back(name: str) -> Response:
@@ -95,12 +96,21 @@ def delete(name: str) -> Response:
     return _do(name, lambda: current_parts().serving.delete(name, _field("version"), **_told()))
 
 
-def _promote(wanted: Wanted) -> None:
+def _promote(wanted: Wanted, percent: str) -> None:
     """Promote a version; what takes longer than people wait for is on the page as well."""
     parts = current_parts()
+    if percent:
+        wanted = replace(wanted, percent=_number(percent))
     found = parts.serving.promote(wanted, by=acting())
     with parts.waits.place() as pause:
         checked(parts.serving.rollouts.wait(found.id, seconds=PATIENCE_S, pause=pause))
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidInput.at("percent", "a number above 0, at most 100", describe(text)) from None
 
 
 def _field(name: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import update
 from production_server.access.audit import Wanted as WantedLines
 from production_server.access.audit import every_line
 from production_server.access.records import Actor
-from production_server.errors import Conflict, NotFound, VersionRetired
+from production_server.errors import Conflict, InvalidInput, NotFound, VersionRetired
 from production_server.jobs.database import Database, now
 from production_server.jobs.rollouts import Rollout
 from production_server.jobs.tables import rollout
@@ -274,3 +274,63 @@ def test_a_model_that_was_taken_away_keeps_no_other_from_moving_on(serving: Serv
     beat(serving.database, "w1", warm=["table/2", "gone/1"], items_done=0)
 
     assert moved_on(serving, begun).state == "live"
+
+
+def test_a_canary_has_a_share_that_can_be_changed_and_is_told(serving: Serving) -> None:
+    promote(serving, "2", "canary", percent=5)
+    promote(serving, "2", "canary", percent=5)
+    promote(serving, "2", "canary", percent=20)
+
+    events = serving.overview.history("table", channel="canary", limit=10)
+    assert [each.percent for each in events] == [20, 5]
+    assert serving.overview.channel("table", "canary").percent == 20
+    line = next(every_line(serving.database, WantedLines()))
+    assert line.after == {"version": "2", "percent": 20}
+
+
+@pytest.mark.parametrize(("channel", "percent"), [("stable", 5), ("qa", 5), ("canary", 0), ("canary", 101)])
+def test_only_a_canary_has_a_share_and_it_is_one(serving: Serving, channel: str, percent: float) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        promote(serving, "2", channel, percent=percent)
+
+    assert refused.value.faults[0].field == "percent"
+
+
+def test_a_canary_that_becomes_stable_is_none_any_more(serving: Serving) -> None:
+    promote(serving, "2", "canary", percent=5)
+
+    promote(serving, "canary")
+    serving.roll_back("table", by=BERT)
+
+    assert named(serving) == {"stable": "1"}
+    assert [each[0] for each in history(serving)] == ["set", "set", "removed", "rolled_back"]
+
+
+def test_the_share_goes_to_the_canary_and_the_same_text_to_the_same_version(serving: Serving) -> None:
+    promote(serving, "2", "canary", percent=30)
+    registry = serving.registry
+
+    drawn = [registry.draw("table").key[1] for _ in range(2000)]
+    sticky = {text: registry.draw("table", sticky=text).key[1] for text in map(str, range(2000))}
+
+    # Four standard deviations of a share of 30 % among 2,000 are 82.
+    assert 518 < drawn.count("2") < 682
+    assert 518 < list(sticky.values()).count("2") < 682
+    assert {text: registry.draw("table", sticky=text).key[1] for text in sticky} == sticky
+    assert {registry.draw("table", "stable").key[1] for _ in range(100)} == {"1"}
+    assert {registry.resolve("table").key[1] for _ in range(100)} == {"1"}
+
+
+def test_without_a_share_only_who_asks_for_the_canary_gets_it(serving: Serving) -> None:
+    promote(serving, "2", "canary")
+
+    assert {serving.registry.draw("table").key[1] for _ in range(100)} == {"1"}
+    assert serving.registry.draw("table", "canary").key[1] == "2"
+
+
+def test_a_canary_that_is_not_here_gets_nothing(serving: Serving, tmp_path: Path) -> None:
+    promote(serving, "2", "canary", percent=100)
+
+    (tmp_path / "table" / "2").rename(tmp_path / ".away")
+
+    assert serving.registry.draw("table").key[1] == "1"

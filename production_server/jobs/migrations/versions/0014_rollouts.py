@@ -19,6 +19,7 @@ def upgrade() -> None:
         sa.Column("channel", sa.String(32), nullable=False),
         sa.Column("version", sa.String(9), nullable=False),
         sa.Column("before", sa.String(9), nullable=True),
+        sa.Column("percent", sa.Double(), nullable=True),
         sa.Column("state", sa.String(9), nullable=False),
         sa.Column("told", sa.Text(), nullable=False, server_default=sa.text("''")),
         sa.Column("reason", sa.Text(), nullable=False),
@@ -29,7 +30,11 @@ def upgrade() -> None:
     )
     op.create_index("ix_rollout_state", "rollout", ["state", "id"])
     op.create_index("ix_rollout_model", "rollout", ["model", "id"])
+    for table in ("channel", "channel_event"):
+        op.add_column(table, sa.Column("percent", sa.Double(), nullable=True))
 
 
 def downgrade() -> None:
+    for table in ("channel_event", "channel"):
+        op.drop_column(table, "percent")
     op.drop_table("rollout")

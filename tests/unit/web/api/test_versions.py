@@ -64,7 +64,7 @@ def test_promoting_changes_what_serves_and_is_told(web: Any, parts: WebParts) ->
 
 
 def test_stable_tells_that_nobody_has_set_it(web: Any) -> None:
-    stable = {"channel": "stable", "version": "3", "set": None, "by": None}
+    stable = {"channel": "stable", "version": "3", "set": None, "by": None, "percent": None}
 
     assert web.get(f"{TABLE}/channels/stable").json == stable
     assert web.get(f"{TABLE}/channels").json == {"channels": [stable]}
