@@ -170,6 +170,7 @@ class NotFound(CeleriacError):
 
     code = "not_found"
     other_codes: ClassVar[tuple[str, ...]] = (
+        "canary_not_found",
         "channel_not_found",
         "events_not_taken",
         "import_not_found",

@@ -87,11 +87,12 @@ class _Found:
     retired: set[str] = field(default_factory=set)
     coming: set[str] = field(default_factory=set)
     loaded: set[str] = field(default_factory=set)
-    canary_percent: float = 0.0
+    canary: tuple[float, float] = (0.0, 0.0)
+    """Its share in percent, and since when."""
 
     def standing(self) -> Standing:
         retired, coming, loaded = map(frozenset, (self.retired, self.coming, self.loaded))
-        return Standing(self.channels, retired, coming, loaded, self.canary_percent)
+        return Standing(self.channels, retired, coming, loaded, *self.canary)
 
 
 def lock(connection: Connection) -> None:
@@ -116,8 +117,8 @@ def read_standings(connection: Connection) -> Standings:
     for row in connection.execute(query):
         of_model = found.setdefault(row.model, _Found())
         of_model.channels[row.channel] = row.version
-        if row.channel == CANARY:
-            of_model.canary_percent = row.percent or 0.0
+        if row.channel == CANARY and row.percent:
+            of_model.canary = row.percent, row.set_at
     for model, version in connection.execute(select(retired_version.c.model, retired_version.c.version)):
         found.setdefault(model, _Found()).retired.add(version)
     for each in open_rollouts(connection):

@@ -311,6 +311,20 @@ rollout = Table(
     Index("ix_rollout_model", "model", "id"),
 )
 
+# What processes counted of the answers of versions while a canary was tried: a row grows while it is.
+observation = Table(
+    "observation",
+    metadata,
+    Column("model", String(64), primary_key=True),
+    Column("since", Double, primary_key=True),  # when the canary got its share
+    Column("version", String(9), primary_key=True),
+    Column("work", String(8), primary_key=True),  # calls | items
+    Column("process", Uuid, primary_key=True),
+    Column("counts", JSON(none_as_null=True), nullable=False),
+    Column("at", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # Each change of channels and of retired versions, in the order of the ids. Rows are only added.
 channel_event = Table(
     "channel_event",

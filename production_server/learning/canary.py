@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, Self
 
+CALLS, ITEMS = "calls", "items"
+"""What is held against each other: times of calls and of items of jobs differ."""
 ENOUGH = 200
 """Fewer answers of either version never make a canary as good."""
 SURE = 3.29
@@ -36,6 +39,14 @@ class Verdict(StrEnum):
     """There is too little, or it is too close, to say."""
 
 
+WORDS = {
+    Verdict.AS_GOOD: "as good as what is stable, or better",
+    Verdict.WORSE: "worse than what is stable",
+    Verdict.UNKNOWN: "not enough is known yet",
+}
+"""For people."""
+
+
 @dataclass(slots=True)
 class Seen:
     """What one version answered, of one kind of work."""
@@ -54,6 +65,26 @@ class Seen:
         self.failed += other.failed
         self.times.update(other.times)
         self.labels.update(other.labels)
+
+    def count(self, label: str | None, *, ms: float, failed: bool) -> None:
+        """Count one answer, that took so many milliseconds."""
+        self.answers += 1
+        self.failed += failed
+        if not failed:
+            self.times[class_of(ms)] += 1
+        if label is not None:
+            self.labels[label] += 1
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is stored."""
+        times = {str(place): count for place, count in self.times.items()}
+        return {"answers": self.answers, "failed": self.failed, "times": times, "labels": dict(self.labels)}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """As it was stored."""
+        times = Counter({int(place): count for place, count in stored["times"].items()})
+        return cls(stored["answers"], stored["failed"], times, Counter(stored["labels"]))
 
     @property
     def p95_ms(self) -> float | None:

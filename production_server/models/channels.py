@@ -29,6 +29,8 @@ class Standing:
     """Those that every worker that lives has loaded."""
     canary_percent: float = 0.0
     """What of the work that asks for no version the canary gets."""
+    canary_since: float = 0.0
+    """When it got that: seconds since the Unix epoch, UTC."""
 
     def named(self, channel: str, numbers: Reversible[str]) -> str | None:
         """The version that a channel names, of a model that has these versions, oldest first; None: it names none.

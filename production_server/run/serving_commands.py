@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from production_server.jobs.channels import Change, Event
+from production_server.learning.canary import WORDS
 from production_server.learning.report import read_report
 from production_server.models.channels import CANARY, STABLE
 from production_server.models.manifest import Metric
@@ -18,6 +19,7 @@ from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
 from production_server.run.manifest_lines import lines_of
 from production_server.run.opened_serving import opened_serving, user_acting
+from production_server.serving.canaries import Canary
 from production_server.serving.comparison import Row, Value, as_plain, compare
 from production_server.serving.overview import VersionState
 from production_server.serving.rollouts import LONGEST_LOAD_S, checked
@@ -152,6 +154,33 @@ def rollback(
 
 @click.command()
 @click.argument("name")
+@AS_JSON
+@click.pass_obj
+def canary(settings: Settings, *, name: str, as_json: bool) -> None:
+    """Show how the canary of NAME does beside what is stable, on what both answered since it has its share.
+
+    One that does worse is taken back by itself. One that does as well waits until you promote it.
+    """
+    with opened_serving(settings) as serving:
+        found = serving.canaries.named(name)
+    if as_json:
+        click.echo(json.dumps({"model": name, **_told_of_canary(found)}))
+        return
+    share = f"{found.row.percent:g} % of the work"
+    click.echo(f"Version {found.row.version} of {name} has {share}: {WORDS[found.verdict]}.")
+    for reason in found.reasons:
+        click.echo(f"  {reason}")
+    rows = [("", "version", "answers", "failed", "95 of 100 take at most")]
+    for work, both in found.seen.items():
+        for version, seen in zip((found.row.version, found.stable or "–"), both, strict=True):
+            p95 = "–" if seen.p95_ms is None else f"{seen.p95_ms:.3g} ms"
+            rows.append((work, version, f"{seen.answers:,}", f"{seen.failed:,}", p95))
+    if found.seen:
+        _print_table(rows)
+
+
+@click.command()
+@click.argument("name")
 @click.argument("channel")
 @WHY
 @click.pass_obj
@@ -232,7 +261,7 @@ def compare_versions(settings: Settings, *, name: str, first: str, second: str, 
 
 
 SERVING_COMMANDS: Sequence[click.Command] = (
-    list_models, show, promote, rollback, unset, retire, delete, history, compare_versions,
+    list_models, show, promote, canary, rollback, unset, retire, delete, history, compare_versions,
 )  # fmt: skip
 
 
@@ -270,6 +299,21 @@ def _standing_lines(state: VersionState, told: dict[str, Any]) -> list[str]:
     return lines + ([f"  others    {', '.join(others)}"] if others else [])
 
 
+def _told_of_canary(found: Canary) -> dict[str, Any]:
+    seen = {
+        work: {CANARY: canary.to_json(), STABLE: stable.to_json()}
+        for work, (canary, stable) in found.seen.items()
+    }
+    return {
+        "version": found.row.version,
+        "stable": found.stable,
+        "percent": found.row.percent,
+        "verdict": found.verdict,
+        "reasons": found.reasons,
+        "seen": seen,
+    }
+
+
 def _say_waits_for(workers: list[str]) -> None:
     click.echo(f"Waiting until it is loaded in {', '.join(workers)} ...", err=True)
 
@@ -279,7 +323,7 @@ def _what(event: Event) -> str:
     if event.act in (Change.SET, Change.ROLLED_BACK):
         back = ", back" if event.act == Change.ROLLED_BACK else ""
         share = f", {event.percent:g} %" if event.percent else ""
-        return f"{event.channel} {event.before or '–'} → {event.after}{share}{back}"
+        return f"{event.channel} {event.before or '–'} → {event.after or '–'}{share}{back}"
     if event.act == Change.REFUSED:
         return f"{event.channel} {event.before or '–'} → {event.after} refused"
     if event.act == Change.REMOVED:

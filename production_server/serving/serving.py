@@ -22,6 +22,7 @@ from production_server.models.channels import CANARY, CHANNEL_RULE, STABLE, Stan
 from production_server.models.registry import Registry
 from production_server.models.remote_store import RemoteStore
 from production_server.models.removal import hidden, is_removed
+from production_server.serving.canaries import Canaries
 from production_server.serving.known_standings import KnownStandings
 from production_server.serving.overview import Overview, no_channel
 from production_server.serving.rollouts import Rollouts, begin, changing, tell
@@ -71,6 +72,11 @@ class Serving:
     def rollouts(self) -> Rollouts:
         """What channels are to name as soon as workers have loaded it."""
         return Rollouts(self.database, self.registry, self.known)
+
+    @property
+    def canaries(self) -> Canaries:
+        """How those do that are tried on a share."""
+        return Canaries(self.database, self.registry, self.known)
 
     def promote(self, wanted: Wanted, *, by: Actor) -> Rollout:
         """Have a channel name a version as soon as every worker has loaded it: at once, or by `rollouts`.

@@ -23,6 +23,7 @@ from production_server.worker.throttle import Throttle
 if TYPE_CHECKING:
     from production_server.tracing.spans import Tracing
     from production_server.worker.metrics import WorkerMetrics
+    from production_server.worker.observing import Observing
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class CallProcessor:
         *,
         name: str,
         throttle: Throttle,
+        observing: Observing | None = None,
         metrics: WorkerMetrics | None = None,
         tracing: Tracing | None = None,
     ) -> None:
@@ -44,6 +46,7 @@ class CallProcessor:
         self._settings = settings
         self._name = name
         self._throttle = throttle
+        self._observing = observing
         self._metrics = metrics
         self._tracing = tracing
 
@@ -86,6 +89,10 @@ class CallProcessor:
         model_s = 0.0 if outputs is None else outputs.model_s
         outcome = "answered" if error is None else error.code
         stages = {"decode": seconds - model_s, "model": model_s}
+        answered = outputs if error is None else error
+        if self._observing is not None and answered is not None:
+            items = count_inputs(request.inputs)
+            self._observing.saw_calls(request.model, request.version, answered, items=items, seconds=seconds)
         if self._metrics is not None:
             self._metrics.batch_ended(
                 request.model, request.version, outcome, count_inputs(request.inputs), stages

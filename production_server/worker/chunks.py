@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from production_server.broker.publisher import Publisher
     from production_server.tracing.spans import Tracing
     from production_server.worker.metrics import WorkerMetrics
+    from production_server.worker.observing import Observing
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class ChunkProcessor:
     publisher: Publisher | None = None
     """Takes what is left of a chunk that takes long; None: a chunk is worked off in one go."""
     items_done: int = 0
+    observing: Observing | None = None
     metrics: WorkerMetrics | None = None
     tracing: Tracing | None = None
     _in_hand: dict[UUID, tuple[Claim, float]] = field(default_factory=dict)
@@ -255,6 +257,8 @@ class ChunkProcessor:
             while inputs:
                 with self.throttle.turn(), decoding_until(time.monotonic() + TURN_S):
                     batch = self.engine.predict_batch(held.model, held.version, inputs, max_pixels=limit)
+                if self.observing is not None:
+                    self.observing.saw_items(held.model, held.version, batch)
                 inputs = inputs[len(batch.outcomes) :]
                 seconds.decode += batch.decode_s
                 seconds.model += batch.model_s

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from production_server.inference import Engine
+from production_server.serving.canaries import Canaries
 from production_server.serving.known_standings import KnownStandings
 from production_server.serving.rollouts import Rollouts
+from production_server.worker.observing import Observing
 
 LOOK_EVERY_S = 0.5
 
@@ -21,6 +23,8 @@ class Loading:
     rollouts: Rollouts
     tell: Callable[[], None]
     """Tells what this worker has loaded."""
+    observing: Observing
+    canaries: Canaries
     _told: object = None
 
     def look(self) -> bool:
@@ -36,4 +40,6 @@ class Loading:
             self._told = state
         if any(standing.coming for standing in self.known.now().values()):
             self.rollouts.move_on()
+        self.observing.tell()
+        self.canaries.look()
         return False

@@ -12,6 +12,7 @@ from uuid import uuid4
 from production_server.inference import Engine
 from production_server.loop import Loop
 from production_server.parts import SharedParts
+from production_server.serving.canaries import Canaries
 from production_server.serving.overview import Overview
 from production_server.serving.rollouts import Rollouts
 from production_server.settings import Settings
@@ -27,6 +28,7 @@ from production_server.worker.housekeeping import Housekeeping
 from production_server.worker.importer import Importer
 from production_server.worker.inputs import Inputs
 from production_server.worker.loading import LOOK_EVERY_S, Loading
+from production_server.worker.observing import Observing
 from production_server.worker.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ class WorkerParts:
         metrics = _metrics(settings, engine)
         stopping = threading.Event()
         inputs = Inputs(shared.storage, settings, stopping)
+        observing = Observing(database, shared.registry, shared.standings)
         chunk_processor = ChunkProcessor(
             database,
             engine,
@@ -73,6 +76,7 @@ class WorkerParts:
             throttle=Throttle(chunk_threads(settings)),
             stopping=stopping,
             publisher=shared.transport.publisher,
+            observing=observing,
             metrics=metrics,
             tracing=tracing,
         )
@@ -89,8 +93,15 @@ class WorkerParts:
             settings,
         )
         scanner = Scanner(database, shared.storage, shared.intake, settings, stopping)
-        rollouts = Rollouts(database, shared.registry, shared.standings)
-        loading = Loading(engine, shared.standings, rollouts, tell=housekeeping.beat)
+        about = (database, shared.registry, shared.standings)
+        loading = Loading(
+            engine,
+            shared.standings,
+            Rollouts(*about),
+            tell=housekeeping.beat,
+            observing=observing,
+            canaries=Canaries(*about),
+        )
 
         # The first one renews leases: it ends last.
         loops = (
@@ -105,6 +116,7 @@ class WorkerParts:
             settings,
             name=housekeeping.name,
             throttle=chunk_processor.throttle,
+            observing=observing,
             metrics=metrics,
             tracing=tracing,
         )

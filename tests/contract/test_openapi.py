@@ -43,6 +43,7 @@ OPERATIONS = [
     ("/api/models", "get"),
     ("/api/models", "post"),
     ("/api/models/{name}", "get"),
+    ("/api/models/{name}/canary", "get"),
     ("/api/models/{name}/channels", "get"),
     ("/api/models/{name}/channels/{channel}", "delete"),
     ("/api/models/{name}/channels/{channel}", "get"),

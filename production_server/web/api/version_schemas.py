@@ -12,8 +12,10 @@ from pydantic import Field
 from production_server.jobs.channels import ChannelRow, Event
 from production_server.jobs.item_times import ItemTimes
 from production_server.jobs.rollouts import Rollout
+from production_server.learning.canary import Seen, Verdict
 from production_server.models.channels import LONGEST_CHANNEL, STABLE
 from production_server.models.manifest import Manifest
+from production_server.serving.canaries import Canary
 from production_server.serving.overview import VersionState
 from production_server.serving.serving import LONGEST_REASON, Wanted
 from production_server.web.api.schemas import MAX_INDEX, MAX_PAGE, Schema, to_time
@@ -181,6 +183,62 @@ class RolloutsBody(Schema):
     """The latest rollouts of a model, the latest first."""
 
     rollouts: list[RolloutBody]
+
+
+class SeenBody(Schema):
+    """What one version answered: how often, how often it failed, what 95 of 100 took at most, and with which labels."""
+
+    answers: int = Field(examples=[240])
+    failed: int = Field(examples=[0])
+    p95_ms: float | None = Field(examples=[2.1])
+    labels: dict[str, int] = Field(examples=[{"yes": 80, "no": 160}])
+
+    @classmethod
+    def of(cls, seen: Seen) -> Self:
+        """The API's view of it."""
+        p95_ms = None if seen.p95_ms is None else round(seen.p95_ms, 3)
+        return cls(
+            answers=seen.answers, failed=seen.failed, p95_ms=p95_ms, labels=dict(seen.labels.most_common())
+        )
+
+
+class SideBySideBody(Schema):
+    """What both versions answered of one kind of work."""
+
+    canary: SeenBody
+    stable: SeenBody
+
+
+class CanaryBody(Schema):
+    """How a canary does beside what is stable.
+
+    `verdict` is `as_good` (or better), `worse` (it is taken back) or `unknown`; `reasons` say why. `seen` has `calls`,
+    `items`, or both.
+    """
+
+    version: str = Field(examples=["4"])
+    stable: str | None = Field(examples=["3"])
+    percent: float | None = Field(examples=[5])
+    since: datetime | None
+    verdict: Verdict
+    reasons: list[str] = Field(examples=[["too few: 12 of 200 calls of the canary"]])
+    seen: dict[str, SideBySideBody]
+
+    @classmethod
+    def of(cls, found: Canary) -> Self:
+        """The API's view of a canary."""
+        return cls(
+            version=found.row.version,
+            stable=found.stable,
+            percent=found.row.percent,
+            since=None if found.row.set_at is None else to_time(found.row.set_at),
+            verdict=found.verdict,
+            reasons=list(found.reasons),
+            seen={
+                work: SideBySideBody(canary=SeenBody.of(canary), stable=SeenBody.of(stable))
+                for work, (canary, stable) in found.seen.items()
+            },
+        )
 
 
 class ChannelBody(Schema):

@@ -14,6 +14,7 @@ from production_server.web.api.report_schemas import ReportBody
 from production_server.web.api.requests import read_json, read_query, read_wait_s, to_response
 from production_server.web.api.schemas import MAX_PAGE
 from production_server.web.api.version_schemas import (
+    CanaryBody,
     ChannelBody,
     ChannelsBody,
     EndQuery,
@@ -151,6 +152,16 @@ def roll_back(name: str, channel: str) -> Response:
     parts, asked = current_parts(), read_json(RollbackRequest)
     parts.serving.roll_back(name, channel, reason=asked.reason, expected=asked.expected, by=acting())
     return to_response(ChannelBody.of(parts.overview.channel(name, channel)))
+
+
+@blueprint.get("/canary")
+@operation("Show how the canary does", responses={200: CanaryBody}, errors=(404, 503))
+def canary(name: str) -> Response:
+    """What the canary and stable answered since the canary has its share, and what that says.
+
+    One that does worse is taken back by itself; one that does as well waits until somebody promotes it.
+    """
+    return to_response(CanaryBody.of(current_parts().serving.canaries.named(name)))
 
 
 @blueprint.get("/rollouts")

@@ -52,6 +52,7 @@ NEEDS: Mapping[str, Scope | None] = {
     "versions.index": Scope.READ,
     "versions.show": Scope.READ,
     "versions.channels": Scope.READ,
+    "versions.canary": Scope.READ,
     "versions.rollouts": Scope.READ,
     "versions.rollout": Scope.READ,
     "versions.channel": Scope.READ,

@@ -19,6 +19,7 @@ from production_server.errors import (
     VersionRetired,
 )
 from production_server.jobs.rollouts import Rollout
+from production_server.learning.canary import WORDS
 from production_server.models.channels import CANARY, STABLE
 from production_server.serving.comparison import compare
 from production_server.serving.overview import VersionState
@@ -143,6 +144,8 @@ def _page(name: str, error: CeleriacError | None = None) -> Response:
         manifest=parts.registry.shown(name).manifest,
         channels=channels,
         loading=_loading(name),
+        canary=parts.serving.canaries.show(name),
+        words=WORDS,
         earlier=parts.overview.earlier(name),
         here={state.version.key[1] for state in states},
         names=list(dict.fromkeys((STABLE, CANARY, *(row.channel for row in channels)))),

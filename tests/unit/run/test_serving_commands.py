@@ -127,6 +127,21 @@ def test_promoting_waits_for_workers_and_says_for_which(
     assert done.stdout == "table stable is version 2, within two seconds everywhere.\n"
 
 
+def test_a_canary_is_told_with_what_is_known_of_it(settings: Settings) -> None:
+    said(settings, "promote", "table", "1")
+    with pytest.raises(NotFound, match="no canary of 'table' has a share"):
+        run(settings, "canary", "table")
+    said(settings, "promote", "table", "2", "--channel", "canary", "--percent", "2.5")
+
+    answer = said(settings, "canary", "table")
+
+    assert answer == (
+        "Version 2 of table has 2.5 % of the work: not enough is known yet.\n  nothing was answered yet\n"
+    )
+    assert told(settings, "canary", "table")["verdict"] == "unknown"
+    assert "canary – → 2, 2.5 %" in said(settings, "history", "table")
+
+
 def test_going_back_says_to_what(settings: Settings) -> None:
     for version in ("1", "2"):
         said(settings, "promote", "table", version)

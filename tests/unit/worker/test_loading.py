@@ -14,6 +14,7 @@ from production_server.models.registry import Registry
 from production_server.serving.known_standings import KnownStandings
 from production_server.serving.serving import Serving, Wanted
 from production_server.worker.loading import Loading
+from production_server.worker.observing import Observing
 from testing.small_models import write_table_model
 
 ANNA = Actor("anna")
@@ -29,7 +30,15 @@ class Worker:
         registry = Registry([store], known=known.now, look_again_s=0)
         self.serving = Serving(database, registry, known, store)
         self.engine = Engine(registry, threads=1)
-        self.loading = Loading(self.engine, known, self.serving.rollouts, tell=self.tell)
+        self.observing = Observing(database, registry, known)
+        self.loading = Loading(
+            self.engine,
+            known,
+            self.serving.rollouts,
+            tell=self.tell,
+            observing=self.observing,
+            canaries=self.serving.canaries,
+        )
 
     def tell(self) -> None:
         self.told += 1

@@ -1,4 +1,4 @@
-"""Rollouts: versions that channels are to name as soon as every worker has loaded them."""
+"""Rollouts: versions that channels are to name when workers have loaded them. Canaries, and what is seen of them."""
 
 from __future__ import annotations
 
@@ -30,6 +30,18 @@ def upgrade() -> None:
     )
     op.create_index("ix_rollout_state", "rollout", ["state", "id"])
     op.create_index("ix_rollout_model", "rollout", ["model", "id"])
+    op.create_table(
+        "observation",
+        sa.Column("model", sa.String(64), nullable=False),
+        sa.Column("since", sa.Double(), nullable=False),
+        sa.Column("version", sa.String(9), nullable=False),
+        sa.Column("work", sa.String(8), nullable=False),
+        sa.Column("process", sa.Uuid(), nullable=False),
+        sa.Column("counts", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("model", "since", "version", "work", "process"),
+        sqlite_with_rowid=False,
+    )
     for table in ("channel", "channel_event"):
         op.add_column(table, sa.Column("percent", sa.Double(), nullable=True))
 
@@ -37,4 +49,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in ("channel_event", "channel"):
         op.drop_column(table, "percent")
+    op.drop_table("observation")
     op.drop_table("rollout")

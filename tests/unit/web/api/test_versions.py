@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import update
 
 from production_server.access.audit import Wanted, every_line
 from production_server.jobs.database import now
+from production_server.jobs.observations import Observed, store_observation
 from production_server.jobs.tables import retired_version
 from production_server.jobs.workers import beat
+from production_server.learning.canary import Seen
 from production_server.learning.report import Check, CheckName, Report, Verdict, write_report
 from production_server.serving.serving import SETTLED_S
 from production_server.settings import Settings, read_settings
@@ -232,6 +236,23 @@ def test_going_back_is_done_at_once(web: Any) -> None:
         "1",
         "nonsense",
     )
+
+
+def test_a_canary_says_how_it_does(web: Any, parts: WebParts) -> None:
+    promote(web, "1")
+    assert problem(web.get(f"{TABLE}/canary")) == (404, "canary_not_found")
+    promote(web, "2", "canary", percent=5)
+    since = parts.serving.known.now()["table"].canary_since
+    with parts.database.write() as connection:
+        for version, answers in (("1", 240), ("2", 12)):
+            about = Observed("table", since, version, "calls")
+            store_observation(connection, uuid4(), about, Seen(answers, 0, Counter({1: answers})).to_json())
+
+    told = web.get(f"{TABLE}/canary").json
+
+    assert (told["version"], told["stable"], told["percent"], told["verdict"]) == ("2", "1", 5, "unknown")
+    assert told["reasons"] == ["too few: 12 of 200 calls of the canary"]
+    assert told["seen"]["calls"]["canary"] == {"answers": 12, "failed": 0, "p95_ms": 1.05, "labels": {}}
 
 
 def test_versions_tell_how_they_stand(web: Any, parts: WebParts) -> None:

@@ -239,3 +239,16 @@ def test_what_workers_are_loading_is_shown_and_what_they_cannot_load_is_told(
     assert "w1 cannot load it: it is <damaged>" in get(PATH).text
     refused = send(web, "promote", version="1", channel="stable", **shown(get(PATH)))
     assert (refused.status, stable(parts).version) == (409, "2")
+
+
+def test_how_the_canary_does_is_shown(web: Any, get: Get) -> None:
+    send(web, "promote", version="2", channel="stable", **shown(get(PATH)))
+    wrong = send(web, "promote", version="1", channel="canary", percent="a lot", **shown(get(PATH)))
+    done = send(web, "promote", version="1", channel="canary", percent="5", **shown(get(PATH)))
+
+    page = get(PATH)
+
+    assert done.status == 303
+    assert wrong.status == 400 and "a number above 0, at most 100" in wrong.text
+    assert "canary is version 1 , for 5 % of the work that asks for no version" in page.text
+    assert "Not enough is known yet : nothing was answered yet." in page.text
