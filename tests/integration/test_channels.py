@@ -172,3 +172,28 @@ def test_a_canary_gets_its_share_of_calls_and_jobs_and_each_answer_says_which_ve
     assert len({answer.headers["X-Celeriac-Version"] for answer in answers}) == 1
     assert set(jobs) == {"1", "2"}
     assert len({job["id"] for job in again}) == 1
+
+
+def test_a_canary_that_answers_otherwise_is_taken_back_by_itself_and_no_call_fails(
+    service: tuple[Celeriac, dict[str, str]], tmp_path: Path
+) -> None:
+    running, settings = service
+    assert models(settings, "promote", "table", "1").returncode == 0
+    write_table_model(tmp_path / "store", version="4", threshold={"value": 0.01, "reason": "a mistake"})
+    statuses: set[int] = set()
+
+    def ask() -> bool:
+        answers = [httpx.post(f"{running.url}/v2/models/table/infer", json=ROW) for _ in range(20)]
+        statuses.update(answer.status_code for answer in answers)
+        return len(running.web.get("/api/models/table/channels").json()["channels"]) == 1
+
+    done = models(settings, "promote", "table", "4", "--channel", "canary", "--percent", "30")
+    wait_until(ask, what="the canary is taken back", timeout_s=60)
+
+    event = running.web.get("/api/models/table/history").json()["events"][0]
+    assert (done.returncode, statuses) == (0, {200})
+    assert (event["act"], event["channel"], event["before"], event["client"]) == (
+        "rolled_back", "canary", "4", "the service",
+    )  # fmt: skip
+    assert "100% of its labels are others: yes 100%, of stable no 100%" in event["reason"]
+    wait_until(lambda: answered_by(running) == {"1"}, what="version 1 serves alone")
