@@ -45,8 +45,8 @@ class NewEvent:
     after: str | None = None
     client: str
     reason: str = ""
-    report: str | None = None
-    """Where the report is that let it happen."""
+    despite: str | None = None
+    """The checks of the gate that had failed and that somebody overrode, with spaces between; None: there were none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,11 @@ class Event(NewEvent):
 
     id: int
     at: float
+
+    @property
+    def overridden(self) -> list[str]:
+        """The names of the checks that `despite` holds."""
+        return (self.despite or "").split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +169,23 @@ def list_events(
     limit: int,
 ) -> list[Event]:
     """What was changed of a model, or of one of its channels, the latest first, from before the event `before`."""
-    query = select(channel_event).where(channel_event.c.model == model)
+    columns = [column.label(column.key) for column in channel_event.c]
+    query = select(*columns).where(channel_event.c.model == model)
     if channel_name is not None:
         query = query.where(channel_event.c.channel == channel_name)
     if before is not None:
         query = query.where(channel_event.c.id < before)
     rows = connection.execute(query.order_by(channel_event.c.id.desc()).limit(limit))
     return [Event(**row._asdict()) for row in rows]
+
+
+def was_on_channel(connection: Connection, model: str, name: str, version: str) -> bool:
+    """Whether a channel has named a version before now, as far as its changes tell."""
+    is_it = (channel_event.c.before == version) | (channel_event.c.after == version)
+    query = select(channel_event.c.id).where(
+        channel_event.c.model == model, channel_event.c.channel == name, is_it
+    )
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def highest_told(connection: Connection, model: str) -> int:

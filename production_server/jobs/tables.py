@@ -303,7 +303,9 @@ channel_event = Table(
     Column("after", String(9)),
     Column("client", String(64), nullable=False),
     Column("reason", Text, nullable=False),
-    Column("report", String(255)),  # where the report is that let it happen
+    Column(
+        "report", String(255), key="despite"
+    ),  # checks of the gate that were overridden, with spaces between
     Index("ix_channel_event_model", "model", "id"),
 )
 

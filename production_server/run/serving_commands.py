@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from production_server.jobs.channels import Change, Event
-from production_server.learning.report import read_report
+from production_server.jobs.channels import Change, ChannelRow, Event
+from production_server.learning.report import DESPITE, allowed_by, read_report
 from production_server.models.channels import STABLE
 from production_server.models.manifest import Metric
 from production_server.models.registry import Registry
@@ -20,12 +20,21 @@ from production_server.run.manifest_lines import lines_of
 from production_server.run.opened_serving import opened_serving, user_acting
 from production_server.serving.comparison import Row, Value, as_plain, compare
 from production_server.serving.overview import VersionState
-from production_server.serving.serving import NOTHING, Wanted
+from production_server.serving.promoting import NOTHING, Wanted
 from production_server.settings import Settings
 from production_server.shown import shown
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 WHY = click.option("--why", "reason", default="", help="Why, for whoever reads the history.")
+BREAKING = click.option(
+    "--breaking", is_flag=True, help="Take other inputs or answers than the version that serves now has."
+)
+DESPITE_CHECK = click.option(
+    "--despite",
+    multiple=True,
+    type=click.Choice([check.value for check in DESPITE]),
+    help="A check of the gate that it may fail; may come several times.",
+)
 NO_VERSION = "none"
 """As `--if-now` has it."""
 
@@ -88,22 +97,29 @@ def show(settings: Settings, *, name: str, which: str | None, as_json: bool) -> 
     "expected",
     help=f"Only if the channel names this version now; `{NO_VERSION}`: only if it names none.",
 )
+@BREAKING
+@DESPITE_CHECK
+@click.option("--dry-run", is_flag=True, help="Only say what stands in the way.")
 @WHY
 @AS_JSON
 @click.pass_obj
-def promote(  # one argument per option
+def promote(  # noqa: PLR0913  # one argument per option
     settings: Settings,
     *,
     name: str,
     version: str,
     channel: str,
     expected: str | None,
+    breaking: bool,
+    despite: tuple[str, ...],
+    dry_run: bool,
     reason: str,
     as_json: bool,
 ) -> None:
     """Have a channel name VERSION of NAME from now on: what serves, unless another channel is said.
 
-    VERSION is a number, or the name of another channel. Every process knows it within two seconds.
+    VERSION is a number, or the name of another channel. What is to serve passes the gate against what serves now,
+    unless it has served before. Every process knows it within two seconds.
     """
     wanted = Wanted(
         model=name,
@@ -111,11 +127,23 @@ def promote(  # one argument per option
         channel=channel,
         reason=reason,
         expected=NOTHING if expected == NO_VERSION else expected,
+        allowed=allowed_by(breaking=breaking, despite=despite),
+        dry_run=dry_run,
     )
-    with opened_serving(settings) as serving:
-        row = serving.promote(wanted, by=user_acting())
-    told = f"{name} {row.channel} is version {row.version}, within two seconds everywhere."
-    click.echo(json.dumps({"model": name, **asdict(row)}) if as_json else told)
+    with opened_serving(settings, _say) as serving:
+        promoted = serving.promote(wanted, by=user_acting())
+    row, report = promoted.row, promoted.report
+    if as_json:
+        told = asdict(row or ChannelRow(channel, NOTHING))
+        kept = None if report is None else report.model_dump(mode="json")
+        click.echo(json.dumps({"model": name, **told, "dry_run": dry_run, "report": kept}))
+        return
+    for line in report.lines() if report else ():
+        click.echo(line)
+    if dry_run:
+        click.echo(f"Nothing was changed: --dry-run. {name} version {version} could be {channel}.")
+    elif row is not None:
+        click.echo(f"{name} {row.channel} is version {row.version}, within two seconds everywhere.")
 
 
 @click.command()
@@ -188,7 +216,7 @@ def compare_versions(settings: Settings, *, name: str, first: str, second: str, 
     """Show two versions of NAME side by side; A and B are numbers, or names of channels."""
     with opened_serving(settings) as serving:
         versions = [_version(serving.registry, name, which) for which in (first, second)]
-    found = compare([version.manifest for version in versions])
+    found = compare(versions)
     numbers = [version.key[1] for version in versions]
     if as_json:
         told = {row.name: dict(zip("ab", map(as_plain, row.values), strict=True)) for row in found}
@@ -241,7 +269,8 @@ def _standing_lines(state: VersionState, told: dict[str, Any]) -> list[str]:
 def _what(event: Event) -> str:
     """A change in a few words: `stable 2 → 3`."""
     if event.act == Change.SET:
-        return f"{event.channel} {event.before or '–'} → {event.after}"
+        despite = f", despite {', '.join(event.overridden)}" if event.overridden else ""
+        return f"{event.channel} {event.before or '–'} → {event.after}{despite}"
     if event.act == Change.REMOVED:
         return f"{event.channel} {event.before} → –"
     return f"version {event.before or event.after} {event.act}"
@@ -261,6 +290,8 @@ def _cell(row: Row, value: Value) -> str:
 
 def _difference(row: Row) -> str:
     first, second = row.values
+    if not row.is_comparable:
+        return "on another sample"
     if isinstance(first, Metric) and isinstance(second, Metric):
         return f"{second.mean - first.mean:+.4g}"
     if row.kind == "size" and isinstance(first, int) and isinstance(second, int):
@@ -273,6 +304,10 @@ def _print_table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def _time(at: float) -> datetime:

@@ -5,47 +5,31 @@ A change and what tells of it, in the history and in the audit, are one transact
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection
 
-from production_server.access.audit import Act, Notes, noting
+from production_server.access.audit import Act
 from production_server.access.records import Actor
-from production_server.errors import Conflict, InvalidInput, NotFound, VersionRetired
+from production_server.errors import Conflict, InvalidInput, NotFound
 from production_server.jobs import channels as rows
-from production_server.jobs.channels import Change, ChannelRow, NewEvent
+from production_server.jobs.channels import Change, NewEvent
 from production_server.jobs.database import Database
-from production_server.models.channels import CHANNEL_RULE, STABLE, Standing, is_channel_name
+from production_server.learning.promotion import PromotionGate
+from production_server.models.channels import STABLE
 from production_server.models.registry import Registry
 from production_server.models.remote_store import RemoteStore
 from production_server.models.removal import hidden, is_removed
-from production_server.models.store import ModelVersion
+from production_server.serving.changes import changing, channels_of, check_reason, tell
 from production_server.serving.known_standings import KnownStandings
 from production_server.serving.overview import Overview, no_channel
+from production_server.serving.promoting import Promoted, Promoting, Wanted
 from production_server.shown import describe
 
-LONGEST_REASON = 500
 SETTLED_S = 10.0
 """A version may be deleted so long after it was retired: by then every process refuses new work for it."""
-NOTHING = ""
-"""As what is expected of a channel: that it names no version."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What a channel is to name, and why; `version` may be the name of another channel.
-
-    `expected` is the version that whoever wants it takes the channel to name now, `NOTHING` for none; None: any.
-    """
-
-    model: str
-    version: str
-    channel: str = STABLE
-    reason: str = ""
-    expected: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +41,7 @@ class Serving:
     known: KnownStandings
     store: Path
     """The one in which versions may be deleted; all others are data of the release."""
+    gate: PromotionGate
     remote: RemoteStore | None = None
     """What that is this machine's copy of, if it is one."""
 
@@ -65,28 +50,14 @@ class Serving:
         """How things stand now."""
         return Overview(self.database, self.registry, self.known)
 
-    def promote(self, wanted: Wanted, *, by: Actor) -> ChannelRow:
-        """Have a channel name a version from now on; every process knows it within two seconds.
+    @property
+    def promoting(self) -> Promoting:
+        """What has channels name versions."""
+        return Promoting(self.database, self.registry, self.known, self.gate)
 
-        Raises:
-            InvalidInput: the channel cannot be called so, or the reason is too long.
-            NotFound: there is no such model or version. VersionRetired: it takes no new work.
-            BrokenVersion: its files are not those that its manifest lists.
-            Conflict: the channel names another version than is expected (code `channel_moved`), or workers have said
-                that they cannot load it (`version_does_not_load`).
-        """
-        _check_channel(wanted.channel)
-        _check_reason(wanted.reason)
-        self.known.look_again()
-        found = self.registry.resolve(wanted.model, wanted.version)
-        for file in found.manifest.files:
-            found.verified_file(file)
-        if wanted.channel == STABLE:
-            self._check_it_loads(found)
-        with self._changing(wanted.model, by) as (connection, notes, standing):
-            row = self._promote(connection, notes, standing, wanted, found.key[1])
-        self.known.look_if_possible()
-        return row
+    def promote(self, wanted: Wanted, *, by: Actor) -> Promoted:
+        """Have a channel name a version: `Promoting.promote`, which says what it raises."""
+        return self.promoting.promote(wanted, by=by)
 
     def remove_channel(self, model: str, channel: str, *, reason: str = "", by: Actor) -> None:
         """Have a channel name nothing any more.
@@ -95,12 +66,12 @@ class Serving:
             NotFound: there is no such channel (code `channel_not_found`).
             InvalidInput: it is `stable`, or the reason is too long.
         """
-        _check_reason(reason)
+        check_reason(reason)
         if channel == STABLE:
             raise InvalidInput.at(
                 "channel", "another than stable: promote another version", describe(channel)
             )
-        with self._changing(model, by) as (connection, notes, standing):
+        with changing(self.database, model, by) as (connection, notes, standing):
             version = standing.channels.get(channel)
             if version is None:
                 raise no_channel(model, channel)
@@ -113,7 +84,7 @@ class Serving:
                 client=by.client,
                 reason=reason,
             )
-            _tell(connection, notes, change, Act.CHANNEL_REMOVED)
+            tell(connection, notes, change, Act.CHANNEL_REMOVED)
         self.known.look_if_possible()
 
     def retire(self, model: str, version: str, *, reason: str = "", by: Actor) -> None:
@@ -123,12 +94,14 @@ class Serving:
             NotFound: there is no such model or version. InvalidInput: the reason is too long.
             Conflict: a channel names it (code `version_on_channel`).
         """
-        _check_reason(reason)
+        check_reason(reason)
         self.registry.version(model, version)
-        with self._changing(model, by) as (connection, notes, standing):
+        with changing(self.database, model, by) as (connection, notes, standing):
             if version in standing.retired:
                 return
-            named = [name for name, each in self._channels(model, standing).items() if each == version]
+            named = [
+                name for name, each in channels_of(self.registry, model, standing).items() if each == version
+            ]
             if named:
                 raise Conflict(
                     f"version {version} of {model!r} is on {', '.join(named)}: put another one there first, or take "
@@ -139,7 +112,7 @@ class Serving:
             change = NewEvent(
                 model=model, act=Change.RETIRED, before=version, client=by.client, reason=reason
             )
-            _tell(connection, notes, change, Act.VERSION_RETIRED)
+            tell(connection, notes, change, Act.VERSION_RETIRED)
         self.known.look_if_possible()
 
     def restore(self, model: str, version: str, *, reason: str = "", by: Actor) -> None:
@@ -148,16 +121,16 @@ class Serving:
         Raises:
             NotFound: there is no such model or version. InvalidInput: the reason is too long.
         """
-        _check_reason(reason)
+        check_reason(reason)
         self.registry.version(model, version)
-        with self._changing(model, by) as (connection, notes, standing):
+        with changing(self.database, model, by) as (connection, notes, standing):
             if version not in standing.retired:
                 return
             rows.restore_version(connection, model, version)
             change = NewEvent(
                 model=model, act=Change.RESTORED, after=version, client=by.client, reason=reason
             )
-            _tell(connection, notes, change, Act.VERSION_RESTORED)
+            tell(connection, notes, change, Act.VERSION_RESTORED)
         self.known.look_if_possible()
 
     def delete(self, model: str, version: str, *, reason: str = "", by: Actor) -> None:
@@ -169,11 +142,11 @@ class Serving:
                 now (`version_in_use`), or is data of the release (`version_built_in`).
             StoreNotWritable: the store cannot be written.
         """
-        _check_reason(reason)
+        check_reason(reason)
         folder = self._deletable(model, version)
         withdrawn = nullcontext() if self.remote is None else self.remote.withdrawn((model, version))
         # What hides the files is entered last and left last: a transaction that fails brings them back.
-        with ExitStack() as hiding, self._changing(model, by) as (connection, notes, standing):
+        with ExitStack() as hiding, changing(self.database, model, by) as (connection, notes, standing):
             if version not in standing.retired:
                 raise Conflict(
                     f"version {version} of {model!r} is not retired: retire it first",
@@ -185,47 +158,7 @@ class Serving:
             change = NewEvent(
                 model=model, act=Change.DELETED, before=version, client=by.client, reason=reason
             )
-            _tell(connection, notes, change, Act.VERSION_DELETED)
-
-    @contextmanager
-    def _changing(self, model: str, by: Actor) -> Iterator[tuple[Connection, Notes, Standing]]:
-        """A transaction beside which nobody changes how versions stand."""
-        with noting(by) as notes, self.database.write() as connection:
-            rows.lock(connection)
-            yield connection, notes, rows.read_standing(connection, model)
-
-    def _promote(
-        self, connection: Connection, notes: Notes, standing: Standing, wanted: Wanted, version: str
-    ) -> ChannelRow:
-        model, channel, by = wanted.model, wanted.channel, notes.by
-        # It may have been retired since it was looked at.
-        if version in standing.retired:
-            raise VersionRetired(f"version {version} of {model!r} is retired: restore it first")
-        before = self._channels(model, standing).get(channel)
-        if wanted.expected is not None and wanted.expected != (before or NOTHING):
-            names = f"version {before}" if before else "no version"
-            raise Conflict(
-                f"{channel} of {model!r} names {names} now, not {wanted.expected or 'none'}: look again",
-                code="channel_moved",
-            )
-        if standing.channels.get(channel) != version:
-            rows.set_channel(connection, model, channel, version, client=by.client)
-            change = NewEvent(
-                model=model, act=Change.SET, channel=channel, before=before, after=version, client=by.client,
-                reason=wanted.reason,
-            )  # fmt: skip
-            _tell(connection, notes, change, Act.CHANNEL_SET)
-        return next(row for row in rows.list_channels(connection, model) if row.channel == channel)
-
-    def _channels(self, model: str, standing: Standing) -> dict[str, str]:
-        return standing.channels_among([each.key[1] for each in self.registry.versions(model)])
-
-    def _check_it_loads(self, version: ModelVersion) -> None:
-        """Refuse what workers have tried to load in vain, unless another one has it."""
-        state = self.overview.version(*version.key)
-        if state.failing and not state.loaded_by:
-            worker, reason = next(iter(state.failing.items()))
-            raise Conflict(f"{worker} cannot load it: {reason}", code="version_does_not_load")
+            tell(connection, notes, change, Act.VERSION_DELETED)
 
     def _deletable(self, model: str, version: str) -> Path:
         """The folder of a version whose files may be removed, or of one that was being removed when something died."""
@@ -262,23 +195,3 @@ def _check_unused(connection: Connection, model: str, version: str) -> None:
             f"try again in {SETTLED_S:g} s",
             code="version_in_use",
         )
-
-
-def _tell(connection: Connection, notes: Notes, change: NewEvent, act: Act) -> None:
-    rows.add_event(connection, change)
-    what = change.channel or change.before or change.after or ""
-    before = change.before and {"version": change.before}
-    after = {"version": change.after} if change.after else {}
-    if change.reason:
-        after["reason"] = change.reason
-    notes.write(connection, act, f"{change.model}/{what}", before=before or None, after=after or None)
-
-
-def _check_channel(name: str) -> None:
-    if not is_channel_name(name):
-        raise InvalidInput.at("channel", CHANNEL_RULE, describe(name))
-
-
-def _check_reason(reason: str) -> None:
-    if len(reason) > LONGEST_REASON or not reason.isprintable():
-        raise InvalidInput.at("reason", f"at most {LONGEST_REASON} characters in one line", describe(reason))

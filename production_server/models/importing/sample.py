@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +64,11 @@ class Rows:
         """What it is, for people."""
         return f"{len(self.values):,} rows of the sample"
 
+    @property
+    def sha256(self) -> str:
+        """Of the numbers, their columns, and what is true; however the table was written."""
+        return _sha256_of((*self.names, "", *self.truths), [self.values])
+
 
 @dataclass(frozen=True)
 class Images:
@@ -91,6 +98,15 @@ class Images:
         """What it is, for people."""
         return f"{len(self.files):,} images of the sample"
 
+    @property
+    def sha256(self) -> str:
+        """Of the files' bytes, and their labels.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
+        return _sha256_of(self.truths, (each.read_bytes() for each in self.files))
+
 
 @dataclass(frozen=True)
 class HeldOut:
@@ -104,8 +120,24 @@ class HeldOut:
         """What it is, for people."""
         return f"{len(self.truths):,} items held out"
 
+    @property
+    def sha256(self) -> str:
+        """Of the items, and what is true of them."""
+        arrays = [np.ascontiguousarray(self.tensors[name]) for name in sorted(self.tensors)]
+        return _sha256_of((*sorted(self.tensors), "", *self.truths), arrays)
+
 
 Sample = Rows | Images | HeldOut
+
+
+def _sha256_of(texts: Sequence[str], pieces: Iterable[bytes | np.ndarray]) -> str:
+    """Of texts and bytes in this order, each with its length before it: parts that lie otherwise are others."""
+    digest = hashlib.sha256()
+    for piece in itertools.chain((text.encode() for text in texts), pieces):
+        view = memoryview(piece).cast("B") if isinstance(piece, bytes) else piece.data.cast("B")
+        digest.update(view.nbytes.to_bytes(8))
+        digest.update(view)
+    return digest.hexdigest()
 
 
 def read_sample(path: Path, *, target: str | None, features: Sequence[str]) -> Sample:

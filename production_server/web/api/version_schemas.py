@@ -9,10 +9,15 @@ from pydantic import Field
 
 from production_server.jobs.channels import ChannelRow, Event
 from production_server.jobs.item_times import ItemTimes
+from production_server.learning.promotion import measured_of
+from production_server.learning.report import DESPITE, allowed_by
 from production_server.models.channels import LONGEST_CHANNEL, STABLE
 from production_server.models.manifest import Manifest
+from production_server.models.registry import Registry
+from production_server.serving.changes import LONGEST_REASON
 from production_server.serving.overview import VersionState
-from production_server.serving.serving import LONGEST_REASON, Wanted
+from production_server.serving.promoting import Promoted, Wanted
+from production_server.web.api.report_schemas import MeasuredBody, ReportBody
 from production_server.web.api.schemas import MAX_INDEX, MAX_PAGE, Schema, to_time
 
 WHY = "why, for whoever reads the history"
@@ -37,7 +42,7 @@ class VersionBody(Schema):
     """A version, and how it stands.
 
     `channels` name it; a retired one takes no new work. `loaded_by` are the workers that have it loaded; `failing` says
-    of those that should have and have not, why.
+    of those that should have and have not, why. `measured` is what its sample said when it came through the gate.
     """
 
     model: str = Field(examples=["diabetes"])
@@ -48,6 +53,7 @@ class VersionBody(Schema):
     loaded_by: list[str] = Field(examples=[["worker-1"]])
     failing: dict[str, str] = Field(examples=[{}])
     item_ms: ItemTimesBody | None
+    measured: MeasuredBody | None
     manifest: Manifest
 
     @classmethod
@@ -63,6 +69,7 @@ class VersionBody(Schema):
             loaded_by=list(state.loaded_by),
             failing=state.failing,
             item_ms=ItemTimesBody.of(state.times),
+            measured=MeasuredBody.of(measured_of(state.version)),
             manifest=state.version.manifest,
         )
 
@@ -71,6 +78,49 @@ class VersionsBody(Schema):
     """All versions of a model, the newest first."""
 
     versions: list[VersionBody]
+
+
+class ModelBody(Schema):
+    """A model: its versions, those that are retired, which one each channel names, and the manifest of the stable one.
+
+    Where that is not here, it is the manifest of the newest one.
+    """
+
+    name: str
+    title: str
+    task: str
+    versions: list[str]
+    retired: list[str]
+    channels: dict[str, str]
+    measured: MeasuredBody | None
+    manifest: Manifest
+
+    @classmethod
+    def of(cls, registry: Registry, name: str) -> Self:
+        """The API's view of a model.
+
+        Raises:
+            NotFound: there is no such model.
+        """
+        version = registry.shown(name)
+        manifest = version.manifest
+        retired = registry.retired(name)
+        return cls(
+            name=manifest.name,
+            title=manifest.title,
+            task=manifest.task,
+            versions=[version.key[1] for version in registry.versions(name)],
+            retired=[version.key[1] for version in registry.versions(name) if version.key[1] in retired],
+            channels=registry.channels(name),
+            measured=MeasuredBody.of(measured_of(version)),
+            manifest=manifest,
+        )
+
+
+class ModelsBody(Schema):
+    """All models."""
+
+    models: list[ModelBody]
 
 
 class EndQuery(Schema):
@@ -95,17 +145,32 @@ class RestoreRequest(Schema):
 class PromoteRequest(Schema):
     """Which version a channel is to name: a number, or the name of another channel.
 
-    With `expected` only if the channel names that version now; an empty text stands for none.
+    With `expected` only if the channel names that version now; an empty text stands for none. What the gate finds wrong
+    with what is to be stable is overridden by `breaking` (it takes or answers something else) and `despite`. With
+    `dry_run` nothing is changed.
     """
 
     version: str = Field(min_length=1, max_length=LONGEST_CHANNEL, examples=["3"])
     reason: str = Field(default="", max_length=LONGEST_REASON, examples=["fewer false alarms"])
     expected: str | None = Field(default=None, max_length=9, examples=["2"])
+    breaking: bool = False
+    despite: list[str] = Field(default=[], max_length=len(DESPITE), examples=[["latency"]])
+    dry_run: bool = False
 
     def wanted(self, model: str, channel: str) -> Wanted:
-        """What is asked for."""
+        """What is asked for.
+
+        Raises:
+            InvalidInput: `despite` names a check that may not fail.
+        """
         return Wanted(
-            model=model, version=self.version, channel=channel, reason=self.reason, expected=self.expected
+            model=model,
+            version=self.version,
+            channel=channel,
+            reason=self.reason,
+            expected=self.expected,
+            allowed=allowed_by(breaking=self.breaking, despite=self.despite),
+            dry_run=self.dry_run,
         )
 
 
@@ -124,6 +189,33 @@ class ChannelBody(Schema):
         return cls(channel=row.channel, version=row.version, set=at, by=row.set_by)
 
 
+class PromotedBody(Schema):
+    """What a channel names now, and what the gate said; after a dry run what it still names, null: nothing.
+
+    `report` is null where the gate is not asked: of other channels than `stable`, and of what is stable or has been.
+    """
+
+    channel: str = Field(examples=[STABLE])
+    version: str | None = Field(examples=["3"])
+    set: datetime | None
+    by: str | None = Field(examples=["anna"])
+    dry_run: bool
+    report: ReportBody | None
+
+    @classmethod
+    def of(cls, promoted: Promoted, wanted: Wanted) -> Self:
+        """The API's view of what came of it."""
+        row = promoted.row
+        return cls(
+            channel=wanted.channel,
+            version=None if row is None else row.version,
+            set=None if row is None or row.set_at is None else to_time(row.set_at),
+            by=None if row is None else row.set_by,
+            dry_run=wanted.dry_run,
+            report=None if promoted.report is None else ReportBody.of(promoted.report),
+        )
+
+
 class ChannelsBody(Schema):
     """All channels of a model, `stable` first."""
 
@@ -140,7 +232,8 @@ class HistoryQuery(Schema):
 class EventBody(Schema):
     """A change: of a channel (`set`, `removed`), or of a version (`retired`, `restored`, `deleted`).
 
-    `before` and `after` are the versions that the channel named and names, or the one that it was done to.
+    `before` and `after` are the versions that the channel named and names, or the one that it was done to; `despite`
+    are the checks of the gate that had failed and were overridden.
     """
 
     id: int = Field(examples=[17])
@@ -151,6 +244,7 @@ class EventBody(Schema):
     after: str | None = Field(examples=["3"])
     client: str = Field(examples=["anna"])
     reason: str = Field(examples=["fewer false alarms"])
+    despite: list[str] = Field(examples=[["latency"]])
 
     @classmethod
     def of(cls, event: Event) -> Self:
@@ -164,6 +258,7 @@ class EventBody(Schema):
             after=event.after,
             client=event.client,
             reason=event.reason,
+            despite=event.overridden,
         )
 
 

@@ -16,6 +16,7 @@ from production_server.web.api.version_schemas import (
     EventBody,
     HistoryBody,
     HistoryQuery,
+    PromotedBody,
     PromoteRequest,
     ReasonQuery,
     RestoreRequest,
@@ -108,16 +109,18 @@ def channel(name: str, channel: str) -> Response:
 @operation(
     "Promote a version",
     body=PromoteRequest,
-    responses={200: ChannelBody},
+    responses={200: PromotedBody},
     errors=(400, 404, 409, 410, 413, 415, 503),
 )
 def promote(name: str, channel: str) -> Response:
     """Have a channel name a version; every process knows it within two seconds.
 
-    From the first time on that `stable` is set, a new version serves only when it is promoted.
+    From the first time on that `stable` is set, a new version serves only when it is promoted. It is held against what
+    is stable now; 409 `gate_closed` names what it fails, which `breaking` and `despite` override.
     """
     wanted = read_json(PromoteRequest).wanted(name, channel)
-    return to_response(ChannelBody.of(current_parts().serving.promote(wanted, by=acting())))
+    promoted = current_parts().serving.promote(wanted, by=acting())
+    return to_response(PromotedBody.of(promoted, wanted))
 
 
 @blueprint.delete("/channels/<channel>")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,19 +18,23 @@ from production_server.errors import (
     StoreNotWritable,
     VersionRetired,
 )
+from production_server.learning.report import CheckName
 from production_server.models.channels import CANARY, STABLE
 from production_server.serving.comparison import compare
 from production_server.serving.overview import VersionState
-from production_server.serving.serving import NOTHING, Wanted
+from production_server.serving.promoting import NOTHING, Wanted
 from production_server.web.api.schemas import MAX_INDEX
 from production_server.web.edge.flask_door import acting, asking_client
 from production_server.web.edge.parts import current_parts
 from production_server.web.edge.problems import status_of
+from production_server.web.pages.imports import DESPITE
 from production_server.web.pages.model_card import plot_files, plot_name
 
 MOST_SIDE_BY_SIDE = 6
 """Versions: those that channels name, and the newest; others are there for a click."""
 EVENTS = 50
+MAY_FAIL: Mapping[str, str] = {"signature": "take or answer something else", **DESPITE}
+"""What whoever promotes may let a version fail, and what that means."""
 EXPECTED = "expected."
 """Before a channel's name in the form: what the page has shown of it."""
 
@@ -58,6 +62,7 @@ def promote(name: str) -> Response:
         channel=channel,
         reason=_field("reason"),
         expected=request.form.get(EXPECTED + channel, NOTHING),
+        allowed=tuple(CheckName(each) for each in MAY_FAIL if each in request.form.getlist("despite")),
     )
     return _do(name, lambda: current_parts().serving.promote(wanted, by=acting()))
 
@@ -105,8 +110,7 @@ def _page(name: str, error: CeleriacError | None = None) -> Response:
     parts = current_parts()
     states = parts.overview.versions(name)
     shown = _side_by_side(states, request.args.get("with"))
-    manifests = [state.version.manifest for state in shown]
-    channels = parts.overview.channels(name)
+    channels, held = parts.overview.channels(name), parts.serving.promoting.held(name)
     before = request.args.get("before", type=int)
     before = before if before and 0 < before <= MAX_INDEX else None
     page = render_template(
@@ -120,7 +124,10 @@ def _page(name: str, error: CeleriacError | None = None) -> Response:
         retirable=[state for state in states if not (state.is_retired or state.channels)],
         promotable=[state for state in states if not state.is_retired],
         retired=[state for state in states if state.is_retired],
-        rows=compare(manifests),
+        rows=compare([state.version for state in shown]),
+        held=held,
+        failing={check.name.value for report in held.values() for check in report.failed},
+        may_fail=MAY_FAIL,
         plots=_plots(shown),
         events=parts.overview.history(name, before=before, limit=EVENTS),
         events_limit=EVENTS,

@@ -11,15 +11,18 @@ from click.testing import CliRunner, Result
 from sqlalchemy import update
 
 from production_server.access.audit import Wanted, every_line
-from production_server.errors import Conflict, NotFound, VersionRetired
+from production_server.errors import Conflict, GateClosed, NotFound, VersionRetired
 from production_server.jobs.database import now
 from production_server.jobs.tables import retired_version
+from production_server.learning.report import Measured
+from production_server.models.manifest import Metric
 from production_server.run.model_commands import model_commands
 from production_server.run.opened_serving import opened_serving, user_acting
 from production_server.serving.serving import SETTLED_S
 from production_server.settings import Settings, read_settings
 from testing.foreign_graphs import FOREIGN_MODELS
 from testing.small_models import write_table_model
+from tests.unit.learning.test_promotion import with_report
 
 WHO = user_acting().client
 
@@ -57,7 +60,7 @@ def of_table(settings: Settings) -> dict[str, Any]:
 
 
 def test_promoting_says_who_it_was_and_why(settings: Settings) -> None:
-    answer = told(settings, "promote", "table", "1", "--why", "for a look")
+    answer = told(settings, "promote", "table", "1", "--why", "for a look", "--breaking")
 
     (event,) = told(settings, "history", "table")
     with opened_serving(settings) as serving:
@@ -86,7 +89,7 @@ def test_promoting_only_if_nobody_was_first(settings: Settings) -> None:
 def test_a_version_goes_from_serving_to_deleted_and_each_step_is_told(settings: Settings) -> None:
     with pytest.raises(Conflict):
         run(settings, "retire", "table", "3")
-    said(settings, "promote", "table", "2")
+    said(settings, "promote", "table", "2", "--breaking")
     said(settings, "retire", "table", "3", "--why", "wrong labels")
     said(settings, "retire", "table", "3", "--undo")
     said(settings, "retire", "table", "3")
@@ -102,7 +105,8 @@ def test_a_version_goes_from_serving_to_deleted_and_each_step_is_told(settings: 
     assert of_table(settings) == {"versions": ["1", "2"], "retired": [], "channels": {"stable": "2"}}
     lines = said(settings, "history", "table").splitlines()
     assert [line.split("  ")[1] for line in lines[1:]] == [
-        "version 3 deleted", "version 3 retired", "version 3 restored", "version 3 retired", "stable 3 → 2",
+        "version 3 deleted", "version 3 retired", "version 3 restored", "version 3 retired",
+        "stable 3 → 2, despite signature",
     ]  # fmt: skip
 
 
@@ -168,3 +172,37 @@ def test_an_import_gets_no_number_that_the_history_names(settings: Settings) -> 
     folder.rename(folder.with_name(".put-aside-by-hand"))
 
     assert told(settings, "import", str(file), "--name", "mine")["version"] == "3"
+
+
+def test_promoting_runs_both_where_the_report_is_none_of_now(settings: Settings) -> None:
+    tried = said(settings, "promote", "table", "2", "--breaking", "--dry-run")
+    with pytest.raises(GateClosed, match="version 3 has other labels"):
+        run(settings, "promote", "table", "2")
+    answer = told(settings, "promote", "table", "2", "--breaking")
+
+    checks = {check["name"]: check["verdict"] for check in answer["report"]["checks"]}
+    assert checks["signature"] == "allowed"
+    assert (checks["loads"], checks["latency"], checks["memory"]) == ("passed",) * 3
+    assert "  signature  allowed" in tried
+    assert tried.endswith("Nothing was changed: --dry-run. table version 2 could be stable.\n")
+    assert [path.name for path in settings.model_stores[-1].joinpath("table", "2").iterdir()] == [
+        *sorted(["manifest.json", "model.onnx"])
+    ]
+
+
+def test_what_samples_said_is_compared_only_on_the_same_one(settings: Settings, tmp_path: Path) -> None:
+    folder = settings.model_stores[-1] / "table"
+    for version, mean, sample in (("1", 0.1, "a"), ("2", 0.3, "a"), ("3", 0.4, "b")):
+        kept = Measured(
+            data="9 rows of the sample", sha256=sample * 64, items=9, values={"error_rate": Metric(mean=mean)}
+        )
+        with_report(folder / version, None, kept=kept)
+
+    same, other = (said(settings, "compare", "table", "1", version) for version in ("2", "3"))
+
+    (line,) = (each for each in same.splitlines() if each.startswith("error_rate"))
+    assert line.split() == ["error_rate_on_the_sample", "0.1", "0.3", "+0.2"]
+    assert "error_rate_on_the_sample  0.1" in other and "on another sample" in other
+    assert "How good it is on 9 rows of the sample: error rate 0.1" in said(
+        settings, "show", "table", "--version", "1"
+    )

@@ -30,11 +30,13 @@ from production_server.jobs.records import NewItem, NewJob
 from production_server.jobs.submit import submit
 from production_server.jobs.tables import channel, channel_event, retired_version
 from production_server.jobs.workers import beat
+from production_server.learning.promotion import PromotionGate
 from production_server.models.drafts import draft_version
 from production_server.models.registry import Registry
 from production_server.serving import serving as use_cases
 from production_server.serving.known_standings import KnownStandings
-from production_server.serving.serving import Serving, Wanted
+from production_server.serving.promoting import Wanted
+from production_server.serving.serving import Serving
 from testing.model_buckets import new_bucket, publish, remote_store_at
 from testing.s3 import S3
 from testing.small_models import write_table_model
@@ -46,7 +48,8 @@ BERT = Actor("bert", "cel_bert0000", "192.0.2.8", "r8")
 def serving_of(database: Database, *stores: Path) -> Serving:
     known = KnownStandings(database)
     known.look_again()
-    return Serving(database, Registry(stores, known=known.now, look_again_s=0), known, stores[-1])
+    registry = Registry(stores, known=known.now, look_again_s=0)
+    return Serving(database, registry, known, stores[-1], PromotionGate(margin=0.02))
 
 
 @pytest.fixture
@@ -353,7 +356,7 @@ def test_a_deletion_that_cannot_be_written_down_leaves_the_version_as_it_was(
     def fail(*_: object) -> None:
         raise Unavailable("the database has gone away")
 
-    monkeypatch.setattr(use_cases, "_tell", fail)
+    monkeypatch.setattr(use_cases, "tell", fail)
     with pytest.raises(Unavailable):
         serving.delete("table", "1", by=ANNA)
 
@@ -519,7 +522,7 @@ def test_a_deletion_that_cannot_be_written_down_leaves_the_version_in_the_bucket
     def fail(*_: object) -> None:
         raise Unavailable("the database has gone away")
 
-    monkeypatch.setattr(use_cases, "_tell", fail)
+    monkeypatch.setattr(use_cases, "tell", fail)
     with pytest.raises(Unavailable):
         shared.delete("table", "1", by=ANNA)
 

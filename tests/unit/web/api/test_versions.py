@@ -14,12 +14,14 @@ from production_server.access.audit import Wanted, every_line
 from production_server.jobs.database import now
 from production_server.jobs.tables import retired_version
 from production_server.jobs.workers import beat
-from production_server.learning.report import Check, CheckName, Report, Verdict, write_report
+from production_server.learning.report import Check, CheckName, Measured, Report, Verdict, write_report
+from production_server.models.manifest import Metric
 from production_server.serving.serving import SETTLED_S
 from production_server.settings import Settings, read_settings
 from production_server.web.edge.parts import WebParts
 from testing.processes import wait_until
 from testing.small_models import write_table_model
+from tests.unit.learning.test_promotion import with_report
 
 TABLE = "/api/models/table"
 
@@ -244,3 +246,52 @@ def test_what_the_gate_says_of_a_version_is_told_where_it_came_by_one(web: Any, 
         {"name": "loads", "verdict": "passed", "expected": "it loads", "found": "it does", "numbers": {}}
     ]
     assert web.get(f"{TABLE}/versions/9/report").status_code == 404
+
+
+def test_what_the_gate_finds_wrong_is_overridden_by_name_and_told(web: Any, tmp_path: Path) -> None:
+    promote(web, "3")
+    write_table_model(tmp_path / "store", version="4", labels=["no", "maybe"])
+
+    refused = promote(web, "4")
+    tried = promote(web, "4", dry_run=True, breaking=True)
+    before = web.get(TABLE).json["channels"]
+    done = promote(web, "4", breaking=True, despite=["latency"])
+
+    assert problem(refused) == (409, "gate_closed")
+    (fault,) = refused.json["faults"]
+    assert (fault["field"], fault["got"]) == (
+        "signature", "version 3 has other labels (maybe instead of yes)",
+    )  # fmt: skip
+    assert (tried.json["dry_run"], tried.json["version"], before) == (True, "3", {"stable": "3"})
+    assert (done.json["version"], done.json["report"]["against"]) == ("4", "3")
+    checks = {check["name"]: check["verdict"] for check in done.json["report"]["checks"]}
+    assert (checks["signature"], checks["latency"]) == ("allowed", "not done")
+    assert [event["despite"] for event in web.get(f"{TABLE}/history").json["events"]] == [["signature"], []]
+
+
+def test_a_dry_run_of_a_new_channel_names_nothing(web: Any) -> None:
+    tried = promote(web, "2", "qa", dry_run=True)
+
+    assert (tried.status_code, tried.json["version"], tried.json["report"]) == (200, None, None)
+    assert web.get(f"{TABLE}/channels/qa").status_code == 404
+
+
+@pytest.mark.parametrize("despite", [["loads"], ["signature"], [""], "latency", ["latency"] * 4])
+def test_what_may_never_fail_is_not_overridden(web: Any, despite: Any) -> None:
+    answer = promote(web, "2", despite=despite)
+
+    assert (answer.status_code, answer.json["faults"][0]["field"].split("[")[0]) == (400, "despite")
+
+
+def test_what_a_sample_said_is_told_of_its_version(web: Any, tmp_path: Path) -> None:
+    kept = Measured(
+        data="9 rows of the sample", sha256="a" * 64, items=9, values={"error_rate": Metric(mean=0.1)}
+    )
+    with_report(tmp_path / "store" / "table" / "3", None, kept=kept)
+    told = {"data": "9 rows of the sample", "sha256": "a" * 64, "items": 9,
+            "values": {"error_rate": {"mean": 0.1, "std": None}}}  # fmt: skip
+
+    wait_until(lambda: web.get(TABLE).json["measured"] == told, what="the store was looked at")
+
+    assert [each["measured"] for each in web.get(f"{TABLE}/versions").json["versions"]] == [told, None, None]
+    assert web.get(f"{TABLE}/versions/3/report").json["measured"] == told
