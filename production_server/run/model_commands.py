@@ -144,6 +144,7 @@ def _read_description(describe: Path | None, file: Path, said: dict[str, Any]) -
     """
     path = describe or _description_beside(file.absolute())
     values: Any = {}
+    written = None
     if path is not None:
         _say(f"Reading {path}")
         written = read_yaml(path.read_text(encoding="utf-8"), source=str(path))
@@ -152,7 +153,9 @@ def _read_description(describe: Path | None, file: Path, said: dict[str, Any]) -
             raise InvalidInput.at(str(path), "names with values, as title: My model", "something else")
         values = {**values, **_labels_beside(values, path.parent)}
     given = {**said, "labels": None if said["labels"] is None else _read_labels(said["labels"], Path())}
-    return described_by(values, given, whole=str(path))
+    return described_by(
+        values, given, whole=str(path), faults_in=None if written is None else written.faults_of
+    )
 
 
 def _description_beside(file: Path) -> Path | None:

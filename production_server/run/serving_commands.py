@@ -176,10 +176,14 @@ def retire(settings: Settings, *, name: str, version: str, undo: bool, reason: s
 @click.argument("name")
 @click.argument("version")
 @WHY
-@click.confirmation_option("--yes", prompt="Its files are gone then. Delete them?")
+@click.option("--yes", is_flag=True, help="Do not ask whether it is meant.")
 @click.pass_obj
-def delete(settings: Settings, *, name: str, version: str, reason: str) -> None:
+def delete(settings: Settings, *, name: str, version: str, reason: str, yes: bool) -> None:
     """Remove the files of a retired VERSION of NAME, for good. Its number is not given again."""
+    with opened_serving(settings) as serving:
+        serving.check_deletable(name, version)
+    if not yes:
+        click.confirm("Its files are gone then. Delete them?", abort=True)
     with opened_serving(settings) as serving:
         serving.delete(name, version, reason=reason, by=user_acting())
     click.echo(f"{name} version {version} is deleted.")

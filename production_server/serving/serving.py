@@ -18,7 +18,7 @@ from production_server.jobs import channels as rows
 from production_server.jobs.channels import Change, NewEvent
 from production_server.jobs.database import Database
 from production_server.learning.promotion import PromotionGate
-from production_server.models.channels import STABLE
+from production_server.models.channels import STABLE, Standing
 from production_server.models.registry import Registry
 from production_server.models.remote_store import RemoteStore
 from production_server.models.removal import hidden, is_removed
@@ -143,16 +143,11 @@ class Serving:
             StoreNotWritable: the store cannot be written.
         """
         check_reason(reason)
-        folder = self._deletable(model, version)
+        folder = self._folder_of(model, version)
         withdrawn = nullcontext() if self.remote is None else self.remote.withdrawn((model, version))
         # What hides the files is entered last and left last: a transaction that fails brings them back.
         with ExitStack() as hiding, changing(self.database, model, by) as (connection, notes, standing):
-            if version not in standing.retired:
-                raise Conflict(
-                    f"version {version} of {model!r} is not retired: retire it first",
-                    code="version_not_retired",
-                )
-            _check_unused(connection, model, version)
+            _check_over(connection, standing, model, version)
             hiding.enter_context(withdrawn)
             hiding.enter_context(hidden(folder))
             change = NewEvent(
@@ -160,7 +155,13 @@ class Serving:
             )
             tell(connection, notes, change, Act.VERSION_DELETED)
 
-    def _deletable(self, model: str, version: str) -> Path:
+    def check_deletable(self, model: str, version: str) -> None:
+        """Whether a version may be deleted, as it stands now: raises what `delete` would."""
+        self._folder_of(model, version)
+        with self.database.read() as connection:
+            _check_over(connection, rows.read_standing(connection, model), model, version)
+
+    def _folder_of(self, model: str, version: str) -> Path:
         """The folder of a version whose files may be removed, or of one that was being removed when something died."""
         folder = self.store / model / version
         try:
@@ -182,7 +183,16 @@ class Serving:
         return any(each.act == Change.DELETED and each.before == version for each in events)
 
 
-def _check_unused(connection: Connection, model: str, version: str) -> None:
+def _check_over(connection: Connection, standing: Standing, model: str, version: str) -> None:
+    """See that nobody needs a version any more.
+
+    Raises:
+        Conflict: it is not retired, has jobs that are not over, or was retired just now.
+    """
+    if version not in standing.retired:
+        raise Conflict(
+            f"version {version} of {model!r} is not retired: retire it first", code="version_not_retired"
+        )
     jobs = rows.count_open_jobs(connection, model, version)
     if jobs:
         raise Conflict(

@@ -16,6 +16,7 @@ from production_server.models.manifest import ImagePreprocessing
 from production_server.models.table_columns import TARGET_NAMES
 from production_server.models.table_numbers import Numbers, plain_number
 from production_server.models.table_text import DELIMITERS, HEAD_CHARACTERS, Writing, decode, lines_of
+from production_server.models.tabular import FLOAT32_MAX
 from production_server.models.tasks.label_sets import BETWEEN, NONE
 from production_server.models.tensors import Tensors
 from production_server.shown import describe, shown
@@ -156,7 +157,9 @@ def read_sample(path: Path, *, target: str | None, features: Sequence[str]) -> S
             raise TooLarge.at("sample", f"at most {MOST_BYTES >> 20} MiB", f"{path.stat().st_size >> 20} MiB")
         return _read_rows(path.read_bytes(), target=target, features=features)
     except OSError as exc:
-        raise InvalidInput.at("sample", "a CSV file or a folder", f"{path} ({exc.strerror or exc})") from exc
+        raise InvalidInput.at(
+            "sample", "a CSV file or a folder", f"{shown(path.name)} ({exc.strerror or type(exc).__name__})"
+        ) from exc
 
 
 def _find_images(folder: Path) -> Images:
@@ -237,5 +240,10 @@ def _number(numbers: Numbers, line: int, column: int, text: str, header: Sequenc
             f"sample line {line}, {shown(header[column])}",
             "a number (another column is the target: say which)",
             describe(text),
+        )
+    # As with rows of jobs: what no row may hold, no sample has to answer.
+    if not abs(value) <= FLOAT32_MAX:
+        raise InvalidInput.at(
+            f"sample line {line}, {shown(header[column])}", "a finite number", describe(text)
         )
     return value

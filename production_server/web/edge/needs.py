@@ -104,3 +104,34 @@ NEEDS: Mapping[str, Scope | None] = {
     "pages.revoke_key": Scope.ADMIN,
     "pages.audit": Scope.ADMIN,
 }
+
+ALSO: Mapping[str, Scope] = dict.fromkeys(
+    (
+        "models.index",
+        "models.show",
+        "versions.report",
+        "versions.index",
+        "versions.show",
+        "versions.channels",
+        "versions.channel",
+        "versions.history",
+        "versions.channel_history",
+        "pages.model",
+        "pages.plot",
+        "pages.versions",
+    ),
+    Scope.MODELS,
+)
+"""A scope that will do as well as the one in `NEEDS`: who changes something may see what came of it."""
+
+
+def scopes_for(operation: str) -> tuple[Scope, ...]:
+    """The scopes of which an operation needs one, the usual one first; none: nobody's leave is needed.
+
+    Raises:
+        KeyError: nobody has said what it needs.
+    """
+    needed = NEEDS[operation]
+    if needed is ANYBODY:
+        return ()
+    return (needed, ALSO[operation]) if operation in ALSO else (needed,)

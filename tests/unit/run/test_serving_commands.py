@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from sqlalchemy import update
 from production_server.access.audit import Wanted, every_line
 from production_server.errors import Conflict, GateClosed, NotFound, VersionRetired
 from production_server.jobs.database import now
+from production_server.jobs.engines import FOREIGN_LOCK_S
 from production_server.jobs.tables import retired_version
 from production_server.learning.report import Measured
 from production_server.models.manifest import Metric
@@ -117,6 +121,30 @@ def test_files_are_deleted_only_after_a_yes(settings: Settings) -> None:
 
     assert refused.exit_code == 1
     assert of_table(settings)["versions"] == ["1", "2", "3"]
+
+
+def test_nobody_is_asked_about_what_cannot_be_deleted(settings: Settings) -> None:
+    for code in ("version_not_retired", "version_in_use"):
+        refused = CliRunner().invoke(model_commands, ["delete", "table", "1"], obj=settings, input="y\n")
+
+        assert isinstance(refused.exception, Conflict) and refused.exception.code == code
+        assert "Delete them?" not in refused.output
+        run(settings, "retire", "table", "1")
+
+
+def test_a_command_waits_for_others_that_write(settings: Settings) -> None:
+    """Longer than a client is made to wait: the first wait of SQLite is over by then."""
+    said(settings, "list")
+    file = settings.state_dir / "celeriac.sqlite3"
+    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ends = threading.Timer(FOREIGN_LOCK_S + 0.5, other.execute, ["COMMIT"])
+        ends.start()
+
+        answer = told(settings, "promote", "table", "3")
+
+        ends.join()
+    assert answer["version"] == "3"
 
 
 def test_a_channel_is_taken_away(settings: Settings) -> None:

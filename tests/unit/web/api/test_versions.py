@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -295,3 +297,57 @@ def test_what_a_sample_said_is_told_of_its_version(web: Any, tmp_path: Path) -> 
 
     assert [each["measured"] for each in web.get(f"{TABLE}/versions").json["versions"]] == [told, None, None]
     assert web.get(f"{TABLE}/versions/3/report").json["measured"] == told
+
+
+@pytest.mark.parametrize("body", [{}, {"json": {}}, {"json": {"reason": "needed"}}, {"data": b""}])
+def test_a_body_in_which_nothing_has_to_be_said_may_be_left_out(web: Any, body: dict[str, Any]) -> None:
+    web.delete(f"{TABLE}/versions/1")
+
+    restored = web.post(f"{TABLE}/versions/1/restore", **body)
+
+    assert (restored.status_code, restored.json["retired"]) == (200, False)
+
+
+def test_a_body_that_is_said_to_be_something_else_is_none(web: Any) -> None:
+    web.delete(f"{TABLE}/versions/1")
+
+    texts = [
+        web.post(f"{TABLE}/versions/1/restore", data=data, content_type=kind)
+        for data, kind in ((b"", "text/plain"), (b"reason=x", "application/x-www-form-urlencoded"))
+    ]
+    untold = web.post(f"{TABLE}/versions/1/restore", data=b'{"reason": "x"}')
+
+    assert {problem(each) for each in (*texts, untold)} == {(415, "unsupported_media_type")}
+    assert problem(web.put(f"{TABLE}/channels/stable")) == (415, "unsupported_media_type")
+
+
+def test_no_client_is_told_where_a_store_lies(
+    web: Any, parts: WebParts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web.delete(f"{TABLE}/versions/1")
+    settle(parts)
+
+    def refuse(self: Path, *_: object) -> None:
+        raise OSError(30, "Read-only file system", str(self))
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    answer = web.delete(f"{TABLE}/versions/1?files=true")
+
+    assert problem(answer) == (507, "store_not_writable")
+    assert answer.json["detail"] == "the model store cannot be written: Read-only file system"
+
+
+def test_no_client_is_told_where_the_database_lies(
+    web: Any, parts: WebParts, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert parts.database.is_sqlite
+    (file,) = {parts.database.engine.url.database}
+    assert file is not None
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        answers = [promote(web, "1"), web.post("/api/jobs", json={"model": "table", "inputs": [[1, 7]]})]
+
+    for answer in answers:
+        assert (answer.status_code, answer.json["detail"]) == (
+            503, "the database is busy: database is locked",
+        )  # fmt: skip
