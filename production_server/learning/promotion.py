@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
 
 from production_server.learning.report import REPORT_FILE, Check, CheckName, Measured, Report, read_report
 from production_server.learning.signature import signature_check
@@ -68,9 +70,16 @@ class PromotionGate:
     def _metrics(self, candidate: ModelVersion, own: Report | None, stable: ModelVersion) -> Check:
         """What both have lost on the same sample, each when it came in; without an interval, since not item by item."""
         expected = f"at most {self.margin:.3g} worse than the version that serves"
-        mine, its = own and own.measured, measured_of(stable)
-        if not mine or not its or mine.sha256 != its.sha256 or [*mine.values] != [*its.values]:
+        number = stable.manifest.version
+        if own is None:
             return Check.not_done(CheckName.METRICS, expected, _why_not(own, stable))
+        mine, its = own.measured, measured_of(stable)
+        if mine is None or its is None:
+            whose = "it" if mine is None else f"version {number}"
+            return Check.not_done(CheckName.METRICS, expected, f"no sample has said how good {whose} is")
+        if mine.sha256 != its.sha256 or [*mine.values] != [*its.values]:
+            why = f"version {number} was measured on another sample"
+            return Check.not_done(CheckName.METRICS, expected, why)
         (name, metric), (other,) = next(iter(mine.values.items())), its.values.values()
         margin = self.margin if candidate.task.loss_is_share else self.margin * other.mean
         return Check.judged(
@@ -93,7 +102,22 @@ def kept_report(version: ModelVersion) -> Report | None:
 
     One that lies beside the files and is none of them was put there by somebody.
     """
-    return read_report(version.folder) if REPORT_FILE in version.manifest.files else None
+    digest = version.manifest.files.get(REPORT_FILE)
+    if digest is None:
+        return None
+    try:
+        return _read_once(version.folder, digest.sha256)
+    except FileNotFoundError:
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _read_once(folder: Path, _sha256: str) -> Report:
+    """Lists of models show what samples said of each; a version never changes, and what is not there is not kept."""
+    report = read_report(folder)
+    if report is None:
+        raise FileNotFoundError(folder)
+    return report
 
 
 def measured_of(version: ModelVersion) -> Measured | None:

@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from production_server.jobs.channels import Change, ChannelRow, Event
-from production_server.learning.report import DESPITE, allowed_by, read_report
+from production_server.learning.promotion import kept_report
+from production_server.learning.report import DESPITE, allowed_by
 from production_server.models.channels import STABLE
 from production_server.models.manifest import Metric
 from production_server.models.registry import Registry
@@ -83,7 +84,7 @@ def show(settings: Settings, *, name: str, which: str | None, as_json: bool) -> 
     if as_json:
         click.echo(version.manifest.to_json())
         return
-    report = read_report(version.folder)
+    report = kept_report(version)
     said = report.lines() if report else ()
     click.echo("\n".join((*lines_of(version.manifest), *_standing_lines(state, told), *said)))
 
@@ -138,6 +139,8 @@ def promote(  # noqa: PLR0913  # one argument per option
         kept = None if report is None else report.model_dump(mode="json")
         click.echo(json.dumps({"model": name, **told, "dry_run": dry_run, "report": kept}))
         return
+    if report is None and channel == STABLE:
+        click.echo(f"The gate was not asked: {name} version {version} is stable, or has been.")
     for line in report.lines() if report else ():
         click.echo(line)
     if dry_run:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from production_server.access.audit import Act, Notes
 from production_server.access.records import Actor
-from production_server.errors import Conflict, InvalidInput, NotFound, VersionRetired
+from production_server.errors import BrokenVersion, Conflict, InvalidInput, NotFound, VersionRetired
 from production_server.jobs import channels as rows
 from production_server.jobs.channels import Change, ChannelRow, NewEvent
 from production_server.jobs.database import Database
@@ -157,10 +157,15 @@ class Promoting:
 
     def _here(self, model: str, number: str | None) -> ModelVersion | None:
         """A version, if it lies here: what a channel names may be on its way, or gone."""
-        try:
-            return None if number is None else self.registry.version(model, number)
-        except NotFound:
+        if number is None:
             return None
+        try:
+            found = self.registry.version(model, number)
+            _ = found.sha256  # what was taken away just now is known a little longer
+        except (NotFound, BrokenVersion):
+            return None
+        else:
+            return found
 
     def _check_it_loads(self, version: ModelVersion) -> None:
         """Refuse what workers have tried to load in vain, unless another one has it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from production_server.errors import NotFound
-from production_server.learning.report import read_report
+from production_server.learning.promotion import kept_report
 from production_server.web.api.operations import operation
 from production_server.web.api.report_schemas import ReportBody
 from production_server.web.api.requests import read_json, read_query, to_response
@@ -48,7 +48,7 @@ def show(name: str, version: str) -> Response:
 @operation("Show what the gate says of a version", responses={200: ReportBody}, errors=(404,))
 def report(name: str, version: str) -> Response:
     """The checks that a version has passed before it came in. One that came by no gate has none: 404."""
-    found = read_report(current_parts().registry.version(name, version).folder)
+    found = kept_report(current_parts().registry.version(name, version))
     if found is None:
         raise NotFound(f"version {version} of {name!r} has no report of the gate", code="report_not_found")
     return to_response(ReportBody.of(found))

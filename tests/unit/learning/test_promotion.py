@@ -111,7 +111,10 @@ def test_what_was_measured_beside_another_version_says_nothing_now(
         "signature": "passed", "loads": "passed", "parity": "passed", "edges": "failed", "metrics": "not done",
         "latency": "not done", "memory": "not done",
     }  # fmt: skip
-    assert report.unknown == [f"it was held against version {other.key[1]}, and version 1 serves now"]
+    assert report.unknown == [
+        "no sample has said how good it is",
+        f"it was held against version {other.key[1]}, and version 1 serves now",
+    ]
 
 
 def test_signatures_are_compared_whatever_the_report_says(tmp_path: Path, stable: ModelVersion) -> None:
@@ -160,17 +163,22 @@ def test_on_the_same_sample_both_are_compared_anew(
 
 
 @pytest.mark.parametrize(
-    "other", [measured(0.1, sample="b"), measured(0.1, name="mean_absolute_error"), None]
+    ("other", "why"),
+    [
+        (measured(0.1, sample="b"), "version 2 was measured on another sample"),
+        (measured(0.1, name="mean_absolute_error"), "version 2 was measured on another sample"),
+        (None, "no sample has said how good it is"),
+    ],
 )
 def test_what_was_measured_on_something_else_is_not_compared(
-    tmp_path: Path, stable: ModelVersion, other: Measured | None
+    tmp_path: Path, stable: ModelVersion, other: Measured | None, why: str
 ) -> None:
     now = with_report(table(tmp_path, "2"), stable, kept=measured(0.1))
     mine = with_report(table(tmp_path, "3"), stable, kept=other)
 
     metrics = GATE.hold(mine, now).check(CheckName.METRICS)
 
-    assert metrics is not None and metrics.verdict == NOT_DONE
+    assert metrics is not None and (metrics.verdict, metrics.found) == (NOT_DONE, why)
 
 
 def test_values_may_be_worse_by_a_share_of_the_mean_error(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,14 @@ from production_server.access.audit import Wanted, every_line
 from production_server.jobs.database import now
 from production_server.jobs.tables import retired_version
 from production_server.jobs.workers import beat
-from production_server.learning.report import Check, CheckName, Measured, Report, Verdict, write_report
+from production_server.learning.report import Measured, Verdict
 from production_server.models.manifest import Metric
 from production_server.serving.serving import SETTLED_S
 from production_server.settings import Settings, read_settings
 from production_server.web.edge.parts import WebParts
 from testing.processes import wait_until
 from testing.small_models import write_table_model
-from tests.unit.learning.test_promotion import with_report
+from tests.unit.learning.test_promotion import version_in, with_report
 
 TABLE = "/api/models/table"
 
@@ -237,16 +236,18 @@ def test_lists_stay_whole_when_a_version_that_serves_is_not_here(web: Any, tmp_p
 
 def test_what_the_gate_says_of_a_version_is_told_where_it_came_by_one(web: Any, tmp_path: Path) -> None:
     assert problem(web.get(f"{TABLE}/versions/2/report")) == (404, "report_not_found")
-    check = Check(name=CheckName.LOADS, verdict=Verdict.PASSED, expected="it loads", found="it does")
-    report = Report(model="table", against="1", at=datetime.now(UTC), seconds=1.5, checks=(check,))
-    write_report(report, tmp_path / "store" / "table" / "2")
+    folder = tmp_path / "store" / "table"
+    with_report(folder / "2", version_in(folder / "1"), memory=Verdict.ALLOWED)
+    wait_until(
+        lambda: web.get(f"{TABLE}/versions/2/report").status_code == 200, what="the store was looked at"
+    )
 
     told = web.get(f"{TABLE}/versions/2/report").json
 
-    assert (told["passed"], told["against"]) == (True, "1")
-    assert told["checks"] == [
-        {"name": "loads", "verdict": "passed", "expected": "it loads", "found": "it does", "numbers": {}}
-    ]
+    assert (told["passed"], told["against"], told["measured"]) == (True, "1", None)
+    assert told["checks"][-1] == {
+        "name": "memory", "verdict": "allowed", "expected": "e", "found": "as it came in", "numbers": {},
+    }  # fmt: skip
     assert web.get(f"{TABLE}/versions/9/report").status_code == 404
 
 
