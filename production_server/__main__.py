@@ -53,7 +53,7 @@ class OneLineErrors(click.Group):
                 click.echo(f"celeriac: {fault}", err=True)
             ctx.exit(1)
         except CeleriacError as exc:
-            click.echo(f"celeriac: {exc}", err=True)
+            click.echo(f"celeriac: {exc.with_place}", err=True)
             ctx.exit(1)
 
 

@@ -61,8 +61,10 @@ class CeleriacError(Exception):
     is_retryable: ClassVar[bool] = False
     """Whether what failed of it may succeed another time."""
 
-    def __init__(self, detail: str, *, code: str | None = None) -> None:
+    def __init__(self, detail: str, *, code: str | None = None, place: str = "") -> None:
         """`detail` says how to mend it; `code` is one that the class declares.
+
+        `place` is where on this machine: for the command line and the log, since it is nothing that clients are told.
 
         Raises:
             ValueError: it declares no such code.
@@ -71,7 +73,13 @@ class CeleriacError(Exception):
             raise ValueError(f"{type(self).__name__} declares no code {code!r}")
         if code is not None:
             self.code = code
+        self.place = place
         super().__init__(detail)
+
+    @property
+    def with_place(self) -> str:
+        """What it says, and where: for whoever runs the server."""
+        return f"{self} ({self.place})" if self.place else str(self)
 
     @classmethod
     def declares(cls, code: str) -> bool:

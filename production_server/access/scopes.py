@@ -19,7 +19,7 @@ class Scope(StrEnum):
     LABEL = "label"
     """Decide what items show."""
     MODELS = "models"
-    """Put versions in, and say which one serves."""
+    """Put versions in, and say which one serves; and see models, and how their versions stand."""
     METRICS = "metrics"
     """See how the service stands: what a Prometheus asks for."""
     ADMIN = "admin"

@@ -75,7 +75,10 @@ def _error_message(error: BaseException) -> dict[str, Any]:
             "faults": [[each.field, each.expected, each.got] for each in faults],
         }
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
-        detail = "it needs more memory than it may use (IMPORT_MEMORY_BYTES)"
+        asked = str(error) if isinstance(error, MemoryError) else ""
+        detail = "it needs more memory than it may use (IMPORT_MEMORY_BYTES)" + (
+            f": {asked}" if asked else ""
+        )
         return {"class": "ImportFailed", "code": "import_failed", "detail": detail}
     if isinstance(error, OSError):
         return {"class": "StoreNotWritable", "detail": f"{error.strerror or error}", "errno": error.errno}

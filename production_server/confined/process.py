@@ -121,10 +121,11 @@ class ConfinedProcess:
         lines = self._noise.read().decode(errors="replace").strip().splitlines()
         said = f": {shown(lines[-1])}" if lines else ""
         how = f"was ended by signal {-code}" if code < 0 else f"ended with {code}"
+        place = ""
         if self._program.python != Path(sys.executable):
-            does = f"{does} by {self._program.python} (IMPORT_PYTHON)"
+            does, place = f"{does} by IMPORT_PYTHON", str(self._program.python)
         memory = f"; it may use {limits.memory_bytes / 2**30:.1f} GiB of memory (IMPORT_MEMORY_BYTES)"
-        return ImportFailed(f"the process that {does} {how}{said}{memory}")
+        return ImportFailed(f"the process that {does} {how}{said}{memory}", place=place)
 
 
 @contextmanager
@@ -163,7 +164,10 @@ def _opened(program: Program, scratch: Path, noise: IO[bytes]) -> subprocess.Pop
             start_new_session=True,
         )
     except OSError as exc:
-        raise ImportFailed(f"{program.python} cannot be started: {exc.strerror or exc}") from exc
+        raise ImportFailed(
+            f"the process that {program.does} cannot be started: {exc.strerror or exc}",
+            place=str(program.python),
+        ) from exc
 
 
 def _environment(scratch: Path) -> dict[str, str]:

@@ -52,8 +52,8 @@ class NewEvent:
     after: str | None = None
     client: str
     reason: str = ""
-    report: str | None = None
-    """Where the report is that let it happen."""
+    despite: str | None = None
+    """The checks of the gate that had failed and that somebody overrode, with spaces between; None: there were none."""
     percent: float | None = None
     """Of a canary: what it gets of the work that asks for no version."""
 
@@ -64,6 +64,11 @@ class Event(NewEvent):
 
     id: int
     at: float
+
+    @property
+    def overridden(self) -> list[str]:
+        """The names of the checks that `despite` holds."""
+        return (self.despite or "").split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +198,8 @@ def list_events(
     limit: int,
 ) -> list[Event]:
     """What was changed of a model, or of one of its channels, the latest first, from before the event `before`."""
-    query = select(channel_event).where(channel_event.c.model == model)
+    columns = [column.label(column.key) for column in channel_event.c]
+    query = select(*columns).where(channel_event.c.model == model)
     if channel_name is not None:
         query = query.where(channel_event.c.channel == channel_name)
     if before is not None:
@@ -221,6 +227,18 @@ def version_before(connection: Connection, model: str, name: str) -> str | None:
             if named[-1:] != [event.after]:
                 named.append(event.after)
     return named[-2] if len(named) > 1 else None
+
+
+def was_on_channel(connection: Connection, model: str, name: str, version: str) -> bool:
+    """Whether a channel has named a version before now, as far as its changes tell."""
+    is_it = (channel_event.c.before == version) | (channel_event.c.after == version)
+    query = select(channel_event.c.id).where(
+        channel_event.c.model == model,
+        channel_event.c.channel == name,
+        channel_event.c.act != Change.REFUSED,
+        is_it,
+    )
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def highest_told(connection: Connection, model: str) -> int:

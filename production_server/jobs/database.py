@@ -19,9 +19,16 @@ from sqlalchemy.sql.expression import FunctionElement
 
 from production_server.descriptors import EXHAUSTED
 from production_server.errors import Unavailable
-from production_server.jobs.engines import CONNECTIONS, TURN_S, create_engine_of, is_standby, let_take_long
+from production_server.jobs.engines import (
+    CONNECTIONS,
+    FOREIGN_LOCK_S,
+    TURN_S,
+    create_engine_of,
+    is_standby,
+    let_take_long,
+)
 from production_server.jobs.records import Job
-from production_server.jobs.refusals import BUSY, READ_ONLY, first_line, state_told_by
+from production_server.jobs.refusals import BUSY, READ_ONLY, first_line, state_told_by, was_not_reached
 from production_server.jobs.silence import Silence
 from production_server.jobs.tables import metadata
 from production_server.jobs.writing import Writing
@@ -61,10 +68,18 @@ def _now_in_postgresql(_element: now, _compiler: Any, **_kw: Any) -> str:
 class Database:
     """Connections to one database; safe to share between threads, not between processes."""
 
-    def __init__(self, url: str, *, at_end: Sequence[AtEnd] = (), connections: int = CONNECTIONS) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        at_end: Sequence[AtEnd] = (),
+        connections: int = CONNECTIONS,
+        lock_s: float = FOREIGN_LOCK_S,
+    ) -> None:
         """`url`: sqlite:////path or postgresql://user:password@host/name; nothing is opened yet.
 
-        `connections` is how many threads may use it at once; others wait a little.
+        `connections` is how many threads may use it at once; others wait a little. `lock_s` is how long another process
+        that writes into SQLite is waited for.
 
         `at_end` are called in the transaction in which a job ends, with the job as it stands then: what they write is
         there if the end is, and an exception of theirs undoes both.
@@ -73,7 +88,7 @@ class Database:
         if self._url.get_backend_name() == "postgresql":
             self._url = self._url.set(drivername="postgresql+psycopg")
         self.silence = Silence(str(self))
-        self.engine = create_engine_of(self._url, self.silence, connections=connections)
+        self.engine = create_engine_of(self._url, self.silence, connections=connections, lock_s=lock_s)
         self.writing = Writing(str(self))
         self._at_end = tuple(at_end)
         self._turn = threading.Lock()
@@ -156,7 +171,7 @@ class Database:
                 f"the database schema is at revision {found}, this code needs {expected}: run migrate"
             )
         if is_read_only:
-            raise Unavailable(f"the database {self} {READ_ONLY}: it only reads, as a standby does")
+            raise Unavailable(f"the database {READ_ONLY}: it only reads, as a standby does", place=str(self))
         if self._file is not None:
             self._check_is_there(self._file)
             self._check_has_room(self._file)
@@ -172,7 +187,7 @@ class Database:
             yield
             return
         if not self._turn.acquire(timeout=TURN_S):
-            raise Unavailable(f"the database {self} {BUSY}: others write for too long")
+            raise Unavailable(f"the database {BUSY}: others write for too long", place=str(self))
         try:
             if self._file is not None:
                 self._check_is_there(self._file)
@@ -190,14 +205,14 @@ class Database:
             inode = found.st_dev, found.st_ino
         self._inode = self._inode or inode
         if inode is None or inode != self._inode:
-            raise Unavailable(f"the file of {self} was removed: stop the server")
+            raise Unavailable("the file of the database was removed: stop the server", place=str(self))
 
     def _check_has_room(self, file: Path) -> None:
         # Before anything fails, and for processes in which nothing has: asking the file system costs microseconds.
         free = shutil.disk_usage(file.parent).free
         if free < MIN_FREE_BYTES:
             detail = f"{free // 2**20} MiB are left on its disk, it needs {MIN_FREE_BYTES // 2**20}"
-            raise Unavailable(f"the database {self} cannot grow: {detail}")
+            raise Unavailable(f"the database cannot grow: {detail}", place=str(self))
 
     def __str__(self) -> str:
         return redact(self._url.render_as_string(hide_password=False))
@@ -214,7 +229,9 @@ def _translated(database: Database) -> Iterator[None]:
         yield
     except PoolTimeout as exc:
         database.silence.begins()
-        raise Unavailable(f"the database {database} does not answer: too many wait for it already") from exc
+        raise Unavailable(
+            "the database does not answer: too many wait for it already", place=str(database)
+        ) from exc
     except DBAPIError as exc:
         state = state_told_by(exc)
         if state is None:
@@ -222,10 +239,14 @@ def _translated(database: Database) -> Iterator[None]:
         if state == READ_ONLY and not database.is_sqlite:
             # A primary that has become a standby keeps our connections; new ones may lead to the primary of now.
             database.engine.dispose()
-        raise Unavailable(f"the database {database} {state}: {first_line(exc)}") from exc
+        # Where it was looked for, a socket's path say, stands in what a driver says that was not let in.
+        where = first_line(exc) if was_not_reached(exc) else ""
+        reason = "" if where else f": {first_line(exc)}"
+        place = f"{database}{f', {where}' if where else ''}"
+        raise Unavailable(f"the database {state}{reason}", place=place) from exc
     except OSError as exc:
         # The driver needs a file for each connection, and for each wait.
         if exc.errno not in EXHAUSTED:
             raise
-        raise Unavailable(f"the database {database} cannot be asked: {exc.strerror}") from exc
+        raise Unavailable(f"the database cannot be asked: {exc.strerror}", place=str(database)) from exc
     database.silence.ends()

@@ -19,15 +19,20 @@ FOREIGN_LOCK_S = 1.5
 """How long SQLite waits for another process that writes. All three together: 5 s, in which a client is told."""
 
 
-def create_engine_of(url: URL, silence: Silence, *, connections: int) -> Engine:
-    """An engine of at most so many connections, which notice when the database is silent; opens none."""
+def create_engine_of(
+    url: URL, silence: Silence, *, connections: int, lock_s: float = FOREIGN_LOCK_S
+) -> Engine:
+    """An engine of at most so many connections, which notice when the database is silent; opens none.
+
+    `lock_s` is how long SQLite waits for another process that writes.
+    """
     bounds: dict[str, Any] = {
         "pool_size": connections,
         "max_overflow": 0,
         "pool_timeout": CONNECTION_S,
     }
     is_sqlite = url.get_backend_name() == "sqlite"
-    return _create_sqlite(url, bounds) if is_sqlite else _create_postgresql(url, bounds, silence)
+    return _create_sqlite(url, bounds, lock_s) if is_sqlite else _create_postgresql(url, bounds, silence)
 
 
 def is_standby(connection: Connection) -> bool:
@@ -62,8 +67,8 @@ def _create_postgresql(url: URL, bounds: dict[str, Any], silence: Silence) -> En
     return engine
 
 
-def _create_sqlite(url: URL, bounds: dict[str, Any]) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": FOREIGN_LOCK_S}, **bounds)
+def _create_sqlite(url: URL, bounds: dict[str, Any], lock_s: float) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": lock_s}, **bounds)
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -78,6 +78,11 @@ def cannot_write(exc: DBAPIError) -> bool:
     return state_told_by(exc) == READ_ONLY
 
 
+def was_not_reached(exc: DBAPIError) -> bool:
+    """Whether a driver speaks of the way to a database, and not the database itself."""
+    return not isinstance(exc.orig, sqlite3.Error) and getattr(exc.orig, "sqlstate", None) is None
+
+
 def first_line(exc: Exception) -> str:
     """What a driver says, without the statement that failed and what was in it."""
     cause = getattr(exc, "orig", None) or exc

@@ -31,6 +31,8 @@ class NewRollout:
     version: str
     before: str | None
     """What it names until then; None: nothing."""
+    despite: str | None = None
+    """The checks of the gate that had failed and that somebody overrode, with spaces between; None: there were none."""
     percent: float | None = None
     """Of a canary: what it is to get of the work that asks for no version."""
     reason: str

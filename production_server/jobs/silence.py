@@ -39,7 +39,7 @@ class Silence:
             me, at = threading.get_ident(), time.monotonic()
             if at < self._until and self._who_tries != me:
                 raise Unavailable(
-                    f"the database {self._name} does not answer: somebody else waits for it already"
+                    "the database does not answer: somebody else waits for it already", place=self._name
                 )
             self._until, self._who_tries = at + TRY_S, me
 

@@ -304,6 +304,7 @@ rollout = Table(
     Column("state", String(9), nullable=False),  # loading | live | refused | overtaken
     Column("told", Text, nullable=False, server_default=text("''")),  # why it did not become live
     Column("reason", Text, nullable=False),
+    Column("despite", String(255)),  # checks of the gate that were overridden, with spaces between
     Column("actor", JSON(none_as_null=True), nullable=False),  # who is told of in the history and the audit
     Column("began_at", Double, nullable=False),
     Column("ended_at", Double),
@@ -340,7 +341,9 @@ channel_event = Table(
     Column("after", String(9)),
     Column("client", String(64), nullable=False),
     Column("reason", Text, nullable=False),
-    Column("report", String(255)),  # where the report is that let it happen
+    Column(
+        "report", String(255), key="despite"
+    ),  # checks of the gate that were overridden, with spaces between
     Column("percent", Double),  # of a canary
     Index("ix_channel_event_model", "model", "id"),
 )

@@ -55,7 +55,7 @@ class Writing:
         if not self._fault:
             return
         if time.monotonic() - self._probed_at < self.probe_every_s:
-            raise Unavailable(f"the database {self._name} cannot be written to: {self._fault}")
+            raise Unavailable(f"the database cannot be written to: {self._fault}", place=self._name)
         self._probed_at = time.monotonic()
         # In the table of workers, as one that nobody has seen since 1970: it is not worth a table. With a name of its
         # own, since several processes may try at once; if this one dies, it is forgotten as workers are.

@@ -8,16 +8,15 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-
-import numpy as np
+from pathlib import Path
 
 from production_server.confined.process import Program
-from production_server.errors import CeleriacError, Fault, GateClosed, ImportStopped, InvalidInput
+from production_server.errors import CeleriacError, ImportStopped, InvalidInput
 from production_server.learning import measuring
 from production_server.learning.comparing import Difference, compare_losses
 from production_server.learning.probing import Probe, probe
-from production_server.learning.report import Check, CheckName, Report, Verdict
-from production_server.learning.signature import differences
+from production_server.learning.report import Check, CheckName, Measured, Report
+from production_server.learning.signature import differences, signature_check
 from production_server.models.importing.parity import edge_notes, inputs_for
 from production_server.models.importing.sample import Sample
 from production_server.models.store import ModelVersion
@@ -50,6 +49,8 @@ class Gate:
     say: Callable[[str], None] = lambda _text: None
     stopping: threading.Event | None = None
     """Set when nobody waits any more."""
+    scratch: Path | None = None
+    """Where probes may write; None: beside the candidate, which is a draft."""
 
     def examine(self, candidate: ModelVersion, stable: ModelVersion | None, sample: Sample | None) -> Report:
         """All checks; blocks for seconds. `sample` is what both are tried on, and held against where it is labelled.
@@ -60,30 +61,16 @@ class Gate:
         began = time.monotonic()
         with ExitStack() as stack:
             examination = _Examination(self, candidate, stable, sample, stack)
-            checks = [self._judged(check) for check in examination.checks()]
+            checks = [check.unless(self.allowed) for check in examination.checks()]
         return Report(
             model=candidate.manifest.name,
             against=None if stable is None else stable.manifest.version,
+            against_sha256=None if stable is None else stable.sha256,
             at=datetime.now(UTC).replace(microsecond=0),
             seconds=round(time.monotonic() - began, 3),
             checks=tuple(checks),
+            measured=examination.measured,
         )
-
-    def _judged(self, check: Check) -> Check:
-        if check.verdict == Verdict.FAILED and check.name in self.allowed:
-            return check.model_copy(update={"verdict": Verdict.ALLOWED})
-        return check
-
-
-def refuse_failed(report: Report) -> None:
-    """Keep a version that has failed from serving.
-
-    Raises:
-        GateClosed: it has; each fault is a check.
-    """
-    faults = tuple(Fault(check.name.value, check.expected, check.found) for check in report.failed)
-    if faults:
-        raise GateClosed("; ".join(map(str, faults)), faults)
 
 
 @dataclass
@@ -95,11 +82,12 @@ class _Examination:
     stable: ModelVersion | None
     sample: Sample | None
     stack: ExitStack
+    measured: Measured | None = field(default=None, init=False)
     _own: Probe | None = field(default=None, init=False)
     _others: Probe | None = field(default=None, init=False)
 
     def checks(self) -> Iterator[Check]:
-        yield self._signature()
+        yield signature_check(self.candidate, self.stable)
         yield self._loads()
         yield self._parity()
         yield from self._with_it(CheckName.EDGES, self._edges)
@@ -111,22 +99,6 @@ class _Examination:
         ):
             yield from self._with_it(name, check)
 
-    def _signature(self) -> Check:
-        expected = "what clients of this name send and get now"
-        if self.stable is None:
-            return _not_done(CheckName.SIGNATURE, expected, "it is the first version")
-        differ = differences(self.candidate.manifest, self.stable.manifest)
-        if differ:
-            return _check(
-                CheckName.SIGNATURE,
-                passed=False,
-                expected=f"{expected} (or another name, or breaking)",
-                found=f"version {self.stable.manifest.version} has other {', '.join(differ)}",
-            )
-        return _check(
-            CheckName.SIGNATURE, passed=True, expected=expected, found="the same inputs and answers"
-        )
-
     def _loads(self) -> Check:
         runner = self.candidate.manifest.runner
         expected = f"a version that the {runner} runner loads and runs"
@@ -136,19 +108,21 @@ class _Examination:
         except ImportStopped:
             raise
         except CeleriacError as exc:
-            return _check(CheckName.LOADS, passed=False, expected=expected, found=str(exc))
+            return Check.judged(CheckName.LOADS, passed=False, expected=expected, found=str(exc))
         found = f"loaded in {self._own.load_s:.2f} s by the {runner} runner"
-        return _check(CheckName.LOADS, passed=True, expected=expected, found=found, seconds=self._own.load_s)
+        return Check.judged(
+            CheckName.LOADS, passed=True, expected=expected, found=found, seconds=self._own.load_s
+        )
 
     def _parity(self) -> Check:
         parity, expected = self.candidate.manifest.parity, "answers as those of the original"
         if parity is None:
-            return _not_done(CheckName.PARITY, expected, "its manifest tells of no comparison")
+            return Check.not_done(CheckName.PARITY, expected, "its manifest tells of no comparison")
         apart = parity.max_abs_difference
         how = f"{apart:.1e} at most" if apart else "the same numbers"
         found = f"{how}, on {parity.inputs:,} {parity.drawn} inputs"
         # Whoever has made the version refuses one that differs: what is in the manifest has passed.
-        return _check(
+        return Check.judged(
             CheckName.PARITY,
             passed=True,
             expected=expected,
@@ -161,8 +135,10 @@ class _Examination:
         try:
             notes = edge_notes(self.candidate.manifest, own.run)
         except InvalidInput as exc:
-            return _check(CheckName.EDGES, passed=False, expected=expected, found=exc.faults[0].got)
-        return _check(CheckName.EDGES, passed=True, expected=expected, found=" ".join(notes) or "numbers")
+            return Check.judged(CheckName.EDGES, passed=False, expected=expected, found=exc.faults[0].got)
+        return Check.judged(
+            CheckName.EDGES, passed=True, expected=expected, found=" ".join(notes) or "numbers"
+        )
 
     def _load_stable(self) -> None:
         if self.stable is None or self._own is None:
@@ -180,20 +156,21 @@ class _Examination:
         expected = f"at most {bounds.margin:.3g} worse than the version that serves"
         others, why = self._comparable()
         mine = measuring.losses(own, self.sample)
-        if mine is None:
-            return _not_done(CheckName.METRICS, expected, "no sample says what is true")
+        if mine is None or self.sample is None:
+            return Check.not_done(CheckName.METRICS, expected, "no sample says what is true")
+        self.measured = measuring.measured(self.candidate, self.sample, mine)
         name, is_share = self.candidate.task.loss_name, self.candidate.task.loss_is_share
         if others is None:
-            return _not_done(
+            return Check.not_done(
                 CheckName.METRICS, expected, f"{name} {mine.mean():.4g} on {len(mine):,} items; {why}"
             )
         self.gate.say("Comparing it with the version that serves")
         its = measuring.losses(others, self.sample)
         if its is None:
-            return _not_done(CheckName.METRICS, expected, "the version that serves knows no such truths")
+            return Check.not_done(CheckName.METRICS, expected, "the version that serves knows no such truths")
         found = compare_losses(mine, its)
         margin = bounds.margin if is_share else bounds.margin * found.stable
-        return _check(
+        return Check.judged(
             CheckName.METRICS,
             passed=found.mean <= margin,
             expected=expected,
@@ -212,7 +189,7 @@ class _Examination:
     def _latency(self, own: Probe) -> Check:
         expected = f"at most {self.gate.bounds.latency:g} times as long as the version that serves"
         if self._others is None:
-            return _not_done(CheckName.LATENCY, expected, self._why_alone())
+            return Check.not_done(CheckName.LATENCY, expected, self._why_alone())
         self.gate.say("Timing it beside the version that serves")
         pairs = (
             (own, inputs_for(self.candidate.manifest, self.sample).tensors),
@@ -233,14 +210,14 @@ class _Examination:
             f"{each} {times[f'candidate_{each}'] * 1e3:.3g} instead of {times[f'stable_{each}'] * 1e3:.3g} ms"
             for each in LATENCY_SLACK_S
         )
-        return _check(CheckName.LATENCY, passed=passed, expected=expected, found=found, **times)
+        return Check.judged(CheckName.LATENCY, passed=passed, expected=expected, found=found, **times)
 
     def _memory(self, own: Probe) -> Check:
         expected = f"at most {self.gate.bounds.memory:g} times as much as the version that serves"
         if self._others is None:
-            return _not_done(CheckName.MEMORY, expected, self._why_alone())
+            return Check.not_done(CheckName.MEMORY, expected, self._why_alone())
         mine, its = own.loaded_bytes, self._others.loaded_bytes
-        return _check(
+        return Check.judged(
             CheckName.MEMORY,
             passed=mine <= self.gate.bounds.memory * its + MEMORY_SLACK_BYTES,
             expected=expected,
@@ -252,14 +229,14 @@ class _Examination:
     def _with_it(self, name: CheckName, check: Callable[[Probe], Check]) -> Iterator[Check]:
         """A check that needs the candidate to run; that it does not any more is that check's fault."""
         if self._own is None:
-            yield _not_done(name, "a version that loads", "it does not load")
+            yield Check.not_done(name, "a version that loads", "it does not load")
             return
         try:
             yield check(self._own)
         except ImportStopped:
             raise
         except CeleriacError as exc:
-            yield _check(name, passed=False, expected="a version that goes on running", found=str(exc))
+            yield Check.judged(name, passed=False, expected="a version that goes on running", found=str(exc))
 
     def _comparable(self) -> tuple[Probe | None, str]:
         if self._others is None or self.stable is None:
@@ -272,8 +249,9 @@ class _Examination:
         return "it is the first version" if self.stable is None else "the version that serves does not load"
 
     def _probe(self, version: ModelVersion) -> Probe:
+        scratch = self.gate.scratch or self.candidate.folder
         return self.stack.enter_context(
-            probe(self.gate.program(version), version, self.candidate.folder, stopping=self.gate.stopping)
+            probe(self.gate.program(version), version, scratch, stopping=self.gate.stopping)
         )
 
 
@@ -281,13 +259,3 @@ def _told(found: Difference) -> str:
     if not (found.mean or found.low or found.high):
         return ": the same on each"
     return f": {found.mean:+.4g}, between {found.low:+.4g} and {found.high:+.4g} (95 %)"
-
-
-def _check(name: CheckName, *, passed: bool, expected: str, found: str, **numbers: float) -> Check:
-    verdict = Verdict.PASSED if passed else Verdict.FAILED
-    finite = {each: float(number) for each, number in numbers.items() if np.isfinite(number)}
-    return Check(name=name, verdict=verdict, expected=expected, found=found, numbers=finite)
-
-
-def _not_done(name: CheckName, expected: str, found: str) -> Check:
-    return Check(name=name, verdict=Verdict.NOT_DONE, expected=expected, found=found)

@@ -12,9 +12,9 @@ from pathlib import Path
 from production_server.confined.limits import Limits
 from production_server.confined.process import Program
 from production_server.errors import BrokenVersion, ImportStopped, NotFound
-from production_server.learning.gate import Bounds, Gate, refuse_failed
+from production_server.learning.gate import Bounds, Gate
 from production_server.learning.measuring import check_truths
-from production_server.learning.report import CheckName, Report, write_report
+from production_server.learning.report import CheckName, Report, refuse_failed, write_report
 from production_server.models.importing.process import Asked
 from production_server.models.importing.sample import Sample, read_sample
 from production_server.models.importing.version import Made, make_version

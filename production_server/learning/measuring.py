@@ -6,7 +6,9 @@ import numpy as np
 
 from production_server.errors import InferenceFailed, InvalidInput
 from production_server.learning.probing import Probe
+from production_server.learning.report import Measured
 from production_server.models.importing.sample import HeldOut, Rows, Sample
+from production_server.models.manifest import Metric
 from production_server.models.store import ModelVersion
 from production_server.models.tensors import Tensors
 from production_server.shown import describe
@@ -37,6 +39,18 @@ def losses(probe: Probe, sample: Sample | None) -> np.ndarray | None:
         if truth is not None:
             lost.append(task.loss(prediction, truth))
     return np.array(lost, np.float64)
+
+
+def measured(version: ModelVersion, sample: Sample, lost: np.ndarray) -> Measured:
+    """What `losses` found on a sample, float64 [items]: the mean, and the standard error of the mean."""
+    error = float(lost.std(ddof=1)) / len(lost) ** 0.5 if len(lost) > 1 else None
+    name = version.task.loss_name.replace(" ", "_")
+    return Measured(
+        data=sample.origin,
+        sha256=sample.sha256,
+        items=len(lost),
+        values={name: Metric(mean=float(lost.mean()), std=error)},
+    )
 
 
 def check_truths(version: ModelVersion, sample: Sample | None) -> None:

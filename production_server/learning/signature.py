@@ -4,11 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from production_server.learning.report import Check, CheckName
 from production_server.models.manifest import Manifest, TensorSpec
+from production_server.models.store import ModelVersion
 from production_server.shown import visible
 
 _MOST_NAMED = 3
 _LONGEST = 60
+
+
+def signature_check(candidate: ModelVersion, stable: ModelVersion | None) -> Check:
+    """Whether clients of what serves now may stay as they are; None: nothing serves."""
+    expected = "what clients of this name send and get now"
+    if stable is None:
+        return Check.not_done(CheckName.SIGNATURE, expected, "it is the first version")
+    differ = differences(candidate.manifest, stable.manifest)
+    if differ:
+        return Check.judged(
+            CheckName.SIGNATURE,
+            passed=False,
+            expected=f"{expected} (or another name, or breaking)",
+            found=f"version {stable.manifest.version} has other {', '.join(differ)}",
+        )
+    return Check.judged(
+        CheckName.SIGNATURE, passed=True, expected=expected, found="the same inputs and answers"
+    )
 
 
 def differences(manifest: Manifest, now: Manifest) -> list[str]:

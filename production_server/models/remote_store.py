@@ -86,8 +86,9 @@ class RemoteStore:
             # A store that does not know the condition takes everything, from everybody.
             if self._create_claim((model, str(number))):
                 raise StoreNotWritable(
-                    f"{self.url} does not keep objects from being overwritten (If-None-Match): two versions could "
-                    "get one number"
+                    "the model store does not keep objects from being overwritten (If-None-Match): two versions "
+                    "could get one number",
+                    place=self.url,
                 )
         return str(number)
 

@@ -26,6 +26,20 @@ class ModelVersion:
     def key(self) -> tuple[str, str]:
         return self.manifest.name, self.manifest.version
 
+    @property
+    def sha256(self) -> str:
+        """Of the manifest as it lies there, and so of all files that it lists.
+
+        Raises:
+            BrokenVersion: it cannot be read.
+        """
+        try:
+            return hashlib.sha256((self.folder / MANIFEST_FILE).read_bytes()).hexdigest()
+        except OSError as exc:
+            raise BrokenVersion(
+                f"{'/'.join(self.key)}: its manifest cannot be read ({exc.strerror})"
+            ) from exc
+
     def verified_file(self, name: str) -> Path:
         """The path of a file of this version, after its bytes were checked against the manifest.
 

@@ -49,8 +49,12 @@ def told(place: Path) -> Iterator[None]:
         yield
     except OSError as exc:
         if exc.errno in _FULL:
-            raise StoreNotWritable(f"there is no room for a version in {place}", code="store_full") from exc
-        raise StoreNotWritable(f"the model store cannot be written: {place}: {exc.strerror or exc}") from exc
+            raise StoreNotWritable(
+                "there is no room for a version in the model store", code="store_full", place=str(place)
+            ) from exc
+        raise StoreNotWritable(
+            f"the model store cannot be written: {exc.strerror or type(exc).__name__}", place=str(place)
+        ) from exc
 
 
 def sync(path: Path) -> None:

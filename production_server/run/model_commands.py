@@ -12,7 +12,7 @@ import click
 
 from production_server.errors import InvalidInput
 from production_server.learning.imports import Admitted, Destination, import_through_gate
-from production_server.learning.report import DESPITE, Report, allowed_by
+from production_server.learning.report import Report, allowed_by
 from production_server.models.channels import STABLE
 from production_server.models.importing.described import Described
 from production_server.models.importing.process import Asked
@@ -20,7 +20,7 @@ from production_server.models.importing.said import checked_name, described_by, 
 from production_server.run.logs import quiet_audit
 from production_server.run.manifest_lines import lines_of
 from production_server.run.opened_serving import opened_serving
-from production_server.run.serving_commands import AS_JSON, SERVING_COMMANDS
+from production_server.run.serving_commands import AS_JSON, BREAKING, DESPITE_CHECK, SERVING_COMMANDS
 from production_server.serving.serving import Serving
 from production_server.settings import Settings
 from production_server.sources.written_yaml import read_yaml
@@ -88,15 +88,8 @@ def _described(command: Callable[..., Any]) -> Callable[..., Any]:
     type=_FILE,
     help=f"What the file cannot tell.  [default: its name with .yaml beside it, else {DESCRIPTION_FILE}]",
 )
-@click.option(
-    "--breaking", is_flag=True, help="Take other inputs or answers than the model's versions now have."
-)
-@click.option(
-    "--despite",
-    multiple=True,
-    type=click.Choice([check.value for check in DESPITE]),
-    help="A check of the gate that it may fail; may come several times.",
-)
+@BREAKING
+@DESPITE_CHECK
 @click.option("--dry-run", is_flag=True, help="Do all of it, and publish nothing.")
 @AS_JSON
 @click.pass_obj
@@ -151,6 +144,7 @@ def _read_description(describe: Path | None, file: Path, said: dict[str, Any]) -
     """
     path = describe or _description_beside(file.absolute())
     values: Any = {}
+    written = None
     if path is not None:
         _say(f"Reading {path}")
         written = read_yaml(path.read_text(encoding="utf-8"), source=str(path))
@@ -159,7 +153,9 @@ def _read_description(describe: Path | None, file: Path, said: dict[str, Any]) -
             raise InvalidInput.at(str(path), "names with values, as title: My model", "something else")
         values = {**values, **_labels_beside(values, path.parent)}
     given = {**said, "labels": None if said["labels"] is None else _read_labels(said["labels"], Path())}
-    return described_by(values, given, whole=str(path))
+    return described_by(
+        values, given, whole=str(path), faults_in=None if written is None else written.faults_of
+    )
 
 
 def _description_beside(file: Path) -> Path | None:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from production_server.access.records import Actor
+from production_server.learning.imports import gate_of
+from production_server.learning.promotion import PromotionGate
+from production_server.learning.report import Report
 from production_server.models.mirror import mirror_of
 from production_server.models.registry import Registry
 from production_server.models.remote_store import remote_store_of
+from production_server.models.store import ModelVersion
 from production_server.run.state import open_database
 from production_server.serving.known_standings import KnownStandings
 from production_server.serving.serving import Serving
@@ -21,9 +29,13 @@ LONGEST_LOGIN = 40
 """A client's name has room for 64 characters."""
 
 
+def _quiet(_text: str) -> None:
+    """Say nothing."""
+
+
 @contextmanager
-def opened_serving(settings: Settings) -> Iterator[Serving]:
-    """The stores and the database of these settings, of a process that looks once.
+def opened_serving(settings: Settings, say: Callable[[str], None] = _quiet) -> Iterator[Serving]:
+    """The stores and the database of these settings, of a process that looks once; `say` gets what takes long.
 
     Raises:
         SettingsError: the state folder cannot be made. Unavailable: the database does not answer.
@@ -35,7 +47,17 @@ def opened_serving(settings: Settings) -> Iterator[Serving]:
         known = KnownStandings(database)
         known.look_again()
         registry = Registry(settings.model_stores, known=known.now)
-        yield Serving(database, registry, known, settings.model_stores[-1], remote_store_of(settings))
+        gate = PromotionGate(margin=settings.gate_margin, examine=partial(_examine, settings, say))
+        store, remote = settings.model_stores[-1], remote_store_of(settings)
+        yield Serving(database, registry, known, store, gate, remote)
+
+
+def _examine(
+    settings: Settings, say: Callable[[str], None], candidate: ModelVersion, stable: ModelVersion
+) -> Report:
+    with tempfile.TemporaryDirectory(prefix="celeriac-gate-") as scratch:
+        gate = replace(gate_of(settings, say), scratch=Path(scratch))
+        return gate.examine(candidate, stable, None)
 
 
 def user_acting() -> Actor:

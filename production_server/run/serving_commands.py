@@ -10,9 +10,10 @@ from typing import Any
 
 import click
 
-from production_server.jobs.channels import Change, Event
+from production_server.jobs.channels import Change, ChannelRow, Event
 from production_server.learning.canary import WORDS
-from production_server.learning.report import read_report
+from production_server.learning.promotion import kept_report
+from production_server.learning.report import DESPITE, allowed_by
 from production_server.models.channels import CANARY, STABLE
 from production_server.models.manifest import Metric
 from production_server.models.registry import Registry
@@ -20,15 +21,25 @@ from production_server.models.store import ModelVersion
 from production_server.run.manifest_lines import lines_of
 from production_server.run.opened_serving import opened_serving, user_acting
 from production_server.serving.canaries import Canary
+from production_server.serving.changes import NOTHING
 from production_server.serving.comparison import Row, Value, as_plain, compare
 from production_server.serving.overview import VersionState
+from production_server.serving.promoting import Promoted, Wanted
 from production_server.serving.rollouts import LONGEST_LOAD_S, checked
-from production_server.serving.serving import NOTHING, Wanted
 from production_server.settings import Settings
 from production_server.shown import shown
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 WHY = click.option("--why", "reason", default="", help="Why, for whoever reads the history.")
+BREAKING = click.option(
+    "--breaking", is_flag=True, help="Take other inputs or answers than the version that serves now has."
+)
+DESPITE_CHECK = click.option(
+    "--despite",
+    multiple=True,
+    type=click.Choice([check.value for check in DESPITE]),
+    help="A check of the gate that it may fail; may come several times.",
+)
 SLACK_S = 10.0
 """So long after the last moment at which workers may have loaded a version somebody has told so."""
 NO_VERSION = "none"
@@ -79,7 +90,7 @@ def show(settings: Settings, *, name: str, which: str | None, as_json: bool) -> 
     if as_json:
         click.echo(version.manifest.to_json())
         return
-    report = read_report(version.folder)
+    report = kept_report(version)
     said = report.lines() if report else ()
     click.echo("\n".join((*lines_of(version.manifest), *_standing_lines(state, told), *said)))
 
@@ -98,10 +109,13 @@ def show(settings: Settings, *, name: str, which: str | None, as_json: bool) -> 
     type=click.FloatRange(0, 100, min_open=True),
     help=f"What --channel {CANARY} gets of the work that asks for no version.  [default: only what asks for it]",
 )
+@BREAKING
+@DESPITE_CHECK
+@click.option("--dry-run", is_flag=True, help="Only say what stands in the way.")
 @WHY
 @AS_JSON
 @click.pass_obj
-def promote(  # one argument per option
+def promote(  # noqa: PLR0913  # one argument per option
     settings: Settings,
     *,
     name: str,
@@ -109,13 +123,17 @@ def promote(  # one argument per option
     channel: str,
     expected: str | None,
     percent: float | None,
+    breaking: bool,
+    despite: tuple[str, ...],
+    dry_run: bool,
     reason: str,
     as_json: bool,
 ) -> None:
     """Have a channel name VERSION of NAME from now on: what serves, unless another channel is said.
 
-    VERSION is a number, or the name of another channel. The channel moves when every worker has loaded it, and every
-    process knows it within two seconds.
+    VERSION is a number, or the name of another channel. What is to serve passes the gate against what serves now,
+    unless it has served before. The channel moves when every worker has loaded it, and every process knows it within
+    two seconds.
     """
     wanted = Wanted(
         model=name,
@@ -124,14 +142,25 @@ def promote(  # one argument per option
         reason=reason,
         expected=NOTHING if expected == NO_VERSION else expected,
         percent=percent,
+        allowed=allowed_by(breaking=breaking, despite=despite),
+        dry_run=dry_run,
     )
-    with opened_serving(settings) as serving:
-        begun = serving.promote(wanted, by=user_acting())
-        found = checked(serving.rollouts.wait(begun.id, seconds=LONGEST_LOAD_S + SLACK_S, say=_say_waits_for))
-        row = serving.overview.channel(name, channel)
-    share = f", for {percent:g} % of the work" if percent else ""
-    told = f"{name} {channel} is version {found.version}{share}, within two seconds everywhere."
-    click.echo(json.dumps({"model": name, **asdict(row)}) if as_json else told)
+    with opened_serving(settings, _say) as serving:
+        promoted = serving.promote(wanted, by=user_acting())
+        if not as_json:
+            _say_report(wanted, promoted)
+        if promoted.rollout is not None:
+            seconds = LONGEST_LOAD_S + SLACK_S
+            checked(serving.rollouts.wait(promoted.rollout.id, seconds=seconds, say=_say_waits_for))
+        row = serving.overview.named(name, channel) or ChannelRow(channel, NOTHING)
+    if as_json:
+        kept = None if promoted.report is None else promoted.report.model_dump(mode="json")
+        click.echo(json.dumps({"model": name, **asdict(row), "dry_run": dry_run, "report": kept}))
+    elif dry_run:
+        click.echo(f"Nothing was changed: --dry-run. {name} version {version} could be {channel}.")
+    else:
+        share = f", for {percent:g} % of the work" if percent else ""
+        click.echo(f"{name} {channel} is version {row.version}{share}, within two seconds everywhere.")
 
 
 @click.command()
@@ -209,10 +238,14 @@ def retire(settings: Settings, *, name: str, version: str, undo: bool, reason: s
 @click.argument("name")
 @click.argument("version")
 @WHY
-@click.confirmation_option("--yes", prompt="Its files are gone then. Delete them?")
+@click.option("--yes", is_flag=True, help="Do not ask whether it is meant.")
 @click.pass_obj
-def delete(settings: Settings, *, name: str, version: str, reason: str) -> None:
+def delete(settings: Settings, *, name: str, version: str, reason: str, yes: bool) -> None:
     """Remove the files of a retired VERSION of NAME, for good. Its number is not given again."""
+    with opened_serving(settings) as serving:
+        serving.check_deletable(name, version)
+    if not yes:
+        click.confirm("Its files are gone then. Delete them?", abort=True)
     with opened_serving(settings) as serving:
         serving.delete(name, version, reason=reason, by=user_acting())
     click.echo(f"{name} version {version} is deleted.")
@@ -249,7 +282,7 @@ def compare_versions(settings: Settings, *, name: str, first: str, second: str, 
     """Show two versions of NAME side by side; A and B are numbers, or names of channels."""
     with opened_serving(settings) as serving:
         versions = [_version(serving.registry, name, which) for which in (first, second)]
-    found = compare([version.manifest for version in versions])
+    found = compare(versions)
     numbers = [version.key[1] for version in versions]
     if as_json:
         told = {row.name: dict(zip("ab", map(as_plain, row.values), strict=True)) for row in found}
@@ -314,6 +347,13 @@ def _told_of_canary(found: Canary) -> dict[str, Any]:
     }
 
 
+def _say_report(wanted: Wanted, promoted: Promoted) -> None:
+    if promoted.report is None and wanted.channel == STABLE:
+        click.echo(f"The gate was not asked: {wanted.model} version {wanted.version} is stable, or has been.")
+    for line in promoted.report.lines() if promoted.report else ():
+        click.echo(line)
+
+
 def _say_waits_for(workers: list[str]) -> None:
     click.echo(f"Waiting until it is loaded in {', '.join(workers)} ...", err=True)
 
@@ -321,9 +361,10 @@ def _say_waits_for(workers: list[str]) -> None:
 def _what(event: Event) -> str:
     """A change in a few words: `stable 2 → 3`."""
     if event.act in (Change.SET, Change.ROLLED_BACK):
-        back = ", back" if event.act == Change.ROLLED_BACK else ""
         share = f", {event.percent:g} %" if event.percent else ""
-        return f"{event.channel} {event.before or '–'} → {event.after or '–'}{share}{back}"
+        despite = f", despite {', '.join(event.overridden)}" if event.overridden else ""
+        back = ", back" if event.act == Change.ROLLED_BACK else ""
+        return f"{event.channel} {event.before or '–'} → {event.after or '–'}{share}{despite}{back}"
     if event.act == Change.REFUSED:
         return f"{event.channel} {event.before or '–'} → {event.after} refused"
     if event.act == Change.REMOVED:
@@ -345,6 +386,8 @@ def _cell(row: Row, value: Value) -> str:
 
 def _difference(row: Row) -> str:
     first, second = row.values
+    if not row.is_comparable:
+        return "on another sample"
     if isinstance(first, Metric) and isinstance(second, Metric):
         return f"{second.mean - first.mean:+.4g}"
     if row.kind == "size" and isinstance(first, int) and isinstance(second, int):
@@ -357,6 +400,10 @@ def _print_table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def _time(at: float) -> datetime:

@@ -11,6 +11,8 @@ from production_server.jobs.database import Database
 from production_server.settings import Settings
 
 LOCK_FILE = "lock"
+COMMAND_PATIENCE_S = 30.0
+"""A command waits so long for others that write: nobody but the person who typed it waits for it."""
 
 
 def make_state_dir(folder: Path) -> None:
@@ -29,14 +31,14 @@ def make_state_dir(folder: Path) -> None:
 
 
 def open_database(settings: Settings) -> Database:
-    """The database, at the newest schema: there may not have been a service yet.
+    """The database of a command, at the newest schema: there may not have been a service yet.
 
     Raises:
         SettingsError: the state folder cannot be made. Unavailable: the database does not answer.
     """
     if not settings.database_url:
         make_state_dir(settings.state_dir)
-    database = Database(settings.resolved_database_url)
+    database = Database(settings.resolved_database_url, lock_s=COMMAND_PATIENCE_S)
     database.migrate()
     return database
 

@@ -18,8 +18,8 @@ from production_server.jobs.observations import observations_of
 from production_server.learning.canary import CALLS, ITEMS, Judged, Seen, Verdict, judge
 from production_server.models.channels import CANARY, STABLE
 from production_server.models.registry import Registry
+from production_server.serving.changes import changing, tell
 from production_server.serving.known_standings import KnownStandings
-from production_server.serving.rollouts import changing, tell
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from production_server.learning.promotion import measured_of
+from production_server.learning.report import Measured
 from production_server.models.manifest import Feature, ImagePreprocessing, Manifest, Metric, TensorSpec
+from production_server.models.store import ModelVersion
 
+ON_SAMPLE = "_on_the_sample"
+"""Ends the names of metrics that were measured by the gate."""
 Kind = Literal["metric", "parity", "size", "moment", "text"]
 Value = Metric | float | int | datetime | str | None
 """Of a metric a `Metric`; of parity the largest difference; of a size bytes. None: the version has nothing of it."""
@@ -21,6 +26,8 @@ class Row:
     kind: Kind
     name: str
     values: tuple[Value, ...]
+    is_comparable: bool = True
+    """Whether values stand for the same: what was measured on two samples does not."""
 
     @property
     def is_same(self) -> bool:
@@ -28,13 +35,15 @@ class Row:
         return all(value == self.values[0] for value in self.values)
 
 
-def compare(manifests: Sequence[Manifest]) -> list[Row]:
+def compare(versions: Sequence[ModelVersion]) -> list[Row]:
     """What there is to know of these versions: metrics, then facts, then what goes in and comes out where that differs.
 
-    Each row has a value for each version, in their order.
+    Each row has a value for each version, in their order. Reads what the gate has said of each.
     """
+    manifests = [version.manifest for version in versions]
     return [
         *_metrics(manifests),
+        *_on_samples([measured_of(version) for version in versions]),
         *_facts(manifests),
         *(row for row in _signature(manifests) if not row.is_same),
     ]
@@ -45,6 +54,21 @@ def _metrics(manifests: Sequence[Manifest]) -> Iterable[Row]:
     names = dict.fromkeys(name for values in measured for name in values)
     for name in names:
         yield Row("metric", name, tuple(values.get(name) for values in measured))
+
+
+def _on_samples(measured: Sequence[Measured | None]) -> Iterable[Row]:
+    """What samples have said, which are not the data that manifests tell of; and which samples those were."""
+    known = [each for each in measured if each is not None]
+    is_same = len({each.sha256 for each in known}) == 1
+    for name in dict.fromkeys(name for each in known for name in each.values):
+        values = tuple(each.values.get(name) if each else None for each in measured)
+        yield Row("metric", f"{name}{ON_SAMPLE}", values, is_comparable=is_same)
+    if known:
+        yield Row("text", "sample", tuple(map(_sample, measured)))
+
+
+def _sample(measured: Measured | None) -> str | None:
+    return None if measured is None else f"{measured.data}, SHA-256 {measured.sha256[:12]}…"
 
 
 def _facts(manifests: Sequence[Manifest]) -> Iterable[Row]:

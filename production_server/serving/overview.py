@@ -112,16 +112,24 @@ class Overview:
         named = standing.channels_among(numbers)
         return [found.get(channel) or ChannelRow(channel, number) for channel, number in named.items()]
 
+    def named(self, model: str, name: str) -> ChannelRow | None:
+        """One of `channels`; None: there is no such channel.
+
+        Raises:
+            NotFound: there is no such model.
+        """
+        return next((row for row in self.channels(model) if row.channel == name), None)
+
     def channel(self, model: str, name: str) -> ChannelRow:
         """One of `channels`.
 
         Raises:
             NotFound: there is no such model, or channel (code `channel_not_found`).
         """
-        for row in self.channels(model):
-            if row.channel == name:
-                return row
-        raise no_channel(model, name)
+        found = self.named(model, name)
+        if found is None:
+            raise no_channel(model, name)
+        return found
 
     def versions(self, model: str) -> list[VersionState]:
         """All versions of a model, the newest first, and how they stand.

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from production_server.access.audit import Act, Notes, noting
+from production_server.access.audit import Act, Notes
 from production_server.access.records import Actor
-from production_server.errors import Conflict, NotFound, VersionRetired
+from production_server.errors import Conflict, NotFound
 from production_server.jobs import channels as rows
 from production_server.jobs import rollouts
 from production_server.jobs.channels import Change, NewEvent
@@ -21,6 +20,7 @@ from production_server.jobs.rollouts import NewRollout, Rollout
 from production_server.jobs.workers import alive_among
 from production_server.models.channels import CANARY, STABLE, Standing
 from production_server.models.registry import Registry
+from production_server.serving.changes import changing, tell
 from production_server.serving.known_standings import KnownStandings
 
 LONGEST_LOAD_S = 300.0
@@ -123,24 +123,14 @@ def checked(found: Rollout) -> Rollout:
     return found
 
 
-@contextmanager
-def changing(database: Database, model: str, by: Actor) -> Iterator[tuple[Connection, Notes, Standing]]:
-    """A transaction beside which nobody changes how versions stand."""
-    with noting(by) as notes, database.write() as connection:
-        rows.lock(connection)
-        yield connection, notes, rows.read_standing(connection, model)
-
-
 def begin(
     connection: Connection, notes: Notes, standing: Standing, new: NewRollout, numbers: list[str]
 ) -> Rollout:
     """Have workers load a version, for a channel that names it at once where all have it.
 
     Raises:
-        VersionRetired: it takes no new work. Conflict: a worker cannot load it (code `version_does_not_load`).
+        Conflict: a worker cannot load it (code `version_does_not_load`).
     """
-    if new.version in standing.retired:
-        raise VersionRetired(f"version {new.version} of {new.model!r} is retired: restore it first")
     found = rollouts.add_rollout(connection, new)
     fault = _fault(connection, found)
     if fault:
@@ -191,19 +181,6 @@ def _set(connection: Connection, notes: Notes, standing: Standing, found: Rollou
         tell(connection, notes, change, Act.CHANNEL_REMOVED)
 
 
-def tell(connection: Connection, notes: Notes, change: NewEvent, act: Act) -> None:
-    """Write a change down, in the history and in the audit."""
-    rows.add_event(connection, change)
-    what = change.channel or change.before or change.after or ""
-    before = change.before and {"version": change.before}
-    after: dict[str, str | float] = {"version": change.after} if change.after else {}
-    if change.percent is not None:
-        after["percent"] = change.percent
-    if change.reason:
-        after["reason"] = change.reason
-    notes.write(connection, act, f"{change.model}/{what}", before=before or None, after=after or None)
-
-
 def _refuse(connection: Connection, found: Rollout, why: str) -> None:
     rollouts.end_rollout(connection, found.id, "refused", why)
     rows.add_event(connection, _event(found, Change.REFUSED, why))
@@ -218,6 +195,7 @@ def _event(found: Rollout, act: Change, reason: str) -> NewEvent:
         after=found.version,
         client=found.client,
         reason=reason,
+        despite=found.despite,
         percent=found.percent,
     )
 

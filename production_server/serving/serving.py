@@ -17,38 +17,22 @@ from production_server.errors import Conflict, InvalidInput, NotFound, VersionRe
 from production_server.jobs import channels as rows
 from production_server.jobs.channels import Change, NewEvent
 from production_server.jobs.database import Database
-from production_server.jobs.rollouts import NewRollout, Rollout, overtake
-from production_server.models.channels import CANARY, CHANNEL_RULE, STABLE, Standing, is_channel_name
+from production_server.jobs.rollouts import overtake
+from production_server.learning.promotion import PromotionGate
+from production_server.models.channels import STABLE, Standing
 from production_server.models.registry import Registry
 from production_server.models.remote_store import RemoteStore
 from production_server.models.removal import hidden, is_removed
 from production_server.serving.canaries import Canaries
+from production_server.serving.changes import changing, channels_of, check_expected, check_reason, tell
 from production_server.serving.known_standings import KnownStandings
 from production_server.serving.overview import Overview, no_channel
-from production_server.serving.rollouts import Rollouts, begin, changing, tell
+from production_server.serving.promoting import Promoted, Promoting, Wanted
+from production_server.serving.rollouts import Rollouts
 from production_server.shown import describe
 
-LONGEST_REASON = 500
 SETTLED_S = 10.0
 """A version may be deleted so long after it was retired: by then every process refuses new work for it."""
-NOTHING = ""
-"""As what is expected of a channel: that it names no version."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What a channel is to name, and why; `version` may be the name of another channel.
-
-    `percent` is what a canary is to get of the work that asks for no version; None: only what asks for it by name.
-    `expected` is the version that whoever wants it takes the channel to name now, `NOTHING` for none; None: any.
-    """
-
-    model: str
-    version: str
-    channel: str = STABLE
-    reason: str = ""
-    expected: str | None = None
-    percent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +44,7 @@ class Serving:
     known: KnownStandings
     store: Path
     """The one in which versions may be deleted; all others are data of the release."""
+    gate: PromotionGate
     remote: RemoteStore | None = None
     """What that is this machine's copy of, if it is one."""
 
@@ -78,39 +63,14 @@ class Serving:
         """How those do that are tried on a share."""
         return Canaries(self.database, self.registry, self.known)
 
-    def promote(self, wanted: Wanted, *, by: Actor) -> Rollout:
-        """Have a channel name a version as soon as every worker has loaded it: at once, or by `rollouts`.
+    @property
+    def promoting(self) -> Promoting:
+        """What has channels name versions."""
+        return Promoting(self.database, self.registry, self.known, self.gate)
 
-        Every process knows it within two seconds.
-
-        Raises:
-            InvalidInput: the channel cannot be called so, the reason is too long, or the share is none of a canary's.
-            NotFound: there is no such model or version. VersionRetired: it takes no new work.
-            BrokenVersion: its files are not those that its manifest lists.
-            Conflict: the channel names another version than is expected (code `channel_moved`), or a worker has said
-                that it cannot load it (`version_does_not_load`).
-        """
-        _check_channel(wanted.channel)
-        _check_reason(wanted.reason)
-        _check_percent(wanted)
-        self.known.look_again()
-        found = self.registry.resolve(wanted.model, wanted.version)
-        for file in found.manifest.files:
-            found.verified_file(file)
-        with changing(self.database, wanted.model, by) as (connection, notes, standing):
-            new = NewRollout(
-                model=wanted.model,
-                channel=wanted.channel,
-                version=found.key[1],
-                before=self._channels(wanted.model, standing).get(wanted.channel),
-                reason=wanted.reason,
-                actor=by.to_json(),
-                percent=wanted.percent,
-            )
-            _check_expected(wanted.model, wanted.channel, wanted.expected, new.before)
-            rollout = begin(connection, notes, standing, new, self._numbers(wanted.model))
-        self.known.look_if_possible()
-        return rollout
+    def promote(self, wanted: Wanted, *, by: Actor) -> Promoted:
+        """Have a channel name a version: `Promoting.promote`, which says what it raises."""
+        return self.promoting.promote(wanted, by=by)
 
     def roll_back(
         self, model: str, channel: str = STABLE, *, reason: str = "", expected: str | None = None, by: Actor
@@ -125,12 +85,12 @@ class Serving:
             Conflict: the channel named nothing before (code `nothing_before`), or another version than is `expected`
                 now (`channel_moved`).
         """
-        _check_reason(reason)
+        check_reason(reason)
         with changing(self.database, model, by) as (connection, notes, standing):
-            now_named = self._channels(model, standing).get(channel)
+            now_named = channels_of(self.registry, model, standing).get(channel)
             if now_named is None:
                 raise no_channel(model, channel)
-            _check_expected(model, channel, expected, now_named)
+            check_expected(model, channel, expected, now_named)
             version = rows.version_before(connection, model, channel)
             if version is None:
                 raise Conflict(
@@ -161,7 +121,7 @@ class Serving:
             NotFound: there is no such channel (code `channel_not_found`).
             InvalidInput: it is `stable`, or the reason is too long.
         """
-        _check_reason(reason)
+        check_reason(reason)
         if channel == STABLE:
             raise InvalidInput.at(
                 "channel", "another than stable: promote another version", describe(channel)
@@ -190,12 +150,14 @@ class Serving:
             NotFound: there is no such model or version. InvalidInput: the reason is too long.
             Conflict: a channel names it (code `version_on_channel`).
         """
-        _check_reason(reason)
+        check_reason(reason)
         self.registry.version(model, version)
         with changing(self.database, model, by) as (connection, notes, standing):
             if version in standing.retired:
                 return
-            named = [name for name, each in self._channels(model, standing).items() if each == version]
+            named = [
+                name for name, each in channels_of(self.registry, model, standing).items() if each == version
+            ]
             if named:
                 raise Conflict(
                     f"version {version} of {model!r} is on {', '.join(named)}: put another one there first, or take "
@@ -215,7 +177,7 @@ class Serving:
         Raises:
             NotFound: there is no such model or version. InvalidInput: the reason is too long.
         """
-        _check_reason(reason)
+        check_reason(reason)
         self.registry.version(model, version)
         with changing(self.database, model, by) as (connection, notes, standing):
             if version not in standing.retired:
@@ -236,17 +198,12 @@ class Serving:
                 now (`version_in_use`), or is data of the release (`version_built_in`).
             StoreNotWritable: the store cannot be written.
         """
-        _check_reason(reason)
-        folder = self._deletable(model, version)
+        check_reason(reason)
+        folder = self._folder_of(model, version)
         withdrawn = nullcontext() if self.remote is None else self.remote.withdrawn((model, version))
         # What hides the files is entered last and left last: a transaction that fails brings them back.
         with ExitStack() as hiding, changing(self.database, model, by) as (connection, notes, standing):
-            if version not in standing.retired:
-                raise Conflict(
-                    f"version {version} of {model!r} is not retired: retire it first",
-                    code="version_not_retired",
-                )
-            _check_unused(connection, model, version)
+            _check_over(connection, standing, model, version)
             hiding.enter_context(withdrawn)
             hiding.enter_context(hidden(folder))
             change = NewEvent(
@@ -254,13 +211,13 @@ class Serving:
             )
             tell(connection, notes, change, Act.VERSION_DELETED)
 
-    def _channels(self, model: str, standing: Standing) -> dict[str, str]:
-        return standing.channels_among(self._numbers(model))
+    def check_deletable(self, model: str, version: str) -> None:
+        """Whether a version may be deleted, as it stands now: raises what `delete` would."""
+        self._folder_of(model, version)
+        with self.database.read() as connection:
+            _check_over(connection, rows.read_standing(connection, model), model, version)
 
-    def _numbers(self, model: str) -> list[str]:
-        return [each.key[1] for each in self.registry.versions(model)]
-
-    def _deletable(self, model: str, version: str) -> Path:
+    def _folder_of(self, model: str, version: str) -> Path:
         """The folder of a version whose files may be removed, or of one that was being removed when something died."""
         folder = self.store / model / version
         try:
@@ -282,7 +239,16 @@ class Serving:
         return any(each.act == Change.DELETED and each.before == version for each in events)
 
 
-def _check_unused(connection: Connection, model: str, version: str) -> None:
+def _check_over(connection: Connection, standing: Standing, model: str, version: str) -> None:
+    """See that nobody needs a version any more.
+
+    Raises:
+        Conflict: it is not retired, has jobs that are not over, or was retired just now.
+    """
+    if version not in standing.retired:
+        raise Conflict(
+            f"version {version} of {model!r} is not retired: retire it first", code="version_not_retired"
+        )
     jobs = rows.count_open_jobs(connection, model, version)
     if jobs:
         raise Conflict(
@@ -295,31 +261,3 @@ def _check_unused(connection: Connection, model: str, version: str) -> None:
             f"try again in {SETTLED_S:g} s",
             code="version_in_use",
         )
-
-
-def _check_channel(name: str) -> None:
-    if not is_channel_name(name):
-        raise InvalidInput.at("channel", CHANNEL_RULE, describe(name))
-
-
-def _check_percent(wanted: Wanted) -> None:
-    if wanted.percent is None:
-        return
-    if wanted.channel != CANARY:
-        raise InvalidInput.at("percent", f"nothing, but for the channel {CANARY}", describe(wanted.percent))
-    if not 0 < wanted.percent <= 100:
-        raise InvalidInput.at("percent", "a number above 0, at most 100", describe(wanted.percent))
-
-
-def _check_expected(model: str, channel: str, expected: str | None, names: str | None) -> None:
-    if expected is not None and expected != (names or NOTHING):
-        told = f"version {names}" if names else "no version"
-        raise Conflict(
-            f"{channel} of {model!r} names {told} now, not {expected or 'none'}: look again",
-            code="channel_moved",
-        )
-
-
-def _check_reason(reason: str) -> None:
-    if len(reason) > LONGEST_REASON or not reason.isprintable():
-        raise InvalidInput.at("reason", f"at most {LONGEST_REASON} characters in one line", describe(reason))

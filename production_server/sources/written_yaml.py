@@ -20,8 +20,19 @@ from production_server.validation import faults_of
 _WORDS = {"dict_type": "a mapping", "model_type": "a mapping"}
 
 
+_PLAIN: dict[type[yaml.Node], str] = {
+    yaml.ScalarNode: yaml.BaseLoader.DEFAULT_SCALAR_TAG,
+    yaml.SequenceNode: yaml.BaseLoader.DEFAULT_SEQUENCE_TAG,
+    yaml.MappingNode: yaml.BaseLoader.DEFAULT_MAPPING_TAG,
+}
+"""What nodes are without a tag."""
+
+
 class _Texts(yaml.BaseLoader):
-    """PyYAML's loader that makes only texts, lists and mappings; of a name that comes twice it takes neither."""
+    """PyYAML's loader that makes only texts, lists and mappings.
+
+    A name that comes twice is refused, and so is a tag: whoever writes one means something else than what is read.
+    """
 
     def construct_mapping(
         self, node: yaml.MappingNode, *arguments: Any, **options: Any
@@ -35,6 +46,12 @@ class _Texts(yaml.BaseLoader):
                 )
             seen.add(key.value)
         return mapping
+
+    def construct_object(self, node: yaml.Node, *arguments: Any, **options: Any) -> Any:
+        if node.tag != _PLAIN[type(node)]:
+            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+            raise yaml.constructor.ConstructorError(None, None, f"the tag {tag}", node.start_mark)
+        return super().construct_object(node, *arguments, **options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +91,7 @@ def read_yaml(text: str, *, source: str) -> WrittenYaml:
     """The one document in `text`, the content of the file `source`.
 
     Raises:
-        SettingsError: it is not YAML, or a name comes twice; says in which line.
+        SettingsError: it is not YAML, a name comes twice, or there is a tag (`!!set`); says in which line.
     """
     try:
         loader = _Texts(text)

@@ -7,9 +7,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from production_server.learning.gate import refuse_failed
 from production_server.learning.imports import gate_of, version_in
-from production_server.learning.report import CheckName, write_report
+from production_server.learning.report import CheckName, refuse_failed, write_report
 from production_server.models.registry import Registry
 from production_server.settings import read_settings
 

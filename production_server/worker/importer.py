@@ -120,7 +120,7 @@ class Importer:
         except Unavailable:
             raise
         except CeleriacError as exc:
-            log.warning("import %s of %s: %s", held.found.id, held.found.file, exc)
+            log.warning("import %s of %s: %s", held.found.id, held.found.file, exc.with_place)
             self._end(held, Ended(error=exc, report=_plain(reports)))
         except Exception:
             log.exception("import %s of %s failed", held.found.id, held.found.file)

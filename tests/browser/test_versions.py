@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -17,8 +18,8 @@ from tests.browser.test_keys import hold
 @pytest.fixture
 def service() -> Iterator[Celeriac]:
     with temporary_directory("versions") as directory:
-        for version in ("1", "2", "3"):
-            write_table_model(directory / "store", version=version)
+        for version, label in (("1", "yes"), ("2", "maybe"), ("3", "yes")):
+            write_table_model(directory / "store", version=version, labels=["no", label])
         with celeriac(directory, MODEL_STORE=str(directory / "store")) as service:
             yield service
 
@@ -27,7 +28,9 @@ def service() -> Iterator[Celeriac]:
 def test_a_version_is_promoted_and_another_one_retired(
     browser: Browser, service: Celeriac, has_scripts: bool
 ) -> None:
-    context = browser.new_context(base_url=service.url, java_script_enabled=has_scripts)
+    context = browser.new_context(
+        base_url=service.url, java_script_enabled=has_scripts, reduced_motion="reduce"
+    )
     page = context.new_page()
     page.goto("/models/table")
     page.get_by_role("link", name="Versions", exact=True).click()
@@ -44,6 +47,35 @@ def test_a_version_is_promoted_and_another_one_retired(
     assert service.web.get("/api/models/table").json()["channels"]["stable"] == "1"
     if has_scripts:
         _hold_open(page)
+    context.close()
+
+
+@pytest.mark.parametrize("has_scripts", [True, False])
+def test_what_the_gate_finds_wrong_is_seen_first_and_takes_a_tick(
+    browser: Browser, service: Celeriac, has_scripts: bool
+) -> None:
+    context = browser.new_context(
+        base_url=service.url, java_script_enabled=has_scripts, reduced_motion="reduce"
+    )
+    page = context.new_page()
+    page.goto("/models/table/versions")
+    in_the_way = page.locator("#in-the-way")
+
+    expect(in_the_way.get_by_role("listitem")).to_have_text(
+        re.compile(r"Version 2, signature\s+version 3 has other labels \(maybe instead of yes\)")
+    )
+    expect(page.get_by_role("row", name="In the way of stable")).to_contain_text("It came by no gate.")
+    if has_scripts:
+        hold(page)
+    page.locator("#promote-version").select_option("2")
+    page.get_by_role("button", name="Promote it").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("version 3 has other labels")
+    in_the_way.get_by_label("It may take or answer something else").check()
+    page.get_by_role("button", name="Promote it").click()
+
+    expect(page.get_by_role("listitem").filter(has_text="despite signature")).to_contain_text("3 → 2")
+    assert service.web.get("/api/models/table").json()["channels"]["stable"] == "2"
     context.close()
 
 

@@ -105,12 +105,31 @@ def _checked_activation(
     opened: Opened, output: TensorSpec, known: str | None, described: Described
 ) -> str | None:
     """What the graph tells of its last layer, unless its numbers say otherwise."""
-    if described.activation is not None:
-        return "linear" if described.activation != "none" else None
+    if described.activation == "none":
+        return None
     seen = _seen(_probe(opened, output.name))
+    if described.activation is not None:
+        _check_not_twice(described.activation, known, seen)
+        return "linear"
     if known == "softmax" and seen == "linear":
         return "linear"
     return known or seen
+
+
+def _check_not_twice(wanted: str, known: str | None, seen: str | None) -> None:
+    """Refuse to make probabilities of probabilities: answers would be near to each other, and none far from wrong.
+
+    Raises:
+        InvalidInput: the output has been through it already (field `activation`).
+    """
+    is_there = seen == "softmax" or (known == wanted and seen != "linear")
+    if is_there:
+        raise InvalidInput.at(
+            "activation",
+            "none, or nothing at all: the output is probabilities already",
+            f"{wanted}; on {PROBED_ITEMS} random items its numbers lie between 0 and 1"
+            + (" and sum to 1" if seen == "softmax" else ""),
+        )
 
 
 def _seen(numbers: np.ndarray | None) -> str | None:

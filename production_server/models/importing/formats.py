@@ -64,13 +64,13 @@ def format_of(path: Path) -> Format:
     if path.is_dir():
         return _of_folder(path)
     if path.exists() and not path.is_file():
-        raise _unlike(f"{path}, which is no file")
+        raise _unlike(f"{path.name}, which is no file")
     try:
         with path.open("rb") as file:
             size_bytes = path.stat().st_size
             return _of_file(file, size_bytes)
     except OSError as exc:
-        raise _unlike(f"{path}, which cannot be read ({exc.strerror or exc})") from exc
+        raise _unlike(f"{path.name}, which cannot be read ({exc.strerror or type(exc).__name__})") from exc
 
 
 def check_weights(kind: Format, weights: str | None) -> None:

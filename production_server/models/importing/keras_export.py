@@ -9,6 +9,7 @@ import onnx
 import onnxruntime
 
 from production_server.models.importing.foreign_errors import reason_of, refusing
+from production_server.models.importing.onnx_batch import unfix_batch
 from production_server.models.importing.onnx_graph import free_name, make_room, rename, tensor_info
 from production_server.models.importing.onnx_sessions import computing
 from production_server.models.importing.opened import Compute
@@ -32,21 +33,30 @@ class Signature:
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    batch: int | None = None
+    """How many items the model takes at a time; None: any number."""
 
 
-def write_onnx(model: keras.Model, path: Path, signature: Signature) -> None:
+def write_onnx(model: keras.Model, path: Path, signature: Signature) -> list[str]:
     """Write `model` to `path`, with the names, shapes and dtypes of `signature` and a batch of any size.
 
+    Returns what was changed, for people.
+
     Raises:
+        InvalidInput: it is for a fixed number of items, and answers otherwise when it gets another one.
         DoesNotExport: it has what ONNX has not, or the graph has other inputs and outputs than `signature`.
         MemoryError, OSError: there is no room for it.
     """
     with refusing(lambda exc: DoesNotExport(reason_of(exc))):
         exported = _export(model, path, signature)
+    given = [spec.model_copy(update={"name": f"in_{place}"}) for place, spec in enumerate(signature.inputs)]
+    notes = [] if signature.batch is None else unfix_batch(exported, given)
+    with refusing(lambda exc: DoesNotExport(reason_of(exc))):
         _declare(exported, signature)
         onnx.checker.check_model(exported, full_check=True)
         onnx.save(exported, path)
     served_graph(path, signature)
+    return notes
 
 
 def _export(model: keras.Model, path: Path, signature: Signature) -> onnx.ModelProto:
@@ -54,7 +64,7 @@ def _export(model: keras.Model, path: Path, signature: Signature) -> onnx.ModelP
     import tensorflow as tf
 
     specs = [
-        tf.TensorSpec(each.shape, tf.as_dtype(each.dtype), name=f"in_{place}")
+        tf.TensorSpec((signature.batch, *each.item_shape), tf.as_dtype(each.dtype), name=f"in_{place}")
         for place, each in enumerate(signature.inputs)
     ]
     taking_lists = flat(model)

@@ -10,6 +10,7 @@ import onnxruntime
 
 from production_server.errors import InferenceFailed, InvalidInput
 from production_server.models.importing.opened import Compute
+from production_server.models.runners.onnx import memory_asked
 from production_server.models.tensors import Tensors
 from production_server.shown import shown
 
@@ -46,12 +47,14 @@ def plain_graph(model: bytes, outputs: Sequence[str]) -> Compute:
 
 
 def computing(session: onnxruntime.InferenceSession, outputs: Sequence[str]) -> Compute:
-    """What a session computes; raises InferenceFailed where the graph fails."""
+    """What a session computes; raises InferenceFailed where the graph fails, MemoryError where it gets no memory."""
 
     def compute(inputs: Tensors) -> Tensors:
         try:
             found = session.run(list(outputs), dict(inputs))
         except Exception as exc:
+            if (asked := memory_asked(str(exc))) is not None:
+                raise MemoryError(asked) from exc
             raise InferenceFailed(f"the graph failed: {plain_words(str(exc))}") from exc
         return dict(zip(outputs, map(np.asarray, found), strict=True))
 

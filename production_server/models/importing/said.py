@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
-from production_server.errors import InvalidInput
+from production_server.errors import Fault, InvalidInput
 from production_server.models.importing.described import Described
 from production_server.models.manifest import is_model_name
 from production_server.shown import describe
@@ -25,19 +25,31 @@ def checked_name(name: str) -> str:
     return name
 
 
-def described_by(description: Mapping[str, Any], options: Mapping[str, Any], *, whole: str) -> Described:
+def described_by(
+    description: Mapping[str, Any],
+    options: Mapping[str, Any],
+    *,
+    whole: str,
+    faults_in: Callable[[ValidationError], Sequence[Fault]] | None = None,
+) -> Described:
     """What a description says, and above it what options say; those that are None say nothing.
 
     `features` and `labels` may be names with commas between them, `quantity` with `unit` is what a regression answers;
-    all else is called as in a description. `whole` is what the description is called in faults.
+    all else is called as in a description. `whole` is what the description is called in faults; `faults_in` makes those
+    of what stands in it, if somebody knows in which line that is.
 
     Raises:
         InvalidInput: it cannot be said; names the field.
     """
+    given = _as_described(options)
     try:
-        return Described.model_validate({**description, **_as_described(options)})
+        return Described.model_validate({**description, **given})
     except ValidationError as exc:
         faults = tuple(faults_of(exc, whole=whole, words={"dict_type": "names with values"}))
+        if faults_in is not None:
+            of_options = [bool(error["loc"]) and error["loc"][0] in given for error in exc.errors()]
+            placed = zip(of_options, faults, faults_in(exc), strict=True)
+            faults = tuple(plain if is_option else in_file for is_option, plain, in_file in placed)
         raise InvalidInput("; ".join(map(str, faults)), faults) from exc
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from production_server.models.manifest import ImagePreprocessing
 from production_server.models.table_columns import TARGET_NAMES
 from production_server.models.table_numbers import Numbers, plain_number
 from production_server.models.table_text import DELIMITERS, HEAD_CHARACTERS, Writing, decode, lines_of
+from production_server.models.tabular import FLOAT32_MAX
 from production_server.models.tasks.label_sets import BETWEEN, NONE
 from production_server.models.tensors import Tensors
 from production_server.shown import describe, shown
@@ -62,6 +65,11 @@ class Rows:
         """What it is, for people."""
         return f"{len(self.values):,} rows of the sample"
 
+    @property
+    def sha256(self) -> str:
+        """Of the numbers, their columns, and what is true; however the table was written."""
+        return _sha256_of((*self.names, "", *self.truths), [self.values])
+
 
 @dataclass(frozen=True)
 class Images:
@@ -91,6 +99,15 @@ class Images:
         """What it is, for people."""
         return f"{len(self.files):,} images of the sample"
 
+    @property
+    def sha256(self) -> str:
+        """Of the files' bytes, and their labels.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
+        return _sha256_of(self.truths, (each.read_bytes() for each in self.files))
+
 
 @dataclass(frozen=True)
 class HeldOut:
@@ -104,8 +121,24 @@ class HeldOut:
         """What it is, for people."""
         return f"{len(self.truths):,} items held out"
 
+    @property
+    def sha256(self) -> str:
+        """Of the items, and what is true of them."""
+        arrays = [np.ascontiguousarray(self.tensors[name]) for name in sorted(self.tensors)]
+        return _sha256_of((*sorted(self.tensors), "", *self.truths), arrays)
+
 
 Sample = Rows | Images | HeldOut
+
+
+def _sha256_of(texts: Sequence[str], pieces: Iterable[bytes | np.ndarray]) -> str:
+    """Of texts and bytes in this order, each with its length before it: parts that lie otherwise are others."""
+    digest = hashlib.sha256()
+    for piece in itertools.chain((text.encode() for text in texts), pieces):
+        view = memoryview(piece).cast("B") if isinstance(piece, bytes) else piece.data.cast("B")
+        digest.update(view.nbytes.to_bytes(8))
+        digest.update(view)
+    return digest.hexdigest()
 
 
 def read_sample(path: Path, *, target: str | None, features: Sequence[str]) -> Sample:
@@ -124,7 +157,9 @@ def read_sample(path: Path, *, target: str | None, features: Sequence[str]) -> S
             raise TooLarge.at("sample", f"at most {MOST_BYTES >> 20} MiB", f"{path.stat().st_size >> 20} MiB")
         return _read_rows(path.read_bytes(), target=target, features=features)
     except OSError as exc:
-        raise InvalidInput.at("sample", "a CSV file or a folder", f"{path} ({exc.strerror or exc})") from exc
+        raise InvalidInput.at(
+            "sample", "a CSV file or a folder", f"{shown(path.name)} ({exc.strerror or type(exc).__name__})"
+        ) from exc
 
 
 def _find_images(folder: Path) -> Images:
@@ -205,5 +240,10 @@ def _number(numbers: Numbers, line: int, column: int, text: str, header: Sequenc
             f"sample line {line}, {shown(header[column])}",
             "a number (another column is the target: say which)",
             describe(text),
+        )
+    # As with rows of jobs: what no row may hold, no sample has to answer.
+    if not abs(value) <= FLOAT32_MAX:
+        raise InvalidInput.at(
+            f"sample line {line}, {shown(header[column])}", "a finite number", describe(text)
         )
     return value

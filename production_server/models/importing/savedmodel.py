@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from production_server.errors import InferenceFailed, InvalidInput
 from production_server.models.importing.foreign_errors import reason_of, refusing
 from production_server.models.importing.keras_export import DoesNotExport, Signature, write_onnx
-from production_server.models.importing.opened import ONNX_FILE, Opened
+from production_server.models.importing.opened import ONNX_FILE, Compute, Opened
 from production_server.models.importing.savedmodel_graph import check_declared, check_operations, functions_of
 from production_server.models.manifest import TensorSpec
+from production_server.models.tensors import count_items
 from production_server.shown import shown
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def read(path: Path, into: Path, *, signature: str | None = None) -> Opened:
     check_operations(function.graph.as_graph_def())
     served = _signature(function)
     try:
-        write_onnx(_as_model(loaded, function, served), into / ONNX_FILE, served)
+        notes = write_onnx(_as_model(loaded, function, served), into / ONNX_FILE, served)
     except DoesNotExport as exc:
         (into / ONNX_FILE).unlink(missing_ok=True)
         raise InvalidInput.at("file", "a SavedModel that exports to ONNX", str(exc)) from exc
@@ -53,6 +54,7 @@ def read(path: Path, into: Path, *, signature: str | None = None) -> Opened:
         original=_original(function, served),
         producer=f"tensorflow {loaded.tensorflow_version}, signature {name}",
         last_activation=_last_activation(function),
+        notes=tuple(notes),
     )
 
 
@@ -73,19 +75,23 @@ def _choose(names: list[str], wanted: str | None) -> str:
 
 
 def _signature(function: Any) -> Signature:
+    given = sorted(function.structured_input_signature[1].items())
+    answered = sorted(function.structured_outputs.items())
+    sizes = {each.shape[0] if each.shape.rank else None for _, each in given}
+    batch = sizes.pop() if len(sizes) == 1 else None
     return Signature(
-        tuple(
-            _spec("inputs", name, each)
-            for name, each in sorted(function.structured_input_signature[1].items())
-        ),
-        tuple(_spec("outputs", name, each) for name, each in sorted(function.structured_outputs.items())),
+        tuple(_spec("inputs", name, each, batch) for name, each in given),
+        tuple(_spec("outputs", name, each, batch) for name, each in answered),
+        batch,
     )
 
 
-def _spec(kind: str, name: str, tensor: Any) -> TensorSpec:
+def _spec(kind: str, name: str, tensor: Any, batch: int | None) -> TensorSpec:
+    """One input or output; what all inputs have as their first size stands for the batch."""
     shape = tensor.shape.as_list() if tensor.shape.rank is not None else []
+    sizes = [None, *shape[1:]] if shape and shape[0] == batch else shape
     try:
-        return TensorSpec(name=name, shape=tuple(shape), dtype=tensor.dtype.name)
+        return TensorSpec(name=name, shape=tuple(sizes), dtype=tensor.dtype.name)
     except ValidationError as exc:
         raise InvalidInput.at(
             f"{kind}.{shown(name)}",
@@ -120,7 +126,22 @@ def _original(function: Any, served: Signature) -> Any:
             found = function(**given)
             return {spec.name: np.asarray(found[spec.name]) for spec in served.outputs}
 
-    return compute
+    return compute if served.batch is None else _in_batches_of(served.batch, compute)
+
+
+def _in_batches_of(size: int, compute: Compute) -> Compute:
+    """What is computed of any number of items; the last batch is filled with its last item."""
+
+    def compute_all(tensors: Tensors) -> Tensors:
+        count = count_items(tensors)
+        places = np.minimum(np.arange(-(-count // size) * size), count - 1)
+        batches = [
+            compute({name: array[chosen] for name, array in tensors.items()})
+            for chosen in places.reshape(-1, size)
+        ]
+        return {name: np.concatenate([each[name] for each in batches])[:count] for name in batches[0]}
+
+    return compute_all
 
 
 def _last_activation(function: Any) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import onnxruntime
@@ -19,6 +20,11 @@ TYPES = {
 }  # fmt: skip
 """What ONNX Runtime calls the dtypes of a manifest."""
 
+_NO_MEMORY = re.compile(
+    r"Failed to allocate memory for requested buffer of size (\d+)|bad_alloc|bad allocation"
+)
+_NODE = re.compile(r"running (\w+) node")
+
 
 class OnnxRunner:
     """One ONNX Runtime session; `run` releases the GIL and is safe to call from several threads."""
@@ -32,7 +38,8 @@ class OnnxRunner:
             outputs = self._session.run(self._outputs, batch)
         # ONNX Runtime's errors share no base class below Exception.
         except Exception as exc:
-            raise InferenceFailed(f"the model failed on a batch of {count_items(batch)}: {exc}") from exc
+            reason = memory_asked(str(exc)) or str(exc)
+            raise InferenceFailed(f"the model failed on a batch of {count_items(batch)}: {reason}") from exc
         return dict(zip(self._outputs, outputs, strict=True))
 
     def close(self) -> None:
@@ -56,7 +63,11 @@ def load(version: ModelVersion, *, threads: int) -> OnnxRunner:
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as exc:
-        raise BrokenVersion(f"{'/'.join(version.key)}: ONNX Runtime cannot load {MODEL_FILE}: {exc}") from exc
+        # It names the file by where it lies, which is told to whoever may read.
+        reason = str(exc).replace(f"{version.folder}/", "")
+        raise BrokenVersion(
+            f"{'/'.join(version.key)}: ONNX Runtime cannot load {MODEL_FILE}: {reason}"
+        ) from exc
     manifest = version.manifest
     for what, nodes, specs in (
         ("inputs", session.get_inputs(), manifest.inputs),
@@ -69,6 +80,16 @@ def load(version: ModelVersion, *, threads: int) -> OnnxRunner:
                 f"{'/'.join(version.key)}: the graph has {what} {', '.join(found)}; declared are {', '.join(declared)}"
             )
     return OnnxRunner(session, [spec.name for spec in manifest.outputs])
+
+
+def memory_asked(message: str) -> str | None:
+    """What ONNX Runtime says where it gets no memory, in a few words; None: it says something else."""
+    asked = _NO_MEMORY.search(message)
+    if asked is None:
+        return None
+    node = _NODE.search(message)
+    how_much = f"{int(asked[1]) / 1e9:.3g} GB of memory at once" if asked[1] else "more memory than there is"
+    return f"{f'its operation {node[1]}' if node else 'it'} asks for {how_much}"
 
 
 def _told(spec: TensorSpec) -> str:

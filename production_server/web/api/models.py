@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import to_response
-from production_server.web.api.schemas import ModelBody, ModelsBody
+from production_server.web.api.version_schemas import ModelBody, ModelsBody
 from production_server.web.edge.parts import current_parts
 
 blueprint = Blueprint("models", __name__, url_prefix="/api/models")

@@ -13,9 +13,10 @@ from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
 from production_server.web.api.operations import Answer, Operation, operation_of
+from production_server.web.api.requests import may_be_left_out
 from production_server.web.api.schemas import ProblemBody
 from production_server.web.edge.headers import STICKY_HEADER
-from production_server.web.edge.needs import NEEDS
+from production_server.web.edge.needs import scopes_for
 
 blueprint = Blueprint("openapi", __name__)
 
@@ -92,15 +93,16 @@ def _describe(rule: Rule, method: str, noted: Operation, doc: str) -> dict[str, 
         "parameters": [*_path_parameters(rule), *_query_parameters(noted), *_header_parameters(noted)],
         "responses": _responses(noted),
     }
-    needed = NEEDS[rule.endpoint]
-    if needed is not None:
+    needed = scopes_for(rule.endpoint)
+    if needed:
         described["security"] = [{"bearer": []}, {"header": []}]
-        described["description"] += f" Needs a key with the scope `{needed}`."
+        described["description"] += f" Needs a key with the scope `{'` or `'.join(needed)}`."
         described["responses"] |= _problems(
             (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
         )
     if noted.body is not None or noted.form is not None:
-        described["requestBody"] = {"required": True, "content": _request_content(noted)}
+        is_needed = noted.body is None or not may_be_left_out(noted.body)
+        described["requestBody"] = {"required": is_needed, "content": _request_content(noted)}
     return described
 
 

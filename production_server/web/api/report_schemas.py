@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import WithJsonSchema
+from pydantic import Field, WithJsonSchema
 
-from production_server.learning.report import CheckName, Report, Verdict
+from production_server.learning.report import CheckName, Measured, Report, Verdict
+from production_server.models.manifest import Metric
 from production_server.web.api.schemas import Schema
 
 AnyCheck = Annotated[
@@ -26,6 +27,23 @@ class CheckBody(Schema):
     numbers: dict[str, float]
 
 
+class MeasuredBody(Schema):
+    """How good a version is on the sample that it came with; `sha256` tells one sample from another.
+
+    `std` is the standard error of the mean; null of a single item.
+    """
+
+    data: str = Field(examples=["150 rows of the sample"])
+    sha256: str
+    items: int = Field(examples=[150])
+    values: dict[str, Metric]
+
+    @classmethod
+    def of(cls, measured: Measured | None) -> Self | None:
+        """The API's view of it; null: nobody has tried it on a sample."""
+        return None if measured is None else cls(**dict(measured))
+
+
 class ReportBody(Schema):
     """What the gate says of a version; `against` is the one that served then, null: there was none."""
 
@@ -34,6 +52,7 @@ class ReportBody(Schema):
     at: datetime
     seconds: float
     checks: list[CheckBody]
+    measured: MeasuredBody | None
 
     @classmethod
     def of(cls, report: Report) -> Self:
@@ -44,4 +63,5 @@ class ReportBody(Schema):
             at=report.at,
             seconds=report.seconds,
             checks=[CheckBody(**dict(check)) for check in report.checks],
+            measured=MeasuredBody.of(report.measured),
         )

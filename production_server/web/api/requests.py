@@ -28,17 +28,24 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def read_json(model: type[M]) -> M:
-    """The request's JSON body, checked.
+    """The request's JSON body, checked; where nothing in it has to be said, there may be none at all.
 
     Raises:
         InvalidInput: it is not JSON (code `malformed_json`), not said to be (`unsupported_media_type`: what a page
             can send without asking first never is), or not what `model` describes.
         RequestEntityTooLarge: it is over the server's limit.
     """
+    if may_be_left_out(model) and not request.mimetype and not read_body():
+        return model()
     if request.mimetype != "application/json":
         got = request.mimetype or "no Content-Type"
         raise InvalidInput(f"expected application/json, got {got}", code="unsupported_media_type")
     return _checked(model, json_of(read_body(), "the body"), "body")
+
+
+def may_be_left_out(model: type[BaseModel]) -> bool:
+    """Whether a body has nothing that has to be said."""
+    return not any(field.is_required() for field in model.model_fields.values())
 
 
 def read_json_with_list(model: type[M], name: str) -> tuple[M, LongList | None]:

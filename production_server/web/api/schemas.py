@@ -12,8 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from production_server.jobs.away import Waiting
 from production_server.jobs.records import Item, ItemState, Job, JobState, Priority
 from production_server.models.channels import LONGEST_CHANNEL
-from production_server.models.manifest import Manifest
-from production_server.models.registry import Registry
 from production_server.models.table import Reading
 from production_server.models.tasks.label_sets import labels_in, written
 from production_server.models.tasks.task import LabelScore, Task
@@ -300,46 +298,6 @@ class ResultsBody(Schema):
 
     results: list[ItemBody]
     next: int | None
-
-
-class ModelBody(Schema):
-    """A model: its versions, those that are retired, which one each channel names, and the manifest of the stable one.
-
-    Where that is not here, it is the manifest of the newest one.
-    """
-
-    name: str
-    title: str
-    task: str
-    versions: list[str]
-    retired: list[str]
-    channels: dict[str, str]
-    manifest: Manifest
-
-    @classmethod
-    def of(cls, registry: Registry, name: str) -> Self:
-        """The API's view of a model.
-
-        Raises:
-            NotFound: there is no such model.
-        """
-        manifest = registry.shown(name).manifest
-        retired = registry.retired(name)
-        return cls(
-            name=manifest.name,
-            title=manifest.title,
-            task=manifest.task,
-            versions=[version.key[1] for version in registry.versions(name)],
-            retired=[version.key[1] for version in registry.versions(name) if version.key[1] in retired],
-            channels=registry.channels(name),
-            manifest=manifest,
-        )
-
-
-class ModelsBody(Schema):
-    """All models."""
-
-    models: list[ModelBody]
 
 
 class Check(Schema):

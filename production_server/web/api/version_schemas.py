@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Self
-from urllib.parse import quote
-from uuid import UUID
 
 from pydantic import Field
 
 from production_server.jobs.channels import ChannelRow, Event
 from production_server.jobs.item_times import ItemTimes
-from production_server.jobs.rollouts import Rollout
-from production_server.learning.canary import Seen, Verdict
+from production_server.learning.promotion import measured_of
+from production_server.learning.report import DESPITE, allowed_by
 from production_server.models.channels import LONGEST_CHANNEL, STABLE
 from production_server.models.manifest import Manifest
-from production_server.serving.canaries import Canary
+from production_server.models.registry import Registry
+from production_server.serving.changes import LONGEST_REASON
 from production_server.serving.overview import VersionState
-from production_server.serving.serving import LONGEST_REASON, Wanted
+from production_server.serving.promoting import Promoted, Wanted
+from production_server.web.api.report_schemas import MeasuredBody, ReportBody
+from production_server.web.api.rollout_schemas import RolloutBody
 from production_server.web.api.schemas import MAX_INDEX, MAX_PAGE, Schema, to_time
 
 WHY = "why, for whoever reads the history"
@@ -42,7 +43,7 @@ class VersionBody(Schema):
     """A version, and how it stands.
 
     `channels` name it; a retired one takes no new work. `loaded_by` are the workers that have it loaded; `failing` says
-    of those that should have and have not, why.
+    of those that should have and have not, why. `measured` is what its sample said when it came through the gate.
     """
 
     model: str = Field(examples=["diabetes"])
@@ -53,6 +54,7 @@ class VersionBody(Schema):
     loaded_by: list[str] = Field(examples=[["worker-1"]])
     failing: dict[str, str] = Field(examples=[{}])
     item_ms: ItemTimesBody | None
+    measured: MeasuredBody | None
     manifest: Manifest
 
     @classmethod
@@ -68,6 +70,7 @@ class VersionBody(Schema):
             loaded_by=list(state.loaded_by),
             failing=state.failing,
             item_ms=ItemTimesBody.of(state.times),
+            measured=MeasuredBody.of(measured_of(state.version)),
             manifest=state.version.manifest,
         )
 
@@ -76,6 +79,49 @@ class VersionsBody(Schema):
     """All versions of a model, the newest first."""
 
     versions: list[VersionBody]
+
+
+class ModelBody(Schema):
+    """A model: its versions, those that are retired, which one each channel names, and the manifest of the stable one.
+
+    Where that is not here, it is the manifest of the newest one.
+    """
+
+    name: str
+    title: str
+    task: str
+    versions: list[str]
+    retired: list[str]
+    channels: dict[str, str]
+    measured: MeasuredBody | None
+    manifest: Manifest
+
+    @classmethod
+    def of(cls, registry: Registry, name: str) -> Self:
+        """The API's view of a model.
+
+        Raises:
+            NotFound: there is no such model.
+        """
+        version = registry.shown(name)
+        manifest = version.manifest
+        retired = registry.retired(name)
+        return cls(
+            name=manifest.name,
+            title=manifest.title,
+            task=manifest.task,
+            versions=[version.key[1] for version in registry.versions(name)],
+            retired=[version.key[1] for version in registry.versions(name) if version.key[1] in retired],
+            channels=registry.channels(name),
+            measured=MeasuredBody.of(measured_of(version)),
+            manifest=manifest,
+        )
+
+
+class ModelsBody(Schema):
+    """All models."""
+
+    models: list[ModelBody]
 
 
 class EndQuery(Schema):
@@ -100,17 +146,26 @@ class RestoreRequest(Schema):
 class PromoteRequest(Schema):
     """Which version a channel is to name: a number, or the name of another channel.
 
-    With `expected` only if the channel names that version now; an empty text stands for none. `percent` is what the
-    channel `canary` gets of the work that asks for no version; without it only what asks for it by name.
+    With `expected` only if the channel names that version now; an empty text stands for none. What the gate finds wrong
+    with what is to be stable is overridden by `breaking` (it takes or answers something else) and `despite`. With
+    `dry_run` nothing is changed. `percent` is what the channel `canary` gets of the work that asks for no version;
+    without it only what asks for it by name.
     """
 
     version: str = Field(min_length=1, max_length=LONGEST_CHANNEL, examples=["3"])
     reason: str = Field(default="", max_length=LONGEST_REASON, examples=["fewer false alarms"])
     expected: str | None = Field(default=None, max_length=9, examples=["2"])
     percent: float | None = Field(default=None, gt=0, le=100, examples=[5])
+    breaking: bool = False
+    despite: list[str] = Field(default=[], max_length=len(DESPITE), examples=[["latency"]])
+    dry_run: bool = False
 
     def wanted(self, model: str, channel: str) -> Wanted:
-        """What is asked for."""
+        """What is asked for.
+
+        Raises:
+            InvalidInput: `despite` names a check that may not fail.
+        """
         return Wanted(
             model=model,
             version=self.version,
@@ -118,126 +173,8 @@ class PromoteRequest(Schema):
             reason=self.reason,
             expected=self.expected,
             percent=self.percent,
-        )
-
-
-class RollbackRequest(Schema):
-    """Why a channel goes back. With `expected` only if it names that version now."""
-
-    reason: str = Field(default="", max_length=LONGEST_REASON, examples=["it answers nonsense"])
-    expected: str | None = Field(default=None, max_length=9, examples=["3"])
-
-
-class RolloutLinks(Schema):
-    """Where the rollout, and what it is about, are found."""
-
-    self: str
-    channel: str
-
-
-class RolloutBody(Schema):
-    """A version that a channel is to name as soon as every worker has loaded it.
-
-    `state` is `loading`, `live`, `refused` (`told` says why) or `overtaken` (the channel was changed otherwise
-    meanwhile). `waits_for` are the workers that have not loaded it yet.
-    """
-
-    id: UUID
-    channel: str = Field(examples=[STABLE])
-    version: str = Field(examples=["3"])
-    before: str | None = Field(examples=["2"])
-    percent: float | None = Field(examples=[None])
-    state: str = Field(examples=["live"])
-    told: str = Field(examples=[""])
-    waits_for: list[str] = Field(examples=[[]])
-    reason: str = Field(examples=["fewer false alarms"])
-    client: str = Field(examples=["anna"])
-    began: datetime
-    ended: datetime | None
-    links: RolloutLinks
-
-    @classmethod
-    def of(cls, found: Rollout, waits_for: list[str]) -> Self:
-        """The API's view of a rollout."""
-        model = f"/api/models/{quote(found.model)}"
-        return cls(
-            id=found.id,
-            channel=found.channel,
-            version=found.version,
-            before=found.before,
-            percent=found.percent,
-            state=found.state,
-            told=found.told,
-            waits_for=waits_for,
-            reason=found.reason,
-            client=found.client,
-            began=to_time(found.began_at),
-            ended=None if found.ended_at is None else to_time(found.ended_at),
-            links=RolloutLinks(
-                self=f"{model}/rollouts/{found.id}", channel=f"{model}/channels/{found.channel}"
-            ),
-        )
-
-
-class RolloutsBody(Schema):
-    """The latest rollouts of a model, the latest first."""
-
-    rollouts: list[RolloutBody]
-
-
-class SeenBody(Schema):
-    """What one version answered: how often, how often it failed, what 95 of 100 took at most, and with which labels."""
-
-    answers: int = Field(examples=[240])
-    failed: int = Field(examples=[0])
-    p95_ms: float | None = Field(examples=[2.1])
-    labels: dict[str, int] = Field(examples=[{"yes": 80, "no": 160}])
-
-    @classmethod
-    def of(cls, seen: Seen) -> Self:
-        """The API's view of it."""
-        p95_ms = None if seen.p95_ms is None else round(seen.p95_ms, 3)
-        return cls(
-            answers=seen.answers, failed=seen.failed, p95_ms=p95_ms, labels=dict(seen.labels.most_common())
-        )
-
-
-class SideBySideBody(Schema):
-    """What both versions answered of one kind of work."""
-
-    canary: SeenBody
-    stable: SeenBody
-
-
-class CanaryBody(Schema):
-    """How a canary does beside what is stable.
-
-    `verdict` is `as_good` (or better), `worse` (it is taken back) or `unknown`; `reasons` say why. `seen` has `calls`,
-    `items`, or both.
-    """
-
-    version: str = Field(examples=["4"])
-    stable: str | None = Field(examples=["3"])
-    percent: float | None = Field(examples=[5])
-    since: datetime | None
-    verdict: Verdict
-    reasons: list[str] = Field(examples=[["too few: 12 of 200 calls of the canary"]])
-    seen: dict[str, SideBySideBody]
-
-    @classmethod
-    def of(cls, found: Canary) -> Self:
-        """The API's view of a canary."""
-        return cls(
-            version=found.row.version,
-            stable=found.stable,
-            percent=found.row.percent,
-            since=None if found.row.set_at is None else to_time(found.row.set_at),
-            verdict=found.verdict,
-            reasons=list(found.reasons),
-            seen={
-                work: SideBySideBody(canary=SeenBody.of(canary), stable=SeenBody.of(stable))
-                for work, (canary, stable) in found.seen.items()
-            },
+            allowed=allowed_by(breaking=self.breaking, despite=self.despite),
+            dry_run=self.dry_run,
         )
 
 
@@ -260,6 +197,37 @@ class ChannelBody(Schema):
         return cls(channel=row.channel, version=row.version, set=at, by=row.set_by, percent=row.percent)
 
 
+class PromotedBody(Schema):
+    """What a channel names now, null: nothing, and what the gate said; `rollout` is null of a dry run.
+
+    `report` is null where the gate is not asked: of other channels than `stable`, and of what is stable or has been.
+    """
+
+    channel: str = Field(examples=[STABLE])
+    version: str | None = Field(examples=["3"])
+    set: datetime | None
+    by: str | None = Field(examples=["anna"])
+    percent: float | None = Field(examples=[None])
+    dry_run: bool
+    report: ReportBody | None
+    rollout: RolloutBody | None
+
+    @classmethod
+    def of(cls, promoted: Promoted, wanted: Wanted, *, row: ChannelRow | None, waits_for: list[str]) -> Self:
+        """The API's view of what came of it: what the channel names now, and which workers the rollout waits for."""
+        rollout = promoted.rollout
+        return cls(
+            channel=wanted.channel,
+            version=None if row is None else row.version,
+            set=None if row is None or row.set_at is None else to_time(row.set_at),
+            by=None if row is None else row.set_by,
+            percent=None if row is None else row.percent,
+            dry_run=wanted.dry_run,
+            report=None if promoted.report is None else ReportBody.of(promoted.report),
+            rollout=None if rollout is None else RolloutBody.of(rollout, waits_for),
+        )
+
+
 class ChannelsBody(Schema):
     """All channels of a model, `stable` first."""
 
@@ -277,7 +245,8 @@ class EventBody(Schema):
     """A change: of a channel (`set`, `rolled_back`, `removed`), or of a version (`retired`, `restored`, `deleted`).
 
     `refused` changed nothing: a worker could not load what the channel was to name. `before` and `after` are the
-    versions that the channel named and names, or the one that it was done to.
+    versions that the channel named and names, or the one that it was done to; `despite` are the checks of the gate that
+    had failed and were overridden.
     """
 
     id: int = Field(examples=[17])
@@ -289,6 +258,7 @@ class EventBody(Schema):
     client: str = Field(examples=["anna"])
     reason: str = Field(examples=["fewer false alarms"])
     percent: float | None = Field(examples=[None])
+    despite: list[str] = Field(examples=[["latency"]])
 
     @classmethod
     def of(cls, event: Event) -> Self:
@@ -303,6 +273,7 @@ class EventBody(Schema):
             client=event.client,
             reason=event.reason,
             percent=event.percent,
+            despite=event.overridden,
         )
 
 

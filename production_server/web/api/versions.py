@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from uuid import UUID
+from dataclasses import replace
 
 from flask import Blueprint, Response, request
 
 from production_server.errors import NotFound
-from production_server.learning.report import read_report
+from production_server.learning.promotion import kept_report
 from production_server.serving.rollouts import checked
 from production_server.web.api.operations import operation
 from production_server.web.api.report_schemas import ReportBody
 from production_server.web.api.requests import read_json, read_query, read_wait_s, to_response
-from production_server.web.api.schemas import MAX_PAGE
 from production_server.web.api.version_schemas import (
-    CanaryBody,
     ChannelBody,
     ChannelsBody,
     EndQuery,
     EventBody,
     HistoryBody,
     HistoryQuery,
+    PromotedBody,
     PromoteRequest,
     ReasonQuery,
     RestoreRequest,
-    RollbackRequest,
-    RolloutBody,
-    RolloutsBody,
     VersionBody,
     VersionsBody,
 )
@@ -55,7 +51,7 @@ def show(name: str, version: str) -> Response:
 @operation("Show what the gate says of a version", responses={200: ReportBody}, errors=(404,))
 def report(name: str, version: str) -> Response:
     """The checks that a version has passed before it came in. One that came by no gate has none: 404."""
-    found = read_report(current_parts().registry.version(name, version).folder)
+    found = kept_report(current_parts().registry.version(name, version))
     if found is None:
         raise NotFound(f"version {version} of {name!r} has no report of the gate", code="report_not_found")
     return to_response(ReportBody.of(found))
@@ -116,7 +112,7 @@ def channel(name: str, channel: str) -> Response:
 @operation(
     "Promote a version",
     body=PromoteRequest,
-    responses={200: ChannelBody, 202: RolloutBody},
+    responses={200: PromotedBody, 202: PromotedBody},
     errors=(400, 404, 409, 410, 413, 415, 503),
     headers=("Prefer",),
 )
@@ -125,62 +121,24 @@ def promote(name: str, channel: str) -> Response:
 
     200: it does. 202: some worker has not loaded it yet, also not within `Prefer: wait=N`; the channel moves by itself,
     or the rollout says why not. From the first time on that `stable` is set, a new version serves only when it is
-    promoted.
+    promoted. It is held against what is stable now; 409 `gate_closed` names what it fails, which `breaking` and
+    `despite` override.
     """
     parts = current_parts()
     wanted = read_json(PromoteRequest).wanted(name, channel)
-    found = parts.serving.promote(wanted, by=acting())
-    with parts.waits.place() as pause:
-        found = parts.serving.rollouts.wait(found.id, seconds=read_wait_s(request), pause=pause)
-    if checked(found).state == "live":
-        return to_response(ChannelBody.of(parts.overview.channel(name, channel)))
-    body = RolloutBody.of(found, parts.serving.rollouts.waits_for(found))
-    response = to_response(body, 202)
-    response.headers["Location"] = body.links.self
+    promoted = parts.serving.promote(wanted, by=acting())
+    rollout, waits_for = promoted.rollout, list[str]()
+    if rollout is not None:
+        with parts.waits.place() as pause:
+            rollout = parts.serving.rollouts.wait(rollout.id, seconds=read_wait_s(request), pause=pause)
+        waits_for = parts.serving.rollouts.waits_for(checked(rollout))
+        promoted = replace(promoted, rollout=rollout)
+    body = PromotedBody.of(promoted, wanted, row=parts.overview.named(name, channel), waits_for=waits_for)
+    is_loading = body.rollout is not None and body.rollout.state == "loading"
+    response = to_response(body, 202 if is_loading else 200)
+    if body.rollout is not None:
+        response.headers["Location"] = body.rollout.links.self
     return response
-
-
-@blueprint.post("/channels/<channel>/rollback")
-@operation(
-    "Go back to the version before",
-    body=RollbackRequest,
-    responses={200: ChannelBody},
-    errors=(400, 404, 409, 410, 413, 415, 503),
-)
-def roll_back(name: str, channel: str) -> Response:
-    """Have a channel name at once what it named before. Asked a second time it goes back one further."""
-    parts, asked = current_parts(), read_json(RollbackRequest)
-    parts.serving.roll_back(name, channel, reason=asked.reason, expected=asked.expected, by=acting())
-    return to_response(ChannelBody.of(parts.overview.channel(name, channel)))
-
-
-@blueprint.get("/canary")
-@operation("Show how the canary does", responses={200: CanaryBody}, errors=(404, 503))
-def canary(name: str) -> Response:
-    """What the canary and stable answered since the canary has its share, and what that says.
-
-    One that does worse is taken back by itself; one that does as well waits until somebody promotes it.
-    """
-    return to_response(CanaryBody.of(current_parts().serving.canaries.named(name)))
-
-
-@blueprint.get("/rollouts")
-@operation("List rollouts", responses={200: RolloutsBody}, errors=(404, 503))
-def rollouts(name: str) -> Response:
-    """The latest promotions: those that wait until workers have loaded a version, and what became of the others."""
-    parts = current_parts()
-    found = parts.overview.rollouts(name, limit=MAX_PAGE)
-    waits_for = parts.serving.rollouts.waits_for
-    return to_response(RolloutsBody(rollouts=[RolloutBody.of(each, waits_for(each)) for each in found]))
-
-
-@blueprint.get("/rollouts/<uuid:rollout_id>")
-@operation("Show a rollout", responses={200: RolloutBody}, errors=(404, 503))
-def rollout(name: str, rollout_id: UUID) -> Response:
-    """One promotion as it stands."""
-    parts = current_parts()
-    found = parts.overview.rollout(name, rollout_id)
-    return to_response(RolloutBody.of(found, parts.serving.rollouts.waits_for(found)))
 
 
 @blueprint.delete("/channels/<channel>")

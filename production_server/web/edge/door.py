@@ -22,7 +22,7 @@ from production_server.access.refusals import refusal_of
 from production_server.access.scopes import Scope
 from production_server.errors import CeleriacError, Forbidden, NotKnownYet, Unauthorized
 from production_server.web.edge.headers import Headers
-from production_server.web.edge.needs import NEEDS
+from production_server.web.edge.needs import scopes_for
 from production_server.web.edge.proxies import Proxies
 from production_server.web.edge.sites import Sites
 
@@ -178,7 +178,7 @@ class Entrance:
         Raises:
             CeleriacError: this request is refused. NotKnownYet: it may not be, after `look_again`.
         """
-        if self._needed(asking) is None:
+        if not self._needed(asking):
             return NOBODY
         try:
             return self.door.admit(asking)
@@ -193,8 +193,8 @@ class Entrance:
         Raises:
             TooManyRequests: it has asked for too much. Forbidden: it may not ask for this; names the scope.
         """
-        needed = NEEDS[asking.operation]
-        if needed is None:
+        needed = scopes_for(asking.operation)
+        if not needed:
             return UNLIMITED
         allowance = self.limits.allowance_of(client, asking.peer)
         if allowance is UNLIMITED:
@@ -208,7 +208,7 @@ class Entrance:
         """Whether a request will be let in whose body is still to come, as far as is known; counts nothing."""
         try:
             needed = self._needed(asking)
-            if needed is None:
+            if not needed:
                 return True
             client = self.door.admit(asking)
             _check_scope(client, needed)
@@ -235,14 +235,14 @@ class Entrance:
         self.limits.check_refusals(peer)
         self.door.look_again()
 
-    def _needed(self, asking: Asking) -> Scope | None:
+    def _needed(self, asking: Asking) -> tuple[Scope, ...]:
         self.sites.check(asking.method, asking.headers, scheme=asking.scheme)
         try:
-            return NEEDS[asking.operation]
+            return scopes_for(asking.operation)
         except KeyError as exc:
             raise Forbidden(f"nobody has said who may {asking.method} {asking.path}") from exc
 
 
-def _check_scope(client: Client, needed: Scope) -> None:
-    if not client.may(needed):
-        raise Forbidden(f"the key {client.key_name!r} has not the scope {needed}")
+def _check_scope(client: Client, needed: tuple[Scope, ...]) -> None:
+    if not any(client.may(scope) for scope in needed):
+        raise Forbidden(f"the key {client.key_name!r} has not the scope {' or '.join(needed)}")

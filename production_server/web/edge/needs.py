@@ -52,9 +52,9 @@ NEEDS: Mapping[str, Scope | None] = {
     "versions.index": Scope.READ,
     "versions.show": Scope.READ,
     "versions.channels": Scope.READ,
-    "versions.canary": Scope.READ,
-    "versions.rollouts": Scope.READ,
-    "versions.rollout": Scope.READ,
+    "rollouts.canary": Scope.READ,
+    "rollouts.index": Scope.READ,
+    "rollouts.show": Scope.READ,
     "versions.channel": Scope.READ,
     "versions.history": Scope.READ,
     "versions.channel_history": Scope.READ,
@@ -87,7 +87,7 @@ NEEDS: Mapping[str, Scope | None] = {
     "versions.end": Scope.MODELS,
     "versions.restore": Scope.MODELS,
     "versions.promote": Scope.MODELS,
-    "versions.roll_back": Scope.MODELS,
+    "rollouts.roll_back": Scope.MODELS,
     "versions.remove_channel": Scope.MODELS,
     "pages.promote": Scope.MODELS,
     "pages.roll_back": Scope.MODELS,
@@ -109,3 +109,34 @@ NEEDS: Mapping[str, Scope | None] = {
     "pages.revoke_key": Scope.ADMIN,
     "pages.audit": Scope.ADMIN,
 }
+
+ALSO: Mapping[str, Scope] = dict.fromkeys(
+    (
+        "models.index",
+        "models.show",
+        "versions.report",
+        "versions.index",
+        "versions.show",
+        "versions.channels",
+        "versions.channel",
+        "versions.history",
+        "versions.channel_history",
+        "pages.model",
+        "pages.plot",
+        "pages.versions",
+    ),
+    Scope.MODELS,
+)
+"""A scope that will do as well as the one in `NEEDS`: who changes something may see what came of it."""
+
+
+def scopes_for(operation: str) -> tuple[Scope, ...]:
+    """The scopes of which an operation needs one, the usual one first; none: nobody's leave is needed.
+
+    Raises:
+        KeyError: nobody has said what it needs.
+    """
+    needed = NEEDS[operation]
+    if needed is ANYBODY:
+        return ()
+    return (needed, ALSO[operation]) if operation in ALSO else (needed,)

@@ -21,6 +21,7 @@ from production_server.intake.intake import Intake
 from production_server.jobs.database import Database
 from production_server.jobs.records import Job
 from production_server.jobs.search import Found
+from production_server.learning.promotion import PromotionGate
 from production_server.models.mirror import Mirror
 from production_server.models.registry import Registry
 from production_server.models.remote_store import remote_store_of
@@ -95,7 +96,8 @@ class WebParts:
         """What changes which versions serve."""
         store = self.settings.model_stores[-1]
         remote = remote_store_of(self.settings)
-        return Serving(self.database, self.registry, self.standings, store, remote)
+        gate = PromotionGate(margin=self.settings.gate_margin)
+        return Serving(self.database, self.registry, self.standings, store, gate, remote)
 
     def let_nobody_wait(self) -> None:
         """The server stops: requests that wait are answered with what there is, streams end."""

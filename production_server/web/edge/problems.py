@@ -22,6 +22,7 @@ from production_server.errors import (
     Fault,
     Forbidden,
     Foreign,
+    GateClosed,
     InferenceFailed,
     InvalidInput,
     NotFound,
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 
 # The first class that fits decides, so subclasses stand before their parents.
 STATUS = (
+    (GateClosed, HTTPStatus.CONFLICT),
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (InvalidInput, HTTPStatus.BAD_REQUEST),
     (Unauthorized, HTTPStatus.UNAUTHORIZED),

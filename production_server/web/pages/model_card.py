@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Response, abort, render_template, request
 
+from production_server.learning.promotion import measured_of
 from production_server.models.manifest import Manifest
 from production_server.models.store import ModelVersion
 from production_server.web.edge.parts import current_parts
@@ -35,6 +36,7 @@ def show(name: str) -> str:
         versions=[each.manifest for each in reversed(registry.versions(name))],
         channels=channels,
         retired=registry.retired(name),
+        measured=measured_of(version),
         plots=[(file, plot_name(file)) for file in plot_files(manifest)],
         request_body=example_request(manifest),
         base_url=request.host_url.rstrip("/"),

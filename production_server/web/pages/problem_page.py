@@ -6,7 +6,7 @@ from flask import Response, render_template, request
 
 from production_server.access.scopes import Scope
 from production_server.web.edge.flask_door import asker
-from production_server.web.edge.needs import NEEDS
+from production_server.web.edge.needs import NEEDS, scopes_for
 from production_server.web.edge.problems import Problem
 
 
@@ -18,5 +18,6 @@ def render_problem(problem: Problem) -> Response:
 
 def _lacking() -> Scope | None:
     """The scope that whoever asks has not, and would need; None: that is not what is wrong."""
-    client, needed = asker(), NEEDS.get(request.endpoint or "")
-    return needed if client is not None and needed is not None and not client.may(needed) else None
+    client, endpoint = asker(), request.endpoint or ""
+    needed = scopes_for(endpoint) if endpoint in NEEDS else ()
+    return needed[0] if client is not None and needed and not any(map(client.may, needed)) else None

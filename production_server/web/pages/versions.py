@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,16 +20,19 @@ from production_server.errors import (
 )
 from production_server.jobs.rollouts import Rollout
 from production_server.learning.canary import WORDS
+from production_server.learning.report import CheckName
 from production_server.models.channels import CANARY, STABLE
+from production_server.serving.changes import NOTHING
 from production_server.serving.comparison import compare
 from production_server.serving.overview import VersionState
+from production_server.serving.promoting import Wanted
 from production_server.serving.rollouts import checked
-from production_server.serving.serving import NOTHING, Wanted
 from production_server.shown import describe
 from production_server.web.api.schemas import MAX_INDEX
 from production_server.web.edge.flask_door import acting, asking_client
 from production_server.web.edge.parts import current_parts
 from production_server.web.edge.problems import status_of
+from production_server.web.pages.imports import DESPITE
 from production_server.web.pages.model_card import plot_files, plot_name
 
 MOST_SIDE_BY_SIDE = 6
@@ -37,6 +40,8 @@ MOST_SIDE_BY_SIDE = 6
 EVENTS = 50
 PATIENCE_S = 5.0
 """So long the page waits for workers to load what is promoted."""
+MAY_FAIL: Mapping[str, str] = {"signature": "take or answer something else", **DESPITE}
+"""What whoever promotes may let a version fail, and what that means."""
 EXPECTED = "expected."
 """Before a channel's name in the form: what the page has shown of it."""
 
@@ -64,6 +69,7 @@ def promote(name: str) -> Response:
         channel=channel,
         reason=_field("reason"),
         expected=request.form.get(EXPECTED + channel, NOTHING),
+        allowed=tuple(CheckName(each) for each in MAY_FAIL if each in request.form.getlist("despite")),
     )
     return _do(name, lambda: _promote(wanted, _field("percent")))
 
@@ -102,7 +108,9 @@ def _promote(wanted: Wanted, percent: str) -> None:
     parts = current_parts()
     if percent:
         wanted = replace(wanted, percent=_number(percent))
-    found = parts.serving.promote(wanted, by=acting())
+    found = parts.serving.promote(wanted, by=acting()).rollout
+    if found is None:
+        return
     with parts.waits.place() as pause:
         checked(parts.serving.rollouts.wait(found.id, seconds=PATIENCE_S, pause=pause))
 
@@ -135,8 +143,7 @@ def _page(name: str, error: CeleriacError | None = None) -> Response:
     parts = current_parts()
     states = parts.overview.versions(name)
     shown = _side_by_side(states, request.args.get("with"))
-    manifests = [state.version.manifest for state in shown]
-    channels = parts.overview.channels(name)
+    channels, held = parts.overview.channels(name), parts.serving.promoting.held(name)
     before = request.args.get("before", type=int)
     before = before if before and 0 < before <= MAX_INDEX else None
     page = render_template(
@@ -154,7 +161,10 @@ def _page(name: str, error: CeleriacError | None = None) -> Response:
         retirable=[state for state in states if not (state.is_retired or state.channels)],
         promotable=[state for state in states if not state.is_retired],
         retired=[state for state in states if state.is_retired],
-        rows=compare(manifests),
+        rows=compare([state.version for state in shown]),
+        held=held,
+        failing={check.name.value for report in held.values() for check in report.failed},
+        may_fail=MAY_FAIL,
         plots=_plots(shown),
         events=parts.overview.history(name, before=before, limit=EVENTS),
         events_limit=EVENTS,

@@ -10,6 +10,7 @@ from flask import render_template
 from production_server.jobs.read import list_jobs
 from production_server.jobs.records import WorkerInfo
 from production_server.jobs.workers import alive_workers
+from production_server.learning.promotion import measured_of
 from production_server.models.manifest import Manifest, Metric
 from production_server.models.store import ModelVersion
 from production_server.web.edge.flask_door import whose
@@ -32,7 +33,7 @@ class ModelSummary:
 
     @property
     def headline(self) -> list[tuple[str, Metric]]:
-        metrics = self.manifest.metrics
+        metrics = self.manifest.metrics or measured_of(self.version)
         return list(metrics.values.items())[:HEADLINE_METRICS] if metrics else []
 
 

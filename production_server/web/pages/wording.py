@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from production_server.models.tasks.regression import shown_value
+from production_server.serving.comparison import ON_SAMPLE
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 THIN = "\N{NARROW NO-BREAK SPACE}"
@@ -95,6 +96,7 @@ METRIC_NAMES = {
     "brier": "Brier score",
     "cross_entropy": "Cross-entropy",
     "macro_f1": "Macro F1",
+    "mean_absolute_error": "Mean error (MAE)",
     "mae": "Mean error (MAE)",
     "micro_f1": "Micro F1",
     "r2": "R²",
@@ -105,17 +107,30 @@ METRIC_NAMES = {
     "top_5_accuracy": "Top-5 accuracy",
     "validation_accuracy": "Validation accuracy",
 }
-SHARES = frozenset({"accuracy", "top_5_accuracy", "validation_accuracy", "sensitivity", "specificity"})
+SHARES = frozenset(
+    {
+        "accuracy",
+        "error_rate",
+        "share_of_wrong_labels",
+        "top_5_accuracy",
+        "validation_accuracy",
+        "sensitivity",
+        "specificity",
+    }
+)
 
 
 def metric_name(name: str) -> str:
-    """What a metric of a manifest is called: `ROC AUC`."""
+    """What a metric is called: `ROC AUC`, `Error rate on the sample`."""
+    if name.endswith(ON_SAMPLE):
+        return f"{metric_name(name.removesuffix(ON_SAMPLE))} on the sample"
     return METRIC_NAMES.get(name, name.replace("_", " ").capitalize())
 
 
 def metric_value(value: float, name: str) -> str:
     """Shares as percentages, other measures with three decimals."""
-    return f"{value * 100:.1f}{NO_BREAK}%" if name in SHARES else f"{value:.3f}"
+    is_share = name.removesuffix(ON_SAMPLE) in SHARES
+    return f"{value * 100:.1f}{NO_BREAK}%" if is_share else f"{value:.3f}"
 
 
 FILTERS = {

@@ -85,8 +85,9 @@ def test_a_database_that_does_not_answer_is_unavailable_and_shows_no_password() 
     with pytest.raises(Unavailable) as caught, database.read():
         pass
 
-    assert "s3cret" not in str(caught.value)
-    assert "127.0.0.1:1" in str(caught.value)
+    assert str(caught.value) == "the database does not answer"
+    assert "s3cret" not in caught.value.with_place
+    assert "127.0.0.1:1" in caught.value.with_place and "refused" in caught.value.with_place
 
 
 def test_a_driver_that_finds_no_room_for_a_file_is_unavailable(

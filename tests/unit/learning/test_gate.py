@@ -15,7 +15,6 @@ from PIL import Image
 from production_server.errors import GateClosed, InferenceFailed, InvalidInput
 from production_server.learning import gate as module
 from production_server.learning import measuring
-from production_server.learning.gate import refuse_failed
 from production_server.learning.imports import gate_of
 from production_server.learning.measuring import check_truths, times_of
 from production_server.learning.probing import probe
@@ -26,6 +25,7 @@ from production_server.learning.report import (
     Verdict,
     allowed_by,
     read_report,
+    refuse_failed,
     write_report,
 )
 from production_server.models.importing.parity import inputs_for
@@ -92,6 +92,8 @@ def test_a_first_version_is_held_against_nothing(tmp_path: Path) -> None:
     report, checks = examine(candidate(tmp_path), None, ROWS)
 
     assert report.has_passed and report.against is None
+    assert report.measured is not None and report.measured.items == 10
+    assert report.measured.data == "10 rows of the sample"
     assert verdicts(checks) == {
         "signature": "not done", "loads": "passed", "parity": "passed", "edges": "passed", "metrics": "not done",
         "latency": "not done", "memory": "not done",
@@ -114,6 +116,10 @@ def test_one_that_is_worse_fails_by_its_metrics_and_by_nothing_else(
 
     assert [check.name for check in report.failed] == [CheckName.METRICS]
     numbers = checks[CheckName.METRICS].numbers
+    assert report.measured is not None
+    (error,) = report.measured.values.values()
+    assert error.mean == 0.6 and error.std == pytest.approx((0.6 * 0.4 / 9) ** 0.5)
+    assert (report.measured.sha256, report.against_sha256) == (ROWS.sha256, stable.sha256)
     assert (numbers["candidate"], numbers["stable"]) == (0.6, 0.0)
     assert 0.2 <= numbers["low"] < 0.6 < numbers["high"] <= 1.0
     with pytest.raises(GateClosed, match=r"metrics: expected at most 0\.02 worse") as caught:
@@ -318,7 +324,7 @@ def test_a_report_is_kept_with_the_version_and_read_again(tmp_path: Path, stable
 
     assert read_report(tmp_path) == report
     lines = list(report.lines())
-    assert lines[0].startswith("The gate against 1, ") and len(lines) == 8
+    assert lines[0].startswith("The gate against 1, ") and len(lines) == 9
     (tmp_path / "report.json").write_text("{}")
     assert read_report(tmp_path) is None and read_report(tmp_path / "none") is None
 

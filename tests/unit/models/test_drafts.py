@@ -178,7 +178,8 @@ def test_a_full_store_is_told_and_nothing_half_stays(tmp_path: Path) -> None:
 
     done = subprocess.run(command, capture_output=True, text=True, check=True)
 
-    assert done.stdout.startswith("store_full there is no room for a version in"), done.stderr
+    assert done.stdout.startswith("store_full there is no room for a version in the model store"), done.stderr
+    assert str(tmp_path) not in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == [".gates"]
     assert publish(tmp_path).name == "1"
 

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 from onnx import helper
 
-from production_server.errors import GateClosed, InvalidInput
+from production_server.errors import GateClosed, ImportFailed, InvalidInput, SettingsError
 from production_server.inference import Engine
 from production_server.models.images import as_png
 from production_server.models.manifest import Manifest, read_manifest
@@ -211,7 +211,63 @@ def test_a_fault_in_model_yaml_is_named(settings: Settings, tmp_path: Path) -> N
     with pytest.raises(InvalidInput) as caught:
         imported(settings, write(dense("Softmax"), tmp_path / "a.onnx"))
 
-    assert [each.field for each in caught.value.faults] == ["features[0]", "titel"]
+    assert [each.field for each in caught.value.faults] == [
+        f"{tmp_path / 'model.yaml'}:2: features[0]", f"{tmp_path / 'model.yaml'}:1: titel",
+    ]  # fmt: skip
+
+
+def test_a_fault_in_an_option_is_not_looked_for_in_model_yaml(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "model.yaml").write_text("title: Mine\ntop: 0\n")
+
+    with pytest.raises(InvalidInput) as caught:
+        imported(settings, write(dense("Softmax"), tmp_path / "a.onnx"), "--threshold", "2")
+
+    assert [each.field for each in caught.value.faults] == ["threshold", f"{tmp_path / 'model.yaml'}:2: top"]
+
+
+def test_a_tag_in_model_yaml_is_not_passed_over(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "model.yaml").write_text("title: Mine\nlabels: !!set {a, b, c}\n")
+
+    with pytest.raises(SettingsError, match=r"model\.yaml:2: .*the tag !!set"):
+        imported(settings, write(dense("Softmax"), tmp_path / "a.onnx"))
+
+
+def test_a_sample_that_holds_no_number_is_told_by_line_and_column(settings: Settings, tmp_path: Path) -> None:
+    for cell in ("nan", "inf", "1e39"):
+        (tmp_path / "rows.csv").write_text(f"{IRIS}5.1,{cell},1.4,0.2,setosa\n")
+
+        with pytest.raises(InvalidInput) as caught:
+            imported(
+                settings, FOREIGN_MODELS / "iris_pipeline.onnx", "--sample", tmp_path / "rows.csv",
+                "--target", "species",
+            )  # fmt: skip
+
+        (fault,) = caught.value.faults
+        assert (fault.field, fault.expected) == ("sample line 4, sepal width", "a finite number")
+
+
+def test_a_graph_that_wants_too_much_memory_says_how_much(settings: Settings, tmp_path: Path) -> None:
+    """Four numbers become four times 4e10 of them, and are summed up again."""
+    nodes = [
+        helper.make_node("Unsqueeze", ["x", "axis"], ["column"]),
+        helper.make_node("Expand", ["column", "shape"], ["wide"]),
+        helper.make_node("ReduceMax", ["wide"], ["y"], axes=[2], keepdims=0),
+    ]
+    numbers = [
+        helper.make_tensor(name, onnx.TensorProto.INT64, [len(values)], values)
+        for name, values in (("axis", [2]), ("shape", [1, 4, 40_000_000_000]))
+    ]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes, "g", [value("x", onnx.TensorProto.FLOAT, ["n", 4])],
+        [value("y", onnx.TensorProto.FLOAT, ["n", 4])], numbers,
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+    with pytest.raises(
+        ImportFailed, match=r"IMPORT_MEMORY_BYTES\): its operation Expand asks for .* GB of memory at once"
+    ):
+        imported(settings, write(model, tmp_path / "a.onnx"), "--task", "tensors")
 
 
 def test_a_name_that_exists_gets_the_next_version_if_clients_can_go_on(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +15,20 @@ from click.testing import CliRunner, Result
 from sqlalchemy import update
 
 from production_server.access.audit import Wanted, every_line
-from production_server.errors import Conflict, NotFound, VersionRetired
+from production_server.errors import Conflict, GateClosed, NotFound, VersionRetired
 from production_server.jobs.database import now
+from production_server.jobs.engines import FOREIGN_LOCK_S
 from production_server.jobs.tables import retired_version
 from production_server.jobs.workers import beat
+from production_server.learning.report import Measured
+from production_server.models.manifest import Metric
 from production_server.run.model_commands import model_commands
 from production_server.run.opened_serving import opened_serving, user_acting
 from production_server.serving.serving import SETTLED_S
 from production_server.settings import Settings, read_settings
 from testing.foreign_graphs import FOREIGN_MODELS
 from testing.small_models import write_table_model
+from tests.unit.learning.test_promotion import with_report
 
 WHO = user_acting().client
 
@@ -59,7 +66,7 @@ def of_table(settings: Settings) -> dict[str, Any]:
 
 
 def test_promoting_says_who_it_was_and_why(settings: Settings) -> None:
-    answer = told(settings, "promote", "table", "1", "--why", "for a look")
+    answer = told(settings, "promote", "table", "1", "--why", "for a look", "--breaking")
 
     (event,) = told(settings, "history", "table")
     with opened_serving(settings) as serving:
@@ -88,7 +95,7 @@ def test_promoting_only_if_nobody_was_first(settings: Settings) -> None:
 def test_a_version_goes_from_serving_to_deleted_and_each_step_is_told(settings: Settings) -> None:
     with pytest.raises(Conflict):
         run(settings, "retire", "table", "3")
-    said(settings, "promote", "table", "2")
+    said(settings, "promote", "table", "2", "--breaking")
     said(settings, "retire", "table", "3", "--why", "wrong labels")
     said(settings, "retire", "table", "3", "--undo")
     said(settings, "retire", "table", "3")
@@ -104,14 +111,15 @@ def test_a_version_goes_from_serving_to_deleted_and_each_step_is_told(settings: 
     assert of_table(settings) == {"versions": ["1", "2"], "retired": [], "channels": {"stable": "2"}}
     lines = said(settings, "history", "table").splitlines()
     assert [line.split("  ")[1] for line in lines[1:]] == [
-        "version 3 deleted", "version 3 retired", "version 3 restored", "version 3 retired", "stable 3 → 2",
+        "version 3 deleted", "version 3 retired", "version 3 restored", "version 3 retired",
+        "stable 3 → 2, despite signature",
     ]  # fmt: skip
 
 
 def test_promoting_waits_for_workers_and_says_for_which(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said(settings, "promote", "table", "1")
+    said(settings, "promote", "table", "1", "--breaking")
     with opened_serving(settings) as serving:
         beat(serving.database, "w1", warm=["table/1"], items_done=0)
 
@@ -123,12 +131,12 @@ def test_promoting_waits_for_workers_and_says_for_which(
 
     done = run(settings, "promote", "table", "2")
 
-    assert (done.exit_code, done.stderr) == (0, "Waiting until it is loaded in w1 ...\n")
-    assert done.stdout == "table stable is version 2, within two seconds everywhere.\n"
+    assert (done.exit_code, done.stderr.splitlines()[-1]) == (0, "Waiting until it is loaded in w1 ...")
+    assert done.stdout.endswith("table stable is version 2, within two seconds everywhere.\n")
 
 
 def test_a_canary_is_told_with_what_is_known_of_it(settings: Settings) -> None:
-    said(settings, "promote", "table", "1")
+    said(settings, "promote", "table", "1", "--breaking")
     with pytest.raises(NotFound, match="no canary of 'table' has a share"):
         run(settings, "canary", "table")
     said(settings, "promote", "table", "2", "--channel", "canary", "--percent", "2.5")
@@ -144,7 +152,7 @@ def test_a_canary_is_told_with_what_is_known_of_it(settings: Settings) -> None:
 
 def test_going_back_says_to_what(settings: Settings) -> None:
     for version in ("1", "2"):
-        said(settings, "promote", "table", version)
+        said(settings, "promote", "table", version, "--breaking")
 
     answer = said(settings, "rollback", "table", "--why", "nonsense")
 
@@ -162,6 +170,30 @@ def test_files_are_deleted_only_after_a_yes(settings: Settings) -> None:
 
     assert refused.exit_code == 1
     assert of_table(settings)["versions"] == ["1", "2", "3"]
+
+
+def test_nobody_is_asked_about_what_cannot_be_deleted(settings: Settings) -> None:
+    for code in ("version_not_retired", "version_in_use"):
+        refused = CliRunner().invoke(model_commands, ["delete", "table", "1"], obj=settings, input="y\n")
+
+        assert isinstance(refused.exception, Conflict) and refused.exception.code == code
+        assert "Delete them?" not in refused.output
+        run(settings, "retire", "table", "1")
+
+
+def test_a_command_waits_for_others_that_write(settings: Settings) -> None:
+    """Longer than a client is made to wait: the first wait of SQLite is over by then."""
+    said(settings, "list")
+    file = settings.state_dir / "celeriac.sqlite3"
+    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ends = threading.Timer(FOREIGN_LOCK_S + 0.5, other.execute, ["COMMIT"])
+        ends.start()
+
+        answer = told(settings, "promote", "table", "3")
+
+        ends.join()
+    assert answer["version"] == "3"
 
 
 def test_a_channel_is_taken_away(settings: Settings) -> None:
@@ -217,3 +249,37 @@ def test_an_import_gets_no_number_that_the_history_names(settings: Settings) -> 
     folder.rename(folder.with_name(".put-aside-by-hand"))
 
     assert told(settings, "import", str(file), "--name", "mine")["version"] == "3"
+
+
+def test_promoting_runs_both_where_the_report_is_none_of_now(settings: Settings) -> None:
+    tried = said(settings, "promote", "table", "2", "--breaking", "--dry-run")
+    with pytest.raises(GateClosed, match="version 3 has other labels"):
+        run(settings, "promote", "table", "2")
+    answer = told(settings, "promote", "table", "2", "--breaking")
+
+    checks = {check["name"]: check["verdict"] for check in answer["report"]["checks"]}
+    assert checks["signature"] == "allowed"
+    assert (checks["loads"], checks["latency"], checks["memory"]) == ("passed",) * 3
+    assert "  signature  allowed" in tried
+    assert tried.endswith("Nothing was changed: --dry-run. table version 2 could be stable.\n")
+    assert [path.name for path in settings.model_stores[-1].joinpath("table", "2").iterdir()] == [
+        *sorted(["manifest.json", "model.onnx"])
+    ]
+
+
+def test_what_samples_said_is_compared_only_on_the_same_one(settings: Settings, tmp_path: Path) -> None:
+    folder = settings.model_stores[-1] / "table"
+    for version, mean, sample in (("1", 0.1, "a"), ("2", 0.3, "a"), ("3", 0.4, "b")):
+        kept = Measured(
+            data="9 rows of the sample", sha256=sample * 64, items=9, values={"error_rate": Metric(mean=mean)}
+        )
+        with_report(folder / version, None, kept=kept)
+
+    same, other = (said(settings, "compare", "table", "1", version) for version in ("2", "3"))
+
+    (line,) = (each for each in same.splitlines() if each.startswith("error_rate"))
+    assert line.split() == ["error_rate_on_the_sample", "0.1", "0.3", "+0.2"]
+    assert "error_rate_on_the_sample  0.1" in other and "on another sample" in other
+    assert "How good it is on 9 rows of the sample: error rate 0.1" in said(
+        settings, "show", "table", "--version", "1"
+    )

@@ -16,10 +16,12 @@ from production_server.jobs.database import Database, now
 from production_server.jobs.rollouts import Rollout
 from production_server.jobs.tables import rollout
 from production_server.jobs.workers import beat, leave
+from production_server.learning.promotion import PromotionGate
 from production_server.models.registry import Registry
 from production_server.serving.known_standings import KnownStandings
+from production_server.serving.promoting import Wanted
 from production_server.serving.rollouts import LONGEST_LOAD_S, checked
-from production_server.serving.serving import Serving, Wanted
+from production_server.serving.serving import Serving
 from testing.small_models import write_table_model
 
 ANNA = Actor("anna", "cel_anna0000", "192.0.2.7", "r7")
@@ -33,7 +35,13 @@ def serving(database: Database, tmp_path: Path) -> Serving:
         write_table_model(tmp_path, version=version)
     known = KnownStandings(database)
     known.look_again()
-    serving = Serving(database, Registry([tmp_path], known=known.now, look_again_s=0), known, tmp_path)
+    serving = Serving(
+        database,
+        Registry([tmp_path], known=known.now, look_again_s=0),
+        known,
+        tmp_path,
+        PromotionGate(margin=0.05),
+    )
     promote(serving, "1")
     return serving
 
@@ -41,7 +49,9 @@ def serving(database: Database, tmp_path: Path) -> Serving:
 def promote(
     serving: Serving, version: str, channel: str = "stable", *, by: Actor = ANNA, **told: Any
 ) -> Rollout:
-    return serving.promote(Wanted(model="table", version=version, channel=channel, **told), by=by)
+    begun = serving.promote(Wanted(model="table", version=version, channel=channel, **told), by=by).rollout
+    assert begun is not None
+    return begun
 
 
 def worker(serving: Serving, name: str, *versions: str, failing: dict[str, str] | None = None) -> None:

@@ -30,11 +30,13 @@ from production_server.jobs.records import NewItem, NewJob
 from production_server.jobs.submit import submit
 from production_server.jobs.tables import channel, channel_event, retired_version
 from production_server.jobs.workers import beat
+from production_server.learning.promotion import PromotionGate
 from production_server.models.drafts import draft_version
 from production_server.models.registry import Registry
 from production_server.serving import serving as use_cases
 from production_server.serving.known_standings import KnownStandings
-from production_server.serving.serving import Serving, Wanted
+from production_server.serving.promoting import Wanted
+from production_server.serving.serving import Serving
 from testing.model_buckets import new_bucket, publish, remote_store_at
 from testing.s3 import S3
 from testing.small_models import write_table_model
@@ -46,7 +48,8 @@ BERT = Actor("bert", "cel_bert0000", "192.0.2.8", "r8")
 def serving_of(database: Database, *stores: Path) -> Serving:
     known = KnownStandings(database)
     known.look_again()
-    return Serving(database, Registry(stores, known=known.now, look_again_s=0), known, stores[-1])
+    registry = Registry(stores, known=known.now, look_again_s=0)
+    return Serving(database, registry, known, stores[-1], PromotionGate(margin=0.02))
 
 
 @pytest.fixture

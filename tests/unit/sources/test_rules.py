@@ -168,12 +168,17 @@ def test_a_name_that_comes_twice_is_refused(text: str) -> None:
     assert faults_of(text) == ["events.yaml:2: expected YAML, got something else: suffix comes twice"]
 
 
-def test_an_alias_means_what_it_stands_for_and_a_tag_makes_nothing_of_a_text() -> None:
-    (rule,) = read(
-        "rules: [{bucket: !!python/object:os.system photos, model: &name mobilenet, metadata: {by: *name}}]"
-    )
+def test_an_alias_means_what_it_stands_for() -> None:
+    (rule,) = read("rules: [{bucket: photos, model: &name mobilenet, metadata: {by: *name}}]")
 
     assert rule == Rule(bucket="photos", model="mobilenet", metadata={"by": "mobilenet"})
+
+
+@pytest.mark.parametrize("tag", ["!!python/object:os.system", "!!int", "!mine"])
+def test_a_tag_makes_nothing_of_a_text_and_is_refused(tag: str) -> None:
+    text = f"rules:\n  - bucket: {tag} photos\n    model: mobilenet"
+
+    assert faults_of(text) == [f"events.yaml:2: expected YAML, got something else: the tag {tag}"]
 
 
 @pytest.mark.parametrize(

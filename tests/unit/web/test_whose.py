@@ -20,7 +20,7 @@ from production_server.jobs.records import NewScan
 from production_server.jobs.submit import start_scan
 from production_server.web.api import job_results
 from production_server.web.app import create_app
-from production_server.web.edge.needs import NEEDS
+from production_server.web.edge.needs import scopes_for
 from production_server.web.edge.parts import WebParts
 from tests.unit.access.test_keys import SOMEBODY
 from tests.unit.web.edge.test_door import CALLS, ask
@@ -149,7 +149,7 @@ def test_an_idempotency_key_is_ones_own(anna: Asking, bert: Asking) -> None:
 def test_who_has_not_the_scope_is_told_which(app: Flask, web: FlaskClient, keys: dict[str, str]) -> None:
     """Every operation, with a key of each scope alone: those that may are not told that they may not."""
     for rule in app.url_map.iter_rules():
-        needed = NEEDS[rule.endpoint]
+        needed = scopes_for(rule.endpoint)
         path = app.url_map.bind("").build(
             rule.endpoint,
             {name: uuid4() if name.endswith("_id") and name != "key_id" else "0" for name in rule.arguments},
@@ -158,11 +158,11 @@ def test_who_has_not_the_scope_is_told_which(app: Flask, web: FlaskClient, keys:
         for method in sorted((rule.methods or set()) - {"OPTIONS", "HEAD"}):
             for scope in Scope:
                 answer = Asking(web, keys[scope])(method, path)
-                may = needed is None or scope in (needed, Scope.ADMIN)
+                may = not needed or scope in (*needed, Scope.ADMIN)
                 is_refused = answer.status_code == 403 and "has not the scope" in answer.text
                 assert is_refused is not may, (method, path, scope)
             nobody = web.open(path, method=method)
-            is_asked = needed is not None or rule.endpoint == "pages.enter"
+            is_asked = bool(needed) or rule.endpoint == "pages.enter"
             assert (nobody.status_code == 401) is is_asked, path
 
 
@@ -340,3 +340,16 @@ def test_who_made_a_key_gets_its_text_though_the_database_goes_away(
     made = web.post(path, headers={"Sec-Fetch-Site": "same-origin"}, **brought)
 
     assert (made.status_code, "cel_" in made.text) == (201, True)
+
+
+def test_who_may_say_which_versions_serve_sees_how_they_stand(web: FlaskClient, keys: dict[str, str]) -> None:
+    keeper = Asking(web, keys[Scope.MODELS])
+
+    for path in ("", "/table", "/table/versions", "/table/versions/1", "/table/channels", "/table/history"):
+        assert keeper("GET", f"/api/models{path}").status_code == 200, path
+    for path in ("/models/table", "/models/table/versions"):
+        assert keeper("GET", path).status_code == 200, path
+    refused = keeper("GET", "/api/jobs")
+
+    assert refused.status_code == 403 and "has not the scope read" in refused.text
+    assert "has not the scope read or models" in Asking(web, keys[Scope.PREDICT])("GET", "/api/models").text

@@ -10,9 +10,12 @@ from production_server.access.records import Actor
 from production_server.inference import Engine
 from production_server.jobs.database import Database
 from production_server.jobs.workers import alive_workers, beat
+from production_server.learning.promotion import PromotionGate
+from production_server.learning.report import CheckName
 from production_server.models.registry import Registry
 from production_server.serving.known_standings import KnownStandings
-from production_server.serving.serving import Serving, Wanted
+from production_server.serving.promoting import Wanted
+from production_server.serving.serving import Serving
 from production_server.worker.loading import Loading
 from production_server.worker.observing import Observing
 from testing.small_models import write_table_model
@@ -28,7 +31,7 @@ class Worker:
         known = KnownStandings(database)
         known.look_again()
         registry = Registry([store], known=known.now, look_again_s=0)
-        self.serving = Serving(database, registry, known, store)
+        self.serving = Serving(database, registry, known, store, PromotionGate(margin=0.05))
         self.engine = Engine(registry, threads=1)
         self.observing = Observing(database, registry, known)
         self.loading = Loading(
@@ -79,10 +82,12 @@ def test_what_is_promoted_and_does_not_load_is_refused(worker: Worker, tmp_path:
     write_table_model(
         tmp_path, version="2", outputs=[{"name": "nothing", "shape": [None, 2], "dtype": "float32"}]
     )
-    begun = worker.serving.promote(Wanted(model="table", version="2"), by=ANNA)
+    allowed = (CheckName.SIGNATURE,)
+    begun = worker.serving.promote(Wanted(model="table", version="2", allowed=allowed), by=ANNA).rollout
 
     worker.look()
 
+    assert begun is not None
     found = worker.serving.overview.rollout("table", begun.id)
     assert (found.state, worker.named()) == ("refused", "1")
     assert "w1 cannot load it" in found.told and "outputs probabilities" in found.told

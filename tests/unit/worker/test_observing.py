@@ -13,11 +13,13 @@ from production_server.errors import BrokenVersion, InferenceFailed, InvalidInpu
 from production_server.inference import Outcome, Outputs, PredictedBatch
 from production_server.jobs.database import Database
 from production_server.learning.canary import ENOUGH, Verdict
+from production_server.learning.promotion import PromotionGate
 from production_server.models.registry import Registry
 from production_server.models.tasks.task import Prediction
 from production_server.serving.canaries import Canary
 from production_server.serving.known_standings import KnownStandings
-from production_server.serving.serving import Serving, Wanted
+from production_server.serving.promoting import Wanted
+from production_server.serving.serving import Serving
 from production_server.worker import observing as module
 from production_server.worker.observing import Observing
 from testing.small_models import write_table_model
@@ -35,7 +37,7 @@ class Worker:
         known = KnownStandings(database)
         known.look_again()
         registry = Registry([store], known=known.now, look_again_s=0)
-        self.serving = Serving(database, registry, known, store)
+        self.serving = Serving(database, registry, known, store, PromotionGate(margin=0.05))
         self.observing = Observing(database, registry, known)
         self.promote("1")
         self.promote("2", channel="canary", percent=10)

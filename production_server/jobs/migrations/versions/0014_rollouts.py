@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(9), nullable=False),
         sa.Column("told", sa.Text(), nullable=False, server_default=sa.text("''")),
         sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("despite", sa.String(255), nullable=True),
         sa.Column("actor", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("began_at", sa.Double(), nullable=False),
         sa.Column("ended_at", sa.Double(), nullable=True),

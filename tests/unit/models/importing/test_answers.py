@@ -70,6 +70,27 @@ def test_what_is_no_probability_is_made_one(tmp_path: Path, activation: str | No
     assert not steps or steps == ["Exp"] or np.allclose(numbers.sum(axis=1), 1)
 
 
+@pytest.mark.parametrize(
+    ("activation", "wanted"), [("Softmax", "softmax"), ("Softmax", "sigmoid"), ("Sigmoid", "sigmoid")]
+)
+def test_nothing_is_put_behind_what_is_probabilities_already(
+    tmp_path: Path, activation: str, wanted: str
+) -> None:
+    with pytest.raises(InvalidInput, match="the output is probabilities already") as caught:
+        answers(write(dense(activation), tmp_path / "a.onnx"), tmp_path, activation=wanted)
+
+    assert caught.value.faults[0].field == "activation"
+
+
+@pytest.mark.parametrize(
+    ("activation", "wanted"), [(None, "softmax"), (None, "sigmoid"), ("LogSoftmax", "softmax")]
+)
+def test_logits_get_what_is_asked_for(tmp_path: Path, activation: str | None, wanted: str) -> None:
+    found = answers(write(dense(activation), tmp_path / "a.onnx"), tmp_path, activation=wanted)
+
+    assert [type(step).__name__.lower() for step in found.behind] == [wanted]
+
+
 def test_a_model_of_many_labels_keeps_the_best(tmp_path: Path) -> None:
     found = answers(write(dense("Softmax", answers=100), tmp_path / "a.onnx"), tmp_path)
 

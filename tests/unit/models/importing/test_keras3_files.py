@@ -154,19 +154,48 @@ def test_a_model_that_fails_on_what_it_declares_is_told_in_a_sentence(imports: A
         imports(tmp_path / "model.keras", Described(task="tensors"))
 
 
-def test_a_saved_model_for_batches_of_one_is_refused_by_name(imports: Any, tmp_path: Path) -> None:
-    class OfOne(tf.Module):  # type: ignore[misc]
-        @tf.function(input_signature=[tf.TensorSpec([1, 4], tf.float32, name="rows")])  # type: ignore[untyped-decorator]
-        def double(self, rows: Any) -> dict[str, Any]:
-            return {"doubled": 2 * rows}
+def saved_for_batches_of(size: int, compute: Callable[[Any], Any], folder: Path) -> Path:
+    """A SavedModel whose signature takes so many rows, and no other number."""
 
-    module = OfOne()
-    tf.saved_model.save(module, tmp_path / "saved", signatures={"serving_default": module.double})
+    class Fixed(tf.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.weights = tf.Variable(np.arange(12, dtype=np.float32).reshape(4, 3) / 10)
 
-    with pytest.raises(
-        InvalidInput, match=r"inputs\.rows: .* with a batch of any size, got float32 .*\[1, 4\]"
-    ):
-        imports(tmp_path / "saved")
+        @tf.function(input_signature=[tf.TensorSpec([size, 4], tf.float32, name="rows")])  # type: ignore[untyped-decorator]
+        def serve(self, rows: Any) -> dict[str, Any]:
+            return {"answers": compute(tf.matmul(rows, self.weights))}
+
+    module = Fixed()
+    tf.saved_model.save(module, folder, signatures={"serving_default": module.serve})
+    return folder
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_saved_model_for_a_fixed_batch_is_made_to_take_any(imports: Any, tmp_path: Path, size: int) -> None:
+    """Seven rows: of three at a time the last ones fill no batch."""
+    saved = saved_for_batches_of(size, lambda rows: tf.reshape(rows, [size, 3, 1]), tmp_path / "saved")
+
+    version, imported = imports(saved, Described(task="tensors"))
+
+    assert_is_served(version, "onnx")
+    assert any("it answers the same in batches of any size" in note for note in imported.notes)
+    expected = (ROWS @ (np.arange(12, dtype=np.float32).reshape(4, 3) / 10))[:, :, None]
+    assert np.allclose(answers(version, {"rows": ROWS})["answers"], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_saved_model_whose_answers_hang_on_its_batch_is_refused(
+    imports: Any, tmp_path: Path, size: int
+) -> None:
+    saved = saved_for_batches_of(
+        size, lambda rows: rows - tf.reduce_mean(rows, axis=0, keepdims=True), tmp_path / "saved"
+    )
+
+    with pytest.raises(InvalidInput, match="answers otherwise in larger batches") as caught:
+        imports(saved, Described(task="tensors"))
+
+    assert caught.value.faults[0].field == "inputs"
 
 
 def test_words_are_looked_up_by_keras(imports: Any, tmp_path: Path) -> None:

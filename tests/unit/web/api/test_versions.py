@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import threading
 from collections import Counter
-from datetime import UTC, datetime
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,12 +20,14 @@ from production_server.jobs.observations import Observed, store_observation
 from production_server.jobs.tables import retired_version
 from production_server.jobs.workers import beat
 from production_server.learning.canary import Seen
-from production_server.learning.report import Check, CheckName, Report, Verdict, write_report
+from production_server.learning.report import Measured, Verdict
+from production_server.models.manifest import Metric
 from production_server.serving.serving import SETTLED_S
 from production_server.settings import Settings, read_settings
 from production_server.web.edge.parts import WebParts
 from testing.processes import wait_until
 from testing.small_models import write_table_model
+from tests.unit.learning.test_promotion import version_in, with_report
 
 TABLE = "/api/models/table"
 
@@ -171,7 +174,7 @@ def test_a_promotion_that_workers_are_not_ready_for_is_a_rollout(web: Any, parts
     parts.serving.rollouts.move_on()
     done = web.get(where).json
 
-    assert (begun.status_code, begun.json) == (202, waiting)
+    assert (begun.status_code, begun.json["rollout"]) == (202, waiting)
     assert (waiting["state"], waiting["waits_for"], waiting["before"], waiting["ended"]) == (
         "loading", ["w1"], "1", None,
     )  # fmt: skip
@@ -333,14 +336,119 @@ def test_lists_stay_whole_when_a_version_that_serves_is_not_here(web: Any, tmp_p
 
 def test_what_the_gate_says_of_a_version_is_told_where_it_came_by_one(web: Any, tmp_path: Path) -> None:
     assert problem(web.get(f"{TABLE}/versions/2/report")) == (404, "report_not_found")
-    check = Check(name=CheckName.LOADS, verdict=Verdict.PASSED, expected="it loads", found="it does")
-    report = Report(model="table", against="1", at=datetime.now(UTC), seconds=1.5, checks=(check,))
-    write_report(report, tmp_path / "store" / "table" / "2")
+    folder = tmp_path / "store" / "table"
+    with_report(folder / "2", version_in(folder / "1"), memory=Verdict.ALLOWED)
+    wait_until(
+        lambda: web.get(f"{TABLE}/versions/2/report").status_code == 200, what="the store was looked at"
+    )
 
     told = web.get(f"{TABLE}/versions/2/report").json
 
-    assert (told["passed"], told["against"]) == (True, "1")
-    assert told["checks"] == [
-        {"name": "loads", "verdict": "passed", "expected": "it loads", "found": "it does", "numbers": {}}
-    ]
+    assert (told["passed"], told["against"], told["measured"]) == (True, "1", None)
+    assert told["checks"][-1] == {
+        "name": "memory", "verdict": "allowed", "expected": "e", "found": "as it came in", "numbers": {},
+    }  # fmt: skip
     assert web.get(f"{TABLE}/versions/9/report").status_code == 404
+
+
+def test_what_the_gate_finds_wrong_is_overridden_by_name_and_told(web: Any, tmp_path: Path) -> None:
+    promote(web, "3")
+    write_table_model(tmp_path / "store", version="4", labels=["no", "maybe"])
+
+    refused = promote(web, "4")
+    tried = promote(web, "4", dry_run=True, breaking=True)
+    before = web.get(TABLE).json["channels"]
+    done = promote(web, "4", breaking=True, despite=["latency"])
+
+    assert problem(refused) == (409, "gate_closed")
+    (fault,) = refused.json["faults"]
+    assert (fault["field"], fault["got"]) == (
+        "signature", "version 3 has other labels (maybe instead of yes)",
+    )  # fmt: skip
+    assert (tried.json["dry_run"], tried.json["version"], before) == (True, "3", {"stable": "3"})
+    assert (done.json["version"], done.json["report"]["against"]) == ("4", "3")
+    checks = {check["name"]: check["verdict"] for check in done.json["report"]["checks"]}
+    assert (checks["signature"], checks["latency"]) == ("allowed", "not done")
+    assert [event["despite"] for event in web.get(f"{TABLE}/history").json["events"]] == [["signature"], []]
+
+
+def test_a_dry_run_of_a_new_channel_names_nothing(web: Any) -> None:
+    tried = promote(web, "2", "qa", dry_run=True)
+
+    assert (tried.status_code, tried.json["version"], tried.json["report"]) == (200, None, None)
+    assert web.get(f"{TABLE}/channels/qa").status_code == 404
+
+
+@pytest.mark.parametrize("despite", [["loads"], ["signature"], [""], "latency", ["latency"] * 4])
+def test_what_may_never_fail_is_not_overridden(web: Any, despite: Any) -> None:
+    answer = promote(web, "2", despite=despite)
+
+    assert (answer.status_code, answer.json["faults"][0]["field"].split("[")[0]) == (400, "despite")
+
+
+def test_what_a_sample_said_is_told_of_its_version(web: Any, tmp_path: Path) -> None:
+    kept = Measured(
+        data="9 rows of the sample", sha256="a" * 64, items=9, values={"error_rate": Metric(mean=0.1)}
+    )
+    with_report(tmp_path / "store" / "table" / "3", None, kept=kept)
+    told = {"data": "9 rows of the sample", "sha256": "a" * 64, "items": 9,
+            "values": {"error_rate": {"mean": 0.1, "std": None}}}  # fmt: skip
+
+    wait_until(lambda: web.get(TABLE).json["measured"] == told, what="the store was looked at")
+
+    assert [each["measured"] for each in web.get(f"{TABLE}/versions").json["versions"]] == [told, None, None]
+    assert web.get(f"{TABLE}/versions/3/report").json["measured"] == told
+
+
+@pytest.mark.parametrize("body", [{}, {"json": {}}, {"json": {"reason": "needed"}}, {"data": b""}])
+def test_a_body_in_which_nothing_has_to_be_said_may_be_left_out(web: Any, body: dict[str, Any]) -> None:
+    web.delete(f"{TABLE}/versions/1")
+
+    restored = web.post(f"{TABLE}/versions/1/restore", **body)
+
+    assert (restored.status_code, restored.json["retired"]) == (200, False)
+
+
+def test_a_body_that_is_said_to_be_something_else_is_none(web: Any) -> None:
+    web.delete(f"{TABLE}/versions/1")
+
+    texts = [
+        web.post(f"{TABLE}/versions/1/restore", data=data, content_type=kind)
+        for data, kind in ((b"", "text/plain"), (b"reason=x", "application/x-www-form-urlencoded"))
+    ]
+    untold = web.post(f"{TABLE}/versions/1/restore", data=b'{"reason": "x"}')
+
+    assert {problem(each) for each in (*texts, untold)} == {(415, "unsupported_media_type")}
+    assert problem(web.put(f"{TABLE}/channels/stable")) == (415, "unsupported_media_type")
+
+
+def test_no_client_is_told_where_a_store_lies(
+    web: Any, parts: WebParts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web.delete(f"{TABLE}/versions/1")
+    settle(parts)
+
+    def refuse(self: Path, *_: object) -> None:
+        raise OSError(30, "Read-only file system", str(self))
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    answer = web.delete(f"{TABLE}/versions/1?files=true")
+
+    assert problem(answer) == (507, "store_not_writable")
+    assert answer.json["detail"] == "the model store cannot be written: Read-only file system"
+
+
+def test_no_client_is_told_where_the_database_lies(
+    web: Any, parts: WebParts, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert parts.database.is_sqlite
+    (file,) = {parts.database.engine.url.database}
+    assert file is not None
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        answers = [promote(web, "1"), web.post("/api/jobs", json={"model": "table", "inputs": [[1, 7]]})]
+
+    for answer in answers:
+        assert (answer.status_code, answer.json["detail"]) == (
+            503, "the database is busy: database is locked",
+        )  # fmt: skip

@@ -17,12 +17,16 @@ from production_server.jobs.channels import ChannelRow
 from production_server.jobs.database import now
 from production_server.jobs.tables import retired_version
 from production_server.jobs.workers import beat
+from production_server.learning.report import Measured
+from production_server.models.manifest import Metric
 from production_server.serving.serving import SETTLED_S
 from production_server.web.app import create_app
 from production_server.web.edge.parts import WebParts
 from production_server.web.pages import versions
+from testing.processes import wait_until
 from testing.small_models import write_table_model
 from tests.unit.access.test_keys import SOMEBODY
+from tests.unit.learning.test_promotion import with_report
 from tests.unit.web.pages.conftest import Page, row, to_page, yes
 from tests.unit.web.pages.test_keys import logged_in
 
@@ -252,3 +256,41 @@ def test_how_the_canary_does_is_shown(web: Any, get: Get) -> None:
     assert wrong.status == 400 and "a number above 0, at most 100" in wrong.text
     assert "canary is version 1 , for 5 % of the work that asks for no version" in page.text
     assert "Not enough is known yet : nothing was answered yet." in page.text
+
+
+def test_what_stands_in_the_way_is_shown_and_takes_a_tick(
+    web: Any, get: Get, parts: WebParts, model_store: Path
+) -> None:
+    send(web, "promote", version="2", channel="stable", **shown(get(PATH)))
+    write_table_model(model_store, version="3", labels=["no", "<b>"])
+    wait_until(lambda: columns(get(PATH))[0] == "3", what="the store was looked at")
+    page = get(PATH)
+    old = shown(page)
+
+    refused = send(web, "promote", version="3", channel="stable", **old)
+    stayed = stable(parts).version
+    done = send(web, "promote", version="3", channel="stable", despite="signature", **old)
+
+    assert "In the way of stable" in page.text
+    assert "signature: version 2 has other labels (<b> instead of yes)" in page.text
+    assert "It came by no gate." in page.text
+    assert 'name="despite" value="signature"' in page.source
+    assert 'name="despite" value="latency"' not in page.source
+    assert (refused.status, stayed, done.status) == (409, "2", 303)
+    assert "signature: expected what clients of this name send and get now" in refused.text
+    assert "stable 2 → 3, despite signature" in get(PATH).text
+    assert "It has been stable." in get(PATH).text
+
+
+def test_what_a_sample_said_is_on_the_card_and_side_by_side(get: Get, model_store: Path) -> None:
+    for version, mean, sample in (("1", 0.1, "a"), ("2", 0.25, "b")):
+        values = {"error_rate": Metric(mean=mean, std=0.0123)}
+        kept = Measured(data=f"{version}0 rows of the sample", sha256=sample * 64, items=9, values=values)
+        with_report(model_store / "table" / version, None, kept=kept)
+
+    card, beside = get("/models/table?version=2"), get(PATH)
+
+    assert "Error rate 25.0 % ± 1.2 %" in card.text
+    assert "Measured on 20 rows of the sample when it came in" in card.text and "b" * 64 in card.text
+    assert "Error rate on the sample 25.0 % ± 1.2 % 10.0 % ± 1.2 %" in beside.text
+    assert "20 rows of the sample, SHA-256 bbbbbbbbbbbb… 10 rows of the sample" in beside.text
