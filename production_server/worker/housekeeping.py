@@ -92,7 +92,7 @@ class Housekeeping:
         try:
             leave(self.database, self.name)
         except Unavailable as exc:
-            log.warning("%s", exc)
+            log.warning("%s", exc.with_place)
 
     def _beat(self, *, items_done: int) -> None:
         beat(
