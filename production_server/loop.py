@@ -67,7 +67,7 @@ class Loop:
         try:
             is_busy = self._step()
         except Unavailable as exc:
-            self._note(str(exc))
+            self._note(exc.with_place)
             return False
         except BaseException:  # SystemExit, too, would end the thread, and nobody would notice
             log.exception("%s failed; it goes on", self.name)

@@ -50,7 +50,7 @@ class Recorder:
         try:
             self._write(all_of_it=True)
         except Unavailable as exc:
-            log.warning("%d refusals are told by this log alone: %s", len(self._unwritten), exc)
+            log.warning("%d refusals are told by this log alone: %s", len(self._unwritten), exc.with_place)
 
     def refuse(self, noted: Noted) -> None:
         """Note what was refused; it is written soon. A service that nobody needs a key for notes nothing."""

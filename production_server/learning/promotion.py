@@ -22,8 +22,9 @@ class PromotionGate:
 
     margin: float
     """How much worse a version may be: `Settings.gate_margin`."""
-    examine: Callable[[ModelVersion, ModelVersion], Report] | None = None
-    """Runs both, where the report is of another time; blocks for seconds. None: this process runs no foreign model."""
+    examine: Callable[[ModelVersion, ModelVersion], Report | None] | None = None
+    """Runs both, where the report is of another time; blocks for seconds. None, or where it answers None: this process
+    runs no foreign model, or not that one."""
 
     def hold(self, candidate: ModelVersion, stable: ModelVersion | None) -> Report:
         """The checks of a version that is to serve instead of `stable`; None: that is not here.

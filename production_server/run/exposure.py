@@ -58,7 +58,7 @@ def check_exposure(settings: Settings, addresses: Sequence[socket.socket]) -> No
         with closing(Database(settings.resolved_database_url)) as database, database.read() as connection:
             is_there = is_there_a_key(connection)
     except Unavailable as exc:
-        log.warning("whether there is a key is not known yet: %s", exc)
+        log.warning("whether there is a key is not known yet: %s", exc.with_place)
         return
     if is_there:
         return

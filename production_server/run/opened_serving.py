@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from production_server.access.records import Actor
@@ -54,7 +55,11 @@ def opened_serving(settings: Settings, say: Callable[[str], None] = _quiet) -> I
 
 def _examine(
     settings: Settings, say: Callable[[str], None], candidate: ModelVersion, stable: ModelVersion
-) -> Report:
+) -> Report | None:
+    """What the gate says of both; None: Keras runs the candidate, in workers, and is not here."""
+    has_keras = settings.import_python is not None or find_spec("tensorflow") is not None
+    if candidate.manifest.runner == "keras" and not has_keras:
+        return None
     with tempfile.TemporaryDirectory(prefix="celeriac-gate-") as scratch:
         gate = replace(gate_of(settings, say), scratch=Path(scratch))
         return gate.examine(candidate, stable, None)

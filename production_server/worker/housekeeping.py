@@ -95,7 +95,7 @@ class Housekeeping:
         try:
             leave(self.database, self.name)
         except Unavailable as exc:
-            log.warning("%s", exc)
+            log.warning("%s", exc.with_place)
 
     def beat(self) -> None:
         """Tell that this worker lives, and what it has loaded. Safe to call from several threads.

@@ -179,7 +179,11 @@ class Importer:
                     end_import(self.database, held, ended, told=told)
             except Unavailable as exc:
                 # The version is there: begun anew, there would be two.
-                log.warning("import %s is done; it is told when the database answers: %s", held.found.id, exc)
+                log.warning(
+                    "import %s is done; it is told when the database answers: %s",
+                    held.found.id,
+                    exc.with_place,
+                )
                 if self.stopping.wait(RETRY_S):
                     raise
             else:

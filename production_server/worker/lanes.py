@@ -97,7 +97,7 @@ class Attempt:
         """
         with self._changing:
             if self._vain_in_a_row == 0:
-                log.warning("%s; trying on", exc)
+                log.warning("%s; trying on", exc.with_place)
             self._vain_in_a_row += 1
             self.progress_at = time.monotonic()
             if self._has_gone() or (is_slow and self.lane.answers == 0):

@@ -29,7 +29,7 @@ def until_answered(ask: Callable[[], Returned], stopping: threading.Event) -> Re
             return ask()
         except Unavailable as exc:
             if not is_told:
-                log.warning("%s; trying on", exc)
+                log.warning("%s; trying on", exc.with_place)
             is_told = True
             if stopping.wait(AGAIN_S):
                 raise

@@ -209,6 +209,14 @@ def test_where_a_process_may_run_models_both_are_run_if_the_report_is_of_another
     assert (failed, asked) == (slow, [("3", "1")])
 
 
+def test_what_cannot_be_run_here_is_not_held_against_a_version(tmp_path: Path, stable: ModelVersion) -> None:
+    gate = PromotionGate(margin=0.02, examine=lambda *_: None)
+
+    report = gate.hold(version_in(table(tmp_path)), stable)
+
+    assert report.has_passed and report.unknown == ["it came by no gate"]
+
+
 def test_where_what_serves_is_not_here_only_its_own_checks_count(
     tmp_path: Path, stable: ModelVersion
 ) -> None:

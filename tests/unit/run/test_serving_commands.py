@@ -22,6 +22,7 @@ from production_server.jobs.tables import retired_version
 from production_server.jobs.workers import beat
 from production_server.learning.report import Measured
 from production_server.models.manifest import Metric
+from production_server.run import opened_serving as opened
 from production_server.run.model_commands import model_commands
 from production_server.run.opened_serving import opened_serving, user_acting
 from production_server.serving.serving import SETTLED_S
@@ -283,3 +284,16 @@ def test_what_samples_said_is_compared_only_on_the_same_one(settings: Settings, 
     assert "How good it is on 9 rows of the sample: error rate 0.1" in said(
         settings, "show", "table", "--version", "1"
     )
+
+
+def test_a_machine_without_keras_does_not_keep_out_what_workers_run_by_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said(settings, "promote", "table", "3")
+    write_table_model(settings.model_stores[-1], version="4", labels=["no", "maybe"], runner="keras")
+    monkeypatch.setattr(opened, "find_spec", lambda _name: None)
+
+    answer = told(settings, "promote", "table", "4")
+
+    checks = {check["name"]: check["verdict"] for check in answer["report"]["checks"]}
+    assert (answer["version"], checks["signature"], checks["loads"]) == ("4", "passed", "not done")
