@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import sys
 import threading
@@ -15,7 +14,7 @@ import pytest
 from production_server.access.audit import Act, Wanted, list_lines
 from production_server.access.records import Actor
 from production_server.errors import StoreNotWritable, Unavailable
-from production_server.intake.imports import ImportIntake, SentFile, SentFiles, Wish
+from production_server.intake.imports import ImportIntake, Wish
 from production_server.jobs import imports as jobs
 from production_server.jobs.database import Database
 from production_server.jobs.imports import ModelImport, get_import
@@ -34,6 +33,7 @@ from testing.foreign_graphs import FOREIGN_MODELS
 from testing.model_buckets import new_bucket, remote_store_at
 from testing.processes import wait_until
 from testing.s3 import S3
+from testing.sent_files import come
 
 IRIS = FOREIGN_MODELS / "iris_pipeline.onnx"
 ANNA = Actor("anna", "cel_12345678", "192.0.2.7", "request-1")
@@ -56,7 +56,8 @@ def send(importer: Importer, data: bytes = IRIS.read_bytes(), **wish: Any) -> Mo
     intake = ImportIntake(importer.settings, importer.database)
     told: dict[str, Any] = {"model": "mine", "described": Described()} | wish
     wished = Wish(**told)
-    return intake.accept(wished, SentFiles(model=SentFile("iris.onnx", io.BytesIO(data))), by=ANNA)
+    with intake.incoming() as files:
+        return intake.accept(wished, come(files, "model", "iris.onnx", data), by=ANNA)
 
 
 def state_of(importer: Importer, sent: ModelImport) -> ModelImport:
@@ -288,7 +289,8 @@ def test_files_that_nobody_knows_are_swept_when_they_are_old(
 ) -> None:
     uploads = Uploads(importer.settings.model_stores[-1])
     needed, forgotten = send(importer, described=Described()).id, jobs.new_import_id()
-    uploads.keep(forgotten, "model", "file", io.BytesIO(b"x"))
+    with uploads.incoming(most_bytes=1) as files:
+        uploads.keep(forgotten, come(files, "model", "file", b"x"))
 
     uploads.sweep(jobs.open_imports(importer.database))
     assert uploads.folder_of(forgotten).is_dir()

@@ -28,7 +28,7 @@ HDF5 = b"\x89HDF\r\n\x1a\n" + bytes(2000)
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(state_dir=tmp_path, max_body_bytes=200_000, gate_latency=1000)
+    return Settings(state_dir=tmp_path, max_body_bytes=200_000, import_file_bytes=100_000, gate_latency=1000)
 
 
 @pytest.fixture
@@ -125,7 +125,9 @@ def test_a_sample_tells_names_and_ranges(web: FlaskClient, importer: Importer) -
         ({"describe": '{"titel": "x"}'}, (400, "invalid_input", "titel")),
         ({"threshold": "2"}, (400, "invalid_input", "threshold")),
         ({"breaking": "perhaps"}, (400, "invalid_input", "breaking")),
-        ({"data": bytes(300_000)}, (413, "too_large", "")),
+        ({"data": bytes(100_001)}, (413, "too_large", "file")),
+        ({"sample": bytes(100_001)}, (413, "too_large", "sample")),
+        ({"data": bytes(300_001)}, (413, "too_large", "")),
     ],
 )
 def test_what_is_wrong_with_a_form_is_named_and_nothing_is_kept(
@@ -214,10 +216,11 @@ def test_the_page_shows_what_is_wrong_beside_the_field_and_keeps_what_was_typed(
 
 
 def test_the_page_tells_what_is_too_large(web: FlaskClient) -> None:
-    answer = send(web, "/imports", data=bytes(300_000))
+    whole, file = send(web, "/imports", data=bytes(300_001)), send(web, "/imports", data=bytes(100_001))
 
-    assert answer.status_code == 413
-    assert "File: expected at most 195.3 kB at once" in " ".join(answer.get_data(as_text=True).split())
+    assert (whole.status_code, file.status_code) == (413, 413)
+    assert "File: expected at most 97.7 kB at once" in " ".join(whole.get_data(as_text=True).split())
+    assert "at most 100,000 bytes (IMPORT_FILE_BYTES)" in " ".join(file.get_data(as_text=True).split())
 
 
 def test_the_page_says_why_there_is_no_version(web: FlaskClient, importer: Importer) -> None:
