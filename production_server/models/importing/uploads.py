@@ -59,7 +59,7 @@ class IncomingFiles:
         return None if self._draft is None else _found(self._draft, part)
 
     def move(self, target: Path) -> None:
-        """Have all of it on the disk, and give the folder its name.
+        """Have all of it on the disk, and give the folder its name, or put the files into the one that has it.
 
         Raises:
             StoreNotWritable: the store is full, or cannot be written.
@@ -69,8 +69,13 @@ class IncomingFiles:
         with told(target):
             for path in (*self._draft.rglob("*"), self._draft):
                 sync(path)
-            self._draft.rename(target)
-            sync(target.parent)
+            if target.exists():
+                for part in self._draft.iterdir():
+                    part.rename(target / part.name)
+                sync(target)
+            else:
+                self._draft.rename(target)
+                sync(target.parent)
 
     def close(self) -> None:
         """Remove what is still there."""
@@ -145,7 +150,7 @@ class Uploads:
         folder = self.folder_of(import_id)
         files.move(folder)
         if self._remote is not None:
-            for path in sorted(folder.glob("*/*")):
+            for path in (found for part in files.names if (found := self.find(import_id, part))):
                 self._remote.send_upload(import_id, path, f"{path.parent.name}/{path.name}")
 
     def bring(self, import_id: UUID) -> None:

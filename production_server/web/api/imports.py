@@ -30,7 +30,11 @@ blueprint = Blueprint("imports", __name__, url_prefix="/api")
 @blueprint.post("/models")
 @operation(
     "Import a model",
-    form=Form(ImportForm, files=dict.fromkeys(FILES, BINARY), needs={"required": ["name", "file"]}),
+    form=Form(
+        ImportForm,
+        files=dict.fromkeys(FILES, BINARY),
+        needs={"required": ["name"], "oneOf": [{"required": ["file"]}, {"required": ["url"]}]},
+    ),
     responses={202: ImportBody},
     errors=(400, 413, 415, 503, 507),
 )
@@ -38,6 +42,7 @@ def submit() -> Response:
     """Accept a file of a model: a worker makes a version of it, which `GET` on the import's own address tells of.
 
     `file` is ONNX, .keras, .h5, a zip of a SavedModel, or model.json with `weights`; `sample` a table of rows.
+    Instead of each, `url`, `weights_url` and `sample_url` say where it lies: the worker fetches it.
     """
     with sent_form() as sent:
         body = ImportBody.of(accept_sent(current_parts(), sent))
@@ -86,6 +91,7 @@ def accept_sent(parts: WebParts, sent: SentForm) -> ModelImport:
     wish = Wish(
         model=form.name,
         described=_described(form),
+        urls=form.urls(),
         signature=form.signature,
         allowed=allowed_by(breaking=form.breaking, despite=split_names(form.despite or "")),
         dry_run=form.dry_run,

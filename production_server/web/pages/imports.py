@@ -32,8 +32,11 @@ SHOWN = 20
 NAMES: Mapping[str, str] = {
     "name": "Name",
     "file": "File",
+    "url": "Address of the file",
     "weights": "Weights",
+    "weights_url": "Address of the weights",
     "sample": "Sample",
+    "sample_url": "Address of the sample",
     "title": "Title",
     "task": "Task",
     "labels": "Labels",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from production_server.models.importing.uploads import FOLDER
 from production_server.serving.known_standings import KnownStandings
 from production_server.serving.overview import Overview
 from production_server.settings import Settings
+from production_server.storage.locations import Location
 from production_server.web.app import create_app
 from production_server.web.edge.parts import WebParts, build_parts
 from production_server.worker.importer import Importer
@@ -48,7 +50,8 @@ def web(parts: WebParts) -> FlaskClient:
 def importer(parts: WebParts) -> Importer:
     known = KnownStandings(parts.database)
     known.look_again()
-    return Importer(parts.database, Overview(parts.database, parts.registry, known), parts.settings)
+    overview = Overview(parts.database, parts.registry, known)
+    return Importer(parts.database, overview, parts.settings, parts.storage)
 
 
 def send(web: FlaskClient, path: str = "/api/models", data: bytes = IRIS, **fields: Any) -> TestResponse:
@@ -274,3 +277,24 @@ def test_what_the_gate_keeps_out_is_told_with_all_that_it_says(web: FlaskClient,
 
 def test_a_check_that_may_never_fail_cannot_be_named(web: FlaskClient) -> None:
     assert fault_of(send(web, despite="metrics,loads")) == (400, "invalid_input", "despite")
+
+
+def test_a_file_is_named_by_where_it_lies(web: FlaskClient, parts: WebParts, tmp_path: Path) -> None:
+    allowed = (Location.parse(f"file://{tmp_path}/in"),)
+    intake = replace(parts.imports, settings=replace(parts.settings, storage_allow=allowed))
+    web = create_app(replace(parts, imports=intake)).test_client()
+    url = f"file://{tmp_path}/in/iris.onnx"
+
+    taken = send(web, file=None, url=url)
+    page = send(web, "/imports", file=None, url=url)
+    refused = send(web, "/imports", file=None, url="https://example.com/m.onnx")
+
+    assert (taken.status_code, body_of(taken)["file"], page.status_code) == (202, "iris.onnx", 303)
+    assert 'id="url-error"' in refused.get_data(as_text=True)
+    assert "https://example.com/m.onnx" in refused.get_data(as_text=True)
+    assert fault_of(send(web, url=url)) == (400, "invalid_input", "url")
+    assert fault_of(send(web, sample_url="s3://other/rows.csv")) == (
+        400,
+        "location_not_allowed",
+        "sample_url",
+    )
