@@ -81,7 +81,7 @@ def _described(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--sample",
     type=click.Path(exists=True, path_type=Path),
-    help="Rows in a CSV, or a folder with a folder of images for each label: tells names, ranges and labels.",
+    help="Rows in a CSV, or a folder (or a zip) with a folder of images for each label: tells names, ranges, labels.",
 )
 @click.option(
     "--describe",

@@ -41,7 +41,8 @@ blueprint = Blueprint("imports", __name__, url_prefix="/api")
 def submit() -> Response:
     """Accept a file of a model: a worker makes a version of it, which `GET` on the import's own address tells of.
 
-    `file` is ONNX, .keras, .h5, a zip of a SavedModel, or model.json with `weights`; `sample` a table of rows.
+    `file` is ONNX, .keras, .h5, a zip of a SavedModel or of ONNX with the files beside it, or model.json with
+    `weights`; `sample` a table of rows, or a zip with a folder of images for each label.
     Instead of each, `url`, `weights_url` and `sample_url` say where it lies: the worker fetches it.
     """
     with sent_form() as sent:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +110,9 @@ def test_columns_of_a_data_frame_are_served_as_one_row(settings: Settings) -> No
     assert np.allclose(answers(settings, rows), [list(each.values()) for each in maps], atol=1e-6)
 
 
+@pytest.mark.parametrize("sent_as", ["folder", "zip of the folder", "zip of what is in it"])
 def test_a_pytorch_network_serves_pictures_as_the_labels_of_its_sample(
-    settings: Settings, tmp_path: Path
+    settings: Settings, tmp_path: Path, sent_as: str
 ) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (10, 28, 28), np.uint8)
     for place, picture in enumerate(pixels):
@@ -118,8 +120,20 @@ def test_a_pytorch_network_serves_pictures_as_the_labels_of_its_sample(
         folder.mkdir(parents=True)
         (folder / "a.png").write_bytes(as_png(picture))
 
-    told = imported(settings, FOREIGN_MODELS / "fashion_cnn.onnx", "--sample", tmp_path / "pictures")
+    sample = tmp_path / "pictures"
+    if sent_as != "folder":
+        root = tmp_path if sent_as == "zip of the folder" else sample
+        files = [path for path in sample.rglob("*") if path.is_file()]
+        sample = tmp_path / "pictures.zip"
+        with zipfile.ZipFile(sample, "w") as archive:
+            for path in files:
+                archive.write(path, path.relative_to(root))
+                archive.writestr(f"__MACOSX/{path.relative_to(root).parent}/._a.png", b"none")
+                archive.writestr(f"{path.relative_to(root).parent}/.DS_Store.png", b"none")
 
+    told = imported(settings, FOREIGN_MODELS / "fashion_cnn.onnx", "--sample", sample)
+
+    assert not list((settings.model_stores[-1] / "mine").glob(".draft-*"))
     manifest = manifest_of(told)
     session = onnxruntime.InferenceSession(FOREIGN_MODELS / "fashion_cnn.onnx")
     scaled = pixels.astype(np.float32)[..., None] / 255
