@@ -14,6 +14,7 @@ from production_server.confined.process import Program
 from production_server.errors import BrokenVersion, ImportStopped, NotFound
 from production_server.learning.gate import Bounds, Gate, refuse_failed
 from production_server.learning.measuring import check_truths
+from production_server.learning.published import published_by
 from production_server.learning.report import CheckName, Report, write_report
 from production_server.models.importing.process import Asked
 from production_server.models.importing.sample import Sample, read_sample, sample_folder
@@ -94,6 +95,9 @@ def _import_through_gate(
         refuse_failed(report)
         if stopping is not None and stopping.is_set():
             raise ImportStopped("nobody waits for it any more")
+        # No other draft of this model is published here now. Whoever has lost the import may have woken up late.
+        if asked.import_id and published_by(asked.import_id, asked.name, to.registry, to.settings):
+            raise ImportStopped("it is published already")
         write_report(report, folder)
 
     made = make_version(

@@ -31,13 +31,15 @@ from production_server.jobs.imports import (
     put_import_back,
     renew_import,
 )
-from production_server.learning.imports import Admitted, Destination, import_through_gate
-from production_server.learning.report import Report
+from production_server.learning.imports import Destination, import_through_gate
+from production_server.learning.published import published_by
+from production_server.learning.report import Report, read_report
 from production_server.learning.sent import Sent
 from production_server.models.drafts import sweep_drafts
 from production_server.models.importing.formats import NEEDS_TENSORFLOW, check_weights, format_of
 from production_server.models.importing.process import Asked
 from production_server.models.importing.uploads import Uploads
+from production_server.models.importing.version import Made
 from production_server.models.manifest import Manifest
 from production_server.serving.overview import Overview
 from production_server.settings import Settings
@@ -129,7 +131,7 @@ class Importer:
         ends, reports = threading.Event(), list[Report]()
         self._said, self._in_hand = "", (held, ends)
         try:
-            admitted = self._version_of(held, ends, reports)
+            made = self._published_before(held, reports) or self._version_of(held, ends, reports)
         except ImportStopped:
             # Cancelled, or this process stops: then another one begins anew.
             put_import_back(self.database, held, after_s=0, counts=False)
@@ -145,15 +147,24 @@ class Importer:
             log.exception("import %s of %s failed", held.found.id, held.found.file)
             self._end(held, Ended(error=CeleriacError(MISTAKE)))
         else:
-            if admitted is not None:
-                made = admitted.made
+            if made is not None:
                 manifest = made.manifest.model_dump(mode="json")
                 ended = Ended(notes=made.notes, manifest=manifest, report=_plain(reports))
                 self._end(held, ended, published=made.manifest if made.folder is not None else None)
         finally:
             self._in_hand = None
 
-    def _version_of(self, held: ImportClaim, ends: threading.Event, reports: list[Report]) -> Admitted | None:
+    def _published_before(self, held: ImportClaim, reports: list[Report]) -> Made | None:
+        """What a worker has made of it that died before it could tell."""
+        found = held.found
+        if found.tries == 1:
+            return None
+        made = published_by(found.id, found.model, self.overview.registry, self.settings)
+        if made is not None and made.folder is not None and (report := read_report(made.folder)):
+            reports.append(report)
+        return made
+
+    def _version_of(self, held: ImportClaim, ends: threading.Event, reports: list[Report]) -> Made | None:
         """The version; None: its files are not here, and somebody else is to look for them."""
         found = held.found
         if found.tries > MOST_TRIES:
@@ -180,9 +191,10 @@ class Importer:
             sample=self._uploads.find(found.id, "sample"),
             described=sent.described,
             signature=sent.signature,
+            import_id=found.id,
         )
         above = self.overview.highest_told(found.model)
-        return import_through_gate(
+        admitted = import_through_gate(
             asked,
             Destination(settings=self.settings, registry=self.overview.registry, above=above),
             self._say,
@@ -191,6 +203,7 @@ class Importer:
             report_to=reports.append,
             stopping=ends,
         )
+        return admitted.made
 
     def _can_read(self, file: Path, weights: Path | None) -> bool:
         """Whether a file that was fetched can be read here: it says itself what it is.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import update
 
 from production_server.access.audit import Act, Wanted, list_lines
 from production_server.access.records import Actor
@@ -19,8 +21,12 @@ from production_server.intake.imports import ImportIntake, Wish
 from production_server.jobs import imports as jobs
 from production_server.jobs.database import Database
 from production_server.jobs.imports import ModelImport, get_import
+from production_server.jobs.leases import FREE
+from production_server.jobs.tables import model_import
 from production_server.learning.gate import Gate
+from production_server.learning.published import NOTE
 from production_server.learning.report import CheckName
+from production_server.models.drafts import Draft
 from production_server.models.importing.described import Described
 from production_server.models.importing.uploads import FOLDER, Part, Uploads
 from production_server.models.registry import Registry
@@ -477,3 +483,108 @@ def test_a_fetch_that_nobody_waits_for_ends_and_leaves_nothing(
         able._files.fetch(sent.id, {"model": f"file://{tmp_path}/m.onnx"}, say, ends)
 
     assert len(said) == 3 and not left_of(importer)
+
+
+class Died(BaseException):
+    """What ends a worker between publishing and telling."""
+
+
+def dies_before_it_tells(importer: Importer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have an importer publish, and end; its lease runs out at once."""
+
+    def end(*_arguments: Any, **_more: Any) -> bool:
+        raise Died
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "end_import", end)
+        with pytest.raises(Died):
+            importer.look()
+    with importer.database.write() as connection:
+        connection.execute(update(model_import).values(FREE))
+
+
+def test_what_was_published_and_not_told_is_found_and_told_once(
+    importer: Importer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = send(importer)
+    dies_before_it_tells(importer, monkeypatch)
+    assert state_of(importer, sent).state == "running"
+    another = send(importer, described=Described(title="Another"))
+
+    importer.look()
+    importer.look()
+
+    over = state_of(importer, sent)
+    assert (over.state, over.tries, over.notes) == ("succeeded", 2, (NOTE,))
+    assert over.manifest is not None and over.manifest["version"] == "1"
+    assert over.report is not None and over.report["against"] is None
+    versions = Registry(importer.settings.model_stores).versions("mine")
+    assert [(each.manifest.version, each.manifest.title) for each in versions] == [
+        ("1", "mine"),
+        ("2", "Another"),
+    ]
+    assert state_of(importer, another).manifest is not None
+    assert len(list_lines(importer.database, Wanted(act=Act.VERSION_IMPORTED), limit=9)) == 2
+    assert not left_of(importer)
+
+
+def test_it_is_found_as_well_after_the_last_try(importer: Importer, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = send(importer)
+    dies_before_it_tells(importer, monkeypatch)
+    with importer.database.write() as connection:
+        connection.execute(update(model_import).values(tries=MOST_TRIES))
+
+    importer.look()
+
+    assert state_of(importer, sent).state == "succeeded"
+
+
+def test_it_is_found_in_the_bucket_by_a_machine_that_has_no_copy_yet(
+    importer: Importer, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = new_bucket(s3)
+    machines = [
+        replace(importer.settings, model_store=Location.parse(url), state_dir=tmp_path / name)
+        for name in "ab"
+    ]
+    first, second = (
+        replace(
+            importer,
+            settings=each,
+            overview=replace(importer.overview, registry=Registry(each.model_stores)),
+        )
+        for each in machines
+    )
+    sent = send(first)
+    dies_before_it_tells(first, monkeypatch)
+
+    second.look()
+
+    over = state_of(importer, sent)
+    assert (over.state, over.error_message, over.notes) == ("succeeded", None, (NOTE,))
+    assert set(remote_store_at(url).versions()) == {("mine", "1")}
+
+
+def test_a_worker_that_wakes_up_after_another_one_has_published_publishes_nothing(
+    importer: Importer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, real = send(importer), Gate.examine
+
+    def examine(gate: Gate, *arguments: Any) -> Any:
+        report = real(gate, *arguments)
+        monkeypatch.setattr(Gate, "examine", real)
+        with importer.database.write() as connection:
+            connection.execute(update(model_import).values(FREE))
+        importer.look()
+        return report
+
+    monkeypatch.setattr(Gate, "examine", examine)
+    monkeypatch.setattr(Draft, "_alone", lambda _draft: contextlib.nullcontext())
+
+    importer.look()
+
+    assert state_of(importer, sent).state == "succeeded"
+    assert [each.manifest.version for each in Registry(importer.settings.model_stores).versions("mine")] == [
+        "1"
+    ]
+    assert not left_of(importer)
