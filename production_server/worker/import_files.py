@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import UUID
 
 from production_server.errors import ImportStopped
@@ -39,28 +40,35 @@ class ImportFiles:
         missing = {part: url for part, url in urls.items() if self.uploads.find(import_id, part) is None}
         with self.uploads.incoming(most_bytes=self.most_bytes) as files:
             for part, url in missing.items():
-                self._fetch_one(files, part, url, say, stopping)
+                fetch_file(self.storage, files, part, url, say, stopping)
             if missing:
                 self.uploads.keep(import_id, files)
 
-    def _fetch_one(
-        self,
-        files: IncomingFiles,
-        part: Part,
-        url: str,
-        say: Callable[[str], None],
-        stopping: threading.Event,
-    ) -> None:
-        field = URL_FIELDS[part]
-        location = Location.parse(url, field=field)
-        self.storage.check(location, field=field)
-        found = self.storage.find(location, field=field)
-        came_bytes = 0
-        with contextlib.closing(files.open(part, location.name, field=field)) as file:
-            say(f"Fetching {url}")
-            for piece in self.storage.pieces(found, max_bytes=self.most_bytes):
-                if stopping.is_set():
-                    raise ImportStopped("nobody waits for it any more")
-                file.write(piece)
-                came_bytes += len(piece)
-                say(f"Fetching {url}: {came_bytes // _MB:,} of {found.size_bytes // _MB:,} MB")
+
+def fetch_file(
+    storage: Storage,
+    files: IncomingFiles,
+    part: Part,
+    url: str,
+    say: Callable[[str], None],
+    stopping: threading.Event | None = None,
+) -> Path:
+    """Have one file of an import among those that come; blocks, and returns where it lies.
+
+    Raises:
+        CeleriacError: as `ImportFiles.fetch`.
+    """
+    field = URL_FIELDS[part]
+    location = Location.parse(url, field=field)
+    storage.check(location, field=field)
+    found = storage.find(location, field=field)
+    came_bytes = 0
+    with contextlib.closing(files.open(part, location.name, field=field)) as file:
+        say(f"Fetching {url}")
+        for piece in storage.pieces(found, max_bytes=files.most_bytes):
+            if stopping is not None and stopping.is_set():
+                raise ImportStopped("nobody waits for it any more")
+            file.write(piece)
+            came_bytes += len(piece)
+            say(f"Fetching {url}: {came_bytes // _MB:,} of {found.size_bytes // _MB:,} MB")
+    return file.path

@@ -33,7 +33,7 @@ class IncomingFiles:
     def __init__(self, folder: Path, *, most_bytes: int) -> None:
         """`folder` is that of all imports; none of the files may have more than `most_bytes`."""
         self._folder = folder
-        self._most_bytes = most_bytes
+        self.most_bytes = most_bytes
         self._around = ExitStack()
         self._draft: Path | None = None
         self.names: dict[Part, str] = {}
@@ -50,7 +50,7 @@ class IncomingFiles:
         path = self._draft / part / _safe(name)
         with told(path):
             path.parent.mkdir()
-            file = IncomingFile(path, most_bytes=self._most_bytes, field=field)
+            file = IncomingFile(path, most_bytes=self.most_bytes, field=field)
         self.names[part] = name
         return file
 
@@ -93,7 +93,7 @@ class IncomingFile:
     """One file that is being written, up to so many bytes."""
 
     def __init__(self, path: Path, *, most_bytes: int, field: str) -> None:
-        self._path = path
+        self.path = path
         self._left = self._most = most_bytes
         self._field = field
         self._file: BinaryIO = path.open("xb", buffering=0)
@@ -108,7 +108,7 @@ class IncomingFile:
         if self._left < 0:
             raise TooLarge.at(self._field, f"at most {self._most:,} bytes (IMPORT_FILE_BYTES)", "more")
         rest = memoryview(data)
-        with told(self._path.parent):
+        with told(self.path.parent):
             while rest:
                 rest = rest[self._file.write(rest) :]
         return len(data)
