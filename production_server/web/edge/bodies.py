@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from production_server.errors import CeleriacError, TooLarge, Unavailable
 from production_server.web.edge.content_codings import PlainBody
@@ -36,7 +36,6 @@ LARGE_FORMS = 4
 
 _UNWANTED = "what this brings was not wanted a moment ago"
 
-T = TypeVar("T")
 Scope = Mapping[str, Any]
 IsWanted = Callable[[Scope], bool]
 
@@ -80,6 +79,8 @@ class Bodies:
         room = shutil.disk_usage(tempfile.gettempdir()).free // 2
         self._incoming = Incoming(most_bytes=min(BODIES * limit, room))
         self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="body")
+        # Of their own: where forms go may be slower than the temporary folder.
+        self._form_writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="form")
 
     def arrival(self, receive: Receive, scope: Scope) -> Arrival:
         """A body that is about to come; a context manager around all that is done with it."""
@@ -97,7 +98,7 @@ class Bodies:
         except CeleriacError as exc:
             body.refuse(exc)
         if body.form is not None and (body.is_refused or arrival.has_left):
-            await self._in_writer(body.drop_form)
+            await self._for_form(body.drop_form)
 
     async def _receive(self, body: Body, arrival: Arrival, scope: Scope) -> None:
         if _announced(scope) <= self._limit:
@@ -116,10 +117,10 @@ class Bodies:
                 return
             if not await asyncio.to_thread(large.is_let_in, scope):
                 raise Unavailable(_UNWANTED)
-            await self._in_writer(body.take_apart, large.begin(scope))
+            await self._for_form(body.take_apart, large.begin(scope))
             await self._receive_up_to(large.limit, body, arrival)
             if arrival.size <= large.limit:
-                await self._in_writer(body.finish)
+                await self._for_form(body.finish)
                 return
         raise TooLarge(f"the request body is over the server's limit of {large.limit} bytes")
 
@@ -130,11 +131,13 @@ class Bodies:
         """Receive until there is more than `size`, or no more to come."""
         while not arrival.is_over and arrival.size <= size:
             body.add(await arrival.next_part())
-            if body.is_written or self._incoming.is_crowded:
-                await self._in_writer(body.to_file)
+            if body.form is not None:
+                await self._for_form(body.to_file)
+            elif body.is_in_file or self._incoming.is_crowded:
+                await asyncio.get_running_loop().run_in_executor(self._writers, body.to_file)
 
-    async def _in_writer(self, call: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._writers, call, *arguments)
+    async def _for_form(self, call: Callable[..., None], *arguments: Form) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._form_writers, call, *arguments)
 
 
 class Body:
@@ -151,9 +154,8 @@ class Body:
         """What takes it apart as it comes; then there is nothing to read."""
 
     @property
-    def is_written(self) -> bool:
-        """Whether it is in memory no longer than until it is written."""
-        return self._file is not None or self.form is not None
+    def is_in_file(self) -> bool:
+        return self._file is not None
 
     @property
     def is_refused(self) -> bool:
