@@ -218,6 +218,41 @@ class Model:
 
 
 @dataclass(frozen=True)
+class ModelImport:
+    """A file on its way to being a version, and what it has become, or why not."""
+
+    id: str
+    state: str
+    model: str
+    file: str
+    doing: str = ""
+    dry_run: bool = False
+    version: str | None = None
+    created: str | None = None
+    finished: str | None = None
+    notes: list[str] = field(default_factory=list)
+    manifest: dict[str, Any] | None = None
+    report: dict[str, Any] | None = None
+    error: ItemError | None = None
+    links: dict[str, str | None] = field(default_factory=dict)
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in FINAL_STATES
+
+    @property
+    def is_success(self) -> bool:
+        return self.state == "succeeded"
+
+
+@dataclass(frozen=True)
+class ImportList:
+    """A page of imports."""
+
+    imports: list[ModelImport]
+
+
+@dataclass(frozen=True)
 class JobPage:
     """Some jobs, newest first, and where the next page begins."""
 

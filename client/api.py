@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import httpx
 
 from client.answers import (
+    ImportList,
     Job,
     JobPage,
     Model,
+    ModelImport,
     ModelList,
     ResultPage,
     SaidAtOnce,
@@ -42,6 +44,8 @@ T = TypeVar("T")
 
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 PAGE_SIZE = 1000
+KEEP_S = 600.0
+"""So long a server may take to bring a file of gigabytes, which it has, to its disk or its bucket."""
 EXAMPLE_ID = "0198c5d2-7c1e-7000-8000-000000000000"
 
 
@@ -188,8 +192,7 @@ class Server:
         self, uploads: Sequence[Upload], *, fields: Mapping[str, str], wait_s: int = 0
     ) -> Submitted:
         """Submit images, files of arrays, or one CSV, streamed from where they lie."""
-        parts = [(upload.part, (upload.name, upload, upload.content_type)) for upload in uploads]
-        return self._submit(wait_s, data=dict(fields), files=parts)
+        return self._submit(wait_s, data=dict(fields), files=_parts(uploads))
 
     def job(self, job_id: str) -> Job:
         """How far a job has come."""
@@ -226,6 +229,30 @@ class Server:
     def cancel_scan(self, scan_id: str) -> Scan:
         """Stop a scan, and cancel what has not run."""
         return self._send(Scan, "DELETE", _scan_path(scan_id))
+
+    def start_import(self, fields: Mapping[str, str], uploads: Sequence[Upload]) -> ModelImport:
+        """Have a version made of a file, which is streamed from where it lies, or named by `url` among the fields.
+
+        It is sent once: the server could not tell a second try from a second import.
+        """
+        parts = _parts(uploads)
+        # A form without any file would not be sent as one of several parts.
+        parts = parts or [(name, (None, value)) for name, value in fields.items()]
+        timeout = httpx.Timeout(60.0, connect=5.0, read=KEEP_S)
+        data = dict(fields) if uploads else None
+        return _read(ModelImport, self._try("POST", "/api/models", data=data, files=parts, timeout=timeout))
+
+    def model_import(self, import_id: str) -> ModelImport:
+        """How far an import has come, and what it has become."""
+        return self._send(ModelImport, "GET", _import_path(import_id))
+
+    def imports(self, *, limit: int) -> list[ModelImport]:
+        """Imports, newest first."""
+        return self._send(ImportList, "GET", "/api/imports", params={"limit": limit}).imports
+
+    def cancel_import(self, import_id: str) -> ModelImport:
+        """Have a file become no version."""
+        return self._send(ModelImport, "DELETE", _import_path(import_id))
 
     def _submit(self, wait_s: int, **content: Any) -> Submitted:
         headers = {"Idempotency-Key": str(uuid.uuid4())}
@@ -264,6 +291,11 @@ class Server:
         raise _failure(answer, url=self.url)
 
 
+def _parts(uploads: Sequence[Upload]) -> list[tuple[str, Any]]:
+    """Files as httpx sends them, beside the fields of a form."""
+    return [(upload.part, (upload.name, upload, upload.content_type)) for upload in uploads]
+
+
 def _read(kind: type[T], answer: httpx.Response) -> T:
     return read(kind, answer.content, url=str(answer.url))
 
@@ -282,6 +314,10 @@ def _job_path(job_id: str) -> str:
     return f"/api/jobs/{_checked_id(job_id, of='job')}"
 
 
+def _import_path(import_id: str) -> str:
+    return f"/api/imports/{_checked_id(import_id, of='import')}"
+
+
 def _scan_path(scan_id: str) -> str:
     return f"/api/scans/{_checked_id(scan_id, of='scan')}"
 
@@ -290,8 +326,10 @@ def _checked_id(text: str, *, of: str) -> uuid.UUID:
     try:
         return uuid.UUID(text)
     except ValueError as error:
+        article = "an" if of == "import" else "a"
         raise InputError(
-            f"{text!r} is no ID of a {of}: expected one such as {EXAMPLE_ID}; `{of}s` lists those that there are"
+            f"{text!r} is no ID of {article} {of}: expected one such as {EXAMPLE_ID}; "
+            f"`{of}s` lists those that there are"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The command line for predictions: predict, jobs, models, inject, scans, notify."""
+"""The command line for predictions: predict, jobs, models, import, imports, inject, scans, notify."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from client.answers import Submitted
 from client.buckets.inject import inject, scans
 from client.buckets.notify import notify
 from client.exits import EPILOG, SOME_FAILED, run
+from client.importing import import_model, imports
 from client.options import Shared, shared, timeout, version, which_model
 from client.results import Destination, show_results
 from client.submission import Submission
@@ -56,11 +57,14 @@ def cli() -> None:
       predict --model diabetes --csv patients.csv --output scored.csv
       jobs
       models diabetes
+      import iris.onnx --name iris
       inject s3://photos/incoming --model mobilenet --pattern '*.jpg'
       notify s3://photos --suffix .jpg --to https://celeriac.example.org/events/s3
     """
 
 
+cli.add_command(import_model)
+cli.add_command(imports)
 cli.add_command(inject)
 cli.add_command(notify)
 cli.add_command(scans)

@@ -157,10 +157,22 @@ def renew_import(database: Database, held: ImportClaim, said: str, *, lease_s: f
         return connection.execute(update(model_import).where(_is_mine(held)).values(values)).rowcount > 0
 
 
-def put_import_back(database: Database, held: ImportClaim, *, after_s: float, counts: bool) -> None:
-    """Let somebody else make it, after so many seconds; `counts`: as a try in vain."""
+def put_import_back(
+    database: Database,
+    held: ImportClaim,
+    *,
+    after_s: float,
+    counts: bool,
+    needs_tensorflow: bool | None = None,
+) -> None:
+    """Let somebody else make it, after so many seconds; `counts`: as a try in vain.
+
+    `needs_tensorflow` is what was found out about its file meanwhile.
+    """
     tries = held.found.tries if counts else held.found.tries - 1
     values = {"state": "waiting", "tries": tries, **(free_after(after_s) if after_s else FREE)}
+    if needs_tensorflow is not None:
+        values["needs_tensorflow"] = needs_tensorflow
     with database.write() as connection:
         connection.execute(update(model_import).where(_is_mine(held)).values(values))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,9 +14,10 @@ from production_server.confined.process import Program
 from production_server.errors import BrokenVersion, ImportStopped, NotFound
 from production_server.learning.gate import Bounds, Gate
 from production_server.learning.measuring import check_truths
+from production_server.learning.published import published_by
 from production_server.learning.report import CheckName, Report, refuse_failed, write_report
 from production_server.models.importing.process import Asked
-from production_server.models.importing.sample import Sample, read_sample
+from production_server.models.importing.sample import Sample, read_sample, sample_folder
 from production_server.models.importing.version import Made, make_version
 from production_server.models.manifest import read_manifest
 from production_server.models.registry import Registry
@@ -59,6 +60,28 @@ def import_through_gate(
         GateClosed: it has failed a check that is not `allowed`.
         CeleriacError: as `make_version`.
     """
+    with sample_folder(asked.sample, to.settings.model_stores[-1] / asked.name) as sample:
+        return _import_through_gate(
+            replace(asked, sample=sample),
+            to,
+            say,
+            allowed=allowed,
+            is_dry_run=is_dry_run,
+            report_to=report_to,
+            stopping=stopping,
+        )
+
+
+def _import_through_gate(
+    asked: Asked,
+    to: Destination,
+    say: Callable[[str], None],
+    *,
+    allowed: Collection[CheckName],
+    is_dry_run: bool,
+    report_to: Callable[[Report], None],
+    stopping: threading.Event | None,
+) -> Admitted:
     reports: list[Report] = []
 
     def check(folder: Path) -> None:
@@ -72,6 +95,9 @@ def import_through_gate(
         refuse_failed(report)
         if stopping is not None and stopping.is_set():
             raise ImportStopped("nobody waits for it any more")
+        # No other draft of this model is published here now. Whoever has lost the import may have woken up late.
+        if asked.import_id and published_by(asked.import_id, asked.name, to.registry, to.settings):
+            raise ImportStopped("it is published already")
         write_report(report, folder)
 
     made = make_version(

@@ -201,10 +201,20 @@ def _make(model_folder: Path) -> tuple[Path, int]:
 def sweep_drafts(store: Path) -> None:
     """Remove what whoever was killed has left in the making, of all models of a store; does nothing where it cannot."""
     for model_folder in store.glob("[!.]*"):
-        if any(model_folder.glob(f"{_PREFIX}*")):
-            with contextlib.suppress(OSError), locked(model_folder):
-                _sweep(model_folder)
-                model_folder.rmdir()  # if nothing else is there
+        with contextlib.suppress(OSError):
+            sweep_hidden(model_folder)
+
+
+def sweep_hidden(folder: Path) -> None:
+    """Remove the hidden folders in one that nobody holds any more, and itself if nothing else is there.
+
+    Raises:
+        OSError: something else is there, or it cannot be written.
+    """
+    if any(folder.glob(f"{_PREFIX}*")):
+        with locked(folder):
+            _sweep(folder)
+            folder.rmdir()
 
 
 def _sweep(model_folder: Path) -> None:

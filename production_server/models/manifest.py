@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
+from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -218,6 +219,8 @@ class Source(Frozen):
     size_bytes: int = Field(ge=0)
     producer: str = ""
     """What wrote the file, as far as it tells: `pytorch 2.9.1, opset 18`."""
+    import_id: UUID | None = Field(default=None, exclude_if=lambda each: each is None)
+    """Of a file that was sent: by it an import that is begun anew finds what it has become already."""
 
 
 class Manifest(Frozen):

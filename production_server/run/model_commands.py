@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from production_server.models.channels import STABLE
 from production_server.models.importing.described import Described
 from production_server.models.importing.process import Asked
 from production_server.models.importing.said import checked_name, described_by, split_names
+from production_server.models.importing.uploads import Part, Uploads
 from production_server.run.logs import quiet_audit
 from production_server.run.manifest_lines import lines_of
 from production_server.run.opened_serving import opened_serving
@@ -24,10 +26,23 @@ from production_server.run.serving_commands import AS_JSON, BREAKING, DESPITE_CH
 from production_server.serving.serving import Serving
 from production_server.settings import Settings
 from production_server.sources.written_yaml import read_yaml
+from production_server.storage.storage import Storage
+from production_server.worker.import_files import fetch_file
 
 DESCRIPTION_FILE = "model.yaml"
 _MOST_LABEL_BYTES = 2**22
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class _Source(click.Path):
+    """A path that exists, or an address."""
+
+    name = "file or address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
+        if isinstance(value, str) and "://" in value:
+            return value
+        return Path(str(super().convert(value, param, ctx)))
 
 
 @click.group("models")
@@ -73,15 +88,19 @@ def _described(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @model_commands.command("import")
-@click.argument("file", type=click.Path(exists=True, path_type=Path))
+@click.argument("file", type=_Source(exists=True))
 @click.option("--name", required=True, help="What the model is to be called.")
 @_described
-@click.option("--weights", type=_FILE, help="The weights (.h5) of an architecture (model.json).")
+@click.option(
+    "--weights",
+    type=_Source(exists=True, dir_okay=False),
+    help="The weights (.h5) of an architecture (model.json).",
+)
 @click.option("--signature", help="Which signature of a SavedModel.  [default: serving_default]")
 @click.option(
     "--sample",
-    type=click.Path(exists=True, path_type=Path),
-    help="Rows in a CSV, or a folder with a folder of images for each label: tells names, ranges and labels.",
+    type=_Source(exists=True),
+    help="Rows in a CSV, or a folder (or a zip) with a folder of images for each label: tells names, ranges, labels.",
 )
 @click.option(
     "--describe",
@@ -97,11 +116,11 @@ def import_model(  # noqa: PLR0913  # one argument per option
     settings: Settings,
     /,
     *,
-    file: Path,
+    file: Path | str,
     name: str,
-    weights: Path | None,
+    weights: Path | str | None,
     signature: str | None,
-    sample: Path | None,
+    sample: Path | str | None,
     describe: Path | None,
     breaking: bool,
     despite: tuple[str, ...],
@@ -111,18 +130,21 @@ def import_model(  # noqa: PLR0913  # one argument per option
 ) -> None:
     """Make FILE a version: ONNX, .keras, .h5, model.json with --weights, or a SavedModel.
 
+    Its address will do where STORAGE_ALLOW names the bucket or folder, as for --weights and --sample.
+
     What it is for is found out from the file, from a sample, from model.yaml beside it, and from the options. Servers
     that run notice the version within a second. It serves at once, unless `promote` has said which version does.
     """
-    asked = Asked(
-        file=file,
-        name=checked_name(name),
-        described=_read_description(describe, file, said),
-        weights=weights,
-        sample=sample,
-        signature=signature,
-    )
-    with opened_serving(settings) as serving:
+    sources: dict[Part, Path | str | None] = {"model": file, "weights": weights, "sample": sample}
+    with _fetched(settings, sources) as found, opened_serving(settings) as serving:
+        asked = Asked(
+            file=found["model"],
+            name=checked_name(name),
+            described=_read_description(describe, found["model"], said),
+            weights=found.get("weights"),
+            sample=found.get("sample"),
+            signature=signature,
+        )
         above = serving.overview.highest_told(name)
         admitted = import_through_gate(
             asked,
@@ -134,6 +156,27 @@ def import_model(  # noqa: PLR0913  # one argument per option
         )
         stable = _stable_now(serving, name) if admitted.made.folder else None
     _show_imported(admitted, stable, as_json=as_json)
+
+
+@contextmanager
+def _fetched(settings: Settings, sources: Mapping[Part, Path | str | None]) -> Iterator[dict[Part, Path]]:
+    """Where the files are; those that are addresses are here until the block ends.
+
+    Raises:
+        CeleriacError: as `fetch_file`.
+    """
+    storage = Storage(settings.storage_allow)
+    found: dict[Part, Path] = {}
+    try:
+        with Uploads.of(settings).incoming(most_bytes=settings.import_file_bytes) as files:
+            for part, source in sources.items():
+                if isinstance(source, str):
+                    found[part] = fetch_file(storage, files, part, source, _say)
+                elif source is not None:
+                    found[part] = source
+            yield found
+    finally:
+        storage.close()
 
 
 def _read_description(describe: Path | None, file: Path, said: dict[str, Any]) -> Described:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 from production_server.errors import ObjectUnusable, StorageUnavailable
 from production_server.storage.locations import Location
 from production_server.storage.objects import (
     PAGE,
+    PIECE_BYTES,
     Page,
     Reference,
     forbidden,
@@ -42,6 +45,21 @@ class Directory:
             raise _translated(exc, location) from exc
 
     def fetch(self, location: Location, *, etag: str, max_bytes: int) -> bytes:
+        with self._opened(location, etag=etag, max_bytes=max_bytes) as (file, size_bytes):
+            return file.read(size_bytes)
+
+    def pieces(self, location: Location, *, etag: str, size_bytes: int) -> Iterator[bytes]:
+        with self._opened(location, etag=etag, max_bytes=size_bytes) as (file, found_bytes):
+            left = found_bytes
+            while left and (piece := file.read(min(left, PIECE_BYTES))):
+                left -= len(piece)
+                yield piece
+            # Somebody may have written into it meanwhile.
+            if left or (etag and _etag(os.fstat(file.fileno())) != etag):
+                raise replaced(location)
+
+    @contextmanager
+    def _opened(self, location: Location, *, etag: str, max_bytes: int) -> Iterator[tuple[BinaryIO, int]]:
         try:
             # Without waiting for somebody to write into what is a pipe.
             descriptor = os.open(_path(location), os.O_RDONLY | os.O_NONBLOCK)
@@ -54,7 +72,7 @@ class Directory:
                     raise replaced(location)
                 if found.st_size > max_bytes:
                     raise too_large(location, found.st_size, max_bytes)
-                return file.read(found.st_size)
+                yield file, found.st_size
         except OSError as exc:
             raise _translated(exc, location) from exc
 

@@ -55,6 +55,11 @@ class Location:
         return f"{self.scheme}://{self.bucket}/{self.key}"
 
     @property
+    def name(self) -> str:
+        """The last part of the key: what the file would be called in its folder."""
+        return self.key.rstrip("/").rpartition("/")[2]
+
+    @property
     def bucket_url(self) -> str:
         """The bucket that it lies in; of all folders of a machine this is one."""
         return f"{self.scheme}://{self.bucket}"

@@ -11,6 +11,8 @@ from production_server.storage.locations import Location
 
 PAGE = 1000
 """Objects that are listed at once: the most that S3 answers to one request."""
+PIECE_BYTES = 16 * 2**20
+"""Of a large object so much is in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,13 @@ class Bucket(Protocol):
                 not be read (`object_forbidden`), is over the limit (`object_too_large`), or comes in drips
                 (`object_too_slow`).
             StorageUnavailable: the store does not answer.
+        """
+
+    def pieces(self, location: Location, *, etag: str, size_bytes: int) -> Iterator[bytes]:
+        """A large object of a known size, bit by bit.
+
+        Raises:
+            ObjectUnusable, StorageUnavailable: as `fetch`; it may be found out at the end that it was replaced.
         """
 
     def close(self) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from production_server.errors import InvalidInput
 from production_server.storage.az import AzureBlobs
 from production_server.storage.directory import Directory
 from production_server.storage.gs import GoogleStorage
 from production_server.storage.locations import AllowedLocations, Location
-from production_server.storage.objects import Bucket, Page, Reference, too_large, unusable_name
+from production_server.storage.objects import Bucket, Page, Reference, missing, too_large, unusable_name
 from production_server.storage.remote import RemoteBuckets
 from production_server.storage.s3 import S3
 
@@ -70,3 +71,32 @@ class Storage:
         """
         location = self.check_reference(reference, max_bytes=max_bytes)
         return self._buckets[location.scheme].fetch(location, etag=reference.etag, max_bytes=max_bytes)
+
+    def find(self, location: Location, *, field: str = "url") -> Reference:
+        """The one object that a URL names, as it is now.
+
+        Raises:
+            InvalidInput: it is not allowed, or names a folder.
+            ObjectUnusable: there is none (code `object_missing`), or it may not be listed.
+            StorageUnavailable: as `Bucket.pages`.
+        """
+        # Stores list in the order of keys, so it stands before all whose names only begin alike.
+        first = next(self.pages(location), Page((), "")).references
+        found = next((each for each in first if each.url == location.url), None)
+        if found is None and first:
+            raise InvalidInput.at(field, "the address of one file", f"{location.url[:100]}, a folder")
+        if found is None:
+            raise missing(location)
+        return found
+
+    def pieces(self, reference: Reference, *, max_bytes: int) -> Iterator[bytes]:
+        """The bytes of a large object that was just found, bit by bit.
+
+        Raises:
+            InvalidInput, ObjectUnusable: as `check_reference`.
+            ObjectUnusable, StorageUnavailable: as `Bucket.pieces`.
+        """
+        location = self.check_reference(reference, max_bytes=max_bytes)
+        return self._buckets[location.scheme].pieces(
+            location, etag=reference.etag, size_bytes=reference.size_bytes
+        )

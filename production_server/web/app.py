@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -22,12 +22,13 @@ from production_server.web.api import (
     openapi,
     rollouts,
     scans,
+    sent_imports,
     stats,
     versions,
 )
-from production_server.web.edge.bodies import Bodies, PlainBodies
+from production_server.web.edge.bodies import Bodies, LargeForms, PlainBodies
 from production_server.web.edge.bridge import Bridge
-from production_server.web.edge.door import Entrance, asking_of
+from production_server.web.edge.door import Asking, asking_of
 from production_server.web.edge.flask_door import asking_allowance, note_refusal, pass_entrance
 from production_server.web.edge.forms import StrictFormRequest
 from production_server.web.edge.headers import headers_of
@@ -92,7 +93,17 @@ def create_app(parts: WebParts) -> Flask:
 def create_front(parts: WebParts) -> Front:
     """The whole web process as an ASGI application: inference on the event loop, the Flask app in threads."""
     settings, app = parts.settings, create_app(parts)
-    bodies = Bodies(limit=settings.max_body_bytes, is_wanted=partial(_is_let_in, app, parts.entrance))
+    large = LargeForms(
+        limit=sent_imports.most_bytes(settings),
+        takes=sent_imports.is_sent_with,
+        is_let_in=partial(_is_let_in, app, parts.entrance.will_let_in),
+        begin=partial(sent_imports.begin_form, parts.imports),
+    )
+    bodies = Bodies(
+        limit=settings.max_body_bytes,
+        is_wanted=partial(_is_let_in, app, parts.entrance.would_let_in),
+        large=large,
+    )
     return Front(
         [OpenInference(parts.registry, status_of), TensorFlowServing(parts.registry, status_of)],
         Bridge(app, threads=settings.web_threads, bodies=bodies, apart=APART),
@@ -105,13 +116,13 @@ def create_front(parts: WebParts) -> Front:
     )
 
 
-def _is_let_in(app: Flask, entrance: Entrance, scope: Mapping[str, Any]) -> bool:
+def _is_let_in(app: Flask, lets_in: Callable[[Asking], bool], scope: Mapping[str, Any]) -> bool:
     """Whether Flask will do anything with a request: it says itself why not."""
     try:
         operation, _ = app.url_map.bind("").match(scope["path"], scope["method"])
     except HTTPException:
         return False
-    return entrance.would_let_in(asking_of(operation, scope, headers_of(scope)))
+    return lets_in(asking_of(operation, scope, headers_of(scope)))
 
 
 def _note_start() -> None:

@@ -8,11 +8,19 @@ import threading
 import time
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from production_server.access.audit import Act, Notes, noting
 from production_server.access.records import Actor
-from production_server.errors import MISTAKE, CeleriacError, ImportFailed, ImportStopped, Unavailable
+from production_server.errors import (
+    MISTAKE,
+    CeleriacError,
+    ImportFailed,
+    ImportStopped,
+    StorageUnavailable,
+    Unavailable,
+)
 from production_server.jobs.database import Database
 from production_server.jobs.imports import (
     Ended,
@@ -23,16 +31,21 @@ from production_server.jobs.imports import (
     put_import_back,
     renew_import,
 )
-from production_server.learning.imports import Admitted, Destination, import_through_gate
-from production_server.learning.report import Report
+from production_server.learning.imports import Destination, import_through_gate
+from production_server.learning.published import published_by
+from production_server.learning.report import Report, read_report
 from production_server.learning.sent import Sent
 from production_server.models.drafts import sweep_drafts
+from production_server.models.importing.formats import NEEDS_TENSORFLOW, check_weights, format_of
 from production_server.models.importing.process import Asked
 from production_server.models.importing.uploads import Uploads
+from production_server.models.importing.version import Made
 from production_server.models.manifest import Manifest
 from production_server.serving.overview import Overview
 from production_server.settings import Settings
+from production_server.storage.storage import Storage
 from production_server.work_in_hand import working_on
+from production_server.worker.import_files import ImportFiles
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -46,6 +59,8 @@ SWEEP_EVERY_S = 600.0
 MOST_TRIES = 3
 """A file that so many processes have died of, or that none of them could find, becomes no version."""
 MISSING_PAUSE_S = 5.0
+AWAY_PAUSE_S = 30.0
+"""After a store that a file is to be fetched from has not answered."""
 RETRY_S = 2.0
 
 
@@ -56,14 +71,17 @@ class Importer:
     database: Database
     overview: Overview
     settings: Settings
+    storage: Storage
     stopping: threading.Event = field(default_factory=threading.Event)
     _uploads: Uploads = field(init=False)
+    _files: ImportFiles = field(init=False)
     _in_hand: tuple[ImportClaim, threading.Event] | None = None
     _said: str = ""
     _swept_at: float = 0.0
 
     def __post_init__(self) -> None:
         self._uploads = Uploads.of(self.settings)
+        self._files = ImportFiles(self._uploads, self.storage, self.settings.import_file_bytes)
 
     @property
     def takes(self) -> Importable:
@@ -113,7 +131,7 @@ class Importer:
         ends, reports = threading.Event(), list[Report]()
         self._said, self._in_hand = "", (held, ends)
         try:
-            admitted = self._version_of(held, ends, reports)
+            made = self._published_before(held, reports) or self._version_of(held, ends, reports)
         except ImportStopped:
             # Cancelled, or this process stops: then another one begins anew.
             put_import_back(self.database, held, after_s=0, counts=False)
@@ -121,25 +139,39 @@ class Importer:
             raise
         except CeleriacError as exc:
             log.warning("import %s of %s: %s", held.found.id, held.found.file, exc.with_place)
+            if isinstance(exc, StorageUnavailable) and held.found.tries < MOST_TRIES:
+                put_import_back(self.database, held, after_s=AWAY_PAUSE_S, counts=True)
+                return
             self._end(held, Ended(error=exc, report=_plain(reports)))
         except Exception:
             log.exception("import %s of %s failed", held.found.id, held.found.file)
             self._end(held, Ended(error=CeleriacError(MISTAKE)))
         else:
-            if admitted is not None:
-                made = admitted.made
+            if made is not None:
                 manifest = made.manifest.model_dump(mode="json")
                 ended = Ended(notes=made.notes, manifest=manifest, report=_plain(reports))
                 self._end(held, ended, published=made.manifest if made.folder is not None else None)
         finally:
             self._in_hand = None
 
-    def _version_of(self, held: ImportClaim, ends: threading.Event, reports: list[Report]) -> Admitted | None:
+    def _published_before(self, held: ImportClaim, reports: list[Report]) -> Made | None:
+        """What a worker has made of it that died before it could tell."""
+        found = held.found
+        if found.tries == 1:
+            return None
+        made = published_by(found.id, found.model, self.overview.registry, self.settings)
+        if made is not None and made.folder is not None and (report := read_report(made.folder)):
+            reports.append(report)
+        return made
+
+    def _version_of(self, held: ImportClaim, ends: threading.Event, reports: list[Report]) -> Made | None:
         """The version; None: its files are not here, and somebody else is to look for them."""
         found = held.found
         if found.tries > MOST_TRIES:
             raise ImportFailed(f"{MOST_TRIES} workers have tried it and did not come to an end")
+        sent = Sent.model_validate(found.asked)
         self._uploads.bring(found.id)
+        self._files.fetch(found.id, sent.urls, self._say, ends)
         file = self._uploads.find(found.id, "model")
         if file is None:
             if found.tries == MOST_TRIES:
@@ -148,17 +180,21 @@ class Importer:
                 )
             put_import_back(self.database, held, after_s=MISSING_PAUSE_S, counts=True)
             return None
-        sent = Sent.model_validate(found.asked)
+        weights = self._uploads.find(found.id, "weights")
+        if sent.urls and not self._can_read(file, weights):
+            put_import_back(self.database, held, after_s=0, counts=False, needs_tensorflow=True)
+            return None
         asked = Asked(
             name=found.model,
             file=file,
-            weights=self._uploads.find(found.id, "weights"),
+            weights=weights,
             sample=self._uploads.find(found.id, "sample"),
             described=sent.described,
             signature=sent.signature,
+            import_id=found.id,
         )
         above = self.overview.highest_told(found.model)
-        return import_through_gate(
+        admitted = import_through_gate(
             asked,
             Destination(settings=self.settings, registry=self.overview.registry, above=above),
             self._say,
@@ -167,6 +203,17 @@ class Importer:
             report_to=reports.append,
             stopping=ends,
         )
+        return admitted.made
+
+    def _can_read(self, file: Path, weights: Path | None) -> bool:
+        """Whether a file that was fetched can be read here: it says itself what it is.
+
+        Raises:
+            InvalidInput: it is no model, or has weights that do not belong to it.
+        """
+        kind = format_of(file)
+        check_weights(kind, None if weights is None else weights.name)
+        return kind not in NEEDS_TENSORFLOW or self._has_tensorflow
 
     def _say(self, text: str) -> None:
         self._said = text

@@ -82,7 +82,7 @@ class WorkerParts:
         )
         fetcher = Fetcher(database, chunk_processor, settings, stopping)
         overview = Overview(database, shared.registry, shared.standings)
-        importer = Importer(database, overview, settings, stopping)
+        importer = Importer(database, overview, settings, shared.storage, stopping)
         housekeeping = Housekeeping(
             worker_name(settings),
             chunk_processor,

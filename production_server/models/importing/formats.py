@@ -10,15 +10,21 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from production_server.errors import InvalidInput, TooLarge
+from production_server.models.importing.archives import is_visible, opened
 from production_server.models.importing.protobuf import Field, NotProtobuf, fields_of
 
-Format = Literal["keras", "keras_hdf5", "keras_json", "savedmodel", "savedmodel_zip", "onnx"]
+Format = Literal["keras", "keras_hdf5", "keras_json", "savedmodel", "savedmodel_zip", "onnx", "onnx_zip"]
 
 NEEDS_TENSORFLOW = frozenset[Format](("keras", "keras_hdf5", "keras_json", "savedmodel", "savedmodel_zip"))
-EXPECTED = "a model: ONNX, .keras, .h5 of Keras, model.json with its weights, or a SavedModel (folder or zip)"
+EXPECTED = (
+    "a model: ONNX (or a zip of it with the files beside it), .keras, .h5 of Keras, model.json with its weights, or a "
+    "SavedModel (folder or zip)"
+)
 MOST_BYTES = 2**31 - 1
 """Protobuf reads no more as one message; a larger ONNX graph would need a second file beside it when it is served."""
 SAVED_MODEL_FILE = "saved_model.pb"
+ONNX_SUFFIX = ".onnx"
+"""By which the graph in an archive is told from the files beside it; what it is, its bytes say."""
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _FIRST = 4096
@@ -133,7 +139,7 @@ def _is_hdf5(file: BinaryIO, first: bytes, size_bytes: int) -> bool:
 
 def _of_zip(file: BinaryIO) -> Format:
     try:
-        with zipfile.ZipFile(file) as archive:
+        with opened(file) as archive:
             names = archive.namelist()
     # zipfile has also let through what struct, codecs and seek say of bytes that are no archive.
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, EOFError) as exc:
@@ -144,11 +150,21 @@ def _of_zip(file: BinaryIO) -> Format:
         return "keras"
     if any(name.rpartition("/")[2] == SAVED_MODEL_FILE for name in names):
         return "savedmodel_zip"
+    graphs = sum(name.endswith(ONNX_SUFFIX) and is_visible(name) for name in names)
+    if graphs == 1:
+        return "onnx_zip"
+    raise _unlike(_in_zip(names, graphs))
+
+
+def _in_zip(names: list[str], graphs: int) -> str:
+    """What an archive is that is no model."""
+    if graphs:
+        return f"a zip archive of {graphs} ONNX files: put one into it, with the files beside it"
     if any(name.endswith(("data.pkl", "constants.pkl")) for name in names):
-        raise _unlike(_TORCH)
+        return _TORCH
     if names and all(name.endswith(".npy") for name in names):
-        raise _unlike("arrays of NumPy (.npz): a model's weights need the model")
-    raise _unlike("a zip archive of other files: unpack it, and give the model in it")
+        return "arrays of NumPy (.npz): a model's weights need the model"
+    return "a zip archive of other files: unpack it, and give the model in it"
 
 
 def _of_json(file: BinaryIO) -> Format:

@@ -14,12 +14,13 @@ from pydantic import ValidationError
 
 from production_server.errors import InvalidInput
 from production_server.models import manifest as card
-from production_server.models.importing.archives import unpack
+from production_server.models.importing.archives import is_visible, unpack
 from production_server.models.importing.batches import check_batches
 from production_server.models.importing.described import Described
 from production_server.models.importing.formats import (
     MOST_BYTES,
     NEEDS_TENSORFLOW,
+    ONNX_SUFFIX,
     SAVED_MODEL_FILE,
     Format,
     check_size,
@@ -44,6 +45,7 @@ _READERS: dict[Format, str] = {
     "keras_json": "keras_json",
     "savedmodel": "savedmodel",
     "savedmodel_zip": "savedmodel",
+    "onnx_zip": "onnx_file",
 }
 Say = Callable[[str], None]
 
@@ -107,9 +109,9 @@ def _read(kind: Format, request: Request) -> Opened:
         )
     check_weights(kind, None if request.weights is None else request.weights.name)
     path = request.file
-    if kind == "savedmodel_zip":
+    if kind in _INSIDE:
         unpack(path, request.scratch / "unpacked")
-        path = _saved_model_in(request.scratch / "unpacked")
+        path = _INSIDE[kind](request.scratch / "unpacked")
     extras: dict[str, Any] = {}
     if request.weights is not None:
         extras["weights"] = request.weights
@@ -126,6 +128,20 @@ def _saved_model_in(folder: Path) -> Path:
         names = ", ".join(str(each.relative_to(folder)) for each in found)
         raise InvalidInput.at("file", "an archive of one SavedModel", shown(f"{len(found)}: {names}"))
     return found[0]
+
+
+def _graph_in(folder: Path) -> Path:
+    # There is one: by that the archive was told from others.
+    (path,) = (
+        each for each in folder.rglob(f"*{ONNX_SUFFIX}") if is_visible(each.relative_to(folder).as_posix())
+    )
+    if format_of(path) != "onnx":
+        raise InvalidInput.at("file", f"ONNX in {shown(path.name)}", format_of(path))
+    return path
+
+
+_INSIDE: dict[Format, Callable[[Path], Path]] = {"savedmodel_zip": _saved_model_in, "onnx_zip": _graph_in}
+"""Where the model is in an archive that was unpacked."""
 
 
 def _manifest(request: Request, source: card.Source, opened: Opened, inferred: Inferred) -> card.Manifest:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from production_server.confined.limits import Limits
 from production_server.confined.process import Program, started
@@ -26,6 +27,8 @@ class Asked:
     weights: Path | None = None
     sample: Path | None = None
     signature: str | None = None
+    import_id: UUID | None = None
+    """Of a file that was sent; it stays with the version."""
     python: Path = Path(sys.executable)
     limits: Limits = field(default_factory=Limits)
 

@@ -1,18 +1,22 @@
-"""A sample of what a model is for: rows in a CSV, or a folder with a folder of images for each label."""
+"""A sample of what a model is for: rows in a CSV, or a folder (or a zip) with a folder of images for each label."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from production_server.errors import InvalidInput, TooLarge
+from production_server.models.drafts import hidden_folder
 from production_server.models.images import read_pixels
+from production_server.models.importing.archives import is_visible, unpack
 from production_server.models.manifest import ImagePreprocessing
+from production_server.models.store_folders import told
 from production_server.models.table_columns import TARGET_NAMES
 from production_server.models.table_numbers import Numbers, plain_number
 from production_server.models.table_text import DELIMITERS, HEAD_CHARACTERS, Writing, decode, lines_of
@@ -158,17 +162,52 @@ def read_sample(path: Path, *, target: str | None, features: Sequence[str]) -> S
         return _read_rows(path.read_bytes(), target=target, features=features)
     except OSError as exc:
         raise InvalidInput.at(
-            "sample", "a CSV file or a folder", f"{shown(path.name)} ({exc.strerror or type(exc).__name__})"
+            "sample",
+            "a CSV file, a folder or a zip of it",
+            f"{shown(path.name)} ({exc.strerror or type(exc).__name__})",
         ) from exc
 
 
+@contextmanager
+def sample_folder(sample: Path | None, beside: Path) -> Iterator[Path | None]:
+    """The sample, where it is a zip as the folder that was zipped, in a hidden folder of `beside` until the block ends.
+
+    Raises:
+        InvalidInput, TooLarge: the archive is none that is unpacked. StoreNotWritable: there is no room for it.
+    """
+    if sample is None or not sample.is_file() or not _is_archive(sample):
+        yield sample
+        return
+    with hidden_folder(beside) as folder:
+        with told(folder):
+            unpack(sample, folder / "sample", field="sample")
+        yield _labels_in(folder / "sample")
+
+
+def _is_archive(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"PK\3\4"
+    except OSError:
+        return False  # Whoever reads it tells why.
+
+
+def _labels_in(folder: Path) -> Path:
+    """The folder with a folder for each label: people zip that folder, or what is in it."""
+    inner = [path for path in folder.iterdir() if is_visible(path.name)]
+    while len(inner) == 1 and inner[0].is_dir() and any(path.is_dir() for path in inner[0].iterdir()):
+        folder = inner[0]
+        inner = [path for path in folder.iterdir() if is_visible(path.name)]
+    return folder
+
+
 def _find_images(folder: Path) -> Images:
-    labels = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    labels = sorted(path.name for path in folder.iterdir() if path.is_dir() and is_visible(path.name))
     files = [
         path
         for label in labels
         for path in sorted((folder / label).rglob("*"))
-        if path.suffix.lower() in _PICTURES and path.is_file()
+        if path.suffix.lower() in _PICTURES and is_visible(path.name) and path.is_file()
     ]
     if not files:
         raise InvalidInput.at(

@@ -25,12 +25,13 @@ def source_of(kind: Format, file: Path, weights: Path | None, *, producer: str) 
         digest = _digest_of_all([(path.name, path) for path in (file, weights)])
     else:
         digest = digest_of(file)
-    return Source(
-        file=file.name,
-        format="savedmodel" if kind == "savedmodel_zip" else kind,
-        producer=producer,
+    told = {
+        "file": file.name,
+        "format": kind.removesuffix("_zip"),
+        "producer": producer,
         **digest.model_dump(),
-    )
+    }
+    return Source.model_validate(told)
 
 
 def _digest_of_all(files: Iterable[tuple[str, Path]]) -> FileDigest:

@@ -60,9 +60,17 @@ def make_version(
         store, asked.name, others=others, above=above, remote=remote_store_of(settings)
     ) as draft:
         answered = import_in_process(asked, draft.folder, say, stopping=stopping)
-        manifest = answered.manifest.model_copy(update={"version": draft.version, "files": draft.digests()})
+        known = {"version": draft.version, "files": draft.digests()}
+        manifest = _of_import(answered.manifest, asked).model_copy(update=known)
         if is_dry_run:
             draft.rehearse(manifest, check=check)
             return Made(manifest=manifest, notes=answered.notes, folder=None)
         folder = draft.publish(manifest, check=check)
     return Made(manifest=read_manifest(folder), notes=answered.notes, folder=folder)
+
+
+def _of_import(manifest: Manifest, asked: Asked) -> Manifest:
+    if manifest.source is None or asked.import_id is None:
+        return manifest
+    source = manifest.source.model_copy(update={"import_id": asked.import_id})
+    return manifest.model_copy(update={"source": source})

@@ -8,9 +8,11 @@ from uuid import UUID
 
 from pydantic import Field
 
+from production_server.intake.imports import URL_FIELDS
 from production_server.jobs.imports import ModelImport
 from production_server.jobs.records import ImportState
 from production_server.learning.report import Report
+from production_server.models.importing.uploads import Part
 from production_server.web.api.report_schemas import ReportBody
 from production_server.web.api.schemas import MAX_PAGE, Schema, to_time
 
@@ -24,6 +26,13 @@ class ImportForm(Schema):
     """
 
     name: str = Field(max_length=64, examples=["iris"])
+    url: str | None = Field(
+        default=None,
+        description="Where the file lies, instead of `file`; a place that STORAGE_ALLOW names.",
+        examples=["s3://bucket/models/iris.onnx"],
+    )
+    weights_url: str | None = Field(default=None, description="The same for `weights`.")
+    sample_url: str | None = Field(default=None, description="The same for `sample`.")
     title: str | None = Field(default=None, max_length=200)
     task: str | None = Field(default=None, max_length=64, examples=["tabular_classification"])
     labels: str | None = Field(default=None, description=f"Names of what it chooses from, {COMMAS}.")
@@ -44,6 +53,11 @@ class ImportForm(Schema):
     )
     breaking: bool = False
     dry_run: bool = False
+
+    def urls(self) -> dict[Part, str]:
+        """Where files lie that do not come with the form."""
+        given = {part: getattr(self, field) for part, field in URL_FIELDS.items()}
+        return {part: url for part, url in given.items() if url is not None}
 
     def options(self) -> dict[str, str | None]:
         """What is said beside `describe`."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
+from werkzeug.datastructures import MultiDict
 
 from production_server.errors import InvalidInput
-from production_server.intake.imports import SentFile, SentFiles, Wish
+from production_server.intake.imports import Wish
 from production_server.jobs.imports import ModelImport, get_import, list_imports
 from production_server.jobs.workers import alive_workers
 from production_server.learning.report import allowed_by
@@ -17,6 +18,7 @@ from production_server.shown import describe
 from production_server.web.api.import_schemas import ImportBody, ImportForm, ImportsBody, ImportsQuery
 from production_server.web.api.operations import BINARY, Form, operation
 from production_server.web.api.requests import read_form, read_query, to_response
+from production_server.web.api.sent_imports import FILES, SentForm, sent_form
 from production_server.web.edge.flask_door import acting, whose
 from production_server.web.edge.forms import repeated
 from production_server.web.edge.json_bodies import json_of
@@ -24,22 +26,27 @@ from production_server.web.edge.parts import WebParts, current_parts
 
 blueprint = Blueprint("imports", __name__, url_prefix="/api")
 
-FILES = ("file", "weights", "sample")
-
 
 @blueprint.post("/models")
 @operation(
     "Import a model",
-    form=Form(ImportForm, files=dict.fromkeys(FILES, BINARY), needs={"required": ["name", "file"]}),
+    form=Form(
+        ImportForm,
+        files=dict.fromkeys(FILES, BINARY),
+        needs={"required": ["name"], "oneOf": [{"required": ["file"]}, {"required": ["url"]}]},
+    ),
     responses={202: ImportBody},
     errors=(400, 413, 415, 503, 507),
 )
 def submit() -> Response:
     """Accept a file of a model: a worker makes a version of it, which `GET` on the import's own address tells of.
 
-    `file` is ONNX, .keras, .h5, a zip of a SavedModel, or model.json with `weights`; `sample` a table of rows.
+    `file` is ONNX, .keras, .h5, a zip of a SavedModel or of ONNX with the files beside it, or model.json with
+    `weights`; `sample` a table of rows, or a zip with a folder of images for each label.
+    Instead of each, `url`, `weights_url` and `sample_url` say where it lies: the worker fetches it.
     """
-    body = ImportBody.of(accept_sent(current_parts()))
+    with sent_form() as sent:
+        body = ImportBody.of(accept_sent(current_parts(), sent))
     response = to_response(body, 202)
     response.headers["Location"] = body.links.self
     return response
@@ -72,33 +79,26 @@ def delete(import_id: UUID) -> Response:
     return to_response(ImportBody.of(current_parts().imports.cancel(import_id, whose=whose())))
 
 
-def accept_sent(parts: WebParts) -> ModelImport:
-    """Accept the import that the request's form describes.
+def accept_sent(parts: WebParts, sent: SentForm) -> ModelImport:
+    """Accept the import that a form describes.
 
     Raises:
-        InvalidInput, TooLarge: something about the form, or the file in it, is wrong.
+        InvalidInput: something about the form, or the file in it, is wrong.
         StoreNotWritable, Unavailable: it finds no place.
     """
-    if request.mimetype != "multipart/form-data":
-        got = request.mimetype or "no Content-Type"
-        raise InvalidInput(f"expected multipart/form-data, got {got}", code="unsupported_media_type")
+    _check_once(sent.fields)
+    given = {name: ",".join(texts) for name, texts in sent.fields.lists()}
+    form = read_form(ImportForm, {name: text for name, text in given.items() if text.strip()})
+    wish = Wish(
+        model=form.name,
+        described=_described(form),
+        urls=form.urls(),
+        signature=form.signature,
+        allowed=allowed_by(breaking=form.breaking, despite=split_names(form.despite or "")),
+        dry_run=form.dry_run,
+    )
     with parts.checks.place():
-        _check_files()
-        given = {name: ",".join(texts) for name, texts in request.form.lists()}
-        form = read_form(ImportForm, {name: text for name, text in given.items() if text.strip()})
-        wish = Wish(
-            model=form.name,
-            described=_described(form),
-            signature=form.signature,
-            allowed=allowed_by(breaking=form.breaking, despite=split_names(form.despite or "")),
-            dry_run=form.dry_run,
-        )
-        files = {
-            name: SentFile(each.filename, each.stream)
-            for name, each in request.files.items()
-            if each.filename
-        }
-        return parts.imports.accept(wish, SentFiles(model=files.pop("file"), **files), by=acting())
+        return parts.imports.accept(wish, sent.files, by=acting())
 
 
 def waits_for(parts: WebParts, found: ModelImport) -> str:
@@ -116,22 +116,10 @@ def waits_for(parts: WebParts, found: ModelImport) -> str:
     return "Waiting for a worker."
 
 
-def _check_files() -> None:
-    faults = [each for each in repeated(request.form, request.files) if each.field != "despite"]
-    if len(request.files.getlist("file")) > 1:
-        raise InvalidInput.at("file", "one file", str(len(request.files.getlist("file"))))
+def _check_once(fields: MultiDict[str, str]) -> None:
+    faults = [each for each in repeated(fields, MultiDict()) if each.field != "despite"]
     if faults:
         raise InvalidInput("; ".join(map(str, faults[:3])), faults)
-    unknown = sorted(set(request.files) - set(FILES))
-    if unknown:
-        raise InvalidInput.at("form", f"files as {', '.join(FILES)}", ", ".join(map(describe, unknown)))
-    for name in FILES:
-        if name in request.form:
-            expected = f"a file, a part with a file name (curl: -F {name}=@FILE)"
-            raise InvalidInput.at(name, expected, f"a text: {describe(request.form[name])}")
-    sent = request.files.get("file")
-    if sent is None or not sent.filename:
-        raise InvalidInput.at("file", "the file of a model", "none")
 
 
 def _described(form: ImportForm) -> Described:

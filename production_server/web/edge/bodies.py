@@ -11,7 +11,8 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import IO, TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from production_server.errors import CeleriacError, TooLarge, Unavailable
 from production_server.web.edge.content_codings import PlainBody
@@ -30,48 +31,113 @@ BODIES = 8
 WRITERS = 2
 """Threads that write to files: a disk that is slow keeps nobody else waiting."""
 
-IsWanted = Callable[[Mapping[str, Any]], bool]
+LARGE_FORMS = 4
+"""How much of large forms may be on its way at once: so many of the largest size."""
+
+_UNWANTED = "what this brings was not wanted a moment ago"
+
+Scope = Mapping[str, Any]
+IsWanted = Callable[[Scope], bool]
+
+
+class Form(Protocol):
+    """A form that is taken apart as it comes; for one thread at a time."""
+
+    def feed(self, data: bytes, /) -> None:
+        """Take what comes next; whatever is raised is told to whoever reads the body."""
+
+    def finish(self) -> None:
+        """There is no more of it."""
+
+    def close(self) -> None:
+        """Let go of all that it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class LargeForms:
+    """Forms whose files are larger than all else: they go where they are to lie, and are kept nowhere before."""
+
+    limit: int
+    """The largest one, in bytes."""
+    takes: Callable[[Scope], bool]
+    """Whether the request with this ASGI scope brings one."""
+    is_let_in: IsWanted
+    """Whether it will be let in, for certain; blocks."""
+    begin: Callable[[Scope], Form]
 
 
 class Bodies:
     """What Flask's requests bring. For the event loop alone."""
 
-    def __init__(self, *, limit: int, is_wanted: IsWanted) -> None:
+    def __init__(self, *, limit: int, is_wanted: IsWanted, large: LargeForms | None = None) -> None:
         """`limit` is the largest body, in bytes; `is_wanted` says by an ASGI scope whether the request is let in."""
         self._limit = limit
+        self._large = large
+        self._large_incoming = Incoming(most_bytes=LARGE_FORMS * (large.limit if large else 0))
         self._is_wanted = is_wanted
         # Half of what there is: files in forms are written once more. In containers all of it is memory.
         room = shutil.disk_usage(tempfile.gettempdir()).free // 2
         self._incoming = Incoming(most_bytes=min(BODIES * limit, room))
         self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="body")
+        # Of their own: where forms go may be slower than the temporary folder.
+        self._form_writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="form")
 
-    def arrival(self, receive: Receive) -> Arrival:
+    def arrival(self, receive: Receive, scope: Scope) -> Arrival:
         """A body that is about to come; a context manager around all that is done with it."""
-        return self._incoming.arrival(receive)
+        incoming = self._incoming if self._large_for(scope) is None else self._large_incoming
+        return incoming.arrival(receive)
 
-    async def receive(self, body: Body, arrival: Arrival, scope: Mapping[str, Any]) -> None:
+    async def receive(self, body: Body, arrival: Arrival, scope: Scope) -> None:
         """Receive a body, as far as it is wanted. Whoever reads it is told what was wrong."""
+        large = self._large_for(scope)
         try:
-            await self._receive(body, arrival, scope)
+            if large is None:
+                await self._receive(body, arrival, scope)
+            else:
+                await self._receive_large(large, body, arrival, scope)
         except CeleriacError as exc:
             body.refuse(exc)
+        if body.form is not None and (body.is_refused or arrival.has_left):
+            await self._for_form(body.drop_form)
 
-    async def _receive(self, body: Body, arrival: Arrival, scope: Mapping[str, Any]) -> None:
-        if int(headers_of(scope).get("content-length") or 0) <= self._limit:
+    async def _receive(self, body: Body, arrival: Arrival, scope: Scope) -> None:
+        if _announced(scope) <= self._limit:
             await self._receive_up_to(min(SMALL_BYTES, self._limit), body, arrival)
             if not arrival.is_over and not self._is_wanted(scope):
-                raise Unavailable("what this brings was not wanted a moment ago")
+                raise Unavailable(_UNWANTED)
             await self._receive_up_to(self._limit, body, arrival)
             if arrival.size <= self._limit:
                 return
         raise TooLarge(f"the request body is over the server's limit of {self._limit} bytes")
 
+    async def _receive_large(self, large: LargeForms, body: Body, arrival: Arrival, scope: Scope) -> None:
+        if _announced(scope) <= large.limit:
+            await self._receive_up_to(SMALL_BYTES, body, arrival)
+            if arrival.is_over:
+                return
+            if not await asyncio.to_thread(large.is_let_in, scope):
+                raise Unavailable(_UNWANTED)
+            await self._for_form(body.take_apart, large.begin(scope))
+            await self._receive_up_to(large.limit, body, arrival)
+            if arrival.size <= large.limit:
+                await self._for_form(body.finish)
+                return
+        raise TooLarge(f"the request body is over the server's limit of {large.limit} bytes")
+
+    def _large_for(self, scope: Scope) -> LargeForms | None:
+        return self._large if self._large is not None and self._large.takes(scope) else None
+
     async def _receive_up_to(self, size: int, body: Body, arrival: Arrival) -> None:
         """Receive until there is more than `size`, or no more to come."""
         while not arrival.is_over and arrival.size <= size:
             body.add(await arrival.next_part())
-            if body.is_in_file or self._incoming.is_crowded:
+            if body.form is not None:
+                await self._for_form(body.to_file)
+            elif body.is_in_file or self._incoming.is_crowded:
                 await asyncio.get_running_loop().run_in_executor(self._writers, body.to_file)
+
+    async def _for_form(self, call: Callable[..., None], *arguments: Form) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._form_writers, call, *arguments)
 
 
 class Body:
@@ -84,10 +150,16 @@ class Body:
         self._is_begun = False
         self._file: IO[bytes] | None = None
         self._error: CeleriacError | None = None
+        self.form: Form | None = None
+        """What takes it apart as it comes; then there is nothing to read."""
 
     @property
     def is_in_file(self) -> bool:
         return self._file is not None
+
+    @property
+    def is_refused(self) -> bool:
+        return self._error is not None
 
     def add(self, part: bytes) -> None:
         """Hold some more of it in memory."""
@@ -98,11 +170,15 @@ class Body:
             self._held.append(bytearray(part))
 
     def to_file(self) -> None:
-        """Write what is held to its file; in a thread.
+        """Write what is held to its file, or hand it to the form; in a thread.
 
         Raises:
-            Unavailable: it cannot be kept.
+            Unavailable: it cannot be kept. CeleriacError: the form says so.
         """
+        if self.form is not None:
+            while self._held:
+                self.form.feed(bytes(self._held.popleft()))
+            return
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # `close` closes it
@@ -110,6 +186,30 @@ class Body:
                 _write_all(self._file, self._held.popleft())
         except OSError as exc:
             raise Unavailable(f"what is being sent cannot be kept: {exc.strerror}") from exc
+
+    def take_apart(self, form: Form) -> None:
+        """Hand all that has come, and will come, to a form; in a thread.
+
+        Raises:
+            CeleriacError: the form says so.
+        """
+        came = list(iter(lambda: self.read(PART_BYTES), b""))
+        self.close()
+        self.form = form
+        for part in came:
+            form.feed(part)
+
+    def finish(self) -> None:
+        """Tell the form that there is no more; in a thread."""
+        if self.form is not None:
+            self.to_file()
+            self.form.finish()
+
+    def drop_form(self) -> None:
+        """Nobody will ask for the form; in a thread."""
+        form, self.form = self.form, None
+        if form is not None:
+            form.close()
 
     def refuse(self, error: CeleriacError) -> None:
         """Have whoever reads it get this error."""
@@ -146,6 +246,7 @@ class Body:
     def close(self) -> None:
         """Keep it no more; in a thread where it is in a file."""
         self._held.clear()
+        self.drop_form()
         if self._file is not None:
             self._file.close()
 
@@ -166,6 +267,11 @@ class PlainBodies:
             environ.pop("CONTENT_LENGTH", None)
             environ["wsgi.input_terminated"] = True
         return self._app(environ, start_response)
+
+
+def _announced(scope: Scope) -> int:
+    """The bytes that a body is said to have; 0: it is not said."""
+    return int(headers_of(scope).get("content-length") or 0)
 
 
 def _write_all(file: IO[bytes], data: bytearray) -> None:

@@ -32,6 +32,8 @@ CUT_OFF = "celeriac.cut_off"
 """An extension of a scope: a function that ends the connection, so that nobody takes a part for the whole."""
 BODY_BYTES = "celeriac.body_bytes"
 """Where WSGI's environment says how much of a body was read, as it came."""
+FORM = "celeriac.form"
+"""Where it has a form that was taken apart as it came, as `Bodies` was told; None: the body is to be read."""
 SMALL_BYTES = 256 * 2**10
 """An answer up to this size is sent in one piece; what is larger is made by a thread bit by bit."""
 PART_BYTES = 64 * 2**10
@@ -95,7 +97,7 @@ class Bridge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        with self._bodies.arrival(receive) as arrival, contextlib.closing(Body()) as body:
+        with self._bodies.arrival(receive, scope) as arrival, contextlib.closing(Body()) as body:
             await self._bodies.receive(body, arrival, scope)
             if not arrival.has_left:
                 await self._answer(scope, body, arrival, send)
@@ -253,6 +255,7 @@ def environ_of(scope: Scope, body: Body) -> WSGIEnvironment:
         "wsgi.url_scheme": scope.get("scheme", "http"),
         "wsgi.input": body,
         BODY_BYTES: body.size,
+        FORM: body.form,
         "wsgi.input_terminated": True,
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,

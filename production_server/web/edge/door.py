@@ -207,16 +207,22 @@ class Entrance:
     def would_let_in(self, asking: Asking) -> bool:
         """Whether a request will be let in whose body is still to come, as far as is known; counts nothing."""
         try:
-            needed = self._needed(asking)
-            if not needed:
-                return True
-            client = self.door.admit(asking)
-            _check_scope(client, needed)
+            return self._has_room(asking)
         except NotKnownYet:
             return True
         except CeleriacError:
             return False
-        return self.limits.allowance_of(client, asking.peer).has_room(brings_body=True)
+
+    def will_let_in(self, asking: Asking) -> bool:
+        """As `would_let_in`, after a look for a key that is not known yet. Blocks."""
+        try:
+            try:
+                return self._has_room(asking)
+            except NotKnownYet:
+                self.look_again(asking.peer)
+                return self._has_room(asking)
+        except CeleriacError:
+            return False
 
     def note_refusal(self, asking: Asking, client: Client | None, *, request_id: str, code: str) -> None:
         """Have the audit tell that a request was refused; of a client, if one was recognised. Never blocks."""
@@ -234,6 +240,14 @@ class Entrance:
         """
         self.limits.check_refusals(peer)
         self.door.look_again()
+
+    def _has_room(self, asking: Asking) -> bool:
+        needed = self._needed(asking)
+        if not needed:
+            return True
+        client = self.door.admit(asking)
+        _check_scope(client, needed)
+        return self.limits.allowance_of(client, asking.peer).has_room(brings_body=True)
 
     def _needed(self, asking: Asking) -> tuple[Scope, ...]:
         self.sites.check(asking.method, asking.headers, scheme=asking.scheme)

@@ -11,7 +11,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.formparser import FormDataParser, default_stream_factory
 
 from production_server.errors import Fault, InvalidInput, TooLarge, Unavailable
-from production_server.shown import describe
+from production_server.web.edge.multipart import refusing_what_is_damaged
 
 if TYPE_CHECKING:
     from werkzeug.formparser import TStreamFactory
@@ -57,15 +57,8 @@ class StrictFormParser(FormDataParser):
                 raise TooLarge(f"form: more than {MAX_URL_ENCODED_BYTES} bytes of {URL_ENCODED}", (fault,))
             stream, content_length = io.BytesIO(data), len(data)
         try:
-            return self._parse(stream, mimetype, content_length, options)
-        except UnicodeDecodeError as exc:
-            raise InvalidInput.at(
-                "form", "names of fields and files in UTF-8, as browsers send them", _not_utf_8(exc)
-            ) from exc
-        except ValueError as exc:
-            raise InvalidInput.at(
-                "form", "a whole multipart form with UTF-8 headers", f"a damaged one ({exc})"
-            ) from exc
+            with refusing_what_is_damaged():
+                return self._parse(stream, mimetype, content_length, options)
         except OSError as exc:
             if exc.errno != errno.ENOSPC:
                 raise
@@ -96,12 +89,6 @@ def _read(stream: IO[bytes], most: int) -> bytes:
     while len(data) < most and (piece := stream.read(most - len(data))):
         data += piece
     return bytes(data)
-
-
-def _not_utf_8(error: UnicodeDecodeError) -> str:
-    """What a part's header has instead: a name in Latin-1 and a damaged form look alike."""
-    line = error.object.decode("latin-1")
-    return f"the byte 0x{error.object[error.start]:02x} (another encoding, or damaged): {describe(line)}"
 
 
 def repeated(fields: MultiDict[str, str], files: MultiDict[str, Any]) -> list[Fault]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
-from flask import Response, make_response, redirect, render_template, request, url_for
+from flask import Response, make_response, redirect, render_template, url_for
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -22,6 +22,7 @@ from production_server.models.channels import STABLE
 from production_server.models.tasks import TASKS
 from production_server.web.api.import_schemas import ImportBody
 from production_server.web.api.imports import accept_sent, waits_for
+from production_server.web.api.sent_imports import sent_form
 from production_server.web.edge.flask_door import whose
 from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.edge.problems import retry_headers, status_of
@@ -31,8 +32,11 @@ SHOWN = 20
 NAMES: Mapping[str, str] = {
     "name": "Name",
     "file": "File",
+    "url": "Address of the file",
     "weights": "Weights",
+    "weights_url": "Address of the weights",
     "sample": "Sample",
+    "sample_url": "Address of the sample",
     "title": "Title",
     "task": "Task",
     "labels": "Labels",
@@ -58,13 +62,15 @@ def show() -> Response:
 
 def submit() -> Response:
     """Accept the file in the form, and go to its import's page; or show the form again with what is wrong."""
+    typed: MultiDict[str, str] = MultiDict()
     try:
-        accepted = accept_sent(current_parts())
+        with sent_form() as sent:
+            typed = sent.fields
+            accepted = accept_sent(current_parts(), sent)
     except RequestEntityTooLarge:
-        most = size(current_parts().settings.max_body_bytes)
-        return _page(TooLarge.at("file", f"at most {most} at once", "more"))
+        return _page(TooLarge.at("file", f"at most {_most()} at once", "more"))
     except (InvalidInput, StoreNotWritable, Unavailable) as exc:
-        return _page(exc)
+        return _page(exc, typed)
     return make_response(redirect(url_for("pages.imported", import_id=accepted.id), 303))
 
 
@@ -95,17 +101,19 @@ def cancel(import_id: UUID) -> Response:
     return make_response(redirect(url_for("pages.imported", import_id=import_id), 303))
 
 
-def _page(error: CeleriacError | None = None) -> Response:
+def _most() -> str:
+    return size(current_parts().settings.import_file_bytes)
+
+
+def _page(error: CeleriacError | None = None, typed: MultiDict[str, str] | None = None) -> Response:
     parts = current_parts()
-    # What is too large was not read.
-    typed = MultiDict[str, str]() if isinstance(error, TooLarge) else request.form
     page = render_template(
         "pages/imports.html",
         names=NAMES,
         tasks=sorted(TASKS),
-        most=size(parts.settings.max_body_bytes),
+        most=_most(),
         imports=list_imports(parts.database, whose=whose(), limit=SHOWN),
-        typed=typed,
+        typed=MultiDict() if typed is None else typed,
         despite=DESPITE,
         error=error,
         errors={fault.field: fault for fault in error.faults} if isinstance(error, InvalidInput) else {},

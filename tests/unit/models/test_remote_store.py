@@ -8,7 +8,6 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from io import BytesIO
 from pathlib import Path
 from uuid import uuid4
 
@@ -23,6 +22,7 @@ from production_server.storage.locations import Location
 from production_server.storage.writable import BucketFolder
 from testing.model_buckets import new_bucket, publish, put_anything, remote_store_at
 from testing.s3 import S3
+from testing.sent_files import come
 
 
 @pytest.fixture
@@ -198,8 +198,9 @@ def uploads_of(url: str, copy: Path) -> Uploads:
 def test_a_file_that_one_machine_was_sent_another_one_has(url: str, tmp_path: Path) -> None:
     import_id = uuid4()
     web, worker = uploads_of(url, tmp_path / "web"), uploads_of(url, tmp_path / "worker")
-    web.keep(import_id, "model", "my model.onnx", BytesIO(b"onnx"))
-    web.keep(import_id, "sample", "rows.csv", BytesIO(b"a,b"))
+    with web.incoming(most_bytes=9) as files:
+        come(files, "model", "my model.onnx", b"onnx")
+        web.keep(import_id, come(files, "sample", "rows.csv", b"a,b"))
 
     worker.bring(import_id)
 
@@ -239,7 +240,8 @@ def test_uploads_that_no_import_needs_are_swept_when_they_are_old(
     uploads = uploads_of(url, tmp_path / "web")
     old, needed = new_import_id(), new_import_id()
     for each in (old, needed):
-        uploads.keep(each, "model", "m.onnx", BytesIO(b"x"))
+        with uploads.incoming(most_bytes=9) as files:
+            uploads.keep(each, come(files, "model", "m.onnx", b"x"))
     uploads.sweep({needed})
     assert len(files_of(url)) == 2
 

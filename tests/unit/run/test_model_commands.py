@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from production_server.models.registry import Registry
 from production_server.models.tensors import only
 from production_server.run.model_commands import model_commands
 from production_server.settings import Settings, read_settings
+from production_server.storage.locations import Location
 from testing.foreign_graphs import FOREIGN_MODELS, dense, model_of, write
 
 
@@ -36,7 +39,9 @@ def models(settings: Settings, *arguments: str | Path) -> Result:
     return CliRunner().invoke(model_commands, list(map(str, arguments)), obj=settings, catch_exceptions=False)
 
 
-def imported(settings: Settings, file: Path, *arguments: str | Path, name: str = "mine") -> dict[str, Any]:
+def imported(
+    settings: Settings, file: Path | str, *arguments: str | Path, name: str = "mine"
+) -> dict[str, Any]:
     done = models(settings, "import", file, "--name", name, "--json", *arguments)
     assert done.exit_code == 0, done.output
     told: dict[str, Any] = json.loads(done.stdout)
@@ -109,8 +114,9 @@ def test_columns_of_a_data_frame_are_served_as_one_row(settings: Settings) -> No
     assert np.allclose(answers(settings, rows), [list(each.values()) for each in maps], atol=1e-6)
 
 
+@pytest.mark.parametrize("sent_as", ["folder", "zip of the folder", "zip of what is in it"])
 def test_a_pytorch_network_serves_pictures_as_the_labels_of_its_sample(
-    settings: Settings, tmp_path: Path
+    settings: Settings, tmp_path: Path, sent_as: str
 ) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (10, 28, 28), np.uint8)
     for place, picture in enumerate(pixels):
@@ -118,8 +124,20 @@ def test_a_pytorch_network_serves_pictures_as_the_labels_of_its_sample(
         folder.mkdir(parents=True)
         (folder / "a.png").write_bytes(as_png(picture))
 
-    told = imported(settings, FOREIGN_MODELS / "fashion_cnn.onnx", "--sample", tmp_path / "pictures")
+    sample = tmp_path / "pictures"
+    if sent_as != "folder":
+        root = tmp_path if sent_as == "zip of the folder" else sample
+        files = [path for path in sample.rglob("*") if path.is_file()]
+        sample = tmp_path / "pictures.zip"
+        with zipfile.ZipFile(sample, "w") as archive:
+            for path in files:
+                archive.write(path, path.relative_to(root))
+                archive.writestr(f"__MACOSX/{path.relative_to(root).parent}/._a.png", b"none")
+                archive.writestr(f"{path.relative_to(root).parent}/.DS_Store.png", b"none")
 
+    told = imported(settings, FOREIGN_MODELS / "fashion_cnn.onnx", "--sample", sample)
+
+    assert not list((settings.model_stores[-1] / "mine").glob(".draft-*"))
     manifest = manifest_of(told)
     session = onnxruntime.InferenceSession(FOREIGN_MODELS / "fashion_cnn.onnx")
     scaled = pixels.astype(np.float32)[..., None] / 255
@@ -128,6 +146,20 @@ def test_a_pytorch_network_serves_pictures_as_the_labels_of_its_sample(
     assert manifest.task == "image_classification"
     assert manifest.labels[:2] == ("kind 0", "kind 1")
     assert np.allclose(answers(settings, scaled), powers / powers.sum(axis=1, keepdims=True), atol=1e-5)
+
+
+def test_a_file_comes_from_where_it_lies(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "iris.onnx").write_bytes((FOREIGN_MODELS / "iris_pipeline.onnx").read_bytes())
+    allowed = replace(settings, storage_allow=(Location.parse(f"file://{tmp_path}/in"),))
+
+    told = imported(allowed, f"file://{tmp_path}/in/iris.onnx")
+
+    source = manifest_of(told).source
+    assert source is not None and source.file == "iris.onnx"
+    assert not list((settings.model_stores[-1] / ".imports").glob(".draft-*"))
+    with pytest.raises(InvalidInput, match="a place that STORAGE_ALLOW names"):
+        imported(settings, f"file://{tmp_path}/in/iris.onnx")
 
 
 @pytest.mark.parametrize("name", ["fashion_cnn_batch_of_1", "fashion_cnn_torchscript"])

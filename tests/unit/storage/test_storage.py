@@ -266,3 +266,62 @@ def test_what_is_no_regular_file_is_not_opened(tmp_path: Path) -> None:
     assert listed(storage, place.url) == []
     with pytest.raises(ObjectUnusable):
         storage.fetch(Reference(f"{place.url}/pipe"), max_bytes=10)
+
+
+def test_one_object_is_found_and_comes_in_pieces(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("remote", "directory"):
+        monkeypatch.setattr(f"production_server.storage.{module}.PIECE_BYTES", 1000)
+    data = bytes(range(256)) * 10
+    place.fill({"in/m.onnx": data, "in/m.onnx.data": b"x", "in/a": b"y", "in/m/deeper": b"z"})
+    storage = storage_of(place)
+
+    found = storage.find(Location.parse(f"{place.url}/in/m.onnx"))
+
+    pieces = list(storage.pieces(found, max_bytes=len(data)))
+    assert [len(piece) for piece in pieces] == [1000, 1000, 560] and b"".join(pieces) == data
+    with pytest.raises(ObjectUnusable) as refused:
+        storage.pieces(found, max_bytes=len(data) - 1)
+    assert refused.value.code == "object_too_large"
+
+
+@pytest.mark.parametrize(
+    ("key", "code"),
+    [
+        ("in", "invalid_input"),
+        ("in/", "invalid_input"),
+        ("none", "object_missing"),
+        ("in/m", "object_missing"),
+    ],
+)
+def test_what_is_no_single_object_is_not_found(place: Place, key: str, code: str) -> None:
+    place.fill({"in/m.onnx": b"x"})
+
+    with pytest.raises((InvalidInput, ObjectUnusable)) as refused:
+        storage_of(place).find(Location.parse(f"{place.url}/{key}"))
+
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize("later", [b"b" * 2500, b"b" * 1500, b"b" * 3500])
+def test_what_is_replaced_while_it_comes_in_pieces_is_not_taken_for_one_object(
+    place: Place, later: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("remote", "directory"):
+        monkeypatch.setattr(f"production_server.storage.{module}.PIECE_BYTES", 1000)
+    place.fill({"m": b"a" * 2500})
+    if place.url.startswith("file:"):
+        os.utime(f"{place.url.removeprefix('file://')}/m", (1, 1))  # two moments may have one time
+    storage = storage_of(place)
+    found = storage.find(Location.parse(f"{place.url}/m"))
+
+    def read() -> bytes:
+        came = b""
+        for piece in storage.pieces(found, max_bytes=9999):
+            came += piece
+            place.fill({"m": later})
+        return came
+
+    with pytest.raises(ObjectUnusable) as refused:
+        read()
+
+    assert refused.value.code in {"object_replaced", "object_refused"}

@@ -8,6 +8,7 @@ import pytest
 
 from production_server.errors import InvalidInput, TooLarge
 from production_server.models.importing.archives import unpack
+from production_server.models.importing.formats import format_of
 
 
 def archive_of(tmp_path: Path, **members: bytes) -> Path:
@@ -109,3 +110,26 @@ def test_what_is_both_file_and_folder_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidInput, match="both file and folder"):
         unpack(archive, tmp_path / "out")
+
+
+def test_a_list_of_files_that_takes_much_memory_is_not_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for number in range(200):
+            archive.writestr(f"{number}{'x' * 60_000}", b"")
+    assert (tmp_path / "a.zip").stat().st_size > 2 * 8 * 2**20
+
+    with pytest.raises(
+        TooLarge, match="sample: expected an archive whose list of files has at most 8,388,608"
+    ):
+        unpack(tmp_path / "a.zip", tmp_path / "out", field="sample")
+    with pytest.raises(TooLarge, match="file: expected an archive whose list of files has at most"):
+        format_of(tmp_path / "a.zip")
+
+
+def test_faults_name_the_archive_as_it_was_sent(tmp_path: Path) -> None:
+    archive = archive_of(tmp_path, **{"../a": b"1"})
+
+    with pytest.raises(InvalidInput) as caught:
+        unpack(archive, tmp_path / "out", field="sample")
+
+    assert caught.value.faults[0].field == "sample"

@@ -41,6 +41,8 @@ def hdf5() -> bytes:
         (b"\0" * 512 + hdf5(), "keras_hdf5"),
         (json.dumps({"class_name": "Sequential", "config": []}).encode(), "keras_json"),
         (zip_of("mine/saved_model.pb", "mine/variables/variables.index"), "savedmodel_zip"),
+        (zip_of("mine/model.onnx", "mine/model.onnx.data", "__MACOSX/mine/._model.onnx"), "onnx_zip"),
+        (zip_of("model.onnx"), "onnx_zip"),
     ],
 )
 def test_the_bytes_tell_what_a_file_is_and_not_its_name(tmp_path: Path, content: bytes, kind: str) -> None:
@@ -117,3 +119,10 @@ def test_more_than_may_be_read_is_refused_unread(tmp_path: Path) -> None:
 def test_a_folder_without_a_graph_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"a folder without saved_model\.pb"):
         format_of(tmp_path)
+
+
+def test_of_several_graphs_in_an_archive_none_is_guessed(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(zip_of("a.onnx", "b.onnx"))
+
+    with pytest.raises(InvalidInput, match="a zip archive of 2 ONNX files: put one into it"):
+        format_of(tmp_path / "a.zip")

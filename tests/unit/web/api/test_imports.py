@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from production_server.models.importing.uploads import FOLDER
 from production_server.serving.known_standings import KnownStandings
 from production_server.serving.overview import Overview
 from production_server.settings import Settings
+from production_server.storage.locations import Location
 from production_server.web.app import create_app
 from production_server.web.edge.parts import WebParts, build_parts
 from production_server.worker.importer import Importer
@@ -28,7 +30,7 @@ HDF5 = b"\x89HDF\r\n\x1a\n" + bytes(2000)
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(state_dir=tmp_path, max_body_bytes=200_000, gate_latency=1000)
+    return Settings(state_dir=tmp_path, max_body_bytes=200_000, import_file_bytes=100_000, gate_latency=1000)
 
 
 @pytest.fixture
@@ -48,7 +50,8 @@ def web(parts: WebParts) -> FlaskClient:
 def importer(parts: WebParts) -> Importer:
     known = KnownStandings(parts.database)
     known.look_again()
-    return Importer(parts.database, Overview(parts.database, parts.registry, known), parts.settings)
+    overview = Overview(parts.database, parts.registry, known)
+    return Importer(parts.database, overview, parts.settings, parts.storage)
 
 
 def send(web: FlaskClient, path: str = "/api/models", data: bytes = IRIS, **fields: Any) -> TestResponse:
@@ -125,7 +128,9 @@ def test_a_sample_tells_names_and_ranges(web: FlaskClient, importer: Importer) -
         ({"describe": '{"titel": "x"}'}, (400, "invalid_input", "titel")),
         ({"threshold": "2"}, (400, "invalid_input", "threshold")),
         ({"breaking": "perhaps"}, (400, "invalid_input", "breaking")),
-        ({"data": bytes(300_000)}, (413, "too_large", "")),
+        ({"data": bytes(100_001)}, (413, "too_large", "file")),
+        ({"sample": bytes(100_001)}, (413, "too_large", "sample")),
+        ({"data": bytes(300_001)}, (413, "too_large", "")),
     ],
 )
 def test_what_is_wrong_with_a_form_is_named_and_nothing_is_kept(
@@ -214,10 +219,11 @@ def test_the_page_shows_what_is_wrong_beside_the_field_and_keeps_what_was_typed(
 
 
 def test_the_page_tells_what_is_too_large(web: FlaskClient) -> None:
-    answer = send(web, "/imports", data=bytes(300_000))
+    whole, file = send(web, "/imports", data=bytes(300_001)), send(web, "/imports", data=bytes(100_001))
 
-    assert answer.status_code == 413
-    assert "File: expected at most 195.3 kB at once" in " ".join(answer.get_data(as_text=True).split())
+    assert (whole.status_code, file.status_code) == (413, 413)
+    assert "File: expected at most 97.7 kB at once" in " ".join(whole.get_data(as_text=True).split())
+    assert "at most 100,000 bytes (IMPORT_FILE_BYTES)" in " ".join(file.get_data(as_text=True).split())
 
 
 def test_the_page_says_why_there_is_no_version(web: FlaskClient, importer: Importer) -> None:
@@ -273,3 +279,24 @@ def test_what_the_gate_keeps_out_is_told_with_all_that_it_says(web: FlaskClient,
 
 def test_a_check_that_may_never_fail_cannot_be_named(web: FlaskClient) -> None:
     assert fault_of(send(web, despite="metrics,loads")) == (400, "invalid_input", "despite")
+
+
+def test_a_file_is_named_by_where_it_lies(web: FlaskClient, parts: WebParts, tmp_path: Path) -> None:
+    allowed = (Location.parse(f"file://{tmp_path}/in"),)
+    intake = replace(parts.imports, settings=replace(parts.settings, storage_allow=allowed))
+    web = create_app(replace(parts, imports=intake)).test_client()
+    url = f"file://{tmp_path}/in/iris.onnx"
+
+    taken = send(web, file=None, url=url)
+    page = send(web, "/imports", file=None, url=url)
+    refused = send(web, "/imports", file=None, url="https://example.com/m.onnx")
+
+    assert (taken.status_code, body_of(taken)["file"], page.status_code) == (202, "iris.onnx", 303)
+    assert 'id="url-error"' in refused.get_data(as_text=True)
+    assert "https://example.com/m.onnx" in refused.get_data(as_text=True)
+    assert fault_of(send(web, url=url)) == (400, "invalid_input", "url")
+    assert fault_of(send(web, sample_url="s3://other/rows.csv")) == (
+        400,
+        "location_not_allowed",
+        "sample_url",
+    )

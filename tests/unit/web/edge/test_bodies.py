@@ -5,7 +5,6 @@ import errno
 import gzip
 import json
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,43 +17,11 @@ from production_server.web.edge import incoming
 from production_server.web.edge.bodies import SMALL_BYTES
 from production_server.web.edge.door import Asking
 from production_server.web.edge.parts import WebParts
+from testing.asgi_client import Headers, Sender
 from testing.event_loop import run_apart
 
-Headers = Sequence[tuple[bytes, bytes]]
 JOB = json.dumps({"model": "table", "inputs": [[3, 7]]}).encode()
 JSON = [(b"content-type", b"application/json")]
-
-
-class Sender:
-    """One request to the whole web process: what it sends, and what it is told."""
-
-    def __init__(self, path: str, *parts: bytes, headers: Headers = JSON, end: bool = True) -> None:
-        self.scope = {
-            "type": "http", "method": "POST", "path": path, "headers": list(headers), "client": None,
-            "query_string": b"", "http_version": "1.1",
-        }  # fmt: skip
-        self.parts = list(parts)
-        self.taken = 0
-        self._end = end
-        self.sent: list[Any] = []
-
-    async def receive(self) -> Any:
-        if self.taken == len(self.parts):
-            await asyncio.Event().wait()
-        self.taken += 1
-        is_last = self._end and self.taken == len(self.parts)
-        return {"type": "http.request", "body": self.parts[self.taken - 1], "more_body": not is_last}
-
-    async def send(self, event: Any) -> None:
-        self.sent.append(event)
-
-    @property
-    def status(self) -> int:
-        return int(self.sent[0]["status"])
-
-    @property
-    def code(self) -> str:
-        return str(json.loads(self.sent[1]["body"])["code"])
 
 
 def ask(parts: WebParts, client: Sender) -> Sender:
