@@ -123,7 +123,10 @@ class ConfinedProcess:
         how = f"was ended by signal {-code}" if code < 0 else f"ended with {code}"
         if self._program.python != Path(sys.executable):
             does = f"{does} by {self._program.python} (IMPORT_PYTHON)"
-        memory = f"; it may use {limits.memory_bytes / 2**30:.1f} GiB of memory (IMPORT_MEMORY_BYTES)"
+        memory = (
+            f"; it may use {limits.memory_bytes / 2**30:.1f} GiB of memory (IMPORT_MEMORY_BYTES), "
+            "where the machine, or the container, has as much"
+        )
         return ImportFailed(f"the process that {does} {how}{said}{memory}")
 
 
