@@ -394,6 +394,14 @@ def test_an_engine_that_is_too_old_is_refused(
     assert done.stdout.strip() == says
 
 
+def test_models_are_in_a_folder_that_the_containers_may_write(in_containers: Program) -> None:
+    stubs = 'install() { echo "$*"; }; try() { :; }; iptables() { :; }; check_engine() { :; }'
+
+    done = in_containers.call(f"{stubs}; write_settings() {{ :; }}; prepare_services")
+
+    assert f"-d -m 0755 -o 10001 -g 10001 {in_containers.folder}/var/lib/celeriac/models" in done.stdout
+
+
 def test_compose_is_told_what_the_machine_and_the_release_are(in_containers: Program) -> None:
     release = in_containers.folder / "opt/celeriac/releases" / COMMIT
     (release / "docker").mkdir(parents=True)

@@ -43,7 +43,9 @@ check_distribution() {
 }
 
 prepare_services() {
-    install -d -m 0755 $RELEASES $STATE $MODELS
+    install -d -m 0755 $RELEASES $STATE
+    # The containers' user makes versions there.
+    install -d -m 0755 -o 10001 -g 10001 $MODELS
     [ -e $SETTINGS ] || write_settings
     try systemctl enable --quiet --now docker.service
     # An engine that was there before its settings.
