@@ -50,7 +50,10 @@ def told(place: Path) -> Iterator[None]:
     except OSError as exc:
         if exc.errno in _FULL:
             raise StoreNotWritable(f"there is no room for a version in {place}", code="store_full") from exc
-        raise StoreNotWritable(f"the model store cannot be written: {place}: {exc.strerror or exc}") from exc
+        whose = f" for the user {os.geteuid()}" if exc.errno == errno.EACCES else ""
+        raise StoreNotWritable(
+            f"the model store cannot be written: {place}: {exc.strerror or exc}{whose}"
+        ) from exc
 
 
 def sync(path: Path) -> None:
