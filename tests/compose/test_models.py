@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from testing.compose_project import ComposeProject
 
+KERAS = ROOT / "tests" / "data" / "models" / "keras"
 IRIS = ROOT / "examples" / "iris.onnx"
 SETOSA = [5.1, 3.5, 1.4, 0.2]
 
@@ -95,6 +96,32 @@ def test_a_file_of_keras_waits_and_says_for_what(project: ComposeProject, tmp_pa
 
     assert shown["state"] == "waiting"
     assert shown["doing"].startswith("Waiting for a worker with TensorFlow")
+
+
+@pytest.fixture
+def importing(project: ComposeProject) -> Iterator[ComposeProject]:
+    """The service with the profile `importing`."""
+    project.checkout.env["COMPOSE_PROFILES"] = "importing"
+    try:
+        project.up()
+        yield project
+    finally:
+        project.compose("rm", "--stop", "--force", "importer")
+        del project.checkout.env["COMPOSE_PROFILES"]
+        wait_until(
+            lambda: project.alive_workers() == project.containers("worker"), what="the importer is forgotten"
+        )
+
+
+def test_the_profile_importing_makes_versions_of_files_of_keras(importing: ComposeProject) -> None:
+    made = importing.imported("perceptron", KERAS / "mlp.h5")
+
+    assert (made["error"], made["version"]) == (None, "1")
+    assert [note for note in made["notes"] if "network" in note] == []
+    assert importing.web.get("/models/perceptron").status_code == HTTPStatus.OK
+    features = len(made["manifest"]["features"])
+    job = importing.wait_for(importing.submit("perceptron", [[0.5] * features]))
+    assert job["succeeded"] == 1
 
 
 def test_versions_put_into_the_checkout_by_hand_serve_and_are_never_written(

@@ -14,6 +14,8 @@ from testing.compose_project import Checkout, checkout
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+WITH_MODELS = {"web", "worker", "importer"}
+"""Services that serve models, and make versions."""
 ONE_SHOT = {"migrate"}
 """Services that end."""
 SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|COOKIE|(?:^|_)(?:KEY|PASS|USER|AUTH)$|_URL$")
@@ -125,8 +127,8 @@ def test_a_way_out_to_buckets_is_there_for_those_who_fetch_and_only_if_some_are_
 
     (network,) = (name for name in networks if name.startswith("storage"))
     assert not networks[network].get("internal")
-    assert {name for name, each in opened.items() if network in each["networks"]} == {"web", "worker"}
-    for name, needed in (("aws_credentials", {"web", "worker"}), ("events_token", {"web"})):
+    assert {name for name, each in opened.items() if network in each["networks"]} == WITH_MODELS
+    for name, needed in (("aws_credentials", WITH_MODELS), ("events_token", {"web"})):
         having = {
             service
             for service, each in opened.items()
@@ -176,9 +178,9 @@ def test_who_serves_and_makes_models_has_their_store_and_nobody_else(
     mounts = {
         name: {each["target"]: each for each in service.get("volumes", ())} for name, service in found.items()
     }
-    assert {name for name, each in mounts.items() if "/models" in each} == {"web", "worker"}
-    assert {name for name, each in mounts.items() if "/var/lib/celeriac" in each} == {"web", "worker"}
-    for name in ("web", "worker"):
+    assert {name for name, each in mounts.items() if "/models" in each} == WITH_MODELS
+    assert {name for name, each in mounts.items() if "/var/lib/celeriac" in each} == WITH_MODELS
+    for name in WITH_MODELS:
         assert found[name]["environment"]["MODEL_STORE"] == store
         assert mounts[name]["/var/lib/celeriac"]["source"] == "state"
         folder = mounts[name]["/models"]

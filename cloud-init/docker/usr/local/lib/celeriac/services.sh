@@ -192,7 +192,7 @@ show_services() { docker compose ps --all; }
 # Images of releases that are gone.
 forget_unused() {
     local image
-    for image in $(docker image ls --format '{{.Repository}}:{{.Tag}}' | grep -E '(^|/)celeriac-serve:[0-9a-f]{40}$'); do
+    for image in $(docker image ls --format '{{.Repository}}:{{.Tag}}' | grep -E '(^|/)celeriac-[a-z]+:[0-9a-f]{40}$'); do
         [ -d "$RELEASES/${image##*:}" ] || docker image rm "$image" >>$LOG 2>&1 || note "$image is still in use"
     done
     docker image prune --force >>$LOG 2>&1 || true
