@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from client.launcher.machine.console import read
+from testing.nspawn import HOST
 from testing.processes import wait_until
+from testing.s3 import s3_store
 from tests.deploy.conftest import (
     PATIENT,
     PROGRAM,
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
     from testing.nspawn import Machine
     from tests.deploy.conftest import Booted, Repository
+
+
+SETTINGS = "/etc/celeriac/celeriac.env"
 
 
 def workers(instance: Machine) -> set[str]:
@@ -286,6 +291,25 @@ def test_a_model_that_is_sent_serves_and_its_file_is_read_without_a_network(inst
     assert [note for note in made["notes"] if "network" in note] == []
     assert "setosa" in predicted(instance, "iris", "5.1", "3.5", "1.4", "0.2")
     assert instance.ask("stat", "-c", "%U", f"/var/lib/celeriac/models/iris/{made['version']}") == "celeriac"
+
+
+def test_a_store_in_a_bucket_is_named_in_the_settings(instance: Machine) -> None:
+    with s3_store() as store:
+        store.fill("models", {})
+        url = store.url.replace("127.0.0.1", HOST)
+        settings = {**store.environ, "MODEL_STORE": "s3://models/lab", "AWS_ENDPOINT_URL": url}
+        lines = "\n".join(f"{name}={value}" for name, value in settings.items())
+        instance.run("cp", "-p", SETTINGS, f"{SETTINGS}.before")
+        try:
+            instance.run("sh", "-c", f"echo '{lines}' >>{SETTINGS}; systemctl restart celeriac.target")
+            wait_until_ready(instance)
+            made = imported(instance, "lent")
+            listed = store.client().list_objects_v2(Bucket="models", Prefix="lab/lent/")["Contents"]
+            assert f"lab/lent/{made['version']}/manifest.json" in [each["Key"] for each in listed]
+            assert "setosa" in predicted(instance, "lent", "5.1", "3.5", "1.4", "0.2")
+        finally:
+            instance.run("sh", "-c", f"mv {SETTINGS}.before {SETTINGS}; systemctl restart celeriac.target")
+            wait_until_ready(instance)
 
 
 def test_another_commit_is_deployed_and_a_broken_one_is_not(
