@@ -54,7 +54,7 @@ down: ## Stop and remove the containers; jobs and results stay
 	@tools/compose down
 
 .PHONY: destroy
-destroy: ## Remove the containers with all jobs, results and passwords; asks
+destroy: ## Remove the containers with all jobs, results, models and passwords; asks
 	@tools/compose destroy $(ARGS)
 
 .PHONY: launch

@@ -86,6 +86,12 @@ class Settings:
         "bucket](models.md#a-store-for-several-machines) such as `s3://bucket/models`",
         shown_default="`models` under `STATE_DIR`",
     )
+    more_models: Path | None = _setting(
+        None,
+        path,
+        "folder of versions, laid out as a store, that are served as well and never written: for those that are put "
+        "there by hand",
+    )
     import_python: Path | None = _setting(
         None,
         path,
@@ -347,10 +353,16 @@ class Settings:
 
     @property
     def model_stores(self) -> tuple[Path, ...]:
-        """The stores that are searched, the first one that has a version wins; of a bucket its copy on this machine."""
+        """The stores that are searched, the first one that has a version wins; the last one is written.
+
+        Of a bucket it is the copy on this machine.
+        """
         if isinstance(self.model_store, Location):
-            return BUILT_IN_MODEL_STORE, self.state_dir / "model-mirror"
-        return BUILT_IN_MODEL_STORE, self.model_store or self.state_dir / "models"
+            own = self.state_dir / "model-mirror"
+        else:
+            own = self.model_store or self.state_dir / "models"
+        more = [] if self.more_models in (None, own) else [self.more_models]
+        return BUILT_IN_MODEL_STORE, *more, own
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:

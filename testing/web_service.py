@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,18 @@ class WebService:
 
         wait_until(is_done, what=f"{wanted} items of {job['id']} are done", timeout_s=240)
         return self.job(job)
+
+    def imported(self, name: str, file: Path) -> dict[str, Any]:
+        """Send a model's file, and wait until its import is over; gives the import."""
+        with file.open("rb") as opened:
+            sent = self.web.post("/api/models", data={"name": name}, files={"file": opened})
+        assert sent.status_code == HTTPStatus.ACCEPTED, sent.text
+        link = sent.json()["links"]["self"]
+        wait_until(
+            lambda: self.web.get(link).json()["finished"] is not None, what=f"the import of {name} is over"
+        )
+        shown: dict[str, Any] = self.web.get(link).json()
+        return shown
 
     def results(self, job: dict[str, Any]) -> list[dict[str, Any]]:
         """All items of a job."""

@@ -12,8 +12,9 @@ import sys
 import threading
 from dataclasses import dataclass
 
-_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+from production_server.confined.sockets import leave_network
+
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -51,19 +52,15 @@ def confine(limits: Limits) -> list[str]:
         resource.setrlimit(kind, (allowed, allowed))
     # A file that grows too large is an error that can be told, and not a signal that kills.
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    _die_with_parent()
     return (
-        [] if _leave_network() else ["This machine's kernel lets no process give the network up: it was not."]
+        [] if leave_network() else ["This machine's kernel lets no process give the network up: it was not."]
     )
 
 
-def _leave_network() -> bool:
-    """A network of its own, in which there is nothing: by root's right, or that of a user's own namespace."""
-    if not sys.platform.startswith("linux"):
-        return False
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    return any(libc.unshare(flags) == 0 for flags in (_CLONE_NEWNET, _CLONE_NEWUSER | _CLONE_NEWNET))
+def _die_with_parent() -> None:
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def end_with_parent(descriptor: int) -> None:

@@ -124,7 +124,10 @@ class ConfinedProcess:
         place = ""
         if self._program.python != Path(sys.executable):
             does, place = f"{does} by IMPORT_PYTHON", str(self._program.python)
-        memory = f"; it may use {limits.memory_bytes / 2**30:.1f} GiB of memory (IMPORT_MEMORY_BYTES)"
+        memory = (
+            f"; it may use {limits.memory_bytes / 2**30:.1f} GiB of memory (IMPORT_MEMORY_BYTES), "
+            "where the machine, or the container, has as much"
+        )
         return ImportFailed(f"the process that {does} {how}{said}{memory}", place=place)
 
 

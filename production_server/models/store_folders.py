@@ -52,8 +52,10 @@ def told(place: Path) -> Iterator[None]:
             raise StoreNotWritable(
                 "there is no room for a version in the model store", code="store_full", place=str(place)
             ) from exc
+        whose = f" for the user {os.geteuid()}" if exc.errno == errno.EACCES else ""
         raise StoreNotWritable(
-            f"the model store cannot be written: {exc.strerror or type(exc).__name__}", place=str(place)
+            f"the model store cannot be written: {exc.strerror or type(exc).__name__}{whose}",
+            place=str(place),
         ) from exc
 
 

@@ -195,7 +195,7 @@ class Serving:
         Raises:
             NotFound: there is no such model or version. InvalidInput: the reason is too long.
             Conflict: it is not retired (code `version_not_retired`), has jobs that are not over or was retired just
-                now (`version_in_use`), or is data of the release (`version_built_in`).
+                now (`version_in_use`), or is not in the store that is written (`version_built_in`).
             StoreNotWritable: the store cannot be written.
         """
         check_reason(reason)
@@ -228,7 +228,8 @@ class Serving:
             raise
         if found.folder != folder:
             raise Conflict(
-                f"version {version} of {model!r} comes with the release: it can be retired, not deleted",
+                f"version {version} of {model!r} comes with the release, or lies in MORE_MODELS: it can be retired, "
+                "not deleted",
                 code="version_built_in",
             )
         return folder

@@ -17,7 +17,7 @@ from testing.processes import wait_until
 from testing.s3 import S3, s3_store
 from tests.integration.test_scans import png
 
-SETTINGS = {"STORAGE_ALLOW": "s3://photos", "EVENTS_FILE": "photos.yaml"}
+SETTINGS = {"STORAGE_ALLOW": "s3://photos", "EVENTS_FILE": "photos.yaml", "MODEL_BUCKET": "s3://models/lab"}
 RULES = "rules:\n  - {bucket: photos, prefix: told/, model: fashion_mnist}\n"
 CREDENTIALS = "[default]\naws_access_key_id = KEYINAFILEONLY\naws_secret_access_key = secret/in/a/file/only\n"
 
@@ -28,6 +28,7 @@ def store(engine: None) -> Iterator[S3]:
     (network,) = json.loads(docker("network", "inspect", "bridge").stdout)
     with s3_store(network["IPAM"]["Config"][0]["Gateway"]) as store:
         store.fill("photos", {f"in/{number}.png": png(number) for number in range(5)})
+        store.fill("models", {})
         yield store
 
 
@@ -85,6 +86,22 @@ def test_what_an_event_tells_of_is_classified(fetching: ComposeProject, store: S
     assert (refused.status_code, told.status_code) == (401, 202)
     (job,) = told.json()["jobs"]
     wait_until(lambda: fetching.web.get(f"/api/jobs/{job}").json()["succeeded"] == 1, what="it is classified")
+
+
+def test_models_are_made_in_a_bucket_and_serve_from_their_copy_while_it_is_away(
+    fetching: ComposeProject, store: S3
+) -> None:
+    made = fetching.imported("lent", ROOT / "examples" / "iris.onnx")
+    listed = store.client().list_objects_v2(Bucket="models", Prefix="lab/lent/1/")["Contents"]
+    assert (made["version"], made["error"]) == ("1", None)
+    assert "lab/lent/1/manifest.json" in [each["Key"] for each in listed]
+
+    with store.away():
+        fetching.compose("restart", "web", "worker")
+        fetching.wait_until_ready()
+        job = fetching.wait_for(fetching.submit("lent", [[5.1, 3.5, 1.4, 0.2]]))
+
+    assert fetching.results(job)[0]["label"] == "setosa"
 
 
 def test_credentials_are_in_files_only_and_those_for_who_needs_them(fetching: ComposeProject) -> None:

@@ -43,7 +43,7 @@ def test_two_checkouts_share_nothing_and_one_that_is_destroyed_leaves_nothing(
         assert theirs.keys() == ours.keys()
         # Only what waits for the operator's own.
         assert [name for name in ours if ours[name] == theirs[name]] == ["aws_credentials"]
-        assert len(belongings(other.name)) == 5 + 3 + 3  # containers, volumes, networks
+        assert len(belongings(other.name)) == 5 + 4 + 3  # containers, volumes, networks
 
         other.checkout.run("make", "destroy", "ARGS=--yes")
 
@@ -58,7 +58,10 @@ def test_destroy_asks_and_does_nothing_without_a_yes(project: ComposeProject, an
     refused = project.checkout.run("make", "destroy", stdin=answer, check=False)
 
     assert refused.returncode != 0
-    assert f"Remove all jobs, results and passwords of the project {project.name}? [y/N]" in refused.stderr
+    assert (
+        f"Remove all jobs, results, models and passwords of the project {project.name}? [y/N]"
+        in refused.stderr
+    )
     assert "error: nothing was removed" in refused.stderr
     assert project.is_ready()
     assert project.checkout.secrets.exists()
@@ -106,6 +109,15 @@ def test_a_wrong_command_is_refused_in_one_line(fresh: Checkout, words: tuple[st
         ({"PORT": "abc"}, "error: that is what Compose says of the environment and docker/.env"),
         ({"WORKERS": "-1"}, "error: WORKERS is a number from 1 to 999, not '-1'"),
         ({"WORKERS": "0"}, "error: WORKERS is a number from 1 to 999, not '0'"),
+        (
+            {"MODEL_STORE": "s3://lab"},
+            "error: MODEL_STORE is a folder here, not 's3://lab': a bucket is named by MODEL_BUCKET=s3://lab",
+        ),
+        (
+            {"MODEL_STORE": "store"},
+            "error: MODEL_STORE is the path of a folder, from / or, beside docker-compose.yml, from ./, not 'store'",
+        ),
+        ({"MODEL_STORE": "/nonexistent"}, "error: MODEL_STORE: there is no folder /nonexistent"),
         ({"PORT": "0"}, "error: a port is a number from 1 to 65535, not '0'"),
     ],
 )

@@ -14,6 +14,8 @@ from testing.compose_project import Checkout, checkout
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+WITH_MODELS = {"web", "worker", "importer"}
+"""Services that serve models, and make versions."""
 ONE_SHOT = {"migrate"}
 """Services that end."""
 SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|COOKIE|(?:^|_)(?:KEY|PASS|USER|AUTH)$|_URL$")
@@ -106,16 +108,27 @@ def test_no_network_of_the_service_lets_anything_be_fetched_from_outside(fresh: 
     assert options["com.docker.network.bridge.enable_ip_masquerade"] == "false"
 
 
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        {"STORAGE_ALLOW": "s3://photos"},
+        {"MODEL_BUCKET": "s3://models"},
+        {"STORAGE_ALLOW": "s3://photos", "MODEL_BUCKET": "s3://models"},
+    ],
+)
 def test_a_way_out_to_buckets_is_there_for_those_who_fetch_and_only_if_some_are_allowed(
-    fresh: Checkout,
+    fresh: Checkout, allowed: dict[str, str]
 ) -> None:
-    fresh.env["STORAGE_ALLOW"] = "s3://photos"
+    fresh.env |= allowed
     opened = services(fresh, "--profile", "*")
-    del fresh.env["STORAGE_ALLOW"]
+    networks = json.loads(fresh.compose("config", "--format", "json"))["networks"]
+    for name in allowed:
+        del fresh.env[name]
 
-    assert {name for name, each in opened.items() if "storage-open" in each["networks"]} == {"web", "worker"}
-    assert {name for name, each in opened.items() if "storage" in each["networks"]} == set()
-    for name, needed in (("aws_credentials", {"web", "worker"}), ("events_token", {"web"})):
+    (network,) = (name for name in networks if name.startswith("storage"))
+    assert not networks[network].get("internal")
+    assert {name for name, each in opened.items() if network in each["networks"]} == WITH_MODELS
+    for name, needed in (("aws_credentials", WITH_MODELS), ("events_token", {"web"})):
         having = {
             service
             for service, each in opened.items()
@@ -144,6 +157,35 @@ def test_no_service_reaches_the_engine_or_a_folder_outside_the_checkout(
         # But for the file in which `migrate` leaves the first key.
         written = [Path(each["source"]).name for each in mounts if not each.get("read_only")]
         assert written == (["first_key"] if name == "migrate" else [])
+
+
+@pytest.mark.parametrize(
+    ("settings", "store", "may_write"),
+    [
+        ({}, "", False),
+        ({"MODEL_STORE": "/srv/models"}, "/models", True),
+        ({"MODEL_BUCKET": "s3://lab/models"}, "s3://lab/models", False),
+    ],
+)
+def test_who_serves_and_makes_models_has_their_store_and_nobody_else(
+    fresh: Checkout, settings: dict[str, str], store: str, may_write: bool
+) -> None:
+    fresh.env |= settings
+    found = services(fresh, "--profile", "*")
+    for name in settings:
+        del fresh.env[name]
+
+    mounts = {
+        name: {each["target"]: each for each in service.get("volumes", ())} for name, service in found.items()
+    }
+    assert {name for name, each in mounts.items() if "/models" in each} == WITH_MODELS
+    assert {name for name, each in mounts.items() if "/var/lib/celeriac" in each} == WITH_MODELS
+    for name in WITH_MODELS:
+        assert found[name]["environment"]["MODEL_STORE"] == store
+        assert mounts[name]["/var/lib/celeriac"]["source"] == "state"
+        folder = mounts[name]["/models"]
+        assert folder["source"] == settings.get("MODEL_STORE", f"{fresh.root}/docker/models")
+        assert bool(folder.get("read_only")) is not may_write
 
 
 def test_every_service_runs_as_a_user_that_is_not_root(

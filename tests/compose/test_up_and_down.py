@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -79,7 +80,7 @@ def test_scaled_workers_are_shown_by_name_with_what_each_has_done_and_stay_at_th
 
         assert set(project.containers("worker")) == names
         region = page.get_by_role("region", name="Workers")
-        expect(region.get_by_text("2 of 2 models loaded")).to_have_count(3)
+        expect(region.get_by_text(re.compile(r"\b(\d+) of \1 models loaded"))).to_have_count(3)
     finally:
         project.scale(1)
 

@@ -115,9 +115,8 @@ def test_the_containers_take_every_setting_that_is_not_theirs_to_decide() -> Non
     decided |= {"TLS_CERT", "TLS_KEY", "HTTP_PORT", "PROXIES"}
     # The one names a file in a folder that is theirs, the other one is a secret.
     decided |= {"EVENTS_FILE", "EVENTS_TOKEN"}
-    # Files of models are imported where a Python with TensorFlow may be, beside the containers.
-    decided |= {"IMPORT_PYTHON", "IMPORT_MEMORY_BYTES", "IMPORT_TIMEOUT_S", "IMPORT_FILE_BYTES"}
-    decided |= {"GATE_MARGIN", "GATE_LATENCY", "GATE_MEMORY"}
+    # The one is part of an image, the other one a folder that is mounted.
+    decided |= {"IMPORT_PYTHON", "MORE_MODELS"}
     settings = {variable_of(setting) for setting in fields(Settings)}
 
     taken = set(re.findall(r"^ +([A-Z_]+): \$\{\1:-\}", COMPOSE_FILE.read_text(), re.MULTILINE))

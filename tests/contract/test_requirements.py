@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import grimp
 import pytest
 
 from production_server.storage.extras import PACKAGES
@@ -41,6 +44,12 @@ REGISTRY_HOSTS = [
     )
 ]
 
+TRAINING_RUNS = (
+    "production_server.training.__main__",
+    "production_server.models.importing.__main__",
+    "production_server.learning.probe",
+)
+"""What runs in the environment of training."""
 PEERS = {f"peer-{path.stem}": path for path in (ROOT / "requirements" / "peers").glob("*.txt")}
 """Environments of their own: they agree with the others in nothing but the engine."""
 
@@ -104,6 +113,28 @@ def test_a_serving_machine_installs_extras_only_where_it_is_asked_to() -> None:
 
 def test_the_development_set_has_all_extras() -> None:
     assert wanted("serving-gs-az") <= pinned(SETS["development"]).keys()
+
+
+def test_the_training_set_holds_what_trains_and_what_reads_files() -> None:
+    graph = grimp.build_graph("production_server", include_external_packages=True)
+    modules = set(TRAINING_RUNS).union(*map(graph.find_upstream_modules, TRAINING_RUNS))
+    # Buckets are left to whoever started it.
+    own = {each for each in modules if re.match(r"production_server\.(?!storage\b)", each)}
+    imported = {
+        name.partition(".")[0] for each in own for name in graph.find_modules_directly_imported_by(each)
+    }
+    packages = imported - {"production_server"} - sys.stdlib_module_names
+    providers = importlib.metadata.packages_distributions()
+
+    held = pinned(SETS["training"]).keys()
+    lacking = {
+        package
+        for package in packages
+        if not {name.lower().replace("_", "-") for name in providers[package]} & held
+    }
+
+    assert "onnxruntime" in packages
+    assert lacking == set()
 
 
 def test_no_tracked_file_names_a_package_registry() -> None:

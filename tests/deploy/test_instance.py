@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from PIL import Image
 
 from client.launcher.machine.console import read
+from testing.nspawn import HOST
 from testing.processes import wait_until
+from testing.s3 import s3_store
 from tests.deploy.conftest import (
     PATIENT,
     PROGRAM,
@@ -25,6 +27,7 @@ from tests.deploy.conftest import (
     predicted,
     submit,
     wait_until_ready,
+    with_key,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
 
     from testing.nspawn import Machine
     from tests.deploy.conftest import Booted, Repository
+
+
+SETTINGS = "/etc/celeriac/celeriac.env"
 
 
 def workers(instance: Machine) -> set[str]:
@@ -255,6 +261,57 @@ def test_a_wiped_broker_is_set_up_by_its_restart(instance: Machine) -> None:
     assert "row 1  diabetes" in predicted(instance, "diabetes", *PATIENT)
 
 
+def imported(instance: Machine, name: str) -> dict[str, Any]:
+    """An import of irises, once it is over."""
+    file = (ROOT / "examples" / "iris.onnx").read_bytes()
+    headers = with_key(instance)
+    sent = ask(
+        instance,
+        "POST",
+        "/api/models",
+        data={"name": name},
+        files={"file": ("iris.onnx", file)},
+        headers=headers,
+    )
+    assert sent.status_code == 202, sent.text
+    link = sent.json()["links"]["self"]
+
+    def shown() -> dict[str, Any]:
+        found: dict[str, Any] = ask(instance, "GET", link, headers=headers).json()
+        return found
+
+    wait_until(lambda: shown()["finished"] is not None, what="the import is over")
+    return shown()
+
+
+def test_a_model_that_is_sent_serves_and_its_file_is_read_without_a_network(instance: Machine) -> None:
+    made = imported(instance, "iris")
+
+    assert made["error"] is None
+    assert [note for note in made["notes"] if "network" in note] == []
+    assert "setosa" in predicted(instance, "iris", "5.1", "3.5", "1.4", "0.2")
+    assert instance.ask("stat", "-c", "%U", f"/var/lib/celeriac/models/iris/{made['version']}") == "celeriac"
+
+
+def test_a_store_in_a_bucket_is_named_in_the_settings(instance: Machine) -> None:
+    with s3_store() as store:
+        store.fill("models", {})
+        url = store.url.replace("127.0.0.1", HOST)
+        settings = {**store.environ, "MODEL_STORE": "s3://models/lab", "AWS_ENDPOINT_URL": url}
+        lines = "\n".join(f"{name}={value}" for name, value in settings.items())
+        instance.run("cp", "-p", SETTINGS, f"{SETTINGS}.before")
+        try:
+            instance.run("sh", "-c", f"echo '{lines}' >>{SETTINGS}; systemctl restart celeriac.target")
+            wait_until_ready(instance)
+            made = imported(instance, "lent")
+            listed = store.client().list_objects_v2(Bucket="models", Prefix="lab/lent/")["Contents"]
+            assert f"lab/lent/{made['version']}/manifest.json" in [each["Key"] for each in listed]
+            assert "setosa" in predicted(instance, "lent", "5.1", "3.5", "1.4", "0.2")
+        finally:
+            instance.run("sh", "-c", f"mv {SETTINGS}.before {SETTINGS}; systemctl restart celeriac.target")
+            wait_until_ready(instance)
+
+
 def test_another_commit_is_deployed_and_a_broken_one_is_not(
     instance: Machine, repository: Repository
 ) -> None:
@@ -263,10 +320,12 @@ def test_another_commit_is_deployed_and_a_broken_one_is_not(
         {"production_server/worker/process.py": "raise OSError('broken')\n"}, message="broken"
     )
     instance.run("systemctl", "disable", "--now", "celeriac-worker@2")
+    assert imported(instance, "kept")["version"] is not None
     try:
         deployed = instance.run(PROGRAM, "deploy", other, timeout_s=120)
         assert f"celeriac: ready {other}" in deployed.stdout
         assert serving(instance) == other
+        assert "setosa" in predicted(instance, "kept", "5.1", "3.5", "1.4", "0.2")
         assert instance.ask("systemctl", "is-enabled", "celeriac-worker@2") == "disabled"
 
         refused = instance.run(PROGRAM, "deploy", broken, check=False, timeout_s=200)

@@ -223,6 +223,14 @@ def test_of_a_store_in_a_bucket_a_copy_is_searched() -> None:
     assert "MODEL_STORE=s3://models/lab/" in list(lines_of(settings))
 
 
+def test_versions_that_are_put_there_by_hand_are_searched_before_the_store_unless_they_are_in_it() -> None:
+    beside = read_settings({"MORE_MODELS": "/srv/by-hand", "MODEL_STORE": "s3://lab", "STATE_DIR": "/srv"})
+    same = read_settings({"MORE_MODELS": "/srv/models", "MODEL_STORE": "/srv/models"})
+
+    assert beside.model_stores == (BUILT_IN_MODEL_STORE, Path("/srv/by-hand"), Path("/srv/model-mirror"))
+    assert same.model_stores == (BUILT_IN_MODEL_STORE, Path("/srv/models"))
+
+
 def test_settings_print_without_their_secrets() -> None:
     settings = read_settings({"BROKER_URL": "amqp://u:s3cret@h", "DATABASE_URL": "postgresql://u:s3cret@h/d"})
 

@@ -110,8 +110,8 @@ def waits_for(parts: WebParts, found: ModelImport) -> str:
         return "Waiting for a worker: none is alive."
     if found.needs_tensorflow and "all" not in able:
         return (
-            "Waiting for a worker with TensorFlow: where the training set is installed, or IMPORT_PYTHON names a "
-            "Python that has it."
+            "Waiting for a worker with TensorFlow: where the training set is installed, where IMPORT_PYTHON names a "
+            "Python that has it, or, in containers, of the profile importing."
         )
     return "Waiting for a worker."
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import subprocess
 import sys
 import threading
@@ -14,7 +16,7 @@ from production_server.errors import BrokenVersion, StoreNotWritable
 from production_server.models import manifest as card
 from production_server.models.drafts import Draft, draft_version, sweep_drafts
 from production_server.models.store import Store
-from production_server.models.store_folders import next_version
+from production_server.models.store_folders import next_version, told
 
 
 def manifest_of(draft: Draft) -> card.Manifest:
@@ -202,6 +204,13 @@ def test_a_store_that_is_a_file_is_refused_in_one_sentence(tmp_path: Path) -> No
 
     with pytest.raises(StoreNotWritable, match="cannot be written"):
         publish(tmp_path / "store")
+
+
+def test_a_store_that_is_somebody_elses_says_who_may_not_write_it() -> None:
+    # Of a container's user people know the number alone.
+    refusal = rf"cannot be written: /srv/models: Permission denied for the user {os.geteuid()}$"
+    with pytest.raises(StoreNotWritable, match=refusal), told(Path("/srv/models")):
+        raise PermissionError(errno.EACCES, "Permission denied")
 
 
 def test_of_drafts_at_once_each_is_checked_after_the_one_before_it_is_there(tmp_path: Path) -> None:

@@ -394,6 +394,14 @@ def test_an_engine_that_is_too_old_is_refused(
     assert done.stdout.strip() == says
 
 
+def test_models_are_in_a_folder_that_the_containers_may_write(in_containers: Program) -> None:
+    stubs = 'install() { echo "$*"; }; try() { :; }; iptables() { :; }; check_engine() { :; }'
+
+    done = in_containers.call(f"{stubs}; write_settings() {{ :; }}; prepare_services")
+
+    assert f"-d -m 0755 -o 10001 -g 10001 {in_containers.folder}/var/lib/celeriac/models" in done.stdout
+
+
 def test_compose_is_told_what_the_machine_and_the_release_are(in_containers: Program) -> None:
     release = in_containers.folder / "opt/celeriac/releases" / COMMIT
     (release / "docker").mkdir(parents=True)
@@ -489,6 +497,7 @@ def test_images_of_releases_that_are_gone_are_removed(in_containers: Program) ->
     images = (
         f"registry.example:5000/lab/celeriac-serve:{COMMIT}",
         f"celeriac-serve:{'f' * 40}",
+        f"celeriac-import:{'f' * 40}",
         "celeriac-serve:local",
         "postgres:17",
     )
@@ -497,7 +506,8 @@ def test_images_of_releases_that_are_gone_are_removed(in_containers: Program) ->
 
     done = in_containers.call(f"{docker}; forget_unused 3>&1")
 
-    assert (done.returncode, done.stdout) == (0, f"removed celeriac-serve:{'f' * 40}\n"), done.stderr
+    removed = [f"removed celeriac-{name}:{'f' * 40}" for name in ("serve", "import")]
+    assert (done.returncode, done.stdout.splitlines()) == (0, removed), done.stderr
 
 
 def test_the_first_key_is_shown_and_if_there_is_none_that_is_said(program: Program) -> None:

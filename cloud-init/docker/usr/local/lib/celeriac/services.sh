@@ -43,7 +43,9 @@ check_distribution() {
 }
 
 prepare_services() {
-    install -d -m 0755 $RELEASES $STATE $MODELS
+    install -d -m 0755 $RELEASES $STATE
+    # The containers' user makes versions there.
+    install -d -m 0755 -o 10001 -g 10001 $MODELS
     [ -e $SETTINGS ] || write_settings
     try systemctl enable --quiet --now docker.service
     # An engine that was there before its settings.
@@ -190,7 +192,7 @@ show_services() { docker compose ps --all; }
 # Images of releases that are gone.
 forget_unused() {
     local image
-    for image in $(docker image ls --format '{{.Repository}}:{{.Tag}}' | grep -E '(^|/)celeriac-serve:[0-9a-f]{40}$'); do
+    for image in $(docker image ls --format '{{.Repository}}:{{.Tag}}' | grep -E '(^|/)celeriac-[a-z]+:[0-9a-f]{40}$'); do
         [ -d "$RELEASES/${image##*:}" ] || docker image rm "$image" >>$LOG 2>&1 || note "$image is still in use"
     done
     docker image prune --force >>$LOG 2>&1 || true
