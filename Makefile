@@ -83,6 +83,10 @@ bench-peers: $(DEV) $(PEERS:%=.venv-peers/%) ## Measure other servers of models 
 test: $(DEV) $(OLDPIP) programs ## Run the tests, with services of their own: make test ARGS="tests/unit/jobs -x"
 	$(PYTEST) $(ARGS)
 
+.PHONY: coverage
+coverage: $(DEV) $(OLDPIP) programs ## Run the tests, and show which lines none of them reaches: half as long again
+	$(PYTEST) --cov --cov-report=term $(ARGS)
+
 .PHONY: test-abuse
 test-abuse: $(DEV) programs ## Have one do its worst and measure what others get, on a machine that does nothing else: a quarter of an hour
 	$(DEV)/bin/pytest -n 0 tests/abuse $(ARGS)
@@ -108,7 +112,7 @@ test-cloud: $(DEV) programs ## Launch real machines in a real OpenStack: half an
 	$(DEV)/bin/pytest tests/cloud $(ARGS)
 
 .PHONY: check
-check: $(DEV) $(OLDPIP) programs ## Run everything that CI runs: lint, type, arch, the tests with their coverage, test-setup, -deploy and -compose
+check: $(DEV) $(OLDPIP) programs ## Run everything that CI runs: lint, type, arch, test, test-setup, -deploy and -compose
 	@MAKE="$(MAKE)" tools/check
 
 .PHONY: changed
