@@ -147,11 +147,11 @@ def _to_reference(row: Any) -> Reference:
     return Reference(row.url, row.etag, row.size_bytes, row.fault or "")
 
 
-def _frozen(stored: Any) -> Stored:
+def frozen(stored: Any) -> Stored:
     """What was stored, its lists as tuples."""
     if not isinstance(stored, list):
         return stored
-    return tuple(map(_frozen, stored)) if stored and isinstance(stored[0], list) else tuple(stored)
+    return tuple(map(frozen, stored)) if stored and isinstance(stored[0], list) else tuple(stored)
 
 
 def to_item(row: Any) -> Item:
@@ -164,7 +164,7 @@ def to_item(row: Any) -> Item:
         state=row.state,
         label=row.label,
         score=row.score,
-        output=_frozen(row.output),
+        output=frozen(row.output),
         error_code=row.error_code,
         error_message=row.error_message,
         ms=row.ms,

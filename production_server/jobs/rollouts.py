@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection, insert, select, update
 
 from production_server.errors import NotFound
-from production_server.jobs.clock import is_older
+from production_server.jobs.clock import is_ahead, is_older
 from production_server.jobs.database import now
 from production_server.jobs.job_row import uuid7
 from production_server.jobs.tables import rollout
@@ -49,6 +49,8 @@ class Rollout(NewRollout):
     """Why the channel does not name it; empty as long as it may yet."""
     began_at: float
     ended_at: float | None
+    replay: Mapping[str, Any] | None
+    """What it answers to stored inputs, as JSON; None: nobody has looked."""
 
     @property
     def client(self) -> str:
@@ -105,6 +107,22 @@ def has_begun_before(connection: Connection, rollout_id: UUID, age_s: float) -> 
     return connection.execute(select(rollout.c.id).where(is_it)).first() is not None
 
 
+def claim_replay(connection: Connection, rollout_id: UUID, *, lease_s: float) -> bool:
+    """Take it in hand to look what its version answers to stored inputs; whether nobody else has."""
+    is_free = rollout.c.replay_until.is_(None) | ~is_ahead(rollout.c.replay_until)
+    is_it = (
+        (rollout.c.id == rollout_id) & (rollout.c.state == "loading") & rollout.c.replay.is_(None) & is_free
+    )
+    return bool(
+        connection.execute(update(rollout).where(is_it).values(replay_until=now() + lease_s)).rowcount
+    )
+
+
+def store_replay(connection: Connection, rollout_id: UUID, replay: Mapping[str, Any]) -> None:
+    """Write down what its version answers to stored inputs."""
+    connection.execute(update(rollout).where(rollout.c.id == rollout_id).values(replay=dict(replay)))
+
+
 def end_rollout(connection: Connection, rollout_id: UUID, state: RolloutState, told: str = "") -> None:
     """Write down what became of it; one that is over stays as it is."""
     is_it = (rollout.c.id == rollout_id) & (rollout.c.state == "loading")
@@ -112,4 +130,5 @@ def end_rollout(connection: Connection, rollout_id: UUID, state: RolloutState, t
 
 
 def _found(connection: Connection, query: Any) -> list[Rollout]:
-    return [Rollout(**row._asdict()) for row in connection.execute(query)]
+    columns = [rollout.c[name] for name in Rollout.__dataclass_fields__]
+    return [Rollout(**row._asdict()) for row in connection.execute(query.with_only_columns(*columns))]

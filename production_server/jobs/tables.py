@@ -306,6 +306,8 @@ rollout = Table(
     Column("reason", Text, nullable=False),
     Column("despite", String(255)),  # checks of the gate that were overridden, with spaces between
     Column("actor", JSON(none_as_null=True), nullable=False),  # who is told of in the history and the audit
+    Column("replay", JSON(none_as_null=True)),  # what it answers to stored inputs; null: nobody has looked
+    Column("replay_until", Double),  # so long somebody has it in hand
     Column("began_at", Double, nullable=False),
     Column("ended_at", Double),
     Index("ix_rollout_state", "state", "id"),

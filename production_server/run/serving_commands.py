@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ import click
 from production_server.jobs.channels import Change, ChannelRow, Event
 from production_server.learning.canary import WORDS
 from production_server.learning.promotion import kept_report
+from production_server.learning.replay import Replay
 from production_server.learning.report import DESPITE, allowed_by
 from production_server.models.channels import CANARY, STABLE
 from production_server.models.manifest import Metric
@@ -40,6 +41,8 @@ DESPITE_CHECK = click.option(
     type=click.Choice([check.value for check in DESPITE]),
     help="A check of the gate that it may fail; may come several times.",
 )
+MOST_OTHERS = 5
+"""Of the items that a version answers otherwise, as many are printed."""
 SLACK_S = 10.0
 """So long after the last moment at which workers may have loaded a version somebody has told so."""
 NO_VERSION = "none"
@@ -151,7 +154,8 @@ def promote(  # noqa: PLR0913  # one argument per option
             _say_report(wanted, promoted)
         if promoted.rollout is not None:
             seconds = LONGEST_LOAD_S + SLACK_S
-            checked(serving.rollouts.wait(promoted.rollout.id, seconds=seconds, say=_say_waits_for))
+            done = checked(serving.rollouts.wait(promoted.rollout.id, seconds=seconds, say=_say_waits_for))
+            promoted = replace(promoted, rollout=done)
         row = serving.overview.named(name, channel) or ChannelRow(channel, NOTHING)
     if as_json:
         kept = None if promoted.report is None else promoted.report.model_dump(mode="json")
@@ -159,6 +163,7 @@ def promote(  # noqa: PLR0913  # one argument per option
     elif dry_run:
         click.echo(f"Nothing was changed: --dry-run. {name} version {version} could be {channel}.")
     else:
+        _say_replay(promoted)
         share = f", for {percent:g} % of the work" if percent else ""
         click.echo(f"{name} {channel} is version {row.version}{share}, within two seconds everywhere.")
 
@@ -352,6 +357,20 @@ def _say_report(wanted: Wanted, promoted: Promoted) -> None:
         click.echo(f"The gate was not asked: {wanted.model} version {wanted.version} is stable, or has been.")
     for line in promoted.report.lines() if promoted.report else ():
         click.echo(line)
+
+
+def _say_replay(promoted: Promoted) -> None:
+    """What the version answers to stored inputs, where somebody has looked."""
+    if promoted.rollout is None or promoted.rollout.replay is None:
+        return
+    replay = Replay.model_validate(promoted.rollout.replay)
+    if not replay.items:
+        return
+    click.echo(f"Before any traffic: {replay.told}.")
+    for each in replay.others[:MOST_OTHERS]:
+        click.echo(f"  job {each.job} item {each.index}: {shown(each.before)} → {shown(each.after)}")
+    if replay.disagreements > MOST_OTHERS:
+        click.echo("  … and more: GET /api/models/<name>/rollouts has twenty")
 
 
 def _say_waits_for(workers: list[str]) -> None:

@@ -153,7 +153,7 @@ def decide(
         rollouts.end_rollout(connection, found.id, "overtaken", told)
     elif fault := _fault(connection, found):
         _refuse(connection, found, fault)
-    elif not _waits_for(connection, found):
+    elif _is_ready(connection, found):
         rollouts.end_rollout(connection, found.id, "live")
         _set(connection, notes, standing, found)
 
@@ -202,7 +202,13 @@ def _event(found: Rollout, act: Change, reason: str) -> NewEvent:
 
 def _is_ripe(connection: Connection, found: Rollout) -> bool:
     """Whether it is worth the lock: something may be decided."""
-    return bool(_fault(connection, found)) or not _waits_for(connection, found)
+    return bool(_fault(connection, found)) or _is_ready(connection, found)
+
+
+def _is_ready(connection: Connection, found: Rollout) -> bool:
+    """Whether every worker has it, and one has looked what it answers; where no worker lives nobody can."""
+    alive = alive_among(connection)
+    return not _waits_for(connection, found) and (found.replay is not None or not alive)
 
 
 def _waits_for(connection: Connection, found: Rollout) -> list[str]:

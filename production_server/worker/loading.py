@@ -10,6 +10,7 @@ from production_server.serving.canaries import Canaries
 from production_server.serving.known_standings import KnownStandings
 from production_server.serving.rollouts import Rollouts
 from production_server.worker.observing import Observing
+from production_server.worker.replaying import Replaying
 
 LOOK_EVERY_S = 0.5
 
@@ -23,6 +24,7 @@ class Loading:
     rollouts: Rollouts
     tell: Callable[[], None]
     """Tells what this worker has loaded."""
+    replaying: Replaying
     observing: Observing
     canaries: Canaries
     _told: object = None
@@ -39,6 +41,7 @@ class Loading:
             self.tell()
             self._told = state
         if any(standing.coming for standing in self.known.now().values()):
+            self.replaying.look()
             self.rollouts.move_on()
         self.observing.tell()
         self.canaries.look()

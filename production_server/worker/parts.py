@@ -29,6 +29,7 @@ from production_server.worker.importer import Importer
 from production_server.worker.inputs import Inputs
 from production_server.worker.loading import LOOK_EVERY_S, Loading
 from production_server.worker.observing import Observing
+from production_server.worker.replaying import Replaying
 from production_server.worker.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class WorkerParts:
             shared.standings,
             Rollouts(*about),
             tell=housekeeping.beat,
+            replaying=Replaying(engine, settings, *about),
             observing=observing,
             canaries=Canaries(*about),
         )

@@ -108,7 +108,7 @@ def test_what_workers_cannot_load_is_refused_and_what_served_serves_on(
     while_newest = answered_by(running)
 
     assert models(settings, "promote", "table", "2").returncode == 0
-    refused = models(settings, "promote", "table", "4")
+    refused = models(settings, "promote", "table", "4", "--channel", "qa")
     wait_until(lambda: answered_by(running) == {"2"}, what="version 2 serves in each process")
 
     assert running.is_ready()

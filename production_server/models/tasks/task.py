@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -148,6 +149,12 @@ class Task(ABC):
     def show(self, prediction: Prediction) -> Shown:
         """An answer in a line."""
 
+    def agrees(self, before: Prediction, after: Prediction) -> bool:
+        """Whether two versions answer the same to one input: the same label, or numbers that differ by 1 % at most."""
+        if before.label is not None or after.label is not None:
+            return before.label == after.label
+        return alike(before.output, after.output)
+
     @property
     def choices(self) -> tuple[str, ...]:
         """The labels that the model chooses from; none where it does not choose."""
@@ -229,3 +236,22 @@ class Task(ABC):
     def results(self, outputs: Tensors) -> list[Any]:
         """What TensorFlow Serving's API answers to `verb`: a value for each item."""
         raise NotImplementedError
+
+
+def alike(before: Stored, after: Stored) -> bool:
+    """Whether two answers are the same but for numbers that differ by 1 % at most."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        return before.keys() == after.keys() and all(alike(before[name], after[name]) for name in before)
+    if _is_list(before) and _is_list(after):
+        return len(before) == len(after) and all(map(alike, before, after))
+    if _is_number(before) and _is_number(after):
+        return math.isclose(before, after, rel_tol=0.01, abs_tol=1e-6)
+    return bool(before == after)
+
+
+def _is_list(value: Stored) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _is_number(value: Stored) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

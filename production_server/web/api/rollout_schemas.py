@@ -11,6 +11,7 @@ from pydantic import Field
 
 from production_server.jobs.rollouts import Rollout
 from production_server.learning.canary import Seen, Verdict
+from production_server.learning.replay import Replay
 from production_server.models.channels import STABLE
 from production_server.serving.canaries import Canary
 from production_server.serving.changes import LONGEST_REASON
@@ -35,7 +36,8 @@ class RolloutBody(Schema):
     """A version that a channel is to name as soon as every worker has loaded it.
 
     `state` is `loading`, `live`, `refused` (`told` says why) or `overtaken` (the channel was changed otherwise
-    meanwhile). `waits_for` are the workers that have not loaded it yet.
+    meanwhile). `waits_for` are the workers that have not loaded it yet. `replay` is what it answers to the latest items
+    of jobs that the version before has answered: how many it answers otherwise, and, for admins, the first of these.
     """
 
     id: UUID
@@ -46,6 +48,7 @@ class RolloutBody(Schema):
     state: str = Field(examples=["live"])
     told: str = Field(examples=[""])
     waits_for: list[str] = Field(examples=[[]])
+    replay: Replay | None
     reason: str = Field(examples=["fewer false alarms"])
     client: str = Field(examples=["anna"])
     began: datetime
@@ -53,8 +56,11 @@ class RolloutBody(Schema):
     links: RolloutLinks
 
     @classmethod
-    def of(cls, found: Rollout, waits_for: list[str]) -> Self:
-        """The API's view of a rollout."""
+    def of(cls, found: Rollout, waits_for: list[str], *, may_see_jobs: bool) -> Self:
+        """The API's view of a rollout; items of jobs are told to whoever may see everybody's."""
+        replay = None if found.replay is None else Replay.model_validate(found.replay)
+        if replay is not None and not may_see_jobs:
+            replay = replay.model_copy(update={"others": ()})
         model = f"/api/models/{quote(found.model)}"
         return cls(
             id=found.id,
@@ -65,6 +71,7 @@ class RolloutBody(Schema):
             state=found.state,
             told=found.told,
             waits_for=waits_for,
+            replay=replay,
             reason=found.reason,
             client=found.client,
             began=to_time(found.began_at),

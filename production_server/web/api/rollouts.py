@@ -6,12 +6,13 @@ from uuid import UUID
 
 from flask import Blueprint, Response
 
+from production_server.jobs.rollouts import Rollout
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import read_json, to_response
 from production_server.web.api.rollout_schemas import CanaryBody, RollbackRequest, RolloutBody, RolloutsBody
 from production_server.web.api.schemas import MAX_PAGE
 from production_server.web.api.version_schemas import ChannelBody
-from production_server.web.edge.flask_door import acting
+from production_server.web.edge.flask_door import acting, asking_client
 from production_server.web.edge.parts import current_parts
 
 blueprint = Blueprint("rollouts", __name__, url_prefix="/api/models/<name>")
@@ -48,7 +49,7 @@ def index(name: str) -> Response:
     parts = current_parts()
     found = parts.overview.rollouts(name, limit=MAX_PAGE)
     waits_for = parts.serving.rollouts.waits_for
-    return to_response(RolloutsBody(rollouts=[RolloutBody.of(each, waits_for(each)) for each in found]))
+    return to_response(RolloutsBody(rollouts=[_told(each, waits_for(each)) for each in found]))
 
 
 @blueprint.get("/rollouts/<uuid:rollout_id>")
@@ -57,4 +58,8 @@ def show(name: str, rollout_id: UUID) -> Response:
     """One promotion as it stands."""
     parts = current_parts()
     found = parts.overview.rollout(name, rollout_id)
-    return to_response(RolloutBody.of(found, parts.serving.rollouts.waits_for(found)))
+    return to_response(_told(found, parts.serving.rollouts.waits_for(found)))
+
+
+def _told(found: Rollout, waits_for: list[str]) -> RolloutBody:
+    return RolloutBody.of(found, waits_for, may_see_jobs=asking_client().is_admin)

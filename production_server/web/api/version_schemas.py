@@ -213,9 +213,10 @@ class PromotedBody(Schema):
     rollout: RolloutBody | None
 
     @classmethod
-    def of(cls, promoted: Promoted, wanted: Wanted, *, row: ChannelRow | None, waits_for: list[str]) -> Self:
-        """The API's view of what came of it: what the channel names now, and which workers the rollout waits for."""
-        rollout = promoted.rollout
+    def of(
+        cls, promoted: Promoted, wanted: Wanted, *, row: ChannelRow | None, rollout: RolloutBody | None
+    ) -> Self:
+        """The API's view of what came of it: what the channel names now, and the rollout as it stands."""
         return cls(
             channel=wanted.channel,
             version=None if row is None else row.version,
@@ -224,7 +225,7 @@ class PromotedBody(Schema):
             percent=None if row is None else row.percent,
             dry_run=wanted.dry_run,
             report=None if promoted.report is None else ReportBody.of(promoted.report),
-            rollout=None if rollout is None else RolloutBody.of(rollout, waits_for),
+            rollout=rollout,
         )
 
 

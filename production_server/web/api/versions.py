@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from flask import Blueprint, Response, request
 
 from production_server.errors import NotFound
+from production_server.jobs.rollouts import Rollout
 from production_server.learning.promotion import kept_report
 from production_server.serving.rollouts import checked
 from production_server.web.api.operations import operation
 from production_server.web.api.report_schemas import ReportBody
 from production_server.web.api.requests import read_json, read_query, read_wait_s, to_response
+from production_server.web.api.rollout_schemas import RolloutBody
 from production_server.web.api.version_schemas import (
     ChannelBody,
     ChannelsBody,
@@ -26,7 +26,7 @@ from production_server.web.api.version_schemas import (
     VersionBody,
     VersionsBody,
 )
-from production_server.web.edge.flask_door import acting
+from production_server.web.edge.flask_door import acting, asking_client
 from production_server.web.edge.parts import current_parts
 
 blueprint = Blueprint("versions", __name__, url_prefix="/api/models/<name>")
@@ -127,17 +127,11 @@ def promote(name: str, channel: str) -> Response:
     parts = current_parts()
     wanted = read_json(PromoteRequest).wanted(name, channel)
     promoted = parts.serving.promote(wanted, by=acting())
-    rollout, waits_for = promoted.rollout, list[str]()
+    rollout = None if promoted.rollout is None else _waited_for(promoted.rollout)
+    body = PromotedBody.of(promoted, wanted, row=parts.overview.named(name, channel), rollout=rollout)
+    response = to_response(body, 202 if rollout is not None and rollout.state == "loading" else 200)
     if rollout is not None:
-        with parts.waits.place() as pause:
-            rollout = parts.serving.rollouts.wait(rollout.id, seconds=read_wait_s(request), pause=pause)
-        waits_for = parts.serving.rollouts.waits_for(checked(rollout))
-        promoted = replace(promoted, rollout=rollout)
-    body = PromotedBody.of(promoted, wanted, row=parts.overview.named(name, channel), waits_for=waits_for)
-    is_loading = body.rollout is not None and body.rollout.state == "loading"
-    response = to_response(body, 202 if is_loading else 200)
-    if body.rollout is not None:
-        response.headers["Location"] = body.rollout.links.self
+        response.headers["Location"] = rollout.links.self
     return response
 
 
@@ -171,3 +165,16 @@ def _history(name: str, *, channel: str | None = None) -> Response:
     found = current_parts().overview.history(name, channel=channel, before=query.before, limit=query.limit)
     last = found[-1].id if len(found) == query.limit else None
     return to_response(HistoryBody(events=[EventBody.of(event) for event in found], next=last))
+
+
+def _waited_for(begun: Rollout) -> RolloutBody:
+    """A rollout when it is over, or as long as the client would like to wait.
+
+    Raises:
+        Conflict: the channel does not name the version.
+    """
+    parts = current_parts()
+    with parts.waits.place() as pause:
+        found = parts.serving.rollouts.wait(begun.id, seconds=read_wait_s(request), pause=pause)
+    waits_for = parts.serving.rollouts.waits_for(checked(found))
+    return RolloutBody.of(found, waits_for, may_see_jobs=asking_client().is_admin)

@@ -20,6 +20,7 @@ from production_server.errors import (
 )
 from production_server.jobs.rollouts import Rollout
 from production_server.learning.canary import WORDS
+from production_server.learning.replay import Replay
 from production_server.learning.report import CheckName
 from production_server.models.channels import CANARY, STABLE
 from production_server.serving.changes import NOTHING
@@ -152,6 +153,8 @@ def _page(name: str, error: CeleriacError | None = None) -> Response:
         channels=channels,
         loading=_loading(name),
         canary=parts.serving.canaries.show(name),
+        replays=_replays(name),
+        may_see_others=asking_client().is_admin,
         words=WORDS,
         earlier=parts.overview.earlier(name),
         here={state.version.key[1] for state in states},
@@ -180,6 +183,15 @@ def _loading(name: str) -> list[tuple[Rollout, list[str]]]:
     parts = current_parts()
     found = [each for each in parts.overview.rollouts(name, limit=EVENTS) if each.state == "loading"]
     return [(each, parts.serving.rollouts.waits_for(each)) for each in found]
+
+
+def _replays(name: str) -> list[tuple[Rollout, Replay]]:
+    """What the latest version that was promoted to each channel answered to stored inputs, where there were any."""
+    found: dict[str, tuple[Rollout, Replay]] = {}
+    for each in current_parts().overview.rollouts(name, limit=EVENTS):
+        if each.replay is not None:
+            found.setdefault(each.channel, (each, Replay.model_validate(each.replay)))
+    return [(rollout, replay) for rollout, replay in found.values() if replay.items]
 
 
 def _side_by_side(states: Sequence[VersionState], asked: str | None) -> list[VersionState]:

@@ -27,6 +27,7 @@ from production_server.run.model_commands import model_commands
 from production_server.run.opened_serving import opened_serving, user_acting
 from production_server.serving.serving import SETTLED_S
 from production_server.settings import Settings, read_settings
+from testing.fake_workers import has_loaded
 from testing.foreign_graphs import FOREIGN_MODELS
 from testing.small_models import write_table_model
 from tests.unit.learning.test_promotion import with_report
@@ -126,7 +127,7 @@ def test_promoting_waits_for_workers_and_says_for_which(
 
     def load(_: float) -> None:
         with opened_serving(settings) as serving:
-            beat(serving.database, "w1", warm=["table/1", "table/2"], items_done=0)
+            has_loaded(serving.database, "w1", "table/1", "table/2")
 
     monkeypatch.setattr(time, "sleep", load)
 

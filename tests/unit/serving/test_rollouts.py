@@ -15,13 +15,14 @@ from production_server.errors import Conflict, InvalidInput, NotFound, VersionRe
 from production_server.jobs.database import Database, now
 from production_server.jobs.rollouts import Rollout
 from production_server.jobs.tables import rollout
-from production_server.jobs.workers import beat, leave
+from production_server.jobs.workers import leave
 from production_server.learning.promotion import PromotionGate
 from production_server.models.registry import Registry
 from production_server.serving.known_standings import KnownStandings
 from production_server.serving.promoting import Wanted
 from production_server.serving.rollouts import LONGEST_LOAD_S, checked
 from production_server.serving.serving import Serving
+from testing.fake_workers import has_loaded
 from testing.small_models import write_table_model
 
 ANNA = Actor("anna", "cel_anna0000", "192.0.2.7", "r7")
@@ -56,11 +57,10 @@ def promote(
 
 def worker(serving: Serving, name: str, *versions: str, failing: dict[str, str] | None = None) -> None:
     """A heartbeat: it has loaded these, and could not load those."""
-    beat(
+    has_loaded(
         serving.database,
         name,
-        warm=[f"table/{version}" for version in versions],
-        items_done=0,
+        *(f"table/{version}" for version in versions),
         failing={f"table/{version}": why for version, why in (failing or {}).items()},
     )
 
@@ -113,9 +113,10 @@ def test_workers_know_what_is_coming_before_anybody_gets_it(serving: Serving) ->
 
 
 def test_a_worker_that_dies_or_leaves_is_not_waited_for(serving: Serving) -> None:
-    worker(serving, "w1", "2")
+    worker(serving, "w1")
     worker(serving, "w2")
     begun = promote(serving, "2")
+    worker(serving, "w1", "2")
 
     leave(serving.database, "w2")
 
@@ -212,10 +213,8 @@ def test_a_rollout_is_told_of_its_own_model_alone(serving: Serving) -> None:
 
 
 def test_going_back_is_exact_and_asks_no_worker(serving: Serving) -> None:
-    worker(serving, "w1", "1", "2", "3")
     promote(serving, "2")
     promote(serving, "3")
-    leave(serving.database, "w1")
     worker(serving, "w2", "3")
 
     found = [serving.roll_back("table", reason="nonsense", by=BERT) for _ in range(2)]
@@ -281,7 +280,7 @@ def test_a_model_that_was_taken_away_keeps_no_other_from_moving_on(serving: Serv
     begun = promote(serving, "2")
     (tmp_path / "gone").rename(tmp_path / ".gone")
 
-    beat(serving.database, "w1", warm=["table/2", "gone/1"], items_done=0)
+    has_loaded(serving.database, "w1", "table/2", "gone/1")
 
     assert moved_on(serving, begun).state == "live"
 

@@ -16,8 +16,10 @@ from production_server.models.registry import Registry
 from production_server.serving.known_standings import KnownStandings
 from production_server.serving.promoting import Wanted
 from production_server.serving.serving import Serving
+from production_server.settings import Settings
 from production_server.worker.loading import Loading
 from production_server.worker.observing import Observing
+from production_server.worker.replaying import Replaying
 from testing.small_models import write_table_model
 
 ANNA = Actor("anna")
@@ -39,6 +41,7 @@ class Worker:
             known,
             self.serving.rollouts,
             tell=self.tell,
+            replaying=Replaying(self.engine, Settings(), database, registry, known),
             observing=self.observing,
             canaries=self.serving.canaries,
         )
@@ -67,6 +70,7 @@ def worker(sqlite_database: Database, tmp_path: Path) -> Worker:
 
 def test_what_is_promoted_is_loaded_told_and_serves_then(worker: Worker, tmp_path: Path) -> None:
     worker.serving.promote(Wanted(model="table", version="1"), by=ANNA)
+    worker.look()
     write_table_model(tmp_path, version="2")
     worker.serving.promote(Wanted(model="table", version="2"), by=ANNA)
     before = worker.named()
@@ -79,6 +83,7 @@ def test_what_is_promoted_is_loaded_told_and_serves_then(worker: Worker, tmp_pat
 
 def test_what_is_promoted_and_does_not_load_is_refused(worker: Worker, tmp_path: Path) -> None:
     worker.serving.promote(Wanted(model="table", version="1"), by=ANNA)
+    worker.look()
     write_table_model(
         tmp_path, version="2", outputs=[{"name": "nothing", "shape": [None, 2], "dtype": "float32"}]
     )

@@ -25,6 +25,8 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("despite", sa.String(255), nullable=True),
         sa.Column("actor", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("replay", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("replay_until", sa.Double(), nullable=True),
         sa.Column("began_at", sa.Double(), nullable=False),
         sa.Column("ended_at", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("id"),

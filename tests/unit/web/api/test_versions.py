@@ -25,6 +25,7 @@ from production_server.models.manifest import Metric
 from production_server.serving.serving import SETTLED_S
 from production_server.settings import Settings, read_settings
 from production_server.web.edge.parts import WebParts
+from testing.fake_workers import has_loaded
 from testing.processes import wait_until
 from testing.small_models import write_table_model
 from tests.unit.learning.test_promotion import version_in, with_report
@@ -170,7 +171,7 @@ def test_a_promotion_that_workers_are_not_ready_for_is_a_rollout(web: Any, parts
     begun = promote(web, "2", reason="better")
     where = begun.headers["Location"]
     waiting = web.get(where).json
-    beat(parts.database, "w1", warm=["table/1", "table/2"], items_done=0)
+    has_loaded(parts.database, "w1", "table/1", "table/2")
     parts.serving.rollouts.move_on()
     done = web.get(where).json
 
@@ -192,7 +193,7 @@ def test_a_promotion_that_workers_are_not_ready_for_is_a_rollout(web: Any, parts
 def test_who_would_rather_wait_gets_the_channel(web: Any, parts: WebParts) -> None:
     promote(web, "1")
     beat(parts.database, "w1", warm=["table/1"], items_done=0)
-    timer = threading.Timer(0.3, beat, (parts.database, "w1"), {"warm": ["table/2"], "items_done": 0})
+    timer = threading.Timer(0.3, has_loaded, (parts.database, "w1", "table/2"))
     timer.start()
 
     answer = web.put(f"{TABLE}/channels/stable", json={"version": "2"}, headers={"Prefer": "wait=60"})
