@@ -51,16 +51,19 @@ class Standing:
                     break
         return newest
 
+    def next_stable(self, numbers: Reversible[str]) -> str | None:
+        """What `stable` names as soon as workers have loaded it: what somebody has set, or the newest not retired."""
+        newest = next((number for number in reversed(numbers) if number not in self.retired), None)
+        return self.channels.get(STABLE, newest)
+
     def to_load(self, numbers: Reversible[str]) -> set[str]:
         """What workers are to have loaded, of a model that has these versions, oldest first.
 
         That is what channels name, what they are about to, and the newest where it becomes stable by being loaded.
         """
         wanted = {*self.channels_among(numbers).values(), *self.coming}
-        newest = next((number for number in reversed(numbers) if number not in self.retired), None)
-        if newest is not None and STABLE not in self.channels:
-            wanted.add(newest)
-        return wanted
+        stable = self.next_stable(numbers)
+        return wanted if stable is None else {*wanted, stable}
 
     def channels_among(self, numbers: Reversible[str]) -> dict[str, str]:
         """What all channels name, `stable` first, as `named` says it."""

@@ -140,6 +140,14 @@ class Registry:
         """
         return self._known().get(model, UNTOUCHED).channels_among(self._versions_of(model))
 
+    def next_stable(self, model: str) -> str | None:
+        """The version that `stable` names as soon as workers have loaded it; None: all are retired.
+
+        Raises:
+            NotFound: there is no such model (code `model_not_found`). Unavailable: it is not known yet.
+        """
+        return self._known().get(model, UNTOUCHED).next_stable(self._versions_of(model))
+
     def retired(self, model: str) -> frozenset[str]:
         """The numbers of a model's versions that take no new work.
 

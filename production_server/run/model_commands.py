@@ -154,8 +154,8 @@ def import_model(  # noqa: PLR0913  # one argument per option
             is_dry_run=dry_run,
             report_to=partial(_show_refused, as_json=as_json),
         )
-        stable = _stable_now(serving, name) if admitted.made.folder else None
-    _show_imported(admitted, stable, as_json=as_json)
+        serves = _how_it_serves(serving, admitted)
+    _show_imported(admitted, serves, as_json=as_json)
 
 
 @contextmanager
@@ -236,14 +236,20 @@ def _show_refused(report: Report, *, as_json: bool) -> None:
         _say("\n".join(report.lines()))
 
 
-def _stable_now(serving: Serving, model: str) -> str:
-    """The number of the version that serves, after another one was published."""
+def _how_it_serves(serving: Serving, admitted: Admitted) -> str:
+    """When what was published just now serves as stable, for people; empty: it does not."""
+    made = admitted.made
+    if made.folder is None:
+        return ""
     serving.known.look_again()
     serving.registry.look_again()
-    return serving.registry.channels(model)[STABLE]
+    name, number = made.manifest.name, made.manifest.version
+    if serving.registry.channels(name).get(STABLE) == number:
+        return "now"
+    return "as soon as every worker has loaded it" if serving.registry.next_stable(name) == number else ""
 
 
-def _show_imported(admitted: Admitted, stable: str | None, *, as_json: bool) -> None:
+def _show_imported(admitted: Admitted, serves: str, *, as_json: bool) -> None:
     made = admitted.made
     manifest, folder = made.manifest, made.folder
     if as_json:
@@ -251,7 +257,7 @@ def _show_imported(admitted: Admitted, stable: str | None, *, as_json: bool) -> 
             "name": manifest.name,
             "version": manifest.version if folder else None,
             "folder": str(folder) if folder else None,
-            "serves": stable == manifest.version,
+            "serves": bool(serves),
             "notes": made.notes,
             "report": admitted.report.model_dump(mode="json"),
             "manifest": json.loads(manifest.to_json()),
@@ -266,11 +272,11 @@ def _show_imported(admitted: Admitted, stable: str | None, *, as_json: bool) -> 
         click.echo("Nothing was published: --dry-run.")
         return
     named = f"{manifest.name} version {manifest.version}"
-    if stable == manifest.version:
-        click.echo(f"{named} serves as {STABLE} now: {folder}")
+    if serves:
+        click.echo(f"{named} serves as {STABLE} {serves}: {folder}")
     else:
         click.echo(
-            f"{named} is there and not serving, {STABLE} is version {stable}: promote it "
+            f"{named} is there and not serving, {STABLE} is another one: promote it "
             f"(models promote {manifest.name} {manifest.version}): {folder}"
         )
 

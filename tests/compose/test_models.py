@@ -60,7 +60,9 @@ def test_versions_are_promoted_retired_and_deleted(project: ComposeProject) -> N
     assert (first["version"], second["version"], second["error"]) == ("1", "2", None)
     assert [note for note in first["notes"] if "network" in note] == [], "the file is read without one"
 
-    promoted = project.web.put("/api/models/iris/channels/stable", json={"version": "1"})
+    promoted = project.web.put(
+        "/api/models/iris/channels/stable", json={"version": "1"}, headers={"Prefer": "wait=60"}
+    )
     assert (promoted.status_code, serving(project, "iris")) == (HTTPStatus.OK, "1")
     assert project.web.delete("/api/models/iris/versions/2").status_code == HTTPStatus.OK
 

@@ -18,7 +18,6 @@ from production_server.errors import (
     Unavailable,
 )
 from production_server.jobs.imports import get_import, list_imports
-from production_server.models.channels import STABLE
 from production_server.models.tasks import TASKS
 from production_server.web.api.import_schemas import ImportBody
 from production_server.web.api.imports import accept_sent, waits_for
@@ -88,9 +87,9 @@ def show_one(import_id: UUID) -> Response:
 
 
 def _serves(parts: WebParts, body: ImportBody) -> bool:
-    """Whether what came of an import serves now, or is what serves by a name that nobody has set."""
+    """Whether what came of an import serves as stable, or will as soon as every worker has loaded it."""
     try:
-        return body.version is not None and parts.registry.channels(body.model).get(STABLE) == body.version
+        return body.version is not None and parts.registry.next_stable(body.model) == body.version
     except NotFound:
         return False
 

@@ -19,7 +19,7 @@ from production_server.errors import Conflict, GateClosed, NotFound, VersionReti
 from production_server.jobs.database import now
 from production_server.jobs.engines import FOREIGN_LOCK_S
 from production_server.jobs.tables import retired_version
-from production_server.jobs.workers import beat
+from production_server.jobs.workers import beat, leave
 from production_server.learning.report import Measured
 from production_server.models.manifest import Metric
 from production_server.run import opened_serving as opened
@@ -231,14 +231,20 @@ def test_where_nobody_has_said_anything_the_history_says_what_counts(settings: S
 def test_an_import_says_whether_its_version_serves(settings: Settings) -> None:
     file = FOREIGN_MODELS / "iris_pipeline.onnx"
     first = said(settings, "import", file, "--name", "mine").splitlines()[-1]
+    with opened_serving(settings) as serving:
+        has_loaded(serving.database, "w1", "mine/1")
+    coming = said(settings, "import", file, "--name", "mine").splitlines()[-1]
+    with opened_serving(settings) as serving:
+        leave(serving.database, "w1")
     said(settings, "promote", "mine", "1")
 
     second = said(settings, "import", file, "--name", "mine").splitlines()[-1]
     third = told(settings, "import", str(file), "--name", "mine")
 
     assert first.startswith("mine version 1 serves as stable now: ")
-    assert second.startswith("mine version 2 is there and not serving, stable is version 1: promote it")
-    assert (third["version"], third["serves"]) == ("3", False)
+    assert coming.startswith("mine version 2 serves as stable as soon as every worker has loaded it: ")
+    assert second.startswith("mine version 3 is there and not serving, stable is another one: promote it")
+    assert (third["version"], third["serves"]) == ("4", False)
 
 
 def test_an_import_gets_no_number_that_the_history_names(settings: Settings) -> None:
