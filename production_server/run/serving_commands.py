@@ -25,7 +25,7 @@ from production_server.serving.canaries import Canary
 from production_server.serving.changes import NOTHING
 from production_server.serving.comparison import Row, Value, as_plain, compare
 from production_server.serving.overview import VersionState
-from production_server.serving.promoting import Promoted, Wanted
+from production_server.serving.promoting import MOST_PERCENT, Promoted, Wanted
 from production_server.serving.rollouts import LONGEST_LOAD_S, checked
 from production_server.settings import Settings
 from production_server.shown import shown
@@ -109,7 +109,7 @@ def show(settings: Settings, *, name: str, which: str | None, as_json: bool) -> 
 )
 @click.option(
     "--percent",
-    type=click.FloatRange(0, 100, min_open=True),
+    type=click.FloatRange(0, MOST_PERCENT, min_open=True),
     help=f"What --channel {CANARY} gets of the work that asks for no version.  [default: only what asks for it]",
 )
 @BREAKING

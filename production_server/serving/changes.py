@@ -11,9 +11,9 @@ from production_server.access.audit import Act, Notes, noting
 from production_server.access.records import Actor
 from production_server.errors import Conflict, InvalidInput
 from production_server.jobs import channels as rows
-from production_server.jobs.channels import NewEvent
+from production_server.jobs.channels import Change, NewEvent
 from production_server.jobs.database import Database
-from production_server.models.channels import Standing
+from production_server.models.channels import CANARY, Standing
 from production_server.models.registry import Registry
 from production_server.shown import describe
 
@@ -43,6 +43,23 @@ def tell(connection: Connection, notes: Notes, change: NewEvent, act: Act) -> No
     told = {"percent": change.percent, "reason": change.reason, "despite": change.despite}
     after |= {name: fact for name, fact in told.items() if fact}
     notes.write(connection, act, f"{change.model}/{what}", before=before or None, after=after or None)
+
+
+def end_canary(
+    connection: Connection, notes: Notes, standing: Standing, model: str, *, client: str, reason: str
+) -> None:
+    """Take a canary with a share away whose stable is another one now: it was held against the one before.
+
+    Of one without a share nothing happens.
+    """
+    version = standing.channels.get(CANARY)
+    if version is None or not standing.canary_percent:
+        return
+    rows.remove_channel(connection, model, CANARY)
+    change = NewEvent(
+        model=model, act=Change.REMOVED, channel=CANARY, before=version, client=client, reason=reason
+    )
+    tell(connection, notes, change, Act.CHANNEL_REMOVED)
 
 
 def channels_of(registry: Registry, model: str, standing: Standing) -> dict[str, str]:

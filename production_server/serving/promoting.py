@@ -22,6 +22,8 @@ from production_server.serving.known_standings import KnownStandings
 from production_server.serving.rollouts import begin
 from production_server.shown import describe
 
+MOST_PERCENT = 95
+"""A canary is held against what stable answers in the same time."""
 MOST_LOOKS = 20
 """So often a version is held anew against what others have made stable meanwhile."""
 
@@ -70,8 +72,8 @@ class Promoting:
     def promote(self, wanted: Wanted, *, by: Actor) -> Promoted:
         """Have a channel name a version as soon as every worker has loaded it: at once, or by a rollout.
 
-        What is to be stable is held against what is stable now, unless it has been stable before: going back to that
-        is no new risk. Blocks for seconds where the gate runs both.
+        What is to be stable, or to have a share as a canary, is held against what is stable now; not what has been
+        stable before and is to be so again: going back is no new risk. Blocks for seconds where the gate runs both.
 
         Raises:
             InvalidInput: the channel cannot be called so, the reason is too long, or the share is none of a canary's.
@@ -119,11 +121,16 @@ class Promoting:
         """One attempt; None: the channel has moved while the version was held against what it named."""
         model = wanted.model
         with self.database.read() as connection:
-            before = self._before(rows.read_standing(connection, model), found, wanted)
-            has_to_pass = wanted.channel == STABLE and _is_new(connection, found, before)
+            standing = rows.read_standing(connection, model)
+            before = self._before(standing, found, wanted)
+            stable = channels_of(self.registry, model, standing).get(STABLE)
+            has_to_pass = _has_share(wanted) or (
+                wanted.channel == STABLE and _is_new(connection, found, before)
+            )
         report = None
         if has_to_pass:
-            report = self.gate.hold(found, self._here(model, before)).unless(wanted.allowed)
+            _check_not_both(wanted, found, stable)
+            report = self.gate.hold(found, self._here(model, stable)).unless(_allowed(wanted))
             refuse_failed(report)
         if wanted.dry_run:
             return Promoted(None, report)
@@ -180,5 +187,22 @@ def _check_percent(wanted: Wanted) -> None:
         return
     if wanted.channel != CANARY:
         raise InvalidInput.at("percent", f"nothing, but for the channel {CANARY}", describe(wanted.percent))
-    if not 0 < wanted.percent <= 100:
-        raise InvalidInput.at("percent", "a number above 0, at most 100", describe(wanted.percent))
+    if not 0 < wanted.percent <= MOST_PERCENT:
+        expected = f"a number above 0, at most {MOST_PERCENT}: what is stable has to answer some as well"
+        raise InvalidInput.at("percent", expected, describe(wanted.percent))
+
+
+def _has_share(wanted: Wanted) -> bool:
+    return wanted.channel == CANARY and wanted.percent is not None
+
+
+def _allowed(wanted: Wanted) -> Collection[CheckName]:
+    """A client gets now the one and now the other: a canary with a share may not take or answer anything else."""
+    if _has_share(wanted):
+        return [check for check in wanted.allowed if check != CheckName.SIGNATURE]
+    return wanted.allowed
+
+
+def _check_not_both(wanted: Wanted, found: ModelVersion, stable: str | None) -> None:
+    if _has_share(wanted) and found.key[1] == stable:
+        raise InvalidInput.at("version", f"another one than {STABLE} names", describe(stable))

@@ -20,7 +20,7 @@ from production_server.jobs.rollouts import NewRollout, Rollout
 from production_server.jobs.workers import alive_among
 from production_server.models.channels import CANARY, STABLE, Standing
 from production_server.models.registry import Registry
-from production_server.serving.changes import changing, tell
+from production_server.serving.changes import changing, end_canary, tell
 from production_server.serving.known_standings import KnownStandings
 
 LONGEST_LOAD_S = 300.0
@@ -167,18 +167,9 @@ def _set(connection: Connection, notes: Notes, standing: Standing, found: Rollou
         connection, found.model, found.channel, found.version, client=found.client, percent=found.percent
     )
     tell(connection, notes, _event(found, Change.SET, found.reason), Act.CHANNEL_SET)
-    if found.channel == STABLE and standing.channels.get(CANARY) == found.version:
-        # Who goes back from it later is not to find it still tried on some.
-        rows.remove_channel(connection, found.model, CANARY)
-        change = NewEvent(
-            model=found.model,
-            act=Change.REMOVED,
-            channel=CANARY,
-            before=found.version,
-            client=found.client,
-            reason=f"{STABLE} names it now",
-        )
-        tell(connection, notes, change, Act.CHANNEL_REMOVED)
+    if found.channel == STABLE:
+        told = f"{STABLE} names version {found.version} now"
+        end_canary(connection, notes, standing, found.model, client=found.client, reason=told)
 
 
 def _refuse(connection: Connection, found: Rollout, why: str) -> None:

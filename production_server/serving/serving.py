@@ -24,7 +24,14 @@ from production_server.models.registry import Registry
 from production_server.models.remote_store import RemoteStore
 from production_server.models.removal import hidden, is_removed
 from production_server.serving.canaries import Canaries
-from production_server.serving.changes import changing, channels_of, check_expected, check_reason, tell
+from production_server.serving.changes import (
+    changing,
+    channels_of,
+    check_expected,
+    check_reason,
+    end_canary,
+    tell,
+)
 from production_server.serving.known_standings import KnownStandings
 from production_server.serving.overview import Overview, no_channel
 from production_server.serving.promoting import Promoted, Promoting, Wanted
@@ -77,15 +84,22 @@ class Serving:
     ) -> str:
         """Have a channel name at once what it named before, whoever has it loaded; which version that is.
 
-        Nothing is checked but that it is there: it has served. A second time goes back one further.
+        Nothing is checked but that it is there and whole: it has served. A second time goes back one further.
 
         Raises:
             NotFound: there is no such model or channel, or the version is not here any more.
+            BrokenVersion: its files are not those that its manifest lists.
             VersionRetired: it takes no new work. InvalidInput: the reason is too long.
             Conflict: the channel named nothing before (code `nothing_before`), or another version than is `expected`
                 now (`channel_moved`).
         """
         check_reason(reason)
+        with self.database.read() as connection:
+            whole = rows.version_before(connection, model, channel)
+        if whole is not None:
+            found = self.registry.version(model, whole)
+            for file in found.manifest.files:
+                found.verified_file(file)
         with changing(self.database, model, by) as (connection, notes, standing):
             now_named = channels_of(self.registry, model, standing).get(channel)
             if now_named is None:
@@ -96,7 +110,10 @@ class Serving:
                 raise Conflict(
                     f"{channel} of {model!r} named no other version before {now_named}", code="nothing_before"
                 )
-            self.registry.version(model, version)
+            if version != whole:
+                raise Conflict(
+                    f"{channel} of {model!r} was changed just now: look again", code="channel_moved"
+                )
             if version in standing.retired:
                 raise VersionRetired(f"version {version} of {model!r} is retired: restore it first")
             overtake(connection, model, channel, f"{channel} went back to version {version}")
@@ -111,6 +128,9 @@ class Serving:
                 reason=reason,
             )
             tell(connection, notes, change, Act.CHANNEL_ROLLED_BACK)
+            if channel == STABLE:
+                told = f"{STABLE} went back to version {version}"
+                end_canary(connection, notes, standing, model, client=by.client, reason=told)
         self.known.look_if_possible()
         return version
 

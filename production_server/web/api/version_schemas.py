@@ -16,7 +16,7 @@ from production_server.models.manifest import Manifest
 from production_server.models.registry import Registry
 from production_server.serving.changes import LONGEST_REASON
 from production_server.serving.overview import VersionState
-from production_server.serving.promoting import Promoted, Wanted
+from production_server.serving.promoting import MOST_PERCENT, Promoted, Wanted
 from production_server.web.api.report_schemas import MeasuredBody, ReportBody
 from production_server.web.api.rollout_schemas import RolloutBody
 from production_server.web.api.schemas import MAX_INDEX, MAX_PAGE, Schema, to_time
@@ -155,7 +155,7 @@ class PromoteRequest(Schema):
     version: str = Field(min_length=1, max_length=LONGEST_CHANNEL, examples=["3"])
     reason: str = Field(default="", max_length=LONGEST_REASON, examples=["fewer false alarms"])
     expected: str | None = Field(default=None, max_length=9, examples=["2"])
-    percent: float | None = Field(default=None, gt=0, le=100, examples=[5])
+    percent: float | None = Field(default=None, gt=0, le=MOST_PERCENT, examples=[5])
     breaking: bool = False
     despite: list[str] = Field(default=[], max_length=len(DESPITE), examples=[["latency"]])
     dry_run: bool = False

@@ -26,7 +26,7 @@ from production_server.models.channels import CANARY, STABLE
 from production_server.serving.changes import NOTHING
 from production_server.serving.comparison import compare
 from production_server.serving.overview import VersionState
-from production_server.serving.promoting import Wanted
+from production_server.serving.promoting import MOST_PERCENT, Wanted
 from production_server.serving.rollouts import checked
 from production_server.shown import describe
 from production_server.web.api.schemas import MAX_INDEX
@@ -120,7 +120,9 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise InvalidInput.at("percent", "a number above 0, at most 100", describe(text)) from None
+        raise InvalidInput.at(
+            "percent", f"a number above 0, at most {MOST_PERCENT}", describe(text)
+        ) from None
 
 
 def _field(name: str) -> str:

@@ -11,12 +11,20 @@ from sqlalchemy import update
 from production_server.access.audit import Wanted as WantedLines
 from production_server.access.audit import every_line
 from production_server.access.records import Actor
-from production_server.errors import Conflict, InvalidInput, NotFound, VersionRetired
+from production_server.errors import (
+    BrokenVersion,
+    Conflict,
+    GateClosed,
+    InvalidInput,
+    NotFound,
+    VersionRetired,
+)
 from production_server.jobs.database import Database, now
 from production_server.jobs.rollouts import Rollout
 from production_server.jobs.tables import rollout
 from production_server.jobs.workers import leave
 from production_server.learning.promotion import PromotionGate
+from production_server.learning.report import CheckName
 from production_server.models.registry import Registry
 from production_server.serving.known_standings import KnownStandings
 from production_server.serving.promoting import Wanted
@@ -297,7 +305,7 @@ def test_a_canary_has_a_share_that_can_be_changed_and_is_told(serving: Serving) 
     assert line.after == {"version": "2", "percent": 20}
 
 
-@pytest.mark.parametrize(("channel", "percent"), [("stable", 5), ("qa", 5), ("canary", 0), ("canary", 101)])
+@pytest.mark.parametrize(("channel", "percent"), [("stable", 5), ("qa", 5), ("canary", 0), ("canary", 96)])
 def test_only_a_canary_has_a_share_and_it_is_one(serving: Serving, channel: str, percent: float) -> None:
     with pytest.raises(InvalidInput) as refused:
         promote(serving, "2", channel, percent=percent)
@@ -338,8 +346,49 @@ def test_without_a_share_only_who_asks_for_the_canary_gets_it(serving: Serving) 
 
 
 def test_a_canary_that_is_not_here_gets_nothing(serving: Serving, tmp_path: Path) -> None:
-    promote(serving, "2", "canary", percent=100)
+    promote(serving, "2", "canary", percent=95)
 
     (tmp_path / "table" / "2").rename(tmp_path / ".away")
 
-    assert serving.registry.draw("table").key[1] == "1"
+    assert {serving.registry.draw("table").key[1] for _ in range(100)} == {"1"}
+
+
+def test_a_canary_passes_the_gate_and_may_not_take_or_answer_anything_else(
+    serving: Serving, tmp_path: Path
+) -> None:
+    write_table_model(tmp_path, version="4", labels=["no", "maybe"])
+
+    with pytest.raises(GateClosed, match="version 1 has other labels"):
+        promote(serving, "4", "canary", percent=5, allowed=(CheckName.SIGNATURE,))
+    promote(serving, "4", "canary")
+
+    assert {serving.registry.draw("table").key[1] for _ in range(100)} == {"1"}
+
+
+def test_a_canary_is_another_one_than_what_is_stable(serving: Serving) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        promote(serving, "1", "canary", percent=5)
+
+    assert refused.value.faults[0].field == "version"
+
+
+def test_any_change_of_stable_ends_the_canary(serving: Serving) -> None:
+    promote(serving, "2", "canary", percent=5)
+    promote(serving, "3")
+    promoted = named(serving)
+    promote(serving, "2", "canary", percent=5)
+    serving.roll_back("table", by=BERT)
+
+    assert (promoted, named(serving)) == ({"stable": "3"}, {"stable": "1"})
+    assert serving.overview.history("table", limit=1)[0].reason == "stable went back to version 1"
+
+
+def test_nobody_goes_back_to_a_version_whose_files_are_damaged(serving: Serving, tmp_path: Path) -> None:
+    promote(serving, "2")
+    with (tmp_path / "table" / "1" / "model.onnx").open("ab") as file:
+        file.write(b"x")
+
+    with pytest.raises(BrokenVersion):
+        serving.roll_back("table", by=ANNA)
+
+    assert named(serving) == {"stable": "2"}

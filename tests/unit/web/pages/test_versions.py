@@ -253,7 +253,7 @@ def test_how_the_canary_does_is_shown(web: Any, get: Get) -> None:
     page = get(PATH)
 
     assert done.status == 303
-    assert wrong.status == 400 and "a number above 0, at most 100" in wrong.text
+    assert wrong.status == 400 and "a number above 0, at most 95" in wrong.text
     assert "canary is version 1 , for 5 % of the work that asks for no version" in page.text
     assert "Not enough is known yet : nothing was answered yet." in page.text
 
