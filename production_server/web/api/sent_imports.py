@@ -8,6 +8,8 @@ from typing import Any
 
 from flask import request
 from werkzeug.datastructures import MultiDict
+from werkzeug.http import parse_options_header
+from werkzeug.sansio.multipart import File
 
 from production_server.errors import InvalidInput
 from production_server.intake.imports import ImportIntake
@@ -16,7 +18,7 @@ from production_server.settings import Settings
 from production_server.shown import describe
 from production_server.web.edge.bridge import FORM
 from production_server.web.edge.headers import headers_of
-from production_server.web.edge.multipart import MultipartForm, Writable
+from production_server.web.edge.multipart import MultipartForm, Writable, pieces
 from production_server.web.edge.parts import current_parts
 
 PATHS = frozenset(("/api/models", "/imports"))
@@ -25,7 +27,6 @@ FILES: Mapping[str, Part] = {"file": "model", "weights": "weights", "sample": "s
 """The files of a form, and what of an import each is."""
 MOST_FIELD_BYTES = 2 * 2**20
 MOST_PARTS = 200
-_PIECE_BYTES = 2**16
 
 
 class SentForm:
@@ -33,8 +34,9 @@ class SentForm:
 
     def __init__(self, content_type: str, files: IncomingFiles) -> None:
         self.files = files
+        boundary = parse_options_header(content_type)[1].get("boundary", "")
         self._form = MultipartForm(
-            content_type, self._open, most_field_bytes=MOST_FIELD_BYTES, most_parts=MOST_PARTS
+            boundary, self._open, most_field_bytes=MOST_FIELD_BYTES, most_parts=MOST_PARTS
         )
 
     @property
@@ -67,7 +69,8 @@ class SentForm:
         self._form.close()
         self.files.close()
 
-    def _open(self, field: str, filename: str) -> Writable:
+    def _open(self, sent: File) -> Writable:
+        field, filename = sent.name, sent.filename
         part = FILES.get(field)
         if part is None:
             raise InvalidInput.at("form", f"files as {', '.join(FILES)}", describe(field))
@@ -135,6 +138,6 @@ def sent_form() -> Iterator[SentForm]:
 def _read_into(form: SentForm) -> None:
     """A small form, or a compressed one, has come whole before."""
     request.max_content_length = most_bytes(current_parts().settings)
-    while data := request.stream.read(_PIECE_BYTES):
-        form.feed(data)
+    for piece in pieces(request.stream):
+        form.feed(piece)
     form.finish()

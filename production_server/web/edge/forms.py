@@ -7,32 +7,38 @@ import io
 from typing import IO, TYPE_CHECKING, Any
 
 from flask import Request
-from werkzeug.datastructures import MultiDict
-from werkzeug.formparser import FormDataParser, default_stream_factory
+from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.formparser import FormDataParser
+from werkzeug.sansio.multipart import File
 
 from production_server.errors import Fault, InvalidInput, TooLarge, Unavailable
-from production_server.web.edge.multipart import refusing_what_is_damaged
+from production_server.web.edge.multipart import MultipartForm, Writable, pieces, refusing_what_is_damaged
 
 if TYPE_CHECKING:
     from werkzeug.formparser import TStreamFactory
 
+MULTIPART = "multipart/form-data"
 URL_ENCODED = "application/x-www-form-urlencoded"
 MAX_URL_ENCODED_BYTES = 2**20
 """Of a form that is no multipart: each MB takes a third of a second, and whatever is large comes as a part."""
+_NO_SPACE = "too much is being uploaded at once: there is no space left for it"
 
 
 class StrictFormParser(FormDataParser):
-    """Werkzeug's parser, with an error for what is cut off or damaged; what it has of the files then goes at once."""
+    """Werkzeug's parser, with our own for what is multipart, and an error for what is cut off or damaged."""
 
-    def __init__(self, *, stream_factory: TStreamFactory | None = None, **options: Any) -> None:
-        self._open_file = stream_factory or default_stream_factory
-        self._files: list[IO[bytes]] = []
-        super().__init__(self._file, **(options | {"silent": False}))
-
-    def _file(self, *about: Any, **more: Any) -> IO[bytes]:
-        file = self._open_file(*about, **more)
-        self._files.append(file)
-        return file
+    def __init__(
+        self,
+        stream_factory: TStreamFactory | None = None,
+        *,
+        max_form_memory_size: int,
+        max_form_parts: int,
+        **options: Any,
+    ) -> None:
+        """The options are Werkzeug's: a field of a multipart form has `max_form_memory_size` bytes at most."""
+        super().__init__(stream_factory, **(options | {"silent": False}))
+        self._most_field_bytes = max_form_memory_size
+        self._most_parts = max_form_parts
 
     def parse(
         self,
@@ -45,42 +51,71 @@ class StrictFormParser(FormDataParser):
 
         Raises:
             InvalidInput: the form is cut off, damaged, names no boundary, or has a part without a name.
-            TooLarge: it is no multipart, and larger than `MAX_URL_ENCODED_BYTES`.
+            TooLarge: it has a field that is too long, or too many parts; or it is no multipart, and larger than
+                `MAX_URL_ENCODED_BYTES`.
             Unavailable: there is no space left for what is uploaded.
         """
+        if mimetype == MULTIPART:
+            boundary = (options or {}).get("boundary", "")
+            return stream, *self._take_apart(stream, boundary, content_length)
         if mimetype == URL_ENCODED:
-            data = _read(stream, MAX_URL_ENCODED_BYTES + 1)
-            if len(data) > MAX_URL_ENCODED_BYTES:
-                fault = Fault(
-                    "form", f"at most {MAX_URL_ENCODED_BYTES} bytes, or multipart/form-data", "more"
-                )
-                raise TooLarge(f"form: more than {MAX_URL_ENCODED_BYTES} bytes of {URL_ENCODED}", (fault,))
-            stream, content_length = io.BytesIO(data), len(data)
-        try:
-            with refusing_what_is_damaged():
-                return self._parse(stream, mimetype, content_length, options)
-        except OSError as exc:
-            if exc.errno != errno.ENOSPC:
-                raise
-            raise Unavailable("too much is being uploaded at once: there is no space left for it") from exc
-
-    def _parse(
-        self, stream: IO[bytes], mimetype: str, content_length: int | None, options: dict[str, str] | None
-    ) -> tuple[IO[bytes], MultiDict[str, str], MultiDict[str, Any]]:
-        try:
+            stream = _small(stream)
+        with refusing_what_is_damaged():
             found = super().parse(stream, mimetype, content_length, options)
-        except BaseException:
-            self._close()
-            raise
-        _, fields, files = found
-        if not all((*fields, *files)):
-            self._close()
+        if not all(found[1]):
             raise InvalidInput.at("form", "a name in each part (name=…)", "a part without one")
         return found
 
-    def _close(self) -> None:
-        for file in self._files:
-            file.close()
+    def _take_apart(
+        self, stream: IO[bytes], boundary: str, content_length: int | None
+    ) -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
+        files: list[tuple[str, FileStorage]] = []
+
+        def open_file(part: File) -> Writable:
+            content_type = part.headers.get("content-type")
+            file = self.stream_factory(content_length, content_type, part.filename)
+            files.append((part.name, FileStorage(file, part.filename, part.name, headers=part.headers)))
+            return _Upload(file)
+
+        form = MultipartForm(
+            boundary, open_file, most_field_bytes=self._most_field_bytes, most_parts=self._most_parts
+        )
+        try:
+            for piece in pieces(stream):
+                form.feed(piece)
+            form.finish()
+        except BaseException as exc:
+            for _, file in files:
+                file.close()
+            if isinstance(exc, OSError) and exc.errno == errno.ENOSPC:
+                raise Unavailable(_NO_SPACE) from exc
+            raise
+        return self.cls(form.fields), self.cls(files)
+
+
+class _Upload:
+    """A file of a form, to be read from its beginning when all of it is there."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.write = file.write
+
+    def close(self) -> None:
+        """Whoever has the form closes the file."""
+        self._file.seek(0)
+
+
+def _small(stream: IO[bytes]) -> IO[bytes]:
+    """All of a form that is no multipart.
+
+    Raises:
+        TooLarge: it is larger than `MAX_URL_ENCODED_BYTES`.
+    """
+    data = _read(stream, MAX_URL_ENCODED_BYTES + 1)
+    if len(data) > MAX_URL_ENCODED_BYTES:
+        fault = Fault("form", f"at most {MAX_URL_ENCODED_BYTES} bytes, or {MULTIPART}", "more")
+        raise TooLarge(f"form: more than {MAX_URL_ENCODED_BYTES} bytes of {URL_ENCODED}", (fault,))
+    return io.BytesIO(data)
 
 
 def _read(stream: IO[bytes], most: int) -> bytes:

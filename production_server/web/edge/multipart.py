@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from functools import partial
+from typing import IO, Protocol
 
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
-from werkzeug.http import parse_options_header
+from werkzeug.formparser import MultiPartParser
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
 from production_server.errors import InvalidInput, TooLarge
@@ -24,38 +25,36 @@ class Writable(Protocol):
     def close(self) -> None: ...
 
 
-_LONGEST_BOUNDARY = 200
-"""RFC 2046, 5.1.1, has 70."""
-_MOST_PADDING = 64
-"""Bytes around a boundary, of which some may be spaces behind it (RFC 2046, 5.1.1)."""
-OpenFile = Callable[[str, str], Writable]
-"""Begins a file, by the name of its field and what its sender calls it."""
+OpenFile = Callable[[File], Writable]
+"""Begins a file, by the headers of its part, the name of its field and what its sender calls it."""
+_PIECE_BYTES = 2**16
+_MOST_PADDING = 2**12
+"""Spaces behind a boundary (RFC 2046, 5.1.1) that are kept for the next piece."""
+_UNFINISHED = re.compile(rb"[^\S\r\n]*(?:-|\r\n?|\n)?")
+"""What stands behind a boundary that is not the last one, as far as can be told yet."""
 
 
 class MultipartForm:
     """One form. For one thread at a time."""
 
-    def __init__(
-        self, content_type: str, open_file: OpenFile, *, most_field_bytes: int, most_parts: int
-    ) -> None:
-        """`content_type` is the header of the request; whatever `open_file` and its files raise is passed on.
+    def __init__(self, boundary: str, open_file: OpenFile, *, most_field_bytes: int, most_parts: int) -> None:
+        """`boundary` is what Content-Type names; whatever `open_file` and its files raise is passed on.
 
         Raises:
-            InvalidInput: the header names no boundary, or one that is too long.
+            InvalidInput: the boundary is empty, or has other characters than printable ones of ASCII.
         """
-        boundary = parse_options_header(content_type)[1].get("boundary", "")
-        if not 0 < len(boundary) <= _LONGEST_BOUNDARY:
-            expected = f"a boundary of up to {_LONGEST_BOUNDARY} characters in Content-Type"
-            raise InvalidInput.at("form", expected, describe(boundary[:40]))
+        with refusing_what_is_damaged():
+            if not (boundary and boundary.isascii() and boundary.isprintable()):
+                raise ValueError(f"its Content-Type has the boundary {describe(boundary[:40])}")
         self.fields: MultiDict[str, str] = MultiDict()
         self._open_file = open_file
         self._most_field_bytes = most_field_bytes
         self._most_parts = most_parts
-        self._open_end = _open_end(boundary.encode())
-        self._longest_end = len(boundary) + _MOST_PADDING
+        self._delimiter = b"--" + boundary.encode()
         self._held = b""
         self._decoder = MultipartDecoder(boundary.encode(), most_field_bytes, max_parts=most_parts)
         self._name = ""
+        self._charset = ""
         self._file: Writable | None = None
         self._field = bytearray()
 
@@ -66,10 +65,11 @@ class MultipartForm:
             InvalidInput: it is damaged. TooLarge: it has too many parts, or a field that is too long.
         """
         data = self._held + data
-        unfinished = self._open_end.search(data, max(0, len(data) - self._longest_end))
-        end = len(data) if unfinished is None else unfinished.start()
+        end = _end_of_whole(data, self._delimiter)
         self._held = data[end:]
         with self._strictly():
+            if len(self._held) > len(self._delimiter) + _MOST_PADDING:
+                raise ValueError(f"more than {_MOST_PADDING:,} spaces behind a boundary")
             self._decoder.receive_data(data[:end])
             self._take()
 
@@ -106,8 +106,9 @@ class MultipartForm:
             raise InvalidInput.at("form", "a name in each part (name=…)", "a part without one")
         self._name = part.name
         self._field.clear()
+        self._charset = MultiPartParser().get_part_charset(part.headers)
         if isinstance(part, File):
-            self._file = self._open_file(part.name, part.filename)
+            self._file = self._open_file(part)
 
     def _go_on(self, event: Data) -> None:
         if self._file is not None:
@@ -119,7 +120,7 @@ class MultipartForm:
         if event.more_data:
             return
         if self._file is None:
-            self.fields.add(self._name, self._field.decode(errors="replace"))
+            self.fields.add(self._name, self._field.decode(self._charset, "replace"))
         self.close()
 
     @contextlib.contextmanager
@@ -132,16 +133,42 @@ class MultipartForm:
             raise TooLarge.at("form", expected, "more") from exc
 
 
-def _open_end(boundary: bytes) -> re.Pattern[bytes]:
-    """What is kept for the next piece: a line break at the end, and so much of a boundary as may follow it.
+def pieces(stream: IO[bytes]) -> Iterator[bytes]:
+    """All that comes from a stream, in pieces that are as long as it gives them."""
+    return iter(partial(stream.read, _PIECE_BYTES), b"")
 
-    Where a piece ends within the two bytes behind a boundary, Werkzeug's decoder (3.1) takes the beginning of the line
-    break before it for data, and a file would be a byte longer than it was sent.
+
+def _end_of_whole(data: bytes, delimiter: bytes) -> int:
+    """How much of a piece may be decoded: not the line break, and what follows it, that may be part of a boundary.
+
+    Werkzeug's decoder (3.1.9; pallets/werkzeug#3285) reads wrongly what is parted there. Between the two hyphens
+    behind the last boundary, the CR before it becomes the end of the file; in spaces behind one, the next part does.
     """
-    rest = rb"[ \t]*[-\r]?"
-    for byte in reversed(b"--" + boundary):
-        rest = b"(?:" + re.escape(bytes([byte])) + rest + b")?"
-    return re.compile(rb"(?:\r\n?|\n)" + rest + rb"\Z")
+    end = len(data)
+    # A line break at the end may end a boundary's line, or stand before the next one's.
+    for line_end in (_before_line_break(data, end), end):
+        start = _line_start(data, line_end)
+        if delimiter.startswith(data[start:]) or _is_delimiter(data[start:], delimiter):
+            end = _before_line_break(data, start)
+            break
+    # What is kept begins with a line break, and that may be the end of another boundary's line.
+    while _is_delimiter(data[(start := _line_start(data, end)) : end], delimiter):
+        end = _before_line_break(data, start)
+    return end
+
+
+def _is_delimiter(line: bytes, delimiter: bytes) -> bool:
+    return line.startswith(delimiter) and _UNFINISHED.fullmatch(line, len(delimiter)) is not None
+
+
+def _line_start(data: bytes, end: int) -> int:
+    return 1 + max(data.rfind(b"\n", 0, end), data.rfind(b"\r", 0, end))
+
+
+def _before_line_break(data: bytes, end: int) -> int:
+    if data.endswith(b"\r\n", 0, end):
+        return end - 2
+    return end - data.endswith((b"\r", b"\n"), 0, end)
 
 
 @contextlib.contextmanager

@@ -155,18 +155,9 @@ def _from_http(exc: HTTPException) -> Problem:
     if status == HTTPStatus.NOT_FOUND:
         detail = f"not found: there is nothing at {request.path}"
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        code, detail = TooLarge.code, _what_is_too_large()
+        limit = request.max_content_length or current_parts().settings.max_body_bytes
+        code, detail = TooLarge.code, f"the request body is over the server's limit of {limit} bytes"
     return Problem(status.value, code, status.phrase, detail)
-
-
-def _what_is_too_large() -> str:
-    """The body, or of a form that is none too large what else has a limit."""
-    limit = request.max_content_length or current_parts().settings.max_body_bytes
-    size = request.content_length
-    if request.mimetype == "multipart/form-data" and size is not None and size <= limit:
-        fields, parts = request.max_form_memory_size, request.max_form_parts
-        return f"the form has a field that is no file and over {fields} bytes, or more than {parts} parts"
-    return f"the request body is over the server's limit of {limit} bytes"
 
 
 def _from_bug(exc: Exception) -> Problem:

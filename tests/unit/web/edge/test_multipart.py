@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 
 import pytest
+from werkzeug.sansio.multipart import File as FilePart
 
 from production_server.errors import InvalidInput, TooLarge
 from production_server.web.edge.multipart import MultipartForm
 
-TYPE = "multipart/form-data; boundary=b"
 FILE = b"\r\n--b\r\n--bb--\r--b-\n\r\n--" + bytes(range(256))
 WHOLE = (
     b'--b\r\nContent-Disposition: form-data; name="name"\r\n\r\nm\xc3\xafne\r\n'
@@ -27,9 +27,9 @@ class Files:
         self.content: dict[tuple[str, str], bytes] = {}
         self.open = 0
 
-    def begin(self, field: str, name: str) -> File:
+    def begin(self, part: FilePart) -> File:
         self.open += 1
-        return File(self, (field, name))
+        return File(self, (part.name, part.filename))
 
 
 class File:
@@ -44,8 +44,8 @@ class File:
         self._files.content[self._key] = self._data.getvalue()
 
 
-def form_of(files: Files, content_type: str = TYPE) -> MultipartForm:
-    return MultipartForm(content_type, files.begin, most_field_bytes=2000, most_parts=5)
+def form_of(files: Files, boundary: str = "b") -> MultipartForm:
+    return MultipartForm(boundary, files.begin, most_field_bytes=2000, most_parts=5)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 64, len(WHOLE)])
@@ -103,15 +103,69 @@ def test_a_part_that_cannot_be_told_is_refused(sent: bytes, told: str) -> None:
         form_of(Files()).feed(sent)
 
 
-@pytest.mark.parametrize("more", ["", "; boundary=", f"; boundary={'b' * 201}"])
-def test_without_a_boundary_of_some_length_there_is_no_form(more: str) -> None:
-    with pytest.raises(InvalidInput, match=r"^form: expected a boundary of up to 200 characters"):
-        form_of(Files(), f"multipart/form-data{more}")
+@pytest.mark.parametrize("boundary", ["", "b\r\n", "ä"])
+def test_without_a_boundary_there_is_no_form(boundary: str) -> None:
+    with pytest.raises(InvalidInput, match=r"^form: expected a whole multipart form .* the boundary"):
+        form_of(Files(), boundary)
 
 
-def test_the_longest_boundary_parts_a_form() -> None:
+def fields_in(pieces: list[bytes], boundary: str) -> tuple[list[str], dict[tuple[str, str], bytes]]:
     files = Files()
-    form = form_of(files, f"multipart/form-data; boundary={'b' * 200}")
+    form = form_of(files, boundary)
+    for piece in pieces:
+        form.feed(piece)
+    form.finish()
+    return form.fields.getlist("name"), files.content
+
+
+@pytest.mark.parametrize("line_break", [b"\r\n", b"\n", b"\r"])
+@pytest.mark.parametrize("boundary", ["b", "--b", "---", "----WebKitFormBoundary7MA4YWxkTrZu0gW"])
+@pytest.mark.parametrize("padding", [b"", b" ", b" \t" * 20])
+def test_spaces_behind_a_boundary_swallow_no_part_wherever_they_are_parted(
+    line_break: bytes, boundary: str, padding: bytes
+) -> None:
+    delimiter = b"--" + boundary.encode()
+    head = b'%s%s\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n'
+    whole = b"\r\n".join(
+        (
+            head % (delimiter, padding, b"name", b"") + b"one",
+            head % (delimiter, padding, b"file", b'; filename="f"') + b"\r\n-\r\r\n\n--x",
+            head % (delimiter, padding, b"name", b"") + b"two",
+            # Nothing in it: the line break behind its headers is the one before the boundary.
+            (head % (delimiter, padding, b"name", b""))[:-2],
+            # A header that begins as a boundary does.
+            (head % (delimiter, padding, b"file", b'; filename="g"')).replace(b"Con", b"-: 1\r\nCon", 1)
+            + b"end\r",
+            delimiter + b"--" + padding + b"\r\n",
+        )
+    ).replace(b"\r\n", line_break)
+    sent = fields_in([whole], boundary)
+    assert sent[0] == ["one", "two", ""] and len(sent[1]) == 2
+
+    assert fields_in([whole[at : at + 1] for at in range(len(whole))], boundary) == sent
+    for at in range(1, len(whole)):
+        assert fields_in([whole[:at], whole[at:]], boundary) == sent, whole[max(0, at - 20) : at]
+
+
+def test_more_spaces_behind_a_boundary_than_are_kept_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="more than 4,096 spaces behind a boundary"):
+        fields_in([WHOLE[:-4] + b" " * 5000, b"\r\n"], "b")
+
+
+def test_a_field_is_read_in_the_charset_that_its_part_names() -> None:
+    about = (
+        b'--b\r\nContent-Disposition: form-data; name="name"\r\nContent-Type: text/plain; charset=%s\r\n\r\n'
+    )
+
+    latin = fields_in([about % b"iso-8859-1" + b"\xe9\r\n--b--\r\n"], "b")[0]
+    unknown = fields_in([about % b"utf-7" + b"\xc3\xa9\r\n--b--\r\n"], "b")[0]
+
+    assert latin == unknown == ["é"]
+
+
+def test_a_long_boundary_parts_a_form() -> None:
+    files = Files()
+    form = form_of(files, "b" * 200)
 
     form.feed(WHOLE.replace(b"--b", b"--" + b"b" * 200))
     form.finish()
