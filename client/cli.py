@@ -77,6 +77,12 @@ cli.add_command(scans)
     "--csv", "table", type=click.Path(path_type=Path), metavar="FILE", help="Many rows: a CSV file."
 )
 @result_file_option("Write the results to a .csv or .json file.")
+@click.option(
+    "--truths",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What is true of images: a CSV file with a first line file,label.",
+)
 @click.option("--recursive", is_flag=True, help="Look for images in the folders of a folder, too.")
 @click.option("--no-wait", is_flag=True, help="Print the job's ID and do not wait for its results.")
 @timeout
@@ -97,7 +103,12 @@ def predict(options: Shared, inputs: tuple[str, ...], **arguments: Any) -> None:
       predict --model diabetes --csv patients.csv --no-wait
       predict --model embedder items.npz --output vectors.json
     """
-    submission = Submission(inputs, table=arguments["table"], is_recursive=arguments["recursive"])
+    submission = Submission(
+        inputs,
+        table=arguments["table"],
+        is_recursive=arguments["recursive"],
+        truths=arguments["truths"],
+    )
     fields = {
         name: arguments[name] for name in ("model", "version", "priority") if arguments[name] is not None
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -137,10 +138,15 @@ def _fields(arguments: Mapping[str, Any]) -> dict[str, str]:
 def _description(path: Path | None) -> dict[str, str]:
     if path is None:
         return {}
+    expected = "expected a JSON object in UTF-8 (the server's own `models import` reads YAML as well)"
     try:
-        return {"describe": path.read_text(encoding="utf-8")}
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: expected JSON in UTF-8, got other bytes") from error
+        text = path.read_text(encoding="utf-8")
+        described = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{path}: {expected}, got something else") from error
+    if not isinstance(described, dict):
+        raise InputError(f"{path}: {expected}, got something else")
+    return {"describe": text}
 
 
 def _follow(server: Server, made: ModelImport, options: Shared, *, timeout_s: float | None) -> None:

@@ -28,17 +28,32 @@ class Submission:
         InputError: It is none of these, or a file cannot be read.
     """
 
-    def __init__(self, inputs: Sequence[str], *, table: Path | None, is_recursive: bool) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        *,
+        table: Path | None,
+        is_recursive: bool,
+        truths: Path | None = None,
+    ) -> None:
         if bool(inputs) == (table is not None):
             raise InputError("give either inputs or --csv FILE: see --help for examples")
         self.table: Table | None = None
         self.names: list[str] = []
         self._items: list[Any] = []
         self._uploads: list[Upload] = []
+        self._truths: list[Upload] = []
         if table is not None:
             self._uploads = [Upload(table, part="csv")]
             self.table = Table(table)
-            return
+        else:
+            self._read(inputs, is_recursive=is_recursive)
+        if truths is not None:
+            if self.table is not None or not self._uploads:
+                raise InputError("--truths is for images: what is true of rows is a column of --csv FILE")
+            self._truths = [Upload(truths, part="truths")]
+
+    def _read(self, inputs: Sequence[str], *, is_recursive: bool) -> None:
         found = read_inputs(inputs, is_recursive=is_recursive)
         if isinstance(found, Files):
             self._uploads = [Upload(path, part="file") for path in found.paths]
@@ -56,4 +71,4 @@ class Submission:
         wait_s = WAIT_FOR_FEW_S if waits and is_small else 0
         if self._items:
             return server.submit_items(self._items, fields=fields, wait_s=wait_s)
-        return server.submit_files(self._uploads, fields=fields, wait_s=wait_s)
+        return server.submit_files([*self._uploads, *self._truths], fields=fields, wait_s=wait_s)

@@ -282,6 +282,8 @@ def _read_form() -> tuple[dict[str, str], list[dict[str, Any]], dict[str, Any] |
         results = [_diabetes(next(numbers), row, place=f"csv line {number}") for number, row in lines]
         return fields, results, reading
     files = request.files.getlist("file")
+    if "truths" in request.files:
+        fields["truths"] = request.files["truths"].read().decode()
     return fields, [_image(index, file.filename or "", file.read()) for index, file in enumerate(files)], None
 
 

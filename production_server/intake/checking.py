@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from production_server.errors import InvalidInput, TooLarge
@@ -13,6 +14,7 @@ from production_server.models.decoding import decoding_until
 from production_server.models.store import ModelVersion
 from production_server.models.table import Reading
 from production_server.models.tasks.inputs import Inputs, gather
+from production_server.models.truth_table import read_truth_table
 from production_server.settings import Settings
 
 MAX_NAME = 255
@@ -50,8 +52,10 @@ def items_from_json(
     return items
 
 
-def items_from_files(version: ModelVersion, uploads: Sequence[Upload], settings: Settings) -> list[NewItem]:
-    """Uploaded files: an image is an item, a file of arrays has many.
+def items_from_files(
+    version: ModelVersion, uploads: Sequence[Upload], settings: Settings, *, truths: bytes | None = None
+) -> list[NewItem]:
+    """Uploaded files: an image is an item, a file of arrays has many. `truths` is a table of what is true of images.
 
     Raises:
         InvalidInput, TooLarge: no file is accepted; the first 20 faults are named.
@@ -59,16 +63,20 @@ def items_from_files(version: ModelVersion, uploads: Sequence[Upload], settings:
     """
     inputs = version.task.inputs
     if inputs.takes_tensors:
+        if truths is not None:
+            raise InvalidInput.at("truths", "nothing: of arrays no file says what is true", "a table")
         return _items_from_arrays(inputs, uploads, settings)
     if not inputs.takes_files:
         expected = f"{inputs.plural}: {version.manifest.name} takes no images"
         raise InvalidInput.at("file", expected, f"{len(uploads)} files")
     _check_least(len(uploads), "file")
     _check_most(len(uploads), settings, "file")
+    told = {} if truths is None else _truths_of(uploads, read_truth_table(truths, version.task))
     with decoding_until(time.monotonic() + CHECK_S):
-        return gather(
+        items = gather(
             partial(_item_from_file, inputs, upload, index, settings) for index, upload in enumerate(uploads)
         )
+    return [replace(item, expected=told.get(item.name or "")) for item in items] if told else items
 
 
 def items_from_table(version: ModelVersion, data: bytes, settings: Settings) -> tuple[list[NewItem], Reading]:
@@ -108,6 +116,27 @@ def _item_from_file(inputs: Inputs, upload: Upload, index: int, settings: Settin
     name = safe_name(upload.name)
     inputs.check_file(upload.data, field=f"file[{index}] ({name})", max_pixels=settings.max_image_pixels)
     return NewItem(upload.data, name)
+
+
+def _truths_of(uploads: Sequence[Upload], told: dict[str, str]) -> dict[str, str]:
+    """What is told of these files, by the names that they are stored by.
+
+    Raises:
+        InvalidInput: none of them is in the table, or one name in it means several files.
+    """
+    counts = Counter(safe_name(upload.name) for upload in uploads)
+    found = {name: truth for name, truth in told.items() if name in counts}
+    if not found:
+        got = f"{len(told)} other names" if told else "no truths"
+        raise InvalidInput.at(
+            "truths", f"names of the files that are sent, such as {next(iter(counts))}", got
+        )
+    for name in found:
+        if counts[name] > 1:
+            raise InvalidInput.at(
+                "truths", f"names that mean one file each ({name})", f"{counts[name]} files"
+            )
+    return found
 
 
 def _check_least(count: int, field: str) -> None:

@@ -24,7 +24,7 @@ def signature_check(candidate: ModelVersion, stable: ModelVersion | None) -> Che
             CheckName.SIGNATURE,
             passed=False,
             expected=f"{expected} (or another name, or breaking)",
-            found=f"version {stable.manifest.version} has other {', '.join(differ)}",
+            found=f"something else than version {stable.manifest.version} has: {', '.join(differ)}",
         )
     return Check.judged(
         CheckName.SIGNATURE, passed=True, expected=expected, found="the same inputs and answers"
@@ -51,7 +51,7 @@ def _few(mine: Sequence[str], its: Sequence[str]) -> str:
     """Those that are not in the same place on the other side, the first of them."""
     other = [name for place, name in enumerate(mine) if place >= len(its) or its[place] != name]
     if not other:
-        return f"{len(mine)}" if mine else "none"
+        return "nothing more" if mine else "none"
     named = ", ".join(visible(name[:_LONGEST]) for name in other[:_MOST_NAMED])
     return named + (", …" if len(other) > _MOST_NAMED else "")
 

@@ -164,7 +164,7 @@ def _in_zip(names: list[str], graphs: int) -> str:
         return _TORCH
     if names and all(name.endswith(".npy") for name in names):
         return "arrays of NumPy (.npz): a model's weights need the model"
-    return "a zip archive of other files: unpack it, and give the model in it"
+    return "a zip archive without a model that is known here"
 
 
 def _of_json(file: BinaryIO) -> Format:

@@ -153,7 +153,7 @@ def edge_notes(manifest: Manifest, served: Compute) -> list[str]:
     for name, tensors in _edges(manifest):
         fault = _fault_of(served, tensors)
         if fault is not None and name == "huge numbers":
-            notes.append(f"For {name} ({_HUGE:.0e}) the model answers {fault}: such items will fail.")
+            notes.append(f"Items with {name} ({_HUGE:.0e}) will fail: {fault}.")
         elif fault is not None:
             raise InvalidInput.at("edges", f"finite answers for {name}: {_HOW}", fault)
     return notes

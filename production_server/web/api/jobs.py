@@ -54,7 +54,7 @@ blueprint = Blueprint("jobs", __name__, url_prefix="/api/jobs")
     body=JobRequest,
     form=Form(
         JobForm,
-        files={"file": {"type": "array", "items": BINARY, "minItems": 1}, "csv": BINARY},
+        files={"file": {"type": "array", "items": BINARY, "minItems": 1}, "csv": BINARY, "truths": BINARY},
         needs={"required": ["model"], "oneOf": [{"required": ["file"]}, {"required": ["csv"]}]},
     ),
     responses={202: SubmittedBody, 200: JobOverBody},
@@ -64,8 +64,9 @@ blueprint = Blueprint("jobs", __name__, url_prefix="/api/jobs")
 def submit() -> Response:
     """Accept a job: it is stored before this answers 202, or 200 if it is over within `Prefer: wait=N`.
 
-    A job of up to 100 items that is over has its results in the answer; one of a table says how that was
-    read. While too many requests wait already, nobody waits for this one: 202.
+    `truths` is a table of what is true of images: `file,label`, then a line for each. A job of up to 100 items that is
+    over has its results in the answer; one of a table says how that was read. While too many requests wait already,
+    nobody waits for this one: 202.
     """
     parts = current_parts()
     key = read_idempotency_key()
@@ -159,20 +160,24 @@ def _read_submission(
 
 def _refuse_texts_for_files() -> None:
     """A part without a file name is a text to a form: `curl -F csv=patients.csv` sends the name, not the file."""
-    for name in ("csv", "file"):
+    for name in ("csv", "file", "truths"):
         if name in request.form:
             expected = f"a file, a part with a file name (curl: -F {name}=@FILE)"
             raise InvalidInput.at(name, expected, f"a text: {describe(request.form[name])}")
 
 
 def _items_from_form(version: ModelVersion, parts: WebParts) -> tuple[list[NewItem], Reading | None]:
-    unknown = sorted(set(request.files) - {"file", "csv"})
+    unknown = sorted(set(request.files) - {"file", "csv", "truths"})
     tables, images = request.files.getlist("csv"), request.files.getlist("file")
-    if unknown or bool(tables) == bool(images):
-        expected = "image files as `file` (repeated), or one table as `csv`"
-        got = ", ".join(unknown) or f"{len(images)} × file, {len(tables)} × csv"
+    truths = request.files.get("truths")
+    if unknown or bool(tables) == bool(images) or (tables and truths):
+        expected = "image files as `file` (repeated), maybe with `truths`, or one table as `csv`"
+        got = ", ".join(unknown) or f"{len(images)} × file, {len(tables)} × csv" + (
+            ", truths" if truths else ""
+        )
         raise InvalidInput(f"expected {expected}, got {got}", (Fault("form", expected, got),))
     if tables:
         return items_from_table(version, tables[0].read(), parts.settings)
     uploads = [Upload(file.filename or "", file.read()) for file in images]
-    return items_from_files(version, uploads, parts.settings), None
+    told = None if truths is None else truths.read()
+    return items_from_files(version, uploads, parts.settings, truths=told), None

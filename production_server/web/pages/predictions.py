@@ -141,7 +141,9 @@ def _read_items(chosen: ModelVersion, parts: WebParts) -> list[NewItem]:
     if kind in ("images", "arrays"):
         files = [file for file in request.files.getlist("file") if file.filename]
         uploads = [Upload(file.filename or "", file.read()) for file in files]
-        return items_from_files(chosen, uploads, parts.settings)
+        truths = request.files.get("truths")
+        told = truths.read() if truths is not None and truths.filename else None
+        return items_from_files(chosen, uploads, parts.settings, truths=told)
     if chosen.task.inputs.takes_files:
         raise InvalidInput.at("file", "image files", "none")
     if chosen.task.inputs.takes_tensors:

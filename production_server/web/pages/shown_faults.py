@@ -10,9 +10,11 @@ from production_server.errors import CeleriacError, Fault, InvalidInput
 from production_server.web.pages.fields import FormField
 
 _TABLE_PLACE = re.compile(r"csv line (.*)")
+_TRUTH_PLACE = re.compile(r"truths(?: line (.*))?")
 _FILE_PLACE = re.compile(r"file\[\d+\] \((.*)\)")
 TABLE_FIELD = "table"
 FILE_FIELD = "file"
+TRUTHS_FIELD = "truths"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,9 @@ def _shown(fault: Fault, fields: dict[str, FormField]) -> ShownFault:
         return ShownFault(f"Line {line[1]}", text, TABLE_FIELD)
     if name := _FILE_PLACE.fullmatch(fault.field):
         return ShownFault(name[1], text, FILE_FIELD)
+    if truth := _TRUTH_PLACE.fullmatch(fault.field):
+        line_of = f", line {truth[1]}" if truth[1] else ""
+        return ShownFault(f"Table of truths{line_of}", text, TRUTHS_FIELD)
     place = {"csv": ("The table", TABLE_FIELD), "file": ("Images", FILE_FIELD), "form": ("The form", None)}
     label, target = place.get(fault.field, (fault.field, None))
     return ShownFault(label, text, target)

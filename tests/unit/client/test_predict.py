@@ -275,3 +275,28 @@ def test_an_unknown_option_is_an_error_of_one_line_that_names_the_help(
     assert outcome.code == 2
     assert len(outcome.errors) == 1
     assert outcome.stderr.endswith("See: python -m client predict --help\n")
+
+
+def test_what_is_true_of_images_is_sent_with_them(run: Run, server: ApiServer, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(PNG)
+    (tmp_path / "truths.csv").write_text("file,label\na.png,Bag\n")
+
+    outcome = run(
+        "predict",
+        "--model",
+        "fashion_mnist",
+        str(tmp_path / "a.png"),
+        "--truths",
+        str(tmp_path / "truths.csv"),
+    )
+
+    assert outcome.code == 0, outcome.stderr
+    assert server.jobs[job_id(1)].fields["truths"] == "file,label\na.png,Bag\n"
+
+
+def test_what_is_true_of_rows_is_in_their_table(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "truths.csv").write_text("file,label\n")
+
+    outcome = run("predict", "--model", "diabetes", *PATIENT, "--truths", str(tmp_path / "truths.csv"))
+
+    assert outcome.code == 2 and "--truths is for images" in outcome.stderr

@@ -156,7 +156,7 @@ def test_what_clients_would_see_change_is_named(tmp_path: Path, stable: ModelVer
 
     assert [check.name for check in report.failed] == [CheckName.SIGNATURE]
     assert checks[CheckName.SIGNATURE].found == (
-        "version 1 has other labels (never, always instead of no, yes)"
+        "something else than version 1 has: labels (never, always instead of no, yes)"
     )
     assert checks[CheckName.METRICS].verdict == Verdict.NOT_DONE
     report, _ = examine(

@@ -123,7 +123,7 @@ def test_signatures_are_compared_whatever_the_report_says(tmp_path: Path, stable
     (failed,) = GATE.hold(other, stable).failed
 
     assert failed.name == CheckName.SIGNATURE
-    assert failed.found == "version 1 has other labels (perhaps instead of yes)"
+    assert failed.found == "something else than version 1 has: labels (perhaps instead of yes)"
 
 
 def test_what_came_by_no_gate_says_so_and_its_signature_is_compared(

@@ -309,7 +309,7 @@ def test_a_name_that_exists_gets_the_next_version_if_clients_can_go_on(
     imported(settings, file)
     assert imported(settings, file)["version"] == "2"
 
-    with pytest.raises(GateClosed, match="got version 2 has other labels"):
+    with pytest.raises(GateClosed, match="got something else than version 2 has: labels"):
         imported(settings, file, "--labels", "a,b,c")
 
     assert imported(settings, file, "--labels", "a,b,c", "--breaking")["version"] == "3"

@@ -137,7 +137,7 @@ def test_a_name_that_clients_rely_on_keeps_what_it_takes_unless_that_is_said(imp
     importer.look()
     importer.look()
 
-    assert "got version 1 has other" in (state_of(importer, refused).error_message or "")
+    assert "got something else than version 1 has" in (state_of(importer, refused).error_message or "")
     assert state_of(importer, wanted).state == "succeeded"
 
 

@@ -466,3 +466,39 @@ def test_a_client_that_prefers_to_wait_gets_its_answer_only_when_it_is_there(web
     response = post(web, {"model": "table", "inputs": [ROW]}, Prefer="respond-async, wait=0")
 
     assert (response.status_code, response.get_json()["state"]) == (202, "queued")
+
+
+TRUTHS = b"file,truth\nphotos/a.png,bright\nb.png,dark\nelsewhere.png,dark\n"
+
+
+def post_pictures(web: FlaskClient, *names: str, truths: bytes = TRUTHS) -> TestResponse:
+    files = [(io.BytesIO(file_of(Image.new("L", (4, 4), 255))), name, "image/png") for name in names]
+    return post_form(web, model="picture", file=files, truths=(io.BytesIO(truths), "truths.csv", "text/csv"))
+
+
+def test_what_is_true_of_images_comes_with_them_and_is_evaluated(web: FlaskClient, work: Any) -> None:
+    job = post_pictures(web, "a.png", "b.png", "c.png").get_json()
+    work(job)
+
+    results = web.get(job["links"]["results"]).get_json()["results"]
+    page = web.get(job["links"]["page"]).get_data(as_text=True)
+    assert [each["expected"] for each in results] == ["bright", "dark", None]
+    assert "Accuracy" in page and "truly" in page
+
+
+def test_truths_that_fit_no_image_or_several_are_refused(web: FlaskClient) -> None:
+    other = problem(post_pictures(web, "z.png"))
+    twice = problem(post_pictures(web, "x/a.png", "y/a.png"))
+    wrong = problem(post_pictures(web, "a.png", truths=b"file,truth\na.png,blue\n"))
+    text = problem(post_form(web, model="picture", truths="truths.csv"))
+    table = post_form(
+        web,
+        model="table",
+        csv=(io.BytesIO(b"index,weight\n3,7\n"), "t.csv"),
+        truths=(io.BytesIO(TRUTHS), "t.csv"),
+    )
+
+    assert [other, twice] == [(400, "invalid_input", ["truths"])] * 2
+    assert wrong == (400, "invalid_input", ["truths line 2"])
+    assert text == (400, "invalid_input", ["truths"])
+    assert problem(table) == (400, "invalid_input", ["form"])

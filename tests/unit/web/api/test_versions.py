@@ -364,7 +364,7 @@ def test_what_the_gate_finds_wrong_is_overridden_by_name_and_told(web: Any, tmp_
     assert problem(refused) == (409, "gate_closed")
     (fault,) = refused.json["faults"]
     assert (fault["field"], fault["got"]) == (
-        "signature", "version 3 has other labels (maybe instead of yes)",
+        "signature", "something else than version 3 has: labels (maybe instead of yes)",
     )  # fmt: skip
     assert (tried.json["dry_run"], tried.json["version"], before) == (True, "3", {"stable": "3"})
     assert (done.json["version"], done.json["report"]["against"]) == ("4", "3")

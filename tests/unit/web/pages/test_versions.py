@@ -272,7 +272,7 @@ def test_what_stands_in_the_way_is_shown_and_takes_a_tick(
     done = send(web, "promote", version="3", channel="stable", despite="signature", **old)
 
     assert "In the way of stable" in page.text
-    assert "signature: version 2 has other labels (<b> instead of yes)" in page.text
+    assert "signature: something else than version 2 has: labels (<b> instead of yes)" in page.text
     assert "It came by no gate." in page.text
     assert 'name="despite" value="signature"' in page.source
     assert 'name="despite" value="latency"' not in page.source
