@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from amqp.exceptions import PreconditionFailed
+from amqp.exceptions import MessageNacked, PreconditionFailed
 from celery import Celery
 from kombu import Connection, Producer, Queue, pools
 
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+PAUSES_S = (0.1, 0.5)
+"""So long after it was refused a message is sent again."""
+
+
 class AmqpPublisher:
     """A publisher that gives chunks to the broker."""
 
@@ -63,7 +68,18 @@ class AmqpPublisher:
                 raise
             except BROKEN:
                 # Once more on a fresh connection: a pooled one may have died with a restart of the broker.
-                self._send(waiting, producer, headers)
+                self._send_patiently(waiting, producer, headers)
+
+    def _send_patiently(self, waiting: deque[Chunk], producer: Producer, headers: Mapping[str, str]) -> None:
+        """Send, and again after a pause where the broker has it and refuses: a queue that begins takes nothing yet."""
+        for pause_s in PAUSES_S:
+            try:
+                return self._send(waiting, producer, headers)
+            except BROKEN as exc:
+                if not _was_refused(exc):
+                    raise
+            time.sleep(pause_s)
+        return self._send(waiting, producer, headers)
 
     def _send(self, waiting: deque[Chunk], producer: Producer, headers: Mapping[str, str]) -> None:
         connection: Any = producer.__connection__
@@ -148,6 +164,13 @@ def _declare(queue: Queue, connection: Connection) -> Any:
 def _declare_once(queue: Queue, connection: Connection) -> Any:
     with connection.channel() as channel:
         return queue(channel).queue_declare()
+
+
+def _was_refused(error: BaseException | None) -> bool:
+    """Whether the broker has answered that it does not take a message (basic.nack)."""
+    while error is not None and not isinstance(error, MessageNacked):
+        error = error.__cause__
+    return error is not None
 
 
 @contextmanager

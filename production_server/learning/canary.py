@@ -30,7 +30,7 @@ STEP = 1.05
 """Times are counted in classes, each so many times as long as the one before: so exact are percentiles."""
 
 
-class Verdict(StrEnum):
+class CanaryVerdict(StrEnum):
     """What is known of a canary. Programs may rely on the names."""
 
     AS_GOOD = "as_good"
@@ -40,9 +40,9 @@ class Verdict(StrEnum):
 
 
 WORDS = {
-    Verdict.AS_GOOD: "as good as what is stable, or better",
-    Verdict.WORSE: "worse than what is stable",
-    Verdict.UNKNOWN: "not enough is known yet",
+    CanaryVerdict.AS_GOOD: "as good as what is stable, or better",
+    CanaryVerdict.WORSE: "worse than what is stable",
+    CanaryVerdict.UNKNOWN: "not enough is known yet",
 }
 """For people."""
 
@@ -111,7 +111,7 @@ class Seen:
 class Judged:
     """The verdict, and what it rests on, a sentence each."""
 
-    verdict: Verdict
+    verdict: CanaryVerdict
     reasons: tuple[str, ...]
 
 
@@ -124,17 +124,17 @@ def judge(canary: Seen, stable: Seen, *, work: str) -> Judged:
     """Hold what both answered against each other; `work` is what it is called: `calls`, or `items`."""
     worse = tuple(_faults(canary, stable))
     if worse:
-        return Judged(Verdict.WORSE, worse)
+        return Judged(CanaryVerdict.WORSE, worse)
     for seen, who in ((canary, "the canary"), (stable, "stable")):
         if seen.answers < ENOUGH:
-            return Judged(Verdict.UNKNOWN, (f"too few: {seen.answers} of {ENOUGH} {work} of {who}",))
+            return Judged(CanaryVerdict.UNKNOWN, (f"too few: {seen.answers} of {ENOUGH} {work} of {who}",))
     _, most = _difference(canary, stable, LIKELY)
     if most > MORE_FAILURES:
         told = (
             f"too close: up to {most:.1%} more of its {work} may fail, at most {MORE_FAILURES:.0%} is as good"
         )
-        return Judged(Verdict.UNKNOWN, (told,))
-    return Judged(Verdict.AS_GOOD, (f"as good on {canary.answers} {work}",))
+        return Judged(CanaryVerdict.UNKNOWN, (told,))
+    return Judged(CanaryVerdict.AS_GOOD, (f"as good on {canary.answers} {work}",))
 
 
 def _faults(canary: Seen, stable: Seen) -> Iterator[str]:

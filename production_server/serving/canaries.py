@@ -15,7 +15,7 @@ from production_server.jobs import channels as rows
 from production_server.jobs.channels import Change, ChannelRow, NewEvent
 from production_server.jobs.database import Database
 from production_server.jobs.observations import observations_of
-from production_server.learning.canary import CALLS, ITEMS, Judged, Seen, Verdict, judge
+from production_server.learning.canary import CALLS, ITEMS, CanaryVerdict, Judged, Seen, judge
 from production_server.models.channels import CANARY, STABLE
 from production_server.models.registry import Registry
 from production_server.serving.changes import changing, tell
@@ -35,7 +35,7 @@ class Canary:
     stable: str | None
     seen: Mapping[str, tuple[Seen, Seen]]
     """What the canary, and stable, answered since the canary has its share, by kind of work."""
-    verdict: Verdict
+    verdict: CanaryVerdict
     reasons: tuple[str, ...]
 
 
@@ -84,7 +84,7 @@ class Canaries:
             found = self.show(model)
         except NotFound:
             return
-        if found is None or found.verdict != Verdict.WORSE:
+        if found is None or found.verdict != CanaryVerdict.WORSE:
             return
         with changing(self.database, model, SERVICE) as (connection, notes, _):
             row = _row(connection, model)
@@ -118,13 +118,13 @@ def _canary(connection: Connection, model: str, stable: str | None) -> Canary | 
     return Canary(row, stable, met, *_of_all(judged))
 
 
-def _of_all(judged: list[Judged]) -> tuple[Verdict, tuple[str, ...]]:
+def _of_all(judged: list[Judged]) -> tuple[CanaryVerdict, tuple[str, ...]]:
     """Worse where one kind of work says so, else as good where one does: there may be few of the other."""
-    for verdict in (Verdict.WORSE, Verdict.AS_GOOD):
+    for verdict in (CanaryVerdict.WORSE, CanaryVerdict.AS_GOOD):
         found = tuple(reason for each in judged if each.verdict == verdict for reason in each.reasons)
         if found:
             return verdict, found
-    return Verdict.UNKNOWN, tuple(reason for each in judged for reason in each.reasons) or (
+    return CanaryVerdict.UNKNOWN, tuple(reason for each in judged for reason in each.reasons) or (
         "nothing was answered yet",
     )
 

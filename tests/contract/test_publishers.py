@@ -9,6 +9,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from amqp.channel import Channel
+from amqp.exceptions import MessageNacked
 from celery import Celery
 from opentelemetry.sdk.trace import TracerProvider
 
@@ -166,3 +168,22 @@ def test_messages_carry_the_trace_of_whoever_publishes_them(place: Place, tracin
 def test_who_cannot_publish_says_so(broken: Publisher) -> None:
     with pytest.raises(Unavailable):
         broken.publish(chunks(1))
+
+
+def test_a_queue_that_takes_nothing_yet_is_asked_again(
+    broker_url: str, tracing: Tracing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = over_rabbitmq(broker_url, tracing)
+    refusals = iter((MessageNacked(), MessageNacked(), MessageNacked()))
+    basic_publish = Channel.basic_publish_confirm
+
+    def publish(self: Channel, *arguments: Any, **options: Any) -> Any:
+        for refusal in refusals:
+            raise refusal
+        return basic_publish(self, *arguments, **options)
+
+    monkeypatch.setattr(Channel, "basic_publish_confirm", publish)
+
+    place.publisher.publish(chunks(1, 2))
+
+    assert starts(place.take_all()) == [1, 2]

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import Field
 
 from production_server.jobs.rollouts import Rollout
-from production_server.learning.canary import Seen, Verdict
+from production_server.learning.canary import CanaryVerdict, Seen
 from production_server.learning.replay import Replay
 from production_server.models.channels import STABLE
 from production_server.serving.canaries import Canary
@@ -123,7 +123,7 @@ class CanaryBody(Schema):
     stable: str | None = Field(examples=["3"])
     percent: float | None = Field(examples=[5])
     since: datetime | None
-    verdict: Verdict
+    verdict: CanaryVerdict
     reasons: list[str] = Field(examples=[["too few: 12 of 200 calls of the canary"]])
     seen: dict[str, SideBySideBody]
 

@@ -12,7 +12,7 @@ from production_server.access.records import Actor
 from production_server.errors import BrokenVersion, InferenceFailed, InvalidInput, NotFound, Unavailable
 from production_server.inference import Outcome, Outputs, PredictedBatch
 from production_server.jobs.database import Database
-from production_server.learning.canary import ENOUGH, Verdict
+from production_server.learning.canary import ENOUGH, CanaryVerdict
 from production_server.learning.promotion import PromotionGate
 from production_server.models.registry import Registry
 from production_server.models.tasks.task import Prediction
@@ -155,7 +155,7 @@ def test_a_canary_that_fails_is_taken_back_and_the_history_says_why(worker: Work
     worker.serving.canaries.look()
     worker.serving.canaries.look()
 
-    assert found.verdict == Verdict.WORSE
+    assert found.verdict == CanaryVerdict.WORSE
     assert worker.named() == {"stable": "1"}
     event = worker.serving.overview.history("table", limit=1)[0]
     assert (event.act, event.channel, event.before, event.after, event.client, event.reason) == (
@@ -174,7 +174,7 @@ def test_a_canary_that_does_as_well_stays_a_canary(worker: Worker) -> None:
 
     worker.serving.canaries.look()
 
-    assert found.verdict == Verdict.AS_GOOD
+    assert found.verdict == CanaryVerdict.AS_GOOD
     assert worker.named() == {"stable": "1", "canary": "2"}
 
 
