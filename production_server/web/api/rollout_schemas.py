@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import quote
 from uuid import UUID
 
 from pydantic import Field
 
 from production_server.jobs.rollouts import Rollout
-from production_server.learning.canary import CanaryVerdict, Seen
+from production_server.learning.canary import Seen
 from production_server.learning.replay import Replay
 from production_server.models.channels import STABLE
 from production_server.serving.canaries import Canary
@@ -123,7 +123,7 @@ class CanaryBody(Schema):
     stable: str | None = Field(examples=["3"])
     percent: float | None = Field(examples=[5])
     since: datetime | None
-    verdict: CanaryVerdict
+    verdict: Literal["as_good", "worse", "unknown"]
     reasons: list[str] = Field(examples=[["too few: 12 of 200 calls of the canary"]])
     seen: dict[str, SideBySideBody]
 
@@ -135,7 +135,7 @@ class CanaryBody(Schema):
             stable=found.stable,
             percent=found.row.percent,
             since=None if found.row.set_at is None else to_time(found.row.set_at),
-            verdict=found.verdict,
+            verdict=found.verdict.value,
             reasons=list(found.reasons),
             seen={
                 work: SideBySideBody(canary=SeenBody.of(canary), stable=SeenBody.of(stable))
