@@ -71,7 +71,7 @@ def test_a_saved_model_is_a_folder_with_its_graph(tmp_path: Path) -> None:
         (b"\x89PNG\r\n\x1a\n", "a picture"),
         (b"\x93NUMPY\x01\0", "a NumPy array"),
         (zip_of("a.npy", "b.npy"), "arrays of NumPy"),
-        (zip_of("readme.txt"), "unpack it"),
+        (zip_of("readme.txt"), "without a model"),
         (b"tree\nversion=v4\n", "LightGBM"),
         (b'{"learner": {}}', "XGBoost"),
         (b'{"a": ', "cut off"),
