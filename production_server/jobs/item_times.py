@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from sqlalchemy import Connection, select
 
@@ -33,23 +34,30 @@ def item_times(database: Database, model: str) -> dict[str, ItemTimes]:
     Raises:
         Unavailable: the database does not answer.
     """
+    with database.read() as connection:
+        measured = {
+            version: _milliseconds(connection, jobs[:JOBS])
+            for version, jobs in recent_jobs(connection, model).items()
+        }
+    return {version: _times(sorted(values)) for version, values in measured.items() if values}
+
+
+def recent_jobs(connection: Connection, model: str) -> dict[str, list[UUID]]:
+    """The latest jobs of a model that have answers, by version, the newest first."""
     recent = (
         select(job.c.id, job.c.version, job.c.succeeded)
         .where(job.c.model == model)
         .order_by(job.c.id.desc())
         .limit(RECENT_JOBS)
     )
-    found: dict[str, list[object]] = {}
-    with database.read() as connection:
-        for row in connection.execute(recent):
-            jobs = found.setdefault(row.version, [])
-            if row.succeeded and len(jobs) < JOBS:
-                jobs.append(row.id)
-        measured = {version: _milliseconds(connection, jobs) for version, jobs in found.items()}
-    return {version: _times(sorted(values)) for version, values in measured.items() if values}
+    found: dict[str, list[UUID]] = {}
+    for row in connection.execute(recent):
+        if row.succeeded:
+            found.setdefault(row.version, []).append(row.id)
+    return found
 
 
-def _milliseconds(connection: Connection, jobs: Sequence[object]) -> list[float]:
+def _milliseconds(connection: Connection, jobs: Sequence[UUID]) -> list[float]:
     values: list[float] = []
     for job_id in jobs:
         is_measured = (item.c.job_id == job_id) & (item.c.idx < ITEMS) & item.c.ms.is_not(None)

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, select
 
-from production_server.jobs.item_times import RECENT_JOBS
+from production_server.jobs.item_times import recent_jobs
 from production_server.jobs.read import frozen
-from production_server.jobs.tables import item, item_input, job
+from production_server.jobs.tables import item, item_input
 from production_server.models.tasks.task import Prediction
 
 
@@ -25,15 +25,8 @@ class PastAnswer:
 
 def past_answers(connection: Connection, model: str, version: str, *, most: int) -> list[PastAnswer]:
     """The latest answers of a version, by the age of their jobs; of inputs that lie in buckets there are none."""
-    recent = (
-        select(job.c.id, job.c.version, job.c.succeeded)
-        .where(job.c.model == model)
-        .order_by(job.c.id.desc())
-        .limit(RECENT_JOBS)
-    )
-    jobs = [row.id for row in connection.execute(recent) if row.version == version and row.succeeded]
     found: list[PastAnswer] = []
-    for job_id in jobs:
+    for job_id in recent_jobs(connection, model).get(version, ()):
         found += _of_job(connection, job_id, most - len(found))
         if len(found) >= most:
             break

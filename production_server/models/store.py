@@ -40,6 +40,15 @@ class ModelVersion:
                 f"{'/'.join(self.key)}: its manifest cannot be read ({exc.strerror})"
             ) from exc
 
+    def verify(self) -> None:
+        """Check the bytes of all its files.
+
+        Raises:
+            BrokenVersion: as `verified_file`.
+        """
+        for name in self.manifest.files:
+            self.verified_file(name)
+
     def verified_file(self, name: str) -> Path:
         """The path of a file of this version, after its bytes were checked against the manifest.
 

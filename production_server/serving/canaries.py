@@ -8,17 +8,16 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from production_server.access.audit import Act
 from production_server.access.records import Actor
 from production_server.errors import NotFound
 from production_server.jobs import channels as rows
-from production_server.jobs.channels import Change, ChannelRow, NewEvent
+from production_server.jobs.channels import ChannelRow
 from production_server.jobs.database import Database
 from production_server.jobs.observations import observations_of
 from production_server.learning.canary import CALLS, ITEMS, CanaryVerdict, Judged, Seen, judge
 from production_server.models.channels import CANARY, STABLE
 from production_server.models.registry import Registry
-from production_server.serving.changes import changing, tell
+from production_server.serving.changes import changing, channels_of, take_away
 from production_server.serving.known_standings import KnownStandings
 
 log = logging.getLogger(__name__)
@@ -53,9 +52,8 @@ class Canaries:
         Raises:
             NotFound: there is no such model. Unavailable: the database does not answer.
         """
-        numbers = [each.key[1] for each in self.registry.versions(model)]
         with self.database.read() as connection:
-            stable = rows.read_standing(connection, model).channels_among(numbers).get(STABLE)
+            stable = channels_of(self.registry, model, rows.read_standing(connection, model)).get(STABLE)
             return _canary(connection, model, stable)
 
     def named(self, model: str) -> Canary:
@@ -91,17 +89,18 @@ class Canaries:
             # Somebody else may have looked at the same time, or another canary may have its turn by now.
             if row != found.row:
                 return
-            rows.remove_channel(connection, model, CANARY)
-            change = NewEvent(
+            reason = "; ".join(found.reasons)
+            take_away(
+                connection,
+                notes,
                 model=model,
-                act=Change.ROLLED_BACK,
                 channel=CANARY,
                 before=row.version,
                 client=SERVICE.client,
-                reason="; ".join(found.reasons),
+                reason=reason,
+                goes_back=True,
             )
-            tell(connection, notes, change, Act.CHANNEL_ROLLED_BACK)
-        log.warning("canary %s of %s is taken back: %s", row.version, model, change.reason)
+        log.warning("canary %s of %s is taken back: %s", row.version, model, reason)
         self.known.look_if_possible()
 
 

@@ -45,6 +45,26 @@ def tell(connection: Connection, notes: Notes, change: NewEvent, act: Act) -> No
     notes.write(connection, act, f"{change.model}/{what}", before=before or None, after=after or None)
 
 
+def take_away(
+    connection: Connection,
+    notes: Notes,
+    *,
+    model: str,
+    channel: str,
+    before: str,
+    client: str,
+    reason: str,
+    goes_back: bool = False,
+) -> None:
+    """Have a channel, which names the version `before`, name none any more; a canary that does worse `goes_back`."""
+    rows.remove_channel(connection, model, channel)
+    act, told = (
+        (Change.ROLLED_BACK, Act.CHANNEL_ROLLED_BACK) if goes_back else (Change.REMOVED, Act.CHANNEL_REMOVED)
+    )
+    change = NewEvent(model=model, act=act, channel=channel, before=before, client=client, reason=reason)
+    tell(connection, notes, change, told)
+
+
 def end_canary(
     connection: Connection, notes: Notes, standing: Standing, model: str, *, client: str, reason: str
 ) -> None:
@@ -55,11 +75,7 @@ def end_canary(
     version = standing.channels.get(CANARY)
     if version is None or not standing.canary_percent:
         return
-    rows.remove_channel(connection, model, CANARY)
-    change = NewEvent(
-        model=model, act=Change.REMOVED, channel=CANARY, before=version, client=client, reason=reason
-    )
-    tell(connection, notes, change, Act.CHANNEL_REMOVED)
+    take_away(connection, notes, model=model, channel=CANARY, before=version, client=client, reason=reason)
 
 
 def channels_of(registry: Registry, model: str, standing: Standing) -> dict[str, str]:

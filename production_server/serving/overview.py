@@ -16,6 +16,7 @@ from production_server.models.channels import is_channel_name
 from production_server.models.manifest import is_model_name
 from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
+from production_server.serving.changes import channels_of
 from production_server.serving.known_standings import KnownStandings
 from production_server.shown import describe
 
@@ -105,11 +106,9 @@ class Overview:
         Raises:
             NotFound: there is no such model.
         """
-        numbers = [each.key[1] for each in self.registry.versions(model)]
         with self.database.read() as connection:
-            standing = rows.read_standing(connection, model)
+            named = channels_of(self.registry, model, rows.read_standing(connection, model))
             found = {row.channel: row for row in rows.list_channels(connection, model)}
-        named = standing.channels_among(numbers)
         return [found.get(channel) or ChannelRow(channel, number) for channel, number in named.items()]
 
     def named(self, model: str, name: str) -> ChannelRow | None:

@@ -89,8 +89,7 @@ class Promoting:
         _check_percent(wanted)
         self.known.look_again()
         found = self.registry.resolve(wanted.model, wanted.version)
-        for file in found.manifest.files:
-            found.verified_file(file)
+        found.verify()
         for _ in range(MOST_LOOKS):
             promoted = self._promote_unless_moved(found, wanted, by)
             if promoted is not None:
@@ -147,8 +146,7 @@ class Promoting:
                 despite=" ".join(report.overridden) or None if report else None,
                 percent=wanted.percent,
             )
-            numbers = [each.key[1] for each in self.registry.versions(model)]
-            return Promoted(begin(connection, notes, standing, new, numbers), report)
+            return Promoted(begin(connection, notes, standing, new), report)
 
     def _before(self, standing: Standing, found: ModelVersion, wanted: Wanted) -> str | None:
         """What the channel names before it names that version.

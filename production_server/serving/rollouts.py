@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -16,11 +16,12 @@ from production_server.jobs import channels as rows
 from production_server.jobs import rollouts
 from production_server.jobs.channels import Change, NewEvent
 from production_server.jobs.database import Database
+from production_server.jobs.records import WorkerInfo
 from production_server.jobs.rollouts import NewRollout, Rollout
 from production_server.jobs.workers import alive_among
 from production_server.models.channels import CANARY, STABLE, Standing
 from production_server.models.registry import Registry
-from production_server.serving.changes import changing, end_canary, tell
+from production_server.serving.changes import changing, channels_of, end_canary, tell
 from production_server.serving.known_standings import KnownStandings
 
 LONGEST_LOAD_S = 300.0
@@ -89,25 +90,30 @@ class Rollouts:
         if found.state != "loading":
             return []
         with self.database.read() as connection:
-            return _waits_for(connection, found)
+            return _waits_for(found, alive_among(connection))
 
     def _move_on(self, rollout_id: UUID) -> Rollout:
         with self.database.read() as connection:
             found = rollouts.get_rollout(connection, rollout_id)
-            if found.state != "loading" or not _is_ripe(connection, found):
+            if found.state != "loading":
+                return found
+            workers = alive_among(connection)
+            # Only what may be decided is worth the lock.
+            if not _is_ready(found, workers) and not _fault(connection, found, workers):
                 return found
         with changing(self.database, found.model, Actor(**found.actor)) as (connection, notes, standing):
             found = rollouts.get_rollout(connection, rollout_id)
-            decide(connection, notes, standing, found, self._numbers(found.model))
+            _decide(connection, notes, standing, found, names=self._named(found, standing))
             found = rollouts.get_rollout(connection, rollout_id)
         self.known.look_if_possible()
         return found
 
-    def _numbers(self, model: str) -> list[str]:
+    def _named(self, found: Rollout, standing: Standing) -> str | None:
+        """What the channel names now; None: nothing. Of a model that was taken away, what somebody has set."""
         try:
-            return [each.key[1] for each in self.registry.versions(model)]
+            return channels_of(self.registry, found.model, standing).get(found.channel)
         except NotFound:
-            return []
+            return standing.channels.get(found.channel)
 
 
 def checked(found: Rollout) -> Rollout:
@@ -123,42 +129,41 @@ def checked(found: Rollout) -> Rollout:
     return found
 
 
-def begin(
-    connection: Connection, notes: Notes, standing: Standing, new: NewRollout, numbers: list[str]
-) -> Rollout:
-    """Have workers load a version, for a channel that names it at once where all have it.
+def begin(connection: Connection, notes: Notes, standing: Standing, new: NewRollout) -> Rollout:
+    """Have workers load a version, for a channel that names `before`, and the version at once where all have it.
 
     Raises:
         Conflict: a worker cannot load it (code `version_does_not_load`).
     """
-    found = rollouts.add_rollout(connection, new)
-    fault = _fault(connection, found)
-    if fault:
+    found, workers = rollouts.add_rollout(connection, new), alive_among(connection)
+    if fault := _fault(connection, found, workers):
         raise Conflict(fault, code="version_does_not_load")
-    decide(connection, notes, standing, found, numbers)
+    if not _is_ready(found, workers):
+        return found
+    _go_live(connection, notes, standing, found)
     return rollouts.get_rollout(connection, found.id)
 
 
-def decide(
-    connection: Connection, notes: Notes, standing: Standing, found: Rollout, numbers: list[str]
+def _decide(
+    connection: Connection, notes: Notes, standing: Standing, found: Rollout, *, names: str | None
 ) -> None:
-    """Move the channel, or refuse to, or leave it open."""
+    """Move the channel, which `names` a version now, or refuse to, or leave it open."""
     if found.state != "loading":
         return
-    names = standing.channels_among(numbers).get(found.channel)
+    workers = alive_among(connection)
     if found.version in standing.retired:
         _refuse(connection, found, f"version {found.version} was retired meanwhile")
     elif names != found.before:
         told = f"{found.channel} was changed meanwhile, and names {f'version {names}' if names else 'no version'}"
         rollouts.end_rollout(connection, found.id, "overtaken", told)
-    elif fault := _fault(connection, found):
+    elif fault := _fault(connection, found, workers):
         _refuse(connection, found, fault)
-    elif _is_ready(connection, found):
-        rollouts.end_rollout(connection, found.id, "live")
-        _set(connection, notes, standing, found)
+    elif _is_ready(found, workers):
+        _go_live(connection, notes, standing, found)
 
 
-def _set(connection: Connection, notes: Notes, standing: Standing, found: Rollout) -> None:
+def _go_live(connection: Connection, notes: Notes, standing: Standing, found: Rollout) -> None:
+    rollouts.end_rollout(connection, found.id, "live")
     is_canary = found.channel == CANARY
     is_so = standing.channels.get(found.channel) == found.version
     if is_so and not (is_canary and standing.canary_percent != (found.percent or 0.0)):
@@ -191,29 +196,26 @@ def _event(found: Rollout, act: Change, reason: str) -> NewEvent:
     )
 
 
-def _is_ripe(connection: Connection, found: Rollout) -> bool:
-    """Whether it is worth the lock: something may be decided."""
-    return bool(_fault(connection, found)) or _is_ready(connection, found)
-
-
-def _is_ready(connection: Connection, found: Rollout) -> bool:
+def _is_ready(found: Rollout, workers: Sequence[WorkerInfo]) -> bool:
     """Whether every worker has it, and one has looked what it answers; where no worker lives nobody can."""
-    alive = alive_among(connection)
-    return not _waits_for(connection, found) and (found.replay is not None or not alive)
+    return not _waits_for(found, workers) and (found.replay is not None or not workers)
 
 
-def _waits_for(connection: Connection, found: Rollout) -> list[str]:
-    name = f"{found.model}/{found.version}"
-    return [each.name for each in alive_among(connection) if name not in each.warm]
+def _waits_for(found: Rollout, workers: Sequence[WorkerInfo]) -> list[str]:
+    return [each.name for each in workers if _name(found) not in each.warm]
 
 
-def _fault(connection: Connection, found: Rollout) -> str:
+def _fault(connection: Connection, found: Rollout, workers: Sequence[WorkerInfo]) -> str:
     """Why workers will not have it; empty: they may."""
-    name = f"{found.model}/{found.version}"
-    for worker in alive_among(connection):
-        if name in worker.failing:
-            return f"{worker.name} cannot load it: {worker.failing[name]}"
-    if not rollouts.has_begun_before(connection, found.id, LONGEST_LOAD_S):
+    for worker in workers:
+        if _name(found) in worker.failing:
+            return f"{worker.name} cannot load it: {worker.failing[_name(found)]}"
+    late = _waits_for(found, workers)
+    if not late or not rollouts.has_begun_before(connection, found.id, LONGEST_LOAD_S):
         return ""
-    late = _waits_for(connection, found)
-    return f"{', '.join(late)} had not loaded it after {LONGEST_LOAD_S:g} s" if late else ""
+    return f"{', '.join(late)} had not loaded it after {LONGEST_LOAD_S:g} s"
+
+
+def _name(found: Rollout) -> str:
+    """As workers call it."""
+    return f"{found.model}/{found.version}"

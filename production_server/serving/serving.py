@@ -30,6 +30,7 @@ from production_server.serving.changes import (
     check_expected,
     check_reason,
     end_canary,
+    take_away,
     tell,
 )
 from production_server.serving.known_standings import KnownStandings
@@ -97,9 +98,7 @@ class Serving:
         with self.database.read() as connection:
             whole = rows.version_before(connection, model, channel)
         if whole is not None:
-            found = self.registry.version(model, whole)
-            for file in found.manifest.files:
-                found.verified_file(file)
+            self.registry.version(model, whole).verify()
         with changing(self.database, model, by) as (connection, notes, standing):
             now_named = channels_of(self.registry, model, standing).get(channel)
             if now_named is None:
@@ -151,16 +150,15 @@ class Serving:
             if version is None:
                 raise no_channel(model, channel)
             overtake(connection, model, channel, f"{channel} was taken away")
-            rows.remove_channel(connection, model, channel)
-            change = NewEvent(
+            take_away(
+                connection,
+                notes,
                 model=model,
-                act=Change.REMOVED,
                 channel=channel,
                 before=version,
                 client=by.client,
                 reason=reason,
             )
-            tell(connection, notes, change, Act.CHANNEL_REMOVED)
         self.known.look_if_possible()
 
     def retire(self, model: str, version: str, *, reason: str = "", by: Actor) -> None:

@@ -100,7 +100,7 @@ class WorkerParts:
             shared.standings,
             Rollouts(*about),
             tell=housekeeping.beat,
-            replaying=Replaying(engine, settings, *about),
+            replaying=Replaying(engine, settings, database, shared.registry),
             observing=observing,
             canaries=Canaries(*about),
         )

@@ -13,11 +13,11 @@ from production_server.jobs.database import Database
 from production_server.jobs.past_answers import past_answers
 from production_server.jobs.rollouts import Rollout, claim_replay, open_rollouts, store_replay
 from production_server.learning.replay import LONGEST_S, MOST_ITEMS, Replay, replay
-from production_server.models.channels import STABLE
+from production_server.models.channels import STABLE, Standing
 from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
 from production_server.models.tasks.task import Prediction
-from production_server.serving.known_standings import KnownStandings
+from production_server.serving.changes import channels_of
 from production_server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,6 @@ class Replaying:
     settings: Settings
     database: Database
     registry: Registry
-    known: KnownStandings
 
     def look(self) -> None:
         """Have each version answer that nobody has asked yet.
@@ -57,7 +56,7 @@ class Replaying:
 
     def _replay(self, found: Rollout) -> Replay:
         with self.database.read() as connection:
-            against = self._against(found, read_standing(connection, found.model).channels.get(STABLE))
+            against = self._against(found, read_standing(connection, found.model))
             past = past_answers(connection, found.model, against, most=MOST_ITEMS)
         nothing = Replay(against=against, items=0, disagreements=0, others=(), seconds=0.0)
         if against == found.version:
@@ -77,9 +76,9 @@ class Replaying:
         batch = self.engine.predict_batch(*version.key, inputs, max_pixels=limit)
         return [outcome.result for outcome in batch.outcomes]
 
-    def _against(self, found: Rollout, stable: str | None) -> str:
+    def _against(self, found: Rollout, standing: Standing) -> str:
         """The version that clients get now."""
         try:
-            return stable or self.registry.channels(found.model).get(STABLE, found.version)
+            return channels_of(self.registry, found.model, standing).get(STABLE, found.version)
         except NotFound:
             return found.version

@@ -147,15 +147,16 @@ def _page(name: str, error: CeleriacError | None = None) -> Response:
     states = parts.overview.versions(name)
     shown = _side_by_side(states, request.args.get("with"))
     channels, held = parts.overview.channels(name), parts.serving.promoting.held(name)
+    rollouts = parts.overview.rollouts(name, limit=EVENTS)
     before = request.args.get("before", type=int)
     before = before if before and 0 < before <= MAX_INDEX else None
     page = render_template(
         "pages/versions.html",
         manifest=parts.registry.shown(name).manifest,
         channels=channels,
-        loading=_loading(name),
+        loading=_loading(rollouts),
         canary=parts.serving.canaries.show(name),
-        replays=_replays(name),
+        replays=_replays(rollouts),
         may_see_others=asking_client().is_admin,
         words=WORDS,
         earlier=parts.overview.earlier(name),
@@ -180,17 +181,16 @@ def _page(name: str, error: CeleriacError | None = None) -> Response:
     return make_response(page, 200 if error is None else status_of(error))
 
 
-def _loading(name: str) -> list[tuple[Rollout, list[str]]]:
+def _loading(rollouts: Sequence[Rollout]) -> list[tuple[Rollout, list[str]]]:
     """What channels are to name, and the workers that have not loaded it yet."""
-    parts = current_parts()
-    found = [each for each in parts.overview.rollouts(name, limit=EVENTS) if each.state == "loading"]
-    return [(each, parts.serving.rollouts.waits_for(each)) for each in found]
+    waits_for = current_parts().serving.rollouts.waits_for
+    return [(each, waits_for(each)) for each in rollouts if each.state == "loading"]
 
 
-def _replays(name: str) -> list[tuple[Rollout, Replay]]:
+def _replays(rollouts: Sequence[Rollout]) -> list[tuple[Rollout, Replay]]:
     """What the latest version that was promoted to each channel answered to stored inputs, where there were any."""
     found: dict[str, tuple[Rollout, Replay]] = {}
-    for each in current_parts().overview.rollouts(name, limit=EVENTS):
+    for each in rollouts:
         if each.replay is not None:
             found.setdefault(each.channel, (each, Replay.model_validate(each.replay)))
     return [(rollout, replay) for rollout, replay in found.values() if replay.items]

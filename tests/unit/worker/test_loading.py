@@ -41,7 +41,7 @@ class Worker:
             known,
             self.serving.rollouts,
             tell=self.tell,
-            replaying=Replaying(self.engine, Settings(), database, registry, known),
+            replaying=Replaying(self.engine, Settings(), database, registry),
             observing=self.observing,
             canaries=self.serving.canaries,
         )

@@ -40,7 +40,7 @@ class Service:
         self.database = database
         self.serving = Serving(database, registry, known, store, PromotionGate(margin=0.05))
         self.engine = Engine(registry, threads=1)
-        self.replaying = Replaying(self.engine, Settings(), database, registry, known)
+        self.replaying = Replaying(self.engine, Settings(), database, registry)
         self.promote("1")
 
     def promote(self, version: str, channel: str = "stable") -> Rollout:
