@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -140,7 +140,7 @@ def begin(connection: Connection, notes: Notes, standing: Standing, new: NewRoll
         raise Conflict(fault, code="version_does_not_load")
     if not _is_ready(found, workers):
         return found
-    _go_live(connection, notes, standing, found)
+    _go_live(connection, notes, standing, found, names=found.before)
     return rollouts.get_rollout(connection, found.id)
 
 
@@ -153,16 +153,27 @@ def _decide(
     workers = alive_among(connection)
     if found.version in standing.retired:
         _refuse(connection, found, f"version {found.version} was retired meanwhile")
-    elif names != found.before:
+    elif _was_changed(found, standing):
         told = f"{found.channel} was changed meanwhile, and names {f'version {names}' if names else 'no version'}"
         rollouts.end_rollout(connection, found.id, "overtaken", told)
     elif fault := _fault(connection, found, workers):
         _refuse(connection, found, fault)
     elif _is_ready(found, workers):
-        _go_live(connection, notes, standing, found)
+        _go_live(connection, notes, standing, found, names=names)
 
 
-def _go_live(connection: Connection, notes: Notes, standing: Standing, found: Rollout) -> None:
+def _was_changed(found: Rollout, standing: Standing) -> bool:
+    """Whether somebody has changed the channel since.
+
+    What is stable where nobody has said so moves with what workers have loaded: that overtakes nobody.
+    """
+    is_set = standing.channels.get(found.channel)
+    return is_set != found.before and (is_set is not None or found.channel != STABLE)
+
+
+def _go_live(
+    connection: Connection, notes: Notes, standing: Standing, found: Rollout, *, names: str | None
+) -> None:
     rollouts.end_rollout(connection, found.id, "live")
     is_canary = found.channel == CANARY
     is_so = standing.channels.get(found.channel) == found.version
@@ -171,7 +182,7 @@ def _go_live(connection: Connection, notes: Notes, standing: Standing, found: Ro
     rows.set_channel(
         connection, found.model, found.channel, found.version, client=found.client, percent=found.percent
     )
-    tell(connection, notes, _event(found, Change.SET, found.reason), Act.CHANNEL_SET)
+    tell(connection, notes, _event(replace(found, before=names), Change.SET, found.reason), Act.CHANNEL_SET)
     if found.channel == STABLE:
         told = f"{STABLE} names version {found.version} now"
         end_canary(connection, notes, standing, found.model, client=found.client, reason=told)
@@ -210,10 +221,11 @@ def _fault(connection: Connection, found: Rollout, workers: Sequence[WorkerInfo]
     for worker in workers:
         if _name(found) in worker.failing:
             return f"{worker.name} cannot load it: {worker.failing[_name(found)]}"
-    late = _waits_for(found, workers)
-    if not late or not rollouts.has_begun_before(connection, found.id, LONGEST_LOAD_S):
+    if _is_ready(found, workers) or not rollouts.has_begun_before(connection, found.id, LONGEST_LOAD_S):
         return ""
-    return f"{', '.join(late)} had not loaded it after {LONGEST_LOAD_S:g} s"
+    late = ", ".join(_waits_for(found, workers))
+    told = f"{late} had not loaded it" if late else "no worker had tried it on items of before"
+    return f"{told} after {LONGEST_LOAD_S:g} s"
 
 
 def _name(found: Rollout) -> str:

@@ -63,7 +63,7 @@ def test_versions_are_promoted_retired_and_deleted(project: ComposeProject) -> N
     promoted = project.web.put(
         "/api/models/iris/channels/stable", json={"version": "1"}, headers={"Prefer": "wait=60"}
     )
-    assert (promoted.status_code, serving(project, "iris")) == (HTTPStatus.OK, "1")
+    assert (promoted.status_code, serving(project, "iris")) == (HTTPStatus.OK, "1"), promoted.text
     assert project.web.delete("/api/models/iris/versions/2").status_code == HTTPStatus.OK
 
     def is_deleted() -> bool:

@@ -22,7 +22,7 @@ from production_server.errors import (
 from production_server.jobs.database import Database, now
 from production_server.jobs.rollouts import Rollout
 from production_server.jobs.tables import rollout
-from production_server.jobs.workers import leave
+from production_server.jobs.workers import beat, leave
 from production_server.learning.promotion import PromotionGate
 from production_server.learning.report import CheckName
 from production_server.models.registry import Registry
@@ -166,6 +166,39 @@ def test_nobody_is_waited_for_without_end(serving: Serving) -> None:
     found = moved_on(serving, begun)
 
     assert (found.state, found.told) == ("refused", "w1 had not loaded it after 300 s")
+
+
+def test_nobody_waits_without_end_for_what_no_worker_tries(serving: Serving) -> None:
+    worker(serving, "w1", "1")
+    begun = promote(serving, "2")
+    beat(serving.database, "w1", warm=["table/1", "table/2"], items_done=0, failing={})
+    before = moved_on(serving, begun)
+    with serving.database.write() as connection:
+        connection.execute(update(rollout).values(began_at=now() - LONGEST_LOAD_S - 1))
+
+    found = moved_on(serving, begun)
+
+    assert (before.state, found.state) == ("loading", "refused")
+    assert found.told == "no worker had tried it on items of before after 300 s"
+
+
+def test_what_workers_load_meanwhile_overtakes_nobody(serving: Serving, tmp_path: Path) -> None:
+    """Of a model about which nobody has said anything the newest that they have loaded is stable."""
+    write_table_model(tmp_path, name="other", version="1")
+    write_table_model(tmp_path, name="other", version="2")
+    has_loaded(serving.database, "w1", "other/1")
+    serving.known.look_again()
+    begun = serving.promote(Wanted(model="other", version="1"), by=ANNA).rollout
+    assert begun is not None
+    assert (begun.before, begun.state) == ("1", "loading")
+
+    has_loaded(serving.database, "w1", "other/1", "other/2")
+    serving.rollouts.move_on()
+
+    serving.known.look_again()
+    assert serving.overview.rollout("other", begun.id).state == "live"
+    assert serving.registry.channels("other") == {"stable": "1"}
+    assert [(each.before, each.after) for each in serving.overview.history("other", limit=9)] == [("2", "1")]
 
 
 def test_of_two_promotions_of_a_channel_the_later_one_counts(serving: Serving) -> None:
