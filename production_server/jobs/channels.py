@@ -208,6 +208,17 @@ def list_events(
     return [Event(**row._asdict()) for row in rows]
 
 
+def reasons_of(connection: Connection, model: str, name: str, act: Change, *, client: str) -> dict[str, str]:
+    """Why a client has last done that to a channel, by the version that the channel named before."""
+    query = select(channel_event.c.before, channel_event.c.reason).where(
+        channel_event.c.model == model,
+        channel_event.c.channel == name,
+        channel_event.c.act == act,
+        channel_event.c.client == client,
+    )
+    return {str(before): reason for before, reason in connection.execute(query.order_by(channel_event.c.id))}
+
+
 def version_before(connection: Connection, model: str, name: str) -> str | None:
     """What a channel named before it was set to what it names; None: nothing.
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from production_server.access.records import Actor
 from production_server.errors import NotFound
 from production_server.jobs import channels as rows
-from production_server.jobs.channels import ChannelRow
+from production_server.jobs.channels import Change, ChannelRow
 from production_server.jobs.database import Database
 from production_server.jobs.observations import observations_of
 from production_server.learning.canary import CALLS, ITEMS, CanaryVerdict, Judged, Seen, judge
@@ -66,6 +66,15 @@ class Canaries:
         if found is None:
             raise NotFound(f"no canary of {model!r} has a share of the work", code="canary_not_found")
         return found
+
+    def taken_back(self, model: str) -> dict[str, str]:
+        """Why versions of a model were taken back as canaries, by their numbers.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        with self.database.read() as connection:
+            return rows.reasons_of(connection, model, CANARY, Change.ROLLED_BACK, client=SERVICE.client)
 
     def look(self) -> None:
         """Take back each canary that does worse.

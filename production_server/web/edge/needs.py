@@ -21,6 +21,8 @@ NEEDS: Mapping[str, Scope | None] = {
     "pages.login": ANYBODY,
     "pages.enter": ANYBODY,
     "pages.leave": ANYBODY,
+    # Leads to a page, which asks itself.
+    "pages.again": ANYBODY,
     # Buckets and their services cannot send keys: these prove themselves by EVENTS_TOKEN.
     "events.take": ANYBODY,
     "events.agree": ANYBODY,

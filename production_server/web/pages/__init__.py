@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Blueprint
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, Response, current_app, make_response, redirect, request, url_for
 from flask.blueprints import BlueprintSetupState
 
 from production_server.web.edge.flask_door import asker
@@ -31,7 +35,6 @@ blueprint.add_url_rule("/", "welcome", welcome.show)
 blueprint.add_url_rule("/predictions", "predictions", predictions.show)
 blueprint.add_url_rule("/predictions", "submit", predictions.submit, methods=["POST"])
 blueprint.add_url_rule("/predictions/<uuid:job_id>", "job", job_page.show)
-blueprint.add_url_rule("/predictions/<uuid:job_id>/cancel", "cancel", job_page.cancel, methods=["POST"])
 blueprint.add_url_rule(
     "/predictions/<uuid:job_id>/thumbnails/<int(max=2147483647):index>.png",
     "thumbnail",
@@ -41,26 +44,48 @@ blueprint.add_url_rule("/stats", "stats", stats.show)
 blueprint.add_url_rule("/results", "search", search.show)
 blueprint.add_url_rule("/keys", "keys", keys.show)
 blueprint.add_url_rule("/keys", "make_key", keys.make, methods=["POST"])
-blueprint.add_url_rule("/keys/<key_id>/rotate", "rotate_key", keys.rotate, methods=["POST"])
-blueprint.add_url_rule("/keys/<key_id>/revoke", "revoke_key", keys.revoke, methods=["POST"])
 blueprint.add_url_rule("/audit", "audit", audit.show)
 blueprint.add_url_rule("/imports", "imports", imports.show)
 blueprint.add_url_rule("/imports", "import_model", imports.submit, methods=["POST"])
 blueprint.add_url_rule("/imports/<uuid:import_id>", "imported", imports.show_one)
-blueprint.add_url_rule("/imports/<uuid:import_id>/cancel", "cancel_import", imports.cancel, methods=["POST"])
 blueprint.add_url_rule("/login", "login", login.show)
 blueprint.add_url_rule("/login", "enter", login.enter, methods=["POST"])
-blueprint.add_url_rule("/logout", "leave", login.leave, methods=["POST"])
 blueprint.add_url_rule("/docs", "docs", api_reference.show)
 blueprint.add_url_rule("/models/<name>", "model", model_card.show)
 blueprint.add_url_rule("/models/<name>/versions", "versions", versions.show)
-blueprint.add_url_rule("/models/<name>/versions/promote", "promote", versions.promote, methods=["POST"])
-blueprint.add_url_rule("/models/<name>/versions/rollback", "roll_back", versions.roll_back, methods=["POST"])
-blueprint.add_url_rule("/models/<name>/versions/unset", "unset", versions.remove_channel, methods=["POST"])
-blueprint.add_url_rule("/models/<name>/versions/retire", "retire", versions.retire, methods=["POST"])
-blueprint.add_url_rule("/models/<name>/versions/restore", "restore", versions.restore, methods=["POST"])
-blueprint.add_url_rule("/models/<name>/versions/delete", "delete_version", versions.delete, methods=["POST"])
 blueprint.add_url_rule("/models/<name>/<version>/plots/<path:file>", "plot", model_card.show_plot)
+
+
+_page_of: dict[str, str] = {}
+"""The page of each address that only takes its forms."""
+
+
+def add_change(path: str, endpoint: str, change: Callable[..., Response], *, page: str) -> None:
+    """What forms of a page send to. It shows that page with what is wrong, so its address is one to come back to."""
+    blueprint.add_url_rule(path, endpoint, change, methods=["POST"])
+    blueprint.add_url_rule(path, "again", again)
+    _page_of[path] = page
+
+
+def again(**place: Any) -> Response:
+    """The page whose forms are sent to this address."""
+    page = f"pages.{_page_of[str(request.url_rule)]}"
+    (rule,) = current_app.url_map.iter_rules(page)
+    wanted = {name: place[name] for name in rule.arguments}
+    return make_response(redirect(url_for(page, **wanted), HTTPStatus.SEE_OTHER))
+
+
+add_change("/predictions/<uuid:job_id>/cancel", "cancel", job_page.cancel, page="job")
+add_change("/keys/<key_id>/rotate", "rotate_key", keys.rotate, page="keys")
+add_change("/keys/<key_id>/revoke", "revoke_key", keys.revoke, page="keys")
+add_change("/imports/<uuid:import_id>/cancel", "cancel_import", imports.cancel, page="imported")
+add_change("/logout", "leave", login.leave, page="welcome")
+add_change("/models/<name>/versions/promote", "promote", versions.promote, page="versions")
+add_change("/models/<name>/versions/rollback", "roll_back", versions.roll_back, page="versions")
+add_change("/models/<name>/versions/unset", "unset", versions.remove_channel, page="versions")
+add_change("/models/<name>/versions/retire", "retire", versions.retire, page="versions")
+add_change("/models/<name>/versions/restore", "restore", versions.restore, page="versions")
+add_change("/models/<name>/versions/delete", "delete_version", versions.delete, page="versions")
 
 
 def _set_up_templates(state: BlueprintSetupState) -> None:

@@ -41,6 +41,8 @@ MOST_SIDE_BY_SIDE = 6
 EVENTS = 50
 PATIENCE_S = 5.0
 """So long the page waits for workers to load what is promoted."""
+LOADING_MS, CANARY_MS = 1000, 5000
+"""So often the page asks again while a version is loading, and while a canary has a share."""
 MAY_FAIL: Mapping[str, str] = {"signature": "take or answer something else", **DESPITE}
 """What whoever promotes may let a version fail, and what that means."""
 EXPECTED = "expected."
@@ -150,12 +152,15 @@ def _page(name: str, error: CeleriacError | None = None) -> Response:
     rollouts = parts.overview.rollouts(name, limit=EVENTS)
     before = request.args.get("before", type=int)
     before = before if before and 0 < before <= MAX_INDEX else None
+    loading, canary = _loading(rollouts), parts.serving.canaries.show(name)
     page = render_template(
         "pages/versions.html",
         manifest=parts.registry.shown(name).manifest,
         channels=channels,
-        loading=_loading(rollouts),
-        canary=parts.serving.canaries.show(name),
+        loading=loading,
+        canary=canary,
+        follow_ms=LOADING_MS if loading else CANARY_MS if canary else None,
+        taken_back=parts.serving.canaries.taken_back(name),
         replays=_replays(rollouts),
         may_see_others=asking_client().is_admin,
         words=WORDS,

@@ -11,10 +11,12 @@ from prometheus_client.registry import Collector
 
 from production_server.broker.publisher import Publisher
 from production_server.errors import Unavailable
+from production_server.jobs.channels import read_standings
 from production_server.jobs.database import Database
 from production_server.jobs.records import WorkerInfo
 from production_server.jobs.statistics import Statistics, statistics
 from production_server.jobs.workers import alive_workers
+from production_server.models.channels import CANARY, Standings
 
 STATISTICS_FOR_S = 10.0
 """Jobs are counted this often at most, however often somebody asks."""
@@ -51,6 +53,8 @@ class ServiceState(Collector):
         try:
             workers = alive_workers(self._database)
             counts = self._counts()
+            with self._database.read() as connection:
+                standings = read_standings(connection)
         except Unavailable:
             yield _gauge("celeriac_database_up", "Whether the database answers", 0)
             return
@@ -62,6 +66,7 @@ class ServiceState(Collector):
             "celeriac_away_buckets", "Buckets that do not answer, and are waited for", counts.away_buckets
         )
         yield from _of_workers(workers)
+        yield _of_canaries(standings)
 
     def _counts(self) -> Statistics:
         with self._lock:
@@ -88,6 +93,18 @@ def _of_workers(workers: Iterable[WorkerInfo]) -> Iterable[Metric]:
             loaded.add_metric([worker.name, *name.split("/", 1)], 1)
     yield done
     yield loaded
+
+
+def _of_canaries(standings: Standings) -> Metric:
+    family = GaugeMetricFamily(
+        "celeriac_canary_percent",
+        "What a canary gets of the work that asks for no version",
+        labels=["model", "version"],
+    )
+    for model, standing in standings.items():
+        if standing.canary_percent:
+            family.add_metric([model, standing.channels[CANARY]], standing.canary_percent)
+    return family
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

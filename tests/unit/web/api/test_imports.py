@@ -204,7 +204,7 @@ def test_the_page_takes_a_file_and_follows_it(web: FlaskClient, importer: Import
     importer.look()
 
     over = web.get(place).get_data(as_text=True)
-    assert 'data-is-over="false"' in waiting and "import.js" in waiting
+    assert 'data-is-over="false"' in waiting and "follow.js" in waiting
     assert 'data-is-over="true"' in over and "Version 1" in over and "setosa, versicolor, virginica" in over
     assert "/predictions?model=mine" in over and "It serves as stable" in over
     assert "iris.onnx" in web.get("/imports").get_data(as_text=True)

@@ -49,6 +49,21 @@ def test_the_welcome_page_lists_recent_jobs_by_the_title_of_their_model(
     assert f'<a href="/predictions/{job.id}">Table, 2' in get("/").source
 
 
+def test_who_opens_an_address_that_takes_forms_gets_its_page(web: FlaskClient) -> None:
+    """As after a form that was refused, which is shown there."""
+    by_method = {
+        method: {str(rule) for rule in web.application.url_map.iter_rules() if method in (rule.methods or ())}
+        for method in ("GET", "POST")
+    }
+    pages = {rule for rule in by_method["POST"] if not rule.startswith(("/api/", "/v1/", "/v2/", "/events"))}
+    assert "/models/<name>/versions/promote" in pages
+
+    assert pages <= by_method["GET"]
+    again = web.get("/models/table/versions/promote", headers={"Accept": "text/html"})
+    assert (again.status_code, again.location) == (303, "/models/table/versions")
+    assert web.get("/logout").location == "/"
+
+
 def test_an_empty_store_is_told_on_every_page(get: Get, model_store: Path) -> None:
     for manifest in model_store.glob("*/*/manifest.json"):
         manifest.unlink()

@@ -19,6 +19,8 @@ from production_server.jobs.tables import retired_version
 from production_server.jobs.workers import beat
 from production_server.learning.report import Measured
 from production_server.models.manifest import Metric
+from production_server.serving.canaries import SERVICE
+from production_server.serving.changes import changing, take_away
 from production_server.serving.serving import SETTLED_S
 from production_server.web.app import create_app
 from production_server.web.edge.parts import WebParts
@@ -256,6 +258,27 @@ def test_how_the_canary_does_is_shown(web: Any, get: Get) -> None:
     assert wrong.status == 400 and "a number above 0, at most 95" in wrong.text
     assert "canary is version 1 , for 5 % of the work that asks for no version" in page.text
     assert "Not enough is known yet : nothing was answered yet." in page.text
+
+
+def test_what_was_taken_back_as_a_canary_is_not_shown_as_if_nothing_was_wrong(
+    web: Any, get: Get, parts: WebParts, model_store: Path
+) -> None:
+    write_table_model(model_store, version="3")
+    send(web, "promote", version="2", channel="stable", **shown(get(PATH)))
+    send(web, "promote", version="3", channel="canary", percent="5", **shown(get(PATH)))
+    with changing(parts.database, "table", SERVICE) as (connection, notes, _):
+        take_away(
+            connection,
+            notes,
+            model="table",
+            channel="canary",
+            before="3",
+            client=SERVICE.client,
+            reason="40 of 200 calls failed",
+            goes_back=True,
+        )
+
+    assert "Nothing but that it was taken back as a canary: 40 of 200 calls failed" in get(PATH).text
 
 
 def test_what_stands_in_the_way_is_shown_and_takes_a_tick(

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from production_server.inference import Engine
+from production_server.jobs.channels import remove_channel, set_channel
 from production_server.jobs.workers import beat
 from production_server.web.edge.parts import WebParts
 from production_server.web.telemetry.histograms import BulkHistogram, Observations
@@ -70,6 +71,17 @@ def test_the_service_stands_as_database_and_broker_say(parts: WebParts, web: Fla
     assert found["celeriac_worker_items_total", "worker-1"] == 12
     assert found["celeriac_jobs", "queued"] == 1 and found["celeriac_items", "open"] == 3
     assert found["celeriac_object_chunks",] == found["celeriac_away_buckets",] == 0
+
+
+def test_the_share_of_a_canary_is_told_as_long_as_it_has_one(parts: WebParts, web: FlaskClient) -> None:
+    with parts.database.write() as connection:
+        set_channel(connection, "table", "canary", "2", client="anna", percent=5.0)
+    shared = samples(web)
+    with parts.database.write() as connection:
+        remove_channel(connection, "table", "canary")
+
+    assert shared["celeriac_canary_percent", "table", "2"] == 5
+    assert not [key for key in samples(web) if key[0] == "celeriac_canary_percent"]
 
 
 def test_every_metric_is_explained_and_no_other(parts: WebParts, web: FlaskClient) -> None:
