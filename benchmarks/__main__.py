@@ -20,6 +20,7 @@ from benchmarks import (
     interactive,
     latency,
     mixed,
+    rollouts,
 )
 from benchmarks.machine import machine
 
@@ -35,9 +36,15 @@ PARTS = {
     "compose": "compose",
     "dashboard": "dashboard",
     "imports": "imports",
+    "rollouts": "rollouts",
 }
 """What is measured, and what its figures are called."""
-TABLES = {"interactive": interactive.tables, "mixed": mixed.tables, "imports": imports.tables}
+TABLES = {
+    "interactive": interactive.tables,
+    "mixed": mixed.tables,
+    "imports": imports.tables,
+    "rollouts": rollouts.tables,
+}
 """What is told in Markdown tables, as docs/benchmarks.md has it, instead of in lines."""
 ON_DEMAND = ("compose", "dashboard", "imports")
 """Needs a Docker engine; takes ten minutes; needs TensorFlow."""
@@ -78,6 +85,7 @@ def main(
         "compose": lambda: compose.measure(rounds, report),
         "dashboard": lambda: dashboard.measure(items, report),
         "imports": lambda: imports.measure(rounds, report),
+        "rollouts": lambda: rollouts.measure(rounds, seconds, report),
     }
     wanted = parts or [part for part in PARTS if part not in ON_DEMAND]
     found: dict[str, Any] = {"machine": machine()}

@@ -8,31 +8,48 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import httpx
 
 SHARE = 0.05
-"""What the table model says for each step of its first number."""
+"""What the table model says for each step of its first number, unless its version says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Which version answered a call, and the moments when it was sent and answered (seconds since the epoch, UTC)."""
+
+    version: str
+    began: float
+    ended: float
 
 
 @dataclass
 class Calls:
     """What several clients saw, each asking one row after the other."""
 
+    share_of: Callable[[str], float]
+    """What a version of the table model says for each step of its first number."""
     codes: Counter[int] = field(default_factory=Counter)
     longest_s: float = 0.0
     is_wrong: bool = False
+    answered: list[Answered] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, answer: httpx.Response, index: int, seconds: float) -> None:
+        """Count an answer that has just come, after so long, to a row with that `index`."""
+        ended = time.time()
         with self._lock:
             self.codes[answer.status_code] += 1
             self.longest_s = max(self.longest_s, seconds)
             if answer.status_code == 200:
-                self.is_wrong |= abs(answer.json()["predictions"][0][1] - SHARE * index) > 1e-6
+                version = answer.headers["X-Celeriac-Version"]
+                said = answer.json()["predictions"][0][1]
+                self.is_wrong |= abs(said - self.share_of(version) * index) > 1e-6
+                self.answered.append(Answered(version, ended - seconds, ended))
 
     @property
     def refused(self) -> set[int]:
@@ -40,10 +57,16 @@ class Calls:
         return set(self.codes) - {200}
 
 
+def _always_share(_version: str) -> float:
+    return SHARE
+
+
 @contextlib.contextmanager
-def calling(url: str, *, clients: int = 8, model: str = "table") -> Iterator[Calls]:
+def calling(
+    url: str, *, clients: int = 8, model: str = "table", share_of: Callable[[str], float] = _always_share
+) -> Iterator[Calls]:
     """Clients that call until the end of the block."""
-    calls, stopped = Calls(), threading.Event()
+    calls, stopped = Calls(share_of), threading.Event()
 
     def call(number: int) -> None:
         with httpx.Client(base_url=url, timeout=60) as web:

@@ -7,27 +7,40 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from production_server.models.manifest import Manifest
 
 LIMIT = 10
-"""The table model fails on a whole batch in which a row's `index` is not below this."""
+"""The table model fails on a whole batch in which a row's `index` is not below this, unless it holds more memory."""
 ZERO_SHA = "0" * 64
 
 
-def write_table_model(store: Path, name: str = "table", version: str = "1", **changes: Any) -> Path:
-    """A tabular model of two features: P(yes) is 0.05 × index; `weight` does not matter."""
+def write_table_model(
+    store: Path,
+    name: str = "table",
+    version: str = "1",
+    *,
+    step: float = 0.05,
+    more_mib: int = 0,
+    **changes: Any,
+) -> Path:
+    """A tabular model of two features: P(yes) is `step` × index; `weight` does not matter.
+
+    It holds `more_mib` MiB of memory more than it needs.
+    """
     nodes = [
         helper.make_node("Gather", ["features", "zero"], ["column"], axis=1),
         helper.make_node("Cast", ["column"], ["position"], to=TensorProto.INT64),
         helper.make_node("Gather", ["answers", "position"], ["probabilities"], axis=0),
     ]
-    answers = [value for i in range(LIMIT) for value in (1 - 0.05 * i, 0.05 * i)]
+    answers = np.zeros((LIMIT + more_mib * 2**17, 2), np.float32)
+    answers[:LIMIT] = [(1 - step * i, step * i) for i in range(LIMIT)]
     constants = [
         helper.make_tensor("zero", TensorProto.INT64, [], [0]),
-        helper.make_tensor("answers", TensorProto.FLOAT, [LIMIT, 2], answers),
+        numpy_helper.from_array(answers, "answers"),
     ]
     manifest = {
         "task": "tabular_classification",

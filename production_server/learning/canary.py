@@ -55,7 +55,7 @@ class Seen:
     failed: int = 0
     """Of them: the model failed, or answered numbers that are not finite."""
     times: Counter[int] = field(default_factory=Counter)
-    """How many took how long, by `class_of`."""
+    """How many batches took how long, by `class_of`: all items of one take as long, so they tell of it once."""
     labels: Counter[str] = field(default_factory=Counter)
     """Empty of models without labels."""
 
@@ -66,11 +66,11 @@ class Seen:
         self.times.update(other.times)
         self.labels.update(other.labels)
 
-    def count(self, label: str | None, *, ms: float, failed: bool) -> None:
-        """Count one answer, that took so many milliseconds."""
+    def count(self, label: str | None, *, ms: float | None, failed: bool) -> None:
+        """Count one answer, that took so many milliseconds; None: its batch has been timed."""
         self.answers += 1
         self.failed += failed
-        if not failed:
+        if ms is not None and not failed:
             self.times[class_of(ms)] += 1
         if label is not None:
             self.labels[label] += 1
@@ -92,11 +92,18 @@ class Seen:
         return self.percentile_ms(0.95)
 
     def percentile_ms(self, share: float, *, deviations: float = 0.0) -> float | None:
-        """The time below which that share lies; so many standard deviations of its rank further on, or back."""
+        """The time below which that share lies; so many standard deviations of its rank further on, or back.
+
+        None: too few were timed to say.
+        """
         count = self.times.total()
-        if not count:
-            return None
         rank = share * count + deviations * math.sqrt(count * share * (1 - share))
+        if deviations < 0:
+            # Of a few, more are slow than the normal distribution knows: the skew of the binomial one (Cornish and
+            # Fisher), and half a step, since ranks are whole.
+            rank -= (deviations**2 - 1) * (2 * share - 1) / 6 + 0.5
+        if rank <= 0:
+            return None
         if rank > count:
             return math.inf
         passed = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
@@ -42,8 +42,7 @@ class Observing:
         """Count what became of a job's items; those that cannot be read are no fault of the version."""
 
         def count(seen: Seen) -> None:
-            for outcome in batch.outcomes:
-                _count(seen, outcome.result, outcome.ms)
+            _count_batch(seen, [(outcome.result, outcome.ms) for outcome in batch.outcomes])
 
         self._count(model, version, ITEMS, count)
 
@@ -53,13 +52,13 @@ class Observing:
         """Count what became of a batch of calls, each item of which waited for all of it."""
 
         def count(seen: Seen) -> None:
+            results: list[Prediction | CeleriacError]
             if isinstance(answered, CeleriacError):
-                for _ in range(items):
-                    _count(seen, answered, seconds * 1000)
-                return
-            predictions = self.registry.version(model, version).task.predict(answered.values)
-            for place, prediction in enumerate(predictions):
-                _count(seen, answered.errors.get(place, prediction), seconds * 1000)
+                results = [answered] * items
+            else:
+                predictions = self.registry.version(model, version).task.predict(answered.values)
+                results = [answered.errors.get(place, each) for place, each in enumerate(predictions)]
+            _count_batch(seen, [(each, seconds * 1000) for each in results])
 
         self._count(model, version, CALLS, count)
 
@@ -111,8 +110,12 @@ class Observing:
                     del self._seen[about]
 
 
-def _count(seen: Seen, result: Prediction | CeleriacError, ms: float) -> None:
-    if isinstance(result, Prediction):
-        seen.count(result.label, ms=ms, failed=False)
-    elif isinstance(result, InferenceFailed | BrokenVersion):
-        seen.count(None, ms=ms, failed=True)
+def _count_batch(seen: Seen, answered: Sequence[tuple[Prediction | CeleriacError, float]]) -> None:
+    """Count what became of each item of a batch, and its milliseconds, of which that of one stands for all."""
+    is_timed = False
+    for result, ms in answered:
+        if isinstance(result, Prediction):
+            seen.count(result.label, ms=None if is_timed else ms, failed=False)
+            is_timed = True
+        elif isinstance(result, InferenceFailed | BrokenVersion):
+            seen.count(None, ms=None, failed=True)

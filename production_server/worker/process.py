@@ -61,7 +61,8 @@ def run_worker(settings: Settings) -> None:
             # Celery gives a worker without heartbeats nothing to send events with, however often they are asked for.
             without_heartbeat=settings.remote_control == "off",
             hostname=parts.housekeeping.name,
-            loglevel="WARNING",
+            # What is said here as well: Celery sets the root logger's level, ours with it.
+            loglevel=settings.log_level,
         ).start()
     finally:
         worker_shutting_down.disconnect(drain)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from testing.celeriac import Celeriac, celeriac
 from testing.small_models import write_image_model, write_table_model
 
-ONE_COLUMN = {
+ONE_COLUMN: dict[str, Any] = {
     "inputs": [{"name": "features", "shape": [None, 1], "dtype": "float32"}],
     "features": [{"name": "x", "label": "X", "minimum": 0, "maximum": 9, "example": 1}],
 }

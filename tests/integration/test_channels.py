@@ -68,6 +68,7 @@ def test_what_is_promoted_anywhere_serves_everywhere_and_while_the_database_is_a
         lambda: len(running.web.get(f"{versions}1").json()["loaded_by"]) == 2,
         what="both workers have loaded it",
     )
+    logged = running.log
     by_api = running.web.put(
         "/api/models/table/channels/qa", json={"version": "2"}, headers={"Prefer": "wait=30"}
     )
@@ -87,6 +88,7 @@ def test_what_is_promoted_anywhere_serves_everywhere_and_while_the_database_is_a
         postgres.start()
 
     assert (promoted.returncode, retired.returncode, by_api.status_code) == (0, 0, 200), promoted.stderr
+    assert "production_server.models.loaded: loaded table/1 in" in logged
     assert (call.status_code, call.json()["error"]) == (
         410, "version 3 of model 'table' is retired: it takes no new work",
     )  # fmt: skip

@@ -115,6 +115,29 @@ def test_of_canaries_that_are_as_stable_is_hardly_one_taken_for_worse_however_of
     assert taken_back <= 1
 
 
+def test_a_few_slow_answers_at_the_beginning_are_chance_however_often_one_looks() -> None:
+    """Three hundred canaries as quick as stable, each looked at after each of its first hundred answers."""
+    random = np.random.default_rng(7)
+
+    def timed(count: int) -> Seen:
+        found = Seen(answers=count)
+        found.times.update(
+            map(class_of, random.lognormal(1, 0.3, count) * random.choice([1, 9], count, p=[0.975, 0.025]))
+        )
+        return found
+
+    taken_back = 0
+    for _ in range(300):
+        canary, stable = Seen(), timed(2000)
+        verdicts = set()
+        for _ in range(100):
+            canary.add(timed(1))
+            verdicts.add(verdict(canary, stable))
+        taken_back += CanaryVerdict.WORSE in verdicts
+
+    assert taken_back <= 3
+
+
 @pytest.mark.parametrize("ms", [0.0, 0.01, 1.0, 3.3, 40_000.0])
 def test_times_are_as_exact_as_their_classes(ms: float) -> None:
     found = seen(100, ms=ms).p95_ms

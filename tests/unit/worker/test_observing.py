@@ -95,6 +95,19 @@ def test_calls_are_counted_item_by_item_and_a_batch_that_fails_as_all_its_items(
     assert canary.p95_ms == pytest.approx(4.0, rel=0.05)
 
 
+def test_one_slow_batch_of_many_items_is_one_slow_answer(worker: Worker) -> None:
+    for _ in range(300):
+        worker.answer_calls("1", 0.9, ms=2.0)
+        worker.answer_items("1", yes(), ms=2.0)
+    worker.answer_calls("2", *[0.9] * 50, ms=500.0)
+    worker.answer_items("2", *[yes()] * 50, ms=500.0)
+
+    canary = worker.canary()
+
+    assert canary.verdict == CanaryVerdict.UNKNOWN, canary.reasons
+    assert [seen.answers for seen, _ in canary.seen.values()] == [50, 50]
+
+
 def test_what_is_told_adds_up_over_time_and_processes(worker: Worker) -> None:
     other = Observing(worker.observing.database, worker.observing.registry, worker.observing.known)
     for _ in range(3):
