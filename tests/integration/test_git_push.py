@@ -389,6 +389,8 @@ def test_a_push_goes_live_and_says_what_the_gate_found(own: ModelRepository) -> 
     source = read_manifest(own.state / "models/iris/2").source
     assert source is not None
     assert (source.commit, source.file) == (second, "iris/iris.onnx")
+    shown = own.run("models", "show", "iris").stdout
+    assert "from      iris/iris.onnx (skl2onnx" in shown and f", commit {second[:8]}" in shown
     kept = json.loads(own.run("repository", "status", "--json").stdout)
     assert [(each["model"], each["serves"], each["version"], each["state"]) for each in kept["models"]] == [
         ("iris", "2", "2", "live")
@@ -431,6 +433,7 @@ def test_what_died_before_main_has_moved_leaves_nothing(own: ModelRepository) ->
     ("whom", "at"),
     [
         ("client", "Reading iris.onnx"),
+        ("client", "published as version 1"),
         ("hook", "Loading it as a worker does"),
         ("hook", "published as version 1"),
     ],
