@@ -100,6 +100,7 @@ def launch_command(name: str | None, **given: Any) -> None:
       start_instance.py --cloud mycloud --flavor m1.small --keypair laptop
       start_instance.py lab --upload --allow-from 192.0.2.0/24
       start_instance.py lab --domain celeriac.example.org
+      start_instance.py lab --models-repository --push-key ~/.ssh/id_ed25519.pub
       start_instance.py lab --dry-run
       start_instance.py --bake celeriac-image
       start_instance.py lab --mode docker --image-prefix registry.example:5000/lab/
@@ -133,7 +134,7 @@ def _launched(request: LaunchRequest, tools: Tools, outside: Outside, given: Map
         tools.report.warn(
             f"the host keys could not be kept ({error.strerror}): ssh will not know the instance"
         )
-    return outcome.of_launch(launched, tools, ssh=shell.command())
+    return outcome.of_launch(launched, tools, ssh=shell.command(), git_ssh=shell.git_command())
 
 
 @start.command("list", epilog=EPILOG)
@@ -181,6 +182,8 @@ def render_command(**given: Any) -> None:
         mode=Mode(given["mode"] or Mode.SYSTEMD),
         images=options.image_source(given),
         domain=options.domain(given),
+        takes_pushes=options.takes_pushes(given),
+        push_keys=options.push_keys(given),
     )
     click.echo(cloud_config.render(config), nl=False)
 

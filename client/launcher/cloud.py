@@ -70,10 +70,11 @@ class Network:
 
 @dataclass(frozen=True)
 class Keypair:
-    """A public SSH key that the cloud can put into instances. Its name is its id."""
+    """A public SSH key that the cloud can put into instances. Its name is its id; empty: the cloud does not show it."""
 
     id: str
     name: str
+    public_key: str = ""
 
 
 @dataclass(frozen=True, order=True)

@@ -18,6 +18,7 @@ from client.launcher.deciding.request import (
 from client.launcher.machine.container_images import ImageSource, checked_prefix, read_authority
 from client.launcher.machine.domain import checked_domain
 from client.launcher.machine.mode import Mode
+from client.launcher.machine.push_keys import read_push_key
 from client.launcher.machine.repository import CodeRequest
 from client.launcher.settings_file import FileArgument, FileOption
 from client.options import setting
@@ -113,6 +114,22 @@ code = _many(
         metavar="NAME",
         help="The name in the DNS that it answers to, on port 443, with certificates that it gets by itself; not with "
         "--mode docker.",
+    ),
+    option(
+        "--models-repository",
+        env="MODELS_REPOSITORY",
+        is_flag=True,
+        help="It has a git repository for models: what is pushed there is held against what serves, and goes live; "
+        "not with --mode docker.",
+    ),
+    option(
+        "--push-key",
+        env="PUSH_KEY",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        multiple=True,
+        metavar="FILE",
+        help="With --models-repository: a public SSH key that may push models, and nothing else; may be repeated.  "
+        "[default: the keypair's]",
     ),
 )
 
@@ -230,6 +247,8 @@ def launch_request(name: str | None, options: Mapping[str, Any]) -> LaunchReques
         baked_image=options["bake"],
         keeps=options["keep"],
         domain=domain(options),
+        takes_pushes=takes_pushes(options),
+        push_keys=push_keys(options),
         **{each: options[each] for each in chosen},
     )
 
@@ -246,6 +265,32 @@ def domain(options: Mapping[str, Any]) -> str | None:
     if options["mode"] == Mode.DOCKER:
         raise InputError("--domain does not go with --mode docker yet")
     return checked_domain(asked)
+
+
+def takes_pushes(options: Mapping[str, Any]) -> bool:
+    """Whether the options ask for a repository for models.
+
+    Raises:
+        InputError: It would have to be in containers.
+    """
+    asked: bool = options["models_repository"]
+    if asked and options["mode"] == Mode.DOCKER:
+        raise InputError(
+            "--models-repository does not go with --mode docker yet: the repository's hooks run beside the service"
+        )
+    return asked
+
+
+def push_keys(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """The public keys that the options name, in lines of type, key and comment.
+
+    Raises:
+        InputError: A file has none, or there is nothing to push to.
+    """
+    files: Sequence[Path] = options["push_key"]
+    if files and not options["models_repository"]:
+        raise InputError("--push-key says who may push models: it goes with --models-repository")
+    return tuple(read_push_key(file) for file in files)
 
 
 def code_request(options: Mapping[str, Any]) -> CodeRequest:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from client import output
 from client.launcher.doing.report import minutes
+from client.launcher.machine.push_keys import models_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,8 +60,8 @@ def of_plan(prepared: Prepared) -> Outcome:
     return Outcome(facts, lines)
 
 
-def of_launch(launched: Launched, tools: Tools, *, ssh: Sequence[str]) -> Outcome:
-    """Where the service is, and how to get in and rid of it."""
+def of_launch(launched: Launched, tools: Tools, *, ssh: Sequence[str], git_ssh: str) -> Outcome:
+    """Where the service is, and how to get in, push to it, and rid of it."""
     instance, seconds = launched.instance, round(tools.clock.elapsed_s, 1)
     points_here = _points_here(instance, tools)
     facts = {
@@ -71,6 +72,8 @@ def of_launch(launched: Launched, tools: Tools, *, ssh: Sequence[str]) -> Outcom
         "domain_points_here": points_here,
         "certificate": instance.certificate or None,
         "ssh": shlex.join(ssh),
+        "models_repository": models_url(instance.address) if instance.takes_pushes else None,
+        "git_ssh_command": git_ssh,
         "first_key": shlex.join([*ssh, "sudo", "celeriac", "first-key"]),
         "server_id": instance.server_id,
         "project": launched.prepared.account.project,
@@ -93,9 +96,16 @@ def of_launch(launched: Launched, tools: Tools, *, ssh: Sequence[str]) -> Outcom
         f"  certificate  {_certificate(instance, ssh)}",
         f"  first key    {shlex.join([*ssh, 'sudo', 'celeriac', 'first-key'])}",
         f"  ssh          {shlex.join(ssh)}",
+        *([f"  models       {_remote(instance, git_ssh)}"] if instance.takes_pushes else []),
         f"  delete it    python client/stop_instance.py {instance.name}",
     )
     return Outcome(facts, lines)
+
+
+def _remote(instance: Instance, git_ssh: str) -> str:
+    """What makes the instance a remote of the git repository in which models are kept."""
+    remote = ("git", "remote", "add", "production", models_url(instance.address))
+    return f"{shlex.join(remote)} && {shlex.join(('git', 'config', 'core.sshCommand', git_ssh))}"
 
 
 def _points_here(instance: Instance, tools: Tools) -> bool | None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 COMMIT, ORIGIN = "celeriac-commit", "celeriac-origin"
 MODE, IMAGE_PREFIX = "celeriac-mode", "celeriac-image-prefix"
 DOMAIN = "celeriac-domain"
+TAKES_PUSHES = "celeriac-takes-pushes"
 
 
 def mode_of(written: Mapping[str, str]) -> Mode | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from client.launcher.cloud import Belongings, Rule
-from client.launcher.deciding.labels import COMMIT, DOMAIN, IMAGE_PREFIX, MODE, ORIGIN
+from client.launcher.deciding.labels import COMMIT, DOMAIN, IMAGE_PREFIX, MODE, ORIGIN, TAKES_PUSHES
 from client.launcher.deciding.steps import (
     THIS_MACHINE,
     AttachFloatingAddress,
@@ -44,7 +44,7 @@ NO_PORTS = Ports(())
 class Plan:
     """The steps that make one instance answer, in order, and what of it exists already.
 
-    `domain` is the name in the DNS that it has.
+    `domain` is the name in the DNS that it has, `takes_pushes` whether it has a repository for models.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Plan:
     existing: Belongings
     security_group: SecurityGroup | None
     domain: str | None = None
+    takes_pushes: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -79,7 +80,15 @@ def make_plan(
         *_bake(request, choices, code),
     )
     notes = (*choices.notes, *_notes_on_group(choices), *_notes(request, choices, code))
-    return Plan(request.name, steps, existing, choices.security_group, choices.domain, notes)
+    return Plan(
+        request.name,
+        steps,
+        existing,
+        choices.security_group,
+        domain=choices.domain,
+        takes_pushes=choices.takes_pushes,
+        notes=notes,
+    )
 
 
 def _open(name: str, choices: Choices, existing: Belongings, ranges: tuple[str, ...]) -> list[Step]:
@@ -115,6 +124,7 @@ def _make_server(name: str, choices: Choices, code: Code, user_data: str) -> Mak
         raise ValueError("a plan is made of a preflight without faults")
     metadata = {COMMIT: code.commit, ORIGIN: code.origin[:255], MODE: str(choices.mode)}
     metadata |= {DOMAIN: choices.domain} if choices.domain is not None else {}
+    metadata |= {TAKES_PUSHES: "yes"} if choices.takes_pushes else {}
     return MakeServer(name, image, flavor, network, keypair, user_data=user_data, metadata=metadata)
 
 
@@ -181,6 +191,8 @@ def _notes(request: LaunchRequest, choices: Choices, code: Code) -> tuple[str, .
             f"it was launched with {choices.domain or 'no name'}, not {request.domain}; "
             "to change that: docs/launch.md#a-name"
         )
+    if request.takes_pushes and not choices.takes_pushes:
+        notes.append("it was launched without a repository for models, and gets none")
     if not _runs(server, code):
         commit = server.metadata.get(COMMIT, "unknown")
         notes.append(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from client.errors import Fault
-from client.launcher.deciding.labels import DOMAIN, mode_of
+from client.launcher.deciding.labels import DOMAIN, TAKES_PUSHES, mode_of
 from client.launcher.deciding.request import NONE
 from client.launcher.machine.mode import NEEDS, Mode
 
@@ -49,6 +49,7 @@ class Choices:
     server: Server | None
     mode: Mode = Mode.SYSTEMD
     domain: str | None = None
+    takes_pushes: bool = False
     image: Image | None = None
     flavor: Flavor | None = None
     network: Network | None = None
@@ -112,6 +113,7 @@ def preflight(
         server=server,
         mode=mode,
         domain=_domain(request, server, mode, findings),
+        takes_pushes=_takes_pushes(request, server, mode, findings),
         image=image,
         flavor=flavor,
         network=network,
@@ -173,6 +175,17 @@ def _domain(request: LaunchRequest, server: Server | None, mode: Mode, findings:
     if request.domain is not None and mode == Mode.DOCKER:
         findings.fault("domain", expected=f"mode {Mode.SYSTEMD} for an instance with a name", got=mode)
     return request.domain
+
+
+def _takes_pushes(request: LaunchRequest, server: Server | None, mode: Mode, findings: Findings) -> bool:
+    """As the instance was launched; else as it was asked for."""
+    if server is not None:
+        return TAKES_PUSHES in server.metadata
+    if request.takes_pushes and mode == Mode.DOCKER:
+        findings.fault(
+            "models-repository", expected=f"mode {Mode.SYSTEMD} for an instance that takes pushes", got=mode
+        )
+    return request.takes_pushes
 
 
 def _is_debian_12(image: Image) -> bool:

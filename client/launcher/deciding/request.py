@@ -29,7 +29,9 @@ class LaunchRequest:
     `waits`: until the service answers, else until the cloud has booted the instance. `mode` None: that of the instance
     or the image, if it has one. `images` count in containers only. `baked_image`: what an image is called that shall be
     made of the instance. `keeps`: what was made stays when the launch fails, and so does an instance that was baked.
-    `domain`: the name in the DNS that it shall answer to, with certificates that it gets by itself.
+    `domain`: the name in the DNS that it shall answer to, with certificates that it gets by itself. `takes_pushes`: it
+    shall have a repository for models, into which `push_keys` may push (lines of type, key and comment); none: the
+    keypair.
     """
 
     name: str = DEFAULT_NAME
@@ -48,6 +50,8 @@ class LaunchRequest:
     baked_image: str | None = None
     keeps: bool = False
     domain: str | None = None
+    takes_pushes: bool = False
+    push_keys: tuple[str, ...] = ()
 
 
 def checked_name(name: str) -> str:

@@ -214,6 +214,7 @@ def _existing(plan: Plan) -> Instance:
     return Instance(
         plan.name,
         domain=plan.domain,
+        takes_pushes=plan.takes_pushes,
         server_id=found.servers[0].id if found.servers else "",
         address=address.address if address is not None else "",
         floating_address_id=address.id if address is not None else "",

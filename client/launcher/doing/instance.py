@@ -21,6 +21,8 @@ class Instance:
     certificate: str = ""
     """The SHA-256 of the service's, as its console told it."""
     domain: str | None = None
+    takes_pushes: bool = False
+    """Whether it has a repository for models."""
     has_answered: bool = False
     """Whether the service has said at its URL that it is ready."""
 

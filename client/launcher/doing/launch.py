@@ -15,6 +15,7 @@ from client.launcher.doing.apply import OVERTAKEN, Applying
 from client.launcher.doing.undo import give_way, remove_unused, undo
 from client.launcher.machine import cloud_config
 from client.launcher.machine.container_images import ImageSource
+from client.launcher.machine.push_keys import public_key
 from client.launcher.machine.repository import (
     IN_IMAGE,
     UPLOADED,
@@ -122,12 +123,22 @@ def _user_data(
         mode=choices.mode,
         images=images,
         domain=choices.domain,
+        takes_pushes=choices.takes_pushes,
+        push_keys=_push_keys(request, choices),
     )
     user_data = cloud_config.render(config)
     faults += [
         Fault("user-data", "what cloud-init takes", fault) for fault in cloud_config.faults_of(user_data)
     ]
     return user_data
+
+
+def _push_keys(request: LaunchRequest, choices: Choices) -> tuple[str, ...]:
+    """Who may push models: whoever was named; else whoever may log in, as far as the cloud tells their key."""
+    if request.push_keys or choices.keypair is None:
+        return request.push_keys
+    key = public_key(choices.keypair.public_key, called=choices.keypair.name)
+    return () if key is None else (key,)
 
 
 def launch(request: LaunchRequest, tools: Tools) -> Launched:

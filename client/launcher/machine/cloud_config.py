@@ -13,6 +13,7 @@ from client.errors import InputError
 from client.launcher.machine.container_images import ImageSource
 from client.launcher.machine.domain import checked_domain
 from client.launcher.machine.mode import Mode
+from client.launcher.machine.push_keys import public_key
 from client.launcher.machine.repository import is_commit, is_repository
 
 TEMPLATES = Path(__file__).parents[3] / "cloud-init"
@@ -30,7 +31,8 @@ class CloudConfig:
     `repository` is where the code comes from at `commit` (40 hexadecimal digits); None: it is pushed over SSH, and
     first boot waits for it. `workers` is the number of worker processes, None: one for each core. `is_baked`: the image
     was made from a ready instance and has the packages already. `images` count in containers only. `domain` is the name
-    in the DNS that it answers to; not in containers.
+    in the DNS that it answers to; not in containers. `takes_pushes`: it has a repository for models, into which
+    `push_keys` (lines of type, key and comment) may push; not in containers.
     """
 
     commit: str
@@ -40,6 +42,8 @@ class CloudConfig:
     mode: Mode = Mode.SYSTEMD
     images: ImageSource = ImageSource()
     domain: str | None = None
+    takes_pushes: bool = False
+    push_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,12 @@ def render(config: CloudConfig) -> str:
         mode=config.mode,
         images=config.images,
         domain=config.domain,
-        files=instance_files(config.mode) + _certificates(config.images) + _front(config.domain, environment),
+        files=[
+            *instance_files(config.mode),
+            *_certificates(config.images),
+            *_front(config.domain, environment),
+            *_pushes(config),
+        ],
     )
 
 
@@ -88,7 +97,10 @@ def faults_of(user_data: str) -> list[str]:
 
 def instance_files(mode: Mode) -> list[InstanceFile]:
     """What stands in cloud-init/files/ and in the folder of the mode, each at the same path on the instance."""
-    roots = (TEMPLATES / "files", TEMPLATES / mode)
+    return _files_in(TEMPLATES / "files", TEMPLATES / mode)
+
+
+def _files_in(*roots: Path) -> list[InstanceFile]:
     found = {path.relative_to(root): path for root in roots for path in root.rglob("*") if path.is_file()}
     return [
         InstanceFile(f"/{place}", permissions=_permissions(place), content=path.read_text())
@@ -110,6 +122,14 @@ def _front(domain: str | None, environment: jinja2.Environment) -> list[Instance
         )
         for place in places
     ]
+
+
+def _pushes(config: CloudConfig) -> list[InstanceFile]:
+    """What stands in cloud-init/pushes/, and who may push at first."""
+    if not config.takes_pushes:
+        return []
+    keys = "".join(f"{key}\n" for key in config.push_keys)
+    return [*_files_in(TEMPLATES / "pushes"), InstanceFile("/etc/celeriac/first-push-keys", "0644", keys)]
 
 
 def _permissions(place: Path) -> str:
@@ -135,6 +155,9 @@ def _check(config: CloudConfig) -> None:
         raise InputError(f"there can be 1 to {_MAX_WORKERS} workers, not {config.workers}")
     if config.domain is not None:
         checked_domain(config.domain)
+    for key in config.push_keys:
+        if public_key(key, called="unnamed") != key:
+            raise InputError(f"a key that may push is a public key and a plain comment, not {key[:60]!r}")
 
 
 def _without_credentials(url: str) -> str:

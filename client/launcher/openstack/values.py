@@ -96,7 +96,7 @@ def network_from(network: Any) -> Network:
 
 def keypair_from(keypair: Any) -> Keypair:
     """From the compute service's."""
-    return Keypair(keypair.name, keypair.name)
+    return Keypair(keypair.name, keypair.name, keypair.public_key or "")
 
 
 def security_group_from(group: Any) -> SecurityGroup:

@@ -20,6 +20,7 @@ from client.launcher.deciding.labels import COMMIT, MODE
 from client.launcher.machine.ssh import known_hosts_file
 from client.launcher.machine.surroundings import Outside
 from testing.fake_cloud_calls import Call
+from testing.fake_cloud_contents import PUBLIC_KEY
 from testing.launching import COMMIT as COMMIT_ID
 from testing.launching import HOST_KEY, REPOSITORY, World
 
@@ -120,6 +121,50 @@ def test_a_launch_with_a_name_answers_json(world: World, capsys: pytest.CaptureF
     assert (end["domain"], end["url"]) == ("celeriac.example.org", "https://celeriac.example.org")
     assert (end["address"], end["domain_points_here"]) == ("203.0.113.10", False)
     assert end["certificate"] is None
+
+
+def test_a_launch_with_a_repository_for_models_says_how_to_push(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*LAUNCH, "--models-repository") == 0
+
+    url = "ssh://celeriac-models@203.0.113.10/var/lib/celeriac/models.git"
+    said = capsys.readouterr().out
+    (line,) = [line for line in said.splitlines() if line.startswith("  models ")]
+    clone = Path("clone")
+    subprocess.run(["git", "init", "--quiet", str(clone)], check=True)
+    subprocess.run(["sh", "-ec", line.removeprefix("  models ")], cwd=clone, check=True)
+    config = ["git", "-C", str(clone), "config"]
+    asked = [
+        subprocess.run([*config, name], capture_output=True, text=True, check=True).stdout.strip()
+        for name in ("remote.production.url", "core.sshCommand")
+    ]
+    assert asked == [url, f"ssh -o UserKnownHostsFile={known_hosts_file('lab')}"]
+    (server,) = world.cloud.belongings().servers
+    assert f"      {PUBLIC_KEY} Generated-by-Nova\n" in world.cloud.request_of(server.id).user_data
+
+
+def test_a_second_run_knows_that_pushes_are_taken(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    run(*LAUNCH, "--models-repository")
+    world.around.looks = 0
+    capsys.readouterr()
+
+    assert run(*LAUNCH, "--json", "--quiet") == 0
+
+    end = json.loads(capsys.readouterr().out)
+    assert end["models_repository"] == "ssh://celeriac-models@203.0.113.10/var/lib/celeriac/models.git"
+    assert end["git_ssh_command"] == f"ssh -o UserKnownHostsFile={known_hosts_file('lab')}"
+
+
+def test_who_is_named_may_push_in_place_of_the_keypair(world: World, tmp_path: Path) -> None:
+    (tmp_path / "anna.pub").write_text(f"{PUBLIC_KEY} anna\n")
+
+    assert run(*LAUNCH, "--models-repository", "--push-key", "anna.pub") == 0
+
+    (server,) = world.cloud.belongings().servers
+    user_data = world.cloud.request_of(server.id).user_data
+    assert f"      {PUBLIC_KEY} anna\n" in user_data
+    assert "Generated-by-Nova" not in user_data
 
 
 def test_list_knows_the_name(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from client.launcher import options
 from client.launcher.deciding.request import LaunchRequest
 from client.launcher.machine.mode import Mode
 from client.launcher.settings_file import settings_file
+from testing.fake_cloud_contents import PUBLIC_KEY
 
 asked: list[LaunchRequest] = []
 
@@ -102,6 +103,26 @@ def test_a_name_in_the_dns_may_be_of_the_file_or_the_environment(
     assert read().domain == "file.example.org"
 
 
+def test_keys_that_may_push_are_of_files(folder: Path) -> None:
+    (folder / "anna.pub").write_text(f"{PUBLIC_KEY} Anna's laptop\n")
+    (folder / "ben.pub").write_text(PUBLIC_KEY)
+    (folder / "launch.yaml").write_text("models-repository: true\npush-key: [anna.pub, ben.pub]\n")
+
+    request = read()
+
+    assert request.takes_pushes
+    assert request.push_keys == (f"{PUBLIC_KEY} Anna-s-laptop", f"{PUBLIC_KEY} ben")
+
+
+def test_a_private_key_stays_here(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "id").write_text(f"-----BEGIN OPENSSH {'PRIVATE'} KEY-----\nsecret\n")
+
+    said = refusal(capsys, "--models-repository", "--push-key", "id")
+
+    assert "id is a private key: name the public one, id.pub" in said
+    assert "secret" not in said
+
+
 def test_another_file_can_be_named(folder: Path) -> None:
     (folder / "launch.yaml").write_text("flavor: default")
     (folder / "large.yaml").write_text("flavor: large\nallow-from: 192.0.2.0/24")
@@ -166,6 +187,9 @@ def test_a_file_with_a_mistake_is_refused(
         (("--domain", "lab"), "--domain takes a name such as celeriac.example.org"),
         (("--domain", "https://lab.example.org"), "no scheme"),
         (("--domain", ""), "got ''"),
+        (("--mode", "docker", "--models-repository"), "--models-repository does not go with --mode docker"),
+        (("--push-key", __file__), "it goes with --models-repository"),
+        (("--models-repository", "--push-key", __file__), "to be one public key"),
         (("--image-prefix", "registry.example/"), "they go with --mode docker"),
         (("--mode", "systemd", "--image-prefix", "registry.example/"), "they go with --mode docker"),
         (("--mode", "docker", "--image-prefix", "registry.example"), "a slash at the end"),

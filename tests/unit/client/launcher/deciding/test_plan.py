@@ -92,6 +92,7 @@ PLANS = {
     "with-a-name-for-another-range": plan(WITH_NAME, ranges=("192.0.2.9/32",)),
     "with-another-name": plan(WITH_NAME, request=replace(NAMED, domain="other.example.org")),
     "without-the-name": plan(request=NAMED),
+    "without-a-repository-for-models": plan(request=replace(WANTED, takes_pushes=True)),
     "from-elsewhere": plan(ranges=("192.0.2.9/32", *OWN)),
 }
 

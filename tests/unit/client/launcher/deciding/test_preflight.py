@@ -39,6 +39,14 @@ def test_what_there_is_one_of_is_taken_and_said() -> None:
     )
 
 
+def test_pushes_are_not_taken_in_containers() -> None:
+    wanted = replace(WANTED, flavor="m1.medium", mode=Mode.DOCKER, takes_pushes=True)
+
+    assert faults(wanted) == [
+        "models-repository: expected mode systemd for an instance that takes pushes, got docker"
+    ]
+
+
 def test_several_candidates_are_listed() -> None:
     assert faults(replace(WANTED, flavor=None)) == [
         "flavor: expected one of m1.large, m1.medium, m1.small, got nothing"

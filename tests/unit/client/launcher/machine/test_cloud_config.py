@@ -22,8 +22,10 @@ from client.launcher.machine.cloud_config import (
 )
 from client.launcher.machine.container_images import ImageSource
 from client.launcher.machine.mode import Mode
+from client.launcher.machine.push_keys import MODELS_REPOSITORY, PUSHER
 from testing import cloud_init
 from testing.cloud_init import find_schema
+from testing.fake_cloud_contents import PUBLIC_KEY
 from tests.conftest import must_have
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -35,6 +37,7 @@ CONFIGS = {
     "baked": CloudConfig(COMMIT, None, is_baked=True),
     "domain": CloudConfig(COMMIT, URL, domain="celeriac.example.org"),
     "domain-baked": CloudConfig(COMMIT, None, is_baked=True, domain="celeriac.example.org"),
+    "pushes": CloudConfig(COMMIT, URL, takes_pushes=True, push_keys=(f"{PUBLIC_KEY} anna@laptop",)),
     "docker": CloudConfig(COMMIT, URL, mode=Mode.DOCKER),
     "docker-pulled": CloudConfig(
         COMMIT,
@@ -145,6 +148,33 @@ def test_behind_caddy_the_web_process_is_on_loopback_and_speaks_http() -> None:
         "TLS_CERT=",
         "TLS_KEY=",
     }
+
+
+def test_what_is_about_pushes_is_written_where_they_are_taken() -> None:
+    added = files_of("pushes").keys() - files_of("fetched").keys()
+
+    assert added == {
+        "/etc/celeriac/first-push-keys",
+        "/etc/ssh/sshd_config.d/celeriac.conf",
+        "/etc/sudoers.d/celeriac-models",
+        "/usr/local/lib/celeriac/pushes.sh",
+    }
+    assert files_of("pushes")["/etc/celeriac/first-push-keys"] == f"{PUBLIC_KEY} anna@laptop\n"
+
+
+def test_launcher_and_instance_mean_the_same_user_and_the_same_repository() -> None:
+    pushes = files_of("pushes")["/usr/local/lib/celeriac/pushes.sh"]
+
+    assert f"readonly PUSHER={PUSHER} MODELS_REPOSITORY=$STATE/models.git\n" in pushes
+    assert MODELS_REPOSITORY == "/var/lib/celeriac/models.git"
+    assert f"\nMatch User {PUSHER}\n" in files_of("pushes")["/etc/ssh/sshd_config.d/celeriac.conf"]
+    assert f"\n{PUSHER} ALL=(root) NOPASSWD: " in files_of("pushes")["/etc/sudoers.d/celeriac-models"]
+
+
+@pytest.mark.parametrize("key", ["", PUBLIC_KEY, f"{PUBLIC_KEY} a b", f"{PUBLIC_KEY} a\nruncmd: [id]"])
+def test_a_key_that_is_more_than_a_key_is_refused(key: str) -> None:
+    with pytest.raises(InputError):
+        render(CloudConfig(COMMIT, URL, takes_pushes=True, push_keys=(key,)))
 
 
 @pytest.mark.parametrize(
