@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from client.launcher.machine.console import read
+from client.launcher.machine.ssh import CODE
 from testing.nspawn import HOST
 from testing.processes import wait_until
 from testing.s3 import s3_store
@@ -312,26 +313,33 @@ def test_a_store_in_a_bucket_is_named_in_the_settings(instance: Machine) -> None
             wait_until_ready(instance)
 
 
-def test_another_commit_is_deployed_and_a_broken_one_is_not(
-    instance: Machine, repository: Repository
+def test_a_commit_that_is_pushed_is_deployed_and_a_broken_one_is_not(
+    instance: Machine, booted: Booted, repository: Repository
 ) -> None:
+    operator, url = booted.operator, booted.operator.url("debian", CODE)
     other = repository.commit({}, message="other")
-    broken = repository.commit(
-        {"production_server/worker/process.py": "raise OSError('broken')\n"}, message="broken"
-    )
+    repository.commit({"production_server/worker/process.py": "raise OSError('broken')\n"}, message="broken")
     instance.run("systemctl", "disable", "--now", "celeriac-worker@2")
     assert imported(instance, "kept")["version"] is not None
     try:
-        deployed = instance.run(PROGRAM, "deploy", other, timeout_s=120)
-        assert f"celeriac: ready {other}" in deployed.stdout
+        first = operator.begin_push(repository.path, url, "other:refs/heads/deploy")
+        wait_until(lambda: other in instance.ask("cat", "/run/celeriac.lock"), what="it is being deployed")
+        refused, told = operator.push(repository.path, url, "broken:refs/heads/deploy")
+        said, _ = first.communicate(timeout=200)
+        assert (refused, first.returncode) == (1, 0), told + said
+        assert f"another celeriac is at work: deploy {other}, for debian, since " in told
+        stages = re.findall(r"^remote:   (\w+) +\d+\.\d s\s*$", said, re.MULTILINE)
+        assert stages[-3:] == ["broker", "database", "services"]
+        assert f"remote: {other[:12]} serves, after " in said
+        assert "remote: readyz  {" in said
         assert serving(instance) == other
         assert "setosa" in predicted(instance, "kept", "5.1", "3.5", "1.4", "0.2")
         assert instance.ask("systemctl", "is-enabled", "celeriac-worker@2") == "disabled"
 
-        refused = instance.run(PROGRAM, "deploy", broken, check=False, timeout_s=200)
-        assert refused.returncode != 0
-        assert "celeriac: failed services: celeriac-worker@" in refused.stdout
-        assert f"{other} serves again" in refused.stdout
+        refused, told = operator.push(repository.path, url, "+broken:refs/heads/deploy")
+        assert refused == 1
+        assert "[remote rejected] broken -> deploy (services: celeriac-worker@" in told
+        assert f"{other} serves again)" in told
         assert serving(instance) == other
         assert is_ready(instance)
     finally:

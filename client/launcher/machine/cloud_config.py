@@ -133,7 +133,7 @@ def _pushes(config: CloudConfig) -> list[InstanceFile]:
 
 
 def _permissions(place: Path) -> str:
-    return {"sbin": "0755", "sudoers.d": "0440"}.get(place.parent.name, "0644")
+    return {"sbin": "0755", "hooks": "0755", "sudoers.d": "0440"}.get(place.parent.name, "0644")
 
 
 def _certificates(images: ImageSource) -> list[InstanceFile]:

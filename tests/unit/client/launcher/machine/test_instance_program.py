@@ -18,6 +18,7 @@ from testing.certificates import make_pair
 from testing.processes import free_ports, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 PROGRAM = TEMPLATES / "files/usr/local/sbin/celeriac"
@@ -60,10 +61,8 @@ class Program:
         self, *arguments: str, replacing: str = "", stdout: int = subprocess.PIPE, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """Run a command; `replacing` is shell text that the program reads before it begins."""
-        head, dispatch = self._text.split(DISPATCH)
-        text = f"{head}\n{replacing}{DISPATCH}{dispatch}"
         return subprocess.run(
-            ["bash", "-c", text, "celeriac", *arguments],
+            self._command(*arguments, replacing=replacing),
             input=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE,
@@ -71,6 +70,17 @@ class Program:
             check=False,
             timeout=60,
         )
+
+    def begin(self, *arguments: str, replacing: str, env: Mapping[str, str]) -> subprocess.Popen[str]:
+        """Begin to run a command that reads from its stdin."""
+        command, pipe = self._command(*arguments, replacing=replacing), subprocess.PIPE
+        return subprocess.Popen(
+            command, env=os.environ | env, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+        )
+
+    def _command(self, *arguments: str, replacing: str) -> list[str]:
+        head, dispatch = self._text.split(DISPATCH)
+        return ["bash", "-c", f"{head}\n{replacing}{DISPATCH}{dispatch}", "celeriac", *arguments]
 
     def call(self, text: str) -> subprocess.CompletedProcess[str]:
         """Run a text with the program's functions."""
@@ -177,6 +187,25 @@ def test_a_commit_that_nobody_pushed_is_not_waited_for_by_a_deployment(program: 
 
     assert done.returncode == 1
     assert f"celeriac: failed start: nobody pushed commit {COMMIT}: git push ssh://debian@" in done.stdout
+
+
+def test_who_comes_second_is_told_who_is_at_work(program: Program) -> None:
+    (program.folder / "opt/celeriac/code.git").mkdir()
+    (program.folder / "run/celeriac.lock").write_text(
+        "what was said by whoever was there before, and is longer\n"
+    )
+    waits = f"{ROOT}; is_within_reach() {{ touch {program.folder}/begun; read -r _; return 1; }}"
+    first = program.begin(
+        "deploy", COMMIT, replacing=f"{waits}; login_user() {{ :; }}", env={"SUDO_USER": "ben"}
+    )
+    wait_until((program.folder / "begun").exists, what="the first one is at work")
+
+    second = program.run("deploy", "f" * 40, replacing=ROOT)
+    first.communicate("go on\n", timeout=60)
+
+    assert (second.returncode, second.stdout) == (1, "")
+    at_work = rf"error: another celeriac is at work: deploy {COMMIT}, for ben, since \d\d:\d\d:\d\d \w+\n"
+    assert re.fullmatch(at_work, second.stderr)
 
 
 DOMAIN = "celeriac.example.org"
