@@ -64,7 +64,10 @@ class Repository:
 
     @property
     def head(self) -> str:
-        return self._git("rev-parse", "HEAD")
+        return self.commit_of("HEAD")
+
+    def commit_of(self, revision: str) -> str:
+        return self._git("rev-parse", revision)
 
     def _git(self, *arguments: str, stdin: str = "", **env: str) -> str:
         author = {

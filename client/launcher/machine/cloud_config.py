@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,10 @@ from client.launcher.machine.domain import checked_domain
 from client.launcher.machine.mode import Mode
 from client.launcher.machine.push_keys import public_key
 from client.launcher.machine.repository import is_commit, is_repository
+from client.launcher.machine.role import Role
 
 TEMPLATES = Path(__file__).parents[3] / "cloud-init"
 TEMPLATE = "celeriac.yaml.jinja"
-MAX_ENCODED_BYTES = 65_535
-"""What OpenStack takes, after base64."""
-
 _MAX_WORKERS = 256
 
 
@@ -32,7 +29,8 @@ class CloudConfig:
     first boot waits for it. `workers` is the number of worker processes, None: one for each core. `is_baked`: the image
     was made from a ready instance and has the packages already. `images` count in containers only. `domain` is the name
     in the DNS that it answers to; not in containers. `takes_pushes`: it has a repository for models, into which
-    `push_keys` (lines of type, key and comment) may push; not in containers.
+    `push_keys` (lines of type, key and comment) may push; not in containers. A machine whose `role` is
+    development serves nothing: models are trained on it.
     """
 
     commit: str
@@ -43,6 +41,7 @@ class CloudConfig:
     images: ImageSource = ImageSource()
     domain: str | None = None
     takes_pushes: bool = False
+    role: Role = Role.PRODUCTION
     push_keys: tuple[str, ...] = ()
 
 
@@ -78,8 +77,9 @@ def render(config: CloudConfig) -> str:
         mode=config.mode,
         images=config.images,
         domain=config.domain,
+        role=config.role,
         files=[
-            *instance_files(config.mode),
+            *instance_files(config.mode, config.role),
             *_certificates(config.images),
             *_front(config.domain, environment),
             *_pushes(config),
@@ -87,17 +87,11 @@ def render(config: CloudConfig) -> str:
     )
 
 
-def faults_of(user_data: str) -> list[str]:
-    """What keeps a cloud from taking it: its size, which is the user's. That cloud-init understands it, tests hold."""
-    size = len(base64.b64encode(user_data.encode()))
-    if size <= MAX_ENCODED_BYTES:
-        return []
-    return [f"it is too large: {size} bytes after base64, at most {MAX_ENCODED_BYTES}"]
-
-
-def instance_files(mode: Mode) -> list[InstanceFile]:
-    """What stands in cloud-init/files/ and in the folder of the mode, each at the same path on the instance."""
-    return _files_in(TEMPLATES / "files", TEMPLATES / mode)
+def instance_files(mode: Mode, role: Role = Role.PRODUCTION) -> list[InstanceFile]:
+    """What stands in cloud-init/files/ and in the folders of role and mode, each at the same path on the instance."""
+    if role == Role.DEVELOPMENT:
+        return _files_in(TEMPLATES / "files", TEMPLATES / "development")
+    return _files_in(TEMPLATES / "files", TEMPLATES / "serving", TEMPLATES / mode)
 
 
 def _files_in(*roots: Path) -> list[InstanceFile]:

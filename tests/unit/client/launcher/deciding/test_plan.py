@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from client.launcher.cloud import Belongings, FloatingAddress, Mark, Rule, SecurityGroup, Server
-from client.launcher.deciding.labels import COMMIT, DOMAIN
+from client.launcher.deciding.labels import COMMIT, DOMAIN, PRODUCTION, ROLE
 from client.launcher.deciding.plan import Plan, make_plan
 from client.launcher.deciding.preflight import preflight
 from client.launcher.deciding.request import NONE, LaunchRequest
 from client.launcher.machine.repository import IN_IMAGE, UPLOADED, Code
+from client.launcher.machine.role import Role
 from testing.fake_cloud import FakeCloud
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -54,6 +55,7 @@ def server(**changes: object) -> Belongings:
     return replace(ALL, servers=(replace(SERVER, **changes),))  # type: ignore[arg-type]
 
 
+DEVELOPMENT = replace(WANTED, flavor="m1.large", role=Role.DEVELOPMENT, production="lab")
 NAMED = replace(WANTED, domain="celeriac.example.org")
 HAS_NAME = {COMMIT: COMMIT_ID, DOMAIN: "celeriac.example.org"}
 WITH_NAME = replace(
@@ -93,6 +95,10 @@ PLANS = {
     "with-another-name": plan(WITH_NAME, request=replace(NAMED, domain="other.example.org")),
     "without-the-name": plan(request=NAMED),
     "without-a-repository-for-models": plan(request=replace(WANTED, takes_pushes=True)),
+    "new-for-development": plan(Belongings(), request=DEVELOPMENT, ranges=()),
+    "development-complete": plan(
+        server(metadata={COMMIT: COMMIT_ID, ROLE: "development", PRODUCTION: "lab"}), request=DEVELOPMENT
+    ),
     "from-elsewhere": plan(ranges=("192.0.2.9/32", *OWN)),
 }
 

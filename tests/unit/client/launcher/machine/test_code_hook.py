@@ -15,7 +15,7 @@ from testing.processes import wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
-HOOKS = TEMPLATES / "files/usr/local/lib/celeriac/hooks"
+HOOKS = TEMPLATES / "serving/usr/local/lib/celeriac/hooks"
 DEPLOYS = """\
 #!/bin/sh
 echo "$*" >>"$0.asked"

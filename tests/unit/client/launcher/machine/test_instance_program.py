@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-PROGRAM = TEMPLATES / "files/usr/local/sbin/celeriac"
+PROGRAM = TEMPLATES / "serving/usr/local/sbin/celeriac"
+SET_UP = "usr/local/lib/celeriac/set-up.sh"
 SERVICES = "usr/local/lib/celeriac/services.sh"
 PUSHES = "usr/local/lib/celeriac/pushes.sh"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -48,6 +49,7 @@ class Program:
             (folder / each[1:]).mkdir(parents=True, exist_ok=True)
         self._text = self._moved(PROGRAM)
         (folder / SERVICES).parent.mkdir()
+        (folder / SET_UP).write_text(self._moved(TEMPLATES / "files" / SET_UP))
         (folder / SERVICES).write_text(self._moved(TEMPLATES / mode / SERVICES))
 
     def take_pushes(self) -> None:
@@ -738,3 +740,70 @@ def test_an_image_has_nobody_who_may_push(taking: Program, tmp_path: Path) -> No
     taking.run("seal", replacing=f"{ROOT}; {stubs}")
 
     assert not (taking.folder / "etc/celeriac/push-keys").exists()
+
+
+class Development(Program):
+    """The program of a machine for development."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, Mode.SYSTEMD)
+        self._text = self._moved(TEMPLATES / "development/usr/local/sbin/celeriac")
+
+
+@pytest.fixture
+def development(tmp_path: Path) -> Development:
+    return Development(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ((), "a command is missing"),
+        (("deploy", COMMIT), "there is no command 'deploy'"),
+        (("setup",), "setup takes one commit"),
+        (("setup", "main"), "a commit is 40 hexadecimal digits, not 'main'"),
+        (("connect", "192.0.2.1"), "connect takes addresses and at least one host key"),
+        (("status", "x"), "status takes no arguments"),
+    ],
+)
+def test_a_wrong_call_on_a_machine_for_development_is_refused_in_one_line(
+    development: Development, arguments: tuple[str, ...], error: str
+) -> None:
+    done = development.run(*arguments)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {error}") and done.stderr.count("\n") == 1
+
+
+def test_help_on_a_machine_for_development_names_every_command(development: Development) -> None:
+    said = development.run("help", replacing="id() { echo 1000; }").stdout
+
+    assert re.findall("^  ([a-z-]+) ", said, re.MULTILINE) == [
+        "setup",
+        "connect",
+        "push-key",
+        "status",
+        "help",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("requirements", "flags", "is_refused"),
+    [
+        ("tensorflow-cpu==2.20", "sse4_2", True),
+        ("tensorflow-cpu==2.20", "avx avx2", False),
+        ("click==8.1", "sse4_2", False),
+    ],
+)
+def test_a_processor_on_which_nothing_is_trained_is_told_before_anything_is_installed(
+    development: Development, requirements: str, flags: str, is_refused: bool
+) -> None:
+    (development.folder / "requirements").mkdir()
+    (development.folder / "requirements/training.txt").write_text(f"{requirements}\n")
+    greps = f'grep() {{ if [ "$3" = /proc/cpuinfo ]; then [[ "{flags}" == *avx* ]]; else command grep "$@"; fi; }}'
+    stubs = f"uname() {{ echo x86_64; }}; {greps}; fail() {{ echo $*; exit 1; }}; try() {{ echo installs; }}"
+
+    done = development.call(f"{stubs}; checkout={development.folder}; furnish")
+
+    refusal = "the cloud shows a processor without avx, which TensorFlow needs\n"
+    assert done.stdout == (refusal if is_refused else "installs\n"), done.stderr

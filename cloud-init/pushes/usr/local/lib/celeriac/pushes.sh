@@ -2,7 +2,6 @@
 # shellcheck disable=SC2086 # the paths that `celeriac` sets are single words
 # The part of `celeriac` for a machine with a repository for models: whose pushes it takes, and how.
 
-readonly PUSHER=celeriac-models MODELS_REPOSITORY=$STATE/models.git
 readonly PUSH_KEYS=$CONFIG/push-keys FIRST_PUSH_KEYS=$CONFIG/first-push-keys
 readonly MIN_RSA_BITS=2048
 
