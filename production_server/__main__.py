@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from production_server import __version__
+from production_server.delivery.repository import repository_of
 from production_server.errors import CeleriacError, Fault, SettingsError
 from production_server.run.address import take_addresses
 from production_server.run.audit_command import show_audit
@@ -23,6 +24,8 @@ from production_server.run.key_commands import key_commands
 from production_server.run.logs import set_up_logs
 from production_server.run.memory import give_large_memory_back
 from production_server.run.model_commands import model_commands
+from production_server.run.pushes import taking_pushes
+from production_server.run.repository_commands import repository_commands
 from production_server.run.shared_metrics import VARIABLE as METRICS_VARIABLE
 from production_server.run.shared_metrics import shared_metrics
 from production_server.run.state import hold, make_state_dir
@@ -33,7 +36,7 @@ from production_server.run.supervisor import (
     web_children,
     worker_children,
 )
-from production_server.settings import Settings, lines_of, read_settings, redact
+from production_server.settings import Settings, lines_of, read_settings, redact, text_of_value
 from production_server.storage.locations import Location
 
 EPILOG = (
@@ -70,25 +73,38 @@ def main(ctx: click.Context) -> None:
 
 
 @main.command()
+@click.option(
+    "--models-repository",
+    "repository",
+    is_flag=False,
+    flag_value="",
+    metavar="[PATH]",
+    help="Take versions by `git push`: make the repository, if it is not there.  [default: models.git under STATE_DIR]",
+)
 @click.pass_obj
-def run(settings: Settings) -> None:
+def run(settings: Settings, *, repository: str | None) -> None:
     """Start the whole service.
 
     Without BROKER_URL all of it runs in one process; with it, WEB_PROCESSES web processes and WORKERS workers are
     started, and restarted when they die.
     """
+    if repository is not None:
+        where = Path(repository) if repository else repository_of(settings)
+        settings = replace(settings, models_repository=where.absolute())
     _bring_models(settings)
     _check_rules(settings)
     certificate = open_certificate(settings)
     addresses = take_addresses(settings)
     make_state_dir(settings.state_dir)
-    if settings.is_embedded:
-        _serve_embedded(settings, addresses, certificate)
-    else:
-        prepare_database(settings)
-        check_exposure(settings, addresses)
-        children = web_children(settings) + worker_children(settings)
-        sys.exit(Supervisor(settings, os.environ, addresses, children).run())
+    environ = {**os.environ, "MODELS_REPOSITORY": text_of_value(settings.models_repository)}
+    with taking_pushes(settings, environ):
+        if settings.is_embedded:
+            _serve_embedded(settings, addresses, certificate)
+        else:
+            prepare_database(settings)
+            check_exposure(settings, addresses)
+            children = web_children(settings) + worker_children(settings)
+            sys.exit(Supervisor(settings, environ, addresses, children).run())
 
 
 @main.command()
@@ -158,6 +174,7 @@ def show_settings(settings: Settings) -> None:
 main.add_command(key_commands)
 main.add_command(show_audit)
 main.add_command(model_commands)
+main.add_command(repository_commands)
 
 
 def _bring_models(settings: Settings) -> None:

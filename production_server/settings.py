@@ -92,6 +92,18 @@ class Settings:
         "folder of versions, laid out as a store, that are served as well and never written: for those that are put "
         "there by hand",
     )
+    models_repository: Path | None = _setting(
+        None,
+        path,
+        "the bare git repository that versions are [pushed to](delivery.md): `run` makes it, and finishes pushes that "
+        "died; `run --models-repository` has it in `models.git` under `STATE_DIR`",
+        shown_default="none",
+    )
+    models_push_bytes: int = _setting(
+        2**30,
+        integer(2**20, 2**40, of="bytes"),
+        "largest push to that repository, as it travels, in bytes",
+    )
     import_python: Path | None = _setting(
         None,
         path,

@@ -17,7 +17,7 @@ from production_server.learning.measuring import check_truths
 from production_server.learning.published import published_by
 from production_server.learning.report import CheckName, Report, refuse_failed, write_report
 from production_server.models.importing.process import Asked
-from production_server.models.importing.sample import Sample, read_sample, sample_folder
+from production_server.models.importing.sample import read_sample, sample_folder
 from production_server.models.importing.version import Made, make_version
 from production_server.models.manifest import read_manifest
 from production_server.models.registry import Registry
@@ -52,9 +52,12 @@ def import_through_gate(
     allowed: Collection[CheckName],
     is_dry_run: bool,
     report_to: Callable[[Report], None] = lambda _report: None,
+    keep: Callable[[Path], None] = lambda _folder: None,
     stopping: threading.Event | None = None,
 ) -> Admitted:
     """Make a version of a file, and publish it if it passes; `report_to` gets the gate's report in any case.
+
+    `keep` gets the folder of one that has passed before it is published or, by a dry run, removed.
 
     Raises:
         GateClosed: it has failed a check that is not `allowed`.
@@ -68,6 +71,7 @@ def import_through_gate(
             allowed=allowed,
             is_dry_run=is_dry_run,
             report_to=report_to,
+            keep=keep,
             stopping=stopping,
         )
 
@@ -80,16 +84,14 @@ def _import_through_gate(
     allowed: Collection[CheckName],
     is_dry_run: bool,
     report_to: Callable[[Report], None],
+    keep: Callable[[Path], None],
     stopping: threading.Event | None,
 ) -> Admitted:
     reports: list[Report] = []
 
     def check(folder: Path) -> None:
-        candidate, stable = version_in(folder), _stable(to.registry, asked.name)
-        sample = _sample(asked, candidate)
-        check_truths(candidate, sample)
         gate = gate_of(to.settings, say, allowed=allowed, stopping=stopping)
-        report = gate.examine(candidate, stable, sample)
+        report = examine_draft(gate, folder, to.registry, sample=asked.sample, target=asked.described.target)
         reports.append(report)
         report_to(report)
         refuse_failed(report)
@@ -99,6 +101,7 @@ def _import_through_gate(
         if asked.import_id and published_by(asked.import_id, asked.name, to.registry, to.settings):
             raise ImportStopped("it is published already")
         write_report(report, folder)
+        keep(folder)
 
     made = make_version(
         asked, to.settings, say, above=to.above, is_dry_run=is_dry_run, check=check, stopping=stopping
@@ -142,8 +145,26 @@ def version_in(folder: Path) -> ModelVersion:
     return ModelVersion(manifest, folder, task_of(manifest))
 
 
-def _stable(registry: Registry, name: str) -> ModelVersion | None:
-    """What serves now, or, where that is not here, what is shown instead of it."""
+def examine_draft(
+    gate: Gate, folder: Path, registry: Registry, *, sample: Path | None, target: str | None
+) -> Report:
+    """What the gate says of a draft beside what serves now; `sample` is what both are tried on, with its truths.
+
+    Raises:
+        OSError, ValueError: the draft's manifest cannot be read.
+        InvalidInput: the sample cannot be read, or is of another model. ImportStopped: as `Gate.examine`.
+    """
+    candidate = version_in(folder)
+    found = None
+    if sample is not None:
+        features = [each.name for each in candidate.manifest.features]
+        found = read_sample(sample, target=target, features=features)
+    check_truths(candidate, found)
+    return gate.examine(candidate, stable_of(registry, candidate.manifest.name), found)
+
+
+def stable_of(registry: Registry, name: str) -> ModelVersion | None:
+    """What serves now, or, where that is not here, what is shown instead of it; None: there is no such model."""
     registry.look_again()
     try:
         return registry.resolve(name)
@@ -151,10 +172,3 @@ def _stable(registry: Registry, name: str) -> ModelVersion | None:
         return registry.shown(name)
     except NotFound:
         return None
-
-
-def _sample(asked: Asked, candidate: ModelVersion) -> Sample | None:
-    if asked.sample is None:
-        return None
-    features = [each.name for each in candidate.manifest.features]
-    return read_sample(asked.sample, target=asked.described.target, features=features)

@@ -63,39 +63,45 @@ class PromotionGate:
         if name == CheckName.SIGNATURE:
             return signature_check(candidate, stable)
         if name == CheckName.METRICS and not is_of_now and stable is not None:
-            return self._metrics(candidate, own, stable)
+            return measured_metrics(candidate, own, stable, margin=self.margin)
         known = own if is_of_now else fresh or (own if name in _LASTING else None)
         found = None if known is None else known.check(name)
         return found or Check.not_done(name, "what the gate finds", _why_not(own, stable))
 
-    def _metrics(self, candidate: ModelVersion, own: Report | None, stable: ModelVersion) -> Check:
-        """What both have lost on the same sample, each when it came in; without an interval, since not item by item."""
-        expected = f"at most {self.margin:.3g} worse than the version that serves"
-        number = stable.manifest.version
-        if own is None:
-            return Check.not_done(CheckName.METRICS, expected, _why_not(own, stable))
-        mine, its = own.measured, measured_of(stable)
-        if mine is None or its is None:
-            whose = "it" if mine is None else f"version {number}"
-            return Check.not_done(CheckName.METRICS, expected, f"no sample has said how good {whose} is")
-        if mine.sha256 != its.sha256 or [*mine.values] != [*its.values]:
-            why = f"version {number} was measured on another sample"
-            return Check.not_done(CheckName.METRICS, expected, why)
-        (name, metric), (other,) = next(iter(mine.values.items())), its.values.values()
-        margin = self.margin if candidate.task.loss_is_share else self.margin * other.mean
-        return Check.judged(
-            CheckName.METRICS,
-            passed=metric.mean - other.mean <= margin,
-            expected=expected,
-            found=(
-                f"{name.replace('_', ' ')} {metric.mean:.4g} instead of {other.mean:.4g} on the same "
-                f"{mine.items:,} items"
-            ),
-            candidate=metric.mean,
-            stable=other.mean,
-            items=mine.items,
-            margin=margin,
-        )
+
+def measured_metrics(
+    candidate: ModelVersion, own: Report | None, stable: ModelVersion, *, margin: float
+) -> Check:
+    """What both have lost on the same sample, each when it came in; without an interval, since not item by item.
+
+    `own` is the report that says so of the candidate; that of `stable` is its own. It may be worse by `margin`.
+    """
+    expected = f"at most {margin:.3g} worse than the version that serves"
+    number = stable.manifest.version
+    if own is None:
+        return Check.not_done(CheckName.METRICS, expected, _why_not(own, stable))
+    mine, its = own.measured, measured_of(stable)
+    if mine is None or its is None:
+        whose = "it" if mine is None else f"version {number}"
+        return Check.not_done(CheckName.METRICS, expected, f"no sample has said how good {whose} is")
+    if mine.sha256 != its.sha256 or [*mine.values] != [*its.values]:
+        why = f"version {number} was measured on another sample"
+        return Check.not_done(CheckName.METRICS, expected, why)
+    (name, metric), (other,) = next(iter(mine.values.items())), its.values.values()
+    most = margin if candidate.task.loss_is_share else margin * other.mean
+    return Check.judged(
+        CheckName.METRICS,
+        passed=metric.mean - other.mean <= most,
+        expected=expected,
+        found=(
+            f"{name.replace('_', ' ')} {metric.mean:.4g} instead of {other.mean:.4g} on the same "
+            f"{mine.items:,} items"
+        ),
+        candidate=metric.mean,
+        stable=other.mean,
+        items=mine.items,
+        margin=most,
+    )
 
 
 def kept_report(version: ModelVersion) -> Report | None:

@@ -220,7 +220,9 @@ class Source(Frozen):
     producer: str = ""
     """What wrote the file, as far as it tells: `pytorch 2.9.1, opset 18`."""
     import_id: UUID | None = Field(default=None, exclude_if=lambda each: each is None)
-    """Of a file that was sent: by it an import that is begun anew finds what it has become already."""
+    """Of a file that was sent, or pushed: by it an import that is begun anew finds what it has become already."""
+    commit: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$", exclude_if=lambda each: each is None)
+    """Of what came by `git push`: where `file` is a path in it."""
 
 
 class Manifest(Frozen):

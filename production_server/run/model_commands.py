@@ -11,13 +11,13 @@ from typing import Any
 
 import click
 
-from production_server.errors import InvalidInput
+from production_server.delivery.descriptions import DESCRIPTION_FILE, description_beside, read_description
 from production_server.learning.imports import Admitted, Destination, import_through_gate
 from production_server.learning.report import Report, allowed_by
 from production_server.models.channels import STABLE
 from production_server.models.importing.described import Described
 from production_server.models.importing.process import Asked
-from production_server.models.importing.said import checked_name, described_by, split_names
+from production_server.models.importing.said import checked_name
 from production_server.models.importing.uploads import Part, Uploads
 from production_server.run.logs import quiet_audit
 from production_server.run.manifest_lines import lines_of
@@ -25,12 +25,9 @@ from production_server.run.opened_serving import opened_serving
 from production_server.run.serving_commands import AS_JSON, BREAKING, DESPITE_CHECK, SERVING_COMMANDS
 from production_server.serving.serving import Serving
 from production_server.settings import Settings
-from production_server.sources.written_yaml import read_yaml
 from production_server.storage.storage import Storage
 from production_server.worker.import_files import fetch_file
 
-DESCRIPTION_FILE = "model.yaml"
-_MOST_LABEL_BYTES = 2**22
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -140,7 +137,7 @@ def import_model(  # noqa: PLR0913  # one argument per option
         asked = Asked(
             file=found["model"],
             name=checked_name(name),
-            described=_read_description(describe, found["model"], said),
+            described=_described_by(describe, found["model"], said),
             weights=found.get("weights"),
             sample=found.get("sample"),
             signature=signature,
@@ -179,50 +176,12 @@ def _fetched(settings: Settings, sources: Mapping[Part, Path | str | None]) -> I
         storage.close()
 
 
-def _read_description(describe: Path | None, file: Path, said: dict[str, Any]) -> Described:
-    """What stands in model.yaml, and above it what the options say.
-
-    Raises:
-        SettingsError: it is not YAML. InvalidInput: it says what cannot be said.
-    """
-    path = describe or _description_beside(file.absolute())
-    values: Any = {}
-    written = None
+def _described_by(describe: Path | None, file: Path, said: dict[str, Any]) -> Described:
+    """What stands in model.yaml, and above it what the options say."""
+    path = describe or description_beside(file.absolute())
     if path is not None:
         _say(f"Reading {path}")
-        written = read_yaml(path.read_text(encoding="utf-8"), source=str(path))
-        values = written.value or {}
-        if not isinstance(values, dict):
-            raise InvalidInput.at(str(path), "names with values, as title: My model", "something else")
-        values = {**values, **_labels_beside(values, path.parent)}
-    given = {**said, "labels": None if said["labels"] is None else _read_labels(said["labels"], Path())}
-    return described_by(
-        values, given, whole=str(path), faults_in=None if written is None else written.faults_of
-    )
-
-
-def _description_beside(file: Path) -> Path | None:
-    """A file's own description, `iris.yaml` of `iris.onnx`; else that of all files in its folder."""
-    own = file.parent / f"{file.name if file.is_dir() else file.stem}.yaml"
-    return next((path for path in (own, file.parent / DESCRIPTION_FILE) if path.is_file()), None)
-
-
-def _labels_beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """`labels: classes.txt` names a file beside the description."""
-    labels = values.get("labels")
-    return {"labels": _read_labels(labels, folder)} if isinstance(labels, str) else {}
-
-
-def _read_labels(written: str, folder: Path) -> list[str]:
-    """Labels with commas between them, or those of a file, one in a line."""
-    path = folder / written
-    if "," in written:
-        return split_names(written)
-    if not path.is_file() or path.stat().st_size > _MOST_LABEL_BYTES:
-        raise InvalidInput.at(
-            "labels", "names with commas between them, or a file with one in a line", written
-        )
-    return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    return read_description(path, said)
 
 
 def _show_refused(report: Report, *, as_json: bool) -> None:

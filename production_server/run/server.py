@@ -120,6 +120,7 @@ class _WebServer(uvicorn.Server):
         self._is_watched = (
             settings.web_processes == 1 and settings.log_format == "text" and sys.stderr.isatty()
         )
+        self._repository = settings.models_repository
         # Some requests wait for jobs.
         self._on_stop = parts.let_nobody_wait
         self._leave_after_s = settings.drain_s * LEAVE_AT
@@ -134,6 +135,11 @@ class _WebServer(uvicorn.Server):
         log.info("listening on %s", url)
         for listening in second:
             await self._redirect(listening)
+        if self._repository is not None:
+            log.info(
+                "models are taken by git push: git remote add production %s; git push production main",
+                self._repository,
+            )
         if self._is_watched:
             sys.stderr.write(f"\nCeleriac answers at {url}/predictions; Ctrl-C stops it.\n\n")
 

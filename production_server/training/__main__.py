@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -69,9 +70,28 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
             show_envvar=True,
             help="Folder that the version is written into. [default: the built-in store]",
         ),
+        click.option(
+            "--clone",
+            type=click.Path(file_okay=False, exists=True, path_type=Path),
+            envvar="MODELS_CLONE",
+            show_envvar=True,
+            help="Clone of a repository of models: the version takes the place of what it has, and is committed there, "
+            "instead of being written into a store.",
+        ),
     ):
         command = option(command)
     return command
+
+
+def _publish(model: str, store: Path, clone: Path | None, train: Callable[[Path], Path]) -> None:
+    """Have a version trained into the store, or into a clone, and print where it is."""
+    if clone is None:
+        click.echo(train(store))
+        return
+    from production_server.training.clone import ModelsClone
+
+    models = ModelsClone(clone)
+    click.echo(models.take(train(models.store_for(model))))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -88,6 +108,7 @@ def cli() -> None:
       python -m production_server.training fashion_mnist
       python -m production_server.training fashion_mnist --data photos/ --name my_model
       python -m production_server.training mobilenet
+      python -m production_server.training fashion_mnist --clone ../models && git -C ../models push production
     """
 
 
@@ -102,6 +123,7 @@ def diabetes(
     folds: int,
     repeats: int,
     store: Path,
+    clone: Path | None,
     seed: int,
     quiet: bool,
     breaking: bool,
@@ -119,10 +141,10 @@ def diabetes(
 
     reporter = Reporter(is_quiet=quiet)
     allowed = allowed_by(breaking=breaking, despite=despite)
-    folder = train_diabetes(
-        store=store, seed=seed, folds=folds, repeats=repeats, reporter=reporter, allowed=allowed
+    train = partial(
+        train_diabetes, seed=seed, folds=folds, repeats=repeats, reporter=reporter, allowed=allowed
     )
-    click.echo(folder)
+    _publish("diabetes", store, clone, lambda into: train(store=into))
 
 
 @cli.command("fashion_mnist")
@@ -162,6 +184,7 @@ def fashion_mnist(  # noqa: PLR0913  # one argument per option
     flip: bool,
     precision: str,
     store: Path,
+    clone: Path | None,
     seed: int,
     quiet: bool,
     breaking: bool,
@@ -201,9 +224,8 @@ def fashion_mnist(  # noqa: PLR0913  # one argument per option
     recipe = recipe_for(len(split.train), epochs=epochs, seed=seed, flip=flip)
     dtype = dtype_policy(precision)
     allowed = allowed_by(breaking=breaking, despite=despite)
-    click.echo(
-        train_images(description, split, recipe, store=store, dtype=dtype, reporter=reporter, allowed=allowed)
-    )
+    train = partial(train_images, description, split, recipe, dtype=dtype, reporter=reporter, allowed=allowed)
+    _publish(description.name, store, clone, lambda into: train(store=into))
 
 
 @cli.command()
@@ -240,6 +262,7 @@ def mobilenet(  # noqa: PLR0913  # one argument per option
     parity_images: Path | None,
     name: str,
     store: Path,
+    clone: Path | None,
     seed: int,
     quiet: bool,
     breaking: bool,
@@ -272,7 +295,8 @@ def mobilenet(  # noqa: PLR0913  # one argument per option
     from production_server.training.mobilenet import publish_mobilenet
 
     allowed = allowed_by(breaking=breaking, despite=despite)
-    click.echo(publish_mobilenet(chosen, inputs, name=name, store=store, reporter=reporter, allowed=allowed))
+    make = partial(publish_mobilenet, chosen, inputs, name=name, reporter=reporter, allowed=allowed)
+    _publish(name, store, clone, lambda into: make(store=into))
 
 
 def main() -> None:

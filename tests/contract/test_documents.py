@@ -115,6 +115,8 @@ def test_the_containers_take_every_setting_that_is_not_theirs_to_decide() -> Non
     decided |= {"TLS_CERT", "TLS_KEY", "HTTP_PORT", "PROXIES"}
     # The one names a file in a folder that is theirs, the other one is a secret.
     decided |= {"EVENTS_FILE", "EVENTS_TOKEN"}
+    # Images have no git.
+    decided |= {"MODELS_REPOSITORY", "MODELS_PUSH_BYTES"}
     # The one is part of an image, the other one a folder that is mounted.
     decided |= {"IMPORT_PYTHON", "MORE_MODELS"}
     settings = {variable_of(setting) for setting in fields(Settings)}
