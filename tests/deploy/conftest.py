@@ -135,6 +135,11 @@ class Remote:
         settings = (known, "StrictHostKeyChecking=yes", "BatchMode=yes", "IdentitiesOnly=yes")
         return ["ssh", "-i", str(self.folder / "key"), *(part for each in settings for part in ("-o", each))]
 
+    @property
+    def git_env(self) -> dict[str, str]:
+        """What has git use the key."""
+        return os.environ | {"GIT_SSH_COMMAND": shlex.join(self.ssh_command)}
+
     def url(self, user: str, path: str) -> str:
         return f"ssh://{user}@127.0.0.1:{self.machine.ssh_port}{path}"
 
@@ -148,8 +153,9 @@ class Remote:
 
     def begin_push(self, checkout: Path, url: str, refspec: str) -> subprocess.Popen[str]:
         command = ["git", "-C", str(checkout), "push", url, refspec]
-        env = os.environ | {"GIT_SSH_COMMAND": shlex.join(self.ssh_command)}
-        return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return subprocess.Popen(
+            command, env=self.git_env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
 
     def push(self, checkout: Path, url: str, refspec: str) -> tuple[int, str]:
         """The exit code of a push, and all that git said."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import shlex
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,47 +10,26 @@ import pytest
 from client.launcher.machine.cloud_config import CloudConfig, render
 from client.launcher.machine.console import read
 from client.launcher.machine.role import Role
-from testing.nspawn import machine
+from testing import small_training
+from testing.nspawn import HOST, machine
 from testing.processes import wait_until
-from tests.deploy.conftest import ROOT, Listeners
+from tests.deploy.conftest import Listeners
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from testing.nspawn import Machine
-    from tests.deploy.conftest import Repository
+    from tests.deploy.conftest import Booted, Repository
 
 HOME = "/home/debian"
 SET_UP_WITHIN_S = 300
 
 
-def small_training() -> str:
-    """Requirements that are there in a second: TensorFlow is not what is tried."""
-    found = re.search(
-        r"^click==.*?(?=^\S)", (ROOT / "requirements.txt").read_text(), re.MULTILINE | re.DOTALL
-    )
-    assert found
-    return found.group()
-
-
-TRAINS = """\
-import os, pathlib, shutil, subprocess, sys
-model = sys.argv[1]
-clone = pathlib.Path(os.environ["MODELS_CLONE"])
-(version,) = pathlib.Path("production_server/model_store", model).iterdir()
-shutil.copytree(version, clone / model, dirs_exist_ok=True)
-subprocess.run(["git", "add", model], cwd=clone, check=True)
-subprocess.run(["git", "commit", "--quiet", "--message", f"Train {model}"], cwd=clone, check=True)
-"""
-"""In place of training: the version that the code brings, committed where `make train` is told to."""
-
-
 @pytest.fixture(scope="module")
 def development(tree: Path, repository: Repository) -> Iterator[Machine]:
     """A machine that has set itself up, with a commit that trains with next to nothing."""
-    files = {"requirements/training.txt": small_training(), "production_server/training/__main__.py": TRAINS}
-    commit = repository.commit(files, message="small-training")
+    commit = repository.commit(small_training.files(), message="small-training")
     with machine(tree) as made:
         made.seed(render(CloudConfig(commit, repository.url, role=Role.DEVELOPMENT)))
         made.start()
@@ -124,3 +103,29 @@ def test_without_production_it_says_so(development: Machine) -> None:
     assert "takes no pushes" in status.stdout
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
     assert refused.stderr.startswith("error: production answers at none of 192.0.2.1: ")
+
+
+def test_what_is_trained_there_is_pushed_and_lives(development: Machine, booted: Booted) -> None:
+    production = booted.machine
+    key = read(development.console).push_key
+    host_key = production.run("cut", "-d ", "-f1,2", "/etc/ssh/ssh_host_ed25519_key.pub").stdout.strip()
+    production.run("celeriac", "push-keys", "add", f"{key} lab-development")
+    # Not the port that it has everywhere else.
+    at = f"Host {HOST}\n  Port {production.ssh_port}\n  HostKeyAlias {HOST}\n"
+    as_user(development, f"umask 077; printf %s {shlex.quote(at)} >.ssh/config")
+
+    said = development.run("celeriac", "connect", f"192.0.2.1 {HOST}", host_key, timeout_s=120).stdout
+    assert said == f"production is ssh://celeriac-models@{HOST}/var/lib/celeriac/models.git\n"
+    pushed = as_user(development, "cd models && make train MODEL=diabetes && git push production")
+
+    assert "main -> main" in pushed
+    status = development.run("celeriac", "status").stdout
+    assert f"production  ssh://celeriac-models@{HOST}" in status
+    ssh = f"$(git -C models config core.sshCommand) celeriac-models@{HOST}"
+    for command in ("id", "sh", "git-receive-pack /opt/celeriac/code.git", "sudo -n id"):
+        assert "this key may only push to" in as_user(development, f"{ssh} {command}", check=False)
+    again = development.run("celeriac", "connect", HOST, host_key, timeout_s=120)
+    assert again.returncode == 0
+    assert as_user(development, "git -C models status --short --branch") == "## main...production/main"
+    production.run("celeriac", "push-keys", "remove", "lab-development")
+    assert "Permission denied" in as_user(development, f"{ssh} id", check=False)

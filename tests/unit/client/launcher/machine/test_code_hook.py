@@ -122,6 +122,24 @@ def test_what_does_not_get_ready_fails_the_push_and_may_be_pushed_again(instance
     assert instance.push("HEAD:refs/heads/deploy").returncode == 0
 
 
+def test_a_commit_may_begin_and_end_with_a_nought(instance: Instance) -> None:
+    number = 0
+    while not (commit := instance.commit("HEAD")).startswith("0") and not commit.endswith("0"):
+        git(
+            instance.checkout,
+            "commit",
+            "--quiet",
+            "--allow-empty",
+            "--amend",
+            "-m",
+            f"commit {(number := number + 1)}",
+        )
+    instance.push("HEAD:refs/heads/deploy")
+    git(instance.checkout, "commit", "--quiet", "--allow-empty", "-m", "another")
+
+    assert instance.push("HEAD:refs/heads/deploy").returncode == 0
+
+
 def test_who_comes_second_is_told_who_is_at_work(instance: Instance) -> None:
     instance.does(BUSY)
 
