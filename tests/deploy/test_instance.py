@@ -379,7 +379,6 @@ def test_a_model_that_is_pushed_over_ssh_serves_and_its_history_names_whose_key_
         ((), (), "this key may only push to"),
         ((), ("git-receive-pack '/opt/celeriac/code.git'",), "this key may only push to"),
         ((), (f"git-receive-pack '{MODELS_REPOSITORY}'; id",), "this key may only push to"),
-        ((), (f"git-upload-archive '{MODELS_REPOSITORY}'",), "this key may only push to"),
         ((), ("scp -t /tmp",), "this key may only push to"),
         # What a subsystem says, sshd does not pass on.
         (("-s",), ("sftp",), ""),

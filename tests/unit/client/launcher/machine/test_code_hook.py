@@ -24,7 +24,7 @@ echo 'celeriac: stage environment'
 echo 'celeriac: stage services'
 """
 READY = f'{DEPLOYS}echo "celeriac: ready $4"\n'
-FAILED = f'{DEPLOYS}echo "celeriac: failed services: celeriac-web crashes: no; f00 serves again"\nexit 1\n'
+FAILED = f'{DEPLOYS}echo "celeriac: failed services: celeriac-web crashes: no; f00 serves again "\nexit 1\n'
 BUSY = "#!/bin/sh\necho 'error: another celeriac is at work: deploy f00, for ben' >&2\nexit 1\n"
 
 
