@@ -61,7 +61,11 @@ class Git:
                 timeout=LONGEST_S,
                 check=False,
             )
-        except (OSError, subprocess.TimeoutExpired) as exc:
+        except subprocess.TimeoutExpired as exc:
+            raise Unavailable(
+                f"git {arguments[0]} took more than {LONGEST_S:g} s", place=str(self.path)
+            ) from exc
+        except OSError as exc:
             raise Unavailable(f"git does not answer: {exc}", place=str(self.path)) from exc
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["nothing"]
@@ -94,7 +98,11 @@ class Git:
         Raises:
             Unavailable: as `run`.
         """
-        return shown(self.run("show", "--no-patch", "--format=%s", commit).decode(errors="replace").strip())
+        return shown(
+            self.run("rev-list", "--max-count=1", "--no-commit-header", "--format=%s", commit)
+            .decode(errors="replace")
+            .strip()
+        )
 
     @contextmanager
     def records(self, *arguments: str) -> Iterator[Iterator[bytes]]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from production_server.delivery.descriptions import DESCRIPTION_FILE
 from production_server.delivery.trees import raise_all
 from production_server.errors import Fault, InvalidInput
 from production_server.models.importing.formats import SAVED_MODEL_FILE
+from production_server.models.importing.opened import ONNX_FILE
 from production_server.models.manifest import MANIFEST_FILE, Manifest, digest_of
 from production_server.models.tasks import task_of
 from production_server.shown import shown
+from production_server.validation import faults_of
 
 SAMPLES = ("sample.csv", "sample.zip", "sample")
 _MODELS = (".onnx", ".keras", ".h5", ".hdf5", ".json", ".zip")
@@ -53,13 +57,20 @@ def read_version(folder: Path, model: str) -> Manifest:
     try:
         manifest = Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
         task_of(manifest)
+    except ValidationError as exc:
+        raise_all(
+            replace(fault, field=f"{place}: {fault.field}")
+            for fault in faults_of(exc, whole="all of it", words={"json_invalid": "JSON"})
+        )
+        raise
     except ValueError as exc:
-        first = shown(str(exc).replace("\n", ": "))
-        raise InvalidInput.at(place, "a manifest, as `make train` writes it", first) from exc
+        raise InvalidInput.at(place, "a manifest, as `make train` writes it", shown(str(exc))) from exc
     if manifest.name != model:
         raise InvalidInput.at(f"{place}: name", f"{model}, as its folder", shown(manifest.name))
     if manifest.runner != "onnx":
         raise InvalidInput.at(f"{place}: runner", "onnx: push the .keras file itself", shown(manifest.runner))
+    if ONNX_FILE not in manifest.files:
+        raise InvalidInput.at(f"{place}: files", f"{ONNX_FILE} among them", "none of that name")
     raise_all(_wrong_files(folder, manifest))
     return manifest
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from production_server.delivery.descriptions import description_beside, read_description
 from production_server.delivery.layouts import foreign_file_in, is_version, read_version, sample_in
 from production_server.delivery.records import Delivered, import_id
-from production_server.errors import InvalidInput
 from production_server.jobs import channels as rows
 from production_server.learning.imports import (
     Destination,
@@ -33,14 +32,13 @@ from production_server.learning.report import (
 )
 from production_server.models.channels import STABLE
 from production_server.models.importing.described import Described
+from production_server.models.importing.opened import ONNX_FILE
 from production_server.models.importing.process import Asked
 from production_server.models.importing.sample import sample_folder
 from production_server.models.manifest import MANIFEST_FILE, Manifest, Source, digest_of, read_manifest
 from production_server.models.store_folders import told
 from production_server.serving.serving import Serving
 from production_server.settings import Settings
-
-MODEL_FILE = "model.onnx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +111,7 @@ class Preparing:
         self._say_report(report)
         refuse_failed(report)
         write_report(report, into)
-        path = f"{model}/{MODEL_FILE}"
+        path = f"{model}/{ONNX_FILE}"
         self._seal(manifest, manifest.source or _source_of(into), path, into)
         return path
 
@@ -158,10 +156,7 @@ def latest_change(events: list[rows.Event]) -> int:
 
 
 def _source_of(folder: Path) -> Source:
-    path = folder / MODEL_FILE
-    if not path.is_file():
-        raise InvalidInput.at(MANIFEST_FILE, f"{MODEL_FILE} among its files", "none")
-    return Source(file=MODEL_FILE, format="onnx", **digest_of(path).model_dump())
+    return Source(file=ONNX_FILE, format="onnx", **digest_of(folder / ONNX_FILE).model_dump())
 
 
 def _copy(draft: Path, into: Path) -> None:

@@ -256,6 +256,25 @@ def test_a_push_waits_for_another_one_and_is_refused_if_that_has_moved_main(
     assert f"REFUSED: main has moved meanwhile, to {moved[:8]}: git pull, and push" in said
 
 
+def test_of_two_pushes_at_once_one_is_live_and_the_other_one_is_told(own: ModelRepository) -> None:
+    clones = [own.clone(name) for name in ("ada", "bob")]
+    for clone, name in zip(clones, ("first", "second"), strict=True):
+        put_version(clone, name)
+        clone.commit(f"Begin with {name}")
+
+    running = [clone.start_push() for clone in clones]
+    said = [push.communicate(timeout=100)[0] for push in running]
+
+    codes = [push.returncode for push in running]
+    assert sorted(codes) == [0, 1], said
+    lost = said[codes.index(1)]
+    assert "Waiting for another push: " in lost and "REFUSED: main has moved meanwhile" in lost
+    assert own.main == clones[codes.index(0)].git("rev-parse", "HEAD")
+    assert [(model, after) for model, _, after, _ in changes(own)] == [
+        (["first", "second"][codes.index(0)], "1")
+    ]
+
+
 def lines_until(push: Any, part: str) -> str:
     """What a push has said, up to a line with `part` in it."""
     said = ""

@@ -81,11 +81,13 @@ def test_all_files_of_a_version_that_are_wrong_are_told(tmp_path: Path) -> None:
     [
         ({"name": "other"}, "name: expected table, as its folder, got other"),
         ({"runner": "keras"}, "runner: expected onnx: push the .keras file itself, got keras"),
-        ({"labels": "none"}, "expected a manifest, as `make train` writes it"),
+        ({"labels": "none"}, "table/manifest.json: labels: expected "),
+        ({"files": {}}, "files: expected model.onnx among them, got none of that name"),
+        ({"task": "guessing"}, "expected a manifest, as `make train` writes it, got "),
     ],
 )
 def test_a_manifest_that_is_not_what_it_should_be_is_refused(
-    tmp_path: Path, changes: dict[str, str], fault: str
+    tmp_path: Path, changes: dict[str, object], fault: str
 ) -> None:
     folder = write_table_model(tmp_path, "table")
     told = json.loads((folder / "manifest.json").read_text()) | changes
