@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from client.errors import InstanceFailed, Refused
+from client.errors import Fault, InstanceFailed, Refused
 from client.launcher.cloud import Rule
 from client.launcher.doing.launch import launch, prepare
 from client.launcher.doing.undo import undo
@@ -43,17 +43,29 @@ def prepare_pair(request: PairRequest, tools: PairTools) -> tuple[Prepared, Prep
     """Plan both. Changes nothing.
 
     Raises:
-        Refused: With all faults of the first that has any; or the instance that shall be there is not, or takes no
-            pushes.
+        Refused: With all faults of both; or the instance that shall be there is not, or takes no pushes.
     """
     name = request.production.name
     own = tools.production.patiently(tools.production.cloud.belongings).of_name(name)
     if request.is_there and not own.servers:
         raise Refused(f"there is no instance called {name} to push models to")
-    production = prepare(request.production, tools.production)
+    found: list[Prepared] = []
+    faults: list[Fault] = []
+    both = ((request.production, tools.production), (request.development, tools.development))
+    for wanted, of in both:
+        try:
+            found.append(prepare(wanted, of))
+        except Refused as refusal:
+            if not refusal.faults:
+                raise
+            faults += [replace(each, field=f"{wanted.name} {each.field}") for each in refusal.faults]
+    if faults:
+        names = " and ".join(wanted.name for wanted, _ in both)
+        raise Refused(f"{names} cannot be launched; nothing was made", faults=tuple(faults))
+    production, development = found
     if not production.plan.takes_pushes:
         raise Refused(f"{name} takes no pushes of models: it was launched without --models-repository")
-    return production, prepare(request.development, tools.development)
+    return production, development
 
 
 def launch_pair(request: PairRequest, tools: PairTools) -> Pair:

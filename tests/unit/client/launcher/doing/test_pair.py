@@ -162,16 +162,26 @@ def test_a_console_without_a_key_is_told(world: World) -> None:
 
 def test_faults_of_either_stop_both_before_anything_is_made(world: World) -> None:
     small = replace(DEVELOPMENT_REQUEST, flavor="m1.small")
+    keyless = replace(PRODUCTION_REQUEST, keypair="gone")
 
-    with pytest.raises(Refused) as refusal:
-        launched(world, replace(BOTH, development=small))
+    with pytest.raises(Refused, match="lab and lab-development cannot be launched") as refusal:
+        launched(world, PairRequest(keyless, small))
 
-    (fault,) = refusal.value.faults
-    assert str(fault) == (
-        "flavor: expected at least 3000 MB of memory and 10 GB of disk: m1.large, "
-        "got m1.small with 1024 MB and 10 GB"
-    )
+    assert list(map(str, refusal.value.faults)) == [
+        "lab keypair: expected one of laptop, got 'gone'",
+        (
+            "lab-development flavor: expected at least 3000 MB of memory and 10 GB of disk: m1.large, "
+            "got m1.small with 1024 MB and 10 GB"
+        ),
+    ]
     assert not [call for call in world.cloud.calls if call.startswith("create")]
+
+
+def test_a_cloud_that_refuses_to_tell_what_it_has_is_told_as_it_says(world: World) -> None:
+    world.cloud.fail("inventory", with_=Refused("wrong password", code="unauthorized"))
+
+    with pytest.raises(Refused, match="wrong password"):
+        launched(world)
 
 
 THERE = PairRequest(LaunchRequest("lab"), DEVELOPMENT_REQUEST, is_there=True)
