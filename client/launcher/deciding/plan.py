@@ -209,6 +209,8 @@ def _notes(request: LaunchRequest, choices: Choices, code: Code) -> tuple[str, .
         )
     if request.takes_pushes and not choices.takes_pushes:
         notes.append("it was launched without a repository for models, and gets none")
+    elif request.push_keys:
+        notes.append("who may push is said there, once it was launched: sudo celeriac push-keys add")
     if not _runs(server, code):
         commit = server.metadata.get(COMMIT, "unknown")
         notes.append(
