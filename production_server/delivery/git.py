@@ -73,17 +73,20 @@ class Git:
         return done.stdout
 
     def main(self) -> str | None:
-        """The commit that main names; None: there is none yet."""
-        with suppress(Unavailable):
-            return self.run("rev-parse", "--verify", "--quiet", f"{MAIN}^{{commit}}").decode().strip()
-        return None
+        """The commit that main names; None: there is none yet.
+
+        Raises:
+            Unavailable: as `run`.
+        """
+        return self.run("for-each-ref", "--format=%(objectname)", MAIN).decode().strip() or None
 
     def is_within(self, commit: str, other: str) -> bool:
-        """Whether `other` is that commit, or comes after it; no commit that is not here is within another one."""
-        with suppress(Unavailable):
-            self.run("merge-base", "--is-ancestor", commit, other)
-            return True
-        return False
+        """Whether `other` is that commit, or comes after it; no commit that is not here is within another one.
+
+        Raises:
+            Unavailable: as `run`, and if `other` is not here.
+        """
+        return commit.encode() in self.run("rev-list", other).split()
 
     def sweep(self) -> None:
         """Remove what pushes have left in the repository that were killed or too large: git keeps it for weeks."""

@@ -168,7 +168,8 @@ class Delivery:
         finishing.finish(push)
 
     def _is_in_main(self, commit: str) -> bool:
-        return self.git.is_within(commit, MAIN)
+        main = self.git.main()
+        return main is not None and self.git.is_within(commit, main)
 
     def _check_base(self, update: RefUpdate) -> None:
         now = self.git.main() or NOTHING

@@ -140,8 +140,11 @@ class Pushes:
             sweep_hidden(self.folder)
         for path in self.folder.glob("[!.]*/"):
             push = self.of(path.name)
-            # What is over was in the branch.
-            if push is None or not (push.is_over or push.is_being_received or is_in_main(push.commit)):
+            # What cannot be read now may be read by another release. What is over was in the branch.
+            is_needed = (
+                (path / RECORD_FILE).exists() if push is None else push.is_over or push.is_being_received
+            )
+            if not (is_needed or (push is not None and is_in_main(push.commit))):
                 shutil.rmtree(path, ignore_errors=True)
         for push in [each for each in self.all() if each.is_over][MOST_KEPT:]:
             shutil.rmtree(self.folder / push.commit, ignore_errors=True)

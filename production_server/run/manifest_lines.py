@@ -27,7 +27,9 @@ def lines_of(manifest: Manifest) -> list[str]:
     if manifest.quantity is not None:
         lines.append(f"  answers   {manifest.quantity.label}, in {manifest.quantity.unit or 'no unit'}")
     if manifest.source is not None:
-        lines.append(f"  from      {manifest.source.file} ({manifest.source.producer})")
+        source = manifest.source
+        pushed = f", commit {source.commit[:8]}" if source.commit else ""
+        lines.append(f"  from      {source.file} ({source.producer or source.format}){pushed}")
     if manifest.parity is not None:
         parity = manifest.parity
         lines.append(

@@ -148,7 +148,6 @@ def test_every_kind_of_broken_version_is_refused_with_its_reason_and_all_are_tol
     assert "half: refused. file: expected a model: ONNX" in said
     assert "got an ONNX file that is cut off" in said
     assert "renamed: refused. renamed/manifest.json: name: expected renamed, as its folder, got table" in said
-    assert "infinite: refused." not in said.split("infinite:")[0]
     assert "edges: expected numbers, for zeros and at the ends of the ranges, got NaN or infinity" in said
     assert (
         "metrics: expected at most 0.02 worse than the version that serves, got error rate 0.6 instead of 0"
@@ -327,13 +326,7 @@ def test_a_client_of_ssh_gets_git_for_this_repository_and_nothing_else(repositor
         assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
         return done.stderr
 
-    for asked in (
-        "",
-        "sh",
-        f"git-upload-pack '{path}/../x'",
-        f"git-upload-pack --strict '{path}'",
-        f"git-receive-pack '{path}'; id",
-    ):
+    for asked in ("", f"git-upload-pack --strict '{path}'"):
         assert f"this key may only push to {path} and fetch from it" in served(asked)
 
 
@@ -396,6 +389,8 @@ def test_a_push_goes_live_and_says_what_the_gate_found(own: ModelRepository) -> 
     source = read_manifest(own.state / "models/iris/2").source
     assert source is not None
     assert (source.commit, source.file) == (second, "iris/iris.onnx")
+    shown = own.run("models", "show", "iris").stdout
+    assert "from      iris/iris.onnx (skl2onnx" in shown and f", commit {second[:8]}" in shown
     kept = json.loads(own.run("repository", "status", "--json").stdout)
     assert [(each["model"], each["serves"], each["version"], each["state"]) for each in kept["models"]] == [
         ("iris", "2", "2", "live")
@@ -438,6 +433,7 @@ def test_what_died_before_main_has_moved_leaves_nothing(own: ModelRepository) ->
     ("whom", "at"),
     [
         ("client", "Reading iris.onnx"),
+        ("client", "published as version 1"),
         ("hook", "Loading it as a worker does"),
         ("hook", "published as version 1"),
     ],

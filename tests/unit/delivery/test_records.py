@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from production_server.delivery import records
-from production_server.delivery.records import Delivered, Push, Pushes, State
+from production_server.delivery.records import RECORD_FILE, Delivered, Push, Pushes, State
 from production_server.errors import Unavailable
 
 ME = (os.getpid(), records._began(os.getpid()))
@@ -85,11 +85,14 @@ def test_only_what_nobody_may_need_is_swept(pushes: Pushes) -> None:
         kept(pushes, name, state, receiver)  # type: ignore[arg-type]  # a State
     kept(pushes, "d", "ready", ME)
     (pushes.folder / ("e" * 40)).mkdir()
+    (pushes.folder / ("f" * 40)).mkdir()
+    (pushes.folder / ("f" * 40) / RECORD_FILE).write_text('{"of": "a later release"}')
 
     pushes.sweep(lambda commit: commit == "b" * 40)
 
     assert sorted(push.commit[0] for push in pushes.all()) == ["a", "b", "d"]
     assert not (pushes.folder / ("e" * 40)).exists()
+    assert (pushes.folder / ("f" * 40)).exists()
 
 
 def test_records_of_pushes_that_are_over_are_kept_up_to_a_number(

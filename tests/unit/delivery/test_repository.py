@@ -10,7 +10,7 @@ import pytest
 from production_server.delivery.git import Git
 from production_server.delivery.pushes import RefUpdate, only_main
 from production_server.delivery.repository import make_repository, open_repository, repository_of, serve
-from production_server.errors import Forbidden, InvalidInput, SettingsError
+from production_server.errors import Forbidden, InvalidInput, SettingsError, Unavailable
 from production_server.settings import Settings, read_settings
 
 
@@ -80,5 +80,14 @@ def test_a_repository_without_commits_has_no_main(settings: Settings) -> None:
     git = make_repository(repository_of(settings), settings, {})
 
     assert git.main() is None
-    assert not git.is_within("1" * 40, "refs/heads/main")
-    assert isinstance(git, Git)
+
+
+def test_where_git_does_not_answer_nothing_is_taken_for_a_push_that_died(
+    settings: Settings, tmp_path: Path
+) -> None:
+    git = Git(tmp_path / "none")
+
+    with pytest.raises(Unavailable, match="git for-each-ref says: "):
+        git.main()
+    with pytest.raises(Unavailable, match="git rev-list says: "):
+        git.is_within("1" * 40, "2" * 40)

@@ -70,6 +70,7 @@ def test_a_few_objects_that_stand_for_millions_of_files_are_not_listed(git: Git,
         files_of(git, "bomb", model_trees(git, commit)["bomb"], most_bytes=1)
 
     assert git.subject(commit) == "A subject"
+    assert git.is_within(commit, commit) and not git.is_within("1" * 40, commit)
 
 
 def test_too_many_folders_at_the_top_are_refused(git: Git) -> None:
