@@ -125,7 +125,7 @@ lint: $(DEV) ## Look for mistakes and bad style
 	$(DEV)/bin/ruff check
 	$(DEV)/bin/ruff format --check
 	$(DEV)/bin/hadolint docker/Dockerfile
-	$(DEV)/bin/shellcheck tools/check tools/compose tools/test-programs tools/virtualenv docker/extract-packages docker/make-environment docker/strip-base .ci/run cloud-init/files/usr/local/sbin/celeriac cloud-init/*/usr/local/lib/celeriac/services.sh
+	$(DEV)/bin/shellcheck tools/check tools/compose tools/test-programs tools/virtualenv docker/extract-packages docker/make-environment docker/strip-base .ci/run cloud-init/*/usr/local/sbin/celeriac cloud-init/*/usr/local/lib/celeriac/*.sh
 
 .PHONY: type
 type: $(DEV) ## Check the types

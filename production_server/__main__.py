@@ -116,14 +116,16 @@ def web(settings: Settings) -> None:
     certificate = open_certificate(settings)
     handed = handed_sockets(os.environ)
     addresses = handed or take_addresses(settings)
-    if settings.is_embedded:
-        make_state_dir(settings.state_dir)
-        _serve_embedded(settings, addresses, certificate)
-        return
-    check_exposure(settings, addresses)
-    if settings.web_processes > 1 and not handed:
-        sys.exit(Supervisor(settings, os.environ, addresses, web_children(settings)).run())
-    _serve(settings, addresses, certificate)
+    # Whoever was handed its sockets is one of several: what started them takes the pushes.
+    with contextlib.nullcontext() if handed else taking_pushes(settings, os.environ):
+        if settings.is_embedded:
+            make_state_dir(settings.state_dir)
+            _serve_embedded(settings, addresses, certificate)
+            return
+        check_exposure(settings, addresses)
+        if settings.web_processes > 1 and not handed:
+            sys.exit(Supervisor(settings, os.environ, addresses, web_children(settings)).run())
+        _serve(settings, addresses, certificate)
 
 
 @main.command()

@@ -95,8 +95,8 @@ class Settings:
     models_repository: Path | None = _setting(
         None,
         path,
-        "the bare git repository that versions are [pushed to](delivery.md): `run` makes it, and finishes pushes that "
-        "died; `run --models-repository` has it in `models.git` under `STATE_DIR`",
+        "the bare git repository that versions are [pushed to](delivery.md): `run` and `web` make it, and finish "
+        "pushes that died; `run --models-repository` has it in `models.git` under `STATE_DIR`",
         shown_default="none",
     )
     models_push_bytes: int = _setting(

@@ -23,6 +23,8 @@ SETTINGS = {"LEASE_S": "2", "DRAIN_S": "5"}
 class Celeriac(WebService):
     """One service with its state in `directory`; a test may stop, kill and start it."""
 
+    command = "run"
+
     def __init__(self, directory: Path, **settings: str) -> None:
         self.directory = directory
         (self.port,) = free_ports(1)
@@ -49,7 +51,7 @@ class Celeriac(WebService):
     def start(self, *, wait: bool = True) -> Self:
         """Start the service and wait until it is ready."""
         self._process = spawn(
-            [sys.executable, "-m", "production_server", "run"],
+            [sys.executable, "-m", "production_server", self.command],
             directory=self.directory,
             env=self._env(),
             log="celeriac.log",

@@ -24,6 +24,7 @@ from client.launcher.cloud import (
     Server,
     ServerRequest,
 )
+from client.launcher.machine.user_data import faults_of
 from testing import fake_cloud_contents as contents
 from testing.fake_cloud_calls import Call, Calls, operation
 from testing.fake_cloud_refusals import charge, checked, found, minus
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = ["Call", "FakeCloud"]
-
-USER_DATA_LIMIT_BYTES = 49149  # 65,535 in base64
 
 
 class FakeCloud(Calls):
@@ -300,5 +299,5 @@ class FakeCloud(Calls):
         for what, (named, existing) in known.items():
             if named not in existing:
                 raise Refused(f"{what} {named} could not be found", code="invalid")
-        if len(request.user_data.encode()) > USER_DATA_LIMIT_BYTES:
+        if faults_of(request.user_data):
             raise Refused("the user data is too long", code="invalid")

@@ -16,6 +16,7 @@ NETWORKS = (
     Network("network-1", "private", is_external=False),
     Network("network-2", "public", is_external=True),
 )
-KEYPAIRS = (Keypair("laptop", "laptop"),)
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+KEYPAIRS = (Keypair("laptop", "laptop", f"{PUBLIC_KEY} Generated-by-Nova\n"),)
 QUOTA = Quota(instances=10, cores=20, memory_mb=51200, floating_addresses=10, security_groups=10)
 POOL = tuple(f"203.0.113.{last}" for last in range(10, 30))

@@ -50,13 +50,16 @@ class FakeTime:
 class FakeSurroundings:
     """A service that answers once the console has said so, or never; SSH that writes down what it is asked.
 
-    `names` are what the DNS knows.
+    `names` are what the DNS knows, `answers` what commands print over SSH, `refusals` how those end that have a word in
+    them.
     """
 
     ready_after_looks: int | None = 6
     address: str | None = "198.51.100.7/32"
     pushed: list[tuple[str, str, str, tuple[str, ...]]] = field(default_factory=list)
     executed: list[tuple[str, ...]] = field(default_factory=list)
+    answers: dict[tuple[str, ...], str] = field(default_factory=dict)
+    refusals: dict[str, Exception] = field(default_factory=dict)
     push_failures: list[Exception] = field(default_factory=list)
     towards: list[str] = field(default_factory=list)
     looks: int = 0
@@ -85,8 +88,10 @@ class FakeSurroundings:
         self.pushed.append((commit, address, login, tuple(host_keys)))
 
     def execute(self, *command: str, address: str, login: str, host_keys: Sequence[str]) -> str:
-        self.executed.append(command)
-        return ""
+        for word in self.refusals.keys() & set(command):
+            raise self.refusals[word]
+        self.executed.append((address, *command))
+        return self.answers.get(command, "")
 
 
 @dataclass

@@ -5,6 +5,7 @@ The tree that they start from is built by the rig. In a guest the address 10.0.2
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -16,6 +17,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from client.launcher.machine.user_data import encode
 from testing.processes import ServiceError, end, free_ports, spawn, temporary_directory, wait_until
 from testing.rig import STATE, install, make_once
 
@@ -78,7 +80,8 @@ class Machine:
         """Give the machine its user-data, under a new instance id: the next boot is a first boot."""
         folder = self.disk / "var/lib/cloud/seed/nocloud"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "user-data").write_text(user_data)
+        # As it comes from a cloud.
+        (folder / "user-data").write_bytes(base64.b64decode(encode(user_data)))
         identity = f"instance-id: {self.name}-{secrets.token_hex(3)}\nlocal-hostname: {self.name}\n"
         (folder / "meta-data").write_text(identity)
 

@@ -94,6 +94,8 @@ def _rank(item: pytest.Item) -> int:
     takes_long = (
         ("abuse",),
         ("integration",),
+        ("deploy", "test_launch.py"),
+        ("deploy", "test_openstack_cloud.py"),
         ("deploy",),
         ("compose",),
         ("browser",),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,11 @@ class Network:
 
 @dataclass(frozen=True)
 class Keypair:
-    """A public SSH key that the cloud can put into instances. Its name is its id."""
+    """A public SSH key that the cloud can put into instances. Its name is its id; empty: the cloud does not show it."""
 
     id: str
     name: str
+    public_key: str = ""
 
 
 @dataclass(frozen=True, order=True)
@@ -127,7 +128,10 @@ class Server:
 
 @dataclass(frozen=True)
 class ServerRequest:
-    """The server to make. `user_data` is the plain text; the adapter encodes it. `metadata` is the caller's own."""
+    """The server to make. `user_data` is the plain text; the adapter compresses and encodes it.
+
+    `metadata` is the caller's own.
+    """
 
     name: str
     image_id: str
@@ -196,7 +200,11 @@ class Belongings:
 
     def of_name(self, name: str) -> Belongings:
         """Those of one instance."""
-        return self._where(lambda mark: mark.name == name)
+        return self.of_names([name])
+
+    def of_names(self, names: Collection[str]) -> Belongings:
+        """Those of some instances."""
+        return self._where(lambda mark: mark.name in names)
 
     def of_run(self, run: str) -> Belongings:
         """Those that one run of the launcher made."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from client.launcher.deciding.labels import COMMIT, DOMAIN
+from client.launcher.deciding.labels import COMMIT, DOMAIN, PRODUCTION, role_of
 from client.launcher.machine.address import preferred, service_url
+from client.launcher.machine.role import Role
 
 if TYPE_CHECKING:
     from client.launcher.cloud import Belongings, Server
@@ -18,6 +19,7 @@ class Listed:
 
     name: str
     status: str
+    role: str | None
     url: str | None
     commit: str | None
     created: str | None
@@ -38,6 +40,7 @@ def _listed(name: str, own: Belongings) -> Listed:
     return Listed(
         name=name,
         status=server.status if server is not None else "no server",
+        role=str(role_of(server.metadata)) if server is not None else None,
         url=_url(server, address),
         commit=server.metadata.get(COMMIT) if server is not None else None,
         created=server.created if server is not None else None,
@@ -48,4 +51,15 @@ def _listed(name: str, own: Belongings) -> Listed:
 
 
 def _url(server: Server | None, address: str | None) -> str | None:
-    return None if server is None or address is None else service_url(address, server.metadata.get(DOMAIN))
+    if server is None or address is None or role_of(server.metadata) == Role.DEVELOPMENT:
+        return None
+    return service_url(address, server.metadata.get(DOMAIN))
+
+
+def pushing_to(production: str, belongings: Belongings) -> list[str]:
+    """The names of the machines for development that push models to an instance."""
+    return [
+        server.mark.name
+        for server in belongings.servers
+        if server.mark is not None and server.metadata.get(PRODUCTION) == production
+    ]

@@ -8,22 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from client.errors import InputError
-from client.launcher.deciding.request import (
-    DEFAULT_NAME,
-    LaunchRequest,
-    checked_name,
-    checked_range,
-)
-from client.launcher.machine.container_images import ImageSource, checked_prefix, read_authority
-from client.launcher.machine.domain import checked_domain
 from client.launcher.machine.mode import Mode
-from client.launcher.machine.repository import CodeRequest
+from client.launcher.machine.role import Role
 from client.launcher.settings_file import FileArgument, FileOption
 from client.options import setting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
 
 def _finite(_ctx: click.Context, _option: click.Parameter, value: float) -> float:
@@ -94,6 +85,14 @@ code = _many(
         "[default: systemd, or as the image was baked]",
     ),
     option(
+        "--role",
+        env="ROLE",
+        type=click.Choice([str(role) for role in Role]),
+        default=str(Role.PRODUCTION),
+        show_default=True,
+        help="What it is for: production serves; development trains models, and may push them to --production.",
+    ),
+    option(
         "--image-prefix",
         env="IMAGE_PREFIX",
         metavar="PREFIX",
@@ -113,6 +112,22 @@ code = _many(
         metavar="NAME",
         help="The name in the DNS that it answers to, on port 443, with certificates that it gets by itself; not with "
         "--mode docker.",
+    ),
+    option(
+        "--models-repository",
+        env="MODELS_REPOSITORY",
+        is_flag=True,
+        help="It has a git repository for models: what is pushed there is held against what serves, and goes live; "
+        "not with --mode docker.",
+    ),
+    option(
+        "--push-key",
+        env="PUSH_KEY",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        multiple=True,
+        metavar="FILE",
+        help="With --models-repository: a public SSH key that may push models, and nothing else; may be repeated.  "
+        "[default: the keypair's]",
     ),
 )
 
@@ -174,6 +189,24 @@ ssh = _many(
 
 running = _many(
     option(
+        "--production",
+        env="PRODUCTION",
+        metavar="NAME",
+        help="With --role development: the instance that it pushes models to.",
+    ),
+    option(
+        "--with-development",
+        env="WITH_DEVELOPMENT",
+        is_flag=True,
+        help="Boot a machine for development as well, NAME-development, which may push models to this one.",
+    ),
+    option(
+        "--development-flavor",
+        env="DEVELOPMENT_FLAVOR",
+        metavar="FLAVOR",
+        help="With --with-development: its size: 3 GB of memory, 10 GB of disk or more.  [default: that of --flavor]",
+    ),
+    option(
         "--timeout",
         env="LAUNCH_TIMEOUT",
         type=click.FloatRange(min=0, min_open=True),
@@ -206,71 +239,3 @@ running = _many(
         help="Make an image of the instance, then delete the instance.",
     ),
 )
-
-
-def launch_request(name: str | None, options: Mapping[str, Any]) -> LaunchRequest:
-    """What the options ask for.
-
-    Raises:
-        InputError: They contradict each other, or a name or a range of addresses is none.
-    """
-    wanted: Sequence[str] = options["allow_from"]
-    if not options["wait"] and (options["upload"] or options["bake"]):
-        raise InputError("--no-wait does not go with --upload and --bake, which need the instance")
-    if options["security_group"] and wanted:
-        raise InputError("--security-group names a group that is not changed: --allow-from would do nothing")
-    chosen = ("image", "flavor", "network", "keypair", "security_group", "floating_network", "workers")
-    return LaunchRequest(
-        name=checked_name(name or DEFAULT_NAME),
-        allow_from=tuple(checked_range(each) for each in wanted),
-        code=code_request(options),
-        mode=Mode(options["mode"]) if options["mode"] else None,
-        images=image_source(options),
-        waits=options["wait"],
-        baked_image=options["bake"],
-        keeps=options["keep"],
-        domain=domain(options),
-        **{each: options[each] for each in chosen},
-    )
-
-
-def domain(options: Mapping[str, Any]) -> str | None:
-    """The name in the DNS that the options ask for.
-
-    Raises:
-        InputError: It is none, or containers would have to answer to it.
-    """
-    asked: str | None = options["domain"]
-    if asked is None:
-        return None
-    if options["mode"] == Mode.DOCKER:
-        raise InputError("--domain does not go with --mode docker yet")
-    return checked_domain(asked)
-
-
-def code_request(options: Mapping[str, Any]) -> CodeRequest:
-    """Which code the options ask for.
-
-    Raises:
-        InputError: They contradict each other.
-    """
-    asked = CodeRequest(options["repository"], options["commit"], is_uploaded=options["upload"])
-    if asked.is_uploaded and (asked.repository or asked.commit):
-        raise InputError("--upload pushes this checkout's HEAD: it does not go with --repository or --commit")
-    return asked
-
-
-def image_source(options: Mapping[str, Any]) -> ImageSource:
-    """Where the options say that container images are from.
-
-    Raises:
-        InputError: There will be no containers; or the registry or the certificate is none.
-    """
-    prefix, authority = options["image_prefix"], options["registry_ca"]
-    if (prefix or authority) and options["mode"] != Mode.DOCKER:
-        raise InputError("--image-prefix and --registry-ca are for containers: they go with --mode docker")
-    if authority and not prefix:
-        raise InputError("--registry-ca is for the registry that --image-prefix names")
-    return ImageSource(
-        checked_prefix(prefix) if prefix else None, read_authority(authority) if authority else None
-    )

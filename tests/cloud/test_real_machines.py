@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from testing import small_training
 from testing.docker import running_engine
 from testing.git_daemon import git_daemon
 from testing.openstack import OpenStack, debian_13, running_openstack
@@ -27,6 +28,7 @@ from testing.openstack_project import OpenStackProject, openstack_project
 from testing.processes import wait_until
 from testing.registry import Registry, registry
 from testing.rig import must_have_rig
+from tests.deploy.conftest import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -255,6 +257,39 @@ def test_an_uploaded_commit_is_baked_and_launched_from_the_image(launcher: Launc
     assert all(labels)
     assert jobs == 2
     assert launcher.project.leftovers() == ["image baked"]
+
+
+def test_models_are_pushed_from_a_machine_for_development_to_an_instance(
+    launcher: Launcher, repositories: Path, repository: str
+) -> None:
+    trains = Repository(repositories / "celeriac.git", repository)
+    commit = trains.commit(small_training.files(), message="small-training")
+    code = ("--repository", repository, "--commit", commit)
+    large = ("--with-development", "--development-flavor", "m1.large")
+    lab = launcher.start("both roles", "lab", *FLAVOR, *code, *large)
+    development = lab["development"]
+
+    with measured(launcher, "a push to live"):
+        pushed = launcher.ssh(
+            development, "cd models && make train MODEL=diabetes && git push production 2>&1"
+        )
+    status = launcher.ssh(development, "sudo celeriac status")
+    shell = "$(git -C models config core.sshCommand)"
+    host = lab["models_repository"].removeprefix("ssh://").partition("/")[0]
+    refused = launcher.ssh(development, f"{shell} {host} id 2>&1 || true")
+    keys = launcher.ssh(lab, "sudo celeriac push-keys list")
+    labels = launcher.predict(lab, "diabetes", *PATIENT)
+    again = launcher.start("both roles, a second run", "lab", *FLAVOR, *code, *large)
+    sys.stderr.write(pushed + launcher.ssh(development, "free -m; df -h /"))
+    launcher.run(str(ROOT / "client" / "stop_instance.py"), "lab", "--with-development", "--yes")
+
+    assert "main -> main" in pushed
+    assert "production  ssh://celeriac-models@" in status
+    assert "this key may only push to" in refused
+    assert "lab-development (ED25519)" in keys
+    assert labels
+    assert again["development"]["server_id"] == development["server_id"]
+    assert launcher.project.leftovers() == []
 
 
 ASK_METADATA = "import urllib.request as u; u.urlopen('http://169.254.169.254/openstack', timeout=10)"

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from client.launcher.cloud import Cloud, Flavor, Network
 
-USER_DATA_LIMIT_BYTES = 49149  # which is 65,532 in base64, three short of the limit
 ANYWHERE, ANYWHERE_6 = "0.0.0.0/0", "::/0"
 
 

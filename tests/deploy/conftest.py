@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import ssl
 import subprocess
 import threading
@@ -15,6 +16,7 @@ import httpx
 import pytest
 
 from client.launcher.machine.cloud_config import CloudConfig, render
+from client.launcher.machine.console import read
 from testing.git_daemon import git_daemon
 from testing.nspawn import HOST, Machine, machine, root_tree
 from testing.processes import wait_until
@@ -22,7 +24,7 @@ from testing.rig import must_have_rig
 from testing.web_service import predict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).parents[2]
 READY_WITHIN_S = 300
@@ -62,7 +64,10 @@ class Repository:
 
     @property
     def head(self) -> str:
-        return self._git("rev-parse", "HEAD")
+        return self.commit_of("HEAD")
+
+    def commit_of(self, revision: str) -> str:
+        return self._git("rev-parse", revision)
 
     def _git(self, *arguments: str, stdin: str = "", **env: str) -> str:
         author = {
@@ -104,12 +109,69 @@ class Listeners:
 
 
 @dataclass(frozen=True)
+class Remote:
+    """Somebody with an SSH key of their own, and a folder that has it and the host keys of a machine."""
+
+    machine: Machine
+    folder: Path
+
+    @property
+    def public(self) -> str:
+        """The public half of the key; it is made when it is first asked for."""
+        key = self.folder / "key"
+        if not key.exists():
+            make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.folder.name, "-f", str(key)]
+            subprocess.run(make, check=True)
+        return key.with_suffix(".pub").read_text().strip()
+
+    def trust(self, host_keys: Sequence[str]) -> None:
+        """Know the machine by the keys that its console showed, and by no others."""
+        where = f"[127.0.0.1]:{self.machine.ssh_port}"
+        (self.folder / "known_hosts").write_text("".join(f"{where} {key}\n" for key in host_keys))
+
+    @property
+    def ssh_command(self) -> list[str]:
+        known = f"UserKnownHostsFile={self.folder / 'known_hosts'}"
+        settings = (known, "StrictHostKeyChecking=yes", "BatchMode=yes", "IdentitiesOnly=yes")
+        return ["ssh", "-i", str(self.folder / "key"), *(part for each in settings for part in ("-o", each))]
+
+    @property
+    def git_env(self) -> dict[str, str]:
+        """What has git use the key."""
+        return os.environ | {"GIT_SSH_COMMAND": shlex.join(self.ssh_command)}
+
+    def url(self, user: str, path: str) -> str:
+        return f"ssh://{user}@127.0.0.1:{self.machine.ssh_port}{path}"
+
+    def ssh(self, user: str, *command: str, options: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+        """What becomes of a command that is asked for as some user of the machine."""
+        where = ("-p", str(self.machine.ssh_port), *options, f"{user}@127.0.0.1")
+        line = [*self.ssh_command, *where, *command]
+        return subprocess.run(
+            line, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120
+        )
+
+    def begin_push(self, checkout: Path, url: str, refspec: str) -> subprocess.Popen[str]:
+        command = ["git", "-C", str(checkout), "push", url, refspec]
+        return subprocess.Popen(
+            command, env=self.git_env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def push(self, checkout: Path, url: str, refspec: str) -> tuple[int, str]:
+        """The exit code of a push, and all that git said."""
+        pushing = self.begin_push(checkout, url, refspec)
+        said, _ = pushing.communicate(timeout=300)
+        return pushing.returncode, said
+
+
+@dataclass(frozen=True)
 class Booted:
     """A machine that serves, who listened while it came up, and what its console said until then."""
 
     machine: Machine
     listeners: Listeners
     console: str
+    operator: Remote
 
 
 @pytest.fixture(scope="session")
@@ -128,10 +190,14 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]
 
 
 @pytest.fixture(scope="session")
-def booted(tree: Path, repository: Repository) -> Iterator[Booted]:
-    """The machine that most tests share, brought up by what the launcher would send; two workers."""
+def booted(tree: Path, repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
+    """The machine that most tests share, brought up by what the launcher would send; two workers, models by push."""
     with machine(tree) as made:
-        made.seed(render(CloudConfig(repository.head, repository.url, workers=2)))
+        operator = Remote(made, tmp_path_factory.mktemp("operator"))
+        config = CloudConfig(
+            repository.head, repository.url, workers=2, takes_pushes=True, push_keys=(operator.public,)
+        )
+        made.seed(f"{render(config)}ssh_authorized_keys: [{operator.public}]\n")
         listeners = Listeners(made)
         with listeners.watching():
             made.start()
@@ -141,7 +207,8 @@ def booted(tree: Path, repository: Repository) -> Iterator[Booted]:
         # What an operator may do; the tests need not wait so long for a dead worker's items.
         made.run("sh", "-c", "echo LEASE_S=3 >>/etc/celeriac/celeriac.env; systemctl restart celeriac.target")
         wait_until_ready(made)
-        yield Booted(made, listeners, console)
+        operator.trust(read(console).host_keys)
+        yield Booted(made, listeners, console, operator)
 
 
 @pytest.fixture

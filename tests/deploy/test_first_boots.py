@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 import subprocess
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,9 +11,19 @@ import pytest
 from client.launcher.machine.cloud_config import CloudConfig, render
 from client.launcher.machine.console import read
 from client.launcher.machine.mode import Mode
+from client.launcher.machine.ssh import CODE
 from testing.nspawn import SUITE, machine
 from testing.processes import wait_until
-from tests.deploy.conftest import PATIENT, PROGRAM, job, password, predicted, submit, wait_until_ready
+from tests.deploy.conftest import (
+    PATIENT,
+    PROGRAM,
+    Remote,
+    job,
+    password,
+    predicted,
+    submit,
+    wait_until_ready,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,10 +110,16 @@ def test_an_uploaded_instance_is_sealed_and_boots_as_a_new_one(
 ) -> None:
     with machine(tree) as first:
         user_data = render(CloudConfig(repository.head, None, workers=1))
-        first.seed(f"{user_data}ssh_authorized_keys: [{new_key(tmp_path)}]\n")
+        operator = Remote(first, tmp_path)
+        first.seed(f"{user_data}ssh_authorized_keys: [{operator.public}]\n")
         first.start()
         wait_until(lambda: "stage upload" in first.console, what="it waits for the code", timeout_s=120)
-        push(first, repository, tmp_path)
+        operator.trust(read(first.console).host_keys)
+        login = read(first.console).login
+        pushed, said = operator.push(
+            repository.path, operator.url(f"{login}", CODE), "HEAD:refs/heads/upload"
+        )
+        assert pushed == 0, said
         wait_until_ready(first)
         assert first.cloud_init_status()["status"] == "done"
         job_id, keys, secret = submit(first, rows=1), read(first.console).host_keys, password(first)
@@ -125,24 +139,6 @@ def test_an_uploaded_instance_is_sealed_and_boots_as_a_new_one(
         assert not set(read(first.console).host_keys) & set(keys)
         assert password(first) != secret
         assert "row 1  diabetes" in predicted(first, "diabetes", *PATIENT)
-
-
-def new_key(folder: Path) -> str:
-    """Make a throw-away key; returns its public half."""
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key")], check=True)
-    return (folder / "key.pub").read_text().strip()
-
-
-def push(instance: Machine, repository: Repository, folder: Path) -> None:
-    """Push HEAD as the launcher does: as the user that the console names, if the machine has the keys it showed."""
-    progress = read(instance.console)
-    where = f"[127.0.0.1]:{instance.ssh_port}"
-    (folder / "known_hosts").write_text("".join(f"{where} {key}\n" for key in progress.host_keys))
-    ssh = ["ssh", "-i", str(folder / "key"), "-o", f"UserKnownHostsFile={folder / 'known_hosts'}"]
-    ssh += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes"]
-    url = f"ssh://{progress.login}@127.0.0.1:{instance.ssh_port}/opt/celeriac/code.git"
-    command = ["git", "-C", str(repository.path), "push", "--quiet", url, "HEAD:refs/heads/upload"]
-    subprocess.run(command, env=os.environ | {"GIT_SSH_COMMAND": shlex.join(ssh)}, check=True, timeout=60)
 
 
 def traces(sealed: Machine, secret: str) -> list[str]:

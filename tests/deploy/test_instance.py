@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
+import shutil
 import ssl
+import subprocess
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -12,6 +16,8 @@ import pytest
 from PIL import Image
 
 from client.launcher.machine.console import read
+from client.launcher.machine.push_keys import MODELS_REPOSITORY, PUSHER
+from client.launcher.machine.ssh import CODE
 from testing.nspawn import HOST
 from testing.processes import wait_until
 from testing.s3 import s3_store
@@ -34,7 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testing.nspawn import Machine
-    from tests.deploy.conftest import Booted, Repository
+    from tests.deploy.conftest import Booted, Remote, Repository
 
 
 SETTINGS = "/etc/celeriac/celeriac.env"
@@ -293,6 +299,157 @@ def test_a_model_that_is_sent_serves_and_its_file_is_read_without_a_network(inst
     assert instance.ask("stat", "-c", "%U", f"/var/lib/celeriac/models/iris/{made['version']}") == "celeriac"
 
 
+@dataclass(frozen=True)
+class Models:
+    """A clone of the instance's models; `git` runs with the operator's key."""
+
+    folder: Path
+    operator: Remote
+
+    @property
+    def url(self) -> str:
+        return self.operator.url(PUSHER, MODELS_REPOSITORY)
+
+    def git(self, *arguments: str) -> str:
+        author = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+        done = subprocess.run(
+            ["git", *author, *arguments],
+            cwd=self.folder,
+            env=self.operator.git_env,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    def there(self) -> str:
+        """What main is at on the instance; nothing before the first push."""
+        return self.git("ls-remote", self.url, "refs/heads/main").partition("\t")[0]
+
+    def commit(self, model: str) -> None:
+        """A model of irises under that name, on top of what the instance has."""
+        if self.there():
+            self.git("fetch", "--quiet", self.url, "main")
+            self.git("reset", "--quiet", "--hard", "FETCH_HEAD")
+        (self.folder / model).mkdir()
+        shutil.copy(ROOT / "examples" / "iris.onnx", self.folder / model)
+        self.git("add", model)
+        self.git("commit", "--quiet", "-m", f"Tell irises apart in {model}")
+
+    def begin_push(self) -> subprocess.Popen[str]:
+        return self.operator.begin_push(self.folder, self.url, "main")
+
+
+@pytest.fixture
+def models(instance: Machine, booted: Booted, tmp_path: Path) -> Models:
+    subprocess.run(["git", "init", "--quiet", "--initial-branch=main", str(tmp_path)], check=True)
+    return Models(tmp_path, booted.operator)
+
+
+def stable(instance: Machine, model: str) -> str | None:
+    """The version that serves by a channel."""
+    answer = ask(instance, "GET", f"/api/models/{model}/channels", headers=with_key(instance))
+    if answer.status_code == 404:
+        return None
+    found = {each["channel"]: each["version"] for each in answer.json()["channels"]}
+    return found.get("stable")
+
+
+def test_a_model_that_is_pushed_over_ssh_serves_and_its_history_names_whose_key_it_was(
+    instance: Machine, models: Models
+) -> None:
+    models.commit("pushed")
+
+    pushing = models.begin_push()
+    said, _ = pushing.communicate(timeout=200)
+
+    assert pushing.returncode == 0, said
+    assert stable(instance, "pushed") is not None, said
+    assert "setosa" in predicted(instance, "pushed", "5.1", "3.5", "1.4", "0.2")
+    history = ask(instance, "GET", "/api/models/pushed/history", headers=with_key(instance)).text
+    assert models.operator.folder.name in history and "Tell irises apart in pushed" in history
+    assert instance.ask("find", MODELS_REPOSITORY, "!", "-user", "celeriac") == ""
+    assert "celeriac-push-" not in instance.ask("systemctl", "list-units", "--all", "celeriac-push-*")
+
+
+@pytest.mark.parametrize(
+    ("options", "command", "says"),
+    [
+        ((), ("id",), "this key may only push to"),
+        ((), (), "this key may only push to"),
+        ((), ("git-receive-pack '/opt/celeriac/code.git'",), "this key may only push to"),
+        ((), (f"git-receive-pack '{MODELS_REPOSITORY}'; id",), "this key may only push to"),
+        ((), ("scp -t /tmp",), "this key may only push to"),
+        # What a subsystem says, sshd does not pass on.
+        (("-s",), ("sftp",), ""),
+        (("-tt",), ("id",), "PTY allocation request failed"),
+        (("-W", "127.0.0.1:5672"), (), "administratively prohibited"),
+        (("-N", "-R", "0:127.0.0.1:22", "-o", "ExitOnForwardFailure=yes"), (), "forwarding failed"),
+    ],
+)
+def test_a_key_that_may_push_may_do_nothing_else(
+    booted: Booted, options: tuple[str, ...], command: tuple[str, ...], says: str
+) -> None:
+    asked = booted.operator.ssh(PUSHER, *command, options=options)
+
+    assert asked.returncode != 0
+    assert says in asked.stderr, asked.stderr
+    assert "uid=" not in asked.stdout
+
+
+def test_nobody_else_pushes_and_a_key_of_the_login_user_is_none(instance: Machine, booted: Booted) -> None:
+    operator = booted.operator
+    instance.run("celeriac", "push-keys", "remove", operator.folder.name)
+    try:
+        assert "Permission denied (publickey)" in operator.ssh(PUSHER, "id").stderr
+        assert operator.ssh("debian", "sudo", "celeriac", "push-keys", "list").stdout == ""
+        # Whoever may log in may let others push, and themselves.
+        added = operator.ssh("debian", "sudo", "celeriac", "push-keys", "add", shlex.quote(operator.public))
+    finally:
+        instance.run("celeriac", "push-keys", "add", operator.public)
+    assert added.returncode == 0, added.stderr
+    assert operator.folder.name in operator.ssh("debian", "sudo", "celeriac", "push-keys", "list").stdout
+
+
+def test_a_push_that_a_loss_of_power_ends_changes_nothing(instance: Machine, models: Models) -> None:
+    models.commit("early")
+    before = models.there()
+
+    pushing = models.begin_push()
+    wait_until(
+        lambda: instance.run("pgrep", "-f", "hook pre-receive", check=False).returncode == 0,
+        what="it is looked at",
+    )
+    instance.cut_power()
+    pushing.communicate(timeout=200)
+    instance.start()
+    wait_until_ready(instance)
+
+    assert pushing.returncode != 0
+    assert models.there() == before
+    again = models.begin_push()
+    said, _ = again.communicate(timeout=200)
+    assert again.returncode == 0, said
+    assert stable(instance, "early") is not None
+
+
+def test_a_push_that_a_loss_of_power_ends_when_main_has_moved_is_finished(
+    instance: Machine, models: Models
+) -> None:
+    models.commit("late")
+    main, before = instance.disk / MODELS_REPOSITORY[1:] / "refs/heads/main", models.there()
+
+    pushing = models.begin_push()
+    wait_until(lambda: main.exists() and main.read_text().strip() not in {"", before}, what="main has moved")
+    instance.cut_power()
+    pushing.communicate(timeout=200)
+    instance.start()
+    wait_until_ready(instance)
+
+    wait_until(lambda: stable(instance, "late") is not None, what="what was pushed serves")
+    assert "setosa" in predicted(instance, "late", "5.1", "3.5", "1.4", "0.2")
+
+
 def test_a_store_in_a_bucket_is_named_in_the_settings(instance: Machine) -> None:
     with s3_store() as store:
         store.fill("models", {})
@@ -312,26 +469,33 @@ def test_a_store_in_a_bucket_is_named_in_the_settings(instance: Machine) -> None
             wait_until_ready(instance)
 
 
-def test_another_commit_is_deployed_and_a_broken_one_is_not(
-    instance: Machine, repository: Repository
+def test_a_commit_that_is_pushed_is_deployed_and_a_broken_one_is_not(
+    instance: Machine, booted: Booted, repository: Repository
 ) -> None:
+    operator, url = booted.operator, booted.operator.url("debian", CODE)
     other = repository.commit({}, message="other")
-    broken = repository.commit(
-        {"production_server/worker/process.py": "raise OSError('broken')\n"}, message="broken"
-    )
+    repository.commit({"production_server/worker/process.py": "raise OSError('broken')\n"}, message="broken")
     instance.run("systemctl", "disable", "--now", "celeriac-worker@2")
     assert imported(instance, "kept")["version"] is not None
     try:
-        deployed = instance.run(PROGRAM, "deploy", other, timeout_s=120)
-        assert f"celeriac: ready {other}" in deployed.stdout
+        first = operator.begin_push(repository.path, url, "other:refs/heads/deploy")
+        wait_until(lambda: other in instance.ask("cat", "/run/celeriac.lock"), what="it is being deployed")
+        refused, told = operator.push(repository.path, url, "broken:refs/heads/deploy")
+        said, _ = first.communicate(timeout=200)
+        assert (refused, first.returncode) == (1, 0), told + said
+        assert f"another celeriac is at work: deploy {other}, for debian, since " in told
+        stages = re.findall(r"^remote:   (\w+) +\d+\.\d s\s*$", said, re.MULTILINE)
+        assert stages[-3:] == ["broker", "database", "services"]
+        assert f"remote: {other[:12]} serves, after " in said
+        assert "remote: readyz  {" in said
         assert serving(instance) == other
         assert "setosa" in predicted(instance, "kept", "5.1", "3.5", "1.4", "0.2")
         assert instance.ask("systemctl", "is-enabled", "celeriac-worker@2") == "disabled"
 
-        refused = instance.run(PROGRAM, "deploy", broken, check=False, timeout_s=200)
-        assert refused.returncode != 0
-        assert "celeriac: failed services: celeriac-worker@" in refused.stdout
-        assert f"{other} serves again" in refused.stdout
+        refused, told = operator.push(repository.path, url, "+broken:refs/heads/deploy")
+        assert refused == 1
+        assert "[remote rejected] broken -> deploy (services: celeriac-worker@" in told
+        assert f"{other} serves again)" in told
         assert serving(instance) == other
         assert is_ready(instance)
     finally:

@@ -366,6 +366,69 @@ def test_a_run_that_is_ended_by_a_signal_leaves_nothing_or_what_the_next_finds(
     assert len(launcher.project.leftovers()) == 3
 
 
+DEVELOPMENT = ("--role", "development", "--flavor", "m1.large")
+
+
+def test_a_machine_for_development_is_booted_listed_and_stopped(
+    launcher: Launcher, source: tuple[str, ...]
+) -> None:
+    started = launcher.start("trainer", *DEVELOPMENT, *source, "--no-wait", "--json").json()
+    again = launcher.start("trainer", *DEVELOPMENT, *source, "--no-wait", "--json").json()
+    other = launcher.start("trainer", "--flavor", "m1.large", *source, "--no-wait")
+    (listed,) = launcher.start("list", "--json").json()["instances"]
+    with launcher.project.as_user() as user:
+        (group,) = [each for each in user.network.security_groups() if each.name == "celeriac-trainer"]
+        ports = {
+            rule["port_range_min"] for rule in group.security_group_rules if rule["direction"] == "ingress"
+        }
+    stopped = launcher.stop("trainer", "--yes")
+
+    assert again["server_id"] == started["server_id"]
+    assert other.errors[1].startswith("error: role: expected development, as trainer was launched")
+    assert (listed["role"], listed["url"], ports) == ("development", None, {22})
+    assert stopped.code == 0, stopped.stderr
+    assert launcher.project.leftovers() == []
+
+
+PAIR = (*FLAVOR, "--with-development", "--development-flavor", "m1.large")
+
+
+def test_both_machines_are_undone_when_one_never_gets_ready(
+    launcher: Launcher, source: tuple[str, ...], ready_service: None
+) -> None:
+    """Nothing in a server without a guest sets anything up: its console never says that it is ready."""
+    ended = launcher.start("lab", *PAIR, *source, "--timeout", "40")
+
+    assert ended.code == 5
+    assert "asking for server lab\n" in ended.stderr and "asking for server lab-development\n" in ended.stderr
+    assert any(line.startswith("error: time is up after ") for line in ended.errors)
+    assert launcher.project.leftovers() == []
+
+
+def test_both_machines_are_found_by_the_next_run_and_stopped_together(
+    launcher: Launcher, source: tuple[str, ...], ready_service: None
+) -> None:
+    failed = launcher.start("lab", *PAIR, *source, "--timeout", "30", "--keep")
+    kept = launcher.start("list", "--json").json()["instances"]
+    again = launcher.start("lab", *PAIR, *source, "--timeout", "20", "--keep")
+    stopped = launcher.stop("lab", "--with-development", "--yes", "--json").json()
+
+    assert (failed.code, again.code) == (5, 5)
+    assert [(each["name"], each["role"]) for each in kept] == [
+        ("lab", "production"),
+        ("lab-development", "development"),
+    ]
+    assert set(stopped["deleted"]["servers"]) == {each["server_id"] for each in kept}
+    assert launcher.project.leftovers() == []
+
+
+def test_nobody_trains_for_an_instance_that_is_not_there(launcher: Launcher, source: tuple[str, ...]) -> None:
+    ended = launcher.start("trainer", *DEVELOPMENT, *source, "--production", "lab")
+
+    assert (ended.code, ended.errors) == (3, ["error: there is no instance called lab to push models to"])
+    assert launcher.project.leftovers() == []
+
+
 def _unheard(_said: object) -> None:
     pass
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -199,7 +200,7 @@ def test_the_server_has_a_config_drive_with_the_user_data(
     with project.cloud.admin() as admin:
         found = admin.compute.get_server(server.id)
     assert found.has_config_drive == "True"
-    assert base64.b64decode(found.user_data).decode() == "#cloud-config\n# ü\n"
+    assert gzip.decompress(base64.b64decode(found.user_data)).decode() == "#cloud-config\n# ü\n"
 
 
 def test_an_administrator_is_shown_only_the_project_itself(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from client.launcher.machine.mode import Mode
+from client.launcher.machine.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 COMMIT, ORIGIN = "celeriac-commit", "celeriac-origin"
 MODE, IMAGE_PREFIX = "celeriac-mode", "celeriac-image-prefix"
 DOMAIN = "celeriac-domain"
+TAKES_PUSHES = "celeriac-takes-pushes"
+ROLE, PRODUCTION = "celeriac-role", "celeriac-production"
 
 
 def mode_of(written: Mapping[str, str]) -> Mode | None:
@@ -24,3 +27,8 @@ def mode_of(written: Mapping[str, str]) -> Mode | None:
         return None
     is_docker = written.get(MODE) == Mode.DOCKER
     return Mode.DOCKER if is_docker else Mode.SYSTEMD
+
+
+def role_of(written: Mapping[str, str]) -> Role:
+    """The role of a server; those of before there was a choice serve."""
+    return Role.DEVELOPMENT if written.get(ROLE) == Role.DEVELOPMENT else Role.PRODUCTION

@@ -6,12 +6,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from client.launcher.cloud import Belongings, Rule
-from client.launcher.deciding.labels import COMMIT, DOMAIN, IMAGE_PREFIX, MODE, ORIGIN
+from client.launcher.deciding.labels import (
+    COMMIT,
+    DOMAIN,
+    IMAGE_PREFIX,
+    MODE,
+    ORIGIN,
+    PRODUCTION,
+    ROLE,
+    TAKES_PUSHES,
+)
 from client.launcher.deciding.steps import (
     THIS_MACHINE,
     AttachFloatingAddress,
     AwaitServer,
     AwaitService,
+    AwaitSetUp,
     DeleteInstance,
     JoinSecurityGroup,
     MakeImage,
@@ -25,6 +35,7 @@ from client.launcher.deciding.steps import (
 )
 from client.launcher.machine.address import Ports, ports_of
 from client.launcher.machine.container_images import ImageSource
+from client.launcher.machine.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,7 +55,8 @@ NO_PORTS = Ports(())
 class Plan:
     """The steps that make one instance answer, in order, and what of it exists already.
 
-    `domain` is the name in the DNS that it has.
+    `domain` is the name in the DNS that it has, `takes_pushes` whether it has a repository for models,
+    `role` what it is for.
     """
 
     name: str
@@ -52,6 +64,8 @@ class Plan:
     existing: Belongings
     security_group: SecurityGroup | None
     domain: str | None = None
+    takes_pushes: bool = False
+    role: Role = Role.PRODUCTION
     notes: tuple[str, ...] = ()
 
 
@@ -79,13 +93,22 @@ def make_plan(
         *_bake(request, choices, code),
     )
     notes = (*choices.notes, *_notes_on_group(choices), *_notes(request, choices, code))
-    return Plan(request.name, steps, existing, choices.security_group, choices.domain, notes)
+    return Plan(
+        request.name,
+        steps,
+        existing,
+        choices.security_group,
+        domain=choices.domain,
+        takes_pushes=choices.takes_pushes,
+        role=choices.role,
+        notes=notes,
+    )
 
 
 def _open(name: str, choices: Choices, existing: Belongings, ranges: tuple[str, ...]) -> list[Step]:
     if choices.security_group is not None:
         return []
-    ports = ports_of(choices.domain)
+    ports = ports_of(choices.domain, choices.role)
     if not existing.security_groups:
         return [MakeSecurityGroup(f"celeriac-{name}", ranges, ports)]
     group = existing.security_groups[0]
@@ -115,6 +138,9 @@ def _make_server(name: str, choices: Choices, code: Code, user_data: str) -> Mak
         raise ValueError("a plan is made of a preflight without faults")
     metadata = {COMMIT: code.commit, ORIGIN: code.origin[:255], MODE: str(choices.mode)}
     metadata |= {DOMAIN: choices.domain} if choices.domain is not None else {}
+    metadata |= {TAKES_PUSHES: "yes"} if choices.takes_pushes else {}
+    metadata |= {ROLE: str(choices.role)} if choices.role == Role.DEVELOPMENT else {}
+    metadata |= {PRODUCTION: choices.production} if choices.production is not None else {}
     return MakeServer(name, image, flavor, network, keypair, user_data=user_data, metadata=metadata)
 
 
@@ -135,7 +161,7 @@ def _needs_attaching(choices: Choices, existing: Belongings) -> bool:
 def _wait(request: LaunchRequest, choices: Choices, code: Code) -> list[Step]:
     if not request.waits:
         return []
-    waiting = AwaitService(choices.domain)
+    waiting = AwaitSetUp() if choices.role == Role.DEVELOPMENT else AwaitService(choices.domain)
     is_pushed = code.is_uploaded and _runs(choices.server, code)
     return [PushCode(code.commit), waiting] if is_pushed else [waiting]
 
@@ -164,7 +190,7 @@ def _runs(server: Server | None, code: Code) -> bool:
 
 def _notes_on_group(choices: Choices) -> tuple[str, ...]:
     """What is not open in a group that is not the instance's own, as far as its rules tell."""
-    group, public = choices.security_group, ports_of(choices.domain).public
+    group, public = choices.security_group, ports_of(choices.domain, choices.role).public
     if group is None or rules_for(EVERYBODY, public) <= group.rules:
         return ()
     without = f"without port {public[0]} open to everybody {choices.domain} gets no certificate"
@@ -181,6 +207,10 @@ def _notes(request: LaunchRequest, choices: Choices, code: Code) -> tuple[str, .
             f"it was launched with {choices.domain or 'no name'}, not {request.domain}; "
             "to change that: docs/launch.md#a-name"
         )
+    if request.takes_pushes and not choices.takes_pushes:
+        notes.append("it was launched without a repository for models, and gets none")
+    elif request.push_keys:
+        notes.append("who may push is said there, once it was launched: sudo celeriac push-keys add")
     if not _runs(server, code):
         commit = server.metadata.get(COMMIT, "unknown")
         notes.append(

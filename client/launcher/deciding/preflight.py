@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from client.errors import Fault
-from client.launcher.deciding.labels import DOMAIN, mode_of
+from client.launcher.deciding.labels import DOMAIN, PRODUCTION, TAKES_PUSHES, mode_of, role_of
 from client.launcher.deciding.request import NONE
-from client.launcher.machine.mode import NEEDS, Mode
+from client.launcher.machine.mode import NEEDS, Mode, Needs
+from client.launcher.machine.role import DEVELOPMENT_NEEDS, Role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +49,10 @@ class Choices:
 
     server: Server | None
     mode: Mode = Mode.SYSTEMD
+    role: Role = Role.PRODUCTION
+    production: str | None = None
     domain: str | None = None
+    takes_pushes: bool = False
     image: Image | None = None
     flavor: Flavor | None = None
     network: Network | None = None
@@ -104,14 +108,19 @@ def preflight(
     if not existing.servers:
         image = _image(request, inventory, findings)
     mode = _mode(request, server, image, findings)
+    role = _role(request, server, image, findings)
     if not existing.servers:
-        flavor = _flavor(request, inventory, image, mode=mode, findings=findings)
+        needs = DEVELOPMENT_NEEDS if role == Role.DEVELOPMENT else NEEDS[mode]
+        flavor = _flavor(request, inventory, image, needs=needs, findings=findings)
         network = _network(request, inventory, findings)
         keypair = findings.take("keypair", request.keypair, inventory.keypairs)
     choices = Choices(
         server=server,
         mode=mode,
+        role=role,
+        production=request.production if server is None else server.metadata.get(PRODUCTION),
         domain=_domain(request, server, mode, findings),
+        takes_pushes=_takes_pushes(request, server, mode, findings),
         image=image,
         flavor=flavor,
         network=network,
@@ -166,6 +175,17 @@ def _mode(request: LaunchRequest, server: Server | None, image: Image | None, fi
     return asked
 
 
+def _role(request: LaunchRequest, server: Server | None, image: Image | None, findings: Findings) -> Role:
+    """That of the server, which cannot be changed; else the one that was asked for."""
+    if server is not None and role_of(server.metadata) != request.role:
+        given = role_of(server.metadata)
+        expected = f"{given}, as {server.name} was launched; stop_instance.py {server.name} removes it"
+        findings.fault("role", expected=expected, got=request.role)
+    if request.role == Role.DEVELOPMENT and image is not None and mode_of(image.properties) is not None:
+        findings.fault("image", expected="one that was not baked: it has what serves in it", got=image.name)
+    return request.role
+
+
 def _domain(request: LaunchRequest, server: Server | None, mode: Mode, findings: Findings) -> str | None:
     """That of the instance, which has its name, or none, for good; else the one that was asked for."""
     if server is not None:
@@ -175,16 +195,27 @@ def _domain(request: LaunchRequest, server: Server | None, mode: Mode, findings:
     return request.domain
 
 
+def _takes_pushes(request: LaunchRequest, server: Server | None, mode: Mode, findings: Findings) -> bool:
+    """As the instance was launched; else as it was asked for."""
+    if server is not None:
+        return TAKES_PUSHES in server.metadata
+    if request.takes_pushes and mode == Mode.DOCKER:
+        findings.fault(
+            "models-repository", expected=f"mode {Mode.SYSTEMD} for an instance that takes pushes", got=mode
+        )
+    return request.takes_pushes
+
+
 def _is_debian_12(image: Image) -> bool:
     release = image.properties.get("os_version", "").partition(".")[0]
     return image.properties.get("os_distro", "").lower() == "debian" and release == "12"
 
 
 def _flavor(
-    request: LaunchRequest, inventory: Inventory, image: Image | None, *, mode: Mode, findings: Findings
+    request: LaunchRequest, inventory: Inventory, image: Image | None, *, needs: Needs, findings: Findings
 ) -> Flavor | None:
-    memory_mb = max(NEEDS[mode].memory_mb, image.min_memory_mb if image else 0)
-    disk_gb = max(NEEDS[mode].disk_gb, image.min_disk_gb if image else 0)
+    memory_mb = max(needs.memory_mb, image.min_memory_mb if image else 0)
+    disk_gb = max(needs.disk_gb, image.min_disk_gb if image else 0)
 
     def is_large_enough(flavor: Flavor) -> bool:
         # A disk of 0 GB is as large as the image: what that is cannot be known from here.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from client.errors import InputError
 from client.launcher.machine.container_images import ImageSource
 from client.launcher.machine.repository import CodeRequest
+from client.launcher.machine.role import Role
 
 if TYPE_CHECKING:
     from client.launcher.machine.mode import Mode
@@ -29,7 +30,9 @@ class LaunchRequest:
     `waits`: until the service answers, else until the cloud has booted the instance. `mode` None: that of the instance
     or the image, if it has one. `images` count in containers only. `baked_image`: what an image is called that shall be
     made of the instance. `keeps`: what was made stays when the launch fails, and so does an instance that was baked.
-    `domain`: the name in the DNS that it shall answer to, with certificates that it gets by itself.
+    `domain`: the name in the DNS that it shall answer to, with certificates that it gets by itself. `takes_pushes`: it
+    shall have a repository for models, into which `push_keys` may push (lines of type, key and comment); none: the
+    keypair. `role`: what it is for; `production` is the name of the instance that one for development pushes models to.
     """
 
     name: str = DEFAULT_NAME
@@ -48,6 +51,22 @@ class LaunchRequest:
     baked_image: str | None = None
     keeps: bool = False
     domain: str | None = None
+    takes_pushes: bool = False
+    push_keys: tuple[str, ...] = ()
+    role: Role = Role.PRODUCTION
+    production: str | None = None
+
+
+@dataclass(frozen=True)
+class PairRequest:
+    """An instance, and a machine on which models are trained for it.
+
+    `is_there`: the instance was launched before, and nothing new is made of it.
+    """
+
+    production: LaunchRequest
+    development: LaunchRequest
+    is_there: bool = False
 
 
 def checked_name(name: str) -> str:

@@ -136,6 +136,14 @@ class AwaitService:
 
 
 @dataclass(frozen=True)
+class AwaitSetUp:
+    """Wait until a machine on which nothing serves has set itself up: its console tells."""
+
+    def __str__(self) -> str:
+        return "wait until its console says that it is ready"
+
+
+@dataclass(frozen=True)
 class Seal:
     """Remove from the instance what must not be in an image, and shut it down."""
 
@@ -173,6 +181,7 @@ Step = (
     | AttachFloatingAddress
     | PushCode
     | AwaitService
+    | AwaitSetUp
     | Seal
     | MakeImage
     | DeleteInstance

@@ -16,6 +16,7 @@ from client.launcher.doing.instance import Instance
 from client.launcher.doing.undo import remove_unused, undo
 from client.launcher.doing.watch import Watch
 from client.launcher.machine.address import preferred
+from client.launcher.machine.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +89,7 @@ class Applying:
                 self._attach()
             case steps.PushCode(commit):
                 self._push(commit)
-            case steps.AwaitService():
+            case steps.AwaitService() | steps.AwaitSetUp():
                 self._await_service()
             case steps.Seal():
                 bake.seal(self.instance, self._tools)
@@ -181,17 +182,21 @@ class Applying:
         self._watch().until_pushed(commit, address=self.instance.address, is_ready=self._is_ready)
 
     def _await_service(self) -> None:
-        is_named = self.instance.domain is not None
-        progress = self._watch().until_ready(self._is_ready, console_counts=is_named)
+        # A name may not lead there yet; and on a machine for development nothing answers.
+        is_silent = self.instance.domain is not None or self.instance.role == Role.DEVELOPMENT
+        progress = self._watch().until_ready(self._is_ready, console_counts=is_silent)
         self._learn(
             login=progress.login or "",
             host_keys=progress.host_keys,
             certificate=progress.certificate or "",
-            has_answered=not is_named or self._is_ready(),
+            push_key=progress.push_key or "",
+            has_answered=not is_silent or self._is_ready(),
         )
 
     def _is_ready(self) -> bool:
         instance, around = self.instance, self._tools.surroundings
+        if instance.role == Role.DEVELOPMENT:
+            return False
         if instance.domain is None:
             return around.is_ready(instance.url)
         return around.is_ready_as(instance.domain, instance.address)
@@ -214,6 +219,8 @@ def _existing(plan: Plan) -> Instance:
     return Instance(
         plan.name,
         domain=plan.domain,
+        takes_pushes=plan.takes_pushes,
+        role=plan.role,
         server_id=found.servers[0].id if found.servers else "",
         address=address.address if address is not None else "",
         floating_address_id=address.id if address is not None else "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from client.launcher.machine.address import service_url
+from client.launcher.machine.role import Role
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,11 @@ class Instance:
     certificate: str = ""
     """The SHA-256 of the service's, as its console told it."""
     domain: str | None = None
+    takes_pushes: bool = False
+    """Whether it has a repository for models."""
+    role: Role = Role.PRODUCTION
+    push_key: str = ""
+    """Of a machine for development: the public key by which it pushes models, as its console told it."""
     has_answered: bool = False
     """Whether the service has said at its URL that it is ready."""
 

@@ -15,6 +15,7 @@ from client.launcher.doing.apply import OVERTAKEN, Applying
 from client.launcher.doing.undo import give_way, remove_unused, undo
 from client.launcher.machine import cloud_config
 from client.launcher.machine.container_images import ImageSource
+from client.launcher.machine.push_keys import public_key
 from client.launcher.machine.repository import (
     IN_IMAGE,
     UPLOADED,
@@ -23,6 +24,7 @@ from client.launcher.machine.repository import (
     find_code,
     is_commit,
 )
+from client.launcher.machine.user_data import faults_of
 
 if TYPE_CHECKING:
     from client.launcher.cloud import Account, Belongings, Image
@@ -36,22 +38,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A plan without faults, and what it was made of."""
+    """A plan without faults, and what it was made of. `production` is whom a machine for development pushes to."""
 
     plan: Plan
     account: Account
     code: Code
     mode: Mode
     user_data: str
+    production: str | None = None
 
 
 @dataclass(frozen=True)
 class Launched:
-    """An instance; it answers, if that was waited for. Or the image that was made of it."""
+    """An instance; it answers, if that was waited for. Or the image that was made of it.
+
+    What this run has made of it carries `mark`.
+    """
 
     instance: Instance
     prepared: Prepared
     is_awaited: bool
+    mark: Mark
     image: Image | None = None
 
 
@@ -74,7 +81,7 @@ def prepare(request: LaunchRequest, tools: Tools) -> Prepared:
     if faults or code is None:
         raise Refused(f"{request.name} cannot be launched; nothing was made", faults=tuple(faults))
     plan = make_plan(request, choices, existing, ranges=ranges, code=code, user_data=user_data)
-    return Prepared(plan, inventory.account, code, choices.mode, user_data)
+    return Prepared(plan, inventory.account, code, choices.mode, user_data, production=choices.production)
 
 
 def _ranges_let_in(
@@ -122,18 +129,28 @@ def _user_data(
         mode=choices.mode,
         images=images,
         domain=choices.domain,
+        takes_pushes=choices.takes_pushes,
+        role=choices.role,
+        push_keys=_push_keys(request, choices),
     )
     user_data = cloud_config.render(config)
-    faults += [
-        Fault("user-data", "what cloud-init takes", fault) for fault in cloud_config.faults_of(user_data)
-    ]
+    faults += [Fault("user-data", "what a cloud takes", fault) for fault in faults_of(user_data)]
     return user_data
 
 
-def launch(request: LaunchRequest, tools: Tools) -> Launched:
+def _push_keys(request: LaunchRequest, choices: Choices) -> tuple[str, ...]:
+    """Who may push models: whoever was named; else whoever may log in, as far as the cloud tells their key."""
+    if request.push_keys or choices.keypair is None or not choices.takes_pushes:
+        return request.push_keys
+    key = public_key(choices.keypair.public_key, called=choices.keypair.name)
+    return () if key is None else (key,)
+
+
+def launch(request: LaunchRequest, tools: Tools, *, goes_on: bool = False) -> Launched:
     """Make an instance, or what is missing of it, and wait until it answers; or make an image of a new one.
 
-    What this run has made is deleted again if it fails or is interrupted, unless the request keeps it.
+    What this run has made is deleted again if it fails or is interrupted, unless the request keeps it. One that goes on
+    with what was launched a moment ago says nothing of that.
 
     Raises:
         Refused: There are faults, or the cloud says no. InstanceFailed: It does not come up.
@@ -141,26 +158,26 @@ def launch(request: LaunchRequest, tools: Tools) -> Launched:
     """
     mark = Mark(request.name, run=secrets.token_hex(8))
     try:
-        return _launch_once(request, tools, mark=mark)
+        return _launch_once(request, tools, mark=mark, is_told=not goes_on)
     except Refused as refusal:
         if refusal.code != OVERTAKEN or request.baked_image is not None:
             raise
     # Another run was quicker: what it makes is what we wait for.
     try:
         again = Mark(request.name, run=secrets.token_hex(8))
-        return _launch_once(request, tools, mark=again)
+        return _launch_once(request, tools, mark=again, is_told=True)
     finally:
         remove_unused(mark, tools)
 
 
-def _launch_once(request: LaunchRequest, tools: Tools, *, mark: Mark) -> Launched:
+def _launch_once(request: LaunchRequest, tools: Tools, *, mark: Mark, is_told: bool) -> Launched:
     prepared = prepare(request, tools)
-    for note in prepared.plan.notes:
+    for note in prepared.plan.notes if is_told else ():
         tools.report.note(note)
     applying = Applying(prepared.plan, tools, mark=mark, host=prepared.account.host)
     try:
         instance = applying.run()
-        return Launched(instance, prepared, is_awaited=request.waits, image=applying.image)
+        return Launched(instance, prepared, is_awaited=request.waits, mark=mark, image=applying.image)
     except BaseException as failure:
         if isinstance(failure, Refused) and failure.code == OVERTAKEN and request.baked_image is None:
             give_way(mark, tools)

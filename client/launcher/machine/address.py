@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from client.launcher.machine.role import Role
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -19,11 +21,13 @@ class Ports:
     public: tuple[int, ...] = ()
 
 
-def ports_of(domain: str | None) -> Ports:
-    """What is open of an instance that has a name in the DNS, or none.
+def ports_of(domain: str | None, role: Role = Role.PRODUCTION) -> Ports:
+    """What is open of an instance that has a name in the DNS, or none; of a machine for development, SSH alone.
 
     An authority asks at port 80, from anywhere, whether a name is the instance's.
     """
+    if role == Role.DEVELOPMENT:
+        return Ports((SSH_PORT,))
     if domain is None:
         return Ports((SSH_PORT, SERVICE_PORT))
     return Ports((SSH_PORT, HTTPS_PORT), (HTTP_PORT,))

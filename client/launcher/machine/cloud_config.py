@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,12 @@ from client.errors import InputError
 from client.launcher.machine.container_images import ImageSource
 from client.launcher.machine.domain import checked_domain
 from client.launcher.machine.mode import Mode
+from client.launcher.machine.push_keys import public_key
 from client.launcher.machine.repository import is_commit, is_repository
+from client.launcher.machine.role import Role
 
 TEMPLATES = Path(__file__).parents[3] / "cloud-init"
 TEMPLATE = "celeriac.yaml.jinja"
-MAX_ENCODED_BYTES = 65_535
-"""What OpenStack takes, after base64."""
-
 _MAX_WORKERS = 256
 
 
@@ -30,7 +28,9 @@ class CloudConfig:
     `repository` is where the code comes from at `commit` (40 hexadecimal digits); None: it is pushed over SSH, and
     first boot waits for it. `workers` is the number of worker processes, None: one for each core. `is_baked`: the image
     was made from a ready instance and has the packages already. `images` count in containers only. `domain` is the name
-    in the DNS that it answers to; not in containers.
+    in the DNS that it answers to; not in containers. `takes_pushes`: it has a repository for models, into which
+    `push_keys` (lines of type, key and comment) may push; not in containers. A machine whose `role` is
+    development serves nothing: models are trained on it.
     """
 
     commit: str
@@ -40,6 +40,9 @@ class CloudConfig:
     mode: Mode = Mode.SYSTEMD
     images: ImageSource = ImageSource()
     domain: str | None = None
+    takes_pushes: bool = False
+    role: Role = Role.PRODUCTION
+    push_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,21 +77,24 @@ def render(config: CloudConfig) -> str:
         mode=config.mode,
         images=config.images,
         domain=config.domain,
-        files=instance_files(config.mode) + _certificates(config.images) + _front(config.domain, environment),
+        role=config.role,
+        files=[
+            *instance_files(config.mode, config.role),
+            *_certificates(config.images),
+            *_front(config.domain, environment),
+            *_pushes(config),
+        ],
     )
 
 
-def faults_of(user_data: str) -> list[str]:
-    """What keeps a cloud from taking it: its size, which is the user's. That cloud-init understands it, tests hold."""
-    size = len(base64.b64encode(user_data.encode()))
-    if size <= MAX_ENCODED_BYTES:
-        return []
-    return [f"it is too large: {size} bytes after base64, at most {MAX_ENCODED_BYTES}"]
+def instance_files(mode: Mode, role: Role = Role.PRODUCTION) -> list[InstanceFile]:
+    """What stands in cloud-init/files/ and in the folders of role and mode, each at the same path on the instance."""
+    if role == Role.DEVELOPMENT:
+        return _files_in(TEMPLATES / "files", TEMPLATES / "development")
+    return _files_in(TEMPLATES / "files", TEMPLATES / "serving", TEMPLATES / mode)
 
 
-def instance_files(mode: Mode) -> list[InstanceFile]:
-    """What stands in cloud-init/files/ and in the folder of the mode, each at the same path on the instance."""
-    roots = (TEMPLATES / "files", TEMPLATES / mode)
+def _files_in(*roots: Path) -> list[InstanceFile]:
     found = {path.relative_to(root): path for root in roots for path in root.rglob("*") if path.is_file()}
     return [
         InstanceFile(f"/{place}", permissions=_permissions(place), content=path.read_text())
@@ -112,8 +118,16 @@ def _front(domain: str | None, environment: jinja2.Environment) -> list[Instance
     ]
 
 
+def _pushes(config: CloudConfig) -> list[InstanceFile]:
+    """What stands in cloud-init/pushes/, and who may push at first."""
+    if not config.takes_pushes:
+        return []
+    keys = "".join(f"{key}\n" for key in config.push_keys)
+    return [*_files_in(TEMPLATES / "pushes"), InstanceFile("/etc/celeriac/first-push-keys", "0644", keys)]
+
+
 def _permissions(place: Path) -> str:
-    return {"sbin": "0755", "sudoers.d": "0440"}.get(place.parent.name, "0644")
+    return {"sbin": "0755", "hooks": "0755", "sudoers.d": "0440"}.get(place.parent.name, "0644")
 
 
 def _certificates(images: ImageSource) -> list[InstanceFile]:
@@ -135,6 +149,9 @@ def _check(config: CloudConfig) -> None:
         raise InputError(f"there can be 1 to {_MAX_WORKERS} workers, not {config.workers}")
     if config.domain is not None:
         checked_domain(config.domain)
+    for key in config.push_keys:
+        if public_key(key, called="unnamed") != key:
+            raise InputError(f"a key that may push is a public key and a plain comment, not {key[:60]!r}")
 
 
 def _without_credentials(url: str) -> str:

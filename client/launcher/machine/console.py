@@ -27,18 +27,20 @@ WORDS_OF_STAGE = {
     "broker": "first boot: message broker",
     "database": "first boot: database",
     "services": "first boot: starting the services",
+    "checkout": "first boot: a checkout of the code",
 }
 NOTHING, KERNEL, BOOTED, READY = "nothing on the console yet", "kernel booting", "booted", "ready"
 
 _KERNEL = re.compile(r"\bLinux version \d")
 _CLOUD_INIT = re.compile(r"Cloud-init v\. \S+ (?:running '([a-z:-]+)'|(finished) at)")
-_MARKER = re.compile(r"(?<![\w-])celeriac: (stage|ready|failed|host-key|login|certificate) (\S.*)")
+_MARKER = re.compile(r"(?<![\w-])celeriac: (stage|ready|failed|host-key|login|certificate|push-key) (\S.*)")
 # What follows may be another program's message.
 _STAGE_NAME = re.compile(r"[^a-z-]")
 _KEY = re.compile(
     r"(?:^|host-key )((?:ssh-ed25519|ecdsa-sha2-nistp\d+|ssh-rsa) [A-Za-z0-9+/]+={0,2})(?=\s|$)"
 )
 _FINGERPRINT = r"SHA256:(?:[0-9A-F]{2}:){31}[0-9A-F]{2}(?![0-9A-F:])"
+_ED25519 = r"ssh-ed25519 [A-Za-z0-9+/]+={0,2}(?=\s|$)"
 _IS_FIRST_BOOT = re.compile(r"BEGIN SSH HOST KEY|Generating public/private|(?<![\w-])celeriac: login ")
 # What no first boot recovers from. Other modules of cloud-init may fail without keeping the service from running;
 # packages are tried again by the set-up.
@@ -55,7 +57,8 @@ class BootProgress:
     """How far a boot is.
 
     `host_keys` are public SSH host keys, type and key as in known_hosts, `login` who may log in, `certificate` is the
-    SHA-256 of the service's. `failure` is why first boot will not succeed, in one line; None as long as it may.
+    SHA-256 of the service's, `push_key` the public half of the key by which a machine for development pushes models.
+    `failure` is why first boot will not succeed, in one line; None as long as it may.
     """
 
     stage: str
@@ -64,6 +67,7 @@ class BootProgress:
     host_keys: tuple[str, ...] = ()
     login: str | None = None
     certificate: str | None = None
+    push_key: str | None = None
 
 
 def read(console: str) -> BootProgress:
@@ -79,6 +83,7 @@ def read(console: str) -> BootProgress:
         host_keys=_host_keys(lines),
         login=_last(lines, "login", r"\S+"),
         certificate=_last(lines, "certificate", _FINGERPRINT),
+        push_key=_push_key(lines),
     )
 
 
@@ -132,6 +137,11 @@ def _host_keys(lines: list[str]) -> tuple[str, ...]:
         if found and _is_whole(found.group(1)):
             keys[found.group(1).split()[0]] = found.group(1)
     return tuple(keys.values())
+
+
+def _push_key(lines: list[str]) -> str | None:
+    found = _last(lines, "push-key", _ED25519)
+    return found if found is not None and _is_whole(found) else None
 
 
 def _is_whole(key: str) -> bool:

@@ -47,6 +47,10 @@ class SecureShell:
         """What a user types to get in."""
         return ["ssh", *self._identity(), "-o", self._known_hosts_option, self._destination]
 
+    def git_command(self) -> str:
+        """What git runs to get in, as its setting core.sshCommand takes it."""
+        return shlex.join(["ssh", *self._identity(), "-o", self._known_hosts_option])
+
     def trust(self, host_keys: Sequence[str]) -> None:
         """Keep the keys by which the instance is known from now on; without any, those that were kept before."""
         if not host_keys:

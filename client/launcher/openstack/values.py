@@ -6,7 +6,6 @@ which the very request that makes them sets. (Tags take a second one.)
 
 from __future__ import annotations
 
-import base64
 import ipaddress
 import re
 from typing import TYPE_CHECKING, Any
@@ -24,12 +23,12 @@ from client.launcher.cloud import (
     Server,
     ServerRequest,
 )
+from client.launcher.machine.user_data import encode, faults_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NAME_KEY, RUN_KEY = "celeriac-name", "celeriac-run"
-USER_DATA_LIMIT_BYTES = 65535  # after base64
 TAG_LIMIT = 60  # characters
 _WORD = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 _DESCRIPTION = re.compile(rf"{NAME_KEY}=({_WORD}) {RUN_KEY}=({_WORD})", re.ASCII)
@@ -96,7 +95,7 @@ def network_from(network: Any) -> Network:
 
 def keypair_from(keypair: Any) -> Keypair:
     """From the compute service's."""
-    return Keypair(keypair.name, keypair.name)
+    return Keypair(keypair.name, keypair.name, keypair.public_key or "")
 
 
 def security_group_from(group: Any) -> SecurityGroup:
@@ -166,13 +165,9 @@ def rule_attributes(group_id: str, rule: Rule) -> dict[str, Any]:
 
 def user_data_of(request: ServerRequest) -> str:
     """The user data as the compute service takes it."""
-    encoded = base64.b64encode(request.user_data.encode()).decode("ascii")
-    if len(encoded) > USER_DATA_LIMIT_BYTES:
-        raise Refused(
-            f"the user data has {len(encoded)} bytes in base64; the compute service takes {USER_DATA_LIMIT_BYTES}",
-            code="invalid",
-        )
-    return encoded
+    if faults := faults_of(request.user_data):
+        raise Refused(f"the user data cannot be taken: {faults[0]}", code="invalid")
+    return encode(request.user_data)
 
 
 def left(limit: Any = None, *, used: Any = 0, reserved: Any = 0) -> int | None:

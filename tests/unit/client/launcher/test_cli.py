@@ -17,11 +17,13 @@ from client.launcher import cli
 from client.launcher.cli import main_start, main_stop
 from client.launcher.cloud import Mark
 from client.launcher.deciding.labels import COMMIT, MODE
+from client.launcher.doing.pair import HOST_KEY as HOST_KEY_FILE
 from client.launcher.machine.ssh import known_hosts_file
 from client.launcher.machine.surroundings import Outside
 from testing.fake_cloud_calls import Call
+from testing.fake_cloud_contents import PUBLIC_KEY
 from testing.launching import COMMIT as COMMIT_ID
-from testing.launching import HOST_KEY, REPOSITORY, World
+from testing.launching import CONSOLE, HOST_KEY, REPOSITORY, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,6 +124,151 @@ def test_a_launch_with_a_name_answers_json(world: World, capsys: pytest.CaptureF
     assert end["certificate"] is None
 
 
+def test_a_launch_with_a_repository_for_models_says_how_to_push(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*LAUNCH, "--models-repository") == 0
+
+    url = "ssh://celeriac-models@203.0.113.10/var/lib/celeriac/models.git"
+    said = capsys.readouterr().out
+    (line,) = [line for line in said.splitlines() if line.startswith("  models ")]
+    clone = Path("clone")
+    subprocess.run(["git", "init", "--quiet", str(clone)], check=True)
+    subprocess.run(["sh", "-ec", line.removeprefix("  models ")], cwd=clone, check=True)
+    config = ["git", "-C", str(clone), "config"]
+    asked = [
+        subprocess.run([*config, name], capture_output=True, text=True, check=True).stdout.strip()
+        for name in ("remote.production.url", "core.sshCommand")
+    ]
+    assert asked == [url, f"ssh -o UserKnownHostsFile={known_hosts_file('lab')}"]
+    (server,) = world.cloud.belongings().servers
+    assert f"      {PUBLIC_KEY} Generated-by-Nova\n" in world.cloud.request_of(server.id).user_data
+
+
+def test_a_second_run_knows_that_pushes_are_taken(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    run(*LAUNCH, "--models-repository")
+    world.around.looks = 0
+    capsys.readouterr()
+
+    assert run(*LAUNCH, "--json", "--quiet") == 0
+
+    end = json.loads(capsys.readouterr().out)
+    assert end["models_repository"] == "ssh://celeriac-models@203.0.113.10/var/lib/celeriac/models.git"
+    assert end["git_ssh_command"] == f"ssh -o UserKnownHostsFile={known_hosts_file('lab')}"
+
+
+def test_who_is_named_may_push_in_place_of_the_keypair(world: World, tmp_path: Path) -> None:
+    (tmp_path / "anna.pub").write_text(f"{PUBLIC_KEY} anna\n")
+
+    assert run(*LAUNCH, "--models-repository", "--push-key", "anna.pub") == 0
+
+    (server,) = world.cloud.belongings().servers
+    user_data = world.cloud.request_of(server.id).user_data
+    assert f"      {PUBLIC_KEY} anna\n" in user_data
+    assert "Generated-by-Nova" not in user_data
+
+
+PAIR = (*LAUNCH, "--with-development", "--development-flavor", "m1.large")
+
+
+@pytest.fixture
+def tells_keys(world: World) -> None:
+    """Every console shows a key that could push models, and the host key of every machine can be read."""
+    world.cloud.script = (*CONSOLE[:-1], f"celeriac: push-key {PUBLIC_KEY}", CONSOLE[-1])
+    world.around.answers = {("cat", HOST_KEY_FILE): HOST_KEY}
+
+
+@pytest.mark.usefixtures("tells_keys")
+def test_both_machines_are_launched_and_told_of(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*PAIR) == 0
+
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split(" is ready")[0] for line in said if " is ready, after " in line] == [
+        "lab",
+        "lab-development",
+    ]
+    assert "  train there  cd models && make train MODEL=fashion_mnist && git push production" in said
+    assert [line for line in said if line.startswith("  delete it ")] == [
+        f"  delete it    python client/stop_instance.py {name}" for name in ("lab", "lab-development")
+    ]
+    assert known_hosts_file("lab-development").read_text() == f"203.0.113.10 {HOST_KEY}\n"
+    assert known_hosts_file("lab").read_text() == f"203.0.113.11 {HOST_KEY}\n"
+    assert world.cloud.belongings().names == ["lab", "lab-development"]
+
+
+@pytest.mark.usefixtures("tells_keys")
+def test_both_machines_answer_one_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*PAIR, "--json", "--quiet") == 0
+
+    end = json.loads(capsys.readouterr().out)
+    assert (end["name"], end["development"]["name"]) == ("lab", "lab-development")
+    assert (end["development"]["role"], end["development"]["production"]) == ("development", "lab")
+    assert end["development"]["push_key"] == PUBLIC_KEY
+    assert end["models_repository"].startswith("ssh://celeriac-models@")
+
+
+def test_a_dry_run_of_both_shows_both_plans(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*PAIR, "--dry-run", "--json") == 0
+
+    plan = json.loads(capsys.readouterr().out)
+    assert "wait until its console says that it is ready" in plan["development"]["steps"]
+    assert "serve Celeriac" in plan["user_data"].splitlines()[1]
+    assert "one to train models on" in plan["development"]["user_data"].splitlines()[1]
+    assert not [call for call in world.cloud.calls if call.startswith("create")]
+
+
+def test_a_machine_for_development_alone_is_for_training(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    large = ("trainer", "--flavor", "m1.large", *LAUNCH[3:], "--role", "development")
+
+    assert run(*large) == 0
+    said = capsys.readouterr().out
+    assert run("list", "--json") == 0
+
+    assert "  train there  cd models && make train MODEL=fashion_mnist\n" in said
+    assert "page" not in said
+    (listed,) = json.loads(capsys.readouterr().out)["instances"]
+    assert (listed["role"], listed["url"]) == ("development", None)
+    (group,) = world.cloud.belongings().security_groups
+    assert {rule.port for rule in group.rules} == {22}
+
+
+@pytest.mark.usefixtures("tells_keys")
+@pytest.mark.parametrize("both", [True, False])
+def test_stop_deletes_both_or_says_which_is_left(
+    world: World, capsys: pytest.CaptureFixture[str], both: bool
+) -> None:
+    run(*PAIR)
+    run("other", *LAUNCH[1:])
+    capsys.readouterr()
+
+    assert run("lab", "--yes", *(["--with-development"] if both else []), main=main_stop) == 0
+
+    left = [] if both else ["lab-development"]
+    assert world.cloud.belongings().names == [*left, "other"]
+    assert known_hosts_file("lab-development").exists() is not both
+    assert capsys.readouterr().out.splitlines() == [
+        "lab is deleted.",
+        "lab-development is deleted."
+        if both
+        else "lab-development is left, and pushes to nobody: python client/stop_instance.py lab-development",
+    ]
+
+
+@pytest.mark.usefixtures("tells_keys")
+def test_stop_says_who_still_knows_a_key(capsys: pytest.CaptureFixture[str]) -> None:
+    run(*PAIR)
+    capsys.readouterr()
+
+    assert run("lab-development", "--yes", main=main_stop) == 0
+
+    assert capsys.readouterr().out.splitlines() == [
+        "lab-development is deleted.",
+        "lab still knows its key: sudo celeriac push-keys remove lab-development",
+    ]
+
+
 def test_list_knows_the_name(capsys: pytest.CaptureFixture[str]) -> None:
     run(*NAMED)
     capsys.readouterr()
@@ -202,7 +349,7 @@ def test_an_image_is_baked_and_its_instance_deleted(world: World, capsys: pytest
 
     image = world.cloud.images[-1]
     assert (image.name, image.status, image.properties[COMMIT]) == ("baked", "active", COMMIT_ID)
-    assert world.around.executed == [("sudo", "celeriac", "seal")]
+    assert [command for _, *command in world.around.executed] == [["sudo", "celeriac", "seal"]]
     assert world.cloud.belongings().is_empty
     assert "--image baked" in capsys.readouterr().out
 
@@ -336,8 +483,9 @@ def test_list_shows_what_runs(world: World, capsys: pytest.CaptureFixture[str]) 
     assert run("list") == 0
     header, lab, leftover = capsys.readouterr().out.splitlines()
 
-    assert header.split() == ["NAME", "STATUS", "URL", "COMMIT", "CREATED"]
-    assert lab.split()[:4] == ["lab", "ACTIVE", "https://203.0.113.10:5100", COMMIT_ID[:12]]
+    assert header.split() == ["NAME", "ROLE", "STATUS", "URL", "COMMIT", "CREATED"]
+    assert lab.split()[:4] == ["lab", "production", "ACTIVE", "https://203.0.113.10:5100"]
+    assert lab.split()[4] == COMMIT_ID[:12]
     assert leftover.split() == ["leftover", "no", "server"]
 
 

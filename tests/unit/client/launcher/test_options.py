@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,15 @@ import click
 import pytest
 
 from client import exits
-from client.launcher import options
-from client.launcher.deciding.request import LaunchRequest
+from client.launcher import options, wanted
+from client.launcher.deciding.request import LaunchRequest, PairRequest
 from client.launcher.machine.mode import Mode
+from client.launcher.machine.role import Role
 from client.launcher.settings_file import settings_file
+from testing.fake_cloud_contents import PUBLIC_KEY
 
 asked: list[LaunchRequest] = []
+pairs: list[PairRequest | None] = []
 
 
 @click.command
@@ -24,7 +28,8 @@ asked: list[LaunchRequest] = []
 @options.code
 @options.running
 def command(name: str | None, **given: Any) -> None:
-    asked.append(options.launch_request(name, given))
+    asked.append(wanted.launch_request(name, given))
+    pairs.append(wanted.pair_request(asked[-1], given))
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +107,61 @@ def test_a_name_in_the_dns_may_be_of_the_file_or_the_environment(
     assert read().domain == "file.example.org"
 
 
+def test_keys_that_may_push_are_of_files(folder: Path) -> None:
+    (folder / "anna.pub").write_text(f"{PUBLIC_KEY} Anna's laptop\n")
+    (folder / "ben.pub").write_text(PUBLIC_KEY)
+    (folder / "launch.yaml").write_text("models-repository: true\npush-key: [anna.pub, ben.pub]\n")
+
+    request = read()
+
+    assert request.takes_pushes
+    assert request.push_keys == (f"{PUBLIC_KEY} Anna-s-laptop", f"{PUBLIC_KEY} ben")
+
+
+def test_a_private_key_stays_here(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "id").write_text(f"-----BEGIN OPENSSH {'PRIVATE'} KEY-----\nsecret\n")
+
+    said = refusal(capsys, "--models-repository", "--push-key", "id")
+
+    assert "id is a private key: name the public one, id.pub" in said
+    assert "secret" not in said
+
+
+def test_a_machine_for_development_comes_beside_an_instance_and_is_like_it_but_for_what_serves() -> None:
+    arguments = ("--flavor", "m1.small", "--workers", "2", "--domain", "lab.example.org", "--upload")
+
+    request = read("lab", "--with-development", "--development-flavor", "m1.large", *arguments)
+
+    pair = pairs.pop()
+    assert pair is not None and not pair.is_there
+    assert (pair.production, pair.production.takes_pushes) == (replace(request, takes_pushes=True), True)
+    assert pair.development == LaunchRequest(
+        "lab-development",
+        flavor="m1.large",
+        code=request.code,
+        role=Role.DEVELOPMENT,
+        production="lab",
+    )
+
+
+def test_a_machine_for_development_pushes_to_an_instance_that_is_there() -> None:
+    arguments = ("--role", "development", "--production", "lab", "--allow-from", "192.0.2.7")
+
+    request = read("trainer", *arguments)
+
+    pair = pairs.pop()
+    assert pair is not None and pair.is_there
+    assert (pair.development, request.production) == (request, "lab")
+    assert pair.production == LaunchRequest("lab", allow_from=("192.0.2.7/32",))
+
+
+def test_one_alone_is_no_pair() -> None:
+    read("lab")
+    read("trainer", "--role", "development")
+
+    assert pairs[-2:] == [None, None]
+
+
 def test_another_file_can_be_named(folder: Path) -> None:
     (folder / "launch.yaml").write_text("flavor: default")
     (folder / "large.yaml").write_text("flavor: large\nallow-from: 192.0.2.0/24")
@@ -166,6 +226,23 @@ def test_a_file_with_a_mistake_is_refused(
         (("--domain", "lab"), "--domain takes a name such as celeriac.example.org"),
         (("--domain", "https://lab.example.org"), "no scheme"),
         (("--domain", ""), "got ''"),
+        (("--mode", "docker", "--models-repository"), "--models-repository does not go with --mode docker"),
+        (("--push-key", __file__), "it goes with --models-repository"),
+        (("--role", "staging"), "'staging' is not one of"),
+        (("--role", "development", "--models-repository"), "it does not go with --models-repository"),
+        (
+            ("--role", "development", "--workers", "2", "--bake", "image"),
+            "it does not go with --workers, --bake",
+        ),
+        (("--role", "development", "--with-development"), "it does not go with --with-development"),
+        (("--production", "lab"), "--production is for a machine of --role development"),
+        (("--role", "development", "--production", "lab", "--no-wait"), "not with --no-wait"),
+        (("--role", "development", "--production", "Lab"), "lower-case letters"),
+        (("--with-development", "--no-wait"), "--with-development needs both machines"),
+        (("--with-development", "--mode", "docker"), "not with --bake, --no-wait or --mode docker"),
+        (("--development-flavor", "m1.large"), "--development-flavor goes with --with-development"),
+        (("--with-development", "a" * 63), "up to 63"),
+        (("--models-repository", "--push-key", __file__), "to be one public key"),
         (("--image-prefix", "registry.example/"), "they go with --mode docker"),
         (("--mode", "systemd", "--image-prefix", "registry.example/"), "they go with --mode docker"),
         (("--mode", "docker", "--image-prefix", "registry.example"), "a slash at the end"),

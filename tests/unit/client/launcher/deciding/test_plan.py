@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from client.launcher.cloud import Belongings, FloatingAddress, Mark, Rule, SecurityGroup, Server
-from client.launcher.deciding.labels import COMMIT, DOMAIN
+from client.launcher.deciding.labels import COMMIT, DOMAIN, PRODUCTION, ROLE, TAKES_PUSHES
 from client.launcher.deciding.plan import Plan, make_plan
 from client.launcher.deciding.preflight import preflight
 from client.launcher.deciding.request import NONE, LaunchRequest
 from client.launcher.machine.repository import IN_IMAGE, UPLOADED, Code
+from client.launcher.machine.role import Role
 from testing.fake_cloud import FakeCloud
+from testing.fake_cloud_contents import PUBLIC_KEY
 
 GOLDEN = Path(__file__).parent / "golden"
 COMMIT_ID = "0123456789abcdef0123456789abcdef01234567"
@@ -54,6 +56,7 @@ def server(**changes: object) -> Belongings:
     return replace(ALL, servers=(replace(SERVER, **changes),))  # type: ignore[arg-type]
 
 
+DEVELOPMENT = replace(WANTED, flavor="m1.large", role=Role.DEVELOPMENT, production="lab")
 NAMED = replace(WANTED, domain="celeriac.example.org")
 HAS_NAME = {COMMIT: COMMIT_ID, DOMAIN: "celeriac.example.org"}
 WITH_NAME = replace(
@@ -92,6 +95,15 @@ PLANS = {
     "with-a-name-for-another-range": plan(WITH_NAME, ranges=("192.0.2.9/32",)),
     "with-another-name": plan(WITH_NAME, request=replace(NAMED, domain="other.example.org")),
     "without-the-name": plan(request=NAMED),
+    "without-a-repository-for-models": plan(request=replace(WANTED, takes_pushes=True)),
+    "with-other-keys-that-push": plan(
+        server(metadata={COMMIT: COMMIT_ID, TAKES_PUSHES: "yes"}),
+        request=replace(WANTED, takes_pushes=True, push_keys=(f"{PUBLIC_KEY} ben",)),
+    ),
+    "new-for-development": plan(Belongings(), request=DEVELOPMENT, ranges=()),
+    "development-complete": plan(
+        server(metadata={COMMIT: COMMIT_ID, ROLE: "development", PRODUCTION: "lab"}), request=DEVELOPMENT
+    ),
     "from-elsewhere": plan(ranges=("192.0.2.9/32", *OWN)),
 }
 

@@ -11,6 +11,7 @@ from client.launcher.deciding.labels import COMMIT, DOMAIN, MODE
 from client.launcher.deciding.preflight import preflight
 from client.launcher.deciding.request import NONE, LaunchRequest
 from client.launcher.machine.mode import Mode
+from client.launcher.machine.role import Role
 from testing.fake_cloud import FakeCloud
 
 NOTHING = Belongings()
@@ -37,6 +38,43 @@ def test_what_there_is_one_of_is_taken_and_said() -> None:
         "keypair laptop: the only one",
         "floating-network public: the only one",
     )
+
+
+def test_pushes_are_not_taken_in_containers() -> None:
+    wanted = replace(WANTED, flavor="m1.medium", mode=Mode.DOCKER, takes_pushes=True)
+
+    assert faults(wanted) == [
+        "models-repository: expected mode systemd for an instance that takes pushes, got docker"
+    ]
+
+
+DEVELOPMENT = replace(WANTED, flavor=None, role=Role.DEVELOPMENT)
+
+
+def test_training_needs_a_larger_flavor_than_serving() -> None:
+    choices, found = preflight(DEVELOPMENT, INVENTORY, NOTHING)
+
+    assert found == ()
+    assert choices.flavor is not None and choices.flavor.name == "m1.large"
+
+
+def test_a_machine_keeps_its_role() -> None:
+    server = Server(
+        "server-1", "lab", "ACTIVE", "2026-01-02", metadata={COMMIT: "f" * 40}, mark=Mark("lab", "r")
+    )
+
+    assert faults(DEVELOPMENT, existing=Belongings((server,))) == [
+        "role: expected production, as lab was launched; stop_instance.py lab removes it, got development"
+    ]
+
+
+def test_nobody_trains_on_what_was_baked_to_serve() -> None:
+    baked = Image("image-9", "baked", "active", properties={COMMIT: "f" * 40})
+    inventory = replace(INVENTORY, images=(*INVENTORY.images, baked))
+
+    assert faults(replace(DEVELOPMENT, image="baked"), inventory) == [
+        "image: expected one that was not baked: it has what serves in it, got baked"
+    ]
 
 
 def test_several_candidates_are_listed() -> None:

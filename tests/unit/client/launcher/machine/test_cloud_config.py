@@ -14,16 +14,18 @@ import yaml
 
 from client.errors import InputError
 from client.launcher.machine.cloud_config import (
-    MAX_ENCODED_BYTES,
     CloudConfig,
-    faults_of,
     instance_files,
     render,
 )
 from client.launcher.machine.container_images import ImageSource
 from client.launcher.machine.mode import Mode
+from client.launcher.machine.push_keys import MODELS_REPOSITORY, PUSHER
+from client.launcher.machine.role import Role
+from client.launcher.machine.user_data import faults_of
 from testing import cloud_init
 from testing.cloud_init import find_schema
+from testing.fake_cloud_contents import PUBLIC_KEY
 from tests.conftest import must_have
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -35,6 +37,8 @@ CONFIGS = {
     "baked": CloudConfig(COMMIT, None, is_baked=True),
     "domain": CloudConfig(COMMIT, URL, domain="celeriac.example.org"),
     "domain-baked": CloudConfig(COMMIT, None, is_baked=True, domain="celeriac.example.org"),
+    "pushes": CloudConfig(COMMIT, URL, takes_pushes=True, push_keys=(f"{PUBLIC_KEY} anna@laptop",)),
+    "development": CloudConfig(COMMIT, URL, role=Role.DEVELOPMENT),
     "docker": CloudConfig(COMMIT, URL, mode=Mode.DOCKER),
     "docker-pulled": CloudConfig(
         COMMIT,
@@ -46,6 +50,7 @@ CONFIGS = {
 }
 PROGRAM = "/usr/local/sbin/celeriac"
 SERVICES = "/usr/local/lib/celeriac/services.sh"
+SET_UP = "/usr/local/lib/celeriac/set-up.sh"
 
 
 def program(mode: Mode = Mode.SYSTEMD, *, part: str = PROGRAM) -> str:
@@ -75,7 +80,7 @@ def test_a_rendered_cloud_config_has_no_fault(name: str) -> None:
 def test_every_file_reaches_the_instance_as_it_is(name: str) -> None:
     written = {entry["path"]: entry for entry in yaml.safe_load(render(CONFIGS[name]))["write_files"]}
 
-    for file in instance_files(CONFIGS[name].mode):
+    for file in instance_files(CONFIGS[name].mode, CONFIGS[name].role):
         assert written[file.path]["content"] == file.content
         assert written[file.path]["permissions"] == file.permissions
     assert written[PROGRAM]["permissions"] == "0755"
@@ -99,11 +104,19 @@ def test_a_baked_image_has_its_packages_already(name: str) -> None:
     assert not {"packages", "package_update"} & set(content)
 
 
-@pytest.mark.parametrize(("name", "domain"), [("fetched", ""), ("domain", "celeriac.example.org")])
-def test_the_set_up_looks_for_the_packages_that_cloud_init_installs(name: str, domain: str) -> None:
-    looked_for = re.search(
-        r"^needed_packages\(\) {\n.*?^}$", program(part=SERVICES), re.MULTILINE | re.DOTALL
-    )
+@pytest.mark.parametrize(
+    ("name", "domain", "part"),
+    [
+        ("fetched", "", SERVICES),
+        ("domain", "celeriac.example.org", SERVICES),
+        ("development", "", PROGRAM),
+    ],
+)
+def test_the_set_up_looks_for_the_packages_that_cloud_init_installs(
+    name: str, domain: str, part: str
+) -> None:
+    text = files_of(name)[part]
+    looked_for = re.search(r"^needed_packages\(\) {\n.*?^}$", text, re.MULTILINE | re.DOTALL)
     assert looked_for
 
     text = f"domain() {{ echo {domain}; }}; {looked_for.group()}; needed_packages"
@@ -145,6 +158,30 @@ def test_behind_caddy_the_web_process_is_on_loopback_and_speaks_http() -> None:
         "TLS_CERT=",
         "TLS_KEY=",
     }
+
+
+def test_what_is_about_pushes_is_written_where_they_are_taken() -> None:
+    added = files_of("pushes").keys() - files_of("fetched").keys()
+
+    assert added == {
+        "/etc/celeriac/first-push-keys",
+        "/etc/ssh/sshd_config.d/celeriac.conf",
+        "/etc/sudoers.d/celeriac-models",
+        "/usr/local/lib/celeriac/pushes.sh",
+    }
+    assert files_of("pushes")["/etc/celeriac/first-push-keys"] == f"{PUBLIC_KEY} anna@laptop\n"
+
+
+def test_launcher_and_instance_mean_the_same_user_and_the_same_repository() -> None:
+    assert f"readonly PUSHER={PUSHER} MODELS_REPOSITORY={MODELS_REPOSITORY}\n" in program(part=SET_UP)
+    assert f"\nMatch User {PUSHER}\n" in files_of("pushes")["/etc/ssh/sshd_config.d/celeriac.conf"]
+    assert f"\n{PUSHER} ALL=(root) NOPASSWD: " in files_of("pushes")["/etc/sudoers.d/celeriac-models"]
+
+
+@pytest.mark.parametrize("key", ["", PUBLIC_KEY, f"{PUBLIC_KEY} a b", f"{PUBLIC_KEY} a\nruncmd: [id]"])
+def test_a_key_that_is_more_than_a_key_is_refused(key: str) -> None:
+    with pytest.raises(InputError):
+        render(CloudConfig(COMMIT, URL, takes_pushes=True, push_keys=(key,)))
 
 
 @pytest.mark.parametrize(
@@ -193,12 +230,6 @@ def test_a_number_of_workers_that_makes_no_sense_is_refused(workers: int) -> Non
         render(CloudConfig(COMMIT, URL, workers=workers))
 
 
-def test_what_no_cloud_takes_is_a_fault() -> None:
-    (fault,) = faults_of("x" * MAX_ENCODED_BYTES)
-
-    assert fault == f"it is too large: 87380 bytes after base64, at most {MAX_ENCODED_BYTES}"
-
-
 @pytest.fixture(scope="module")
 def schema() -> dict[str, Any]:
     """That of cloud-init; without one the test is skipped, and on CI it fails."""
@@ -232,7 +263,7 @@ def test_what_cloud_init_would_not_do_is_told(user_data: str, place: str, schema
 
 
 @pytest.mark.parametrize("mode", Mode)
-@pytest.mark.parametrize("part", [PROGRAM, SERVICES])
+@pytest.mark.parametrize("part", [PROGRAM, SERVICES, SET_UP])
 def test_the_set_up_program_is_shell_without_mistakes(mode: Mode, part: str) -> None:
     text = program(mode, part=part)
     subprocess.run(["bash", "-n"], input=text, text=True, check=True)
@@ -242,7 +273,7 @@ def test_the_set_up_program_is_shell_without_mistakes(mode: Mode, part: str) -> 
 
 def test_both_modes_have_what_the_set_up_program_calls() -> None:
     names = [set(re.findall(r"^(\w+)\(\) ", program(mode, part=SERVICES), re.MULTILINE)) for mode in Mode]
-    called = set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", program()))
+    called = set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", program() + program(part=SET_UP)))
 
     assert names[0] & called == names[1] & called
     assert len(names[0] & called) > 10
@@ -272,4 +303,16 @@ def test_the_engine_trusts_an_authority_with_one_registry() -> None:
 def test_what_first_boot_runs_is_what_the_program_removes_when_it_is_done() -> None:
     path = yaml.safe_load(render(CONFIGS["fetched"]))["write_files"][-1]["path"]
 
-    assert f"readonly UNFINISHED={path}\n" in program()
+    assert f"readonly UNFINISHED={path}\n" in program(part=SET_UP)
+    assert "rm -f $UNFINISHED\n" in program()
+
+
+def test_a_machine_for_development_has_nothing_of_what_serves() -> None:
+    content = yaml.safe_load(render(CONFIGS["development"]))
+    written = files_of("development")
+
+    assert {"make", "git", "python3-venv"} <= set(content["packages"])
+    assert "rabbitmq-server" not in content["packages"]
+    assert not [path for path in written if "/systemd/system/" in path or path == SERVICES]
+    # It sets itself up at each boot: whatever boots, its console tells the same.
+    assert "$UNFINISHED" not in written[PROGRAM]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from client.launcher.machine.console import BootProgress, read
+from testing.fake_cloud_contents import PUBLIC_KEY
 
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKG2IRCxCVAy9JrpJqHWBrzwthNzfQwW3UNeiGWlzk8A"
 NEWER_ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAX3MOUbnJrWEICbF8w2ETFbIauMJ8xQIcnQJwoSDWtG"
@@ -193,3 +194,12 @@ def test_the_certificate_is_the_last_that_was_told_whole() -> None:
     assert of(f"celeriac: certificate {one}", f"celeriac: certificate {two} [ 12.3] audit").certificate == two
     assert of(f"celeriac: certificate {one}", f"celeriac: certificate {two[:-3]}").certificate == one
     assert of(f"celeriac: certificate {one}:00", "celeriac: certificate `reboot`").certificate is None
+
+
+def test_the_key_that_pushes_models_is_told_whole_or_not_at_all() -> None:
+    cut = PUBLIC_KEY[:-4]
+
+    assert read(f"celeriac: push-key {PUBLIC_KEY}\n").push_key == PUBLIC_KEY
+    assert read(f"celeriac: push-key {PUBLIC_KEY}\n").host_keys == ()
+    assert read(f"celeriac: push-key {cut}\n").push_key is None
+    assert read("celeriac: push-key ssh-ed25519 $(id)\n").push_key is None

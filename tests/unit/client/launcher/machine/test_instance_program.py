@@ -18,10 +18,13 @@ from testing.certificates import make_pair
 from testing.processes import free_ports, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-PROGRAM = TEMPLATES / "files/usr/local/sbin/celeriac"
+PROGRAM = TEMPLATES / "serving/usr/local/sbin/celeriac"
+SET_UP = "usr/local/lib/celeriac/set-up.sh"
 SERVICES = "usr/local/lib/celeriac/services.sh"
+PUSHES = "usr/local/lib/celeriac/pushes.sh"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FOLDERS = (
     "/opt/celeriac",
@@ -46,25 +49,40 @@ class Program:
             (folder / each[1:]).mkdir(parents=True, exist_ok=True)
         self._text = self._moved(PROGRAM)
         (folder / SERVICES).parent.mkdir()
+        (folder / SET_UP).write_text(self._moved(TEMPLATES / "files" / SET_UP))
         (folder / SERVICES).write_text(self._moved(TEMPLATES / mode / SERVICES))
+
+    def take_pushes(self) -> None:
+        """Be a machine with a repository for models."""
+        (self.folder / PUSHES).write_text(self._moved(TEMPLATES / "pushes" / PUSHES))
 
     def _moved(self, path: Path) -> str:
         return re.sub(rf"(?<![\w/.])({'|'.join(FOLDERS)})\b", rf"{self.folder}\1", path.read_text())
 
     def run(
-        self, *arguments: str, replacing: str = "", stdout: int = subprocess.PIPE
+        self, *arguments: str, replacing: str = "", stdout: int = subprocess.PIPE, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """Run a command; `replacing` is shell text that the program reads before it begins."""
-        head, dispatch = self._text.split(DISPATCH)
-        text = f"{head}\n{replacing}{DISPATCH}{dispatch}"
         return subprocess.run(
-            ["bash", "-c", text, "celeriac", *arguments],
+            self._command(*arguments, replacing=replacing),
+            input=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
             check=False,
             timeout=60,
         )
+
+    def begin(self, *arguments: str, replacing: str, env: Mapping[str, str]) -> subprocess.Popen[str]:
+        """Begin to run a command that reads from its stdin."""
+        command, pipe = self._command(*arguments, replacing=replacing), subprocess.PIPE
+        return subprocess.Popen(
+            command, env=os.environ | env, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+        )
+
+    def _command(self, *arguments: str, replacing: str) -> list[str]:
+        head, dispatch = self._text.split(DISPATCH)
+        return ["bash", "-c", f"{head}\n{replacing}{DISPATCH}{dispatch}", "celeriac", *arguments]
 
     def call(self, text: str) -> subprocess.CompletedProcess[str]:
         """Run a text with the program's functions."""
@@ -122,6 +140,7 @@ def test_help_needs_no_rights_and_names_every_command(program: Program) -> None:
         "deploy",
         "first-key",
         "keys",
+        "push-keys",
         "fingerprint",
         "status",
         "seal",
@@ -170,6 +189,25 @@ def test_a_commit_that_nobody_pushed_is_not_waited_for_by_a_deployment(program: 
 
     assert done.returncode == 1
     assert f"celeriac: failed start: nobody pushed commit {COMMIT}: git push ssh://debian@" in done.stdout
+
+
+def test_who_comes_second_is_told_who_is_at_work(program: Program) -> None:
+    (program.folder / "opt/celeriac/code.git").mkdir()
+    (program.folder / "run/celeriac.lock").write_text(
+        "what was said by whoever was there before, and is longer\n"
+    )
+    waits = f"{ROOT}; is_within_reach() {{ touch {program.folder}/begun; read -r _; return 1; }}"
+    first = program.begin(
+        "deploy", COMMIT, replacing=f"{waits}; login_user() {{ :; }}", env={"SUDO_USER": "ben"}
+    )
+    wait_until((program.folder / "begun").exists, what="the first one is at work")
+
+    second = program.run("deploy", "f" * 40, replacing=ROOT)
+    first.communicate("go on\n", timeout=60)
+
+    assert (second.returncode, second.stdout) == (1, "")
+    at_work = rf"error: another celeriac is at work: deploy {COMMIT}, for ben, since \d\d:\d\d:\d\d \w+\n"
+    assert re.fullmatch(at_work, second.stderr)
 
 
 DOMAIN = "celeriac.example.org"
@@ -534,3 +572,238 @@ def test_keys_hands_everything_on_as_it_is(program: Program) -> None:
 
     assert (refused.returncode, refused.stderr) == (1, "error: this machine is not set up yet\n")
     assert shown.stdout.splitlines() == ["create", "anna's notebook", "--json"]
+
+
+@pytest.fixture
+def taking(program: Program) -> Program:
+    """The program of a machine with a repository for models."""
+    program.take_pushes()
+    return program
+
+
+def new_key(folder: Path, comment: str, *kind: str) -> str:
+    """The public half of a throw-away key."""
+    path = folder / "key"
+    path.unlink(missing_ok=True)
+    make = ["ssh-keygen", "-q", *(kind or ("-t", "ed25519")), "-N", "", "-C", comment, "-f", str(path)]
+    subprocess.run(make, check=True)
+    return path.with_suffix(".pub").read_text().strip()
+
+
+def authorized(program: Program) -> list[str]:
+    return (program.folder / "etc/celeriac/push-keys").read_text().splitlines()
+
+
+def test_a_key_may_push_and_nothing_else(taking: Program, tmp_path: Path) -> None:
+    key = new_key(tmp_path, "anna@laptop")
+
+    added = taking.run("push-keys", "add", replacing=ROOT, stdin=f"\n# Anna's\n{key}\n")
+    listed = taking.run("push-keys", "list", replacing=ROOT)
+
+    assert (added.returncode, added.stderr) == (0, "")
+    command = "CELERIAC_PUSHER=anna@laptop exec sudo -n /usr/local/sbin/celeriac take-push"
+    assert authorized(taking) == [f'restrict,command="{command}" {key}']
+    assert re.fullmatch(r"256 SHA256:\S+ anna@laptop \(ED25519\)\n", listed.stdout)
+    assert (taking.folder / "etc/celeriac/push-keys").stat().st_mode & 0o777 == 0o644
+
+
+def test_nothing_of_a_comment_is_a_command(taking: Program, tmp_path: Path) -> None:
+    key = new_key(tmp_path, "").split()
+
+    taking.run("push-keys", "add", " ".join([*key, '"; touch /tmp/x; $(id) `id` \\ ö']), replacing=ROOT)
+
+    (line,) = authorized(taking)
+    name = re.fullmatch(r'restrict,command="CELERIAC_PUSHER=(\S+) exec sudo [^"]*" \S+ \S+ (\S+)', line)
+    assert name and name[1] == name[2]
+    assert re.fullmatch("[A-Za-z0-9@._-]+", name[1])
+
+
+def test_a_key_that_may_push_already_gets_another_name_and_is_not_there_twice(
+    taking: Program, tmp_path: Path
+) -> None:
+    first, other = new_key(tmp_path, "first"), new_key(tmp_path, "other")
+    again = first.replace("first", "again")
+
+    taking.run("push-keys", "add", replacing=ROOT, stdin=f"{first}\n{other}")
+    taking.run("push-keys", "add", again, replacing=ROOT)
+
+    assert [line.split(" ", 5)[-1].split()[-1] for line in authorized(taking)] == ["other", "again"]
+
+
+@pytest.mark.parametrize("called", ["comment", "fingerprint"])
+def test_a_key_is_removed_by_what_the_list_says(taking: Program, tmp_path: Path, called: str) -> None:
+    taking.run(
+        "push-keys", "add", replacing=ROOT, stdin=f"{new_key(tmp_path, 'a')}\n{new_key(tmp_path, 'b')}\n"
+    )
+    _, fingerprint, comment, _ = taking.run("push-keys", "list", replacing=ROOT).stdout.split("\n")[0].split()
+
+    removed = taking.run("push-keys", "remove", {"comment": comment}.get(called, fingerprint), replacing=ROOT)
+    again = taking.run("push-keys", "remove", "a", replacing=ROOT)
+
+    assert removed.returncode == 0, removed.stderr
+    assert [line.split()[-1] for line in authorized(taking)] == ["b"]
+    assert (again.returncode, again.stderr.startswith("error: no key that may push is called 'a'")) == (
+        1,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("-----BEGIN OPENSSH PRIVATE KEY-----", "line 1 is no public key"),
+        ('command="id" ssh-ed25519 {key}', "line 1 is no public key"),
+        ("ssh-ed25519 AAAA", "line 1 is no public key"),
+        ("ssh-rsa {key}", "line 1 is no public key"),
+        ("ssh-ed25519 {key}\nssh-ed25519 {key}x", "line 2 is no public key"),
+        ("ssh-dss {key}", "line 1 is no public key"),
+    ],
+)
+def test_what_is_no_public_key_changes_nothing(taking: Program, tmp_path: Path, line: str, says: str) -> None:
+    key = new_key(tmp_path, "").split()[1]
+
+    done = taking.run("push-keys", "add", replacing=ROOT, stdin=line.format(key=key))
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: {says}") and done.stderr.count("\n") == 1
+    assert not (taking.folder / "etc/celeriac/push-keys").exists()
+
+
+def test_a_short_key_of_rsa_is_refused(taking: Program, tmp_path: Path) -> None:
+    key = new_key(tmp_path, "old", "-t", "rsa", "-b", "1024")
+
+    done = taking.run("push-keys", "add", key, replacing=ROOT)
+
+    assert done.stderr.startswith("error: line 1 is an RSA key of 1024 bits: expected 2048 or more")
+
+
+def test_keys_of_the_user_data_may_push_until_they_are_removed(taking: Program, tmp_path: Path) -> None:
+    (taking.folder / "etc/celeriac/first-push-keys").write_text(f"{new_key(tmp_path, 'first')}\n")
+    set_up = f"{ROOT}; prepare_pushes"
+
+    taking.call(f"{set_up}")
+    first = authorized(taking)
+    taking.run("push-keys", "remove", "first", replacing=ROOT)
+    taking.call(f"{set_up}")
+
+    assert len(first) == 1
+    assert authorized(taking) == []
+
+
+def test_a_key_that_nobody_can_use_does_not_fail_the_set_up(taking: Program) -> None:
+    (taking.folder / "etc/celeriac/first-push-keys").write_text("ssh-rsa AAAA short\n")
+
+    done = taking.call(f"{ROOT}; set -e; prepare_pushes; echo goes on")
+
+    assert done.stdout == "goes on\n"
+    assert "nobody may push models: celeriac push-keys add" in taking.log
+    assert "line 1 is no public key" in taking.log
+
+
+@pytest.mark.parametrize("command", [("push-keys", "list"), ("take-push",)])
+def test_a_machine_without_a_repository_for_models_says_so(
+    program: Program, command: tuple[str, ...]
+) -> None:
+    done = program.run(*command, replacing=ROOT)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: this machine has no repository for models")
+
+
+@pytest.mark.parametrize("arguments", [(), ("list", "x"), ("remove",), ("add", "a", "b"), ("drop",)])
+def test_push_keys_says_how_it_is_called(taking: Program, arguments: tuple[str, ...]) -> None:
+    done = taking.run("push-keys", *arguments, replacing=ROOT)
+
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "push-keys add [KEY]" in done.stderr
+
+
+def test_a_push_is_handed_to_the_service_with_what_was_asked_for_and_by_whom(taking: Program) -> None:
+    (taking.folder / "opt/celeriac/current").symlink_to(taking.folder)
+    asked = (
+        "export SSH_ORIGINAL_COMMAND='scp -f $(id) %n' CELERIAC_PUSHER=anna; exec() { printf '%s\n' \"$@\"; }"
+    )
+
+    started = taking.run("take-push", replacing=f"{ROOT}; {asked}").stdout.splitlines()
+
+    assert started[0] == "systemd-run"
+    assert "--setenv=SSH_ORIGINAL_COMMAND=scp -f $(id) %n" in started
+    assert "--setenv=CELERIAC_PUSHER=anna" in started
+    assert started[-3:] == ["repository", "serve", f"{taking.folder}/var/lib/celeriac/models.git"]
+
+
+def test_an_image_has_nobody_who_may_push(taking: Program, tmp_path: Path) -> None:
+    taking.run("push-keys", "add", new_key(tmp_path, "anna"), replacing=ROOT)
+    others = ("stop_services", "forget_services", "forget_users", "forget_identity", "forget_logs", "sync")
+    stubs = "; ".join(f"{name}() {{ :; }}" for name in (*others, "cloud-init", "flock"))
+
+    taking.run("seal", replacing=f"{ROOT}; {stubs}")
+
+    assert not (taking.folder / "etc/celeriac/push-keys").exists()
+
+
+class Development(Program):
+    """The program of a machine for development."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, Mode.SYSTEMD)
+        self._text = self._moved(TEMPLATES / "development/usr/local/sbin/celeriac")
+
+
+@pytest.fixture
+def development(tmp_path: Path) -> Development:
+    return Development(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ((), "a command is missing"),
+        (("deploy", COMMIT), "there is no command 'deploy'"),
+        (("setup",), "setup takes one commit"),
+        (("setup", "main"), "a commit is 40 hexadecimal digits, not 'main'"),
+        (("connect", "192.0.2.1"), "connect takes addresses and at least one host key"),
+        (("status", "x"), "status takes no arguments"),
+    ],
+)
+def test_a_wrong_call_on_a_machine_for_development_is_refused_in_one_line(
+    development: Development, arguments: tuple[str, ...], error: str
+) -> None:
+    done = development.run(*arguments)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {error}") and done.stderr.count("\n") == 1
+
+
+def test_help_on_a_machine_for_development_names_every_command(development: Development) -> None:
+    said = development.run("help", replacing="id() { echo 1000; }").stdout
+
+    assert re.findall("^  ([a-z-]+) ", said, re.MULTILINE) == [
+        "setup",
+        "connect",
+        "push-key",
+        "status",
+        "help",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("requirements", "flags", "is_refused"),
+    [
+        ("tensorflow-cpu==2.20", "sse4_2", True),
+        ("tensorflow-cpu==2.20", "avx avx2", False),
+        ("click==8.1", "sse4_2", False),
+    ],
+)
+def test_a_processor_on_which_nothing_is_trained_is_told_before_anything_is_installed(
+    development: Development, requirements: str, flags: str, is_refused: bool
+) -> None:
+    (development.folder / "requirements").mkdir()
+    (development.folder / "requirements/training.txt").write_text(f"{requirements}\n")
+    greps = f'grep() {{ if [ "$3" = /proc/cpuinfo ]; then [[ "{flags}" == *avx* ]]; else command grep "$@"; fi; }}'
+    stubs = f"uname() {{ echo x86_64; }}; {greps}; fail() {{ echo $*; exit 1; }}; try() {{ echo installs; }}"
+
+    done = development.call(f"{stubs}; checkout={development.folder}; furnish")
+
+    refusal = "the cloud shows a processor without avx, which TensorFlow needs\n"
+    assert done.stdout == (refusal if is_refused else "installs\n"), done.stderr

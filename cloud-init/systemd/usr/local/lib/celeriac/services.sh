@@ -38,7 +38,7 @@ write_settings() {
     write_secret $CONFIG/celeriac.env root "\
 # The service's settings (docs/operations.md); after an edit: systemctl restart celeriac.target
 # How many workers the machine's cores are shared among:
-WORKERS=$workers"
+WORKERS=$workers$(! takes_pushes || printf '\n%s' "MODELS_REPOSITORY=$MODELS_REPOSITORY")"
 }
 
 # RabbitMQ starts this before itself, each time.
