@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import cast
 
@@ -83,7 +84,7 @@ class Finishing:
             return self._refused(model, each, str(exc))
 
     def _served(self, push: Push, model: str, each: Delivered, version: str) -> Delivered:
-        found = self._rollout(model, version)
+        found = self._rollout(model, version, each)
         if found is None:
             if (change := self._change_since(model, each)) is not None:
                 return self._overtaken(model, each, change)
@@ -122,11 +123,12 @@ class Finishing:
             numbered = manifest.model_copy(update={"version": draft.version})
             return read_manifest(draft.publish(numbered, check=lambda _folder: None))
 
-    def _rollout(self, model: str, version: str) -> Rollout | None:
+    def _rollout(self, model: str, version: str, pushed: Delivered) -> Rollout | None:
         """The promotion that has begun already; it is a row of the transaction in which it began."""
         with self.serving.database.read() as connection:
             found = rollouts.list_rollouts(connection, model, limit=_MOST_ROLLOUTS)
-        return next((each for each in found if (each.channel, each.version) == (STABLE, version)), None)
+        later = takewhile(lambda each: each.id != pushed.rollout, found)
+        return next((each for each in later if (each.channel, each.version) == (STABLE, version)), None)
 
     def _change_since(self, model: str, each: Delivered) -> Event | None:
         """What somebody has said of the model since the gate has looked at it."""

@@ -101,21 +101,19 @@ class Git:
         Raises:
             Unavailable: as `run`.
         """
-        return shown(
-            self.run("rev-list", "--max-count=1", "--no-commit-header", "--format=%s", commit)
-            .decode(errors="replace")
-            .strip()
-        )
+        # The first line is the commit's id: git cannot leave it out before 2.33.
+        told = self.run("rev-list", "--max-count=1", "--format=%s", commit).decode(errors="replace")
+        return shown(told.partition("\n")[2].strip())
 
     @contextmanager
     def records(self, *arguments: str) -> Iterator[Iterator[bytes]]:
         """What git prints between NULs, one after the other: whoever has seen enough stops, and so does git.
 
         Raises:
-            Unavailable: git is not there.
+            Unavailable: git is not there, or has failed, or was too slow: what it has printed may not be all.
         """
-        with self._started(arguments) as (_, answers):
-            yield _between_nuls(answers)
+        with self._started(arguments) as (process, _, answers):
+            yield _all_between_nuls(process, answers, arguments[0])
 
     @contextmanager
     def blobs(self) -> Iterator[Blobs]:
@@ -124,11 +122,13 @@ class Git:
         Raises:
             Unavailable: git is not there.
         """
-        with self._started(["cat-file", "--batch"]) as (asks, answers):
+        with self._started(["cat-file", "--batch"]) as (_, asks, answers):
             yield Blobs(asks, answers)
 
     @contextmanager
-    def _started(self, arguments: list[str] | tuple[str, ...]) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    def _started(
+        self, arguments: list[str] | tuple[str, ...]
+    ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes], IO[bytes]]]:
         try:
             process = subprocess.Popen(
                 self._command(arguments),
@@ -144,7 +144,7 @@ class Git:
         late.daemon = True
         late.start()
         try:
-            yield pipes
+            yield process, *pipes
         finally:
             late.cancel()
             process.kill()
@@ -187,8 +187,10 @@ class Blobs:
         self._answers.read(1)
 
 
-def _between_nuls(stream: IO[bytes]) -> Iterator[bytes]:
+def _all_between_nuls(process: subprocess.Popen[bytes], stream: IO[bytes], what: str) -> Iterator[bytes]:
     rest = b""
     while piece := stream.read(2**16):
         *whole, rest = (rest + piece).split(b"\0")
         yield from whole
+    if process.wait() or rest:
+        raise Unavailable(f"git {what} ended before it had told all ({process.returncode})")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from production_server.validation import faults_of
 SAMPLES = ("sample.csv", "sample.zip", "sample")
 _MODELS = (".onnx", ".keras", ".h5", ".hdf5", ".json", ".zip")
 _WEIGHTS = (".h5", ".hdf5")
+_TELLING = (".yml", ".yaml", ".csv", ".zip")
 _NOTES = ("readme", "license", "licence", "notice")
 """Files that people write for each other; a version made by the training has them beside it as well."""
 EXPECTED = (
@@ -38,8 +39,25 @@ class ForeignFile:
 
 
 def sample_in(folder: Path) -> Path | None:
-    """What the model is tried on: `sample.csv`, `sample.zip`, or the folder `sample`; None: there is nothing."""
-    return next((folder / name for name in SAMPLES if (folder / name).exists()), None)
+    """What the model is tried on: `sample.csv`, `sample.zip`, or the folder `sample`; None: there is nothing.
+
+    Raises:
+        InvalidInput: there are several.
+    """
+    found = [folder / name for name in SAMPLES if (folder / name).exists()]
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise InvalidInput.at(f"{folder.name}, sample", f"one of {', '.join(SAMPLES)}", names)
+    return found[0] if found else None
+
+
+def unused_in(folder: Path, used: Collection[Path]) -> list[str]:
+    """Files that look as if they said something of a foreign model, and say nothing: `model.yml`, `samples.csv`."""
+    return sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.suffix.lower() in _TELLING and path.name[0] != "." and path not in used
+    )
 
 
 def is_version(folder: Path) -> bool:
@@ -55,7 +73,7 @@ def read_version(folder: Path, model: str) -> Manifest:
     """
     place = f"{model}/{MANIFEST_FILE}"
     try:
-        manifest = Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
+        manifest = Manifest.model_validate_json((folder / MANIFEST_FILE).read_text(errors="replace"))
         task_of(manifest)
     except ValidationError as exc:
         raise_all(
@@ -101,7 +119,9 @@ def foreign_file_in(folder: Path, model: str) -> ForeignFile:
 
 
 def _is_like_a_model(path: Path) -> bool:
-    return path.is_file() and path.suffix in _MODELS and path.name not in SAMPLES and path.name[0] != "."
+    return (
+        path.is_file() and path.suffix.lower() in _MODELS and path.name not in SAMPLES and path.name[0] != "."
+    )
 
 
 def _wrong_files(folder: Path, manifest: Manifest) -> Sequence[Fault]:

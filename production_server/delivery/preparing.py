@@ -7,10 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from production_server.delivery.descriptions import description_beside, read_description
-from production_server.delivery.layouts import foreign_file_in, is_version, read_version, sample_in
+from production_server.access.records import Actor
+from production_server.delivery.descriptions import DESCRIPTION_FILE, description_beside, read_description
+from production_server.delivery.layouts import (
+    SAMPLES,
+    foreign_file_in,
+    is_version,
+    read_version,
+    sample_in,
+    unused_in,
+)
 from production_server.delivery.records import Delivered, import_id
 from production_server.jobs import channels as rows
+from production_server.jobs import rollouts
 from production_server.learning.imports import (
     Destination,
     examine_draft,
@@ -37,6 +46,7 @@ from production_server.models.importing.process import Asked
 from production_server.models.importing.sample import sample_folder
 from production_server.models.manifest import MANIFEST_FILE, Manifest, Source, digest_of, read_manifest
 from production_server.models.store_folders import told
+from production_server.serving.promoting import Wanted
 from production_server.serving.serving import Serving
 from production_server.settings import Settings
 
@@ -59,11 +69,22 @@ class Preparing:
         """
         with self.serving.database.read() as connection:
             event = latest_change(rows.list_events(connection, model, channel_name=STABLE, limit=1))
+            last = next(iter(rollouts.list_rollouts(connection, model, limit=1)), None)
         # A bucket that does not answer takes no version: that is said now, and not when main has moved.
-        published_by(import_id(self.commit, model), model, self.serving.registry, self.settings)
-        make = self._of_version if is_version(folder) else self._of_file
-        path = make(model, folder, into)
-        return Delivered(path=path, event=event)
+        before = published_by(import_id(self.commit, model), model, self.serving.registry, self.settings)
+        if before is not None:
+            path = self._again(before.manifest)
+        else:
+            make = self._of_version if is_version(folder) else self._of_file
+            path = make(model, folder, into)
+        return Delivered(path=path, event=event, rollout=None if last is None else last.id)
+
+    def _again(self, before: Manifest) -> str:
+        """What the same commit has become already, by a push to a repository that is gone; it has passed the gate."""
+        self.say(f"This commit has been pushed before: it is version {before.version}")
+        wanted = Wanted(model=before.name, version=before.version, dry_run=True)
+        self.serving.promote(wanted, by=Actor(""))
+        return f"{before.name}/" if before.source is None else before.source.file
 
     def _of_file(self, model: str, folder: Path, into: Path) -> str:
         found = foreign_file_in(folder, model)
@@ -88,6 +109,9 @@ class Preparing:
         )
         for note in admitted.made.notes:
             self.say(note)
+        used = (found.file, found.weights, asked.sample, description_beside(found.file))
+        for name in unused_in(folder, [each for each in used if each is not None]):
+            self.say(f"Not read: {name} (what is: {DESCRIPTION_FILE}, {', '.join(SAMPLES)})")
         manifest = read_manifest(into)
         self._seal(manifest, manifest.source or _source_of(into), path, into)
         return path

@@ -185,10 +185,18 @@ class Delivery:
             )
 
     def _changes(self, update: RefUpdate) -> tuple[dict[str, str], list[str]]:
-        """The models whose folders are others than in what main names now, by name, and those that are gone."""
+        """The models whose folders are others than in what main names now, by name, and those that are gone.
+
+        What nobody here has heard of counts as changed: store and database may be new ones.
+        """
         new = model_trees(self.git, update.new)
         old = {} if update.old == NOTHING else model_trees(self.git, update.old)
-        changed = {model: tree for model, tree in sorted(new.items()) if old.get(model) != tree}
+        here, told_of = set(self.serving.registry.model_names()), self.serving.overview.highest_told
+        changed = {
+            model: tree
+            for model, tree in sorted(new.items())
+            if old.get(model) != tree or (model not in here and not told_of(model))
+        }
         return changed, sorted(old.keys() - new.keys())
 
     def _make_ready(self, commit: str, subject: str, changed: Mapping[str, str], by: Actor) -> None:
@@ -196,7 +204,8 @@ class Delivery:
         refused: list[str] = []
         models: dict[str, Delivered] = {}
         with self.pushes.draft() as draft:
-            for model, tree in changed.items():
+            for number, (model, tree) in enumerate(changed.items(), 1):
+                self.say(f"{model}:" if len(changed) == 1 else f"{model} ({number} of {len(changed)}):")
                 try:
                     models[model] = self._prepare(commit, model, tree, draft)
                 except (Unavailable, StoreNotWritable):
@@ -215,7 +224,6 @@ class Delivery:
         self.say(f"{_count(len(models))} passed in {time.monotonic() - began:.1f} s.")
 
     def _prepare(self, commit: str, model: str, tree: str, draft: Path) -> Delivered:
-        self.say(f"{model}:")
         files = files_of(self.git, model, tree, most_bytes=self.settings.import_file_bytes)
         pushed = draft / f".{model}" / model
         with told(draft):

@@ -44,6 +44,8 @@ class Delivered(Frozen):
     """Of its file, or of its manifest, in the commit."""
     event: int
     """The last change of its channel `stable` when it was held against that; 0: there was none."""
+    rollout: UUID | None = None
+    """The last rollout of the model then: only a later one is this push's."""
     state: State = "ready"
     version: str | None = None
     told: str = ""
@@ -133,6 +135,14 @@ class Pushes:
         for name, each in push.models.items():
             if each.state != "ready":
                 shutil.rmtree(folder / name, ignore_errors=True)
+
+    def has_left_drafts(self) -> bool:
+        """Whether something lies there of a push that must have died: none takes so long."""
+        before = time.time() - LONGEST_WAIT_S
+        try:
+            return any(path.stat().st_mtime < before for path in self.folder.glob(".*/"))
+        except OSError:
+            return False
 
     def sweep(self, is_in_main: Callable[[str], bool]) -> None:
         """Remove what pushes have left that were refused or died, and records of long ago."""

@@ -27,6 +27,7 @@ _SERVICES = ("receive-pack", "upload-pack")
 _OF_STORES = ("AWS_", "GOOGLE_", "STORAGE_EMULATOR_HOST", "AZURE_", "SSL_CERT_", "FSSPEC_")
 """What libraries of buckets read of the environment."""
 _OF_SETTINGS = ("DATABASE_URL", "MODEL_STORE", "MORE_MODELS", "IMPORT_", "GATE_", "STORAGE_ALLOW", "LEASE_S")
+_NAMES_OF_PATHS = ("_FILE", "_DIR", "_CREDENTIALS", "_BUNDLE")
 _HOOK = """\
 #!/bin/sh
 # Written by `repository init`, again at each start of the service.
@@ -62,6 +63,16 @@ def make_repository(path: Path, settings: Settings, environ: Mapping[str, str]) 
     except (OSError, Unavailable) as exc:
         raise _wrong(path, str(exc)) from exc
     return git
+
+
+def kept_environment(path: Path) -> dict[str, str]:
+    """What the hooks of a repository have as their settings by now; nothing where there is none."""
+    try:
+        lines = (path / SETTINGS_FILE).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    words = [line.removeprefix("export ").partition("=") for line in lines if line.startswith("export ")]
+    return {name: "".join(shlex.split(quoted)) for name, _, quoted in words if name != "PYTHONPATH"}
 
 
 def open_repository(path: Path) -> Git:
@@ -134,7 +145,7 @@ def _script(path: Path, hook: str) -> str:
 def _exports(settings: Settings, environ: Mapping[str, str]) -> str:
     """What hooks need of the environment of the service: whoever pushes has another one, and another folder."""
     told = {
-        name: text
+        name: _absolute(text) if name.endswith(_NAMES_OF_PATHS) else text
         for name, text in environ.items()
         if text and (name.startswith(_OF_SETTINGS) or name.startswith(_OF_STORES))
     }
@@ -142,11 +153,17 @@ def _exports(settings: Settings, environ: Mapping[str, str]) -> str:
         "STATE_DIR": settings.state_dir,
         "MODEL_STORE": settings.model_store,
         "MORE_MODELS": settings.more_models,
+        "IMPORT_PYTHON": settings.import_python,
     }
     told |= {name: str(path.absolute()) for name, path in paths.items() if isinstance(path, Path)}
     told["PYTHONPATH"] = str(Path(production_server.__file__).parents[1])
     unset = f"unset PYTHONHOME PYTHONSTARTUP {' '.join(_of_whoever_pushes())}\n"
     return unset + "".join(f"export {name}={shlex.quote(text)}\n" for name, text in sorted(told.items()))
+
+
+def _absolute(text: str) -> str:
+    """A path, of what lies there; whoever pushes is in another folder."""
+    return str(Path(text).absolute()) if Path(text).exists() else text
 
 
 def _of_whoever_pushes() -> Iterator[str]:

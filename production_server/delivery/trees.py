@@ -16,6 +16,8 @@ from production_server.shown import shown
 MOST_MODELS = 1_000
 MOST_FILES = 10_000
 """A few objects can stand for any number of files: no more are listed."""
+MOST_NAME_BYTES, MOST_PATH = 200, 1_000
+"""Less than what file systems take: the folders above come to it."""
 _SYMLINK, _SUBMODULE = "120000", "160000"
 _WRONG_KINDS = {_SYMLINK: "a symbolic link", _SUBMODULE: "a submodule"}
 _LFS = b"version https://git-lfs"
@@ -139,6 +141,9 @@ def _odd_names(entries: Iterable[Entry], model: str) -> Iterator[Fault]:
         is_text = entry.path.isprintable() and "\\" not in entry.path
         if not is_text or any(part in ("", ".", "..") for part in parts):
             yield Fault(shown(f"{model}/{entry.path}"), "a name of plain text in UTF-8", "this one")
+        elif len(entry.path) > MOST_PATH or any(len(part.encode()) > MOST_NAME_BYTES for part in parts):
+            expected = f"a name of at most {MOST_NAME_BYTES} bytes, and a path of {MOST_PATH:,} characters"
+            yield Fault(shown(f"{model}/{entry.path}"), expected, "a longer one")
 
 
 def _too_large(place: str, size_bytes: int, most_bytes: int) -> Fault:

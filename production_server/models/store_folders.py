@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from production_server.errors import StoreNotWritable
+from production_server.shown import shown
 
 REMOVED = ".removed-"
 """Before the number of a version that was deleted: the hidden folder is empty and stays, so that the number does."""
@@ -47,16 +49,25 @@ def told(place: Path) -> Iterator[None]:
     """
     try:
         yield
+    except shutil.Error as exc:  # of several files: what was said of each is text alone
+        said = str(exc.args[0])
+        if any(f"[Errno {number}]" in said for number in _FULL):
+            raise _no_room(place) from exc
+        raise StoreNotWritable(f"the model store cannot be written: {shown(said)}", place=str(place)) from exc
     except OSError as exc:
         if exc.errno in _FULL:
-            raise StoreNotWritable(
-                "there is no room for a version in the model store", code="store_full", place=str(place)
-            ) from exc
+            raise _no_room(place) from exc
         whose = f" for the user {os.geteuid()}" if exc.errno == errno.EACCES else ""
         raise StoreNotWritable(
             f"the model store cannot be written: {exc.strerror or type(exc).__name__}{whose}",
             place=str(place),
         ) from exc
+
+
+def _no_room(place: Path) -> StoreNotWritable:
+    return StoreNotWritable(
+        "there is no room for a version in the model store", code="store_full", place=str(place)
+    )
 
 
 def sync(path: Path) -> None:

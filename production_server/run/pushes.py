@@ -69,7 +69,8 @@ class _Reconciler:
 
     def look(self) -> bool:
         """Finish what is left, if something is; never more at once."""
-        if all(push.is_over or push.is_being_received for push in self._pushes.all()):
+        is_left = any(not (push.is_over or push.is_being_received) for push in self._pushes.all())
+        if not is_left and not self._pushes.has_left_drafts():
             return False
         self._process = subprocess.Popen(
             self._command, env=self._environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

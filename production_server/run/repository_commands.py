@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -19,6 +20,7 @@ from production_server.delivery.git import Git
 from production_server.delivery.pushes import Delivery, RefUpdate
 from production_server.delivery.repository import (
     PUSHER_VARIABLE,
+    kept_environment,
     make_repository,
     open_repository,
     repository_of,
@@ -51,10 +53,11 @@ def repository_commands(context: click.Context) -> None:
 def init(settings: Settings, *, path: Path | None) -> None:
     """Make the repository, or bring what is there to how it has to be, and print where it is.
 
-    What hooks need of the settings, DATABASE_URL as well, is kept in a file in it that only its owner can read.
+    What hooks need of the settings, DATABASE_URL as well, is kept in a file in it that only its owner can read. What
+    stands there already stays, where the environment says nothing else.
     """
     where = _where(settings, path)
-    make_repository(where, settings, os.environ)
+    make_repository(where, settings, {**kept_environment(where), **os.environ})
     click.echo(where)
 
 
@@ -162,7 +165,7 @@ def _refusing() -> Iterator[None]:
         _say(f"REFUSED: {exc}")
         sys.exit(1)
     except Exception as exc:  # noqa: BLE001  # the outermost edge: git shows a traceback to whoever pushes
-        _say(f"REFUSED: the server made a mistake, {type(exc).__name__}: {exc}")
+        _say(f"REFUSED: {_what_happened(exc)}")
         sys.exit(1)
 
 
@@ -176,8 +179,14 @@ def _telling() -> Iterator[None]:
         _say_if_possible(f"NOT FINISHED: {exc}; {later}")
         sys.exit(1)
     except Exception as exc:  # noqa: BLE001  # the outermost edge
-        _say_if_possible(f"NOT FINISHED: the server made a mistake, {type(exc).__name__}: {exc}; {later}")
+        _say_if_possible(f"NOT FINISHED: {_what_happened(exc)}; {later}")
         sys.exit(1)
+
+
+def _what_happened(exc: Exception) -> str:
+    if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "there is no room on the server's disk"
+    return f"the server made a mistake, {type(exc).__name__}: {exc}"
 
 
 def _say(text: str) -> None:

@@ -397,6 +397,35 @@ def test_a_push_goes_live_and_says_what_the_gate_found(own: ModelRepository) -> 
     ]
 
 
+def test_what_the_repository_has_comes_back_where_store_or_repository_are_new(own: ModelRepository) -> None:
+    clone = own.clone()
+    put_iris(clone)
+    first = clone.commit("Tell irises apart")
+    clone.push()
+    put_iris(clone, title="Irises")
+    clone.commit("Call them irises")
+    assert clone.push().code == 0 and versions(own, "iris") == ["1", "2"]
+
+    shutil.rmtree(own.path)
+    own.init()
+    again = clone.push(f"{first}:refs/heads/main")
+
+    assert again.code == 0, again.said
+    assert "This commit has been pushed before: it is version 1" in again.remote
+    assert "iris: version 1 is stable" in again.remote and versions(own, "iris") == ["1", "2"]
+    assert changes(own)[-1][:3] == ("iris", "set", "1")
+
+    for path in own.state.iterdir():
+        if path != own.path:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    clone.git("reset", "--quiet", "--hard", first)
+    clone.commit("Nothing else")
+    back = clone.push()
+
+    assert back.code == 0, back.said
+    assert versions(own, "iris") == ["1"] and "iris: version 1 is stable" in back.remote
+
+
 def test_what_died_after_main_has_moved_is_finished_once(own: ModelRepository) -> None:
     clone = own.clone()
     put_iris(clone)

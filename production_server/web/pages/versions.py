@@ -41,8 +41,8 @@ MOST_SIDE_BY_SIDE = 6
 EVENTS = 50
 PATIENCE_S = 5.0
 """So long the page waits for workers to load what is promoted."""
-LOADING_MS, CANARY_MS = 1000, 5000
-"""So often the page asks again while a version is loading, and while a canary has a share."""
+LOADING_MS, FOLLOW_MS = 1000, 5000
+"""So often the page asks again by itself while a version is loading, and else: others push, promote and go back."""
 MAY_FAIL: Mapping[str, str] = {"signature": "take or answer something else", **DESPITE}
 """What whoever promotes may let a version fail, and what that means."""
 EXPECTED = "expected."
@@ -159,7 +159,7 @@ def _page(name: str, error: CeleriacError | None = None) -> Response:
         channels=channels,
         loading=loading,
         canary=canary,
-        follow_ms=LOADING_MS if loading else CANARY_MS if canary else None,
+        follow_ms=LOADING_MS if loading else FOLLOW_MS,
         taken_back=parts.serving.canaries.taken_back(name),
         replays=_replays(rollouts),
         may_see_others=asking_client().is_admin,

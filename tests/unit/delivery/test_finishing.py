@@ -219,6 +219,26 @@ def test_what_was_rolled_back_after_it_had_begun_is_not_promoted_again(
     ]
 
 
+def test_a_commit_that_comes_again_serves_again_though_it_has_been_promoted_before(
+    settings: Settings, serving: Serving, pushes: Pushes, tmp_path: Path
+) -> None:
+    """Its repository was made anew: nothing of the first push is known but its version."""
+    finishing(settings, serving, pushes).finish(ready(pushes, tmp_path, "table"))
+    later = serving.overview.history("table", limit=1)[0].id
+    finishing(settings, serving, pushes).finish(ready(pushes, tmp_path, "table", commit=SECOND, event=later))
+    assert stable(serving, "table") == "2"
+
+    event = serving.overview.history("table", limit=1)[0].id
+    with serving.database.read() as connection:
+        last = list_rollouts(connection, "table", limit=1)[0].id
+    push = ready(pushes, tmp_path / "again", "table", event=event)
+    again = Delivered(path="table/model.onnx", event=event, rollout=last)
+    done = finishing(settings, serving, pushes).finish(push.model_copy(update={"models": {"table": again}}))
+
+    assert (done.models["table"].state, done.models["table"].version) == ("live", "1")
+    assert stable(serving, "table") == "1"
+
+
 def test_what_was_made_ready_and_is_damaged_or_gone_is_never_published(
     settings: Settings, serving: Serving, pushes: Pushes, tmp_path: Path
 ) -> None:

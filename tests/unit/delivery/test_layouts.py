@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from production_server.delivery.descriptions import read_description
-from production_server.delivery.layouts import foreign_file_in, is_version, read_version, sample_in
+from production_server.delivery.layouts import (
+    foreign_file_in,
+    is_version,
+    read_version,
+    sample_in,
+    unused_in,
+)
 from production_server.errors import InvalidInput
 from testing.small_models import write_table_model
 
@@ -26,6 +32,7 @@ def fill(folder: Path, *names: str) -> Path:
         (["iris.onnx", "model.yaml", "sample.csv", "README.md", "classes.txt"], "iris.onnx", None),
         (["model.onnx", "model.onnx.data"], "model.onnx", None),
         (["model.json", "weights.h5"], "model.json", "weights.h5"),
+        (["M.ONNX"], "M.ONNX", None),
         (["model.zip", "sample.zip"], "model.zip", None),
         (["saved/saved_model.pb", "saved/variables/x", "sample/mug/1.png"], "saved", None),
         (["saved_model.pb", "variables/x"], ".", None),
@@ -116,3 +123,16 @@ def test_a_description_that_is_no_text_is_refused_by_name(tmp_path: Path) -> Non
 
     with pytest.raises(InvalidInput, match=r"^iris/model\.yaml: expected text in UTF-8"):
         read_description(tmp_path / "model.yaml", {}, name="iris/model.yaml")
+
+
+def test_of_two_samples_none_is_guessed(tmp_path: Path) -> None:
+    fill(tmp_path / "iris", "iris.onnx", "sample.csv", "sample/mug/1.png")
+
+    with pytest.raises(InvalidInput, match=r"iris, sample: expected one of .*, got sample\.csv, sample$"):
+        sample_in(tmp_path / "iris")
+
+
+def test_what_looks_as_if_it_said_something_and_is_not_read_is_named(tmp_path: Path) -> None:
+    fill(tmp_path, "iris.onnx", "model.yml", "samples.csv", "sample.csv", "README.md", ".hidden.csv")
+
+    assert unused_in(tmp_path, [tmp_path / "sample.csv"]) == ["model.yml", "samples.csv"]

@@ -137,3 +137,14 @@ def test_a_process_that_nobody_has_asked_how_it_ended_is_gone() -> None:
 
         ended.wait()
     assert began == ""
+
+
+def test_a_draft_of_long_ago_is_seen_and_one_in_the_making_is_not(tmp_path: Path) -> None:
+    pushes = Pushes(tmp_path / "pushes")
+    assert not pushes.has_left_drafts()
+    with pushes.turn("ada"), pushes.draft() as draft:
+        before = pushes.has_left_drafts()
+        os.utime(draft, (0, 0))
+        after = pushes.has_left_drafts()
+
+    assert (before, after) == (False, True)

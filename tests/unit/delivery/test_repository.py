@@ -9,7 +9,13 @@ import pytest
 
 from production_server.delivery.git import Git
 from production_server.delivery.pushes import RefUpdate, only_main
-from production_server.delivery.repository import make_repository, open_repository, repository_of, serve
+from production_server.delivery.repository import (
+    kept_environment,
+    make_repository,
+    open_repository,
+    repository_of,
+    serve,
+)
 from production_server.errors import Forbidden, InvalidInput, SettingsError, Unavailable
 from production_server.settings import Settings, read_settings
 
@@ -37,6 +43,32 @@ def test_it_is_made_once_and_brought_to_how_it_has_to_be_again(settings: Setting
     ).stdout.splitlines()
     assert "DATABASE_URL=postgresql://a:'b@c/d" in sourced and f"STATE_DIR={settings.state_dir}" in sourced
     assert not [line for line in sourced if line.startswith(("API_KEYS", "GATE_MARGIN"))]
+
+
+def test_made_again_by_hand_it_keeps_what_hooks_have_as_their_settings(settings: Settings) -> None:
+    path = repository_of(settings)
+    make_repository(path, settings, {"DATABASE_URL": "postgresql://a:'b@c/d", "GATE_MARGIN": "0.1"})
+
+    make_repository(path, settings, {**kept_environment(path), "GATE_MARGIN": "0.2"})
+
+    kept = kept_environment(path)
+    assert (kept["DATABASE_URL"], kept["GATE_MARGIN"]) == ("postgresql://a:'b@c/d", "0.2")
+
+
+def test_paths_are_those_of_whoever_made_it(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "keys").write_text("")
+    environ = {"IMPORT_PYTHON": "bin/python", "AWS_SHARED_CREDENTIALS_FILE": "keys", "AWS_REGION": "keys"}
+    told = read_settings({"STATE_DIR": str(settings.state_dir), "IMPORT_PYTHON": "bin/python"})
+
+    make_repository(repository_of(told), told, environ)
+
+    kept = kept_environment(repository_of(told))
+    assert kept["IMPORT_PYTHON"] == str(tmp_path / "bin/python")
+    assert kept["AWS_SHARED_CREDENTIALS_FILE"] == str(tmp_path / "keys")
+    assert kept["AWS_REGION"] == "keys"
 
 
 def test_other_files_are_left_alone(settings: Settings, tmp_path: Path) -> None:

@@ -131,3 +131,29 @@ def test_what_pushes_left_that_died_a_day_ago_is_swept(git: Git) -> None:
     git.sweep()
 
     assert (old.exists(), new.exists()) == (False, True)
+
+
+@pytest.mark.parametrize("end", ["kill -9 $$", "exit 1"])
+def test_a_listing_that_git_did_not_finish_is_taken_for_none(
+    git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """As if nothing had changed, or a description was not there."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "git").write_text(f"#!/bin/sh\nprintf '040000 tree {'1' * 40} -\\tiris\\0'\n{end}\n")
+    (programs / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+
+    with pytest.raises(Unavailable, match="git ls-tree ended before it had told all"):
+        model_trees(git, "main")
+
+
+@pytest.mark.parametrize("name", ["x" * 201, "/".join(["folder"] * 150)])
+def test_a_name_that_no_file_system_takes_is_no_fault_of_the_store(git: Git, name: str) -> None:
+    *folders, last = name.split("/")
+    made = tree(git, f"100644 blob {blob(git, 'x')}\t{last}")
+    for folder in reversed(folders):
+        made = tree(git, f"040000 tree {made}\t{folder}")
+
+    with pytest.raises(InvalidInput, match="a name of at most 200 bytes, and a path of 1,000 characters"):
+        files_of(git, "iris", made, most_bytes=1)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -240,3 +241,15 @@ def test_what_killed_processes_left_is_swept_and_what_is_held_is_not(tmp_path: P
 
         assert draft.folder.is_dir()
     assert not left.exists() and not left.parent.exists()
+
+
+def test_a_copy_that_fails_for_want_of_room_says_so(tmp_path: Path) -> None:
+    """Of several files the system's error is text alone."""
+    full = shutil.Error([("a", "b", "[Errno 28] No space left on device: 'b'")])
+    other = shutil.Error([("a", "b", "[Errno 13] Permission denied: 'b'")])
+
+    with pytest.raises(StoreNotWritable, match="there is no room") as refused, told(tmp_path):
+        raise full
+    assert refused.value.code == "store_full"
+    with pytest.raises(StoreNotWritable, match="Permission denied"), told(tmp_path):
+        raise other
