@@ -155,10 +155,8 @@ class RemoteBuckets:
         except Exception as exc:
             raise self._translated(exc, location) from exc
 
-    def _answer(
-        self, filesystem: Any, asked: Coroutine[Any, Any, T], *, within_s: float = ANSWER_TIMEOUT_S
-    ) -> T:
-        """Wait for what the filesystem's event loop does, in a thread of fsspec's.
+    def _answer(self, filesystem: Any, asked: Coroutine[Any, Any, T], *, within_s: float | None = None) -> T:
+        """Wait for what the filesystem's event loop does, in a thread of fsspec's; None: for `ANSWER_TIMEOUT_S`.
 
         Raises:
             Late: it takes longer than that. CancelledError: this is closed meanwhile.
@@ -167,7 +165,8 @@ class RemoteBuckets:
             if self._is_closed:
                 asked.close()
                 raise CancelledError
-            future = asyncio.run_coroutine_threadsafe(_in_time(asked, within_s), filesystem.loop)
+            timeout_s = ANSWER_TIMEOUT_S if within_s is None else within_s
+            future = asyncio.run_coroutine_threadsafe(_in_time(asked, timeout_s), filesystem.loop)
             self._on_their_way.add(future)
         try:
             return future.result()

@@ -76,7 +76,8 @@ def of_a_job(app: Flask) -> list[tuple[str, str]]:
     """All ways to ask for one job or scan: method, and path with a place for its id."""
     found = []
     for rule in app.url_map.iter_rules():
-        if {"job_id", "scan_id"} & rule.arguments:
+        # What only leads to the page of a form is asked for nothing.
+        if {"job_id", "scan_id"} & rule.arguments and rule.endpoint != "pages.again":
             path = rule.rule.replace("<uuid:job_id>", "{}").replace("<uuid:scan_id>", "{}")
             path = path.replace("<int(max=2147483647):index>", "0")
             found += [(method, path) for method in sorted((rule.methods or set()) - {"OPTIONS", "HEAD"})]
