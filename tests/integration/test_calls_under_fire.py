@@ -167,13 +167,15 @@ def test_calls_wait_for_a_worker_if_all_are_killed(service: Celeriac) -> None:
 def test_a_call_that_workers_die_of_is_not_tried_a_third_time(
     service: Celeriac, rabbitmq: RabbitMQNode
 ) -> None:
+    # Another test may just have stopped the broker.
+    wait_until(lambda: is_whole(service, rabbitmq), what="the service is whole")
     died_before = service.log.count("ended with -9")
 
     answer = ask(service, DEADLY, within_ms=4000)
 
     assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
     wait_until(lambda: is_whole(service, rabbitmq), what="the service is whole again")
-    assert runs(service, DEADLY) == 2
+    assert runs(service, DEADLY) == 2, service.log[-6000:]
     assert service.log.count("ended with -9") == died_before + 2
 
 
