@@ -86,7 +86,15 @@ class Git:
         Raises:
             Unavailable: as `run`, and if `other` is not here.
         """
-        return commit.encode() in self.run("rev-list", other).split()
+        return commit in self.history(other)
+
+    def history(self, commit: str) -> frozenset[str]:
+        """That commit, and all that it comes after.
+
+        Raises:
+            Unavailable: as `run`, and if it is not here.
+        """
+        return frozenset(self.run("rev-list", commit).decode().split())
 
     def sweep(self) -> None:
         """Remove what pushes have left in the repository that were killed or too large: git keeps it for weeks."""

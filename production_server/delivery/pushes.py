@@ -140,11 +140,11 @@ class Delivery:
         Raises:
             Unavailable: git, or the database, does not answer.
         """
-        main, kept = self.git.main(), self.pushes.all()
+        main = self.git.main()
+        history = self.git.history(main) if main else frozenset[str]()
+        kept = [push for push in self.pushes.all() if push.commit in history]
         for model in sorted(model_trees(self.git, main) if main else ()):
-            push = next(
-                (each for each in kept if model in each.models and self._is_in_main(each.commit)), None
-            )
+            push = next((each for each in kept if model in each.models), None)
             last = push.models[model] if push else None
             is_known = model in self.serving.registry.model_names()
             named = self.serving.overview.named(model, STABLE) if is_known else None
