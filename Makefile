@@ -20,6 +20,8 @@ EXTRAS ?=
 SINCE ?= HEAD
 
 export PYTHONPATH := $(CURDIR)
+# Where it is set, each process would compile anew all that it imports: a second and a half of processor at each start.
+unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help

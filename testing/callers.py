@@ -63,15 +63,23 @@ def _always_share(_version: str) -> float:
 
 @contextlib.contextmanager
 def calling(
-    url: str, *, clients: int = 8, model: str = "table", share_of: Callable[[str], float] = _always_share
+    url: str,
+    *,
+    clients: int = 8,
+    pause_s: float = 0.005,
+    model: str = "table",
+    share_of: Callable[[str], float] = _always_share,
 ) -> Iterator[Calls]:
-    """Clients that call until the end of the block."""
+    """Clients that call until the end of the block, each with a pause after an answer.
+
+    Without one they would take all processors from the service that they call.
+    """
     calls, stopped = Calls(share_of), threading.Event()
 
     def call(number: int) -> None:
         with httpx.Client(base_url=url, timeout=60) as web:
             turn = number
-            while not stopped.is_set():
+            while not stopped.wait(pause_s):
                 turn += 1
                 began = time.monotonic()
                 answer = web.post(f"/v1/models/{model}:predict", json={"instances": [[turn % 10, number]]})
