@@ -120,6 +120,9 @@ def stretches(service: Celeriac) -> Iterator[Stretch]:
         at = datetime.fromisoformat(event["at"]).timestamp()
         if event["channel"] in named:
             yield Stretch(*named.pop(event["channel"]), at)
+        elif event["before"]:
+            # What was stable before anybody had said so: the newest that all workers have.
+            yield Stretch(event["before"], -inf, at)
         if event["after"]:
             named[event["channel"]] = (event["after"], at)
     for version, since in named.values():
