@@ -323,7 +323,7 @@ def test_an_empty_pool_of_floating_addresses_is_told_and_undone(
 
 
 def test_a_service_that_never_answers_is_told_and_undone(launcher: Launcher, source: tuple[str, ...]) -> None:
-    ended = launcher.start("lab", *FLAVOR, *source, "--timeout", "20")
+    ended = launcher.start("lab", *FLAVOR, *source, "--timeout", "40")
 
     assert ended.code == 5
     assert "FAKE CONSOLE OUTPUT" in ended.stderr
@@ -334,7 +334,7 @@ def test_a_service_that_never_answers_is_told_and_undone(launcher: Launcher, sou
 def test_a_kept_failure_is_found_by_the_next_run(
     launcher: Launcher, source: tuple[str, ...], request: pytest.FixtureRequest
 ) -> None:
-    failed = launcher.start("lab", *FLAVOR, *source, "--timeout", "20", "--keep")
+    failed = launcher.start("lab", *FLAVOR, *source, "--timeout", "40", "--keep")
     request.getfixturevalue("ready_service")
 
     again = launcher.start("lab", *FLAVOR, *source, "--json").json()
