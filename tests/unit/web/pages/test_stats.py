@@ -158,7 +158,7 @@ def test_what_is_wrong_with_a_search_is_said_at_its_field(get: Get, filled: Data
 
 
 def test_nothing_found_is_said(get: Get, filled: Database) -> None:
-    assert "Nothing that was classified is so." in get("/results?label=none").text
+    assert "No result matches." in get("/results?label=none").text
 
 
 def test_columns_are_as_high_as_their_counts_and_all_can_be_seen() -> None:
