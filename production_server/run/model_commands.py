@@ -19,6 +19,7 @@ from production_server.run.admitted_lines import how_it_serves, show_admitted, s
 from production_server.run.brought_files import FileOrAddress, brought, say
 from production_server.run.logs import quiet_audit
 from production_server.run.opened_serving import opened_serving
+from production_server.run.quantize_command import quantize
 from production_server.run.serving_commands import AS_JSON, BREAKING, DESPITE_CHECK, SERVING_COMMANDS
 from production_server.settings import Settings
 
@@ -32,7 +33,7 @@ def model_commands(context: click.Context) -> None:
     quiet_audit(context)
 
 
-for _each in SERVING_COMMANDS:
+for _each in (quantize, *SERVING_COMMANDS):
     model_commands.add_command(_each)
 
 
