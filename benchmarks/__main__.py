@@ -20,6 +20,7 @@ from benchmarks import (
     interactive,
     latency,
     mixed,
+    quantized,
     rollouts,
 )
 from benchmarks.machine import machine
@@ -37,6 +38,7 @@ PARTS = {
     "dashboard": "dashboard",
     "imports": "imports",
     "rollouts": "rollouts",
+    "quantized": "quantized",
 }
 """What is measured, and what its figures are called."""
 TABLES = {
@@ -44,6 +46,7 @@ TABLES = {
     "mixed": mixed.tables,
     "imports": imports.tables,
     "rollouts": rollouts.tables,
+    "quantized": quantized.tables,
 }
 """What is told in Markdown tables, as docs/benchmarks.md has it, instead of in lines."""
 ON_DEMAND = ("compose", "dashboard", "imports")
@@ -86,6 +89,7 @@ def main(
         "dashboard": lambda: dashboard.measure(items, report),
         "imports": lambda: imports.measure(rounds, report),
         "rollouts": lambda: rollouts.measure(rounds, seconds, report),
+        "quantized": lambda: quantized.measure(rounds, report),
     }
     wanted = parts or [part for part in PARTS if part not in ON_DEMAND]
     found: dict[str, Any] = {"machine": machine()}

@@ -99,6 +99,43 @@ def write_shades_model(store: Path, name: str = "shades", version: str = "1", **
     return _write(store, name, version, nodes, constants, manifest | changes)
 
 
+def write_convolution_model(
+    store: Path, name: str = "lights", version: str = "1", *, channels: int = 64, **changes: Any
+) -> Path:
+    """An image model of 16 × 16 grey pixels with two convolutions; it answers whether more than half is bright."""
+    generator = np.random.default_rng(5)
+    first = generator.random((channels, 1, 3, 3)).astype(np.float32)
+    second = generator.random((channels, channels, 3, 3)).astype(np.float32)
+    first /= first.sum(axis=(1, 2, 3), keepdims=True)
+    second /= second.sum(axis=(1, 2, 3), keepdims=True)
+    last = np.stack([np.full(channels, -8 / channels), np.full(channels, 8 / channels)], axis=1)
+    nodes = [
+        helper.make_node("Transpose", ["image"], ["pixels"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["pixels", "first"], ["edges"]),
+        helper.make_node("Relu", ["edges"], ["some"]),
+        helper.make_node("Conv", ["some", "second"], ["shapes"]),
+        helper.make_node("Relu", ["shapes"], ["more"]),
+        helper.make_node("GlobalAveragePool", ["more"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "last"], ["sums"]),
+        helper.make_node("Add", ["sums", "bias"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    constants = [
+        numpy_helper.from_array(first, "first"),
+        numpy_helper.from_array(second, "second"),
+        numpy_helper.from_array(last.astype(np.float32), "last"),
+        numpy_helper.from_array(np.array([4, -4], np.float32), "bias"),
+    ]
+    manifest = {
+        "task": "image_classification",
+        "inputs": [{"name": "image", "shape": [None, 16, 16, 1], "dtype": "float32"}],
+        "image": {"mode": "L", "width": 16, "height": 16, "scale": 1 / 255},
+        "labels": ["dark", "bright"],
+    }
+    return _write(store, name, version, nodes, constants, manifest | changes)
+
+
 def write_number_model(store: Path, name: str = "number", version: str = "1", **changes: Any) -> Path:
     """A model of two features that answers with a number, their product, in an output [items, 1] called `value`."""
     nodes = [

@@ -225,6 +225,31 @@ class Source(Frozen):
     """Of what came by `git push`: where `file` is a path in it."""
 
 
+class Quantized(Frozen):
+    """What a version in whole numbers of 8 bits was made from, and how its answers are to those of that version."""
+
+    version: Version
+    sha256: Sha256
+    """Of that version's manifest, and so of its files."""
+    calibration: str
+    """On what the ranges of its numbers were found: `500 images of the sample`."""
+    items: int = Field(ge=1)
+    weight_bits: Literal[7, 8]
+    """8: it answers so only on processors that take sums of such products (x86-64 with VNNI, ARM)."""
+    agreeing: int | None = None
+    """How many of them get the same label from both; None: there are no labels."""
+    apart: float = Field(ge=0.0)
+    """By how much answers differ from that version's, as a share of what its own differ by (root mean squares)."""
+
+    @property
+    def told(self) -> str:
+        """How its answers are to those of that version, for people."""
+        numbers = f"numbers {self.apart:.1%} of their spread apart"
+        if self.agreeing is None:
+            return f"{numbers}, on {self.items:,} items"
+        return f"the same label for {self.agreeing:,} of {self.items:,} items, {numbers}"
+
+
 class Manifest(Frozen):
     """One immutable version of a model."""
 
@@ -260,6 +285,8 @@ class Manifest(Frozen):
     parity: Parity | None
     """None: what is served is the original itself."""
     source: Source | None = Field(default=None, exclude_if=lambda source: source is None)
+    quantized: Quantized | None = Field(default=None, exclude_if=lambda quantized: quantized is None)
+    """None: it is no version in whole numbers that was made here."""
     runner: Literal["onnx", "keras"] = "onnx"
     files: dict[FilePath, FileDigest]
 

@@ -26,14 +26,28 @@ def lines_of(manifest: Manifest) -> list[str]:
         lines.append(f"  labels    {shown_labels}")
     if manifest.quantity is not None:
         lines.append(f"  answers   {manifest.quantity.label}, in {manifest.quantity.unit or 'no unit'}")
+    lines += _origins(manifest)
+    # Names may be a stranger's, and a terminal obeys what is in them.
+    return [*map(visible, lines), f"  made      {manifest.created:%Y-%m-%d %H:%M} UTC"]
+
+
+def _origins(manifest: Manifest) -> list[str]:
+    """Where a version comes from, and how it is to that."""
+    lines = []
     if manifest.source is not None:
         source = manifest.source
         pushed = f", commit {source.commit[:8]}" if source.commit else ""
         lines.append(f"  from      {source.file} ({source.producer or source.format}){pushed}")
+    if manifest.quantized is not None:
+        quantized = manifest.quantized
+        kind = f"weights of {quantized.weight_bits} bits"
+        lines += [
+            f"  int8      of version {quantized.version}, {kind}, by {quantized.calibration}",
+            f"  beside it {quantized.told}",
+        ]
     if manifest.parity is not None:
         parity = manifest.parity
         lines.append(
             f"  parity    {parity.max_abs_difference:.1e} at most, on {parity.inputs:,} {parity.drawn} inputs"
         )
-    # Names may be a stranger's, and a terminal obeys what is in them.
-    return [*map(visible, lines), f"  made      {manifest.created:%Y-%m-%d %H:%M} UTC"]
+    return lines

@@ -87,7 +87,7 @@ def list_models(settings: Settings, *, as_json: bool) -> None:
 def show(settings: Settings, *, name: str, which: str | None, as_json: bool) -> None:
     """Show what a version takes and answers, where it comes from, and how it stands."""
     with opened_serving(settings) as serving:
-        version = _version(serving.registry, name, which) if which else serving.registry.shown(name)
+        version = named_version(serving.registry, name, which) if which else serving.registry.shown(name)
         state = serving.overview.version(*version.key)
         told = _told_of_model(serving.registry, name)
     if as_json:
@@ -286,7 +286,7 @@ def history(settings: Settings, *, name: str, channel: str | None, limit: int, a
 def compare_versions(settings: Settings, *, name: str, first: str, second: str, as_json: bool) -> None:
     """Show two versions of NAME side by side; A and B are numbers, or names of channels."""
     with opened_serving(settings) as serving:
-        versions = [_version(serving.registry, name, which) for which in (first, second)]
+        versions = [named_version(serving.registry, name, which) for which in (first, second)]
     found = compare(versions)
     numbers = [version.key[1] for version in versions]
     if as_json:
@@ -303,7 +303,7 @@ SERVING_COMMANDS: Sequence[click.Command] = (
 )  # fmt: skip
 
 
-def _version(registry: Registry, name: str, which: str) -> ModelVersion:
+def named_version(registry: Registry, name: str, which: str) -> ModelVersion:
     """The version of that number, retired or not, or that a channel names."""
     return registry.version(name, which) if which.isdecimal() else registry.resolve(name, which)
 

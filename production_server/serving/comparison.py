@@ -79,13 +79,19 @@ def _facts(manifests: Sequence[Manifest]) -> Iterable[Row]:
         ("text", "thresholds", _thresholds),
         ("text", "task", lambda each: each.task),
         ("text", "runner", lambda each: each.runner),
-        ("text", "made from", lambda each: each.source.file if each.source else None),
+        ("text", "made from", _made_from),
         ("moment", "made", lambda each: each.created),
     )
     for kind, name, value in facts:
         row = Row(kind, name, tuple(map(value, manifests)))
         if any(each is not None for each in row.values):
             yield row
+
+
+def _made_from(manifest: Manifest) -> str | None:
+    if manifest.quantized is not None:
+        return f"version {manifest.quantized.version}, as int8"
+    return manifest.source.file if manifest.source else None
 
 
 def _thresholds(manifest: Manifest) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from production_server.confined.limits import Limits
 from production_server.models.drafts import draft_version
-from production_server.models.importing.process import Asked, import_in_process
+from production_server.models.importing.process import Answered, Asked, import_in_process
 from production_server.models.manifest import Manifest, read_manifest
 from production_server.models.remote_store import remote_store_of
 from production_server.settings import Settings
@@ -46,27 +46,53 @@ def make_version(
         InvalidInput: the file, or what is said of it, cannot be used.
         BrokenVersion, InferenceFailed, StoreNotWritable, ImportFailed, ImportStopped: as `import_in_process`.
     """
+    asked = replace(asked, python=importing_python(settings), limits=importing_limits(settings))
+
+    def fill(folder: Path) -> Answered:
+        answered = import_in_process(asked, folder, say, stopping=stopping)
+        return replace(answered, manifest=_of_import(answered.manifest, asked))
+
+    return publish_made(asked.name, settings, fill, above=above, is_dry_run=is_dry_run, check=check)
+
+
+def publish_made(
+    name: str,
+    settings: Settings,
+    fill: Callable[[Path], Answered],
+    *,
+    above: int,
+    is_dry_run: bool,
+    check: Callable[[Path], None],
+) -> Made:
+    """Have `fill` write a version's files into a draft, and publish that as `make_version` does.
+
+    Raises:
+        StoreNotWritable: the store is full, or cannot be written.
+    """
     *others, store = settings.model_stores
-    asked = replace(
-        asked,
-        python=settings.import_python or Path(sys.executable),
-        limits=Limits(
-            memory_bytes=settings.import_memory_bytes,
-            timeout_s=settings.import_timeout_s,
-            read_bytes=settings.import_file_bytes,
-        ),
-    )
-    with draft_version(
-        store, asked.name, others=others, above=above, remote=remote_store_of(settings)
-    ) as draft:
-        answered = import_in_process(asked, draft.folder, say, stopping=stopping)
+    with draft_version(store, name, others=others, above=above, remote=remote_store_of(settings)) as draft:
+        answered = fill(draft.folder)
         known = {"version": draft.version, "files": draft.digests()}
-        manifest = _of_import(answered.manifest, asked).model_copy(update=known)
+        manifest = answered.manifest.model_copy(update=known)
         if is_dry_run:
             draft.rehearse(manifest, check=check)
             return Made(manifest=manifest, notes=answered.notes, folder=None)
         folder = draft.publish(manifest, check=check)
     return Made(manifest=read_manifest(folder), notes=answered.notes, folder=folder)
+
+
+def importing_python(settings: Settings) -> Path:
+    """The Python in which foreign files are read."""
+    return settings.import_python or Path(sys.executable)
+
+
+def importing_limits(settings: Settings) -> Limits:
+    """What the process may use in which they are."""
+    return Limits(
+        memory_bytes=settings.import_memory_bytes,
+        timeout_s=settings.import_timeout_s,
+        read_bytes=settings.import_file_bytes,
+    )
 
 
 def _of_import(manifest: Manifest, asked: Asked) -> Manifest:

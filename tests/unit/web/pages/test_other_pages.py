@@ -11,7 +11,7 @@ from sqlalchemy import text
 from production_server.jobs.database import Database
 from production_server.jobs.records import Job
 from production_server.jobs.workers import beat
-from testing.small_models import write_image_model
+from testing.small_models import ZERO_SHA, write_image_model
 from tests.unit.web.pages.conftest import PLOT, Page, row
 
 Get = Callable[[str], Page]
@@ -118,6 +118,21 @@ def test_a_model_of_which_nothing_was_measured_says_so(get: Get, model_store: Pa
     assert "How good it is Nobody has measured it." in card.text
     assert "Measured on" not in card.text
     assert "A tiny model for tests. Not loaded by any worker" in welcome.text
+
+
+def test_a_version_in_whole_numbers_says_of_which_one_it_is(get: Get, model_store: Path) -> None:
+    of = {"version": "1", "sha256": ZERO_SHA, "calibration": "500 images of the sample", "items": 500}
+    write_image_model(
+        model_store,
+        version="2",
+        parity=None,
+        quantized=of | {"weight_bits": 7, "agreeing": 498, "apart": 0.019},
+    )
+
+    assert (
+        "Made from version 1 in whole numbers of 8 bits, by 500 images of the sample: "
+        "the same label for 498 of 500 items, numbers 1.9% of their spread apart."
+    ) in get("/models/picture").text
 
 
 def test_the_calls_on_a_model_card_name_this_server_and_the_example(get: Get) -> None:
