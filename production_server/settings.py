@@ -184,8 +184,8 @@ class Settings:
     max_body_bytes: int = _setting(
         64 * 2**20,
         integer(1024, 2**40, of="bytes"),
-        "largest request body, of jobs and forms, in bytes; [files of models](models.md#over-http) have "
-        "`IMPORT_FILE_BYTES`",
+        "largest request body, of jobs, in bytes; [others have less](#clients-that-are-slow), "
+        "[files of models](models.md#over-http) have `IMPORT_FILE_BYTES`",
     )
     max_job_items: int = _setting(100_000, integer(1, 10**7), "largest number of items in one job")
     max_image_pixels: int = _setting(

@@ -205,11 +205,15 @@ class Entrance:
         return allowance
 
     def would_let_in(self, asking: Asking) -> bool:
-        """Whether a request will be let in whose body is still to come, as far as is known; counts nothing."""
+        """Whether a request will be let in whose body is still to come; counts nothing, and never blocks.
+
+        Raises:
+            NotKnownYet: its key is not known; `will_let_in` asks.
+        """
         try:
             return self._has_room(asking)
         except NotKnownYet:
-            return True
+            raise
         except CeleriacError:
             return False
 

@@ -11,12 +11,17 @@ from production_server.web.edge.bridge import BODY_BYTES
 from production_server.web.edge.door import Asking
 from production_server.web.edge.needs import NO_SUCH_PATH
 from production_server.web.edge.parts import current_parts
+from production_server.web.edge.sizes import most_body_bytes
 from production_server.work_in_hand import work_in_hand
 
 
 def pass_entrance() -> None:
     """Let the request in, or raise why not; runs before everything else that Flask does with one."""
     asking, entrance = _asking(), current_parts().entrance
+    # Of what was compressed it is not known before it is read.
+    request.max_content_length = most_body_bytes(
+        asking.operation, largest=current_parts().settings.max_body_bytes
+    )
     try:
         client = entrance.recognise(asking)
     except NotKnownYet:

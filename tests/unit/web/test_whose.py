@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -82,6 +83,19 @@ def of_a_job(app: Flask) -> list[tuple[str, str]]:
             path = path.replace("<int(max=2147483647):index>", "0")
             found += [(method, path) for method in sorted((rule.methods or set()) - {"OPTIONS", "HEAD"})]
     return found
+
+
+def asked_of(app: Flask) -> Iterator[tuple[str, str, str]]:
+    """Every operation, but calls: as it is called, method, and a path of something that is not there."""
+    for rule in app.url_map.iter_rules():
+        path = app.url_map.bind("").build(
+            rule.endpoint,
+            {name: uuid4() if name.endswith("_id") and name != "key_id" else "0" for name in rule.arguments},
+            force_external=False,
+        )
+        if rule.endpoint != "protocols.infer":
+            for method in sorted((rule.methods or set()) - {"OPTIONS", "HEAD"}):
+                yield rule.endpoint, method, path
 
 
 def picture() -> tuple[io.BytesIO, str]:
