@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -20,9 +21,11 @@ from production_server.errors import Unauthorized, Unavailable
 from production_server.jobs.records import NewScan
 from production_server.jobs.submit import start_scan
 from production_server.web.api import job_results
-from production_server.web.app import create_app
+from production_server.web.app import create_app, create_front
 from production_server.web.edge.needs import scopes_for
 from production_server.web.edge.parts import WebParts
+from testing.asgi_client import Sender
+from testing.event_loop import run_apart
 from tests.unit.access.test_keys import SOMEBODY
 from tests.unit.web.edge.test_door import CALLS, ask
 
@@ -368,3 +371,23 @@ def test_who_may_say_which_versions_serve_sees_how_they_stand(web: FlaskClient, 
 
     assert refused.status_code == 403 and "has not the scope read" in refused.text
     assert "has not the scope read or models" in Asking(web, keys[Scope.PREDICT])("GET", "/api/models").text
+
+
+@pytest.mark.parametrize(("path", "body"), CALLS)
+def test_a_call_whose_key_is_revoked_while_its_body_comes_is_refused(
+    parts: WebParts, keys: dict[str, str], path: str, body: Any
+) -> None:
+    sent = json.dumps(body).encode()
+    headers = [(b"authorization", f"Bearer {keys['anna']}".encode()), (b"content-type", b"application/json")]
+
+    class Slow(Sender):
+        async def receive(self) -> Any:
+            if self.taken == 1:
+                revoke_key(parts.database, keys["anna"][:12], by=SOMEBODY)
+                parts.keys.look_again()
+            return await super().receive()
+
+    told = Slow(path, sent[:5], sent[5:], headers=headers)
+    run_apart(create_front(parts)(told.scope, told.receive, told.send))
+
+    assert (told.status, told.code) == (401, "unauthorized")
