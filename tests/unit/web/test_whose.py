@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -391,3 +392,22 @@ def test_a_call_whose_key_is_revoked_while_its_body_comes_is_refused(
     run_apart(create_front(parts)(told.scope, told.receive, told.send))
 
     assert (told.status, told.code) == (401, "unauthorized")
+
+
+def test_whoever_waits_is_told_nothing_more_once_the_key_is_revoked(
+    parts: WebParts, bert: Asking, keys: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def revoked(_seconds: float) -> bool:
+        revoke_key(parts.database, keys["bert"][:12], by=SOMEBODY)
+        parts.keys.look_again()
+        return True
+
+    @contextmanager
+    def place() -> Iterator[Any]:
+        yield revoked
+
+    monkeypatch.setattr(parts.waits, "place", place)
+
+    answer = bert("POST", "/api/jobs", json=ROW, headers={"Prefer": "wait=5"})
+
+    assert (answer.status_code, answer.get_json()["code"]) == (401, "unauthorized")
