@@ -34,7 +34,7 @@ from production_server.web.edge.forms import StrictFormRequest
 from production_server.web.edge.headers import headers_of
 from production_server.web.edge.parts import EXTENSION, WebParts, current_parts
 from production_server.web.edge.problems import register_problem_handlers, status_of
-from production_server.web.edge.protection import PAGE_HEADERS, transport_headers
+from production_server.web.edge.protection import PAGE_HEADERS, usual_headers
 from production_server.web.edge.rate_fields import fields_of
 from production_server.web.edge.request_scope import ROUTE, RequestScope
 from production_server.web.edge.sizes import most_body_bytes
@@ -158,6 +158,6 @@ def _add_rate_fields(response: Response) -> Response:
 
 
 def _add_security_headers(response: Response) -> Response:
-    for name, value in {**PAGE_HEADERS, **transport_headers(request.scheme, request.headers)}.items():
+    for name, value in {**PAGE_HEADERS, **usual_headers(request.scheme, request.headers)}.items():
         response.headers.setdefault(name, value)
     return response

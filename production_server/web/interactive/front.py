@@ -35,7 +35,7 @@ from production_server.web.edge.headers import VERSION_HEADER, headers_of
 from production_server.web.edge.incoming import Incoming, Receive
 from production_server.web.edge.json_bodies import check_charset
 from production_server.web.edge.problems import CHALLENGE, REFUSED, status_of
-from production_server.web.edge.protection import transport_headers
+from production_server.web.edge.protection import usual_headers
 from production_server.web.edge.proxies import Proxies
 from production_server.web.edge.rate_fields import fields_of
 from production_server.web.edge.request_ids import request_id_of
@@ -171,7 +171,7 @@ class Front:
             log.exception("%s %s failed", scope["method"], scope["path"], extra=known)
             answer = protocol.write_error(CeleriacError(MISTAKE))
         progress.status = answer.status
-        protection = transport_headers(scope.get("scheme", "http"), headers)
+        protection = usual_headers(scope.get("scheme", "http"), headers)
         await send_all(send, answer.status, _header_lines(answer, progress, protection), answer.body)
         self._count(protocol, progress)
 

@@ -106,5 +106,4 @@ def _page(error: CeleriacError | None = None) -> Response:
     if error is not None:
         response.status_code = status_of(error)
         response.headers.update(retry_headers(error, response.status_code))
-    response.headers["Cache-Control"] = "no-store"
     return response

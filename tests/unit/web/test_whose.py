@@ -279,7 +279,7 @@ def test_keys_are_made_listed_replaced_and_revoked_over_the_api(
     made = root("POST", "/api/keys", json={"name": "new", "scopes": ["read"], "expires_in_days": 1})
     body = made.get_json()
     assert (made.status_code, body["client"], body["scopes"]) == (201, "new", ["read"])
-    assert made.headers["Cache-Control"] == "no-store"
+    assert made.headers["Cache-Control"] == "private, no-store"
     assert Asking(web, body["key"])("GET", "/api/jobs").status_code == 200
 
     replaced = root("POST", f"/api/keys/{body['id']}/rotate", json={}).get_json()
@@ -411,3 +411,26 @@ def test_whoever_waits_is_told_nothing_more_once_the_key_is_revoked(
     answer = bert("POST", "/api/jobs", json=ROW, headers={"Prefer": "wait=5"})
 
     assert (answer.status_code, answer.get_json()["code"]) == (401, "unauthorized")
+
+
+def test_no_cache_on_the_way_may_keep_what_belongs_to_somebody(
+    app: Flask, parts: WebParts, root: Asking, keys: dict[str, str], work: Any
+) -> None:
+    """Every route, of things that are there and that are not, and calls."""
+    job = root("POST", "/api/jobs", data={"model": "picture", "file": picture()}).get_json()
+    work(job)
+    asked = [(method, path) for operation, method, path in asked_of(app) if operation != "pages.static"]
+    asked += [("GET", path.format(job["id"])) for method, path in of_a_job(app) if method == "GET"]
+
+    for method, path in asked:
+        told = root(method, path, headers={"Sec-Fetch-Site": "same-origin"}, buffered=False)
+        kept = told.headers["Cache-Control"].split(", ")
+        assert "private" in kept, (method, path)
+        is_told_apart = {"Cookie", "Authorization", "X-API-Key"} <= {
+            *told.headers.get("Vary", "").split(", ")
+        }
+        assert "no-store" in kept or is_told_apart, (method, path)
+        told.close()
+    for path, body in CALLS:
+        refused = ask(parts, path, body)
+        assert refused.headers["Cache-Control"] == "private, no-store"
