@@ -76,8 +76,9 @@ class Settings:
     state_dir: Path = _setting(
         Path("state"),
         path,
-        "folder of the SQLite database and other own files; made readable by its owner only; one "
-        "embedded server at a time",
+        "folder of the SQLite database and other own files; made readable by its owner only. One that is there "
+        "keeps its mode, but what the service makes is its owner's alone, wherever it makes it (umask 077), a "
+        "store of models too; one embedded server at a time",
     )
     model_store: Path | Location | None = _setting(
         None,
