@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _SIGNS = r"=+\-@\uff1d\uff0b\uff0d\uff20"
-_FORMULA = re.compile(rf"^(?=[{_SIGNS}\t\r\n])|(?<=[;\t\r\n])(?=[{_SIGNS}])")
-"""Where a spreadsheet would see one begin: some part the cells of a file at semicolons or tabs, whatever quotes say."""
-_NUMBER = re.compile(r"[-+](\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_PASSED_OVER = r"[^\S\t\r\n]|[\"\0\u200b\ufeff]"
+_FORMULA = re.compile(rf"(?:^|(?<=[,;\t\r\n]))(?=(?:{_PASSED_OVER})*[{_SIGNS}\t\r])|^(?=\n)")
+"""Where a spreadsheet would see one begin: some part the cells of a file at commas, semicolons or tabs, whatever quotes
+say, and pass over quotes and spaces in front of it."""
+_IN_JSON = r"(?:-?(?:\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|Infinity)|NaN|null|true|false)"
+_NUMBERS = re.compile(rf"[-+](\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|\[+{_IN_JSON}(?:[\[\], ]+{_IN_JSON})*\]+")
+"""One, or a list of them. The server has the same rules (`web/api/downloads.py`), which is not imported here."""
 RESULT_COLUMNS = ("state", "label", "score", "expected", "outside_training_range", "error", "version")
 
 
@@ -99,7 +103,7 @@ def _cell(value: Any) -> str | float | None:
 
 def inert(cell: T) -> T | str:
     """A text that a spreadsheet would take for a formula, as plain text (OWASP, "CSV Injection")."""
-    return _FORMULA.sub("'", cell) if isinstance(cell, str) and not _NUMBER.fullmatch(cell) else cell
+    return _FORMULA.sub("'", cell) if isinstance(cell, str) and not _NUMBERS.fullmatch(cell) else cell
 
 
 class JsonFile:

@@ -28,7 +28,7 @@ from production_server.run.pushes import taking_pushes
 from production_server.run.repository_commands import repository_commands
 from production_server.run.shared_metrics import VARIABLE as METRICS_VARIABLE
 from production_server.run.shared_metrics import shared_metrics
-from production_server.run.state import hold, make_state_dir
+from production_server.run.state import hold, keep_to_owner, make_state_dir
 from production_server.run.supervisor import (
     Supervisor,
     die_with_parent,
@@ -68,6 +68,7 @@ def main(ctx: click.Context) -> None:
     if ctx.invoked_subcommand and not any(flag in sys.argv for flag in ("-h", "--help")):
         ctx.obj = settings = read_settings(os.environ)
         set_up_logs(settings)
+        keep_to_owner(ctx)
         die_with_parent(os.environ)
         give_large_memory_back()
 

@@ -76,8 +76,9 @@ class Settings:
     state_dir: Path = _setting(
         Path("state"),
         path,
-        "folder of the SQLite database and other own files; made readable by its owner only; one "
-        "embedded server at a time",
+        "folder of the SQLite database and other own files; made readable by its owner only. One that is there "
+        "keeps its mode, but what the service makes is its owner's alone, wherever it makes it (umask 077), a "
+        "store of models too; one embedded server at a time",
     )
     model_store: Path | Location | None = _setting(
         None,
@@ -184,8 +185,8 @@ class Settings:
     max_body_bytes: int = _setting(
         64 * 2**20,
         integer(1024, 2**40, of="bytes"),
-        "largest request body, of jobs and forms, in bytes; [files of models](models.md#over-http) have "
-        "`IMPORT_FILE_BYTES`",
+        "largest request body, of jobs, in bytes; [others have less](#clients-that-are-slow), "
+        "[files of models](models.md#over-http) have `IMPORT_FILE_BYTES`",
     )
     max_job_items: int = _setting(100_000, integer(1, 10**7), "largest number of items in one job")
     max_image_pixels: int = _setting(

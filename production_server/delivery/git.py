@@ -114,28 +114,28 @@ class Git:
         return shown(told.partition("\n")[2].strip())
 
     @contextmanager
-    def records(self, *arguments: str) -> Iterator[Iterator[bytes]]:
+    def records(self, *arguments: str, longest_s: float = LONGEST_S) -> Iterator[Iterator[bytes]]:
         """What git prints between NULs, one after the other: whoever has seen enough stops, and so does git.
 
         Raises:
             Unavailable: git is not there, or has failed, or was too slow: what it has printed may not be all.
         """
-        with self._started(arguments) as (process, _, answers):
+        with self._started(arguments, longest_s) as (process, _, answers):
             yield _all_between_nuls(process, answers, arguments[0])
 
     @contextmanager
-    def blobs(self) -> Iterator[Blobs]:
+    def blobs(self, *, longest_s: float = LONGEST_S) -> Iterator[Blobs]:
         """Files of the repository by their ids.
 
         Raises:
             Unavailable: git is not there.
         """
-        with self._started(["cat-file", "--batch"]) as (_, asks, answers):
+        with self._started(["cat-file", "--batch"], longest_s) as (_, asks, answers):
             yield Blobs(asks, answers)
 
     @contextmanager
     def _started(
-        self, arguments: list[str] | tuple[str, ...]
+        self, arguments: list[str] | tuple[str, ...], longest_s: float
     ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes], IO[bytes]]]:
         try:
             process = subprocess.Popen(
@@ -148,7 +148,7 @@ class Git:
         except OSError as exc:
             raise Unavailable(f"git does not answer: {exc}", place=str(self.path)) from exc
         pipes = cast("tuple[IO[bytes], IO[bytes]]", (process.stdin, process.stdout))
-        late = threading.Timer(LONGEST_S, process.kill)
+        late = threading.Timer(longest_s, process.kill)
         late.daemon = True
         late.start()
         try:

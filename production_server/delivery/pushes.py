@@ -14,7 +14,7 @@ from production_server.delivery.finishing import Finishing
 from production_server.delivery.git import BRANCH, MAIN, NOTHING, Git
 from production_server.delivery.preparing import Preparing
 from production_server.delivery.records import Delivered, Push, Pushes, receiver
-from production_server.delivery.trees import files_of, model_trees, unpack
+from production_server.delivery.trees import Looking, files_of, model_trees, unpack
 from production_server.errors import (
     CeleriacError,
     Conflict,
@@ -203,11 +203,12 @@ class Delivery:
         at, began = datetime.now(UTC), time.monotonic()
         refused: list[str] = []
         models: dict[str, Delivered] = {}
+        looking = Looking()
         with self.pushes.draft() as draft:
             for number, (model, tree) in enumerate(changed.items(), 1):
                 self.say(f"{model}:" if len(changed) == 1 else f"{model} ({number} of {len(changed)}):")
                 try:
-                    models[model] = self._prepare(commit, model, tree, draft)
+                    models[model] = self._prepare(commit, model, tree, draft, looking)
                 except (Unavailable, StoreNotWritable):
                     raise  # The same would be said of the others.
                 except CeleriacError as exc:
@@ -223,13 +224,14 @@ class Delivery:
             self.pushes.keep(draft, push)
         self.say(f"{_count(len(models))} passed in {time.monotonic() - began:.1f} s.")
 
-    def _prepare(self, commit: str, model: str, tree: str, draft: Path) -> Delivered:
-        files = files_of(self.git, model, tree, most_bytes=self.settings.import_file_bytes)
+    def _prepare(self, commit: str, model: str, tree: str, draft: Path, looking: Looking) -> Delivered:
+        most_bytes = self.settings.import_file_bytes
+        files = files_of(self.git, model, tree, most_bytes=most_bytes, looking=looking)
         pushed = draft / f".{model}" / model
         with told(draft):
             pushed.mkdir(parents=True)
         try:
-            unpack(self.git, files, model, pushed)
+            unpack(self.git, files, model, pushed, looking=looking)
             preparing = Preparing(self.settings, self.serving, commit, lambda line: self.say(f"  {line}"))
             return preparing.prepare(model, pushed, draft / model)
         finally:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from production_server.delivery.git import Git
-from production_server.errors import Fault, InvalidInput
+from production_server.delivery.git import LONGEST_S, Git
+from production_server.errors import Fault, InvalidInput, Unavailable
 from production_server.models.manifest import is_model_name
 from production_server.models.store_folders import told
 from production_server.shown import shown
 
 MOST_MODELS = 1_000
 MOST_FILES = 10_000
-"""A few objects can stand for any number of files: no more are listed."""
+"""A few objects can stand for any number of files and folders: no more are listed."""
+MOST_IN_ALL = 100_000
+LOOKING_S = 600.0
+"""All models of a push together: nobody else has the turn meanwhile."""
 MOST_NAME_BYTES, MOST_PATH = 200, 1_000
 """Less than what file systems take: the folders above come to it."""
+_MOST_CHARACTERS = MOST_FILES * MOST_PATH
+"""Of all paths in a folder: folders may lie in each other, and each path names all of its."""
 _SYMLINK, _SUBMODULE = "120000", "160000"
 _WRONG_KINDS = {_SYMLINK: "a symbolic link", _SUBMODULE: "a submodule"}
 _LFS = b"version https://git-lfs"
@@ -39,6 +46,39 @@ class Entry:
         return self.mode == "040000"
 
 
+class Looking:
+    """What is left for looking at one push, all its models together. For one thread."""
+
+    def __init__(self, seconds: float = LOOKING_S, entries: int = MOST_IN_ALL) -> None:
+        self._left_s = seconds
+        self._left = entries
+
+    @contextmanager
+    def turn(self) -> Iterator[float]:
+        """How long git may take in the block, in seconds; what the block takes is gone.
+
+        Raises:
+            Unavailable: nothing is left.
+        """
+        if self._left_s <= 0:
+            raise Unavailable(f"looking at what is pushed took more than {LOOKING_S:g} s: push fewer models")
+        began = time.monotonic()
+        try:
+            yield min(self._left_s, LONGEST_S)
+        finally:
+            self._left_s -= time.monotonic() - began
+
+    def count(self, entries: int) -> None:
+        """So many files and folders have been listed.
+
+        Raises:
+            InvalidInput: they are too many.
+        """
+        self._left -= entries
+        if self._left < 0:
+            raise InvalidInput.at("push", f"at most {MOST_IN_ALL:,} files and folders in all", "more")
+
+
 def model_trees(git: Git, commit: str) -> dict[str, str]:
     """The models of a commit, by name: the id of each one's tree, which is another one if anything in it is.
 
@@ -47,9 +87,8 @@ def model_trees(git: Git, commit: str) -> dict[str, str]:
     Raises:
         InvalidInput: a folder is called as no model may be, or something is no folder or file. Unavailable: as `Git`.
     """
-    entries = [
-        entry for entry in _listed(git, commit, most=MOST_MODELS, whole="the top") if entry.path[:1] != "."
-    ]
+    listed = _listed(git, commit, most=MOST_MODELS, whole="the top", looking=Looking())
+    entries = [entry for entry in listed if entry.path[:1] != "."]
     faults = [*_wrong_kinds(entries)]
     for entry in entries:
         if entry.is_folder and not is_model_name(entry.path):
@@ -59,13 +98,17 @@ def model_trees(git: Git, commit: str) -> dict[str, str]:
     return {entry.path: entry.id for entry in entries if entry.is_folder}
 
 
-def files_of(git: Git, model: str, tree: str, *, most_bytes: int) -> list[Entry]:
-    """The files of one model; faults call them by their paths from the top.
+def files_of(
+    git: Git, model: str, tree: str, *, most_bytes: int, looking: Looking | None = None
+) -> list[Entry]:
+    """The files of one model; faults call them by their paths from the top. `looking` is that of the whole push.
 
     Raises:
         InvalidInput: something is no file, is too large, or has a name that leads elsewhere. Unavailable: as `Git`.
     """
-    entries = _listed(git, "-r", tree, most=MOST_FILES, whole=model)
+    # With the folders: a few that are empty may stand for any number of them.
+    listed = _listed(git, "-r", "-t", tree, most=MOST_FILES, whole=model, looking=looking or Looking())
+    entries = [entry for entry in listed if not entry.is_folder]
     faults = [*_wrong_kinds(entries, model), *_odd_names(entries, model)]
     faults += [
         _too_large(f"{model}/{entry.path}", entry.size_bytes, most_bytes)
@@ -79,13 +122,19 @@ def files_of(git: Git, model: str, tree: str, *, most_bytes: int) -> list[Entry]
     return entries
 
 
-def unpack(git: Git, entries: Sequence[Entry], model: str, into: Path) -> None:
-    """Write files of a model, which were checked, into a folder.
+def unpack(
+    git: Git, entries: Sequence[Entry], model: str, into: Path, *, looking: Looking | None = None
+) -> None:
+    """Write files of a model, which were checked, into a folder. `looking` is that of the whole push.
 
     Raises:
         InvalidInput: one is a pointer of Git LFS. Unavailable: as `Git`. StoreNotWritable: there is no room.
     """
-    with told(into), git.blobs() as blobs:
+    with (
+        (looking or Looking()).turn() as longest_s,
+        told(into),
+        git.blobs(longest_s=longest_s) as blobs,
+    ):
         for entry in entries:
             path = into / entry.path
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,9 +162,19 @@ def raise_all(found: Iterable[Fault]) -> None:
         raise InvalidInput("; ".join(map(str, faults)), faults)
 
 
-def _listed(git: Git, *arguments: str, most: int, whole: str) -> list[Entry]:
-    with git.records("ls-tree", "-z", "-l", "--full-tree", *arguments) as records:
-        found = [_entry(record) for record in islice(records, most + 1)]
+def _listed(git: Git, *arguments: str, most: int, whole: str, looking: Looking) -> list[Entry]:
+    found: list[Entry] = []
+    characters = 0
+    with (
+        looking.turn() as longest_s,
+        git.records("ls-tree", "-z", "-l", "--full-tree", *arguments, longest_s=longest_s) as records,
+    ):
+        for record in islice(records, most + 1):
+            characters += len(record)
+            if characters > _MOST_CHARACTERS:
+                raise InvalidInput.at(whole, f"paths of at most {_MOST_CHARACTERS:,} bytes in all", "more")
+            found.append(_entry(record))
+    looking.count(len(found))
     if len(found) > most:
         raise InvalidInput.at(whole, f"at most {most:,} files and folders", "more")
     return found

@@ -158,7 +158,8 @@ def examine_draft(
     found = None
     if sample is not None:
         features = [each.name for each in candidate.manifest.features]
-        found = read_sample(sample, target=target, features=features)
+        image = candidate.manifest.image
+        found = read_sample(sample, target=target, features=features, image=image)
     check_truths(candidate, found)
     return gate.examine(candidate, stable_of(registry, candidate.manifest.name), found)
 

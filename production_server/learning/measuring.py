@@ -94,11 +94,11 @@ def _inputs(version: ModelVersion, sample: Sample) -> Tensors:
     if isinstance(sample, HeldOut):
         return sample.tensors
     if isinstance(sample, Rows):
-        return {spec.name: sample.values.astype(spec.dtype)}
+        return {spec.name: sample.values.astype(spec.dtype, copy=False)}
     image = version.manifest.image
     if image is None:
         raise InvalidInput.at("sample", "rows: this model takes no images", "a folder of images")
-    return {spec.name: sample.pixels(image).astype(spec.dtype)}
+    return {spec.name: sample.pixels(image).astype(spec.dtype, copy=False)}
 
 
 def _truths(version: ModelVersion, sample: Sample | None) -> list[str | None] | None:

@@ -1,4 +1,7 @@
-"""Logging of every process, to standard error: one line an event, as text or as JSON."""
+"""Logging of every process, to standard error: one line an event, as text or as JSON.
+
+Names, paths and errors are from outside: no character of theirs begins a line, or moves a terminal's cursor.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import click
 
 from production_server.access import audit
 from production_server.settings import Settings
+from production_server.shown import visible
 from production_server.work_in_hand import work_in_hand
 
 # Libraries that log every step at INFO.
@@ -66,13 +70,19 @@ class _Fields(logging.Filter):
 
 
 class _Text(logging.Formatter):
+    """An event is one line, and only what belongs to it, such as a traceback, begins with a space."""
+
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        line, *traceback = super().format(record).split("\n")
+        return "\n".join([line, *(f"  {visible(each)}" for each in traceback)])
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # the base class's name
         known = record.__dict__
         fields = " ".join(f"{name}={known[name]}" for name in FIELDS if name in known)
-        return super().formatMessage(record) + (f" [{fields}]" if fields else "")
+        return visible(super().formatMessage(record) + (f" [{fields}]" if fields else ""))
 
 
 def _json() -> logging.Formatter:

@@ -26,7 +26,7 @@ from production_server.web.api import (
     stats,
     versions,
 )
-from production_server.web.edge.bodies import Bodies, LargeForms, PlainBodies
+from production_server.web.edge.bodies import Bodies, Judge, LargeForms, PlainBodies
 from production_server.web.edge.bridge import Bridge
 from production_server.web.edge.door import Asking, asking_of
 from production_server.web.edge.flask_door import asking_allowance, note_refusal, pass_entrance
@@ -34,9 +34,10 @@ from production_server.web.edge.forms import StrictFormRequest
 from production_server.web.edge.headers import headers_of
 from production_server.web.edge.parts import EXTENSION, WebParts, current_parts
 from production_server.web.edge.problems import register_problem_handlers, status_of
-from production_server.web.edge.protection import PAGE_HEADERS, transport_headers
+from production_server.web.edge.protection import PAGE_HEADERS, usual_headers
 from production_server.web.edge.rate_fields import fields_of
 from production_server.web.edge.request_scope import ROUTE, RequestScope
+from production_server.web.edge.sizes import most_body_bytes
 from production_server.web.interactive import metadata
 from production_server.web.interactive.front import Bounds, Front
 from production_server.web.interactive.open_inference import OpenInference
@@ -96,14 +97,14 @@ def create_front(parts: WebParts) -> Front:
     large = LargeForms(
         limit=sent_imports.most_bytes(settings),
         takes=sent_imports.is_sent_with,
-        is_let_in=partial(_is_let_in, app, parts.entrance.will_let_in),
         begin=partial(sent_imports.begin_form, parts.imports),
     )
-    bodies = Bodies(
-        limit=settings.max_body_bytes,
+    judge = Judge(
+        most_bytes=partial(_most_bytes, app, settings.max_body_bytes),
         is_wanted=partial(_is_let_in, app, parts.entrance.would_let_in),
-        large=large,
+        is_let_in=partial(_is_let_in, app, parts.entrance.will_let_in),
     )
+    bodies = Bodies(limit=settings.max_body_bytes, judge=judge, large=large)
     return Front(
         [OpenInference(parts.registry, status_of), TensorFlowServing(parts.registry, status_of)],
         Bridge(app, threads=settings.web_threads, bodies=bodies, apart=APART),
@@ -118,11 +119,22 @@ def create_front(parts: WebParts) -> Front:
 
 def _is_let_in(app: Flask, lets_in: Callable[[Asking], bool], scope: Mapping[str, Any]) -> bool:
     """Whether Flask will do anything with a request: it says itself why not."""
+    operation = _operation_of(app, scope)
+    return operation is not None and lets_in(asking_of(operation, scope, headers_of(scope)))
+
+
+def _most_bytes(app: Flask, largest: int, scope: Mapping[str, Any]) -> int:
+    """The longest body that Flask takes of a request."""
+    return most_body_bytes(_operation_of(app, scope), largest=largest)
+
+
+def _operation_of(app: Flask, scope: Mapping[str, Any]) -> str | None:
+    """What a request asks for; None: nothing that there is."""
     try:
         operation, _ = app.url_map.bind("").match(scope["path"], scope["method"])
     except HTTPException:
-        return False
-    return lets_in(asking_of(operation, scope, headers_of(scope)))
+        return None
+    return str(operation)
 
 
 def _note_start() -> None:
@@ -146,6 +158,6 @@ def _add_rate_fields(response: Response) -> Response:
 
 
 def _add_security_headers(response: Response) -> Response:
-    for name, value in {**PAGE_HEADERS, **transport_headers(request.scheme, request.headers)}.items():
+    for name, value in {**PAGE_HEADERS, **usual_headers(request.scheme, request.headers)}.items():
         response.headers.setdefault(name, value)
     return response

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -56,12 +57,14 @@ def _read(said: dict[str, str], folder: Path, name: str, *, left: int) -> bytes:
 def _inside(location: str, folder: Path, field: str) -> Path:
     """Where a file lies that is named by the model; links count as what they lead to."""
     named = PurePosixPath(location)
-    path = (folder / named).resolve()
-    # A pipe would be waited for.
-    is_inside = path.is_relative_to(folder.resolve()) and (path.is_file() or not path.exists())
-    if not location or named.is_absolute() or ".." in named.parts or "\0" in location or not is_inside:
-        raise InvalidInput.at(field, "a file in the model's own folder", shown(location) or "nothing")
-    return path
+    if location and not named.is_absolute() and ".." not in named.parts:
+        # A NUL, a name that no file system takes, and links in a circle are errors of their own.
+        with suppress(OSError, ValueError, RuntimeError):
+            path = (folder / named).resolve()
+            # A pipe would be waited for.
+            if path.is_relative_to(folder.resolve()) and (path.is_file() or not path.exists()):
+                return path
+    raise InvalidInput.at(field, "a file in the model's own folder", shown(location) or "nothing")
 
 
 def _tensors_in(message: Any) -> Iterator[TensorProto]:

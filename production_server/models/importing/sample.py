@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,10 +26,16 @@ from production_server.models.tasks.label_sets import BETWEEN, NONE
 from production_server.models.tensors import Tensors
 from production_server.shown import describe, shown
 
-MOST_BYTES = 256 * 2**20
+# Samples are read in workers, and embedded in the web process: what they take there is bounded here.
+MOST_BYTES = 64 * 2**20
 MOST_ROWS = 100_000
+MOST_CELLS = 5_000_000
+"""40 MB of numbers, which take some 20 s to be read; further rows are not."""
 MOST_IMAGES = 1_000
+MOST_IMAGE_BYTES = 32 * 2**20
 MOST_PIXELS = 50_000_000
+MOST_NUMBERS = 50_000_000
+"""Of all images as a model gets them, 200 MB; of those that give more, fewer are taken."""
 _PICTURES = frozenset((".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".pnm", ".pgm", ".ppm"))
 
 
@@ -90,13 +97,15 @@ class Images:
         Raises:
             InvalidInput: a file is no image that can be read; names it.
         """
-        read = [
-            read_pixels(each.read_bytes(), preprocessing, field=shown(each.name), max_pixels=MOST_PIXELS)
-            for each in self.files
-        ]
-        return np.stack(read).astype(np.float32) * np.float32(preprocessing.scale) + np.float32(
-            preprocessing.offset
-        )
+        shape = (preprocessing.height, preprocessing.width, preprocessing.channels)
+        found = np.empty((len(self.files), *shape), np.float32)
+        for place, each in enumerate(self.files):
+            found[place] = read_pixels(
+                each.read_bytes(), preprocessing, field=shown(each.name), max_pixels=MOST_PIXELS
+            )
+        found *= np.float32(preprocessing.scale)
+        found += np.float32(preprocessing.offset)
+        return found
 
     @property
     def origin(self) -> str:
@@ -145,21 +154,24 @@ def _sha256_of(texts: Sequence[str], pieces: Iterable[bytes | np.ndarray]) -> st
     return digest.hexdigest()
 
 
-def read_sample(path: Path, *, target: str | None, features: Sequence[str]) -> Sample:
-    """Read a table, or find images; of more than 1,000 images as many, evenly from all.
+def read_sample(
+    path: Path, *, target: str | None, features: Sequence[str], image: ImagePreprocessing | None = None
+) -> Sample:
+    """Read the first rows of a table, or find images; where they are too many, as many as may be, evenly from all.
 
     `features` are the columns that are the model's, where that is known; without them they are all but the target.
+    `image` is how large the model gets images, where that is known.
 
     Raises:
         InvalidInput: it is neither; names the place.
-        TooLarge: the table is over 256 MiB.
+        TooLarge: the table is over `MOST_BYTES`, or an image over `MOST_IMAGE_BYTES`.
     """
     try:
         if path.is_dir():
-            return _find_images(path)
+            return _find_images(path, most=_most_images(image))
         if path.stat().st_size > MOST_BYTES:
             raise TooLarge.at("sample", f"at most {MOST_BYTES >> 20} MiB", f"{path.stat().st_size >> 20} MiB")
-        return _read_rows(path.read_bytes(), target=target, features=features)
+        return _read_rows(path, target=target, features=features)
     except OSError as exc:
         raise InvalidInput.at(
             "sample",
@@ -201,7 +213,13 @@ def _labels_in(folder: Path) -> Path:
     return folder
 
 
-def _find_images(folder: Path) -> Images:
+def _most_images(image: ImagePreprocessing | None) -> int:
+    if image is None:
+        return MOST_IMAGES
+    return max(1, min(MOST_IMAGES, MOST_NUMBERS // (image.height * image.width * image.channels)))
+
+
+def _find_images(folder: Path, *, most: int) -> Images:
     labels = sorted(path.name for path in folder.iterdir() if path.is_dir() and is_visible(path.name))
     files = [
         path
@@ -213,15 +231,20 @@ def _find_images(folder: Path) -> Images:
         raise InvalidInput.at(
             "sample", "a folder with a folder of images for each label", "one without images"
         )
-    chosen = np.linspace(0, len(files) - 1, min(len(files), MOST_IMAGES)).astype(int)
+    chosen = np.linspace(0, len(files) - 1, min(len(files), most)).astype(int)
     files_chosen = tuple(files[place] for place in chosen)
+    for each in files_chosen:
+        if (size := each.stat().st_size) > MOST_IMAGE_BYTES:
+            raise TooLarge.at(
+                f"sample, {shown(each.name)}", f"at most {MOST_IMAGE_BYTES >> 20} MiB", f"{size >> 20} MiB"
+            )
     truths = tuple(path.relative_to(folder).parts[0] for path in files_chosen)
     return Images(tuple(labels), files_chosen, truths)
 
 
-def _read_rows(data: bytes, *, target: str | None, features: Sequence[str]) -> Rows:
+def _read_rows(path: Path, *, target: str | None, features: Sequence[str]) -> Rows:
     try:
-        text, encoding = decode(data)
+        text, encoding = decode(path.read_bytes())
     except InvalidInput as exc:
         raise InvalidInput.at("sample", "a table as text", str(exc).removeprefix("csv: ")) from exc
     first = text[:HEAD_CHARACTERS].split("\n", 1)[0]
@@ -233,20 +256,19 @@ def _read_rows(data: bytes, *, target: str | None, features: Sequence[str]) -> R
     truth = _target_of(header, target)
     columns = _feature_columns(header, truth, features)
     numbers = Numbers(delimiter)
-    rows: list[list[float]] = []
+    # Numbers side by side: in lists each would take four times as much.
+    values = array("d")
     truths: list[str] = []
-    for line, cells in lines:
-        if len(rows) >= MOST_ROWS:
-            break
+    for line, cells in itertools.islice(lines, max(1, min(MOST_ROWS, MOST_CELLS // len(header)))):
         if len(cells) != len(header):
             raise InvalidInput.at(f"sample line {line}", f"{len(header)} columns", str(len(cells)))
-        rows.append([_number(numbers, line, column, cells[column].strip(), header) for column in columns])
+        values.extend(_number(numbers, line, column, cells[column].strip(), header) for column in columns)
         truths.append("" if truth is None else cells[truth].strip())
-    if not rows:
+    if not truths:
         raise InvalidInput.at("sample", "at least one row", "none")
     return Rows(
         tuple(header[column] for column in columns),
-        np.array(rows, np.float64),
+        np.frombuffer(values, np.float64).reshape(len(truths), len(columns)),
         None if truth is None else header[truth],
         tuple(truths) if truth is not None else (),
     )

@@ -17,10 +17,13 @@ from production_server.web.edge.flask_door import asking_client
 from production_server.web.edge.parts import current_parts
 
 _SIGNS = r"=+\-@\uff1d\uff0b\uff0d\uff20"
-_FORMULA = re.compile(rf"^(?=[{_SIGNS}\t\r\n])|(?<=[;\t\r\n])(?=[{_SIGNS}])")
-"""Where a spreadsheet would see one begin: some part the cells of a file at semicolons or tabs, whatever quotes say."""
-_NUMBER = re.compile(r"[-+](\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-"""A label may be one, such as -1."""
+_PASSED_OVER = r"[^\S\t\r\n]|[\"\0\u200b\ufeff]"
+_FORMULA = re.compile(rf"(?:^|(?<=[,;\t\r\n]))(?=(?:{_PASSED_OVER})*[{_SIGNS}\t\r])|^(?=\n)")
+"""Where a spreadsheet would see one begin: some part the cells of a file at commas, semicolons or tabs, whatever quotes
+say, and pass over quotes and spaces in front of it."""
+_IN_JSON = r"(?:-?(?:\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|Infinity)|NaN|null|true|false)"
+_NUMBERS = re.compile(rf"[-+](\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|\[+{_IN_JSON}(?:[\[\], ]+{_IN_JSON})*\]+")
+"""A label may be one, such as -1, and a tensor a list of them. The client has the same rules (`client/files.py`)."""
 
 
 def download(pieces: Iterator[str], mimetype: str, file_name: str) -> Response:
@@ -48,4 +51,4 @@ def csv_line(cells: Sequence[object]) -> str:
 
 def inert(text: str) -> str:
     """A text that a spreadsheet would take for a formula, as plain text (OWASP, "CSV Injection")."""
-    return text if _NUMBER.fullmatch(text) else _FORMULA.sub("'", text)
+    return text if _NUMBERS.fullmatch(text) else _FORMULA.sub("'", text)

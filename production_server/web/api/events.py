@@ -17,7 +17,6 @@ from production_server.web.edge.parts import current_parts
 
 blueprint = Blueprint("events", __name__)
 
-MAX_EVENTS_BYTES = 4 * 2**20
 BEFORE_503_S = 1.0
 SIGNATURE_HEADER = "X-Hub-Signature-256"
 
@@ -39,7 +38,6 @@ def take() -> Response:
     parts = current_parts()
     if not parts.notifications.rules:
         raise NotFound("this service takes no events: EVENTS_FILE names no rules", code="events_not_taken")
-    request.max_content_length = min(MAX_EVENTS_BYTES, parts.settings.max_body_bytes)
     body = read_body()
     if not _is_authentic(parts.settings.events_token, body):
         count_refusal()

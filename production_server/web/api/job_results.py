@@ -88,7 +88,7 @@ def events(job_id: UUID) -> Response:
     job = get_job(parts.database, job_id, whose=whose())
     stream = _event_stream(parts, asking_client(), job, _read_last_event_id(job))
     # nginx keeps an answer back until it has 4 kB of it, unless it is told not to.
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    headers = {"X-Accel-Buffering": "no"}
     return Response(stream, mimetype="text/event-stream", headers=headers)
 
 

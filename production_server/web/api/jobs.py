@@ -38,7 +38,7 @@ from production_server.web.api.schemas import (
     TableBody,
 )
 from production_server.web.edge.accepting import accept
-from production_server.web.edge.flask_door import acting, asking_client, whose
+from production_server.web.edge.flask_door import acting, asking_client, waiting_place, whose
 from production_server.web.edge.forms import repeated
 from production_server.web.edge.headers import STICKY_HEADER
 from production_server.web.edge.json_bodies import refusing_what_is_no_json
@@ -79,7 +79,7 @@ def submit() -> Response:
         idempotency_key=key,
     )
     accepted = accept(version, items, told)
-    accepted = wait_until_over(accepted, read_wait_s(request), waits=parts.waits, database=parts.database)
+    accepted = wait_until_over(accepted, read_wait_s(request), place=waiting_place(), database=parts.database)
     table = None if reading is None else TableBody.of(reading)
     body = _over(parts, accepted, table) if accepted.is_over else SubmittedBody.of_submitted(accepted, table)
     response = to_response(body, 200 if accepted.is_over else 202)

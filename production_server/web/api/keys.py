@@ -68,5 +68,4 @@ def _made(made: KeyInfo, text: str) -> Response:
     current_parts().keys.look_if_possible()
     response = to_response(NewKeyBody.of_new(made, text), 201)
     response.headers["Location"] = f"/api/keys/{made.id}"
-    response.headers["Cache-Control"] = "no-store"
     return response

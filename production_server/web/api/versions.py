@@ -26,7 +26,7 @@ from production_server.web.api.version_schemas import (
     VersionBody,
     VersionsBody,
 )
-from production_server.web.edge.flask_door import acting, asking_client
+from production_server.web.edge.flask_door import acting, asking_client, waiting_place
 from production_server.web.edge.parts import current_parts
 
 blueprint = Blueprint("versions", __name__, url_prefix="/api/models/<name>")
@@ -174,7 +174,7 @@ def _waited_for(begun: Rollout) -> RolloutBody:
         Conflict: the channel does not name the version.
     """
     parts = current_parts()
-    with parts.waits.place() as pause:
+    with waiting_place() as pause:
         found = parts.serving.rollouts.wait(begun.id, seconds=read_wait_s(request), pause=pause)
     waits_for = parts.serving.rollouts.waits_for(checked(found))
     return RolloutBody.of(found, waits_for, may_see_jobs=asking_client().is_admin)

@@ -14,16 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from production_server.errors import CeleriacError, TooLarge, Unavailable
+from production_server.errors import CeleriacError, NotKnownYet, TooLarge, Unavailable
 from production_server.web.edge.content_codings import PlainBody
 from production_server.web.edge.headers import headers_of
 from production_server.web.edge.incoming import Arrival, Incoming, Receive
+from production_server.web.edge.sizes import MODEST_BYTES, SMALL_BYTES
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-SMALL_BYTES = 256 * 2**10
-"""A body up to this size is received whatever becomes of it; of a longer one it is asked first whether it is wanted."""
 PART_BYTES = 64 * 2**10
 """Less is put together: a client may send a byte at a time, and each by itself would take forty."""
 BODIES = 8
@@ -61,31 +60,47 @@ class LargeForms:
     """The largest one, in bytes."""
     takes: Callable[[Scope], bool]
     """Whether the request with this ASGI scope brings one."""
-    is_let_in: IsWanted
-    """Whether it will be let in, for certain; blocks."""
     begin: Callable[[Scope], Form]
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What is known of a request by its ASGI scope, before its body comes."""
+
+    most_bytes: Callable[[Scope], int]
+    """The longest body that is taken there."""
+    is_wanted: IsWanted
+    """Whether it is let in; may raise NotKnownYet."""
+    is_let_in: IsWanted
+    """The same for certain; blocks."""
 
 
 class Bodies:
     """What Flask's requests bring. For the event loop alone."""
 
-    def __init__(self, *, limit: int, is_wanted: IsWanted, large: LargeForms | None = None) -> None:
-        """`limit` is the largest body, in bytes; `is_wanted` says by an ASGI scope whether the request is let in."""
-        self._limit = limit
+    def __init__(self, *, limit: int, judge: Judge, large: LargeForms | None = None) -> None:
+        """`limit` is the largest body of all, in bytes."""
+        self._judge = judge
         self._large = large
         self._large_incoming = Incoming(most_bytes=LARGE_FORMS * (large.limit if large else 0))
-        self._is_wanted = is_wanted
         # Half of what there is: files in forms are written once more. In containers all of it is memory.
         room = shutil.disk_usage(tempfile.gettempdir()).free // 2
         self._incoming = Incoming(most_bytes=min(BODIES * limit, room))
+        # Apart: of logins and events nobody knows whose they are, and they keep out nobody who brings much.
+        self._modest = Incoming(most_bytes=BODIES * MODEST_BYTES)
         self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="body")
         # Of their own: where forms go may be slower than the temporary folder.
         self._form_writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="form")
+        # One: whoever comes while somebody looks at the stored keys has what that one finds.
+        self._looking = ThreadPoolExecutor(1, thread_name_prefix="unknown-keys")
 
     def arrival(self, receive: Receive, scope: Scope) -> Arrival:
         """A body that is about to come; a context manager around all that is done with it."""
-        incoming = self._incoming if self._large_for(scope) is None else self._large_incoming
-        return incoming.arrival(receive)
+        if (large := self._large_for(scope)) is not None:
+            return self._large_incoming.arrival(receive, limit=large.limit)
+        limit = self._judge.most_bytes(scope)
+        incoming = self._modest if limit <= MODEST_BYTES else self._incoming
+        return incoming.arrival(receive, limit=limit)
 
     async def receive(self, body: Body, arrival: Arrival, scope: Scope) -> None:
         """Receive a body, as far as it is wanted. Whoever reads it is told what was wrong."""
@@ -101,22 +116,36 @@ class Bodies:
             await self._for_form(body.drop_form)
 
     async def _receive(self, body: Body, arrival: Arrival, scope: Scope) -> None:
-        if _announced(scope) <= self._limit:
-            await self._receive_up_to(min(SMALL_BYTES, self._limit), body, arrival)
-            if not arrival.is_over and not self._is_wanted(scope):
-                raise Unavailable(_UNWANTED)
-            await self._receive_up_to(self._limit, body, arrival)
-            if arrival.size <= self._limit:
+        if _announced(scope) <= arrival.limit:
+            await self._receive_up_to(min(SMALL_BYTES, arrival.limit), body, arrival)
+            await self._check_wanted(arrival, scope)
+            await self._receive_up_to(arrival.limit, body, arrival)
+            if arrival.size <= arrival.limit:
                 return
-        raise TooLarge(f"the request body is over the server's limit of {self._limit} bytes")
+        raise TooLarge(f"the request body is over the server's limit of {arrival.limit} bytes")
+
+    async def _check_wanted(self, arrival: Arrival, scope: Scope) -> None:
+        """Refuse the rest of a body that is not over, where the request will not be let in anyway.
+
+        Raises:
+            Unavailable: it will not.
+        """
+        if arrival.is_over or arrival.size > arrival.limit:
+            return
+        try:
+            is_wanted = self._judge.is_wanted(scope)
+        except NotKnownYet:
+            loop = asyncio.get_running_loop()
+            is_wanted = await loop.run_in_executor(self._looking, self._judge.is_let_in, scope)
+        if not is_wanted:
+            raise Unavailable(_UNWANTED)
 
     async def _receive_large(self, large: LargeForms, body: Body, arrival: Arrival, scope: Scope) -> None:
         if _announced(scope) <= large.limit:
             await self._receive_up_to(SMALL_BYTES, body, arrival)
             if arrival.is_over:
                 return
-            if not await asyncio.to_thread(large.is_let_in, scope):
-                raise Unavailable(_UNWANTED)
+            await self._check_wanted(arrival, scope)
             await self._for_form(body.take_apart, large.begin(scope))
             await self._receive_up_to(large.limit, body, arrival)
             if arrival.size <= large.limit:

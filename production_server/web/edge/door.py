@@ -6,7 +6,7 @@ Calls on the event loop and Flask's requests ask the same door, each in one plac
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -169,6 +169,8 @@ class Entrance:
     limits: Limits
     proxies: Proxies
     recorder: Recorder
+    still_holds: Callable[[Client], bool]
+    """Whether the key with which a client came in would let it in now; never blocks."""
 
     def recognise(self, asking: Asking, *, has_looked: bool = False) -> Client:
         """Who it is, whether it may ask for this or not. Never blocks.
@@ -204,12 +206,25 @@ class Entrance:
         _check_scope(client, needed)
         return allowance
 
+    def check_still(self, client: Client) -> None:
+        """See that the key of a client that came in some time ago still opens. Never blocks.
+
+        Raises:
+            Unauthorized: it does not.
+        """
+        if client is not NOBODY and not self.still_holds(client):
+            raise Unauthorized("the key, or session, with which this began is over")
+
     def would_let_in(self, asking: Asking) -> bool:
-        """Whether a request will be let in whose body is still to come, as far as is known; counts nothing."""
+        """Whether a request will be let in whose body is still to come; counts nothing, and never blocks.
+
+        Raises:
+            NotKnownYet: its key is not known; `will_let_in` asks.
+        """
         try:
             return self._has_room(asking)
         except NotKnownYet:
-            return True
+            raise
         except CeleriacError:
             return False
 

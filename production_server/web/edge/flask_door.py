@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from flask import g, request
 
 from production_server.access.allowances import Allowance
@@ -11,12 +14,18 @@ from production_server.web.edge.bridge import BODY_BYTES
 from production_server.web.edge.door import Asking
 from production_server.web.edge.needs import NO_SUCH_PATH
 from production_server.web.edge.parts import current_parts
+from production_server.web.edge.sizes import most_body_bytes
+from production_server.web.edge.waits import Wait
 from production_server.work_in_hand import work_in_hand
 
 
 def pass_entrance() -> None:
     """Let the request in, or raise why not; runs before everything else that Flask does with one."""
     asking, entrance = _asking(), current_parts().entrance
+    # Of what was compressed it is not known before it is read.
+    request.max_content_length = most_body_bytes(
+        asking.operation, largest=current_parts().settings.max_body_bytes
+    )
     try:
         client = entrance.recognise(asking)
     except NotKnownYet:
@@ -28,6 +37,24 @@ def pass_entrance() -> None:
     if client is not NOBODY:
         current_parts().standings.look_if_unknown()
     asking_allowance().add_bytes(request.environ.get(BODY_BYTES, 0))
+
+
+@contextmanager
+def waiting_place() -> Iterator[Wait]:
+    """A place for this request to wait in, as `BoundedWaits` has them; it ends with the key, as streams do.
+
+    Raises:
+        Unauthorized: the key is over by now.
+    """
+    parts, client = current_parts(), asking_client()
+
+    def wait(seconds: float) -> bool:
+        may_go_on = wait_there(seconds)
+        parts.entrance.check_still(client)
+        return may_go_on
+
+    with parts.waits.place() as wait_there:
+        yield wait
 
 
 def note_refusal(code: str) -> None:

@@ -44,9 +44,12 @@ class Incoming:
         """Whether much is kept."""
         return self._kept_bytes > CROWDED_BYTES
 
-    def arrival(self, receive: Receive) -> Arrival:
-        """A body that is about to come; a context manager around all that is done with it."""
-        return Arrival(self, receive)
+    def arrival(self, receive: Receive, *, limit: int = 0) -> Arrival:
+        """A body that is about to come; a context manager around all that is done with it.
+
+        `limit` is how long it may be, for whoever receives it.
+        """
+        return Arrival(self, receive, limit)
 
     def keep(self, arrival: Arrival, size: int) -> None:
         """Count what has come of a body, and give up the slowest where it is too much."""
@@ -75,10 +78,11 @@ class Arrival:
 
     __slots__ = (
         "_came_at", "_credit_s", "_incoming", "_is_given_up", "_lately", "_loop", "_receive", "_waiting",
-        "has_left", "is_late", "is_whole", "kept_bytes", "size",
+        "has_left", "is_late", "is_whole", "kept_bytes", "limit", "size",
     )  # fmt: skip
 
-    def __init__(self, incoming: Incoming, receive: Receive) -> None:
+    def __init__(self, incoming: Incoming, receive: Receive, limit: int = 0) -> None:
+        self.limit = limit
         self.is_whole = False
         self.has_left = False
         """Its client has: there is nobody to answer."""

@@ -84,7 +84,7 @@ class WebParts:
     @property
     def entrance(self) -> Entrance:
         """What every request passes."""
-        return Entrance(self.sites, self.door, self.limits, self.proxies, self.recorder)
+        return Entrance(self.sites, self.door, self.limits, self.proxies, self.recorder, self.keys.still_hold)
 
     @property
     def overview(self) -> Overview:

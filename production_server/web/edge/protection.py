@@ -1,4 +1,4 @@
-"""Headers by which browsers protect who uses this service."""
+"""Headers by which browsers, and caches on the way, protect who uses this service."""
 
 from __future__ import annotations
 
@@ -24,12 +24,26 @@ PAGE_HEADERS = {
 }
 HSTS = "max-age=31536000"
 """Browsers come to this host by https alone for a year (RFC 6797). Its subdomains may be anybody's."""
-_PLAIN = MappingProxyType({"X-Content-Type-Options": "nosniff"})
+TO_BE_ASKED_AGAIN = MappingProxyType(
+    {"Cache-Control": "private, no-cache", "Vary": "Cookie, Authorization, X-API-Key"}
+)
+"""Of what a browser may keep, and show again after it has asked: what belongs to a client no cache between may keep."""
+KEPT_FOR_GOOD = MappingProxyType(
+    {**TO_BE_ASKED_AGAIN, "Cache-Control": "private, max-age=31536000, immutable"}
+)
+"""Of what never changes. Whoever has logged out, or in as somebody else, brings another cookie: a browser asks then."""
+_PLAIN = MappingProxyType(
+    {
+        "X-Content-Type-Options": "nosniff",
+        # What says nothing else may be somebody's, and is nobody's to keep.
+        "Cache-Control": "private, no-store",
+    }
+)
 _SECURE = MappingProxyType({**_PLAIN, "Strict-Transport-Security": HSTS})
 
 
-def transport_headers(scheme: str, headers: Headers) -> Mapping[str, str]:
-    """What every answer has, of calls too; by https it tells browsers to come by nothing else.
+def usual_headers(scheme: str, headers: Headers) -> Mapping[str, str]:
+    """What every answer has that says nothing else; by https it tells browsers to come by nothing else.
 
     Not to localhost: HSTS holds for all ports of a host, and what else a developer has there speaks http.
     """

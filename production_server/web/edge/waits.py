@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from production_server.errors import Unavailable
 from production_server.jobs.database import Database
@@ -45,15 +45,17 @@ class BoundedWaits:
         self._closed.set()
 
 
-def wait_until_over(job: Job, wait_s: float, *, waits: BoundedWaits, database: Database) -> Job:
-    """The job as it stands when it is over, when the time is, or at once while too many requests wait already.
+def wait_until_over(
+    job: Job, wait_s: float, *, place: AbstractContextManager[Wait], database: Database
+) -> Job:
+    """The job as it stands when it is over, when the time is, or at once where there is no place to wait in.
 
-    What was accepted stays so, also where the database falls silent meanwhile.
+    What was accepted stays so, also where the database falls silent meanwhile. Whatever the place raises is passed on.
     """
     if not wait_s:
         return job
     deadline, pause_s = time.monotonic() + wait_s, POLL_S
-    with waits.place() as wait:
+    with place as wait:
         while not job.is_over and time.monotonic() < deadline and wait(pause_s):
             pause_s = min(pause_s * 1.5, MAX_POLL_S)
             try:

@@ -35,7 +35,7 @@ from production_server.web.edge.headers import VERSION_HEADER, headers_of
 from production_server.web.edge.incoming import Incoming, Receive
 from production_server.web.edge.json_bodies import check_charset
 from production_server.web.edge.problems import CHALLENGE, REFUSED, status_of
-from production_server.web.edge.protection import transport_headers
+from production_server.web.edge.protection import usual_headers
 from production_server.web.edge.proxies import Proxies
 from production_server.web.edge.rate_fields import fields_of
 from production_server.web.edge.request_ids import request_id_of
@@ -157,8 +157,10 @@ class Front:
     ) -> None:
         try:
             asking = asking_of(f"calls.{protocol.name}", scope, headers)
-            progress.allowance = await self._enter(asking, progress.request_id)
-            answer = await self._answer_one_more(protocol, scope, receive, headers=headers, progress=progress)
+            client = await self._enter(asking, progress)
+            answer = await self._answer_one_more(
+                protocol, asking, client, receive, headers=headers, progress=progress
+            )
         except ClientLeft:
             self._count(protocol, progress)
             return
@@ -169,19 +171,33 @@ class Front:
             log.exception("%s %s failed", scope["method"], scope["path"], extra=known)
             answer = protocol.write_error(CeleriacError(MISTAKE))
         progress.status = answer.status
-        protection = transport_headers(scope.get("scheme", "http"), headers)
+        protection = usual_headers(scope.get("scheme", "http"), headers)
         await send_all(send, answer.status, _header_lines(answer, progress, protection), answer.body)
         self._count(protocol, progress)
 
-    async def _enter(self, asking: Asking, request_id: str) -> Allowance:
+    async def _enter(self, asking: Asking, progress: _Progress) -> Client:
         client = None
         try:
             client = await self._recognise(asking)
-            return self._entrance.check(asking, client)
+            progress.allowance = self._entrance.check(asking, client)
         except CeleriacError as exc:
-            if status_of(exc) in REFUSED:
-                self._entrance.note_refusal(asking, client, request_id=request_id, code=exc.code)
+            self._note_refusal(asking, client, progress, exc)
             raise
+        return client
+
+    def _check_still(self, asking: Asking, client: Client, progress: _Progress) -> None:
+        """A body may have taken half a minute to come: what was revoked meanwhile opens nothing."""
+        try:
+            self._entrance.check_still(client)
+        except CeleriacError as exc:
+            self._note_refusal(asking, client, progress, exc)
+            raise
+
+    def _note_refusal(
+        self, asking: Asking, client: Client | None, progress: _Progress, error: CeleriacError
+    ) -> None:
+        if status_of(error) in REFUSED:
+            self._entrance.note_refusal(asking, client, request_id=progress.request_id, code=error.code)
 
     async def _recognise(self, asking: Asking) -> Client:
         try:
@@ -194,7 +210,8 @@ class Front:
     async def _answer_one_more(
         self,
         protocol: InferenceProtocol,
-        scope: Scope,
+        asking: Asking,
+        client: Client,
         receive: Receive,
         *,
         headers: Mapping[str, str],
@@ -207,9 +224,10 @@ class Front:
             body = await read_body(
                 headers, coming, limit=self._bounds.body_bytes, patience_s=self._bounds.patience_s
             )
+            self._check_still(asking, client, progress)
             if "charset" in (content_type := headers.get("content-type", "")):
                 check_charset(content_type, body)
-            request = HttpRequest(scope["method"], scope["path"], headers, body)
+            request = HttpRequest(asking.method, asking.path, headers, body)
             return await self._answer(protocol, request, receive, progress)
         finally:
             allowance.end_call(coming.size)

@@ -52,9 +52,7 @@ def show() -> Response:
         is_first="after" not in request.args,
         next=lines[-1].id if len(lines) == PAGE_LINES else None,
     )
-    response = make_response(page, 200 if error is None else 400)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return make_response(page, 200 if error is None else 400)
 
 
 def changes(before: Facts | None, after: Facts | None) -> list[Change]:

@@ -25,6 +25,7 @@ from production_server.web.api.sent_imports import sent_form
 from production_server.web.edge.flask_door import whose
 from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.edge.problems import retry_headers, status_of
+from production_server.web.edge.protection import TO_BE_ASKED_AGAIN
 from production_server.web.pages.wording import size
 
 SHOWN = 20
@@ -82,7 +83,8 @@ def show_one(import_id: UUID) -> Response:
         "pages/imported.html", names=NAMES, found=found, body=body, serves=_serves(parts, body)
     )
     response = make_response(page)
-    response.headers["Cache-Control"] = "no-cache" if found.is_over else "no-store"
+    if found.is_over:
+        response.headers.update(TO_BE_ASKED_AGAIN)
     return response
 
 

@@ -23,6 +23,7 @@ from production_server.models.tasks.task import Evaluated, Task
 from production_server.storage.objects import Reference
 from production_server.web.edge.flask_door import acting, whose
 from production_server.web.edge.parts import WebParts, current_parts
+from production_server.web.edge.protection import KEPT_FOR_GOOD, TO_BE_ASKED_AGAIN
 from production_server.web.pages.charts import Chart, chart_of
 from production_server.web.pages.progress import progress_of
 from production_server.web.pages.shown_results import Result, to_result
@@ -56,7 +57,8 @@ def show(job_id: UUID) -> Response:
         chart=chart,
     )
     response = make_response(page)
-    response.headers["Cache-Control"] = "no-store" if not job.is_over else "no-cache"
+    if job.is_over:
+        response.headers.update(TO_BE_ASKED_AGAIN)
     return response
 
 
@@ -78,9 +80,7 @@ def show_thumbnail(job_id: UUID, index: int) -> Response:
             png = thumbnail(found, max_side=THUMBNAIL_SIDE, max_pixels=parts.settings.max_image_pixels)
     except InvalidInput as exc:
         raise NotFound(f"item {index} of job {job_id} is no image", code="item_not_found") from exc
-    # Whoever has logged out, or in as somebody else, brings another cookie: a cache asks anew then.
-    headers = {"Cache-Control": "private, max-age=31536000, immutable", "Vary": "Cookie"}
-    return Response(png, mimetype="image/png", headers=headers)
+    return Response(png, mimetype="image/png", headers=dict(KEPT_FOR_GOOD))
 
 
 def _fetch(parts: WebParts, reference: Reference) -> bytes:

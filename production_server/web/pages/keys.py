@@ -102,7 +102,7 @@ def _page(error: CeleriacError | None = None, *, typed: MultiDict[str, str] | No
         errors={fault.field: fault for fault in error.faults} if isinstance(error, InvalidInput) else {},
         are_brought=bool(parts.settings.api_keys),
     )
-    return _unstored(page, 200 if error is None else status_of(error))
+    return make_response(page, 200 if error is None else status_of(error))
 
 
 def _shown(keys: Sequence[KeyInfo]) -> list[ShownKey]:
@@ -116,10 +116,4 @@ def _shown(keys: Sequence[KeyInfo]) -> list[ShownKey]:
 
 def _made(made: KeyInfo, text: str, **told: object) -> Response:
     current_parts().keys.look_if_possible()
-    return _unstored(render_template("pages/key_made.html", key=made, text=text, **told), 201)
-
-
-def _unstored(page: str, status: int) -> Response:
-    response = make_response(page, status)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return make_response(render_template("pages/key_made.html", key=made, text=text, **told), 201)

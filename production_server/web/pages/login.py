@@ -16,8 +16,6 @@ from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.edge.problems import REFUSED, retry_headers, status_of
 
 START = "/"
-MAX_LOGIN_BYTES = 16_384
-"""Of the form: a key, and a path."""
 
 
 def show() -> Response:
@@ -27,7 +25,6 @@ def show() -> Response:
 
 def enter() -> Response:
     """Open a session for the key in the form, and go on to where its sender wanted to go."""
-    request.max_content_length = MAX_LOGIN_BYTES
     parts, key = current_parts(), request.form.get("key", "").strip()
     try:
         client = _find_or_refuse(parts, key)
@@ -109,5 +106,4 @@ def _page(error: CeleriacError | None = None) -> Response:
     if error is not None:
         response.status_code = status_of(error)
         response.headers.update(retry_headers(error, response.status_code))
-    response.headers["Cache-Control"] = "no-store"
     return response

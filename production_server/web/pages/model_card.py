@@ -8,6 +8,7 @@ from production_server.learning.promotion import measured_of
 from production_server.models.manifest import Manifest
 from production_server.models.store import ModelVersion
 from production_server.web.edge.parts import current_parts
+from production_server.web.edge.protection import TO_BE_ASKED_AGAIN
 from production_server.web.pages.examples import example_request
 
 PLOTS = "plots/"
@@ -59,7 +60,7 @@ def show_plot(name: str, version: str, file: str) -> Response:
         abort(404, f"version {version} of {name} has no plot {file}")
     response = Response(found.verified_file(path).read_bytes(), mimetype="image/svg+xml")
     response.headers["Content-Security-Policy"] = PLOT_POLICY
-    response.headers["Cache-Control"] = "no-cache"
+    response.headers.update(TO_BE_ASKED_AGAIN)
     response.set_etag(found.manifest.files[path].sha256)
     response.make_conditional(request)
     return response

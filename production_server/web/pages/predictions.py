@@ -26,7 +26,7 @@ from production_server.jobs.read import get_job, get_payload
 from production_server.jobs.records import NewItem
 from production_server.models.store import ModelVersion
 from production_server.web.edge.accepting import accept
-from production_server.web.edge.flask_door import asking_client, whose
+from production_server.web.edge.flask_door import asking_client, waiting_place, whose
 from production_server.web.edge.forms import repeated
 from production_server.web.edge.json_bodies import json_of
 from production_server.web.edge.parts import WebParts, current_parts
@@ -73,7 +73,7 @@ def submit() -> Response:
     except (TooManyRequests, Unavailable) as exc:
         return _render(chosen, typed=request.form, error=exc)
     if accepted.total <= SMALL_JOB_ITEMS:
-        wait_until_over(accepted, SETTLE_S, waits=parts.waits, database=parts.database)
+        wait_until_over(accepted, SETTLE_S, place=waiting_place(), database=parts.database)
     return make_response(redirect(url_for("pages.job", job_id=accepted.id), 303))
 
 

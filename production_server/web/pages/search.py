@@ -49,9 +49,7 @@ def show() -> Response:
         next=next_after(found, PAGE_RESULTS),
         page_of=page_of,
     )
-    response = make_response(page, 200 if error is None else 400)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return make_response(page, 200 if error is None else 400)
 
 
 def to_shown(parts: WebParts, found: list[Found]) -> list[ShownFound]:

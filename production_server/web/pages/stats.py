@@ -126,9 +126,7 @@ def show() -> Response:
         links=links,
         page_of=page_of,
     )
-    response = make_response(page)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return make_response(page)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pytest
 
 from production_server.delivery.git import Git
 from production_server.delivery.repository import make_repository
-from production_server.delivery.trees import files_of, model_trees, unpack
+from production_server.delivery.trees import Looking, files_of, model_trees, unpack
 from production_server.errors import InvalidInput, Unavailable
 from production_server.settings import Settings
 from testing.model_repository import environment
@@ -157,3 +157,44 @@ def test_a_name_that_no_file_system_takes_is_no_fault_of_the_store(git: Git, nam
 
     with pytest.raises(InvalidInput, match="a name of at most 200 bytes, and a path of 1,000 characters"):
         files_of(git, "iris", made, most_bytes=1)
+
+
+def test_a_few_folders_in_each_other_that_hold_nothing_are_not_walked_for_hours(git: Git) -> None:
+    made = tree(git)
+    for _level in range(9):
+        made = tree(git, *(f"040000 tree {made}\td{number}" for number in range(10)))
+
+    with pytest.raises(InvalidInput, match=r"^bomb: expected at most 10,000 files and folders, got more"):
+        files_of(git, "bomb", made, most_bytes=1)
+
+
+def test_a_thousand_folders_in_each_other_take_no_memory_for_their_paths(git: Git) -> None:
+    file = blob(git, "x")
+    made = tree(git, *(f"100644 blob {file}\t{number}" for number in range(9_000)))
+    for _level in range(10):
+        made = tree(git, f"040000 tree {made}\t{'x' * 200}")
+
+    with pytest.raises(InvalidInput, match=r"^deep: expected paths of at most 10,000,000 bytes in all"):
+        files_of(git, "deep", made, most_bytes=1)
+
+
+def test_all_models_of_a_push_share_what_may_be_looked_at(git: Git) -> None:
+    file = blob(git, "x")
+    made = tree(git, *(f"100644 blob {file}\t{name}" for name in "abc"))
+    looking = Looking(entries=5)
+    files_of(git, "one", made, most_bytes=9, looking=looking)
+
+    with pytest.raises(InvalidInput, match=r"^push: expected at most 100,000 files and folders in all"):
+        files_of(git, "other", made, most_bytes=9, looking=looking)
+
+
+def test_looking_at_a_push_ends_after_a_while(git: Git, tmp_path: Path) -> None:
+    made = tree(git, f"100644 blob {blob(git, 'x')}\ta")
+    looking = Looking(seconds=1e-9)
+    with looking.turn():
+        pass
+
+    with pytest.raises(Unavailable, match="push fewer models"):
+        files_of(git, "one", made, most_bytes=1, looking=looking)
+    with pytest.raises(Unavailable, match="push fewer models"):
+        unpack(git, [], "one", tmp_path, looking=looking)

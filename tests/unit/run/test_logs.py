@@ -1,8 +1,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
+from collections.abc import Callable
+
+import pytest
+
+from production_server.run.logs import _json, _Text
 
 LOG_A_FAILURE = """
 import logging, os
@@ -44,8 +50,9 @@ def test_as_json_each_event_is_one_line_with_what_it_is_about() -> None:
 def test_as_text_a_line_ends_with_what_it_is_about() -> None:
     lines = logged()
 
-    assert lines[0].endswith(" ERROR somewhere: it failed")
-    assert lines[1].endswith("badly: {'a': 1} [request_id=r1 job=j1 worker=lab-1]")
+    assert lines[0].endswith(
+        " ERROR somewhere: it failed\\nbadly: {'a': 1} [request_id=r1 job=j1 worker=lab-1]"
+    )
     assert lines[-2].endswith("ValueError: invalid literal for int() with base 10: 'no number'")
     assert lines[-1].endswith(" WARNING somewhere: later [request_id=r2 worker=lab-1]")
 
@@ -67,3 +74,31 @@ with Tracing(TracerProvider(shutdown_on_exit=False)).processing("queue", {}, {})
     inside = json.loads(done.stderr.splitlines()[-1])
 
     assert len(inside["trace_id"]) == 32 and len(inside["span_id"]) == 16
+
+
+# What ends a line somewhere, what a terminal obeys, and what cannot be seen.
+CONTROLS = "\n\r\t\v\f\0\x1b\x7f\x85\x9b\u2028\u2029\u202e\u200b\ufeff\ud800"
+FORGED = f"2026-01-01 00:00:00,000 INFO production_server.access.audit: root made a key{CONTROLS}"
+
+
+def failed_with(message: str, *arguments: object, error: Exception) -> logging.LogRecord:
+    """A record with a traceback, and with what is known of its request."""
+    try:
+        raise error
+    except type(error):
+        record = logging.LogRecord("somewhere", logging.ERROR, "", 1, message, arguments, sys.exc_info())
+    record.request_id = f"r1\n{FORGED}"
+    return record
+
+
+@pytest.mark.parametrize("make", [_Text, _json], ids=["text", "json"])
+def test_nothing_from_outside_begins_a_line_of_the_log_or_is_obeyed_by_a_terminal(
+    make: Callable[[], logging.Formatter],
+) -> None:
+    record = failed_with("%s failed", f"a.png\n{FORGED}", error=ValueError(f"bad\n{FORGED}"))
+
+    first, *more = make().format(record).split("\n")
+
+    assert "a.png\\n2026-01-01" in first and "request_id" in first
+    assert all(line.startswith("  ") for line in more)
+    assert all(line.isprintable() for line in (first, *more))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -19,9 +22,11 @@ from production_server.errors import Unauthorized, Unavailable
 from production_server.jobs.records import NewScan
 from production_server.jobs.submit import start_scan
 from production_server.web.api import job_results
-from production_server.web.app import create_app
+from production_server.web.app import create_app, create_front
 from production_server.web.edge.needs import scopes_for
 from production_server.web.edge.parts import WebParts
+from testing.asgi_client import Sender
+from testing.event_loop import run_apart
 from tests.unit.access.test_keys import SOMEBODY
 from tests.unit.web.edge.test_door import CALLS, ask
 
@@ -82,6 +87,19 @@ def of_a_job(app: Flask) -> list[tuple[str, str]]:
             path = path.replace("<int(max=2147483647):index>", "0")
             found += [(method, path) for method in sorted((rule.methods or set()) - {"OPTIONS", "HEAD"})]
     return found
+
+
+def asked_of(app: Flask) -> Iterator[tuple[str, str, str]]:
+    """Every operation, but calls: as it is called, method, and a path of something that is not there."""
+    for rule in app.url_map.iter_rules():
+        path = app.url_map.bind("").build(
+            rule.endpoint,
+            {name: uuid4() if name.endswith("_id") and name != "key_id" else "0" for name in rule.arguments},
+            force_external=False,
+        )
+        if rule.endpoint != "protocols.infer":
+            for method in sorted((rule.methods or set()) - {"OPTIONS", "HEAD"}):
+                yield rule.endpoint, method, path
 
 
 def picture() -> tuple[io.BytesIO, str]:
@@ -261,7 +279,7 @@ def test_keys_are_made_listed_replaced_and_revoked_over_the_api(
     made = root("POST", "/api/keys", json={"name": "new", "scopes": ["read"], "expires_in_days": 1})
     body = made.get_json()
     assert (made.status_code, body["client"], body["scopes"]) == (201, "new", ["read"])
-    assert made.headers["Cache-Control"] == "no-store"
+    assert made.headers["Cache-Control"] == "private, no-store"
     assert Asking(web, body["key"])("GET", "/api/jobs").status_code == 200
 
     replaced = root("POST", f"/api/keys/{body['id']}/rotate", json={}).get_json()
@@ -354,3 +372,65 @@ def test_who_may_say_which_versions_serve_sees_how_they_stand(web: FlaskClient, 
 
     assert refused.status_code == 403 and "has not the scope read" in refused.text
     assert "has not the scope read or models" in Asking(web, keys[Scope.PREDICT])("GET", "/api/models").text
+
+
+@pytest.mark.parametrize(("path", "body"), CALLS)
+def test_a_call_whose_key_is_revoked_while_its_body_comes_is_refused(
+    parts: WebParts, keys: dict[str, str], path: str, body: Any
+) -> None:
+    sent = json.dumps(body).encode()
+    headers = [(b"authorization", f"Bearer {keys['anna']}".encode()), (b"content-type", b"application/json")]
+
+    class Slow(Sender):
+        async def receive(self) -> Any:
+            if self.taken == 1:
+                revoke_key(parts.database, keys["anna"][:12], by=SOMEBODY)
+                parts.keys.look_again()
+            return await super().receive()
+
+    told = Slow(path, sent[:5], sent[5:], headers=headers)
+    run_apart(create_front(parts)(told.scope, told.receive, told.send))
+
+    assert (told.status, told.code) == (401, "unauthorized")
+
+
+def test_whoever_waits_is_told_nothing_more_once_the_key_is_revoked(
+    parts: WebParts, bert: Asking, keys: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def revoked(_seconds: float) -> bool:
+        revoke_key(parts.database, keys["bert"][:12], by=SOMEBODY)
+        parts.keys.look_again()
+        return True
+
+    @contextmanager
+    def place() -> Iterator[Any]:
+        yield revoked
+
+    monkeypatch.setattr(parts.waits, "place", place)
+
+    answer = bert("POST", "/api/jobs", json=ROW, headers={"Prefer": "wait=5"})
+
+    assert (answer.status_code, answer.get_json()["code"]) == (401, "unauthorized")
+
+
+def test_no_cache_on_the_way_may_keep_what_belongs_to_somebody(
+    app: Flask, parts: WebParts, root: Asking, keys: dict[str, str], work: Any
+) -> None:
+    """Every route, of things that are there and that are not, and calls."""
+    job = root("POST", "/api/jobs", data={"model": "picture", "file": picture()}).get_json()
+    work(job)
+    asked = [(method, path) for operation, method, path in asked_of(app) if operation != "pages.static"]
+    asked += [("GET", path.format(job["id"])) for method, path in of_a_job(app) if method == "GET"]
+
+    for method, path in asked:
+        told = root(method, path, headers={"Sec-Fetch-Site": "same-origin"}, buffered=False)
+        kept = told.headers["Cache-Control"].split(", ")
+        assert "private" in kept, (method, path)
+        is_told_apart = {"Cookie", "Authorization", "X-API-Key"} <= {
+            *told.headers.get("Vary", "").split(", ")
+        }
+        assert "no-store" in kept or is_told_apart, (method, path)
+        told.close()
+    for path, body in CALLS:
+        refused = ask(parts, path, body)
+        assert refused.headers["Cache-Control"] == "private, no-store"

@@ -128,12 +128,27 @@ def test_weights_in_a_file_beside_it_are_taken_in(tmp_path: Path) -> None:
     assert np.array_equal(numpy_helper.to_array(found.graph.initializer[0]), kernel)
 
 
-@pytest.mark.parametrize("location", ["../secret", "/etc/hostname", "", "sub/../../secret", "link"])
+@pytest.mark.parametrize(
+    "location",
+    [
+        "../secret",
+        "/etc/hostname",
+        "",
+        "sub/../../secret",
+        "link",
+        "\0",
+        "a\0b",
+        "x" * 300,
+        "x/" * 3000,
+        "loop",
+    ],
+)
 def test_weights_outside_of_its_folder_are_refused(tmp_path: Path, location: str) -> None:
     (tmp_path / "secret").write_bytes(b"\0" * 1000)
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "link").symlink_to(tmp_path / "secret")
+    (folder / "loop").symlink_to("loop")
 
     with pytest.raises(InvalidInput, match="weights of kernel: expected a file in the model's own folder"):
         read(external(folder / "a.onnx", location), folder)

@@ -20,6 +20,7 @@ from production_server.settings import Settings, read_settings
 from production_server.web.api import events
 from production_server.web.app import create_app
 from production_server.web.edge.parts import WebParts, build_parts
+from production_server.web.edge.sizes import MAX_EVENTS_BYTES
 from testing.small_models import write_image_model
 
 NOTHING = {"accepted": 0, "known": 0, "ignored": 0, "refused": 0, "faults": [], "jobs": []}
@@ -276,13 +277,13 @@ def test_events_may_come_compressed_and_are_signed_as_they_were_before(web: Any,
 
 @pytest.mark.parametrize("coding", ["", "gzip"])
 def test_events_over_their_own_limit_are_refused_by_that_limit(web: Any, coding: str) -> None:
-    body = b" " * (events.MAX_EVENTS_BYTES + 1)
+    body = b" " * (MAX_EVENTS_BYTES + 1)
     headers = {"Authorization": f"Bearer {TOKEN}"} | ({"Content-Encoding": coding} if coding else {})
 
     answer = web.post("/events/s3", data=gzip.compress(body) if coding else body, headers=headers)
 
     assert answer.status_code == 413
-    assert f"limit of {events.MAX_EVENTS_BYTES} bytes" in answer.get_json(force=True)["detail"]
+    assert f"limit of {MAX_EVENTS_BYTES} bytes" in answer.get_json(force=True)["detail"]
 
 
 def test_a_body_over_the_limit_is_refused(web: Any) -> None:

@@ -21,8 +21,8 @@ from production_server.jobs.imports import list_imports
 from production_server.models.importing import uploads
 from production_server.settings import Settings
 from production_server.web.app import create_front
-from production_server.web.edge.bodies import SMALL_BYTES
 from production_server.web.edge.parts import WebParts, build_parts
+from production_server.web.edge.sizes import SMALL_BYTES
 from testing.asgi_client import Sender
 from testing.event_loop import run_apart
 from testing.foreign_graphs import FOREIGN_MODELS

@@ -9,16 +9,23 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from flask import Flask
 
-from production_server.access.records import Client
+from production_server.access.key_text import new_key
+from production_server.access.keys import create_key
+from production_server.access.records import Client, NewKey
+from production_server.access.scopes import USUAL
 from production_server.errors import Unauthorized
 from production_server.web.app import create_front
 from production_server.web.edge import incoming
-from production_server.web.edge.bodies import SMALL_BYTES
 from production_server.web.edge.door import Asking
+from production_server.web.edge.needs import scopes_for
 from production_server.web.edge.parts import WebParts
+from production_server.web.edge.sizes import MODEST_BYTES, SMALL_BYTES, most_body_bytes
 from testing.asgi_client import Headers, Sender
 from testing.event_loop import run_apart
+from tests.unit.access.test_keys import SOMEBODY
+from tests.unit.web.test_whose import asked_of
 
 JOB = json.dumps({"model": "table", "inputs": [[3, 7]]}).encode()
 JSON = [(b"content-type", b"application/json")]
@@ -143,3 +150,72 @@ def test_a_full_disk_is_told_so(parts: WebParts, monkeypatch: pytest.MonkeyPatch
     told = ask(large, Sender("/api/jobs", *[b"x" * 2**16] * 20))
 
     assert (told.status, told.code) == (503, "unavailable")
+
+
+PIECE = b"x" * 2**16
+
+
+def test_of_no_body_more_is_received_than_is_taken_at_its_address(app: Flask, parts: WebParts) -> None:
+    """Every route, and what is none; a length that is said, and one that is not."""
+    largest = 2**30
+    front = create_front(replace(parts, settings=replace(parts.settings, max_body_bytes=largest)))
+
+    def sent(method: str, path: str, *pieces: bytes, length: int | None = None) -> int:
+        said = [] if length is None else [(b"content-length", str(length).encode())]
+        client = Sender(path, *pieces, headers=[(b"content-type", b"application/json"), *said], end=False)
+        client.scope["method"] = method
+        taken: list[int] = []
+
+        async def send(_event: Any) -> None:
+            # What comes while a stream is answered is passed over.
+            taken.append(client.taken)
+
+        run_apart(front(client.scope, client.receive, send))
+        return taken[0]
+
+    for operation, method, path in [*asked_of(app), (None, "POST", "/nothing/here")]:
+        most = most_body_bytes(operation, largest=largest)
+        assert most <= MODEST_BYTES or (operation and scopes_for(operation)), path
+        assert sent(method, path, length=most + 1) == 0, (method, path)
+        if most <= MODEST_BYTES:
+            assert sent(method, path, *[PIECE] * 100) == most // len(PIECE) + 1, (method, path)
+
+
+@pytest.mark.parametrize("name", ["authorization", "cookie"])
+def test_a_key_that_nobody_has_made_has_no_long_body_received(parts: WebParts, name: str) -> None:
+    create_key(parts.database, NewKey(name="a", client="a", scopes=frozenset(USUAL)), by=SOMEBODY)
+    large = replace(parts, settings=replace(parts.settings, max_body_bytes=2**30))
+    brought = {"authorization": f"Bearer {new_key()}", "cookie": f"celeriac_session={new_key()}"}[name]
+    headers = [*JSON, (name.encode(), brought.encode()), (b"sec-fetch-site", b"same-origin")]
+
+    told = ask(large, Sender("/api/jobs", *[PIECE] * 100, headers=headers))
+
+    assert told.status == 401
+    assert told.taken <= SMALL_BYTES // len(PIECE) + 1
+
+
+def test_a_key_that_was_made_a_moment_ago_has_its_long_body_received(parts: WebParts) -> None:
+    wanted = NewKey(name="a", client="a", scopes=frozenset(USUAL))
+    create_key(parts.database, wanted, by=SOMEBODY)
+    parts.keys.look_again()
+    key = create_key(parts.database, wanted, by=SOMEBODY)[1]
+    large = replace(parts, settings=replace(parts.settings, max_body_bytes=2**30))
+    headers = [*JSON, (b"authorization", f"Bearer {key}".encode())]
+
+    told = ask(large, Sender("/api/jobs", *[PIECE] * 100, headers=headers))
+
+    assert (told.status, told.code, told.taken) == (400, "malformed_json", 100)
+
+
+@pytest.mark.parametrize("path", ["/login", "/keys", "/api/keys", "/api/scans", "/events/s3"])
+def test_what_a_few_bytes_become_is_bounded_by_their_address_as_well(
+    parts: WebParts, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(parts.notifications), "rules", True, raising=False)
+    large = replace(parts, settings=replace(parts.settings, max_body_bytes=2**30))
+    kind = b"application/json" if "/api" in path or "events" in path else b"application/x-www-form-urlencoded"
+    headers = [(b"content-type", kind), (b"content-encoding", b"gzip"), (b"sec-fetch-site", b"same-origin")]
+
+    told = ask(large, Sender(path, gzip.compress(b"a=" + b"x" * 2**23), headers=headers))
+
+    assert told.status == 413

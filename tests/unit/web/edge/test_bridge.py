@@ -9,8 +9,8 @@ import pytest
 from flask import Flask, Response, request
 
 from production_server.errors import Unavailable
-from production_server.web.edge.bodies import Bodies
 from production_server.web.edge.bridge import CUT_OFF, PART_BYTES, SMALL_BYTES, Bridge
+from testing.bodies import bodies_of
 from testing.event_loop import run_apart
 
 LARGE = 5 * SMALL_BYTES
@@ -90,7 +90,7 @@ def _echo() -> bytes:
 
 
 def bridge_to(app: Flask, **options: Any) -> Bridge:
-    bodies = Bodies(limit=10 * LARGE, is_wanted=lambda scope: scope["path"] != "/refuse")
+    bodies = bodies_of(10 * LARGE, is_wanted=lambda scope: scope["path"] != "/refuse")
     return Bridge(app.wsgi_app, bodies=bodies, **options)
 
 

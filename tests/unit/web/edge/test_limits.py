@@ -25,11 +25,11 @@ from production_server.errors import Unavailable
 from production_server.jobs.tables import job
 from production_server.settings import Settings
 from production_server.web.app import create_app, create_front
-from production_server.web.edge.bodies import SMALL_BYTES
 from production_server.web.edge.door import KeyDoor
 from production_server.web.edge.needs import ANYBODY, NEEDS, NO_SUCH_PATH
 from production_server.web.edge.parts import WebParts
 from production_server.web.edge.proxies import Proxies
+from production_server.web.edge.sizes import SMALL_BYTES
 from production_server.web.interactive.front import Front
 from testing.event_loop import run_apart
 

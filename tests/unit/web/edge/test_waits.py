@@ -14,4 +14,4 @@ def test_a_job_that_is_waited_for_stays_accepted_when_the_database_falls_away(
     with sqlite_database.write() as connection:
         connection.execute(text("ALTER TABLE job RENAME TO gone"))
 
-    assert wait_until_over(job, 5, waits=BoundedWaits(1), database=sqlite_database) == job
+    assert wait_until_over(job, 5, place=BoundedWaits(1).place(), database=sqlite_database) == job

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from production_server.errors import CeleriacError
-from production_server.web.edge.bodies import Bodies
 from production_server.web.edge.bridge import Bridge
 from production_server.web.edge.parts import WebParts
 from production_server.web.edge.problems import status_of
@@ -17,6 +16,7 @@ from production_server.web.interactive import front as module
 from production_server.web.interactive.front import Bounds, Front
 from production_server.web.interactive.protocol import Ask, HttpRequest
 from production_server.web.interactive.tensorflow_serving import TensorFlowServing
+from testing.bodies import bodies_of
 from testing.event_loop import run_apart
 from testing.processes import wait_until
 
@@ -54,9 +54,7 @@ def sent(
     """All that it sends."""
     front = Front(
         [protocol(parts.registry, status_of)],
-        Bridge(
-            lambda _environ, _start: [], threads=1, bodies=Bodies(limit=100, is_wanted=lambda _scope: True)
-        ),
+        Bridge(lambda _environ, _start: [], threads=1, bodies=bodies_of(100)),
         entrance=parts.entrance,
         proxies=parts.proxies,
         caller=parts.caller,

@@ -72,7 +72,7 @@ def test_a_key_is_made_and_shown_this_once(root: FlaskClient, parts: WebParts, a
     key = key_on(page)
     assert (page.status, answer.headers["Cache-Control"], answer.headers.get("Location")) == (
         201,
-        "no-store",
+        "private, no-store",
         None,
     )
     made = get_key(parts.database, key[:12])
@@ -82,7 +82,7 @@ def test_a_key_is_made_and_shown_this_once(root: FlaskClient, parts: WebParts, a
     listed = root.get("/keys")
     assert "anna&#39;s &lt;notebook&gt;" in listed.text
     assert key[12:] not in listed.text
-    assert listed.headers["Cache-Control"] == "no-store"
+    assert listed.headers["Cache-Control"] == "private, no-store"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from production_server.errors import Unauthorized
 from production_server.web.edge.door import SESSION_COOKIE
 from production_server.web.edge.forms import URL_ENCODED
 from production_server.web.edge.parts import WebParts
-from production_server.web.pages.login import MAX_LOGIN_BYTES, local_path
+from production_server.web.edge.sizes import MAX_LOGIN_BYTES
+from production_server.web.pages.login import local_path
 from tests.unit.access.test_keys import SOMEBODY
 
 PAGE = {"Sec-Fetch-Site": "same-origin"}
