@@ -30,7 +30,7 @@ from production_server.shown import describe, shown
 MOST_BYTES = 64 * 2**20
 MOST_ROWS = 100_000
 MOST_CELLS = 5_000_000
-"""40 MB of numbers, which take some 20 s to be read; further rows are not."""
+"""40 MB of numbers, which take some seconds to be read; further rows are not."""
 MOST_IMAGES = 1_000
 MOST_IMAGE_BYTES = 32 * 2**20
 MOST_PIXELS = 50_000_000
