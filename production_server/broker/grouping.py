@@ -5,6 +5,7 @@ A call goes out at once while few batches of its kind are on their way; else it 
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -123,7 +124,10 @@ class Grouping:
         kind = self._kinds.get(key)
         if kind is None:
             return None
-        calls = self._take(kind, now) if kind.on_their_way < self._max_batches * max(1, workers) else []
+        # Workers that have nothing share what waits: else one would have all calls that were read in one turn.
+        share = math.ceil(len(kind.waiting) / max(1, workers - kind.on_their_way))
+        may_go = kind.on_their_way < self._max_batches * max(1, workers)
+        calls = self._take(kind, now, most=share) if may_go else []
         if calls:
             kind.on_their_way += 1
             return Batch(calls)
@@ -145,14 +149,14 @@ class Grouping:
                 f"the inputs take {call.size_bytes} bytes, at most {MAX_BATCH_BYTES}: ask in parts"
             )
 
-    def _take(self, kind: _Waiting, now: float) -> list[Call]:
+    def _take(self, kind: _Waiting, now: float, *, most: int) -> list[Call]:
         taken: list[Call] = []
         items = size_bytes = 0
         while kind.waiting:
             call = kind.waiting[0]
             call_bytes = call.size_bytes
             is_too_much = items + call.items > self._max_items or size_bytes + call_bytes > MAX_BATCH_BYTES
-            if taken and is_too_much:
+            if len(taken) == most or (taken and is_too_much):
                 break
             kind.waiting.popleft()
             self.waiting_items -= call.items

@@ -56,6 +56,16 @@ def test_as_many_more_are_on_their_way_as_there_are_workers() -> None:
     assert with_one is None
 
 
+def test_workers_that_have_nothing_share_what_was_read_at_once() -> None:
+    group = grouping(max_batches=2, max_items=64)
+    for _ in range(9):
+        group.add(call())
+
+    batches = [group.next(call().kind, 0, workers=3) for _ in range(4)]
+
+    assert [sizes(batch) for batch in batches] == [[1] * 3] * 3 + [[]]
+
+
 def test_what_was_collected_goes_together_when_a_batch_returns() -> None:
     group = grouping(max_batches=1, max_items=4)
     first = add(group, call())
