@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import queue
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Protocol
 
 from production_server.broker.frames import Kind
 from production_server.errors import CeleriacError, Unavailable
 from production_server.jobs.records import WorkerInfo
+from production_server.loop import Loop
 
 Body = bytes | memoryview
 Replied = Callable[[int, Body], None]
@@ -64,7 +67,7 @@ class LocalLink:
     def __init__(self) -> None:
         self._answer: Callable[[Body], bytes] | None = None
         self._replied: Replied = _to_nobody
-        self._threads: dict[Kind, ThreadPoolExecutor] = {}
+        self._lanes: dict[Kind, _Lane] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -90,37 +93,63 @@ class LocalLink:
     def start(self, replied: Replied, lost: Lost) -> None:  # noqa: ARG002  # nothing is lost between two functions
         self._replied = replied
         self._loop = asyncio.get_running_loop()
-        self._threads = {
-            kind: ThreadPoolExecutor(1, thread_name_prefix=f"calls-{kind.name.lower()}")
-            for kind in (Kind.NUMBERS, Kind.IMAGES)
+        self._lanes = {
+            kind: _Lane(kind, partial(self._run, self._loop)) for kind in (Kind.NUMBERS, Kind.IMAGES)
         }
+        for lane in self._lanes.values():
+            lane.thread.start()
 
     def know(self, workers: Sequence[WorkerInfo]) -> None:
         pass  # the one that it has is in this process
 
     def send(self, key: int, kind: Kind, body: bytes) -> None:
-        if self._answer is None or self._loop is None:
+        if not self.is_open:
             raise Unavailable("no worker has started")
-        self._threads[kind].submit(self._run, self._answer, self._loop, key, body)
+        self._lanes[kind].waiting.put((key, body))
 
     def forget(self, key: int) -> None:
         pass  # the worker sees for itself that it is too late
 
     def close(self) -> None:
+        """As `Link`; waits for the batches in hand, for the models go next."""
         self._replied, self._loop = _to_nobody, None
-        for threads in self._threads.values():
-            threads.shutdown(wait=False, cancel_futures=True)
+        for lane in self._lanes.values():
+            lane.close()
 
-    def _run(
-        self, answer: Callable[[Body], bytes], loop: asyncio.AbstractEventLoop, key: int, body: bytes
-    ) -> None:
-        reply = answer(body)
+    def _run(self, loop: asyncio.AbstractEventLoop, key: int, body: bytes) -> None:
+        if self._answer is None or self._loop is None:
+            return
+        reply = self._answer(body)
         # A loop that has ended has nobody who waits.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(self._tell, key, reply)
 
     def _tell(self, key: int, reply: bytes) -> None:
         self._replied(key, reply)
+
+
+class _Lane:
+    """A thread, and what waits for it. An executor takes twice as long to hand something over."""
+
+    def __init__(self, kind: Kind, run: Callable[[int, bytes], None]) -> None:
+        self.waiting: queue.SimpleQueue[tuple[int, bytes] | None] = queue.SimpleQueue()
+        self._run = run
+        self._stopping = threading.Event()
+        name = f"interactive calls with {kind.name.lower()}"
+        self.thread = Loop(name, self._step, pause_s=0.0, stopping=self._stopping)
+
+    def close(self) -> None:
+        # First: whoever is woken and sees that nothing stops would wait for the next one.
+        self._stopping.set()
+        self.waiting.put(None)
+        self.thread.stop()
+
+    def _step(self) -> bool:
+        came = self.waiting.get()
+        if came is None:
+            return False
+        self._run(*came)
+        return True
 
 
 def _to_nobody(_key: int, _body: Body) -> None:
