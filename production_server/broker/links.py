@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import queue
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
+from production_server.broker.call_threads import CallThread
 from production_server.broker.frames import Kind
 from production_server.errors import CeleriacError, Unavailable
 from production_server.jobs.records import WorkerInfo
-from production_server.loop import Loop
 
 Body = bytes | memoryview
 Replied = Callable[[int, Body], None]
@@ -67,7 +65,7 @@ class LocalLink:
     def __init__(self) -> None:
         self._answer: Callable[[Body], bytes] | None = None
         self._replied: Replied = _to_nobody
-        self._lanes: dict[Kind, _Lane] = {}
+        self._threads: dict[Kind, CallThread] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -93,19 +91,17 @@ class LocalLink:
     def start(self, replied: Replied, lost: Lost) -> None:  # noqa: ARG002  # nothing is lost between two functions
         self._replied = replied
         self._loop = asyncio.get_running_loop()
-        self._lanes = {
-            kind: _Lane(kind, partial(self._run, self._loop)) for kind in (Kind.NUMBERS, Kind.IMAGES)
-        }
-        for lane in self._lanes.values():
-            lane.thread.start()
+        self._threads = {kind: CallThread(kind) for kind in (Kind.NUMBERS, Kind.IMAGES)}
+        for thread in self._threads.values():
+            thread.start()
 
     def know(self, workers: Sequence[WorkerInfo]) -> None:
         pass  # the one that it has is in this process
 
     def send(self, key: int, kind: Kind, body: bytes) -> None:
-        if not self.is_open:
+        if self._answer is None or self._loop is None:
             raise Unavailable("no worker has started")
-        self._lanes[kind].waiting.put((key, body))
+        self._threads[kind].run(partial(self._run, self._answer, self._loop, key, body))
 
     def forget(self, key: int) -> None:
         pass  # the worker sees for itself that it is too late
@@ -113,43 +109,19 @@ class LocalLink:
     def close(self) -> None:
         """As `Link`; waits for the batches in hand, for the models go next."""
         self._replied, self._loop = _to_nobody, None
-        for lane in self._lanes.values():
-            lane.close()
+        for thread in self._threads.values():
+            thread.stop()
 
-    def _run(self, loop: asyncio.AbstractEventLoop, key: int, body: bytes) -> None:
-        if self._answer is None or self._loop is None:
-            return
-        reply = self._answer(body)
+    def _run(
+        self, answer: Callable[[Body], bytes], loop: asyncio.AbstractEventLoop, key: int, body: bytes
+    ) -> None:
+        reply = answer(body)
         # A loop that has ended has nobody who waits.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(self._tell, key, reply)
 
     def _tell(self, key: int, reply: bytes) -> None:
         self._replied(key, reply)
-
-
-class _Lane:
-    """A thread, and what waits for it. An executor takes twice as long to hand something over."""
-
-    def __init__(self, kind: Kind, run: Callable[[int, bytes], None]) -> None:
-        self.waiting: queue.SimpleQueue[tuple[int, bytes] | None] = queue.SimpleQueue()
-        self._run = run
-        self._stopping = threading.Event()
-        name = f"interactive calls with {kind.name.lower()}"
-        self.thread = Loop(name, self._step, pause_s=0.0, stopping=self._stopping)
-
-    def close(self) -> None:
-        # First: whoever is woken and sees that nothing stops would wait for the next one.
-        self._stopping.set()
-        self.waiting.put(None)
-        self.thread.stop()
-
-    def _step(self) -> bool:
-        came = self.waiting.get()
-        if came is None:
-            return False
-        self._run(*came)
-        return True
 
 
 def _to_nobody(_key: int, _body: Body) -> None:

@@ -51,7 +51,7 @@ LEAVE_AT = 0.9
 TURN_S = 0.0005
 """How long a thread may have the interpreter while others want it; Python's 5 ms are what an event waits for each of
 them, and uvloop takes it anew for each event."""
-FIND_EVERY_S = 0.5
+FIND_EVERY_S = 1.0
 """How often it is looked which workers there are."""
 IDLE_S = 75
 """How long a connection is kept for the next request: longer than the proxies in front of a server keep theirs."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import queue
 import threading
 import time
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ from typing import Any
 import uvloop
 
 from production_server.broker.addresses import Port, keep_alive, told
+from production_server.broker.call_threads import CallThread
 from production_server.broker.call_tls import worker_tls
 from production_server.broker.frames import Frame, Kind
-from production_server.loop import Loop
 from production_server.settings import Settings
 from production_server.worker.call_sockets import Listening, open_sockets
 from production_server.worker.calls import CallProcessor
@@ -32,11 +31,8 @@ MOST_HELD = 64
 MOST_HELD_BYTES = 64 * 2**20
 """Of batches of a kind, in hand and before that: more are refused, and asked of another worker. One is always taken."""
 MOST_CONNECTIONS = 512
-LOOK_EVERY_S = 0.2
 LEAVE_S = 1.0
 """How long the last answers may take on their way when a worker stops."""
-
-Came = tuple[WebConnection, Frame]
 
 
 @dataclass(slots=True)
@@ -75,13 +71,7 @@ class CallServer:
         self._connections: set[WebConnection] = set()
         self._held = {kind: _Held() for kind in (Kind.NUMBERS, Kind.IMAGES)}
         self._is_leaving = False
-        self._queues: dict[Kind, queue.SimpleQueue[Came]] = {
-            kind: queue.SimpleQueue() for kind in (Kind.NUMBERS, Kind.IMAGES)
-        }
-        self._loops = [
-            Loop(f"interactive calls with {kind.name.lower()}", partial(self._run_next, came), pause_s=0.0)
-            for kind, came in self._queues.items()
-        ]
+        self._running = {kind: CallThread(kind) for kind in (Kind.NUMBERS, Kind.IMAGES)}
         self._thread = threading.Thread(target=self._serve, name="interactive calls", daemon=True)
 
     @property
@@ -91,8 +81,8 @@ class CallServer:
 
     def start(self) -> None:
         """Start the threads."""
-        for loop in self._loops:
-            loop.start()
+        for running in self._running.values():
+            running.start()
         self._thread.start()
 
     def stop(self, *, within_s: float) -> None:
@@ -103,8 +93,8 @@ class CallServer:
             return
         self._loop.call_soon_threadsafe(self._leave, time.monotonic() + within_s)
         self._thread.join()
-        for loop in self._loops:
-            loop.stop(LEAVE_S)
+        for running in self._running.values():
+            running.stop(LEAVE_S)
 
     def came(self, connection: WebConnection) -> None:
         self._connections.add(connection)
@@ -120,13 +110,7 @@ class CallServer:
             connection.tell(Kind.FULL, batch.key)
             return
         held.count(1, len(batch.body))
-        self._queues[batch.kind].put((connection, batch))
-
-    def _run_next(self, came: queue.SimpleQueue[Came]) -> bool:
-        """A step: run the next batch as soon as there is one."""
-        with contextlib.suppress(queue.Empty):
-            self._run(*came.get(timeout=LOOK_EVERY_S))
-        return True
+        self._running[batch.kind].run(partial(self._run, connection, batch))
 
     def _run(self, connection: WebConnection, batch: Frame) -> None:
         reply = b""
