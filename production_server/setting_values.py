@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
 from production_server.errors import InvalidInput
@@ -68,6 +69,30 @@ def path(text: str) -> Path:
     if "://" in text or "\0" in text:
         raise Invalid("a path, not a URL")
     return Path(text)
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """An address, or a name of one, and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def host_and_port(text: str) -> HostPort:
+    """One address, or name of one, and a port; other machines must know it by that."""
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        is_any = ip_address(host).is_unspecified
+    except ValueError:
+        is_any = not re.fullmatch(r"[A-Za-z0-9.-]{1,253}", host)
+    if is_any or not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 2**16):
+        raise Invalid("one address of this machine, or its name, and a port, such as `10.1.0.5:5200`")
+    return HostPort(host, int(port))
 
 
 def path_or_bucket(text: str) -> Path | Location:

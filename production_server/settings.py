@@ -12,7 +12,9 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from production_server.errors import Fault, SettingsError
 from production_server.setting_urls import url
 from production_server.setting_values import (
+    HostPort,
     Invalid,
+    host_and_port,
     hosts,
     integer,
     locations,
@@ -213,6 +215,29 @@ class Settings:
         "batches of interactive calls of one kind that a web process has on their way at once, for "
         "each worker that answers",
     )
+    calls_dir: Path | None = _setting(
+        None,
+        path,
+        "folder of the sockets by which web processes ask the workers of their machine; nobody else may enter it, and "
+        "its path has 98 bytes at most",
+        shown_default="`calls` under `STATE_DIR`",
+    )
+    calls_listen: HostPort | None = _setting(
+        None,
+        host_and_port,
+        "address and port at which a worker takes [calls from other machines](#workers-on-other-machines), such as "
+        "`10.1.0.5:5200`; `run` adds the worker's number, from 1, to the port",
+        shown_default="none",
+    )
+    calls_tls_cert: Path | None = _setting(
+        None,
+        path,
+        "certificate in PEM by which web processes and workers on different machines know each other",
+    )
+    calls_tls_key: Path | None = _setting(None, path, "its key in PEM, without a passphrase")
+    calls_tls_ca: Path | None = _setting(
+        None, path, "certificates in PEM of the authority that has signed the other side's"
+    )
     storage_allow: tuple[Location, ...] = _setting(
         (),
         locations,
@@ -363,6 +388,11 @@ class Settings:
         """`DATABASE_URL`, or that of a file in `STATE_DIR`: what a path has of %, ? or # is no part of a URL."""
         file = quote(str((self.state_dir / "celeriac.sqlite3").absolute()))
         return self.database_url or f"sqlite:///{file}"
+
+    @property
+    def resolved_calls_dir(self) -> Path:
+        """`CALLS_DIR`, or a folder in `STATE_DIR`."""
+        return (self.calls_dir or self.state_dir / "calls").absolute()
 
     @property
     def model_stores(self) -> tuple[Path, ...]:

@@ -1,4 +1,4 @@
-"""Connections to RabbitMQ: what all have in common, and what is sent over those for calls and their replies."""
+"""Connections to RabbitMQ: what all have in common."""
 
 from __future__ import annotations
 
@@ -8,12 +8,8 @@ from typing import Any
 
 from amqp.exceptions import AMQPError
 from celery import Celery
-from kombu import Connection, Queue
+from kombu import Connection
 from kombu.exceptions import KombuError
-from kombu.message import Message
-
-from production_server.broker.app import HEARTBEAT_S
-from production_server.broker.calls import CONTENT_ENCODING, CONTENT_TYPE
 
 BROKEN = (KombuError, AMQPError, OSError)
 """What a connection that does not work raises."""
@@ -29,7 +25,7 @@ class Blocked(OSError):
     """The broker has told that it takes no messages."""
 
 
-def bounded(app: Celery, *, heartbeat_s: int = 0, is_confirmed: bool = True) -> Connection:
+def bounded(app: Celery) -> Connection:
     """A connection, not open yet, on which every read and write ends in time.
 
     What uses it raises `Blocked`, one of `BROKEN`, as soon as RabbitMQ says that it is short of memory or disk: then it
@@ -38,10 +34,10 @@ def bounded(app: Celery, *, heartbeat_s: int = 0, is_confirmed: bool = True) -> 
     options = {
         "read_timeout": SILENT_S,
         "write_timeout": SILENT_S,
-        "confirm_publish": is_confirmed,
+        "confirm_publish": True,
         "on_blocked": _raise_blocked,
     }
-    return app.connection_for_write(heartbeat=heartbeat_s, transport_options=options)
+    return app.connection_for_write(heartbeat=0, transport_options=options)
 
 
 def open_now(connection: Connection) -> None:
@@ -70,40 +66,11 @@ def _raise_blocked(_reason: str) -> None:
     raise Blocked
 
 
-def call_queue(name: str) -> Queue:
-    """Where calls wait for a worker. What waits here is of no use after a restart of the broker: it is on no disk."""
-    return Queue(name, routing_key=name, durable=True)
-
-
-def connect(app: Celery, *, is_read: bool = True) -> Connection:
-    """A connection for calls and replies. They are not confirmed: whoever gets no answer hears so at the deadline.
-
-    One that is read from has heartbeats: whoever reads must call `heartbeat_check`, too, as a `Listener` does.
-
-    Raises:
-        KombuError, AMQPError, OSError: the broker does not answer.
-    """
-    connection = bounded(app, heartbeat_s=HEARTBEAT_S if is_read else 0, is_confirmed=False)
-    open_now(connection)
-    return connection
-
-
-def post(channel: Any, body: bytes, queue: str, **properties: str) -> None:
-    """Put a message that need not outlive the broker into a queue. kombu's `Producer` takes several times as long.
+def post(channel: Any, body: bytes, queue: str) -> None:
+    """Put a message that need not outlive the broker into a queue.
 
     Raises:
         AMQPError, OSError: the connection is broken.
     """
-    message = channel.prepare_message(
-        body,
-        content_type=CONTENT_TYPE,
-        content_encoding=CONTENT_ENCODING,
-        properties={"delivery_mode": TRANSIENT, **properties},
-    )
+    message = channel.prepare_message(body, properties={"delivery_mode": TRANSIENT})
     channel.basic_publish(message, exchange="", routing_key=queue)
-
-
-def body_of(message: Message) -> bytes:
-    """The raw bytes of a message; transports hand them out in one of several kinds."""
-    body: Any = message.body
-    return body.encode() if isinstance(body, str) else bytes(body)

@@ -19,14 +19,12 @@ from production_server.broker.amqp_connection import (
     SILENT_S,
     Blocked,
     bounded,
-    call_queue,
     drop,
     open_now,
     post,
     told,
 )
 from production_server.broker.app import dead_letter_queue
-from production_server.broker.calls import CALL_QUEUES
 from production_server.broker.messages import HIGH_QUEUE, NORMAL_QUEUE, RUN_CHUNK, chunk_body, queue_of
 from production_server.broker.publisher import traced
 from production_server.errors import Unavailable
@@ -123,7 +121,7 @@ class AmqpPublisher:
         Raises:
             Unavailable: the broker does not answer.
         """
-        return self._depths([*self._chunk_queues(), *map(call_queue, CALL_QUEUES), dead_letter_queue()])
+        return self._depths([*self._chunk_queues(), dead_letter_queue()])
 
     def _chunk_queues(self) -> list[Queue]:
         return [self._app.amqp.queues[name] for name in (HIGH_QUEUE, NORMAL_QUEUE)]

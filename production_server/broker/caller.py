@@ -5,44 +5,40 @@ Nothing is stored: a call is answered once or not at all. Whoever calls looks af
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import itertools
 import logging
-import queue
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from production_server.broker.calls import Reply, Request, decode_reply, encode_request
+from production_server.broker.calls import (
+    MAX_REQUEST_BYTES,
+    Reply,
+    Request,
+    decode_reply,
+    destination_of,
+    encode_request,
+)
+from production_server.broker.frames import Kind
 from production_server.broker.grouping import Answer, Batch, Call, Grouping
-from production_server.broker.links import Link
-from production_server.errors import MISTAKE, CeleriacError, DeadlineExceeded, Unavailable
-from production_server.loop import Loop
+from production_server.broker.links import Body, Link
+from production_server.errors import MISTAKE, CeleriacError, DeadlineExceeded, TooLarge, Unavailable
 from production_server.models.tensors import part
 
 if TYPE_CHECKING:
+    from production_server.broker.grouping import Kind as CallKind
     from production_server.tracing.spans import Tracing
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.2
-"""How often it is looked for batches that nobody answers."""
-CHECK_AFTER_S = 1.0
-"""A batch that is on its way for so long may be one of a slow model, or of a broker that has gone silent."""
-
-Answers = list[tuple[Call, Answer]]
-
-
-def hand_out(answers: Answers) -> None:
-    """Tell each call its answer."""
-    for call, answer in answers:
-        call.done(answer)
+"""How often it is looked for batches that nobody answers, while some are on their way."""
 
 
 class Caller:
-    """Safe to share between threads. `start` before the first call; one for each process."""
+    """Belongs to the event loop in which it is started: no other thread calls it. One for each process."""
 
     def __init__(
         self,
@@ -53,97 +49,79 @@ class Caller:
         max_waiting: int,
         tracing: Tracing | None = None,
     ) -> None:
-        self._link = link
+        self.link = link
         self._grouping = Grouping(max_batches=max_batches, max_items=max_items, max_waiting=max_waiting)
         self._tracing = tracing
-        self._lock = threading.Lock()
-        # Numbers will do: who answers late, answers to a queue of before, or to a number that is not used again.
         self._numbers = itertools.count(1)
-        self._on_their_way: dict[str, Batch] = {}
-        self._outbox: queue.SimpleQueue[Batch] = queue.SimpleQueue()
-        self._hand_out: Callable[[Answers], object] = hand_out
-        self._looked_at = 0.0
-        self._checked_at = 0.0
-        self._loop = Loop("calls", self._send_next, pause_s=0.0)
+        self._on_their_way: dict[int, Batch] = {}
+        self._came: dict[CallKind, None] = {}
+        """The kinds of the calls that were read in this turn of the loop."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._looking: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Start to send, and to listen for replies."""
-        self._link.start(self._replied, self._drop_all)
-        self._loop.start()
+        """Take calls, in the loop that runs."""
+        self._loop = asyncio.get_running_loop()
+        self.link.start(self._replied, self._lost)
 
     def close(self) -> None:
         """Stop; whoever still waits gets an error."""
-        self._loop.stop()
-        self._link.close()
-        error = Unavailable("the server stops")
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._settle(self._outbox.get_nowait(), error)
-        self._drop_all(error)
+        self._loop = None
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+        self.link.close()
+        self._drop(lambda _batch: True, Unavailable("the server stops"))
 
     @property
     def is_connected(self) -> bool:
         """Whether replies can come."""
-        return self._link.is_open
+        return self._loop is not None and self.link.is_open
 
     @property
     def waiting_items(self) -> int:
-        """Items of calls that have not been sent."""
+        """Items of calls that have not been sent. Any thread may ask."""
         return self._grouping.waiting_items
 
     @property
     def batches_on_their_way(self) -> int:
+        """Any thread may ask."""
         return len(self._on_their_way)
 
-    def hand_out_by(self, handler: Callable[[Answers], object]) -> None:
-        """Have the answers of a batch handed out in another thread than the one that is told of replies."""
-        self._hand_out = handler
-
     def submit(self, call: Call) -> None:
-        """Send a call, now or with others as soon as a batch returns.
+        """Send a call: with those that are read in the same turn of the loop, or as soon as a batch returns.
 
         Raises:
-            Unavailable: the broker does not answer, or as many wait as may (code `overloaded`).
+            Unavailable: no worker answers, or as many wait as may (code `overloaded`).
         """
-        if not self._link.is_open:
-            raise Unavailable("the broker does not answer")
-        with self._lock:
-            batch = self._grouping.add(call, time.monotonic())
-        if batch is not None:
-            self._outbox.put(batch)
+        if self._loop is None or not self.link.is_open:
+            raise Unavailable("no worker answers")
+        self._grouping.add(call)
+        if not self._came:
+            self._loop.call_soon(self._send_what_came)
+        self._came[call.kind] = None
 
-    def _send_next(self) -> bool:
-        """A step: send a batch as soon as there is one, and look now and then for those that nobody answers."""
-        with contextlib.suppress(queue.Empty):
-            self._send_or_settle(self._outbox.get(timeout=LOOK_EVERY_S))
-        now = time.monotonic()
-        if now - self._looked_at >= LOOK_EVERY_S:
-            self._looked_at = now
-            self._drop_late()
-            self._check_link(now)
-        return True
+    def _send_what_came(self) -> None:
+        came, self._came = self._came, {}
+        for kind in came:
+            self._send_next(kind)
 
-    def _check_link(self, now: float) -> None:
-        """See whether what is on its way for a while can arrive, and whether the link is open again."""
-        with self._lock:
-            oldest = min((batch.sent_at for batch in self._on_their_way.values()), default=now)
-        is_due = not self._link.is_open or now - oldest >= CHECK_AFTER_S
-        if not is_due or now - self._checked_at < CHECK_AFTER_S:
-            return
-        try:
-            self._link.check()
-        except Unavailable as exc:
-            self._drop_all(exc)
-        self._checked_at = time.monotonic()
+    def _send_next(self, kind: CallKind) -> None:
+        """Send what waits of a kind, as far as it may be on its way."""
+        while self._loop is not None:
+            batch = self._grouping.next(kind, time.monotonic(), workers=self.link.workers)
+            if batch is None:
+                return
+            self._send_or_settle(batch)
 
     def _send_or_settle(self, batch: Batch) -> None:
         try:
             self._send(batch)
         except CeleriacError as exc:
-            self._settle(batch, exc)
+            self._end(batch, exc)
         except Exception:
             log.exception("a batch of calls could not be sent")
-            self._settle(batch, CeleriacError(MISTAKE))
+            self._end(batch, CeleriacError(MISTAKE))
 
     def _send(self, batch: Batch) -> None:
         remaining_s = batch.deadline - time.monotonic()
@@ -153,29 +131,21 @@ class Caller:
             self._send_traced(batch, remaining_s, trace={})
             return
         callers = [call.span for call in batch.calls if call.span is not None]
-        with self._tracing.sending(batch.queue, len(batch.calls), callers) as trace:
+        with self._tracing.sending(destination_of(batch.calls[0].inputs), len(batch.calls), callers) as trace:
             self._send_traced(batch, remaining_s, trace=trace)
 
     def _send_traced(self, batch: Batch, remaining_s: float, *, trace: Mapping[str, str]) -> None:
-        first, key, until = batch.calls[0], str(next(self._numbers)), time.time() + remaining_s
+        first, key, until = batch.calls[0], next(self._numbers), time.time() + remaining_s
         body = encode_request(Request(first.model, first.version, batch.inputs(), trace=trace, until=until))
+        if len(body) > MAX_REQUEST_BYTES:
+            raise TooLarge(f"the call takes {len(body)} bytes, at most {MAX_REQUEST_BYTES}: ask in parts")
         batch.sent_at = time.monotonic()
-        with self._lock:
-            self._on_their_way[key] = batch
-        try:
-            self._link.send(key, body, queue=batch.queue, remaining_s=remaining_s)
-        except BaseException:
-            # Somebody may have settled it already: whoever listens for replies sees a broken connection, too.
-            if self._taken(key) is not None:
-                raise
+        self.link.send(key, Kind.NUMBERS if isinstance(first.inputs, Mapping) else Kind.IMAGES, body)
+        self._on_their_way[key] = batch
+        self._look_later()
 
-    def _taken(self, key: str) -> Batch | None:
-        """The batch, not on its way any more; None if somebody else has taken it."""
-        with self._lock:
-            return self._on_their_way.pop(key, None)
-
-    def _replied(self, key: str, body: bytes) -> None:
-        batch = self._taken(key)
+    def _replied(self, key: int, body: Body) -> None:
+        batch = self._on_their_way.pop(key, None)
         if batch is None:
             return
         try:
@@ -184,33 +154,42 @@ class Caller:
             log.error("dropped a reply: %s", exc)
             self._settle(batch, Unavailable("a worker's answer cannot be read"))
         else:
-            with self._lock:
-                self._grouping.heard_of(reply.worker, time.monotonic())
             self._settle(batch, replace(reply, sent_at=batch.sent_at, batch_items=batch.items))
 
-    def _drop_late(self) -> None:
+    def _lost(self, key: int, error: CeleriacError) -> None:
+        batch = self._on_their_way.pop(key, None)
+        if batch is not None:
+            self._settle(batch, error)
+
+    def _look_later(self) -> None:
+        if self._looking is None and self._loop is not None:
+            self._looking = self._loop.call_later(LOOK_EVERY_S, self._look)
+
+    def _look(self) -> None:
+        """Give up what is too late, and look again as long as something is on its way."""
+        self._looking = None
         now = time.monotonic()
         self._drop(lambda batch: batch.deadline < now, DeadlineExceeded("no worker answered in time"))
-
-    def _drop_all(self, error: CeleriacError) -> None:
-        self._drop(lambda _batch: True, error)
+        if self._on_their_way:
+            self._look_later()
 
     def _drop(self, is_lost: Callable[[Batch], bool], error: CeleriacError) -> None:
         """Give up batches that nobody will answer any more."""
-        with self._lock:
-            lost = {key: batch for key, batch in self._on_their_way.items() if is_lost(batch)}
-            for key in lost:
-                del self._on_their_way[key]
-        for batch in lost.values():
-            self._settle(batch, error)
+        for key in [key for key, batch in self._on_their_way.items() if is_lost(batch)]:
+            self.link.forget(key)
+            batch = self._on_their_way.pop(key, None)
+            if batch is not None:
+                self._settle(batch, error)
 
     def _settle(self, batch: Batch, answer: Answer) -> None:
         """Tell each call of a batch what came of it, and send the next one."""
-        with self._lock:
-            following = self._grouping.returned(batch, time.monotonic())
-        if following is not None:
-            self._outbox.put(following)
-        self._hand_out(list(zip(batch.calls, _parts(batch, answer), strict=True)))
+        self._end(batch, answer)
+        self._send_next(batch.calls[0].kind)
+
+    def _end(self, batch: Batch, answer: Answer) -> None:
+        self._grouping.returned(batch)
+        for call, own in zip(batch.calls, _parts(batch, answer), strict=True):
+            call.done(own)
 
 
 def _parts(batch: Batch, answer: Answer) -> list[Answer]:

@@ -28,12 +28,10 @@ from production_server.errors import (
 )
 from production_server.models.tensors import Tensors, count_items, describe_tensors, restore_tensors
 
-CALL_QUEUE = "celeriac.calls"
-IMAGE_QUEUE = "celeriac.calls.images"
-"""Of batches of image files, which have a thread of their own: decoding may take seconds, and numbers do not wait."""
-CALL_QUEUES = (CALL_QUEUE, IMAGE_QUEUE)
-CONTENT_TYPE = "application/octet-stream"
-CONTENT_ENCODING = "binary"
+MAX_REQUEST_BYTES = 16 * 2**20
+"""What a batch may take on its way."""
+MAX_REPLY_BYTES = 64 * 2**20
+"""What the answer to it may take: some models answer more than they are asked."""
 
 _LENGTH = struct.Struct(">I")
 _ERRORS: dict[str, type[CeleriacError]] = {
@@ -61,9 +59,9 @@ def count_inputs(inputs: Inputs) -> int:
     return count_items(inputs) if isinstance(inputs, Mapping) else len(inputs)
 
 
-def queue_for(inputs: Inputs) -> str:
-    """The queue, one of `CALL_QUEUES`, that a batch travels in."""
-    return CALL_QUEUE if isinstance(inputs, Mapping) else IMAGE_QUEUE
+def destination_of(inputs: Inputs) -> str:
+    """What spans call where a batch goes."""
+    return "celeriac.calls" if isinstance(inputs, Mapping) else "celeriac.calls.images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +111,7 @@ def encode_request(request: Request) -> bytes:
     return _join(header, request.inputs)
 
 
-def decode_request(body: bytes) -> Request:
+def decode_request(body: bytes | memoryview) -> Request:
     """The request in a message's body; its tensors are views of it.
 
     Raises:
@@ -149,7 +147,7 @@ def encode_reply(reply: Reply) -> bytes:
     return _join(header, pieces)
 
 
-def decode_reply(body: bytes) -> Reply:
+def decode_reply(body: bytes | memoryview) -> Reply:
     """The reply in a message's body.
 
     Raises:
@@ -174,10 +172,10 @@ def _join(header: Mapping[str, Any], payload: Sequence[bytes | memoryview]) -> b
     return b"".join([_LENGTH.pack(len(head)), head, *payload])
 
 
-def _part(body: bytes) -> tuple[dict[str, Any], memoryview]:
+def _part(body: bytes | memoryview) -> tuple[dict[str, Any], memoryview]:
     try:
         (length,) = _LENGTH.unpack_from(body)
-        header = json.loads(body[_LENGTH.size : _LENGTH.size + length])
+        header = json.loads(bytes(body[_LENGTH.size : _LENGTH.size + length]))
     except (struct.error, ValueError, RecursionError) as exc:
         raise ValueError("a message without a header") from exc
     if not isinstance(header, dict):

@@ -5,12 +5,13 @@ A call goes out at once while few batches of its kind are on their way; else it 
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from production_server.broker.calls import Inputs, Reply, count_inputs, queue_for
+from production_server.broker.calls import MAX_REQUEST_BYTES, Inputs, Reply, count_inputs
 from production_server.errors import CeleriacError, TooLarge, Unavailable
 from production_server.models.tensors import joined, size_bytes
 
@@ -20,17 +21,16 @@ if TYPE_CHECKING:
 Answer = Reply | CeleriacError
 Kind = tuple[str, str, tuple[tuple[str, tuple[int, ...]], ...]]
 IMAGES = (("image files", ()),)
-FORGET_S = 10
 
-MAX_BATCH_BYTES = 16 * 2**20 - 2**16
-"""What RabbitMQ 4 takes as one message, without room for the header; older ones take more."""
+MAX_BATCH_BYTES = MAX_REQUEST_BYTES - 2**16
+"""Without room for the header."""
 MAX_WAITING_BYTES = 256 * 2**20
 """A thousand calls may be a thousand photographs."""
 
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One request of one client. `done` is called once, from some thread, with its part of the answer or an error."""
+    """One request of one client. `done` is called once, by the event loop, with its part of the answer or an error."""
 
     model: str
     version: str
@@ -75,11 +75,6 @@ class Batch:
     def items(self) -> int:
         return sum(call.items for call in self.calls)
 
-    @property
-    def queue(self) -> str:
-        """The queue that it travels in."""
-        return queue_for(self.calls[0].inputs)
-
     def inputs(self) -> Inputs:
         """The inputs of all calls, in order."""
         if isinstance(self.calls[0].inputs, Mapping):
@@ -94,7 +89,7 @@ class _Waiting:
 
 
 class Grouping:
-    """Decides; does no I/O. Not safe to share between threads: its owner locks."""
+    """Decides; does no I/O. Not safe to share between threads."""
 
     def __init__(self, *, max_batches: int, max_items: int, max_waiting: int) -> None:
         """For each worker at most `max_batches` of a kind on their way, `max_items` in one (more only in one call's).
@@ -105,12 +100,11 @@ class Grouping:
         self._max_items = max_items
         self._max_waiting = max_waiting
         self._kinds: OrderedDict[Kind, _Waiting] = OrderedDict()
-        self._heard_at: dict[str, float] = {}
         self.waiting_items = 0
         self._waiting_bytes = 0
 
-    def add(self, call: Call, now: float) -> Batch | None:
-        """Take a call in; returns a batch to be sent now, if there is one.
+    def add(self, call: Call) -> None:
+        """Take a call in.
 
         Raises:
             TooLarge: it has more items than may ever wait. Unavailable: as much waits as may (code `overloaded`).
@@ -124,23 +118,26 @@ class Grouping:
         self._kinds.setdefault(call.kind, _Waiting()).waiting.append(call)
         self.waiting_items += call.items
         self._waiting_bytes += call.size_bytes
-        return self._next(call.kind, now)
 
-    def returned(self, batch: Batch, now: float) -> Batch | None:
-        """A batch is not on its way any more, whatever came of it; returns the next one to be sent."""
-        kind = batch.calls[0].kind
-        self._kinds[kind].on_their_way -= 1
-        return self._next(kind, now)
+    def next(self, key: Kind, now: float, *, workers: int) -> Batch | None:
+        """What is to be sent of a kind now, if there is something, while so many workers answer."""
+        kind = self._kinds.get(key)
+        if kind is None:
+            return None
+        # Workers that have nothing share what waits: else one would have all calls that were read in one turn.
+        share = math.ceil(len(kind.waiting) / max(1, workers - kind.on_their_way))
+        may_go = kind.on_their_way < self._max_batches * max(1, workers)
+        calls = self._take(kind, now, most=share) if may_go else []
+        if calls:
+            kind.on_their_way += 1
+            return Batch(calls)
+        if not kind.waiting and not kind.on_their_way:
+            del self._kinds[key]
+        return None
 
-    def heard_of(self, worker: str, now: float) -> None:
-        """A worker has answered: it is counted until it has been silent for `FORGET_S`."""
-        self._heard_at[worker] = now
-        self._heard_at = {name: at for name, at in self._heard_at.items() if now - at < FORGET_S}
-
-    @property
-    def _limit(self) -> int:
-        """The broker gives batches to the workers in turn, so each that is there is heard of soon."""
-        return self._max_batches * max(1, len(self._heard_at))
+    def returned(self, batch: Batch) -> None:
+        """A batch is not on its way any more, whatever came of it."""
+        self._kinds[batch.calls[0].kind].on_their_way -= 1
 
     def _check_size(self, call: Call) -> None:
         if call.items > self._max_waiting:
@@ -152,24 +149,14 @@ class Grouping:
                 f"the inputs take {call.size_bytes} bytes, at most {MAX_BATCH_BYTES}: ask in parts"
             )
 
-    def _next(self, key: Kind, now: float) -> Batch | None:
-        kind = self._kinds[key]
-        calls = self._take(kind, now) if kind.on_their_way < self._limit else []
-        if calls:
-            kind.on_their_way += 1
-            return Batch(calls)
-        if not kind.waiting and not kind.on_their_way:
-            del self._kinds[key]
-        return None
-
-    def _take(self, kind: _Waiting, now: float) -> list[Call]:
+    def _take(self, kind: _Waiting, now: float, *, most: int) -> list[Call]:
         taken: list[Call] = []
         items = size_bytes = 0
         while kind.waiting:
             call = kind.waiting[0]
             call_bytes = call.size_bytes
             is_too_much = items + call.items > self._max_items or size_bytes + call_bytes > MAX_BATCH_BYTES
-            if taken and is_too_much:
+            if len(taken) == most or (taken and is_too_much):
                 break
             kind.waiting.popleft()
             self.waiting_items -= call.items

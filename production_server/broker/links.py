@@ -2,84 +2,127 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
-from production_server.broker.calls import IMAGE_QUEUE
+from production_server.broker.call_threads import CallThread
+from production_server.broker.frames import Kind
 from production_server.errors import CeleriacError, Unavailable
+from production_server.jobs.records import WorkerInfo
 
-Replied = Callable[[str, bytes], None]
+Body = bytes | memoryview
+Replied = Callable[[int, Body], None]
 """Told of a reply: the batch's key, and the body."""
-Lost = Callable[[CeleriacError], None]
-"""Told that no batch which is on its way will be answered any more."""
+Lost = Callable[[int, CeleriacError], None]
+"""Told that a batch will not be answered any more: its key, and why."""
 
 
 class Link(Protocol):
-    """Carries bodies. `start` before the first one."""
+    """Carries bodies. Belongs to the event loop that runs when it is started: all but `know` is for that one."""
 
     @property
     def is_open(self) -> bool:
-        """Whether bodies can be sent, and replies come."""
+        """Whether there is somebody to send to, or there soon may be."""
+
+    @property
+    def workers(self) -> int:
+        """How many answer."""
+
+    @property
+    def unsent_batches(self) -> int:
+        """Batches that wait for a worker that has room. Any thread may ask."""
+
+    @property
+    def broken(self) -> Mapping[str, int]:
+        """How many batches were under way where a connection broke, by what was done then. Any thread may ask."""
 
     def start(self, replied: Replied, lost: Lost) -> None:
-        """Tell these two from now on, from some thread."""
+        """Tell these two from now on."""
 
-    def send(self, key: str, body: bytes, *, queue: str, remaining_s: float) -> None:
-        """Send a batch, of one of `CALL_QUEUES`, that is of use for so long. For one thread at a time.
+    def know(self, workers: Sequence[WorkerInfo]) -> None:
+        """These are alive, as their heartbeats say. Safe to call from any thread."""
+
+    def send(self, key: int, kind: Kind, body: bytes) -> None:
+        """Send a batch, of numbers or images.
 
         Raises:
             Unavailable: it cannot be sent.
         """
 
-    def check(self) -> None:
-        """See whether what was sent can arrive, and whether the link can be opened again. For the thread that sends.
-
-        Raises:
-            Unavailable: nothing can; then the link is not open until a later check succeeds.
-        """
+    def forget(self, key: int) -> None:
+        """Nobody wants the answer to this batch any more: it need not be sent, or not again."""
 
     def close(self) -> None:
         """Stop; nothing is told afterwards."""
 
 
 class LocalLink:
-    """To a worker in this process: whoever sends a batch of numbers runs it, image files have a thread of their own."""
+    """To a worker in this process: numbers and image files have a thread each, as in a worker of its own."""
 
     def __init__(self) -> None:
-        self._images = ThreadPoolExecutor(1, thread_name_prefix="image-calls")
-        self._answer: Callable[[bytes], bytes] | None = None
+        self._answer: Callable[[Body], bytes] | None = None
         self._replied: Replied = _to_nobody
+        self._threads: dict[Kind, CallThread] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def is_open(self) -> bool:
-        return self._answer is not None
+        return self._answer is not None and self._loop is not None
 
-    def serve(self, answer: Callable[[bytes], bytes]) -> None:
+    @property
+    def workers(self) -> int:
+        return 1
+
+    @property
+    def unsent_batches(self) -> int:
+        return 0
+
+    @property
+    def broken(self) -> Mapping[str, int]:
+        return {}
+
+    def serve(self, answer: Callable[[Body], bytes]) -> None:
         """Have a worker answer from now on: it makes a reply's body of a batch's."""
         self._answer = answer
 
     def start(self, replied: Replied, lost: Lost) -> None:  # noqa: ARG002  # nothing is lost between two functions
         self._replied = replied
+        self._loop = asyncio.get_running_loop()
+        self._threads = {kind: CallThread(kind) for kind in (Kind.NUMBERS, Kind.IMAGES)}
+        for thread in self._threads.values():
+            thread.start()
 
-    def send(self, key: str, body: bytes, *, queue: str, remaining_s: float) -> None:  # noqa: ARG002  # run at once
-        if self._answer is None:
+    def know(self, workers: Sequence[WorkerInfo]) -> None:
+        pass  # the one that it has is in this process
+
+    def send(self, key: int, kind: Kind, body: bytes) -> None:
+        if self._answer is None or self._loop is None:
             raise Unavailable("no worker has started")
-        if queue == IMAGE_QUEUE:
-            self._images.submit(self._run, self._answer, key, body)
-        else:
-            self._run(self._answer, key, body)
+        self._threads[kind].run(partial(self._run, self._answer, self._loop, key, body))
 
-    def check(self) -> None:
-        pass  # nothing is on its way between two functions
+    def forget(self, key: int) -> None:
+        pass  # the worker sees for itself that it is too late
 
     def close(self) -> None:
-        self._replied = _to_nobody
-        self._images.shutdown(cancel_futures=True)
+        """As `Link`; waits for the batches in hand, for the models go next."""
+        self._replied, self._loop = _to_nobody, None
+        for thread in self._threads.values():
+            thread.stop()
 
-    def _run(self, answer: Callable[[bytes], bytes], key: str, body: bytes) -> None:
-        self._replied(key, answer(body))
+    def _run(
+        self, answer: Callable[[Body], bytes], loop: asyncio.AbstractEventLoop, key: int, body: bytes
+    ) -> None:
+        reply = answer(body)
+        # A loop that has ended has nobody who waits.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._tell, key, reply)
+
+    def _tell(self, key: int, reply: bytes) -> None:
+        self._replied(key, reply)
 
 
-def _to_nobody(_key: str, _body: bytes) -> None:
+def _to_nobody(_key: int, _body: Body) -> None:
     pass

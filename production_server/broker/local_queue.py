@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from production_server.broker.calls import CALL_QUEUES
 from production_server.broker.messages import DEAD_LETTERS, HIGH_QUEUE, NORMAL_QUEUE, queue_of
 from production_server.broker.publisher import traced
 from production_server.errors import Unavailable
@@ -75,6 +74,5 @@ class LocalQueue:
         return sum(map(len, self._waiting.values()))
 
     def queue_depths(self) -> dict[str, int]:
-        # Calls wait in no queue here: they are run by whoever would send them. And nobody else can send anything.
-        nothing = dict.fromkeys((*CALL_QUEUES, DEAD_LETTERS), 0)
-        return {name: len(queue) for name, queue in self._waiting.items()} | nothing
+        # Nobody else can send anything.
+        return {name: len(queue) for name, queue in self._waiting.items()} | {DEAD_LETTERS: 0}

@@ -38,7 +38,7 @@ class Publisher(Protocol):
         """
 
     def queue_depths(self) -> dict[str, int]:
-        """How many messages wait in each queue: of chunks, of interactive calls, and of what was refused.
+        """How many messages wait in each queue: of chunks, and of what was refused.
 
         Raises:
             Unavailable: nobody can say.

@@ -1,4 +1,4 @@
-"""What a process's chunks and calls travel by: RabbitMQ, or nothing but memory where web and worker are one process."""
+"""What a process's chunks and calls travel by: RabbitMQ and sockets, or memory alone where both are one process."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from production_server.broker.links import Link, LocalLink
 from production_server.broker.local_queue import LocalQueue
 from production_server.broker.publisher import Publisher
+from production_server.broker.worker_link import WorkerLink
 from production_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,13 +31,12 @@ def create_transport(settings: Settings, *, tracing: Tracing | None = None) -> T
         return Transport(LocalQueue(tracing=tracing), LocalLink())
     from production_server.broker.app import create_celery
 
-    return over_broker(create_celery(settings), tracing=tracing)
+    return over_broker(create_celery(settings), settings, tracing=tracing)
 
 
-def over_broker(app: Celery, *, tracing: Tracing | None = None) -> Transport:
-    """By a Celery app's broker."""
+def over_broker(app: Celery, settings: Settings, *, tracing: Tracing | None = None) -> Transport:
+    """Chunks by a Celery app's broker; calls go to the workers themselves."""
     # Imported here: Celery takes time and memory, and where there is no broker nobody needs it.
-    from production_server.broker.amqp_link import AmqpLink
     from production_server.broker.amqp_publisher import AmqpPublisher
 
-    return Transport(AmqpPublisher(app, tracing=tracing), AmqpLink(app))
+    return Transport(AmqpPublisher(app, tracing=tracing), WorkerLink(settings))

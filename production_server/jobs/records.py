@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from production_server.models.tasks.bins import Bin
@@ -181,6 +181,8 @@ class WorkerInfo:
     """Why it has not loaded what it should have, by model/version."""
     imports: Importable | None = None
     """None: it reads no file of a model."""
+    calls: Mapping[str, Any] | None = None
+    """Where it takes interactive calls, as `broker.addresses` reads it; None: nowhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -266,6 +266,8 @@ worker = Table(
     Column("imports", String(8)),  # onnx | all; null: no file of a model
     # Why it has not loaded what it should have, by model/version; null: by a release that did not tell.
     Column("failing", JSON(none_as_null=True)),
+    # Where it takes interactive calls, and by which protocol; null: it is a web process as well.
+    Column("calls", JSON(none_as_null=True)),
 )
 
 # Which version a channel of a model names. A model without a row for `stable` serves its newest version.

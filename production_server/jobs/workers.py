@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -26,11 +27,12 @@ def beat(
     items_done: int,
     imports: Importable | None = None,
     failing: Mapping[str, str] = _NONE,
+    calls: Mapping[str, Any] | None = None,
 ) -> None:
     """Write this worker's heartbeat; the first one enters it, and forgets workers that are long gone.
 
     `imports` is which files of models it reads; `failing` says of what it should have loaded and has not, by
-    model/version, why.
+    model/version, why; `calls` where it takes interactive calls.
     """
     with database.write() as connection:
         told = {
@@ -39,6 +41,7 @@ def beat(
             "items_done": items_done,
             "imports": imports,
             "failing": dict(failing),
+            "calls": calls,
         }
         if connection.execute(update(worker).where(worker.c.name == name).values(told)).rowcount == 0:
             connection.execute(delete(worker).where(worker.c.seen_at < now() - FORGET_AFTER_S))
@@ -64,6 +67,7 @@ def alive_among(connection: Connection) -> list[WorkerInfo]:
         WorkerInfo(
             name=row.name, started_at=row.started_at, seen_at=row.seen_at, warm=tuple(row.warm),
             items_done=row.items_done, imports=row.imports, failing=row.failing or {},
+            calls=row.calls,
         )
         for row in connection.execute(query)
     ]  # fmt: skip

@@ -22,6 +22,7 @@ from production_server.broker.links import LocalLink
 from production_server.broker.local_queue import LocalQueue
 from production_server.broker.transport import Transport
 from production_server.descriptors import room_for
+from production_server.jobs.workers import alive_workers
 from production_server.loop import Loop
 from production_server.parts import SharedParts
 from production_server.run.address import listen
@@ -50,6 +51,8 @@ LEAVE_AT = 0.9
 TURN_S = 0.0005
 """How long a thread may have the interpreter while others want it; Python's 5 ms are what an event waits for each of
 them, and uvloop takes it anew for each event."""
+FIND_EVERY_S = 1.0
+"""How often it is looked which workers there are."""
 IDLE_S = 75
 """How long a connection is kept for the next request: longer than the proxies in front of a server keep theirs."""
 
@@ -81,8 +84,6 @@ def serve(
             metrics_folder=metrics_folder,
             must_have_key=must_have_key(settings, listening),
         )
-        parts.caller.start()
-        running.callback(parts.caller.close)
         # Calls on the event loop never wait for it: the first ones shall find it known.
         parts.standings.look_if_possible()
         shared.start()
@@ -95,6 +96,10 @@ def serve(
         running.callback(parts.limits.close)
         parts.metrics.start()
         running.callback(parts.metrics.close)
+        if not settings.is_embedded:
+            finding = Loop("workers", partial(_find_workers, shared), pause_s=FIND_EVERY_S)
+            finding.start()
+            running.callback(finding.stop)
         if certificate is not None:
             looking = Loop("certificate", certificate.look, pause_s=LOOK_EVERY_S)
             looking.start()
@@ -121,12 +126,14 @@ class _WebServer(uvicorn.Server):
             settings.web_processes == 1 and settings.log_format == "text" and sys.stderr.isatty()
         )
         self._repository = settings.models_repository
+        self._caller = parts.caller
         # Some requests wait for jobs.
         self._on_stop = parts.let_nobody_wait
         self._leave_after_s = settings.drain_s * LEAVE_AT
         self._stop_within_s = settings.drain_s + EXTRA_STOP_S
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._caller.start()
         first, *second = sockets or []
         for listening in (first, *second):
             listen(listening)
@@ -142,6 +149,10 @@ class _WebServer(uvicorn.Server):
             )
         if self._is_watched:
             sys.stderr.write(f"\nCeleriac answers at {url}/predictions; Ctrl-C stops it.\n\n")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        self._caller.close()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -197,6 +208,16 @@ def _config(app: Any, speaking: Callable[..., asyncio.Protocol], settings: Setti
         timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=settings.drain_s,
     )
+
+
+def _find_workers(shared: SharedParts) -> bool:
+    """A step of a `Loop`: have interactive calls go to those workers that live.
+
+    Raises:
+        Unavailable: the database does not answer; those that are known will do.
+    """
+    shared.transport.link.know(alive_workers(shared.database))
+    return False
 
 
 def _url(listening: socket.socket, scheme: str) -> str:

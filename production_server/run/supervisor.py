@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from production_server.run.shared_metrics import VARIABLE as METRICS_VARIABLE
 from production_server.run.shared_metrics import shared_metrics
@@ -91,6 +91,9 @@ class Supervisor:
             names["WORKER_NAME"] = f"{self.settings.worker_name}-{worker.number}"
         if self.settings.metrics_port:
             names["METRICS_PORT"] = str(self.settings.metrics_port + worker.number)
+        if self.settings.calls_listen is not None:
+            first = self.settings.calls_listen
+            names["CALLS_LISTEN"] = str(replace(first, port=first.port + worker.number))
         return names
 
     def _look_at(self, child: Child) -> None:

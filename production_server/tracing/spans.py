@@ -19,6 +19,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 __all__ = ["Span", "Tracing", "ids_in_logs"]
 
 W3C = TraceContextTextMapPropagator()
+CALLS = "celeriac.calls"
+"""What the destinations of calls begin with, which go to workers themselves."""
 LINKS = "links"
 """Beside `traceparent`: those of all calls of a batch, with a comma between."""
 Attributes = Mapping[str, str | int | float]
@@ -115,7 +117,7 @@ def ids_in_logs() -> dict[str, str]:
 
 def _of_messaging(queue: str, operation: str, messages: int) -> dict[str, str | int]:
     attributes: dict[str, str | int] = {
-        "messaging.system": "rabbitmq",
+        "messaging.system": "celeriac" if queue.startswith(CALLS) else "rabbitmq",
         "messaging.destination.name": queue,
         "messaging.operation.name": operation,
         "messaging.operation.type": operation,

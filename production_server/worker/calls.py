@@ -7,14 +7,15 @@ import time
 from typing import TYPE_CHECKING
 
 from production_server.broker.calls import (
+    MAX_REPLY_BYTES,
     Reply,
     Request,
     count_inputs,
     decode_request,
+    destination_of,
     encode_reply,
-    queue_for,
 )
-from production_server.errors import MISTAKE, CeleriacError, DeadlineExceeded
+from production_server.errors import MISTAKE, CeleriacError, DeadlineExceeded, TooLarge
 from production_server.inference import Engine, Outputs
 from production_server.models.decoding import decoding_until
 from production_server.settings import Settings
@@ -50,12 +51,16 @@ class CallProcessor:
         self._metrics = metrics
         self._tracing = tracing
 
-    def answer(self, body: bytes) -> bytes:
-        """The reply to a message, whatever it is."""
+    def answer(self, body: bytes | memoryview) -> bytes:
+        """The reply to a batch, whatever it is."""
         self._throttle.call_came()
-        return encode_reply(self._run(body))
+        reply = encode_reply(self._run(body))
+        if len(reply) <= MAX_REPLY_BYTES:
+            return reply
+        too_large = TooLarge(f"the answer takes {len(reply)} bytes, at most {MAX_REPLY_BYTES}: ask in parts")
+        return encode_reply(Reply(None, {}, too_large, 0, self._name))
 
-    def _run(self, body: bytes) -> Reply:
+    def _run(self, body: bytes | memoryview) -> Reply:
         try:
             request = decode_request(body)
         except ValueError as exc:
@@ -64,7 +69,7 @@ class CallProcessor:
         if self._tracing is None:
             return self._run_request(request)
         about = {"celeriac.model": request.model, "celeriac.version": request.version}
-        with self._tracing.processing(queue_for(request.inputs), request.trace, about):
+        with self._tracing.processing(destination_of(request.inputs), request.trace, about):
             return self._run_request(request)
 
     def _run_request(self, request: Request) -> Reply:

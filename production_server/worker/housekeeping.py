@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Any
 
 from production_server.broker.publisher import Publisher
 from production_server.errors import Unavailable
@@ -38,6 +40,8 @@ class Housekeeping:
     database: Database
     publisher: Publisher
     settings: Settings
+    calls: Mapping[str, Any] | None = None
+    """Where this worker takes calls, as heartbeats tell it."""
     _watch: Watch = field(init=False)
     _beating: threading.Lock = field(default_factory=threading.Lock)
     """What is told last is what was so last."""
@@ -111,6 +115,7 @@ class Housekeeping:
                 items_done=self.processor.items_done,
                 imports=self.importer.takes,
                 failing=self.failing,
+                calls=self.calls,
             )
 
     def _reconcile(self, *, alone: bool) -> None:

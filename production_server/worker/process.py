@@ -22,26 +22,30 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+CALLS_DRAIN_S = 5.0
+"""How long a stop waits for batches of calls in hand: they were taken while chunks were finished, too."""
+
 
 def run_worker(settings: Settings) -> None:
     """Consume chunks until SIGTERM or SIGINT, then finish the batches in hand and return.
 
     Raises:
-        SettingsError: METRICS_PORT cannot be listened on.
+        SettingsError: METRICS_PORT, CALLS_LISTEN or CALLS_DIR cannot be listened on.
         Unavailable: the database does not answer at the start. A broker that does not answer is waited for.
     """
     tracing = create_tracing(settings, "worker")
     app = create_celery(settings)
-    shared = SharedParts.build(settings, over_broker(app, tracing=tracing), tracing=tracing)
+    shared = SharedParts.build(settings, over_broker(app, settings, tracing=tracing), tracing=tracing)
     parts = WorkerParts.build(shared)
     register_tasks(app, parts.chunk_processor)
     app.conf.worker_consumer = CONSUMER
     app.steps["worker"].add(PromptStop)
     metrics_server = _answer_prometheus(settings, parts)
+    calls = CallServer(settings, parts.call_processor)
+    parts.housekeeping.calls = calls.told
     shared.start()
-    parts.start(alone=False)
-    calls = CallServer(app, parts.call_processor)
     calls.start()
+    parts.start(alone=False)
 
     def drain(**_signal: object) -> None:
         parts.chunk_processor.stopping.set()
@@ -68,7 +72,7 @@ def run_worker(settings: Settings) -> None:
         worker_shutting_down.disconnect(drain)
         if metrics_server is not None:
             metrics_server.close()
-        calls.stop()
+        calls.stop(within_s=min(settings.drain_s, CALLS_DRAIN_S))
         parts.close()
         shared.close()
         if tracing is not None:

@@ -6,9 +6,13 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,7 +21,7 @@ from amqp import Channel
 from amqp import Connection as AmqpConnection
 from amqp.basic_message import Message
 
-from production_server.broker.calls import CALL_QUEUE
+from production_server.broker.frames import GREETING, Kind, frame
 from production_server.broker.messages import DEAD_LETTERS, HIGH_QUEUE, NORMAL_QUEUE, RUN_CHUNK
 from testing.celeriac import Celeriac
 from testing.neighbours import MODEL, ROW, Seen
@@ -129,16 +133,23 @@ def test_messages_that_are_no_chunks(
     assert "Traceback" not in service.log
 
 
-def test_calls_that_are_none(service: Celeriac, channel: Channel, neighbours: Watch) -> None:
+def test_calls_that_are_none(service: Celeriac, neighbours: Watch) -> None:
     workers = service.children("worker")
+    hello = b"".join(frame(Kind.HELLO, body=GREETING))
+    sockets = list((service.directory / "state" / "calls").iterdir())
+    assert sockets
+
+    def say(path: Path, body: bytes) -> None:
+        assert said_to(path, body or b"x" * 100) == b"", "who does not greet is left"
+        answered = said_to(path, hello + b"".join(frame(Kind.NUMBERS, 1, body)))
+        assert answered.startswith(hello), "what is no call gets an error"
+
     with neighbours():
-        for headers, content_type, body in STRANGE:
-            for reply_to in ("", "celeriac.nowhere"):
-                message = Message(
-                    body, content_type=content_type, application_headers=headers, reply_to=reply_to
-                )
-                channel.basic_publish(message, routing_key=CALL_QUEUE)
-        wait_until(lambda: waiting_in(CALL_QUEUE, channel) == 0, what="all are gone")
+        # Who says little is waited for.
+        with ThreadPoolExecutor(len(STRANGE)) as strangers:
+            said = [strangers.submit(say, path, body) for path, (_, _, body) in product(sockets, STRANGE)]
+        for each in said:
+            each.result()
         time.sleep(1)
 
     assert service.children("worker") == workers
@@ -169,6 +180,17 @@ def test_a_broker_that_says_nothing(service: Celeriac, rabbitmq: RabbitMQNode, n
         wait_until(service.is_ready, what="it is ready again")
 
     assert [service.wait_for(job)["succeeded"] for job in jobs] == [40] * 20
+
+
+def said_to(path: Path, what: bytes) -> bytes:
+    """What a worker answers within a moment."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(6)
+        connection.connect(str(path))
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            connection.sendall(what)
+            return connection.recv(2**16)
+    return b""
 
 
 def waiting_in(queue: str, channel: Channel) -> int:

@@ -230,8 +230,6 @@ def test_watching_leaves_no_queue_in_the_broker(watched: Watched) -> None:
         "celeriac.jobs",
         "celeriac.jobs.high",
         "celeriac.dead_letters",
-        "celeriac.calls",
-        "celeriac.calls.images",
     }
     project = watched.project
     (worker, *_) = project.containers("worker")

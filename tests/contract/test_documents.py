@@ -109,6 +109,8 @@ def test_what_tells_a_version_tells_the_projects() -> None:
 def test_the_containers_take_every_setting_that_is_not_theirs_to_decide() -> None:
     decided = {"HOST", "PORT", "STATE_DIR", "BROKER_URL", "DATABASE_URL", "WORKERS"}
     decided |= {"WORKER_NAME", "HEARTBEAT_FILE", "METRICS_PORT", "REMOTE_CONTROL"}
+    # Web and workers share a volume, and with it the sockets for calls.
+    decided |= {"CALLS_DIR", "CALLS_LISTEN", "CALLS_TLS_CERT", "CALLS_TLS_KEY", "CALLS_TLS_CA"}
     # In containers there are always keys, and files of their own for them.
     decided |= {"API_KEYS", "FIRST_KEY_FILE", "OPEN_TO_ALL"}
     # TLS is its proxy's, which has an address in a network of theirs.

@@ -16,7 +16,6 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from production_server.broker.amqp_publisher import AmqpPublisher
 from production_server.broker.app import create_celery
-from production_server.broker.calls import CALL_QUEUES
 from production_server.broker.local_queue import LocalQueue
 from production_server.broker.messages import DEAD_LETTERS, HIGH_QUEUE, NORMAL_QUEUE, read_chunk_body
 from production_server.broker.publisher import Publisher
@@ -136,7 +135,7 @@ def test_how_many_wait_is_told_by_queue_without_those_that_were_taken(place: Pla
     place.take_all()
     after = place.publisher.queue_depths(), place.publisher.waiting_messages()
 
-    nothing = dict.fromkeys((HIGH_QUEUE, NORMAL_QUEUE, *CALL_QUEUES, DEAD_LETTERS), 0)
+    nothing = dict.fromkeys((HIGH_QUEUE, NORMAL_QUEUE, DEAD_LETTERS), 0)
     assert (before, after) == ((nothing, 0), (nothing, 0))
     assert waiting == (nothing | {HIGH_QUEUE: 1, NORMAL_QUEUE: 2}, 3)
 

@@ -1,4 +1,4 @@
-"""Interactive calls over RabbitMQ, and within one process: both keep the same promises."""
+"""Interactive calls to workers over sockets, and within one process: both keep the same promises."""
 
 from __future__ import annotations
 
@@ -9,20 +9,18 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
-from celery import Celery
-from kombu import Connection, Consumer, Queue
 from PIL import Image
 
-from production_server.broker.amqp_connection import body_of, call_queue, post
-from production_server.broker.amqp_link import AmqpLink
-from production_server.broker.app import create_celery
+from production_server.broker import worker_link
 from production_server.broker.caller import Caller
-from production_server.broker.calls import CALL_QUEUE, Inputs, Reply, Request, decode_reply, encode_request
+from production_server.broker.calls import Inputs, Reply, Request, decode_reply, encode_request
 from production_server.broker.grouping import Answer, Call
-from production_server.broker.links import LocalLink
+from production_server.broker.links import Body, LocalLink
+from production_server.broker.worker_link import WorkerLink
 from production_server.errors import (
     CeleriacError,
     DeadlineExceeded,
@@ -32,14 +30,15 @@ from production_server.errors import (
     Unavailable,
 )
 from production_server.inference import Engine
+from production_server.jobs.records import WorkerInfo
 from production_server.models.registry import Registry
 from production_server.models.tensors import Tensors, only
-from production_server.settings import read_settings
+from production_server.settings import Settings, read_settings
 from production_server.worker.call_server import CallServer
 from production_server.worker.calls import CallProcessor
 from production_server.worker.throttle import Throttle
+from testing.event_loop import LoopThread
 from testing.processes import wait_until
-from testing.rabbitmq import RabbitMQNode
 from testing.small_models import write_image_model, write_table_model
 
 FOREVER_S = 60
@@ -51,28 +50,52 @@ def call_processor(engine: Engine, name: str) -> CallProcessor:
 
 @dataclass
 class Place:
-    """A caller, and workers that can be started: over a broker several, which can be stopped, too; else one."""
+    """A caller, and workers that can be started: over sockets several, which can be stopped, too; else one."""
 
     engine: Engine
+    loop: LoopThread
+    link: WorkerLink | LocalLink
     caller: Caller
-    app: Celery
-    local: LocalWorker | None = None
+    settings: Settings
+    local: LocalWorker
     servers: list[CallServer] = field(default_factory=list)
 
     def start_worker(self) -> None:
-        if self.local is not None:
+        if isinstance(self.link, LocalLink):
             self.local.started.set()
             return
-        server = CallServer(self.app, call_processor(self.engine, f"worker-{len(self.servers)}"))
+        server = CallServer(self.settings, call_processor(self.engine, f"worker-{len(self.servers)}"))
         server.start()
         self.servers.append(server)
+        self.find_workers()
+        wait_until(lambda: self.link.workers == len(self.servers), what="the caller is connected")
+
+    def find_workers(self) -> None:
+        """Tell the caller of all that there are, as heartbeats do."""
+        self.link.know(
+            [
+                WorkerInfo(
+                    name=f"worker-{n}",
+                    started_at=0,
+                    seen_at=0,
+                    warm=(),
+                    items_done=0,
+                    failing={},
+                    calls=each.told,
+                )
+                for n, each in enumerate(self.servers)
+            ]
+        )
 
     def call(
         self, inputs: Inputs, *, model: str = "table", version: str = "1", within_s: float = FOREVER_S
     ) -> Waiting:
         waiting = Waiting()
-        self.caller.submit(Call(model, version, inputs, time.monotonic() + within_s, waiting.put))
+        self.submit(Call(model, version, inputs, time.monotonic() + within_s, waiting.put))
         return waiting
+
+    def submit(self, call: Call) -> None:
+        self.loop.run(self.caller.submit, call)
 
 
 class Waiting(queue.SimpleQueue[Answer]):
@@ -100,42 +123,46 @@ class LocalWorker:
         self.started = threading.Event()
         self._processor = call_processor(engine, "worker-0")
 
-    def answer(self, body: bytes) -> bytes:
+    def answer(self, body: Body) -> bytes:
         self.started.wait()
         return self._processor.answer(body)
 
 
-@pytest.fixture(params=["local", "rabbitmq"])
-def place(request: pytest.FixtureRequest, small_registry: Registry) -> Iterator[Place]:
-    url = request.getfixturevalue("broker_url") if request.param == "rabbitmq" else ""
-    with placed(url, small_registry) as made:
+@pytest.fixture(params=["local", "sockets"])
+def place(request: pytest.FixtureRequest, small_registry: Registry, tmp_path: Path) -> Iterator[Place]:
+    with placed(small_registry, tmp_path, is_local=request.param == "local") as made:
         yield made
 
 
 @pytest.fixture
-def over_broker(broker_url: str, small_registry: Registry) -> Iterator[Place]:
-    with placed(broker_url, small_registry) as made:
+def over_sockets(small_registry: Registry, tmp_path: Path) -> Iterator[Place]:
+    with placed(small_registry, tmp_path) as made:
         yield made
 
 
 @contextlib.contextmanager
-def placed(broker_url: str, registry: Registry) -> Iterator[Place]:
-    """With a broker, or, where it has no address, in this process."""
-    app, engine = create_celery(read_settings({"BROKER_URL": broker_url})), Engine(registry, threads=1)
-    local = None if broker_url else LocalWorker(engine)
-    link = AmqpLink(app) if local is None else LocalLink()
-    if isinstance(link, LocalLink) and local is not None:
+def placed(registry: Registry, folder: Path, *, is_local: bool = False) -> Iterator[Place]:
+    """With workers as they are in processes of their own, or with one in this process."""
+    settings, engine, loop = (
+        read_settings({"STATE_DIR": str(folder)}),
+        Engine(registry, threads=1),
+        LoopThread(),
+    )
+    link = LocalLink() if is_local else WorkerLink(settings)
+    local = LocalWorker(engine)
+    if isinstance(link, LocalLink):
         link.serve(local.answer)
     caller = Caller(link, max_batches=2, max_items=64, max_waiting=1000)
-    caller.start()
-    wait_until(lambda: caller.is_connected, what="the caller is connected")
-    made = Place(engine, caller, app, local)
+    loop.run(caller.start)
+    made = Place(engine, loop, link, caller, settings, local)
     try:
         yield made
     finally:
+        local.started.set()
+        loop.run(caller.close)
         for server in made.servers:
-            server.stop()
-        caller.close()
+            server.stop(within_s=5)
+        loop.stop()
 
 
 def rows(*values: float) -> Tensors:
@@ -201,81 +228,14 @@ def test_an_unknown_version_is_the_workers_own_error(place: Place) -> None:
     assert isinstance(error, NotFound) and error.code == "version_not_found"
 
 
-def test_what_nobody_answers_in_time_is_given_up_and_what_comes_later_is_answered(over_broker: Place) -> None:
-    late = over_broker.call(rows(1), within_s=0.3).answer()
-    over_broker.start_worker()
+def test_what_nobody_answers_in_time_is_given_up_and_what_comes_later_is_answered(
+    over_sockets: Place,
+) -> None:
+    late = over_sockets.call(rows(1), within_s=0.3).answer()
+    over_sockets.start_worker()
 
     assert isinstance(late, DeadlineExceeded)
-    assert shares(over_broker.call(rows(1)).reply()) == [0.05]
-
-
-def test_what_a_worker_fetched_and_comes_to_too_late_is_not_run(over_broker: Place) -> None:
-    asked: list[Reply] = []
-    with over_broker.app.connection_for_write() as connection, connection.channel() as channel:
-        answers = Queue("late.answers", exclusive=True)
-        answers(channel).declare()
-        call_queue(CALL_QUEUE)(channel).declare()
-        until = time.time() - 0.5
-        body = encode_request(Request("table", "1", rows(1), {}, until))
-        post(channel, body, CALL_QUEUE, reply_to=answers.name, correlation_id="late")
-
-        over_broker.start_worker()
-        with Consumer(channel, [answers], on_message=lambda each: asked.append(decode_reply(body_of(each)))):
-            wait_until(lambda: drained_once(connection) or bool(asked), what="there is an answer")
-
-    assert isinstance(asked[0].error, DeadlineExceeded) and "clocks differ" in str(asked[0].error)
-
-
-def drained_once(connection: Connection) -> bool:
-    with contextlib.suppress(TimeoutError):
-        connection.drain_events(timeout=0.1)
-    return False
-
-
-@pytest.mark.parametrize("which", ["timeout", "pid"])
-def test_connections_that_the_broker_closes_are_opened_anew(
-    rabbitmq: RabbitMQNode, vhost: str, broker_url: str, small_registry: Registry, which: str
-) -> None:
-    # The connection that only sends has no heartbeats; nobody reads from it, so nobody is told that it is closed.
-    is_meant = {"timeout": "proplists:get_value(timeout, C) == 0", "pid": "true"}[which]
-    close = (
-        'begin _ = [rabbit_networking:close_connection(proplists:get_value(pid, C), "a test")'
-        " || C <- rabbit_networking:connection_info_all([pid, vhost, timeout]),"
-        f' proplists:get_value(vhost, C) == <<"{vhost}">>, {is_meant}], {{ok, closed}} end'
-    )
-    with placed(broker_url, small_registry) as place:
-        place.start_worker()
-        place.call(rows(1)).reply()
-
-        for _ in range(3):
-            rabbitmq.evaluate(close)
-            wait_until(lambda: is_answered(place), what="calls are answered", timeout_s=5)
-
-        assert place.caller.waiting_items == place.caller.batches_on_their_way == 0
-
-
-def is_answered(place: Place) -> bool:
-    try:
-        return isinstance(place.call(rows(1), within_s=2).answer(), Reply)
-    except Unavailable:
-        return False
-
-
-def test_a_message_that_the_broker_refuses_costs_no_other_call(
-    rabbitmq: RabbitMQNode, broker_url: str, small_registry: Registry
-) -> None:
-    rabbitmq.evaluate("{ok, application:set_env(rabbit, max_message_size, 100000)}")
-    try:
-        with placed(broker_url, small_registry) as place:
-            place.start_worker()
-            place.call(rows(1)).reply()
-
-            error = place.call([bytes(200_000)], within_s=1).answer()
-
-            assert isinstance(error, CeleriacError)
-            assert shares(place.call(rows(1), within_s=5).reply()) == [0.05]
-    finally:
-        rabbitmq.evaluate("{ok, application:set_env(rabbit, max_message_size, 134217728)}")
+    assert shares(over_sockets.call(rows(1)).reply()) == [0.05]
 
 
 def test_a_batch_that_cannot_be_sent_is_answered_and_the_next_one_is_sent(place: Place) -> None:
@@ -291,8 +251,8 @@ def test_a_call_whose_client_has_left_is_not_sent(place: Place) -> None:
     first, second = place.call(rows(1)), place.call(rows(2))
     left, waiting = Waiting(), Waiting()
     gone = Call("table", "1", rows(10), time.monotonic() + FOREVER_S, left.put)
-    place.caller.submit(gone)
-    place.caller.submit(Call("table", "1", rows(3), time.monotonic() + FOREVER_S, waiting.put))
+    place.submit(gone)
+    place.submit(Call("table", "1", rows(3), time.monotonic() + FOREVER_S, waiting.put))
     gone.is_over = True
 
     place.start_worker()
@@ -301,12 +261,12 @@ def test_a_call_whose_client_has_left_is_not_sent(place: Place) -> None:
     assert left.empty()
 
 
-def test_what_a_stopped_worker_had_fetched_is_answered_by_another(over_broker: Place) -> None:
-    over_broker.start_worker()
-    (busy,) = over_broker.servers
-    waiting = [over_broker.call(rows(n % 9)) for n in range(200)]
-    over_broker.start_worker()
-    busy.stop()
+def test_a_worker_that_stops_answers_what_it_has_and_another_one_the_rest(over_sockets: Place) -> None:
+    over_sockets.start_worker()
+    (busy,) = over_sockets.servers
+    waiting = [over_sockets.call(rows(n % 9)) for n in range(200)]
+    over_sockets.start_worker()
+    busy.stop(within_s=5)
 
     assert all(each.reply().outputs is not None for each in waiting)
 
@@ -327,47 +287,34 @@ def test_callers_in_many_threads_do_not_mix_up_answers(place: Place) -> None:
     assert not wrong
 
 
-def test_a_message_that_makes_no_sense_is_answered_by_an_error(over_broker: Place) -> None:
-    over_broker.start_worker()
-    with over_broker.app.connection_for_write() as connection, connection.channel() as channel:
-        producer = connection.Producer(channel)
-        for body in (b"", b"\xff" * 40, b"\x00\x00\x00\x02{}"):
-            producer.publish(
-                body,
-                routing_key="celeriac.calls",
-                content_type="application/octet-stream",
-                content_encoding="binary",
-            )
+def test_what_comes_to_a_worker_too_late_is_not_run(over_sockets: Place) -> None:
+    processor = call_processor(over_sockets.engine, "worker")
 
-    assert shares(over_broker.call(rows(1)).reply()) == [0.05]
+    body = encode_request(Request("table", "1", rows(1), {}, time.time() - 0.5))
+    reply = decode_reply(processor.answer(body))
+
+    assert isinstance(reply.error, DeadlineExceeded) and "clocks differ" in str(reply.error)
 
 
-def test_a_broker_that_restarts_fails_what_is_on_its_way_and_takes_what_comes_later(
-    rabbitmq: RabbitMQNode, over_broker: Place
+def test_a_batch_that_makes_no_sense_is_answered_by_an_error(over_sockets: Place) -> None:
+    processor = call_processor(over_sockets.engine, "worker")
+
+    for body in (b"", b"\xff" * 40, b"\x00\x00\x00\x02{}"):
+        reply = decode_reply(processor.answer(body))
+        assert reply.error is not None and reply.error.code == "internal_error"
+
+
+def test_calls_wait_for_a_worker_that_is_started_again_and_are_refused_when_none_is(
+    over_sockets: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lost = over_broker.call(rows(1))
+    over_sockets.start_worker()
+    over_sockets.servers.pop().stop(within_s=5)
+    waiting = over_sockets.call(rows(1))
+    over_sockets.start_worker()
+    assert shares(waiting.reply()) == [0.05]
 
-    rabbitmq.kill()
-    error = lost.answer()
-    rabbitmq.start()
-    over_broker.start_worker()
-    wait_until(lambda: over_broker.caller.is_connected, what="the caller is connected again")
-
-    assert isinstance(error, CeleriacError)
-    wait_until(
-        lambda: isinstance(over_broker.call(rows(1), within_s=5).answer(), Reply), what="calls are answered"
-    )
-
-
-def test_connections_outlive_both_endless_calls_and_none(
-    broker_url: str, small_registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # RabbitMQ closes a connection on which it has heard nothing for two heartbeats, however much it sends there.
-    monkeypatch.setattr("production_server.broker.amqp_connection.HEARTBEAT_S", 1)
-    with placed(broker_url, small_registry) as place:
-        place.start_worker()
-        enough = time.monotonic() + 4
-        while time.monotonic() < enough:
-            place.call(rows(1)).reply()
-        time.sleep(4)
-        place.call(rows(1)).reply()
+    monkeypatch.setattr(worker_link, "ALONE_S", 0)
+    over_sockets.servers.pop().stop(within_s=5)
+    wait_until(lambda: not over_sockets.caller.is_connected, what="the caller sees that it is alone")
+    with pytest.raises(Unavailable, match="no worker answers"):
+        over_sockets.call(rows(1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,6 @@ from production_server.tracing import create_tracing
 from production_server.tracing.spans import Tracing
 from production_server.web.app import create_front
 from production_server.web.edge.parts import WebParts, build_parts
-from production_server.web.interactive.front import Front
 from production_server.worker.embedded import EmbeddedWorker
 from testing.event_loop import run_apart
 from testing.processes import wait_until
@@ -36,7 +36,7 @@ PARENT_SPAN = "00f067aa0ba902b7"
 class Place:
     """A web process and a worker in this one."""
 
-    front: Front
+    parts: WebParts
     exporter: InMemorySpanExporter
     trace: str
     """The client's, of one test: what a worker does by itself, such as looking for lost chunks, is in others."""
@@ -45,10 +45,15 @@ class Place:
         return f"00-{self.trace}-{PARENT_SPAN}-{flags}"
 
     def post(self, path: str, bodies: Sequence[Any], **headers: str) -> list[httpx.Response]:
-        """Post all bodies at once; only once for each front, whose event loop ends with it."""
+        """Post all bodies at once, in an event loop of their own."""
 
         async def all_at_once() -> list[httpx.Response]:
-            transport = httpx.ASGITransport(self.front)  # type: ignore[arg-type]  # its Scope is a Mapping
+            with contextlib.closing(self.parts.caller) as caller:
+                caller.start()
+                return await ask()
+
+        async def ask() -> list[httpx.Response]:
+            transport = httpx.ASGITransport(create_front(self.parts))  # type: ignore[arg-type]  # its Scope is a Mapping
             async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
                 posts = [client.post(path, json=body, headers=headers) for body in bodies]
                 return [response.raise_for_status() for response in await asyncio.gather(*posts)]
@@ -89,10 +94,7 @@ def parts(
     worker = EmbeddedWorker(shared, queue, link)
     worker.start()
     parts = build_parts(settings, shared)
-    parts.caller.start()
-    wait_until(lambda: parts.caller.is_connected, what="the caller is connected")
     yield parts
-    parts.caller.close()
     worker.stop()
     shared.close()
     tracing.close()
@@ -101,7 +103,7 @@ def parts(
 @pytest.fixture
 def place(parts: WebParts, exporter: InMemorySpanExporter) -> Place:
     exporter.clear()
-    return Place(create_front(parts), exporter, uuid4().hex)
+    return Place(parts, exporter, uuid4().hex)
 
 
 def ids(span: ReadableSpan) -> tuple[str, int | None]:

@@ -54,6 +54,23 @@ def test_proxies_are_addresses_and_networks() -> None:
     assert "PROXIES=127.0.0.1/32 10.1.0.0/16 fd00::/8" in list(lines_of(settings))
 
 
+@pytest.mark.parametrize("text", ["10.1.0.5:5200", "[fd00::5]:5200", "worker-1.lan:5200"])
+def test_a_worker_may_listen_at_one_address_and_port(text: str) -> None:
+    settings = read_settings({"CALLS_LISTEN": text})
+
+    assert settings.calls_listen is not None and settings.calls_listen.port == 5200
+    assert f"CALLS_LISTEN={text}" in list(lines_of(settings))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0.0.0.0:5200", "[::]:5200", ":5200", "5200", "10.1.0.5", "10.1.0.5:0", "10.1.0.5:70000", "a b:5200"],
+)
+def test_a_worker_listens_at_no_address_that_others_cannot_ask_it_by(text: str) -> None:
+    with pytest.raises(SettingsError, match="CALLS_LISTEN: expected one address of this machine"):
+        read_settings({"CALLS_LISTEN": text})
+
+
 @pytest.mark.parametrize(
     "text", ["*", "0.0.0.0/0", "::/0", "10.1.2.3/16", "proxy.lan", "10.0.0.1,10.0.0.2", "10.0.0.1:80"]
 )

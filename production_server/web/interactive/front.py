@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from production_server.access.allowances import UNLIMITED, Allowance
 from production_server.access.records import Client
-from production_server.broker.caller import Answers, Caller, hand_out
+from production_server.broker.caller import Caller
 from production_server.broker.calls import Reply, count_inputs
 from production_server.broker.grouping import Answer, Call
 from production_server.errors import (
@@ -110,7 +108,6 @@ class Front:
         self._tracing = tracing
         self._bounds = bounds
         self._incoming = Incoming(most_bytes=BODIES * bounds.body_bytes)
-        self._loop: asyncio.AbstractEventLoop | None = None
         # One: reading holds the interpreter, so that two take as long, and twice the memory.
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="large-calls")
         self._unread_bytes = 0
@@ -121,10 +118,6 @@ class Front:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        if self._loop is None:
-            # Answers of a whole batch wake the loop once.
-            self._loop = asyncio.get_running_loop()
-            self._caller.hand_out_by(partial(_hand_out_in, self._loop))
         # Here, before the halves part: what follows knows one address and one scheme.
         scope = self._proxies.resolved(scope)
         for protocol in self._protocols:
@@ -387,9 +380,3 @@ def _checked(answer: Answer | ClientLeft) -> Reply:
             raise type(error)(f"input {place}: {error}", error.faults, code=error.code)
         raise InferenceFailed(f"input {place}: {error}")
     return answer
-
-
-def _hand_out_in(loop: asyncio.AbstractEventLoop, answers: Answers) -> None:
-    # A loop that has ended has nobody who waits.
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(hand_out, answers)

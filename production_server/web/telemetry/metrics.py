@@ -87,6 +87,22 @@ class Metrics:
         self._caller = caller
         self._waiting = _gauge("celeriac_calls_waiting_items", "Items of calls that wait to be sent", own)
         self._batches = _gauge("celeriac_call_batches", "Batches of calls on their way", own)
+        self._unsent = _gauge(
+            "celeriac_call_batches_unsent", "Batches of calls that wait for a worker with room", own
+        )
+        self._workers = Gauge(
+            "celeriac_call_workers",
+            "Workers that a web process reaches, of the one that reaches the fewest",
+            registry=own,
+            multiprocess_mode="livemin",
+        )
+        self._broken = Counter(
+            "celeriac_call_batches_broken_total",
+            "Batches of calls that a worker had whose connection broke",
+            ["then"],
+            registry=own,
+        )
+        self._told_broken: dict[str, int] = {}
         self._telling = threading.Lock()
         self._loop = Loop("metrics", self._tell, pause_s=TELL_EVERY_S)
         self._collectors = self._asked(ServiceState(database, publisher), folder)
@@ -148,6 +164,11 @@ class Metrics:
                 log.warning("calls are not counted: %s", exc)
             self._waiting.set(self._caller.waiting_items)
             self._batches.set(self._caller.batches_on_their_way)
+            self._unsent.set(self._caller.link.unsent_batches)
+            self._workers.set(self._caller.link.workers)
+            for then, count in self._caller.link.broken.items():
+                self._broken.labels(then).inc(count - self._told_broken.get(then, 0))
+                self._told_broken[then] = count
         return False
 
 

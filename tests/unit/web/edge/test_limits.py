@@ -87,8 +87,6 @@ class Place:
                 return await client.request(method, path, json=body, headers=headers, **content)
 
         async def all_of_them() -> list[httpx.Response]:
-            # The loop that calls are answered on is this one.
-            self.front._loop = None
             return list(await asyncio.gather(*(one(*each) for each in asked)))
 
         return run_apart(all_of_them())
@@ -363,7 +361,6 @@ def test_a_client_has_so_many_calls_in_hand_at_once(place: Make) -> None:
     here = place(calls=2)
 
     async def ask_three() -> list[int]:
-        here.front._loop = None
         release = asyncio.Event()
         entered = 0
         all_in = asyncio.Event()

@@ -147,10 +147,10 @@ def test_a_bug_is_answered_in_the_protocols_form(parts: WebParts, caplog: pytest
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_without_a_broker_a_call_is_refused_at_once(parts: WebParts) -> None:
+def test_without_a_worker_a_call_is_refused_at_once(parts: WebParts) -> None:
     status, body = answer(parts, in_parts(b'{"instances": [', b"[3, 1]]}"))
 
-    assert (status, body["error"]) == (503, "the broker does not answer")
+    assert (status, body["error"]) == (503, "no worker answers")
 
 
 def test_nothing_is_kept_of_a_large_body_that_was_refused(
