@@ -1,12 +1,15 @@
-"""Inserting many rows at once."""
+"""Inserting and changing many rows at once, by the driver itself: SQLAlchemy names each row's parameters anew."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.exc import DBAPIError
+
+from production_server.jobs.tables import item
 
 
 def insert_many(
@@ -16,10 +19,7 @@ def insert_many(
     names: Sequence[str],
     rows: Iterable[Sequence[Any]],
 ) -> None:
-    """Insert a row for each of `rows`, which hold the columns `names`; the columns in `same` are alike in all rows.
-
-    By the driver itself: SQLAlchemy spends most of a bulk job's insertion on naming parameters.
-    """
+    """Insert a row for each of `rows`, which hold the columns `names`; the columns in `same` are alike in all rows."""
     dialect = connection.dialect
     to_driver = {
         name: table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in (*same, *names)
@@ -34,6 +34,43 @@ def insert_many(
     else:
         marks = ", ".join("?" * len(to_driver))
         connection.exec_driver_sql(f"INSERT INTO {into} VALUES ({marks})", list(converted))  # noqa: S608
+
+
+def update_items(
+    connection: Connection,
+    job_id: UUID,
+    same: Mapping[str, Any],
+    names: Sequence[str],
+    rows: Sequence[tuple[Any, ...]],
+) -> None:
+    """Change items of a job: each of `rows` holds an item's place and its columns `names`; those in `same` are alike.
+
+    There is a row at least, and the rows are in the order of their places.
+    """
+    dialect = connection.dialect
+    to_driver = {
+        name: item.c[name].type.dialect_impl(dialect).bind_processor(dialect)
+        for name in ("job_id", *same, "idx", *names)
+    }
+    told = [_convert(to_driver[name], value) for name, value in same.items()]
+    job_key = _convert(to_driver["job_id"], job_id)
+    processors = [to_driver[name] for name in ("idx", *names)]
+    converted = [tuple(map(_convert, processors, row)) for row in rows]
+    if dialect.name == "postgresql":
+        # One statement for all of them. The bounds keep it from looking through all of a large job.
+        types = (item.c[name].type.compile(dialect) for name in ("idx", *names))
+        changed = ", ".join([*(f"{name} = %s" for name in same), *(f"{name} = new.{name}" for name in names)])
+        statement = (
+            f"UPDATE item SET {changed} FROM unnest({', '.join(f'%s::{each}[]' for each in types)}) "  # noqa: S608
+            f"AS new ({', '.join(('idx', *names))}) "
+            "WHERE item.job_id = %s AND item.idx = new.idx AND item.idx BETWEEN %s AND %s"
+        )
+        columns = map(list, zip(*converted, strict=True))
+        connection.exec_driver_sql(statement, (*told, *columns, job_key, rows[0][0], rows[-1][0]))
+    else:
+        changed = ", ".join(f"{name} = ?" for name in (*same, *names))
+        statement = f"UPDATE item SET {changed} WHERE job_id = ? AND idx = ?"  # noqa: S608
+        connection.exec_driver_sql(statement, [(*told, *row[1:], job_key, row[0]) for row in converted])
 
 
 def _copy(connection: Connection, into: str, rows: Iterable[Sequence[Any]]) -> None:

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, Connection, Update, bindparam, case, select, update
 
 from production_server.errors import WorkerLost
+from production_server.jobs.bulk import update_items
 from production_server.jobs.cancel import cancel_waiting
 from production_server.jobs.database import Database, now
 from production_server.jobs.leases import FREE, is_held, renewed, taken
@@ -221,16 +222,31 @@ def _store_successes(
 ) -> None:
     if not successes:
         return
-    names = ("label", "score", "output", "ms")
-    statement = _update_held(held, finished_at).values(
-        state="succeeded", error_code=None, error_message=None,
-        **{name: bindparam(f"new_{name}") for name in names},
-    )  # fmt: skip
-    rows = [
-        {"key": r.index, "new_label": r.label, "new_score": r.score, "new_output": r.output, "new_ms": r.ms}
-        for r in successes
-    ]
-    connection.execute(statement, rows)
+    ordered = sorted(successes, key=lambda each: each.index)
+    update_items(
+        connection,
+        held.job_id,
+        {
+            "state": "succeeded",
+            "error_code": None,
+            "error_message": None,
+            "finished_at": finished_at,
+            "series_id": held.series_id,
+            **FREE,
+        },
+        ("label", "score", "output", "ms"),
+        # Whole numbers among others make lists that the driver refuses.
+        [
+            (
+                each.index,
+                each.label,
+                each.score if each.score is None else float(each.score),
+                each.output,
+                float(each.ms),
+            )
+            for each in ordered
+        ],
+    )
 
 
 def _store_failures(

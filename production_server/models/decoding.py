@@ -39,8 +39,17 @@ def room_for(size_bytes: int) -> Iterator[None]:
     Raises:
         Unavailable: there is no time left, or others have the memory and do not give it back (code `overloaded`).
     """
+    with _MEMORY.take(size_bytes, patience_s=min(PATIENCE_S, check_time())):
+        yield
+
+
+def check_time() -> float:
+    """How many seconds are left to look at images; infinite outside of `decoding_until`.
+
+    Raises:
+        Unavailable: none (code `overloaded`).
+    """
     left_s = _UNTIL.get() - time.monotonic()
     if left_s <= 0:
         raise Unavailable("there was no time left to decode all images", code="overloaded")
-    with _MEMORY.take(size_bytes, patience_s=min(PATIENCE_S, left_s)):
-        yield
+    return left_s

@@ -9,9 +9,11 @@ import numpy as np
 from PIL import Image
 
 from production_server.errors import InvalidInput
+from production_server.models.decoding import check_time, room_for
 from production_server.models.image_files.alpha import is_certain_to_show
 from production_server.models.image_files.flat import check_visible, flat, upright
-from production_server.models.image_files.opened import opened
+from production_server.models.image_files.opened import BYTES_PER_PIXEL, opened
+from production_server.models.image_files.plain import plain_png
 from production_server.models.manifest import ImageMode, ImagePreprocessing
 
 Picture: TypeAlias = Image.Image
@@ -26,7 +28,11 @@ def check_image(data: bytes, *, field: str, max_pixels: int) -> None:
         TooLarge: it has more than `max_pixels` pixels (code `image_too_large`).
         InvalidInput: it is empty, not an image that is taken, or not whole. Codes `empty_file`, `not_an_image`,
             `unsupported_image`, `damaged_image`.
+        Unavailable: there is no memory to decode it in, or no time (code `overloaded`).
     """
+    if plain_png(data, max_pixels=max_pixels) is not None:
+        check_time()
+        return
     with opened(data, field=field, max_pixels=max_pixels) as image:
         if image.format == "PNG" and (not image.has_transparency_data or is_certain_to_show(data)):
             return  # Every chunk had the right checksum, and the last one says that it is whole.
@@ -41,8 +47,14 @@ def open_picture(data: bytes, mode: ImageMode, *, field: str, max_pixels: int) -
     """The picture in an image file in its own size: upright, in grey or colour, transparency laid on white.
 
     Raises:
-        InvalidInput, TooLarge: as `check_image`; `field` is named.
+        InvalidInput, TooLarge, Unavailable: as `check_image`; `field` is named.
     """
+    plain = plain_png(data, max_pixels=max_pixels)
+    if plain is not None:
+        with room_for(plain.pixels * BYTES_PER_PIXEL["PNG"]):
+            picture = plain.decode()
+        if picture is not None:
+            return flat(picture, mode)
     with opened(data, field=field, max_pixels=max_pixels) as image:
         return flat(upright(image), mode)
 

@@ -176,6 +176,38 @@ def test_a_prediction_is_read_as_the_task_had_it_stored(database: Database, kept
     assert (waiting.prediction, waiting.output) == (None, None)
 
 
+def test_results_of_all_kinds_are_stored_together_in_whatever_order_they_come(database: Database) -> None:
+    other, job = accept(database, 6), accept(database, 6)
+    must_take(database, other)
+    held = must_take(database, job)
+    results: list[Success | Failure] = [
+        Success(index=4, label=None, score=None, output=None, ms=0),
+        Success(
+            index=0,
+            label='{"} \\N NULL, \n\u00e4\U0001f600',
+            score=1,
+            output={"a": [None, "\\", '"']},
+            ms=0.1 + 0.2,
+        ),
+        Success(index=3, label="", score=-1e300, output=("NULL", 1.5), ms=2),
+        Failure(index=1, error_code="inference_failed", error_message="why"),
+        Success(index=2, label="NULL", score=5e-324, output=[], ms=1.5),
+    ]
+
+    assert finish(database, held, results) == 5
+
+    stored = list_items(database, job.id, limit=9)
+    assert [each.state for each in stored] == ["succeeded", "failed", *["succeeded"] * 3, "running"]
+    for each in results:
+        if isinstance(each, Success):
+            found = stored[each.index]
+            assert (found.label, found.score, found.ms) == (each.label, each.score, each.ms)
+    assert [each.output for each in stored if each.state == "succeeded"] == [
+        {"a": [None, "\\", '"']}, (), ("NULL", 1.5), None,
+    ]  # fmt: skip
+    assert {each.state for each in list_items(database, other.id, limit=9)} == {"running"}
+
+
 def test_a_worker_that_lost_its_lease_changes_nothing(database: Database) -> None:
     job = accept(database, 1)
     slow = must_take(database, job)

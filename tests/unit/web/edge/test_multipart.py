@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import io
+import itertools
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.sansio.multipart import Data, Epilogue, MultipartDecoder, NeedData
+from werkzeug.sansio.multipart import Field as FieldPart
 from werkzeug.sansio.multipart import File as FilePart
 
 from production_server.errors import InvalidInput, TooLarge
@@ -196,3 +202,105 @@ def test_a_form_of_too_many_parts_is_refused() -> None:
 
     with pytest.raises(TooLarge, match="up to 5 parts"):
         form_of(Files()).feed(part * 6)
+
+
+USUAL = b'Content-Disposition: form-data; name="file"; filename="%d.png"\r\n'
+HEADS = st.sampled_from(
+    [
+        USUAL % 1 + b"Content-Type: image/png\r\n\r\n",
+        USUAL % 2 + b"\r\n",
+        USUAL % 3 + b"\r\n--b\r\n",
+        USUAL % 4 + b"Content-Type: text/plain; charset=utf-8\r\n\r\n",
+        USUAL % 5 + b"Content-Type: a\n\n",
+        USUAL % 6,
+        (USUAL % 7).replace(b"Content", b"content") + b"\r\n",
+        b'Content-Disposition: form-data; name="file"; filename="\xc3\xa9%22.png"\r\n\r\n',
+        b'Content-Disposition: form-data; name="file"; filename="a\\"b.png"\r\n\r\n',
+        b'Content-Disposition: form-data; name="file"; filename=""\r\n\r\n',
+        b'Content-Disposition: form-data; name=""; filename="a"\r\n\r\n',
+        b'Content-Disposition: form-data; name=" f;ile "; filename="a;name=b .png "\r\n\r\n',
+        b'Content-Disposition: form-data; name="field"\r\n\r\n',
+        b'Content-Disposition: form-data; name="\xff"; filename="a"\r\n\r\n',
+    ]
+)
+BOUNDARIES = st.sampled_from(
+    [b"\r\n--b\r\n"] * 6
+    + [b"\r\n--b \r\n", b"\n--b\n", b"\r--b\r", b"--b\r\n", b"\r\n--b", b"\r\n--b--\r\n", b"\r\n--bb\r\n"]
+)
+BYTES = st.lists(
+    st.sampled_from([b"\r", b"\n", b"\r\n", b"-", b"--b", b"--", b"b", b" ", b"x", b"\x89PNG", USUAL % 8]),
+    max_size=8,
+).map(b"".join)
+
+
+def by_werkzeug(sent: bytes) -> list[tuple[object, ...]] | None:
+    """Name, file name, headers and content of each part, as Werkzeug's decoder alone reads a form; None: it refuses."""
+    decoder = MultipartDecoder(b"b", 10_000, max_parts=50)
+    found: list[tuple[object, ...]] = []
+    try:
+        decoder.receive_data(sent)
+        decoder.receive_data(None)
+        while not isinstance(event := decoder.next_event(), Epilogue | NeedData):
+            if isinstance(event, Data):
+                found[-1] = (*found[-1][:-1], found[-1][-1] + event.data)  # type: ignore[operator]
+            elif isinstance(event, FieldPart | FilePart):
+                if not event.name:
+                    return None
+                found.append((event.name, getattr(event, "filename", None), list(event.headers), b""))
+    except (ValueError, RequestEntityTooLarge):
+        return None
+    return [each for each in found if each[1] is not None]
+
+
+class Told:
+    """The files of a form, in order, with all that is told of them."""
+
+    def __init__(self) -> None:
+        self.files: list[tuple[object, ...]] = []
+
+    def begin(self, part: FilePart) -> Told:
+        self.files.append((part.name, part.filename, list(part.headers), b""))
+        return self
+
+    def write(self, data: bytes) -> None:
+        self.files[-1] = (*self.files[-1][:-1], self.files[-1][-1] + data)  # type: ignore[operator]
+
+    def close(self) -> None:
+        pass
+
+
+def by_us(pieces: list[bytes]) -> list[tuple[object, ...]] | None:
+    told = Told()
+    form = MultipartForm("b", told.begin, most_field_bytes=10_000, most_parts=50)
+    try:
+        for piece in pieces:
+            form.feed(piece)
+        form.finish()
+    except (InvalidInput, TooLarge):
+        return None
+    return told.files
+
+
+@given(
+    st.lists(st.tuples(HEADS, BYTES, BOUNDARIES), max_size=8), st.lists(st.floats(0, 1), max_size=3), BYTES
+)
+def test_files_are_what_werkzeugs_decoder_alone_makes_of_them(
+    parts: list[tuple[bytes, bytes, bytes]], cuts: list[float], rest: bytes
+) -> None:
+    for ending in (b"\r\n--b--\r\n", rest):
+        sent = b"--b\r\n" + b"".join(b"".join(part) for part in parts) + ending
+        places = sorted({0, len(sent), *(int(cut * len(sent)) for cut in cuts)})
+        pieces = [sent[start:end] for start, end in itertools.pairwise(places)]
+
+        wanted = by_werkzeug(sent)
+
+        assert by_us([sent]) == wanted
+        assert by_us(pieces) == wanted
+
+
+def test_many_usual_files_are_no_more_parts_than_are_allowed() -> None:
+    part = b"--b\r\n" + USUAL % 1 + b"\r\nx\r\n"
+
+    assert fields_in([part * 5 + b"--b--\r\n"], "b")[1] == {("file", "1.png"): b"x"}
+    with pytest.raises(TooLarge, match="up to 5 parts"):
+        fields_in([part * 6 + b"--b--\r\n"], "b")
