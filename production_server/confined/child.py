@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from production_server.confined.limits import Limits, confine, end_with_parent
@@ -60,6 +60,22 @@ class Asker:
         first, _, self._unread = bytes(line).partition(b"\n")
         message: dict[str, Any] = json.loads(first)
         return message
+
+
+def answer_one(told_as: str, make: Callable[[dict[str, Any], Asker], Any]) -> None:
+    """Answer one request by what `make` returns, then end; or end when whoever asked is gone.
+
+    The last message has it as `told_as`, or is an error.
+    """
+    asker = Asker()
+    for note in asker.confinement:
+        asker.tell({"say": note})
+    request = asker.next_message()
+    asker.end_with_it()
+    try:
+        asker.tell({told_as: make(request, asker)})
+    except Exception as exc:  # noqa: BLE001 # what cannot be told is raised again
+        asker.tell_error(exc)
 
 
 def _error_message(error: BaseException) -> dict[str, Any]:

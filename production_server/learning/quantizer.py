@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from production_server.confined.child import Asker
+from production_server.confined.child import Asker, answer_one
 
 if TYPE_CHECKING:
     from production_server.models.runners import Runner
@@ -29,15 +29,7 @@ MOST_CALLS = 200
 
 def main() -> None:
     """Answer the one request, then end; or end when whoever asked is gone."""
-    asker = Asker()
-    for note in asker.confinement:
-        asker.tell({"say": note})
-    request = asker.next_message()
-    asker.end_with_it()
-    try:
-        asker.tell({"made": _made(request, asker)})
-    except Exception as exc:  # noqa: BLE001 # what cannot be told is raised again
-        asker.tell_error(exc)
+    answer_one("made", _made)
 
 
 def _made(request: dict[str, Any], asker: Asker) -> dict[str, Any]:

@@ -8,20 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from production_server.confined.child import Asker
+from production_server.confined.child import Asker, answer_one
 
 
 def main() -> None:
     """Answer the one request, then end; or end when whoever asked is gone."""
-    asker = Asker()
-    for note in asker.confinement:
-        asker.tell({"say": note})
-    request = asker.next_message()
-    asker.end_with_it()
-    try:
-        asker.tell({"imported": _imported(request | {"most_bytes": asker.limits.read_bytes}, asker)})
-    except Exception as exc:  # noqa: BLE001 # what cannot be told is raised again
-        asker.tell_error(exc)
+    answer_one("imported", _imported)
 
 
 def _imported(request: dict[str, Any], asker: Asker) -> dict[str, Any]:
@@ -31,7 +23,8 @@ def _imported(request: dict[str, Any], asker: Asker) -> dict[str, Any]:
 
     request |= {name: Path(text) for name, text in request.pop("paths").items()}
     described = Described(**request.pop("described"))
-    imported = import_file(Request(described=described, **request), lambda text: asker.tell({"say": text}))
+    asked = Request(described=described, most_bytes=asker.limits.read_bytes, **request)
+    imported = import_file(asked, lambda text: asker.tell({"say": text}))
     return {"manifest": imported.manifest.model_dump(mode="json"), "notes": imported.notes}
 
 
