@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from production_server.jobs.database import Database
 from production_server.models.registry import Registry
+from production_server.settings import Settings
 from testing.postgres import PostgresCluster, new_database
 from testing.small_models import write_image_model, write_shades_model, write_table_model
 
@@ -35,6 +36,18 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("migrated") / "jobs.sqlite3"
     _migrate(f"sqlite:///{path}")
     return path
+
+
+@pytest.fixture
+def furnish(migrated_sqlite: Path) -> Callable[[Settings], None]:
+    """Gives settings that name no database yet, or one of SQLite, a migrated and empty one."""
+
+    def copy(settings: Settings) -> None:
+        path = Path(settings.resolved_database_url.removeprefix("sqlite:///"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(migrated_sqlite, path)
+
+    return copy
 
 
 @pytest.fixture(scope="session")

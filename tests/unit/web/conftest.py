@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,9 @@ def settings(tmp_path: Path, small_models: Path) -> Settings:
 
 
 @pytest.fixture
-def parts(settings: Settings) -> Iterator[WebParts]:
+def parts(settings: Settings, furnish: Callable[[Settings], None]) -> Iterator[WebParts]:
+    furnish(settings)
     parts = build_parts(settings)
-    parts.database.migrate()
     parts.standings.look_again()
     yield parts
     parts.database.close()

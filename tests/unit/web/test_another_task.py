@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -90,9 +90,11 @@ def small_registry(tmp_path: Path) -> Registry:
 
 
 @pytest.fixture
-def parts(settings: Settings, small_registry: Registry) -> Iterator[WebParts]:
+def parts(
+    settings: Settings, small_registry: Registry, furnish: Callable[[Settings], None]
+) -> Iterator[WebParts]:
+    furnish(settings)
     parts = replace(build_parts(settings), registry=small_registry)
-    parts.database.migrate()
     yield parts
     parts.database.close()
 

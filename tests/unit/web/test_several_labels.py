@@ -6,7 +6,7 @@ import csv
 import html
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,9 +36,11 @@ def small_registry(tmp_path: Path) -> Registry:
 
 
 @pytest.fixture
-def parts(settings: Settings, small_registry: Registry) -> Iterator[WebParts]:
+def parts(
+    settings: Settings, small_registry: Registry, furnish: Callable[[Settings], None]
+) -> Iterator[WebParts]:
+    furnish(settings)
     parts = replace(build_parts(settings), registry=small_registry)
-    parts.database.migrate()
     yield parts
     parts.database.close()
 

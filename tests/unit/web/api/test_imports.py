@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,9 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def parts(settings: Settings) -> Iterator[WebParts]:
+def parts(settings: Settings, furnish: Callable[[Settings], None]) -> Iterator[WebParts]:
+    furnish(settings)
     parts = build_parts(settings)
-    parts.database.migrate()
     yield parts
     parts.database.close()
 

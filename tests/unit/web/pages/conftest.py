@@ -77,14 +77,14 @@ def add_plot(version: Path, name: str, data: bytes) -> None:
 
 
 @pytest.fixture
-def parts(tmp_path: Path, model_store: Path) -> Iterator[WebParts]:
+def parts(tmp_path: Path, model_store: Path, furnish: Callable[[Settings], None]) -> Iterator[WebParts]:
     settings = Settings(
         state_dir=tmp_path, model_store=model_store, max_body_bytes=2**17, max_image_pixels=1_000_000
     )
+    furnish(settings)
     built = build_parts(settings)
     # Without the built-in models.
     parts = replace(built, registry=Registry([model_store], known=built.standings.now))
-    parts.database.migrate()
     parts.standings.look_again()
     yield parts
     parts.database.close()
