@@ -397,7 +397,7 @@ def test_both_machines_are_found_and_stopped_together_after_one_never_got_ready(
     launcher: Launcher, source: tuple[str, ...], ready_service: None
 ) -> None:
     """Nothing in a server without a guest sets anything up: its console never says that it is ready."""
-    failed = launcher.start("lab", *PAIR, *source, "--timeout", "30", "--keep")
+    failed = launcher.start("lab", *PAIR, *source, "--timeout", "75", "--keep")
     kept = launcher.start("list", "--json").json()["instances"]
     stopped = launcher.stop("lab", "--with-development", "--yes", "--json").json()
 
