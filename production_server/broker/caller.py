@@ -197,11 +197,15 @@ def _parts(batch: Batch, answer: Answer) -> list[Answer]:
     failure = answer if isinstance(answer, CeleriacError) else answer.error
     if failure is not None or not isinstance(answer, Reply) or answer.outputs is None:
         return [failure or Unavailable("a worker answered nothing")] * len(batch.calls)
+    if len(batch.calls) == 1:
+        return [answer]
     parts: list[Answer] = []
     start = 0
     for call in batch.calls:
         stop = start + call.items
-        errors = {place - start: error for place, error in answer.errors.items() if start <= place < stop}
+        errors = answer.errors and {
+            place - start: error for place, error in answer.errors.items() if start <= place < stop
+        }
         parts.append(replace(answer, outputs=part(answer.outputs, start, stop), errors=errors))
         start = stop
     return parts

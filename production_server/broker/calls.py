@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import orjson
 
 from production_server.errors import (
     BrokenVersion,
@@ -102,8 +103,9 @@ def encode_request(request: Request) -> bytes:
         "model": request.model,
         "version": request.version,
         "trace": dict(request.trace),
-        "until": request.until,
     }
+    if request.until < math.inf:
+        header["until"] = request.until
     if isinstance(request.inputs, Mapping):
         header["tensors"], pieces = describe_tensors(request.inputs)
         return _join(header, pieces)
@@ -168,19 +170,30 @@ def decode_reply(body: bytes | memoryview) -> Reply:
 
 
 def _join(header: Mapping[str, Any], payload: Sequence[bytes | memoryview]) -> bytes:
-    head = json.dumps(header, separators=(",", ":")).encode()
+    try:
+        head = orjson.dumps(header, option=orjson.OPT_NON_STR_KEYS)
+    except orjson.JSONEncodeError:
+        # An error may repeat what a client has written: half of a surrogate pair, which only the standard library has.
+        head = json.dumps(header, separators=(",", ":")).encode()
     return b"".join([_LENGTH.pack(len(head)), head, *payload])
 
 
 def _part(body: bytes | memoryview) -> tuple[dict[str, Any], memoryview]:
     try:
         (length,) = _LENGTH.unpack_from(body)
-        header = json.loads(bytes(body[_LENGTH.size : _LENGTH.size + length]))
+        header = _header_of(bytes(body[_LENGTH.size : _LENGTH.size + length]))
     except (struct.error, ValueError, RecursionError) as exc:
         raise ValueError("a message without a header") from exc
     if not isinstance(header, dict):
         raise ValueError("a message without a header")  # noqa: TRY004  # of a peer's making, not a programming error
     return header, memoryview(body)[_LENGTH.size + length :]
+
+
+def _header_of(text: bytes) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text)
 
 
 def _split(payload: memoryview, sizes: Sequence[int]) -> list[bytes]:

@@ -6,6 +6,7 @@ import json
 import math
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ def numpy_dtype(dtype: str) -> np.dtype[Any]:
     return np.dtype(object if dtype == STRING else dtype)
 
 
+@lru_cache(maxsize=256)
 def name_of(dtype: np.dtype[Any]) -> str:
     """A manifest's word for one of numpy's dtypes."""
     return STRING if dtype.kind == "O" else dtype.name

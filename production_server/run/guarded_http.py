@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -19,6 +18,8 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from production_server import descriptors
+from production_server.run.answering import Answering
+from production_server.web.edge.at_once import AT_ONCE
 from production_server.web.edge.bridge import CUT_OFF
 
 MAX_CONNECTIONS = 4096
@@ -79,48 +80,6 @@ class _Parser:
             head = self._protocol.head_without_upgrade()
             self._renew()
             self.feed_data(head + data[exc.args[0] :])
-
-
-class _Answer:
-    """What a cycle writes its answer to. The head leaves with what follows at once, as one packet and not as two.
-
-    A client that sends requests without waiting for answers, and leaves: uvicorn tells only the last of the cycles.
-    """
-
-    def __init__(self, cycle: RequestResponseCycle, connection: GuardedHttp) -> None:
-        # A circle of references would be left to the garbage collector, which looks rarely.
-        self._cycle = weakref.ref(cycle)
-        self._connection = weakref.ref(connection)
-        self._transport = cycle.transport
-        self._loop = connection.loop
-        self._head = b""
-        self.is_closing = self._transport.is_closing
-
-    def write(self, data: bytes) -> None:
-        if self._transport.is_closing():
-            self._tell_that_client_left()
-        elif not self._head and data.startswith(b"HTTP/1.1 "):
-            self._head = data
-            self._loop.call_soon(self._flush)
-        else:
-            head, self._head = self._head, b""
-            self._transport.write(head + data)
-
-    def _tell_that_client_left(self) -> None:
-        cycle = self._cycle()
-        if cycle is not None:
-            cycle.disconnected = True
-            cycle.message_event.set()
-
-    def close(self) -> None:
-        self._flush()
-        connection = self._connection()
-        if connection is not None:
-            connection.leave()
-
-    def _flush(self) -> None:
-        if self._head:
-            self.write(b"")
 
 
 class _Guest(Protocol):
@@ -283,9 +242,12 @@ class GuardedHttp(HttpToolsProtocol):
         self._crowd.forget(self)
         self.scope["extensions"] = {CUT_OFF: self.cut_off}  # type: ignore[dict-item]  # as any server may
         super().on_headers_complete()
-        self.cycle.transport = _Answer(self.cycle, self)  # type: ignore[assignment]  # it has what a cycle uses
+        answering = Answering(self.cycle, self)
+        self.cycle.transport = answering  # type: ignore[assignment]  # it has what a cycle uses
         if is_old:
             _speak_as_1_0(self.cycle)
+        else:
+            self.scope["extensions"][AT_ONCE] = answering  # type: ignore[assignment]  # they are a dictionary of ours
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():

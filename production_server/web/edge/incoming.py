@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Self
 
 from production_server.errors import CeleriacError, InvalidInput, Unavailable
+from production_server.web.edge.at_once import AtOnce
 
 Event = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
@@ -44,12 +45,12 @@ class Incoming:
         """Whether much is kept."""
         return self._kept_bytes > CROWDED_BYTES
 
-    def arrival(self, receive: Receive, *, limit: int = 0) -> Arrival:
+    def arrival(self, receive: Receive, *, limit: int = 0, at_once: AtOnce | None = None) -> Arrival:
         """A body that is about to come; a context manager around all that is done with it.
 
         `limit` is how long it may be, for whoever receives it.
         """
-        return Arrival(self, receive, limit)
+        return Arrival(self, receive, limit, at_once)
 
     def keep(self, arrival: Arrival, size: int) -> None:
         """Count what has come of a body, and give up the slowest where it is too much."""
@@ -77,11 +78,13 @@ class Arrival:
     """One body on its way."""
 
     __slots__ = (
-        "_came_at", "_credit_s", "_incoming", "_is_given_up", "_lately", "_loop", "_receive", "_waiting",
+        "_at_once", "_came_at", "_credit_s", "_incoming", "_is_given_up", "_lately", "_loop", "_receive", "_waiting",
         "has_left", "is_late", "is_whole", "kept_bytes", "limit", "size",
     )  # fmt: skip
 
-    def __init__(self, incoming: Incoming, receive: Receive, limit: int = 0) -> None:
+    def __init__(
+        self, incoming: Incoming, receive: Receive, limit: int = 0, at_once: AtOnce | None = None
+    ) -> None:
         self.limit = limit
         self.is_whole = False
         self.has_left = False
@@ -92,6 +95,7 @@ class Arrival:
         self.kept_bytes = 0
         self._incoming = incoming
         self._receive = receive
+        self._at_once = at_once
         self._loop = asyncio.get_running_loop()
         self._credit_s = GRACE_S
         self._came_at = self._loop.time()
@@ -114,6 +118,10 @@ class Arrival:
         """
         if self._is_given_up:
             raise self._excuse()
+        at_once, self._at_once = self._at_once, None
+        if at_once is not None and (whole := at_once.take_body()) is not None:
+            self.is_whole, self.size = True, len(whole)
+            return whole
         began_at = self._loop.time()
         try:
             async with asyncio.timeout_at(began_at + self._credit_s) as self._waiting:

@@ -42,6 +42,19 @@ _PLAIN = MappingProxyType(
 _SECURE = MappingProxyType({**_PLAIN, "Strict-Transport-Security": HSTS})
 
 
+_LINES = {
+    id(usual): b"".join(
+        b"%b: %b\r\n" % (name.lower().encode(), value.encode()) for name, value in usual.items()
+    )
+    for usual in (_PLAIN, _SECURE)
+}
+
+
+def usual_lines(scheme: str, headers: Headers) -> bytes:
+    """The same as lines of a head, which are written once."""
+    return _LINES[id(usual_headers(scheme, headers))]
+
+
 def usual_headers(scheme: str, headers: Headers) -> Mapping[str, str]:
     """What every answer has that says nothing else; by https it tells browsers to come by nothing else.
 

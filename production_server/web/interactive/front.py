@@ -26,14 +26,15 @@ from production_server.errors import (
     Unavailable,
 )
 from production_server.models.tensors import Tensors
+from production_server.web.edge.at_once import at_once_of
 from production_server.web.edge.bridge import Bridge, Scope, Send, send_all
 from production_server.web.edge.content_codings import decompressed
 from production_server.web.edge.door import Asking, Entrance, asking_of
 from production_server.web.edge.headers import VERSION_HEADER, headers_of
-from production_server.web.edge.incoming import Incoming, Receive
+from production_server.web.edge.incoming import Arrival, Incoming, Receive
 from production_server.web.edge.json_bodies import check_charset
 from production_server.web.edge.problems import CHALLENGE, REFUSED, status_of
-from production_server.web.edge.protection import usual_headers
+from production_server.web.edge.protection import usual_headers, usual_lines
 from production_server.web.edge.proxies import Proxies
 from production_server.web.edge.rate_fields import fields_of
 from production_server.web.edge.request_ids import request_id_of
@@ -151,8 +152,9 @@ class Front:
         try:
             asking = asking_of(f"calls.{protocol.name}", scope, headers)
             client = await self._enter(asking, progress)
+            coming = self._incoming.arrival(receive, at_once=at_once_of(scope))
             answer = await self._answer_one_more(
-                protocol, asking, client, receive, headers=headers, progress=progress
+                protocol, asking, client, receive, coming, headers=headers, progress=progress
             )
         except ClientLeft:
             self._count(protocol, progress)
@@ -164,8 +166,15 @@ class Front:
             log.exception("%s %s failed", scope["method"], scope["path"], extra=known)
             answer = protocol.write_error(CeleriacError(MISTAKE))
         progress.status = answer.status
-        protection = usual_headers(scope.get("scheme", "http"), headers)
-        await send_all(send, answer.status, _header_lines(answer, progress, protection), answer.body)
+        scheme, at_once = scope.get("scheme", "http"), at_once_of(scope)
+        is_sent = (
+            at_once is not None
+            and answer.status == HTTPStatus.OK
+            and at_once.answer(_prepared_head(answer, progress, usual_lines(scheme, headers)), answer.body)
+        )
+        if not is_sent:
+            lines = _header_lines(answer, progress, usual_headers(scheme, headers))
+            await send_all(send, answer.status, lines, answer.body)
         self._count(protocol, progress)
 
     async def _enter(self, asking: Asking, progress: _Progress) -> Client:
@@ -206,12 +215,13 @@ class Front:
         asking: Asking,
         client: Client,
         receive: Receive,
+        coming: Arrival,
         *,
         headers: Mapping[str, str],
         progress: _Progress,
     ) -> HttpAnswer:
         """Answer a call whose client has come in, which may have so many in hand at once."""
-        allowance, coming = progress.allowance, self._incoming.arrival(receive)
+        allowance = progress.allowance
         allowance.begin_call()
         try:
             body = await read_body(
@@ -309,6 +319,17 @@ class Front:
         finally:
             call.is_over = True
             patience.stop()
+
+
+def _prepared_head(answer: HttpAnswer, progress: _Progress, protection: bytes) -> bytes:
+    """What `_header_lines` says of an answer with outputs, as it is sent."""
+    about = (
+        f"content-type: {answer.content_type}\r\ncontent-length: {len(answer.body)}\r\n"
+        f"x-request-id: {progress.request_id}\r\n{VERSION_HEADER.lower()}: {progress.key[1]}\r\n"
+    )
+    head = about.encode("latin-1") + protection
+    more = {**fields_of(progress.allowance), **answer.headers}
+    return head + "".join(f"{name}: {value}\r\n" for name, value in more.items()).encode("latin-1")
 
 
 def _header_lines(

@@ -31,6 +31,7 @@ from production_server.models.tensor_values import (
 )
 from production_server.models.tensors import STRING, Tensors, elements_to_bytes, name_of, numpy_dtype
 from production_server.shown import describe
+from production_server.web.interactive.number_lists import MARK, flat_in, items_in, set_apart
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest, error_answer
 from production_server.web.interactive.tensors import (
     checked_objects,
@@ -93,9 +94,10 @@ class OpenInference:
             raise InvalidInput.at("path", "/v2/models/<model>[/versions/<version>]/infer", request.path[:200])
         version = self._registry.draw(match[1], match[2], sticky=request.sticky)
         head, tail = _parted(request)
-        body = json_object(head, "the request")
+        usual = _of_numbers(version, head) if head is request.body else None
+        body, numbers = usual or (json_object(head, "the request"), None)
         parameters = _parameters(body.get("parameters"), "parameters")
-        inputs = _inputs(version, body.get("inputs"), tail)
+        inputs = _inputs(version, body.get("inputs"), tail) if numbers is None else numbers
         details = Details(
             _identifier(body.get("id")),
             parameters,
@@ -188,6 +190,31 @@ def _timeout_s(parameters: Mapping[str, Any]) -> float | None:
             f"parameters.{TIMEOUT}", "a whole number of microseconds above 0", describe(value)
         )
     return value / 1e6
+
+
+def _of_numbers(version: ModelVersion, body: bytes) -> tuple[dict[str, Any], Tensors] | None:
+    """The usual body, whose only input is nothing but numbers, and these; None: it is to be read step by step."""
+    apart = set_apart(body, b"data") if len(version.manifest.inputs) == 1 else None
+    if apart is None:
+        return None
+    (spec,) = version.manifest.inputs
+    try:
+        document = json_object(apart.document, "the request")
+        (given,) = checked_objects(document.get("inputs"), "tensors", field="inputs")
+        shape = checked_shape(given.get("shape"), field="shape")
+        checked_items(shape, spec, field="shape")
+    except (CeleriacError, ValueError):
+        return None  # with places that are not the client's
+    told = {"name": spec.name, "datatype": DATATYPE_OF[spec.dtype], "shape": [*shape], "data": MARK}
+    if given != told:
+        return None
+    is_nested = apart.numbers.find(b"[", 1) > 0
+    found = (
+        items_in(apart.numbers, shape[1:], spec.dtype)
+        if is_nested
+        else flat_in(apart.numbers, shape, spec.dtype)
+    )
+    return None if found is None or found.shape != shape else (document, {spec.name: found})
 
 
 def _inputs(version: ModelVersion, value: object, tail: _Tail) -> Inputs:

@@ -28,23 +28,31 @@ class Patience:
         *,
         end: Callable[[Answer | ClientLeft], None],
     ) -> None:
+        self._loop = loop
         self._receive = receive
+        self._deadline = deadline
         self._end = end
         self._leaving: asyncio.Task[None] | None = None
-        left_s = max(0.0, deadline - time.monotonic())
-        self._deadline = loop.call_later(left_s, end, DeadlineExceeded("there was no answer in time"))
-        # Nearly all replies come sooner: whether the client is still there is not worth a task of its own.
-        self._soon = loop.call_later(SOON_S, self._watch_client)
+        # Nearly all replies come sooner: neither the client nor the deadline is worth more than one timer until then.
+        left_s = deadline - time.monotonic()
+        self._timer = (
+            loop.call_later(SOON_S, self._watch_client)
+            if left_s > SOON_S
+            else loop.call_later(max(0.0, left_s), self._be_late)
+        )
 
     def stop(self) -> None:
         """Wait no longer: there is an answer."""
-        self._deadline.cancel()
-        self._soon.cancel()
+        self._timer.cancel()
         if self._leaving is not None:
             self._leaving.cancel()
 
     def _watch_client(self) -> None:
-        self._leaving = asyncio.ensure_future(self._until_gone())
+        self._leaving = self._loop.create_task(self._until_gone())
+        self._timer = self._loop.call_later(max(0.0, self._deadline - time.monotonic()), self._be_late)
+
+    def _be_late(self) -> None:
+        self._end(DeadlineExceeded("there was no answer in time"))
 
     async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

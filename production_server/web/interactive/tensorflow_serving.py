@@ -24,6 +24,7 @@ from production_server.models.store import ModelVersion
 from production_server.models.tensor_values import batch_of_json
 from production_server.models.tensors import STRING, Tensors
 from production_server.shown import describe, describe_names
+from production_server.web.interactive.number_lists import MARK, items_in, set_apart
 from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest, error_answer
 from production_server.web.interactive.tensors import checked_objects, json_object
 
@@ -70,6 +71,8 @@ class TensorFlowServing:
             )
         model, kind, which, verb = match.groups()
         version = self._version(model, kind, which or "", sticky=request.sticky)
+        if verb == "predict" and (ask := _of_numbers(version, request.body)) is not None:
+            return ask
         given = json_object(request.body, "the request")
         body = {name: value for name, value in given.items() if value is not None}
         signature = body.get("signature_name") or SIGNATURE
@@ -120,6 +123,25 @@ def labelled(registry: Registry, model: str, label: str) -> ModelVersion:
         known = ", ".join(channels)
         raise NotFound(f"model {model!r} has no label {label!r}; it has {known}", code="version_not_found")
     return registry.resolve(model, label)
+
+
+def _of_numbers(version: ModelVersion, body: bytes) -> Ask | None:
+    """What the usual body asks, a list of items that are nothing but numbers; None: it is to be read step by step."""
+    form = COLUMNS if body.startswith(b'{"inputs"') else ROWS
+    member = "inputs" if form is COLUMNS else "instances"
+    apart = set_apart(body, member.encode()) if len(version.manifest.inputs) == 1 else None
+    if apart is None:
+        return None
+    try:
+        given = json_object(apart.document, "the request")
+    except CeleriacError:
+        return None  # with places that are not the client's
+    signature = given.pop("signature_name", None) or SIGNATURE
+    if given != {member: MARK} or signature != SIGNATURE:
+        return None
+    (spec,) = version.manifest.inputs
+    items = items_in(apart.numbers, spec.item_shape, spec.dtype)
+    return None if items is None else Ask(version, {spec.name: items}, None, form)
 
 
 def _predict(version: ModelVersion, body: Mapping[str, Any]) -> Ask:

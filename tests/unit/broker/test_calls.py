@@ -107,6 +107,20 @@ def framed(header: object, payload: bytes = b"") -> bytes:
 HEADER = {"model": "m", "version": "1", "trace": {}}
 
 
+def test_an_error_that_repeats_half_of_a_surrogate_pair_arrives_with_it() -> None:
+    sent = Reply(None, {3: InvalidInput("no text: \ud800")}, None, 1.5, "w1")
+
+    reply = decode_reply(encode_reply(sent))
+
+    assert str(reply.errors[3]) == "no text: \ud800"
+
+
+def test_a_request_that_is_never_too_late_arrives_as_one() -> None:
+    sent = Request("table", "1", [b"image"], {})
+
+    assert decode_request(encode_request(sent)) == sent
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -14,6 +14,7 @@ import uvicorn
 
 from production_server.run import guarded_http
 from production_server.run.guarded_http import MAX_HEAD_BYTES, SLICE_BYTES, Crowd, GuardedHttp
+from production_server.web.edge.at_once import at_once_of
 from production_server.web.edge.bridge import CUT_OFF
 from testing.processes import wait_until
 
@@ -30,9 +31,24 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": size})
 
 
-@pytest.fixture
-def address() -> Iterator[tuple[str, int]]:
-    with serving(echo) as address:
+async def echo_at_once(scope: Any, receive: Any, send: Any) -> None:
+    """The same, in the short way as far as that is open."""
+    at_once = at_once_of(scope)
+    while at_once is None or at_once.take_body() is None:
+        if not (await receive()).get("more_body"):
+            break
+    size = str(sum(len(value) for _, value in scope["headers"])).encode()
+    if at_once is not None and at_once.answer(b"content-length: %d\r\n" % len(size), size):
+        return
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(size))]}
+    )
+    await send({"type": "http.response.body", "body": size})
+
+
+@pytest.fixture(params=[echo, echo_at_once])
+def address(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
+    with serving(request.param) as address:
         yield address
 
 
@@ -436,3 +452,32 @@ def test_an_answer_that_its_application_cuts_off_is_whole_to_nobody(caplog: pyte
                 read_to_end(connection)
 
     assert caplog.records == []
+
+
+def test_an_answer_at_once_says_that_the_connection_closes_and_closes_it() -> None:
+    with serving(echo_at_once) as address, socket.create_connection(address, timeout=20) as client:
+        client.sendall(REQUEST.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
+
+        answer = b"".join(iter(lambda: client.recv(4096), b""))
+
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n") and body == b"10"
+    assert b"\r\nconnection: close" in head and b"\r\ndate: " in head
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_only_a_body_that_nobody_has_to_ask_for_is_taken_at_once(version: bytes) -> None:
+    taken: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        at_once = at_once_of(scope)
+        taken.append(at_once and at_once.take_body())
+        await echo(scope, receive, send)
+
+    with serving(app) as address, socket.create_connection(address, timeout=20) as client:
+        request = REQUEST.replace(b"HTTP/1.1", b"HTTP/" + version)
+        client.sendall(request.replace(b"\r\n\r\n", b"\r\nexpect: 100-continue\r\n\r\n"))
+        expected = b"HTTP/1.1 100 Continue" if version == b"1.1" else b"HTTP/1.1 200 OK"
+        assert answered(client) == expected
+
+    assert taken == [None]

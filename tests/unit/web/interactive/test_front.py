@@ -12,9 +12,10 @@ from production_server.errors import CeleriacError
 from production_server.web.edge.bridge import Bridge
 from production_server.web.edge.parts import WebParts
 from production_server.web.edge.problems import status_of
+from production_server.web.edge.protection import usual_headers, usual_lines
 from production_server.web.interactive import front as module
 from production_server.web.interactive.front import Bounds, Front
-from production_server.web.interactive.protocol import Ask, HttpRequest
+from production_server.web.interactive.protocol import Ask, HttpAnswer, HttpRequest
 from production_server.web.interactive.tensorflow_serving import TensorFlowServing
 from testing.bodies import bodies_of
 from testing.event_loop import run_apart
@@ -171,3 +172,15 @@ def test_nothing_is_kept_of_a_large_body_that_was_refused(
 
 def requests_there_are() -> int:
     return sum(isinstance(each, HttpRequest) for each in gc.get_objects())
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_prepared_head_says_what_is_sent_line_by_line(scheme: str) -> None:
+    progress = module._Progress(0.0, "an-id", key=("table", "7"))
+    answer = HttpAnswer(200, "application/json", b"{}", {"inference-header-content-length": "2"})
+    headers = {"host": "192.0.2.7"}
+
+    prepared = module._prepared_head(answer, progress, usual_lines(scheme, headers))
+
+    lines = module._header_lines(answer, progress, usual_headers(scheme, headers))
+    assert prepared == b"".join(b"%b: %b\r\n" % (name.lower(), value) for name, value in lines)
