@@ -43,14 +43,18 @@ def flat(model: str) -> list[float]:
     return numbers
 
 
-def model_file(model: str) -> Path:
-    """The ONNX file that everyone serves."""
-    return Registry([BUILT_IN_MODEL_STORE]).resolve(model).verified_file("model.onnx")
+def model_file(model: str, store: Path | None = None) -> Path:
+    """The ONNX file that everyone serves: of the newest version, in that store or built in."""
+    return (
+        Registry([BUILT_IN_MODEL_STORE, *([store] if store else [])])
+        .resolve(model)
+        .verified_file("model.onnx")
+    )
 
 
 @functools.cache
-def expected(model: str) -> tuple[float, ...]:
-    """The probabilities that the engine alone answers for the example."""
-    alone = session(model_file(model))
+def expected(file: Path, model: str) -> tuple[float, ...]:
+    """The probabilities that the engine alone answers for the model's example."""
+    alone = session(file)
     (output,) = alone.run(None, {alone.get_inputs()[0].name: example(model)})
     return tuple(float(value) for value in output[0])

@@ -39,9 +39,8 @@ ROUND_IMAGES = 960
 def measure(rounds: int, report: Callable[[str], None]) -> dict[str, Any]:
     """Make int8 versions, and have all classify the same images; times are medians of rounds, in turns."""
     with tempfile.TemporaryDirectory() as folder:
-        state = Path(folder) / "state"
-        _command(state, "promote", MODEL, "1")
-        sample, made = _sample(Path(folder) / "sample"), list[tuple[str, float]]()
+        state, sample = _prepared(Path(folder))
+        made = list[tuple[str, float]]()
         for bits in BITS:
             report(f"quantized: making the version with weights of {bits} bits")
             begun = time.perf_counter()
@@ -66,6 +65,20 @@ def tables(found: dict[str, Any]) -> str:
         ["`models quantize`, s", "", *map(number, found["command_s"])],
     ]
     return table(["`fashion_mnist`", "version 1", *(f"int8, weights of {bits} bits" for bits in BITS)], rows)
+
+
+def int8_store(folder: Path) -> Path:
+    """A store of models with one version, which `models quantize` has made of the image model as it does by itself."""
+    state, sample = _prepared(folder)
+    _command(state, "quantize", MODEL, "--sample", sample)
+    return state / "models"
+
+
+def _prepared(folder: Path) -> tuple[Path, Path]:
+    """A service's state in which the built-in version is stable, and images to calibrate by."""
+    state = folder / "state"
+    _command(state, "promote", MODEL, "1")
+    return state, _sample(folder / "sample")
 
 
 def _figures(stores: list[Path], runners: list[Runner], rounds: int) -> dict[str, Any]:

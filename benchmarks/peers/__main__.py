@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import click
 
 from benchmarks import calls, load
-from benchmarks.inputs import MODELS
+from benchmarks.inputs import MODELS, model_file
 from benchmarks.interactive import check, told
 from benchmarks.load import Call
 from benchmarks.machine import machine
@@ -22,6 +23,8 @@ from benchmarks.peers import plot
 from benchmarks.peers.catalogue import OWN, PEERS, Peer
 from benchmarks.peers.comparison import Comparison, Measured
 from benchmarks.peers.servers import ROOT, server
+from benchmarks.processor import busy_cores, used_s
+from benchmarks.quantized import int8_store
 from benchmarks.services import embedded, over_rabbitmq
 from testing.processes import ServiceError
 from testing.rabbitmq import find_rabbitmq, rabbitmq_node
@@ -50,6 +53,8 @@ class Asked:
     models: Sequence[str]
     only: Sequence[str]
     settings: Mapping[str, Mapping[str, Any]]
+    workers: int
+    store: Path | None = None
 
 
 def _numbers(_: click.Context, __: click.Parameter, text: str) -> list[int]:
@@ -87,28 +92,37 @@ def _settings(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> 
     callback=_settings,
     help='Others than the best: litserve={"max_batch_size": 1}; capitals are variables of its environment.',
 )
+@click.option("--workers", default=1, show_default=True, help="Workers of Celeriac over RabbitMQ.")
+@click.option(
+    "--int8",
+    is_flag=True,
+    help="Everyone serves the version of fashion_mnist that `models quantize` makes, and nothing else.",
+)
 @click.option(
     "--json", "as_json", is_flag=True, help="Print all that was measured instead of Markdown tables."
 )
 @click.option(
     "--plot", "picture", type=click.Path(path_type=Path), help="Draw the comparison into this SVG file."
 )
-def main(*, as_json: bool, picture: Path | None, **asked: Any) -> None:
+def main(*, as_json: bool, picture: Path | None, int8: bool, **asked: Any) -> None:
     """Compare Celeriac with other servers on this machine, all with the same ONNX file and the same load."""
-    where = machine()
-    measured = list(_measure(Asked(**asked)))
-    comparison = Comparison(measured)
+    # First: nothing that fails may fail behind half an hour of measuring.
+    where, made_from = machine(), versions()
+    with tempfile.TemporaryDirectory(prefix="celeriac-bench-") as folder:
+        if int8:
+            asked |= {"models": ["fashion_mnist"], "store": int8_store(Path(folder))}
+        comparison = Comparison(_measure(Asked(**asked)))
     if picture:
         plot.draw(comparison, picture)
     if as_json:
         found = {
             "machine": where,
-            "versions": versions(),
-            "measured": [each.as_dict() for each in measured],
+            "versions": made_from,
+            "measured": [each.as_dict() for each in comparison.measured],
         }
         click.echo(json.dumps(found, indent=2))
     else:
-        click.echo(f"{json.dumps(where)}\n{json.dumps(versions())}\n\n{comparison.tables()}")
+        click.echo(f"{json.dumps(where)}\n{json.dumps(made_from)}\n\n{comparison.tables()}")
 
 
 def versions() -> dict[str, str]:
@@ -116,7 +130,11 @@ def versions() -> dict[str, str]:
     found: dict[str, str] = {}
     for peer in PEERS:
         pinned = dict(
-            re.findall(r"^([\w-]+)==(\S+)", (REQUIREMENTS / f"{peer.server}.txt").read_text(), re.MULTILINE)
+            re.findall(
+                r"^([\w-]+)(?:\[.*?\])?==(\S+)",
+                (REQUIREMENTS / f"{peer.server}.txt").read_text(),
+                re.MULTILINE,
+            )
         )
         found |= {name: pinned[name] for name in (*peer.packages, "onnxruntime")}
     return found
@@ -135,29 +153,35 @@ def _measure(asked: Asked) -> Iterator[Measured]:
 
 def _one(asked: Asked, number: int, model: str, key: str) -> Iterator[Measured]:
     name = NAMES[key]
-    with _ours(key, model) if key in OWN else _peer(_of(key), model, asked.settings) as running:
+    others = busy_cores(0.5)
+    with _ours(asked, key, model) if key in OWN else _peer(asked, _of(key), model) as running:
         load.run(running.call, connections=32, seconds=WARM_UP_S)
         for connections in asked.connections:
+            before_s = used_s(running.pids())
             got = load.run(running.call, connections=connections, seconds=asked.seconds)
+            pids = running.pids()
             click.echo(f"round {number}: {name} {model} {told(got)}", err=True)
-            yield Measured(name, model, number, got, total_mib(running.pids()))
+            yield Measured(name, model, number, got, total_mib(pids), used_s(pids) - before_s, others)
 
 
 @contextlib.contextmanager
-def _ours(key: str, model: str) -> Iterator[Running]:
-    """The service as `make run` starts it with a BROKER_URL (a web process and one worker), or without; both models."""
-    with over_rabbitmq() if key == "ours" else embedded() as service:
-        check(service)
+def _ours(asked: Asked, key: str, model: str) -> Iterator[Running]:
+    """The service as `make run` starts it with a BROKER_URL (a web process and workers), or without; both models."""
+    settings = {"MODEL_STORE": str(asked.store)} if asked.store else {}
+    with over_rabbitmq(asked.workers, **settings) if key == "ours" else embedded(**settings) as service:
+        check(service, asked.store)
         yield Running(calls.tensor_in_json(service.url, model), lambda: descendants(service.pid))
 
 
 @contextlib.contextmanager
-def _peer(peer: Peer, model: str, settings: Mapping[str, Mapping[str, Any]]) -> Iterator[Running]:
+def _peer(asked: Asked, peer: Peer, model: str) -> Iterator[Running]:
     with contextlib.ExitStack() as stack:
         url = ""
         if peer.needs_broker:
             url = stack.enter_context(rabbitmq_node(_rabbitmq())).url()
-        started = stack.enter_context(server(peer, model, settings.get(peer.key, {}), url))
+        started = stack.enter_context(
+            server(peer, model, model_file(model, asked.store), asked.settings.get(peer.key, {}), url)
+        )
         yield Running(started.call, started.pids)
 
 

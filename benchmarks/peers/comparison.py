@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.load import Load
 from benchmarks.peers.catalogue import OWN
+from benchmarks.processor import QUIET_CORES
 from benchmarks.tables import errors, number, table
 
 
@@ -22,6 +23,15 @@ class Measured:
     round: int
     load: Load
     resident_mib: float
+    processor_s: float
+    """What all its processes used of the processor meanwhile."""
+    others_cores: float
+    """What others used of the machine before it was started."""
+
+    @property
+    def processor_us(self) -> float:
+        """Of processor for an answer."""
+        return 1e6 * self.processor_s / max(1, self.load.statuses.get(200, 0))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -29,7 +39,11 @@ class Measured:
         return (
             {"server": self.server, "model": self.model, "round": self.round}
             | shown
-            | {"resident_mib": self.resident_mib}
+            | {
+                "resident_mib": self.resident_mib,
+                "processor_us": self.processor_us,
+                "others_cores": self.others_cores,
+            }
         )
 
 
@@ -95,7 +109,15 @@ class Comparison:
     def tables(self) -> str:
         """All of it in Markdown."""
         parts = [part for model in self.models for part in self._model(model)]
-        return "\n\n".join([self._ratios(), *parts])
+        return "\n\n".join([self._quiet(), self._ratios(), *parts])
+
+    def _quiet(self) -> str:
+        """Whether the figures are those of a machine that did nothing else."""
+        shares = [each.others_cores for each in self.measured]
+        loud = sum(share > QUIET_CORES for share in shares)
+        most = f"others used {max(shares, default=0):.2f} cores at the most before a server was started"
+        told = f"not quiet: {loud} of {len(shares)} points may be wrong" if loud else "quiet"
+        return f"The machine was {told} ({most})."
 
     def _ratios(self) -> str:
         names = {"answers_per_s": "answers per second", "p50_ms": "p50 (less is better)"}
@@ -120,8 +142,13 @@ class Comparison:
         times = [
             [server, *self._cells(server, model, ["p50_ms", "p99_ms", "max_ms"])] for server in self.servers
         ]
+        processor = [
+            [server, *(self._processor(server, model, connections) for connections in self.connections)]
+            for server in self.servers
+        ]
         parts = [
             table([f"`{model}`: answers per second", *at, "memory"], rates),
+            table([f"`{model}`: processor for an answer, µs", *at], processor),
             table([f"`{model}`: p50 / p99 / longest, ms", *at], times),
         ]
         return parts + self._errors(model)
@@ -132,6 +159,15 @@ class Comparison:
             values = [self.figure(server, model, connections, name) for name in names]
             cells.append(" / ".join(number(value) for value in values if value is not None) or "–")
         return cells
+
+    def _processor(self, server: str, model: str, connections: int) -> str:
+        wanted = (server, model, connections)
+        used = [
+            each.processor_us
+            for each in self.measured
+            if (each.server, each.model, each.load.connections) == wanted
+        ]
+        return number(statistics.median(used)) if used else "–"
 
     def _memory(self, server: str, model: str) -> str:
         held = [each.resident_mib for each in self.measured if (each.server, each.model) == (server, model)]

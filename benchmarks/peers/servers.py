@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from benchmarks.inputs import expected, model_file
+from benchmarks.inputs import expected
 from benchmarks.load import Call
 from benchmarks.memory import descendants, resident_mib
 from benchmarks.peers.catalogue import Peer
@@ -37,6 +37,7 @@ class Server:
 
     peer: Peer
     model: str
+    file: Path
     url: str
     mark: str
 
@@ -51,9 +52,9 @@ class Server:
 
 @contextlib.contextmanager
 def server(
-    peer: Peer, model: str, more_settings: Mapping[str, Any], broker_url: str = ""
+    peer: Peer, model: str, file: Path, more_settings: Mapping[str, Any], broker_url: str = ""
 ) -> Iterator[Server]:
-    """A server of one model that answers what the engine answers; afterwards all its processes are gone.
+    """A server of one model's ONNX file that answers what the engine answers; afterwards all its processes are gone.
 
     Raises:
         ServiceError: it does not start; the message has its output.
@@ -69,7 +70,7 @@ def server(
             "PYTHONPATH": str(ROOT),
             "PEER_PORT": str(ports[0]),
             "PEER_MODEL": model,
-            "PEER_FILE": str(model_file(model)),
+            "PEER_FILE": str(file),
             "PEER_SETTINGS": json.dumps(
                 {name: value for name, value in settings.items() if name.islower()} | more
             ),
@@ -78,7 +79,7 @@ def server(
         } | {name: str(value) for name, value in settings.items() if name.isupper()}
         process = _start(peer, folder, environ)
         try:
-            running = Server(peer, model, f"http://127.0.0.1:{ports[0]}", mark)
+            running = Server(peer, model, file, f"http://127.0.0.1:{ports[0]}", mark)
             _wait_until_right(running, process, folder)
             yield running
         finally:
@@ -111,7 +112,7 @@ def _wait_until_right(running: Server, process: subprocess.Popen[bytes], folder:
         if process.poll() is not None:
             raise ServiceError("the server has ended")
         found[:] = [answer_of(running.call)]
-        wanted = expected(running.model)
+        wanted = expected(running.file, running.model)
         with contextlib.suppress(LookupError, TypeError, ValueError):
             return np.allclose(running.peer.probabilities(found[0]), wanted, atol=1e-4)
         return False

@@ -5,12 +5,22 @@ from __future__ import annotations
 import re
 
 from benchmarks.load import Load
+from benchmarks.peers.__main__ import versions
+from benchmarks.peers.catalogue import PEERS
 from benchmarks.peers.comparison import Comparison, Measured, Ratio
 from benchmarks.tables import number, table
 
 
 def measured(
-    server: str, number: int, per_s: float, *, connections: int = 32, p50_ms: float = 1.0, **errors: int
+    server: str,
+    number: int,
+    per_s: float,
+    *,
+    connections: int = 32,
+    p50_ms: float = 1.0,
+    processor_s: float = 0.0,
+    others_cores: float = 0.0,
+    **errors: int,
 ) -> Measured:
     load = Load(
         connections=connections,
@@ -23,7 +33,7 @@ def measured(
         max_ms=4.0,
         longest_gap_ms=5.0,
     )
-    return Measured(server, "diabetes", number, load, 100.0)
+    return Measured(server, "diabetes", number, load, 100.0, processor_s, others_cores)
 
 
 ROUNDS = [
@@ -75,6 +85,25 @@ def test_the_tables_tell_medians_and_a_dash_for_what_is_missing() -> None:
     assert "| quick | 4.00 / 3.00 / 4.00 | – |" in rows
 
 
+def test_the_processor_is_told_for_an_answer() -> None:
+    rounds = [measured("slow", number, 100, processor_s=used) for number, used in enumerate((0.1, 0.3, 0.2))]
+
+    rows = [re.sub(r" +", " ", line) for line in Comparison(rounds).tables().splitlines()]
+
+    assert "| slow | 1,000 |" in rows
+
+
+def test_a_machine_that_was_not_quiet_is_told() -> None:
+    loud = measured("slow", 4, 100, others_cores=0.75)
+
+    quiet, not_quiet = (Comparison(each).tables().splitlines()[0] for each in (ROUNDS, [*ROUNDS, loud]))
+
+    assert quiet.startswith("The machine was quiet (")
+    assert not_quiet.startswith(
+        "The machine was not quiet: 1 of 10 points may be wrong (others used 0.75 cores"
+    )
+
+
 def test_errors_of_all_rounds_are_summed_up() -> None:
     refusing = [measured("slow", number, 10, refused=2, timeouts=1) for number in (1, 2)]
 
@@ -95,3 +124,7 @@ def test_numbers_have_three_digits() -> None:
         "1.23",
         "0.12",
     ]
+
+
+def test_of_everyone_the_version_is_told() -> None:
+    assert set(versions()) == {package for peer in PEERS for package in peer.packages} | {"onnxruntime"}
