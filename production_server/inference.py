@@ -11,11 +11,10 @@ import numpy as np
 
 from production_server.errors import CeleriacError, InferenceFailed, Unavailable
 from production_server.models.loaded import LoadedVersions
-from production_server.models.manifest import TensorSpec
 from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
 from production_server.models.tasks.inputs import Decoded, Group
-from production_server.models.tasks.task import Prediction
+from production_server.models.tasks.task import Prediction, Task
 from production_server.models.tensors import STRING, Tensors, count_items, numpy_dtype, part
 
 log = logging.getLogger(__name__)
@@ -150,19 +149,17 @@ class Engine:
         found = self._registry.version(model, version)
         with self._loaded.use(found) as runner:
             run, begun = _Timed(runner.run), time.perf_counter()
-            decoded = found.task.inputs.decode(inputs, max_pixels=max_pixels)
-            decode_s = time.perf_counter() - begun
-            results: dict[int, Prediction | CeleriacError] = dict(decoded.errors)
-            for places, ran in _run_groups(run, decoded):
-                told = [ran] if isinstance(ran, InferenceFailed) else found.task.predict(ran)
-                results.update(zip(places, told, strict=True))
+            results: list[Prediction | CeleriacError] = []
+            decode_s = 0.0
+            for start in range(0, len(inputs), found.task.inputs.at_once):
+                part_of = inputs[start : start + found.task.inputs.at_once]
+                told, took_s = _predict_part(run, found.task, part_of, max_pixels)
+                results += told
+                decode_s += took_s
+                if len(told) < len(part_of):
+                    break
         ms = (time.perf_counter() - begun) * 1000 / len(inputs)
-        outcomes: list[Outcome] = []
-        for place in range(len(inputs)):
-            if isinstance(results[place], Unavailable):
-                break
-            outcomes.append(Outcome(results[place], ms))
-        return PredictedBatch(outcomes, decode_s, run.seconds)
+        return PredictedBatch([Outcome(result, ms) for result in results], decode_s, run.seconds)
 
     def run(self, model: str, version: str, inputs: Tensors | Sequence[bytes], *, max_pixels: int) -> Outputs:
         """What the model's graph answers to one batch: tensors that it takes, or image files.
@@ -177,7 +174,7 @@ class Engine:
                 decoded = Decoded((Group(inputs, range(count_items(inputs))),), {})
             else:
                 decoded = found.task.inputs.decode(inputs, max_pixels=max_pixels)
-            outputs = _in_their_places(_run_groups(run, decoded), decoded.errors, found.manifest.outputs)
+            outputs = _in_their_places(_run_groups(run, decoded), decoded.errors, found.task)
         return Outputs(*outputs, run.seconds)
 
     def close(self) -> None:
@@ -213,6 +210,22 @@ class _Timed:
             self.seconds += time.perf_counter() - began
 
 
+def _predict_part(
+    run: RunBatch, task: Task, inputs: Sequence[bytes | CeleriacError], max_pixels: int
+) -> tuple[list[Prediction | CeleriacError], float]:
+    """What became of each input up to the first for which there was no time or memory, and how long decoding took."""
+    begun = time.perf_counter()
+    decoded = task.inputs.decode(inputs, max_pixels=max_pixels)
+    decode_s = time.perf_counter() - begun
+    found: dict[int, Prediction | CeleriacError] = dict(decoded.errors)
+    for places, ran in _run_groups(run, decoded):
+        told = [ran] if isinstance(ran, InferenceFailed) else task.predict(ran)
+        found.update(zip(places, told, strict=True))
+    results = [found[place] for place in range(len(inputs))]
+    unavailable = (place for place, result in enumerate(results) if isinstance(result, Unavailable))
+    return results[: next(unavailable, len(results))], decode_s
+
+
 def _run_groups(run: RunBatch, decoded: Decoded) -> Iterator[Ran]:
     for group in decoded.groups:
         yield from _run_each(run, group.tensors, group.places)
@@ -246,7 +259,7 @@ def _run_checked(run: RunBatch, batch: Tensors, count: int) -> Tensors:
 
 
 def _in_their_places(
-    runs: Iterable[Ran], errors: Mapping[int, CeleriacError], specs: Sequence[TensorSpec]
+    runs: Iterable[Ran], errors: Mapping[int, CeleriacError], task: Task
 ) -> tuple[Tensors, Mapping[int, CeleriacError]]:
     """The outputs of a whole batch, and the errors of those that have none."""
     failed = dict(errors)
@@ -259,33 +272,35 @@ def _in_their_places(
     if len(ran) == 1 and not failed:
         return ran[0][1], failed
     try:
-        return _filled(ran, failed, specs), failed
+        return _filled(ran, failed, task), failed
     except ValueError:
         error = InferenceFailed(
             "the answers to these inputs differ in shape: ask for each alone, or submit a job"
         )
         everybody = [*failed, *(place for places, _ in ran for place in places)]
-        return _filled([], dict.fromkeys(everybody, error), specs), dict.fromkeys(everybody, error)
+        return _filled([], dict.fromkeys(everybody, error), task), dict.fromkeys(everybody, error)
 
 
 def _filled(
     ran: Sequence[tuple[Sequence[int], Tensors]],
     failed: Mapping[int, CeleriacError],
-    specs: Sequence[TensorSpec],
+    task: Task,
 ) -> Tensors:
     """All items' outputs, with zeros for those that failed.
 
     Raises:
-        ValueError: items' outputs differ in shape.
+        ValueError: items' outputs differ in shape, and the task does not fill them up.
     """
     count = len(failed) + sum(len(places) for places, _ in ran)
     whole: dict[str, np.ndarray] = {}
-    for spec in specs:
-        shape = ran[0][1][spec.name].shape[1:] if ran else spec.known_item_shape
+    for spec in task.manifest.outputs:
+        shapes = {outputs[spec.name].shape[1:] for _, outputs in ran} or {spec.known_item_shape}
+        if len(shapes) > 1 and not task.pads:
+            raise ValueError(f"{spec.name}: items of the shapes {sorted(shapes)}")
+        shape = tuple(map(max, *shapes)) if len(shapes) > 1 else shapes.pop()
         blank = "" if spec.dtype == STRING else 0
         whole[spec.name] = np.full((count, *shape), blank, dtype=numpy_dtype(spec.dtype))
         for places, outputs in ran:
-            if outputs[spec.name].shape[1:] != shape:
-                raise ValueError(f"{spec.name}: {outputs[spec.name].shape[1:]}, where others are {shape}")
-            whole[spec.name][list(places)] = outputs[spec.name]
+            values = outputs[spec.name]
+            whole[spec.name][np.ix_(places, *map(range, values.shape[1:]))] = values
     return whole

@@ -88,6 +88,17 @@ def read_pixels(
     return fit(open_picture(data, preprocessing.mode, field=field, max_pixels=max_pixels), preprocessing)
 
 
+def read_picture(data: bytes, *, longest_side: int, max_pixels: int) -> np.ndarray:
+    """The pixels of an image file in colour, made smaller where a side is longer: uint8 [height, width, 3].
+
+    Raises:
+        InvalidInput, TooLarge, Unavailable: as `check_image`.
+    """
+    picture = open_picture(data, "RGB", field="image", max_pixels=max_pixels)
+    picture.thumbnail((longest_side, longest_side), Image.Resampling.BILINEAR)
+    return np.asarray(picture, dtype=np.uint8)
+
+
 def decode_image(data: bytes, preprocessing: ImagePreprocessing, *, max_pixels: int) -> np.ndarray:
     """An image file as float32 [height, width, channels], scaled as the manifest says.
 

@@ -287,7 +287,7 @@ class Manifest(Frozen):
     source: Source | None = Field(default=None, exclude_if=lambda source: source is None)
     quantized: Quantized | None = Field(default=None, exclude_if=lambda quantized: quantized is None)
     """None: it is no version in whole numbers that was made here."""
-    runner: Literal["onnx", "keras"] = "onnx"
+    runner: Literal["onnx", "keras", "faces"] = "onnx"
     files: dict[FilePath, FileDigest]
 
     model_config = ConfigDict(

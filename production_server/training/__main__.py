@@ -1,4 +1,4 @@
-"""The command line: python -m production_server.training diabetes | fashion_mnist | mobilenet."""
+"""The command line: python -m production_server.training diabetes | fashion_mnist | mobilenet | faces."""
 
 from __future__ import annotations
 
@@ -296,6 +296,44 @@ def mobilenet(  # noqa: PLR0913  # one argument per option
 
     allowed = allowed_by(breaking=breaking, despite=despite)
     make = partial(publish_mobilenet, chosen, inputs, name=name, reporter=reporter, allowed=allowed)
+    _publish(name, store, clone, lambda into: make(store=into))
+
+
+@cli.command()
+@_common
+@click.option(
+    "--parity-images",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of photos on whose crops Keras and ONNX Runtime are compared.  "
+    "[default: MODEL_DATA_DIR/photos; without it, Fashion-MNIST's images, enlarged]",
+)
+@click.option("--name", callback=_check_name, default="faces", show_default=True, help="Name of the model.")
+def faces(
+    *,
+    parity_images: Path | None,
+    name: str,
+    store: Path,
+    clone: Path | None,
+    seed: int,
+    quiet: bool,
+    breaking: bool,
+    despite: tuple[str, ...],
+) -> None:
+    """Make a model that finds faces in pictures, and gives numbers for each by which people are told apart.
+
+    Nothing is trained. The networks are MTCNN, from the Python package mtcnn, and dlib's ResNet, from the npm package
+    @vladmandic/face-api (13 MB), which npm brings once to ~/.cache/celeriac. Both are pinned by SHA-256.
+
+    \b
+    Examples:
+      python -m production_server.training faces
+      python -m production_server.training faces --parity-images photos/
+    """
+    reporter = Reporter(is_quiet=quiet)
+    from production_server.training.faces.publish import publish_faces
+
+    allowed = allowed_by(breaking=breaking, despite=despite)
+    make = partial(publish_faces, parity_images, name=name, seed=seed, reporter=reporter, allowed=allowed)
     _publish(name, store, clone, lambda into: make(store=into))
 
 

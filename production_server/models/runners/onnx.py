@@ -53,21 +53,7 @@ def load(version: ModelVersion, *, threads: int) -> OnnxRunner:
         BrokenVersion: the file does not match the manifest, cannot be loaded, or has other inputs or outputs than
             the manifest declares.
     """
-    path = version.verified_file(MODEL_FILE)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # its errors come as exceptions
-    # Spinning threads answer a few microseconds sooner and burn a core that decoding and the web process need.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as exc:
-        # It names the file by where it lies, which is told to whoever may read.
-        reason = str(exc).replace(f"{version.folder}/", "")
-        raise BrokenVersion(
-            f"{'/'.join(version.key)}: ONNX Runtime cannot load {MODEL_FILE}: {reason}"
-        ) from exc
+    session = open_session(version, MODEL_FILE, threads=threads)
     manifest = version.manifest
     for what, nodes, specs in (
         ("inputs", session.get_inputs(), manifest.inputs),
@@ -80,6 +66,27 @@ def load(version: ModelVersion, *, threads: int) -> OnnxRunner:
                 f"{'/'.join(version.key)}: the graph has {what} {', '.join(found)}; declared are {', '.join(declared)}"
             )
     return OnnxRunner(session, [spec.name for spec in manifest.outputs])
+
+
+def open_session(version: ModelVersion, file: str, *, threads: int) -> onnxruntime.InferenceSession:
+    """A session of one of a version's files with `threads` threads inside one call.
+
+    Raises:
+        BrokenVersion: the file does not match the manifest, or cannot be loaded.
+    """
+    path = version.verified_file(file)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # its errors come as exceptions
+    # Spinning threads answer a few microseconds sooner and burn a core that decoding and the web process need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as exc:
+        # It names the file by where it lies, which is told to whoever may read.
+        reason = str(exc).replace(f"{version.folder}/", "")
+        raise BrokenVersion(f"{'/'.join(version.key)}: ONNX Runtime cannot load {file}: {reason}") from exc
 
 
 def memory_asked(message: str) -> str | None:

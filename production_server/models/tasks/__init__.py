@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from production_server.models.manifest import Manifest
 from production_server.models.tasks.classification import Classification
+from production_server.models.tasks.faces import Faces
 from production_server.models.tasks.image_inputs import ImageInputs
+from production_server.models.tasks.picture_inputs import PictureInputs
 from production_server.models.tasks.regression import Regression
 from production_server.models.tasks.row_inputs import RowInputs
 from production_server.models.tasks.several_labels import SeveralLabels
@@ -21,6 +23,7 @@ TASKS: dict[str, Callable[[Manifest], Task]] = {
     "image_multilabel_classification": lambda manifest: SeveralLabels(manifest, ImageInputs(manifest)),
     "tabular_regression": lambda manifest: Regression(manifest, RowInputs(manifest)),
     "image_regression": lambda manifest: Regression(manifest, ImageInputs(manifest)),
+    "faces": lambda manifest: Faces(manifest, PictureInputs(manifest)),
     "tensors": lambda manifest: Tensor(manifest, TensorInputs(manifest)),
 }
 """By the `task` of a manifest."""

@@ -60,6 +60,8 @@ class Inputs(ABC):
     """What people are told that the model takes."""
     takes_files: ClassVar[bool] = False
     """Whether an input is a file, by itself: of an upload, a bucket, or in Base64. It is an image, then."""
+    at_once: ClassVar[int] = 10_000
+    """How many are decoded together at the most: what is decoded of large ones takes much memory."""
     takes_tensors: ClassVar[bool] = False
     """Whether the graph's inputs go in by their names, as they are; a file then holds many of them."""
 

@@ -115,6 +115,8 @@ class Task(ABC):
     """The template of what a model card says of answers, where there is more to say than `answers` and `choices`."""
     truth_is_number: ClassVar[bool] = False
     """Whether what is true is written as a number, as features are."""
+    pads: ClassVar[bool] = False
+    """Whether outputs of other sizes than their neighbours' may be filled up with zeros: one of them tells how many."""
     text_outputs: ClassVar[tuple[str, ...]] = ()
     """Outputs of text that interactive calls get beside the graph's numbers."""
 
