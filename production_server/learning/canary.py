@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
+from production_server.intervals import wilson
+
 CALLS, ITEMS = "calls", "items"
 """What is held against each other: times of calls and of items of jobs differ."""
 ENOUGH = 200
@@ -160,21 +162,14 @@ def _difference(canary: Seen, stable: Seen, deviations: float) -> tuple[float, f
     """How much more of the canary's answers fail, at least and at most."""
     if not canary.answers or not stable.answers:
         return -1.0, 1.0
-    first, first_low, first_high = _wilson(canary, deviations)
-    second, second_low, second_high = _wilson(stable, deviations)
+    first, second = canary.failed / canary.answers, stable.failed / stable.answers
+    first_low, first_high = wilson(canary.failed, canary.answers, deviations)
+    second_low, second_high = wilson(stable.failed, stable.answers, deviations)
     between = first - second
     return (
         between - math.hypot(first - first_low, second_high - second),
         between + math.hypot(first_high - first, second - second_low),
     )
-
-
-def _wilson(seen: Seen, deviations: float) -> tuple[float, float, float]:
-    """The share that failed, as it is, and as it may be at least and at most."""
-    hits, count, square = seen.failed, seen.answers, deviations**2
-    middle = (hits + square / 2) / (count + square)
-    half = deviations / (count + square) * math.sqrt(hits * (count - hits) / count + square / 4)
-    return hits / count, max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _labels_apart(canary: Seen, stable: Seen) -> tuple[float, float]:
