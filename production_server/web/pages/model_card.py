@@ -39,7 +39,7 @@ def show(name: str) -> str:
         retired=registry.retired(name),
         measured=measured_of(version),
         plots=[(file, plot_name(file)) for file in plot_files(manifest)],
-        request_body=example_request(manifest),
+        request_body=example_request(version.task),
         base_url=request.host_url.rstrip("/"),
     )
 

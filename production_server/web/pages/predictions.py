@@ -93,7 +93,7 @@ def _render(
         models=[version.manifest for version in parts.registry.stable_versions()],
         fields=fields,
         table_text=(typed or {}).get("table", ""),
-        tensors_text=(typed or {}).get("tensors") or example_items(chosen.manifest),
+        tensors_text=(typed or {}).get("tensors") or example_items(chosen.task),
         error=error,
         faults=[] if error is None else shown_faults(error, fields),
         error_kind=kind,
