@@ -52,6 +52,18 @@ def test_a_batch_of_a_version_that_was_quick_is_answered_at_once(processor: Call
     assert outputs is not None and [len(each) for each in outputs.values()] == [2]
 
 
+def test_a_version_that_suddenly_takes_long_does_so_once(
+    processor: CallProcessor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quick_versions, "SLOW_S", 0)
+    monkeypatch.setattr(quick_versions, "SHARE", 10**9)
+
+    replies = [processor.answer_if_quick(batch(2)) for _ in range(3)]
+
+    assert [reply is None for reply in replies] == [False, True, True]
+    assert decode_reply(processor.answer(batch(2))).error is None
+
+
 @pytest.mark.parametrize("body", [batch(5), b"", b"\0\0\0\2{}", batch(10_000)])
 def test_what_is_larger_or_cannot_be_read_is_not(processor: CallProcessor, body: bytes) -> None:
     assert processor.answer_if_quick(body) is None
