@@ -79,6 +79,11 @@ class Engine:
         """Why what was to be loaded is not, by model/version."""
         return {"/".join(key): failed.reason for key, failed in self._failed.items()}
 
+    def has_loaded(self, model: str, version: str) -> bool:
+        """Whether a batch for a version that is known would be run at once. Never blocks."""
+        found = self._registry.at_hand(model, version)
+        return found is not None and self._loaded.has(found)
+
     def load_wanted(self) -> None:
         """Load what workers are to have loaded and is not; for one thread at a time, which waits for it.
 

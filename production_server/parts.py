@@ -62,12 +62,14 @@ class SharedParts:
     def start(self) -> None:
         """Look after what changes beside requests: how versions stand, and which there are."""
         self.standings.start()
+        self.registry.start()
         if self.mirror is not None:
             self.mirror.start()
 
     def stop(self) -> None:
         """Look after it no more."""
         self.standings.close()
+        self.registry.close()
         if self.mirror is not None:
             self.mirror.close()
 

@@ -20,6 +20,16 @@ Lost = Callable[[int, CeleriacError], None]
 """Told that a batch will not be answered any more: its key, and why."""
 
 
+class Answering(Protocol):
+    """A worker's side: makes a reply's body of a batch's."""
+
+    def answer(self, body: Body) -> bytes:
+        """The reply, whatever it takes. Any thread may ask."""
+
+    def answer_if_quick(self, body: Body) -> bytes | None:
+        """The reply to a batch of numbers that takes less than to hand it to another thread; None: it may not."""
+
+
 class Link(Protocol):
     """Carries bodies. Belongs to the event loop that runs when it is started: all but `know` is for that one."""
 
@@ -60,17 +70,20 @@ class Link(Protocol):
 
 
 class LocalLink:
-    """To a worker in this process: numbers and image files have a thread each, as in a worker of its own."""
+    """To a worker in this process: numbers and image files have a thread each, as in a worker of its own.
+
+    What takes less than to hand it over is answered by the event loop's.
+    """
 
     def __init__(self) -> None:
-        self._answer: Callable[[Body], bytes] | None = None
+        self._worker: Answering | None = None
         self._replied: Replied = _to_nobody
         self._threads: dict[Kind, CallThread] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def is_open(self) -> bool:
-        return self._answer is not None and self._loop is not None
+        return self._worker is not None and self._loop is not None
 
     @property
     def workers(self) -> int:
@@ -84,9 +97,9 @@ class LocalLink:
     def broken(self) -> Mapping[str, int]:
         return {}
 
-    def serve(self, answer: Callable[[Body], bytes]) -> None:
-        """Have a worker answer from now on: it makes a reply's body of a batch's."""
-        self._answer = answer
+    def serve(self, worker: Answering) -> None:
+        """Have a worker answer from now on."""
+        self._worker = worker
 
     def start(self, replied: Replied, lost: Lost) -> None:  # noqa: ARG002  # nothing is lost between two functions
         self._replied = replied
@@ -99,9 +112,15 @@ class LocalLink:
         pass  # the one that it has is in this process
 
     def send(self, key: int, kind: Kind, body: bytes) -> None:
-        if self._answer is None or self._loop is None:
+        worker, loop = self._worker, self._loop
+        if worker is None or loop is None:
             raise Unavailable("no worker has started")
-        self._threads[kind].run(partial(self._run, self._answer, self._loop, key, body))
+        reply = worker.answer_if_quick(body) if kind is Kind.NUMBERS else None
+        if reply is None:
+            self._threads[kind].run(partial(self._run, worker, loop, key, body))
+        else:
+            # Not before whoever sends has noted that it is on its way.
+            loop.call_soon(self._tell, key, reply)
 
     def forget(self, key: int) -> None:
         pass  # the worker sees for itself that it is too late
@@ -112,10 +131,8 @@ class LocalLink:
         for thread in self._threads.values():
             thread.stop()
 
-    def _run(
-        self, answer: Callable[[Body], bytes], loop: asyncio.AbstractEventLoop, key: int, body: bytes
-    ) -> None:
-        reply = answer(body)
+    def _run(self, worker: Answering, loop: asyncio.AbstractEventLoop, key: int, body: bytes) -> None:
+        reply = worker.answer(body)
         # A loop that has ended has nobody who waits.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(self._tell, key, reply)

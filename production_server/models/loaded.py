@@ -49,6 +49,11 @@ class LoadedVersions:
         with self._lock:
             return [held.version for held in self._held.values()]
 
+    def has(self, version: ModelVersion) -> bool:
+        """Whether it is loaded, with the manifest that it has. Never blocks."""
+        held = self._held.get(version.key)
+        return held is not None and held.version == version
+
     def idle_s(self, version: ModelVersion) -> float:
         """How long no batch has had a version in hand; 0 while one has, or if it is not loaded."""
         with self._lock:

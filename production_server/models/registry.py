@@ -13,6 +13,7 @@ from pathlib import Path
 
 from production_server.descriptors import EXHAUSTED
 from production_server.errors import BrokenVersion, NotFound, VersionRetired
+from production_server.loop import Loop
 from production_server.models.channels import CANARY, STABLE, UNTOUCHED, Known
 from production_server.models.store import ModelVersion, Store
 
@@ -37,7 +38,8 @@ class Registry:
     """The models of a list of folders. Safe to share between threads; looks at the disk once a second at most.
 
     A version that was put into a folder, or taken away, is noticed within `LOOK_AGAIN_S`; one that is asked for by its
-    number, and a model that is asked for by its name, are looked for at once if they are not known.
+    number, and a model that is asked for by its name, are looked for at once if they are not known. From `start` to
+    `close` a thread of its own looks: who asks for what is known waits for no disk.
     """
 
     def __init__(
@@ -49,6 +51,17 @@ class Registry:
         self._look_again_s = look_again_s
         self._seen = _Seen(float("-inf"), {})
         self._looking = threading.Lock()
+        self._is_kept_fresh = False
+        self._loop = Loop("stores of models", self._step, pause_s=look_again_s)
+
+    def start(self) -> None:
+        """Look for what is new beside whoever asks, from now on."""
+        self._loop.start()
+
+    def close(self) -> None:
+        """Look only for who asks. A disk that is silent is not waited for."""
+        self._loop.stop(LOOK_AGAIN_S)
+        self._is_kept_fresh = False
 
     def resolve(self, model: str, which: str | None = None) -> ModelVersion:
         """The version that new work is for: the one of that number, or that the channel of that name names now.
@@ -101,6 +114,10 @@ class Registry:
             )
         return found
 
+    def at_hand(self, model: str, number: str) -> ModelVersion | None:
+        """The version of that number, if asking for it takes no look at the disk. Never blocks."""
+        return self._seen.models.get(model, {}).get(number) if self._is_kept_fresh else None
+
     def _on_channel(self, model: str, channel: str) -> ModelVersion:
         versions = self._versions_of(model)
         standing = self._known().get(model, UNTOUCHED)
@@ -122,7 +139,7 @@ class Registry:
 
     def model_names(self) -> list[str]:
         """The names of all models that have at least one version, sorted."""
-        return list(self._look(time.monotonic() - self._look_again_s).models)
+        return list(self._recent().models)
 
     def versions(self, model: str) -> list[ModelVersion]:
         """All versions of a model, oldest first.
@@ -183,7 +200,7 @@ class Registry:
             Unavailable: as `channels`.
         """
         known = self._known()
-        seen = self._look(time.monotonic() - self._look_again_s).models
+        seen = self._recent().models
         return [
             version
             for name, versions in seen.items()
@@ -193,14 +210,14 @@ class Registry:
 
     def has(self, version: ModelVersion) -> bool:
         """Whether the version is still there, with the manifest that it had."""
-        known = self._look(time.monotonic() - self._look_again_s).models
+        known = self._recent().models
         name, number = version.key
         return known.get(name, {}).get(number) == version
 
     def _versions_of(self, model: str, wanted: str | None = None) -> Versions:
         """A model's versions; what is not known, the model or the version `wanted`, is looked for anew."""
         now = time.monotonic()
-        versions = self._look(now - self._look_again_s).models.get(model)
+        versions = self._recent().models.get(model)
         if versions is None or (wanted is not None and wanted not in versions):
             models = self._look(now).models
             versions = models.get(model)
@@ -208,6 +225,17 @@ class Registry:
                 known = ", ".join(models) or "none"
                 raise NotFound(f"there is no model {model!r}; known models: {known}", code="model_not_found")
         return versions
+
+    def _step(self) -> bool:
+        self.look_again()
+        self._is_kept_fresh = True
+        return False
+
+    def _recent(self) -> _Seen:
+        """What is known; where the thread looks without a look of the caller's own, which a silent disk would stop."""
+        if self._is_kept_fresh:
+            return self._seen
+        return self._look(time.monotonic() - self._look_again_s)
 
     def _look(self, not_before: float) -> _Seen:
         """What is known, from a look at the disk that is not older than that; threads that want one share it."""

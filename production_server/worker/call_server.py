@@ -1,6 +1,7 @@
 """Interactive calls from web processes: a thread reads and writes, one runs numbers, and one runs image files.
 
-Threads of their own, beside those for chunks: a call must not wait until a chunk is done.
+Threads of their own, beside those for chunks: a call must not wait until a chunk is done. What takes less than to hand
+it over is run by the first one.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from production_server.broker.addresses import Port, keep_alive, told
 from production_server.broker.call_threads import CallThread
 from production_server.broker.call_tls import worker_tls
 from production_server.broker.frames import Frame, Kind
+from production_server.broker.links import Answering
 from production_server.settings import Settings
 from production_server.worker.call_sockets import Listening, open_sockets
-from production_server.worker.calls import CallProcessor
 from production_server.worker.web_connection import GREET_WITHIN_S, WebConnection
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class _Held:
 class CallServer:
     """Answers calls from `start` to `stop`."""
 
-    def __init__(self, settings: Settings, processor: CallProcessor) -> None:
+    def __init__(self, settings: Settings, processor: Answering) -> None:
         """Listen.
 
         Raises:
@@ -108,6 +109,10 @@ class CallServer:
         held = self._held[batch.kind]
         if self._is_leaving or not held.has_room(len(batch.body)):
             connection.tell(Kind.FULL, batch.key)
+            return
+        reply = self._processor.answer_if_quick(batch.body) if batch.kind is Kind.NUMBERS else None
+        if reply is not None:
+            connection.tell(Kind.REPLY, batch.key, reply)
             return
         held.count(1, len(batch.body))
         self._running[batch.kind].run(partial(self._run, connection, batch))

@@ -33,7 +33,7 @@ class EmbeddedWorker:
             Unavailable: the database does not answer.
         """
         self._parts.start(alone=True)
-        self._link.serve(self._parts.call_processor.answer)
+        self._link.serve(self._parts.call_processor)
         for loop in self._loops:
             loop.start()
 

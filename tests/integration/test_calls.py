@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,11 +30,12 @@ from production_server.errors import (
     NotFound,
     Unavailable,
 )
-from production_server.inference import Engine
+from production_server.inference import Engine, Outputs
 from production_server.jobs.records import WorkerInfo
 from production_server.models.registry import Registry
 from production_server.models.tensors import Tensors, only
 from production_server.settings import Settings, read_settings
+from production_server.worker import quick_versions
 from production_server.worker.call_server import CallServer
 from production_server.worker.calls import CallProcessor
 from production_server.worker.throttle import Throttle
@@ -109,11 +111,15 @@ class Waiting(queue.SimpleQueue[Answer]):
 
 
 @pytest.fixture(scope="module")
-def small_registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+def small_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     folder = tmp_path_factory.mktemp("models")
     write_table_model(folder)
     write_image_model(folder)
-    return Registry([folder])
+    registry = Registry([folder])
+    registry.start()
+    wait_until(lambda: registry.at_hand("table", "1") is not None, what="it is known what there is")
+    yield registry
+    registry.close()
 
 
 class LocalWorker:
@@ -126,6 +132,9 @@ class LocalWorker:
     def answer(self, body: Body) -> bytes:
         self.started.wait()
         return self._processor.answer(body)
+
+    def answer_if_quick(self, body: Body) -> bytes | None:
+        return self._processor.answer_if_quick(body) if self.started.is_set() else None
 
 
 @pytest.fixture(params=["local", "sockets"])
@@ -151,7 +160,7 @@ def placed(registry: Registry, folder: Path, *, is_local: bool = False) -> Itera
     link = LocalLink() if is_local else WorkerLink(settings)
     local = LocalWorker(engine)
     if isinstance(link, LocalLink):
-        link.serve(local.answer)
+        link.serve(local)
     caller = Caller(link, max_batches=2, max_items=64, max_waiting=1000)
     loop.run(caller.start)
     made = Place(engine, loop, link, caller, settings, local)
@@ -269,6 +278,33 @@ def test_a_worker_that_stops_answers_what_it_has_and_another_one_the_rest(over_s
     busy.stop(within_s=5)
 
     assert all(each.reply().outputs is not None for each in waiting)
+
+
+def test_calls_of_a_quick_model_do_not_wait_for_those_of_a_slow_one(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("QUICK_S", "NOTICED_S", "SLOW_S"):
+        monkeypatch.setattr(quick_versions, limit, FOREVER_S)
+    goes_on, run = threading.Event(), place.engine.run
+
+    def held(model: str, *args: Any, **options: Any) -> Outputs:
+        if model == "picture":
+            assert goes_on.wait(FOREVER_S)
+        return run(model, *args, **options)
+
+    monkeypatch.setattr(place.engine, "run", held)
+    place.start_worker()
+    for _ in range(quick_versions.WEIGHT):
+        place.call(rows(1)).reply()
+
+    slow = place.call({"image": np.zeros((1, 4, 4, 1), np.float32)}, model="picture")
+    wait_until(lambda: place.caller.batches_on_their_way == 1, what="the slow one's is on its way")
+    quick = [place.call(rows(value)).reply() for value in (1, 10)]
+    still_waits = slow.empty()
+    goes_on.set()
+
+    assert still_waits and all(only(each.outputs).shape == (1, 2) for each in quick if each.outputs)
+    assert slow.reply().outputs is not None
 
 
 def test_callers_in_many_threads_do_not_mix_up_answers(place: Place) -> None:

@@ -10,6 +10,7 @@ import pytest
 from production_server.errors import NotFound
 from production_server.models.channels import Standing
 from production_server.models.registry import LOOK_AGAIN_S, Registry
+from production_server.models.store import ModelVersion, Store
 from testing.processes import wait_until
 from testing.small_models import write_image_model, write_table_model
 
@@ -98,6 +99,33 @@ def test_the_disk_is_not_read_for_a_version_that_is_known(tmp_path: Path) -> Non
     (tmp_path / "store").rename(tmp_path / "elsewhere")
 
     assert registry.resolve("table", "1") is found and registry.resolve("table") is found
+
+
+def test_where_a_thread_looks_nobody_else_looks_for_what_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_table_model(tmp_path)
+    lookers: set[str] = set()
+    versions = Store.versions
+
+    def noted(store: Store) -> list[ModelVersion]:
+        lookers.add(threading.current_thread().name)
+        return versions(store)
+
+    monkeypatch.setattr(Store, "versions", noted)
+    registry = Registry([tmp_path], look_again_s=0.001)
+    before = registry.at_hand("table", "1")
+    registry.start()
+    try:
+        wait_until(lambda: registry.at_hand("table", "1") is not None, what="it has looked")
+        for _ in range(1000):
+            assert number_of(registry, "1") == number_of(registry) == "1"
+        write_table_model(tmp_path, version="2")
+        wait_until(lambda: number_of(registry) == "2", what="it has found the new one")
+    finally:
+        registry.close()
+
+    assert before is None and lookers == {"stores of models"}
 
 
 def test_a_version_with_another_manifest_under_its_number_is_another_version(tmp_path: Path) -> None:
