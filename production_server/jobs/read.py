@@ -121,7 +121,8 @@ def read_inputs(
     """The stored inputs of items, or where they lie; `indexes` in order, none of them unknown."""
     stored = select(item_input.c.idx, item_input.c.payload).where(item_input.c.job_id == job_id)
     rows = connection.execute(stored.where(item_input.c.idx.between(indexes[0], indexes[-1])))
-    inputs: dict[int, bytes | Reference] = {row.idx: bytes(row.payload) for row in rows}
+    # Together, and by their places: row by row and by name takes twice as long.
+    inputs: dict[int, bytes | Reference] = {index: bytes(payload) for index, payload in rows.all()}
     if len(inputs) < len(indexes):
         lie = select(item_reference.c.idx, *_reference_columns).where(item_reference.c.job_id == job_id)
         rows = connection.execute(lie.where(item_reference.c.idx.between(indexes[0], indexes[-1])))

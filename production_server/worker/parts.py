@@ -35,8 +35,10 @@ from production_server.worker.throttle import Throttle
 if TYPE_CHECKING:
     from production_server.worker.metrics import WorkerMetrics
 
-CHUNK_THREADS = 2
-"""While one thread waits for the database or decodes, the other one keeps the model busy."""
+CHUNK_THREADS = 3
+"""One more than may run a model at once: while it waits for the database, the others keep the cores busy."""
+MODEL_THREADS = 2
+"""So many of them decode and run models at once: while one decodes, the other one keeps the model busy."""
 
 
 @dataclass(slots=True)
@@ -74,7 +76,7 @@ class WorkerParts:
             engine,
             settings,
             inputs,
-            throttle=Throttle(chunk_threads(settings)),
+            throttle=Throttle(MODEL_THREADS * _workers_here(settings)),
             stopping=stopping,
             publisher=shared.transport.publisher,
             observing=observing,
@@ -172,8 +174,13 @@ def _metrics(settings: Settings, engine: Engine) -> WorkerMetrics | None:
 
 
 def chunk_threads(settings: Settings) -> int:
-    """How many threads of a process run models on chunks."""
-    return CHUNK_THREADS * (settings.workers if settings.is_embedded else 1)
+    """How many threads of a process work on chunks."""
+    return CHUNK_THREADS * _workers_here(settings)
+
+
+def _workers_here(settings: Settings) -> int:
+    """As many workers as a process stands for."""
+    return settings.workers if settings.is_embedded else 1
 
 
 def worker_name(settings: Settings) -> str:
@@ -182,8 +189,8 @@ def worker_name(settings: Settings) -> str:
 
 
 def _threads_per_call(settings: Settings) -> int:
-    """Threads inside one inference call: the machine's cores, shared among all chunk threads of `run`'s workers.
+    """Threads inside one inference call: the machine's cores, shared among all chunks that `run`'s workers run at once.
 
     Two chunks side by side with half the cores each are quicker than one with all of them: decoding is serial.
     """
-    return max(1, (os.cpu_count() or 1) // (settings.workers * CHUNK_THREADS))
+    return max(1, (os.cpu_count() or 1) // (settings.workers * MODEL_THREADS))

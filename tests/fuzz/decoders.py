@@ -20,7 +20,7 @@ from production_server import json_pieces
 from production_server.access.key_text import digest_of, fault_of
 from production_server.errors import CeleriacError, InvalidInput, TooLarge, Unauthorized
 from production_server.json_document import NotJson, read_json
-from production_server.models.images import check_image, decode_image, thumbnail
+from production_server.models.images import check_image, thumbnail
 from production_server.models.manifest import Manifest
 from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
@@ -34,6 +34,7 @@ from production_server.web.edge.headers import headers_of
 from production_server.web.interactive.open_inference import OpenInference
 from production_server.web.interactive.protocol import HttpRequest
 from production_server.web.interactive.tensorflow_serving import TensorFlowServing
+from testing.image_files import decode_image
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ROW = [6, 148, 72, 35, 0, 33.6, 0.627, 50]

@@ -25,7 +25,7 @@ from production_server.models.image_files.palette import check_palette
 from production_server.models.image_files.png import pixels_only, tell_transparent
 from production_server.models.image_files.unusable import Unusable, damaged
 
-BYTES_PER_PIXEL: dict[Format, int] = {"PNG": 9, "JPEG": 8, "GIF": 6, "WebP": 12, "BMP": 9, "PNM": 6}
+_BYTES_PER_PIXEL: dict[Format, int] = {"PNG": 9, "JPEG": 8, "GIF": 6, "WebP": 12, "BMP": 9, "PNM": 6}
 _BYTES_PER_PIXEL_AT_MOST = 12
 """Measured, with all copies that decoding makes; the last one is of a JPEG that is progressive, or in CMYK."""
 _SHARE_OF_PIXELS: dict[Format, int] = {"WebP": 2}
@@ -127,7 +127,7 @@ def opened(data: bytes, *, field: str, max_pixels: int) -> Iterator[Image.Image]
 
 def _bytes_per_pixel(image: ImageFile, kind: Format) -> int:
     is_dear = kind == "JPEG" and ("progressive" in image.info or image.mode == "CMYK")
-    return _BYTES_PER_PIXEL_AT_MOST if is_dear else BYTES_PER_PIXEL[kind]
+    return _BYTES_PER_PIXEL_AT_MOST if is_dear else _BYTES_PER_PIXEL[kind]
 
 
 def _check_colours(image: ImageFile, content: bytes) -> None:

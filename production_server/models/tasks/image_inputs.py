@@ -9,7 +9,7 @@ import numpy as np
 
 from production_server.errors import CeleriacError, InvalidInput, Unavailable
 from production_server.models.base64_images import image_of_base64
-from production_server.models.images import check_image, decode_image, encode_pixels
+from production_server.models.images import check_image, encode_pixels, read_pixels, scaled
 from production_server.models.manifest import ImagePreprocessing, Manifest, the_only
 from production_server.models.table import Truth
 from production_server.models.tasks.inputs import CheckedInput, CheckedTable, Decoded, Group, Inputs, gather
@@ -59,7 +59,7 @@ class ImageInputs(Inputs):
                 errors[place] = payload
                 continue
             try:
-                decoded[place] = decode_image(payload, image, max_pixels=max_pixels)
+                decoded[place] = read_pixels(payload, image, max_pixels=max_pixels)
             except InvalidInput as exc:
                 errors[place] = exc
             except Unavailable as exc:
@@ -68,7 +68,7 @@ class ImageInputs(Inputs):
                 break
         if not decoded:
             return Decoded((), errors)
-        pixels = np.stack(list(decoded.values()))
+        pixels = scaled(np.stack(list(decoded.values())), image)
         return Decoded((Group({self._manifest.inputs[0].name: pixels}, list(decoded)),), errors)
 
     def _check_json(self, item: object, field: str, max_pixels: int) -> CheckedInput:

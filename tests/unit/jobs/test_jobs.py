@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import null, select
 
 from production_server.errors import Conflict, NotFound
 from production_server.jobs.cancel import cancel
@@ -205,6 +205,9 @@ def test_results_of_all_kinds_are_stored_together_in_whatever_order_they_come(da
     assert [each.output for each in stored if each.state == "succeeded"] == [
         {"a": [None, "\\", '"']}, (), ("NULL", 1.5), None,
     ]  # fmt: skip
+    with database.read() as connection:
+        is_nothing = (item.c.job_id == job.id) & (item.c.state == "succeeded") & item.c.output.is_(null())
+        assert connection.execute(select(item.c.idx).where(is_nothing)).scalars().all() == [4]
     assert {each.state for each in list_items(database, other.id, limit=9)} == {"running"}
 
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from production_server.errors import InvalidInput, TooLarge
-from production_server.models.images import check_image, decode_image, encode_pixels, thumbnail
+from production_server.models.images import check_image, encode_pixels, thumbnail
 from production_server.models.manifest import ImagePreprocessing
-from testing.image_files import chunk, with_chunks
+from testing.image_files import chunk, decode_image, with_chunks
 
 GREY = ImagePreprocessing(mode="L", width=4, height=4, scale=1.0)
 AUTO = ImagePreprocessing(mode="L", width=4, height=4, scale=1.0, invert="auto")

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from production_server.inference import Engine
-from production_server.models.images import decode_image
 from production_server.models.manifest import Manifest, read_manifest
 from production_server.models.registry import Registry
 from production_server.models.tasks.task import Prediction
 from production_server.models.tensors import only
+from testing.image_files import decode_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from production_server.models.images import decode_image, fit
+from production_server.models.images import fit
 from production_server.models.manifest import read_manifest
 from production_server.models.runners import load_runner
 from production_server.models.store import ModelVersion, Store
 from production_server.models.tensors import only
 from production_server.training.errors import ExportError
 from production_server.training.serving_check import MOST_FILES, check_files, check_table, chosen_places
+from testing.image_files import decode_image
 from testing.pictures import png
 
 if TYPE_CHECKING:

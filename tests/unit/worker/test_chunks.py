@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import delete, update
 
@@ -25,6 +26,7 @@ from production_server.storage.storage import Storage
 from production_server.worker import chunks
 from production_server.worker.chunks import ChunkProcessor
 from production_server.worker.inputs import Inputs
+from testing.image_files import saved
 from testing.small_models import write_slow_model
 from tests.unit.test_inference import png
 
@@ -175,7 +177,9 @@ def test_an_image_for_which_there_is_no_memory_comes_again(
 ) -> None:
     monkeypatch.setattr(chunks, "TURN_S", 0.05)
     processor.publisher = queue = LocalQueue()
-    job = accept(processor.database, [png(0), png(255)], model="shades")
+    # A small plain PNG would not ask for any.
+    files = [saved(np.full((4, 4), shade, np.uint8), "BMP") for shade in (0, 255)]
+    job = accept(processor.database, files, model="shades")
 
     with room_for(2**40):
         assert processor.run(job.id, 0, 2)

@@ -98,6 +98,15 @@ def test_damaged_pixels_are_found_as_by_pillow_wherever_they_are(at: int) -> Non
             assert read(data, "L") == read_by_pillow(data, "L"), (value, packed)
 
 
+def test_a_file_of_three_chunks_is_read_as_by_pillow_whatever_byte_of_it_is_changed() -> None:
+    data = of([PACKED])
+
+    for at in range(len(SIGNATURE), len(data)):
+        changed = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+        assert read(changed, "L") == read_by_pillow(changed, "L"), at
+        assert read(data[:at], "L") == read_by_pillow(data[:at], "L"), at
+
+
 @pytest.mark.parametrize(
     "raw",
     [
