@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -53,7 +54,8 @@ def update_items(
     told = [_convert(to_driver[name], value) for name, value in same.items()]
     job_key = _convert(item.c.job_id.type.dialect_impl(dialect).bind_processor(dialect), job_id)
     columns = ("idx", *names)
-    if dialect.name == "postgresql":
+    new = _as_one_text(columns, rows) if dialect.name == "postgresql" else None
+    if new is not None:
         # One statement for all of them. The bounds keep it from looking through all of a large job.
         types = ", ".join(f"{name} {item.c[name].type.compile(dialect)}" for name in columns)
         changed = ", ".join([*(f"{name} = %s" for name in same), *(f"{name} = new.{name}" for name in names)])
@@ -61,16 +63,27 @@ def update_items(
             f"UPDATE item SET {changed} FROM json_to_recordset(%s::json) AS new ({types}) "  # noqa: S608
             "WHERE item.job_id = %s AND item.idx = new.idx AND item.idx BETWEEN %s AND %s"
         )
-        # As one text: the driver would take six times as long for an array of each column.
-        new = orjson.dumps([dict(zip(columns, row, strict=True)) for row in rows]).decode()
         connection.exec_driver_sql(statement, (*told, new, job_key, rows[0][0], rows[-1][0]))
     else:
-        changed = ", ".join(f"{name} = ?" for name in (*same, *names))
-        statement = f"UPDATE item SET {changed} WHERE job_id = ? AND idx = ?"  # noqa: S608
+        mark = "%s" if dialect.name == "postgresql" else "?"
+        changed = ", ".join(f"{name} = {mark}" for name in (*same, *names))
+        statement = f"UPDATE item SET {changed} WHERE job_id = {mark} AND idx = {mark}"  # noqa: S608
         processors = [_written if isinstance(item.c[name].type, JSON) else None for name in names]
         connection.exec_driver_sql(
             statement, [(*told, *map(_convert, processors, row[1:]), job_key, row[0]) for row in rows]
         )
+
+
+def _as_one_text(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> str | None:
+    """Rows as JSON, for which PostgreSQL's driver needs a sixth of the time that an array of each column takes.
+
+    None: there is NUL or half a character in them, which PostgreSQL keeps in JSON, and takes out of none.
+    """
+    try:
+        text = orjson.dumps([dict(zip(columns, row, strict=True)) for row in rows]).decode()
+    except orjson.JSONEncodeError:
+        return None
+    return None if r"\u0000" in text else text
 
 
 def _copy(connection: Connection, into: str, rows: Iterable[Sequence[Any]]) -> None:
@@ -91,5 +104,10 @@ def _convert(process: Any, value: Any) -> Any:
 
 
 def _written(value: Any) -> str | None:
-    """As JSON, in a quarter of the time that SQLAlchemy's own way takes; nothing is NULL."""
-    return None if value is None else orjson.dumps(value).decode()
+    """As JSON, a quarter of the time that SQLAlchemy's own way takes; nothing stays nothing."""
+    if value is None:
+        return None
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        return json.dumps(value)  # which has halves of characters

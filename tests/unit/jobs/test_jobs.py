@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -209,6 +210,25 @@ def test_results_of_all_kinds_are_stored_together_in_whatever_order_they_come(da
         is_nothing = (item.c.job_id == job.id) & (item.c.state == "succeeded") & item.c.output.is_(null())
         assert connection.execute(select(item.c.idx).where(is_nothing)).scalars().all() == [4]
     assert {each.state for each in list_items(database, other.id, limit=9)} == {"running"}
+
+
+@pytest.mark.parametrize("text", ["a\0b", "half a pair: \ud83d", "\\u0000 is none"])
+def test_text_that_only_json_can_tell_is_kept_and_takes_nothing_from_its_neighbours(
+    database: Database, text: str
+) -> None:
+    job = accept(database, 2)
+    outputs: list[dict[str, Any]] = [{"told": [text, 2**64 - 1, -(2**63), 1e300]}, {"told": ["b"]}]
+    results = [
+        Success(index=place, label=None, score=None, output=output, ms=1)
+        for place, output in enumerate(outputs)
+    ]
+
+    finish(database, must_take(database, job), results)
+
+    assert [each.output for each in list_items(database, job.id, limit=9)] == [
+        {"told": [text, 2**64 - 1, -(2**63), 1e300]},
+        {"told": ["b"]},
+    ]
 
 
 def test_a_worker_that_lost_its_lease_changes_nothing(database: Database) -> None:
