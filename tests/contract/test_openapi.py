@@ -40,6 +40,12 @@ OPERATIONS = [
     ("/api/imports", "get"),
     ("/api/imports/{import_id}", "delete"),
     ("/api/imports/{import_id}", "get"),
+    ("/api/labels/{name}", "get"),
+    ("/api/labels/{name}/decisions", "get"),
+    ("/api/labels/{name}/decisions", "post"),
+    ("/api/labels/{name}/decisions/last", "delete"),
+    ("/api/labels/{name}/decisions/{number}", "delete"),
+    ("/api/labels/{name}/next", "get"),
     ("/api/models", "get"),
     ("/api/models", "post"),
     ("/api/models/{name}", "get"),
@@ -69,6 +75,7 @@ OPERATIONS = [
 ]
 
 TAKES_ANYTHING = [
+    ("/api/labels/{name}", "get"),
     # What buckets send has no schema of ours.
     ("/events/s3", "post"),
     ("/api/stats", "get"),

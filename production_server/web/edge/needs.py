@@ -97,6 +97,12 @@ NEEDS: Mapping[str, Scope | None] = {
     "pages.retire": Scope.MODELS,
     "pages.restore": Scope.MODELS,
     "pages.delete_version": Scope.MODELS,
+    "labels.progress": Scope.READ,
+    "labels.index": Scope.READ,
+    "labels.ask": Scope.LABEL,
+    "labels.decide": Scope.LABEL,
+    "labels.undo_last": Scope.LABEL,
+    "labels.undo_one": Scope.LABEL,
     # How the service stands is about all clients.
     "health.metrics": Scope.METRICS,
     "audit.index": Scope.ADMIN,
@@ -112,7 +118,7 @@ NEEDS: Mapping[str, Scope | None] = {
     "pages.audit": Scope.ADMIN,
 }
 
-ALSO: Mapping[str, Scope] = dict.fromkeys(
+_CHANGED_BY_MODELS = dict.fromkeys(
     (
         "models.index",
         "models.show",
@@ -132,6 +138,8 @@ ALSO: Mapping[str, Scope] = dict.fromkeys(
     ),
     Scope.MODELS,
 )
+_CHANGED_BY_LABEL = dict.fromkeys(("labels.progress", "labels.index", "pages.thumbnail"), Scope.LABEL)
+ALSO: Mapping[str, Scope] = _CHANGED_BY_MODELS | _CHANGED_BY_LABEL
 """A scope that will do as well as the one in `NEEDS`: who changes something may see what came of it."""
 
 
