@@ -66,6 +66,11 @@ class Pools:
                 self._known[model, whose] = time.monotonic(), pool
             return pool
 
+    def forget(self, model: str) -> None:
+        """Have the pools of a model read anew when they are asked for."""
+        with self._reading:
+            self._known = {key: known for key, known in self._known.items() if key[0] != model}
+
 
 def read_pool(database: Database, model: str, task_of: TaskOf, *, whose: str | None, most: int) -> Pool:
     """Read it anew.

@@ -57,7 +57,12 @@ class Questions:
             mine = in_hand(connection, model, by=by)[:count]
         wanted: list[tuple[ItemId, Chosen]] = list(mine)
         while len(wanted) < count:
-            found = self._take_one(task, order, by, {which for which, _ in wanted})
+            but = {which for which, _ in wanted}
+            found = self._take_one(task, order, by, but)
+            if found is None and order != "second":
+                # Perhaps something was answered in this moment: nobody who has nothing to do waits for it.
+                self.pools.forget(model)
+                found = self._take_one(task, order, by, but)
             if found is None:
                 break
             wanted.append(found)

@@ -32,9 +32,9 @@ def turn(connection: Connection, model: str) -> Chosen:
 
 
 def decided_since(connection: Connection, pool: Pool, model: str) -> set[ItemId]:
-    """What was decided, or taken back, after the pool was read."""
+    """What was decided, and not taken back, after the pool was read."""
     query = select(decision.c.job_id, decision.c.idx)
-    return _items(connection, query.where(decision.c.model == model, decision.c.id > pool.mark))
+    return _items(connection, query.where(decision.c.model == model, decision.c.id > pool.mark, is_word()))
 
 
 def skipped(connection: Connection, model: str, by: Labeller) -> set[ItemId]:

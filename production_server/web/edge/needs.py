@@ -71,6 +71,7 @@ NEEDS: Mapping[str, Scope | None] = {
     "pages.predictions": Scope.READ,
     "pages.job": Scope.READ,
     "pages.thumbnail": Scope.READ,
+    "pages.picture": Scope.READ,
     "pages.stats": Scope.READ,
     "pages.search": Scope.READ,
     "pages.docs": Scope.READ,
@@ -103,6 +104,9 @@ NEEDS: Mapping[str, Scope | None] = {
     "labels.decide": Scope.LABEL,
     "labels.undo_last": Scope.LABEL,
     "labels.undo_one": Scope.LABEL,
+    "pages.label": Scope.LABEL,
+    "pages.decide": Scope.LABEL,
+    "pages.take_back": Scope.LABEL,
     # How the service stands is about all clients.
     "health.metrics": Scope.METRICS,
     "audit.index": Scope.ADMIN,
@@ -138,7 +142,9 @@ _CHANGED_BY_MODELS = dict.fromkeys(
     ),
     Scope.MODELS,
 )
-_CHANGED_BY_LABEL = dict.fromkeys(("labels.progress", "labels.index", "pages.thumbnail"), Scope.LABEL)
+_CHANGED_BY_LABEL = dict.fromkeys(
+    ("labels.progress", "labels.index", "pages.thumbnail", "pages.picture"), Scope.LABEL
+)
 ALSO: Mapping[str, Scope] = _CHANGED_BY_MODELS | _CHANGED_BY_LABEL
 """A scope that will do as well as the one in `NEEDS`: who changes something may see what came of it."""
 

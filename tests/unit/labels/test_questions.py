@@ -202,6 +202,18 @@ def test_an_item_that_was_deleted_meanwhile_is_not_asked(
     assert ask(questions, task, by=BERT) == there
 
 
+def test_whoever_has_nothing_left_is_asked_what_was_answered_in_this_moment(
+    database: Database, small_registry: Registry
+) -> None:
+    questions = Questions(database, small_registry, 10_000, Pools(database, kept_s=1000))
+    task = small_registry.resolve("picture").task
+    assert ask(questions, task) == []
+
+    new = answered(database, [0.51])
+
+    assert ask(questions, task) == new
+
+
 def test_versions_that_were_taken_away_are_not_asked_about(
     database: Database, questions: Questions, task: Task
 ) -> None:
