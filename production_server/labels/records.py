@@ -101,13 +101,13 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """An item whose label is known, and who has said it last."""
+    """An item whose label is known, and who has said it last; of a set of labels that is not kept."""
 
     item: ItemId
     version: str
     label: str
-    who: str
-    at: float
+    who: str | None
+    at: float | None
     predicted: str | None
     score: float | None
     name: str | None

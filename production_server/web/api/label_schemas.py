@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Self
+from typing import Literal, Self
 from uuid import UUID
 
 from pydantic import Field
@@ -11,12 +11,15 @@ from pydantic import Field
 from production_server.labels.measures import Share
 from production_server.labels.progress import Progress
 from production_server.labels.records import Chosen, Decision, ItemId, Kind, Order, Question, Said
+from production_server.labels.sets import LabelSet
 from production_server.models.tasks.task import LabelScore, Task
-from production_server.web.api.schemas import MAX_INDEX, MAX_PAGE, Schema, to_time
+from production_server.web.api.schemas import MAX_INDEX, MAX_PAGE, FaultBody, Schema, to_time
 from production_server.web.api.stats_schemas import NO_NUL, page_of
 
 MAX_LABEL = 1_000
 MAX_SITTING = 64
+SET_NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
+ImportFormat = Literal["csv", "jsonl", "zip", "coco", "label-studio"]
 RUNNERS_UP = 3
 """Labels that are offered beside the answer."""
 
@@ -228,3 +231,65 @@ def choices_of(asked: Question, task: Task) -> list[LabelScore]:
     answer = asked.prediction.label or ""
     others = [each for each in task.best_labels(asked.prediction) if each.label != answer]
     return [LabelScore(answer, asked.prediction.score or 0.0), *others[:RUNNERS_UP]]
+
+
+class LabelsQuery(Schema):
+    """Which labels: as they stand now, or those of a set."""
+
+    set: str | None = Field(default=None, max_length=64, pattern=NO_NUL)
+
+
+class ImportForm(Schema):
+    """What file it is, unless it is as it looks; `new`: labels that the model does not have are stored, too."""
+
+    format: ImportFormat | None = None
+    new: bool = False
+
+
+class ImportedBody(Schema):
+    """What came of a file of labels: decisions that were `stored`, lines that say nothing new, and those `refused`.
+
+    `faults` tell why, of the first hundred. Pictures that came with it are items of `job`.
+    """
+
+    stored: int
+    unchanged: int
+    refused: int
+    faults: list[FaultBody]
+    job: UUID | None
+
+
+class LabelSetRequest(Schema):
+    """A name for the labels of a model as they stand now."""
+
+    name: str = Field(pattern=SET_NAME, max_length=64, examples=["november"])
+    model: str = Field(max_length=64, pattern=NO_NUL, examples=["fashion_mnist"])
+
+
+class LabelSetBody(Schema):
+    """A set of labels, which never changes; `digest` is over its inputs and their labels."""
+
+    name: str
+    model: str
+    client: str
+    created: datetime
+    items: int
+    digest: str
+
+    @classmethod
+    def of(cls, found: LabelSet) -> Self:
+        """The API's view of a set."""
+        return cls(
+            name=found.name,
+            model=found.model,
+            client=found.client,
+            created=to_time(found.created_at),
+            items=found.items,
+            digest=found.digest,
+        )
+
+
+class LabelSetsBody(Schema):
+    """Sets of labels, the newest first."""
+
+    sets: list[LabelSetBody]

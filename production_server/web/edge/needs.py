@@ -104,6 +104,15 @@ NEEDS: Mapping[str, Scope | None] = {
     "labels.decide": Scope.LABEL,
     "labels.undo_last": Scope.LABEL,
     "labels.undo_one": Scope.LABEL,
+    "label_files.csv": Scope.READ,
+    "label_files.json_lines": Scope.READ,
+    "label_files.pictures": Scope.READ,
+    "label_files.coco": Scope.READ,
+    "label_files.label_studio": Scope.READ,
+    "label_files.bring_file": Scope.LABEL,
+    "label_sets.index": Scope.READ,
+    "label_sets.show": Scope.READ,
+    "label_sets.create": Scope.LABEL,
     "pages.label": Scope.LABEL,
     "pages.decide": Scope.LABEL,
     "pages.take_back": Scope.LABEL,
@@ -143,7 +152,20 @@ _CHANGED_BY_MODELS = dict.fromkeys(
     Scope.MODELS,
 )
 _CHANGED_BY_LABEL = dict.fromkeys(
-    ("labels.progress", "labels.index", "pages.thumbnail", "pages.picture"), Scope.LABEL
+    (
+        "labels.progress",
+        "labels.index",
+        "label_files.csv",
+        "label_files.json_lines",
+        "label_files.pictures",
+        "label_files.coco",
+        "label_files.label_studio",
+        "label_sets.index",
+        "label_sets.show",
+        "pages.thumbnail",
+        "pages.picture",
+    ),
+    Scope.LABEL,
 )
 ALSO: Mapping[str, Scope] = _CHANGED_BY_MODELS | _CHANGED_BY_LABEL
 """A scope that will do as well as the one in `NEEDS`: who changes something may see what came of it."""

@@ -10,8 +10,8 @@ from uuid import UUID
 from flask import Response, make_response, redirect, render_template, request, url_for
 
 from production_server.access.cancelling import cancel_job
-from production_server.errors import InvalidInput, NotFound, StorageUnavailable
-from production_server.jobs.away import waiting_for, why_away
+from production_server.errors import InvalidInput, NotFound
+from production_server.jobs.away import waiting_for
 from production_server.jobs.database import Database
 from production_server.jobs.read import every_item, get_input, get_job, get_payloads, list_items
 from production_server.jobs.records import Item, Job
@@ -21,7 +21,7 @@ from production_server.labels.records import ItemId
 from production_server.models.images import thumbnail
 from production_server.models.store import ModelVersion
 from production_server.models.tasks.task import Evaluated, Task
-from production_server.storage.objects import Reference
+from production_server.web.api.objects import fetch
 from production_server.web.edge.flask_door import acting, whose
 from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.edge.protection import KEPT_FOR_GOOD, TO_BE_ASKED_AGAIN
@@ -90,22 +90,13 @@ def _copy(job_id: UUID, index: int, max_side: int) -> Response:
     get_job(parts.database, job_id, whose=whose())
     found = get_input(parts.database, job_id, index)
     if not isinstance(found, bytes):
-        found = _fetch(parts, found)
+        found = fetch(parts, found)
     try:
         with parts.checks.place():
             png = thumbnail(found, max_side=max_side, max_pixels=parts.settings.max_image_pixels)
     except InvalidInput as exc:
         raise NotFound(f"item {index} of job {job_id} is no image", code="item_not_found") from exc
     return Response(png, mimetype="image/png", headers=dict(KEPT_FOR_GOOD))
-
-
-def _fetch(parts: WebParts, reference: Reference) -> bytes:
-    """An object, where its bucket answers; one that is known not to is not asked."""
-    away = why_away(parts.database, reference.bucket_url)
-    if away:
-        raise StorageUnavailable(away)
-    with parts.fetches.place(reference.bucket_url):
-        return parts.storage.fetch(reference, max_bytes=parts.settings.max_object_bytes)
 
 
 def _results(
