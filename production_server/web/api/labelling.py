@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from production_server.errors import NotFound
-from production_server.jobs.read import get_payload
+from production_server.jobs.read import get_job, get_payload
 from production_server.labels.answers import check_takes_labels, read_answer
 from production_server.labels.decisions import decide
 from production_server.labels.records import Decision, Labeller, NewDecision, Question
@@ -44,7 +44,7 @@ def decide_as_asked(
         NotFound, InvalidInput, Conflict, Unavailable: as `decide`.
     """
     task = task_to_label(parts, model)
-    answer = None if asked.label is None else read_answer(task, asked.label, is_new=asked.new)
+    answer = None if asked.label is None else _answer(parts, task, asked, asked.label)
     said = NewDecision(
         model=model,
         item=asked.item,
@@ -54,6 +54,14 @@ def decide_as_asked(
         idempotency_key=key,
     )
     return decide(parts.database, said, by=labeller(asked.sitting))
+
+
+def _answer(parts: WebParts, task: Task, asked: DecisionRequest, label: str) -> str:
+    """A label that the version has which has answered the item, or that the model has now."""
+    job = get_job(parts.database, asked.job, whose=labeller().whose)
+    its_task = parts.task_of(job)
+    known = its_task.read_truth(label) if job.model == task.manifest.name and its_task.choices else None
+    return known or read_answer(task, label, is_new=asked.new)
 
 
 def task_of_question(parts: WebParts, model: str, asked: Question) -> Task:

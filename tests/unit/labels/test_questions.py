@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,18 @@ def test_nobody_is_asked_what_somebody_else_has_in_hand(
 
     assert len({which for each in asked for which in each}) == 3
     assert ask(questions, task, by=Labeller(client="somebody", who="carl", sees_all=False)) == []
+
+
+def test_people_who_ask_in_one_moment_are_asked_different_questions(
+    database: Database, questions: Questions, task: Task
+) -> None:
+    answered(database, [0.51, 0.6, 0.7, 0.8])
+    people = [Labeller(client="somebody", who=f"person {n}", sees_all=False) for n in range(4)]
+
+    with ThreadPoolExecutor(4) as pool:
+        asked = list(pool.map(lambda who: ask(questions, task, by=who), people))
+
+    assert len({which for each in asked for which in each}) == 4
 
 
 def test_whoever_asks_again_has_the_same_question_and_the_next_one_behind_it(

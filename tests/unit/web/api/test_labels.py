@@ -18,7 +18,7 @@ from production_server.jobs.tables import job as job_table
 from production_server.models.registry import Registry
 from production_server.web.app import create_app
 from production_server.web.edge.parts import WebParts
-from testing.small_models import write_quantity_model, write_tags_model
+from testing.small_models import write_quantity_model, write_table_model, write_tags_model
 from tests.unit.access.test_keys import SOMEBODY
 from tests.unit.web.test_whose import Asking, keys
 
@@ -162,3 +162,15 @@ def test_items_of_another_client_are_not_there(web: FlaskClient, work: Any, keys
 
     assert (refused.status_code, refused.get_json()["code"]) == (404, "item_not_found")
     assert json.loads(bert("GET", f"{TABLE}/next").text) == {"questions": []}
+
+
+def test_an_item_that_an_earlier_version_has_answered_may_have_a_label_of_that_version(
+    parts: WebParts, tmp_path: Path, work: Any, done: dict[str, Any]
+) -> None:
+    write_table_model(tmp_path / "models")
+    write_table_model(tmp_path / "models", version="2", labels=["no", "perhaps"])
+    web = create_app(replace(parts, registry=Registry([tmp_path / "models"]))).test_client()
+
+    assert decide(web, done, label="yes").get_json()["label"] == "yes"
+    assert decide(web, done, label="perhaps").get_json()["label"] == "perhaps"
+    assert decide(web, done, label="maybe").status_code == 400
