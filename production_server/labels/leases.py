@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 
 from production_server.jobs.clock import is_ahead
 from production_server.jobs.database import dialect_of, now
-from production_server.jobs.tables import decision, job, question
+from production_server.jobs.tables import decision, item, job, question
 from production_server.labels.records import Chosen, Decision, ItemId, Labeller
 from production_server.labels.standing import is_of, is_word
 
@@ -76,11 +76,14 @@ def asked_as(connection: Connection, which: ItemId, by: Labeller) -> Chosen | No
 def in_hand(connection: Connection, model: str, *, by: Labeller) -> list[tuple[ItemId, Chosen]]:
     """The questions that somebody was asked and has not answered: what he has taken back last, then in order.
 
-    What others have answered meanwhile is not among them, unless it is their answers that are asked about.
+    What others have answered meanwhile is not among them, unless it is their answers that are asked about; nor is what
+    the model has not answered.
     """
     is_answered = select(decision.c.id).where(is_of(question.c), is_word()).exists()
+    is_it = (item.c.job_id == question.c.job_id) & (item.c.idx == question.c.idx)
     query = (
         select(question.c.job_id, question.c.idx, question.c.chosen)
+        .join(item, is_it & item.c.label.is_not(None))
         .where(question.c.model == model, question.c.holder == by.holder, is_held())
         .where(or_(question.c.chosen == "second", ~is_answered))
         .order_by(func.coalesce(question.c.undone_by, 0).desc(), question.c.lease_until)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
-from production_server.jobs.database import Database, now
+from production_server.jobs.database import now
 from production_server.jobs.read import belongs_to
 from production_server.jobs.tables import decision, job, question
 from production_server.labels.measures import Share, kappa, wilson
@@ -72,16 +72,6 @@ def read_progress(questions: Questions, task: Task, *, by: Labeller) -> Progress
             accuracy=_accuracy(connection, model, by.whose),
             agreement=_agreement(connection, model, by.whose),
         )
-
-
-def read_accuracy(database: Database, model: str, *, whose: str | None) -> Mapping[str, Share]:
-    """How many answers are right, by version, as far as those tell it that were drawn at random.
-
-    Raises:
-        Unavailable: the database does not answer.
-    """
-    with database.read() as connection:
-        return _accuracy(connection, model, whose)
 
 
 def _accuracy(connection: Connection, model: str, whose: str | None) -> dict[str, Share]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -34,7 +34,6 @@ LOOKED_AT = 20
 """So many questions at most are passed over because they are like those."""
 MOST_DRAWN = 1_000
 """Items that have labels and are drawn at random before one is that has none."""
-MOST_AT_ONCE = 10
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,11 @@ class Questions:
         wanted: list[tuple[ItemId, Chosen]] = list(mine)
         while len(wanted) < count:
             but = {which for which, _ in wanted}
-            found = self._take_one(task, order, by, but)
+            found = self._take_one(task, order, by=by, but=but)
             if found is None and order != "second":
                 # Perhaps something was answered in this moment: nobody who has nothing to do waits for it.
                 self.pools.forget(model)
-                found = self._take_one(task, order, by, but)
+                found = self._take_one(task, order, by=by, but=but)
             if found is None:
                 break
             wanted.append(found)
@@ -89,43 +88,37 @@ class Questions:
         return task if task is not None and task.is_one_of_its_choices else None
 
     def _take_one(
-        self, task: Task, order: Order, by: Labeller, but: set[ItemId]
+        self, task: Task, order: Order, *, by: Labeller, but: set[ItemId]
     ) -> tuple[ItemId, Chosen] | None:
         """Find an item that nobody has in hand, and give it to somebody."""
         model = task.manifest.name
-        pool = self._pool(task, by)
-        with self.database.read() as connection:
-            gone = but | held_by_others(connection, model, by=by) | skipped(connection, model, by)
-            if order != "second":
-                gone |= decided_since(connection, pool, model)
-            chosen = turn(connection, model) if order == "margin" else order
-            recent = last_decided(connection, model, by) | but
-            others = of_others(connection, model, by) if order == "second" else []
-        candidates = self._candidates(task, pool, chosen, gone, recent, others, by)
-        for which in candidates:
+        for which, chosen in self._candidates(task, order, by=by, but=but):
             with self.database.write() as connection:
-                if not is_answered(connection, which, order, by) and lease(
-                    connection, which, model, chosen, by=by
-                ):
+                is_free = not is_answered(connection, which, order, by)
+                if is_free and lease(connection, which, model, chosen, by=by):
                     return which, chosen
         return None
 
     def _candidates(
-        self,
-        task: Task,
-        pool: Pool,
-        chosen: Chosen,
-        gone: set[ItemId],
-        recent: set[ItemId],
-        others: Sequence[ItemId],
-        by: Labeller,
-    ) -> Iterator[ItemId]:
+        self, task: Task, order: Order, *, by: Labeller, but: set[ItemId]
+    ) -> Iterator[tuple[ItemId, Chosen]]:
+        """What somebody may be asked about, and how it was chosen, the first one first."""
+        model, pool = task.manifest.name, self._pool(task, by)
+        with self.database.read() as connection:
+            gone = but | held_by_others(connection, model, by=by) | skipped(connection, model, by)
+            chosen = turn(connection, model) if order == "margin" else order
+            if order == "second":
+                found: Iterable[ItemId] = of_others(connection, model, by)
+            else:
+                gone |= decided_since(connection, pool, model)
+                recent = last_decided(connection, model, by) | but
         if chosen == "random":
-            yield from self._drawn(task.manifest.name, [each for each in pool.newest if each not in gone], by)
-            return
-        ordered = {"margin": pool.by_margin, "second": others}.get(chosen, pool.newest)
-        left = [each for each in ordered if each not in gone]
-        yield from self._unlike(task, left, recent) if chosen == "margin" else left
+            found = self._drawn(model, [each for each in pool.newest if each not in gone], by)
+        elif chosen == "margin":
+            found = self._unlike(task, [each for each in pool.by_margin if each not in gone], recent)
+        elif chosen == "newest":
+            found = pool.newest
+        yield from ((each, chosen) for each in found if each not in gone)
 
     def _unlike(self, task: Task, ordered: Sequence[ItemId], recent: set[ItemId]) -> Iterator[ItemId]:
         """The same items; those that are like what somebody has just answered come last."""

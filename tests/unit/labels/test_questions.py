@@ -13,6 +13,8 @@ from PIL import Image
 from sqlalchemy import delete, select, update
 
 from production_server.jobs.database import Database
+from production_server.jobs.records import NewItem, NewJob
+from production_server.jobs.submit import submit
 from production_server.jobs.tables import job, question
 from production_server.labels.decisions import decide, undo
 from production_server.labels.pool import Pools
@@ -178,6 +180,21 @@ def test_what_is_taken_back_is_asked_next(database: Database, questions: Questio
     undo(database, "picture", by=ANNA)
 
     assert ask(questions, task, count=2) == [third, second]
+
+
+def test_what_is_taken_back_and_has_no_answer_is_not_asked(
+    database: Database, questions: Questions, task: Task
+) -> None:
+    (which,) = answered(database, [0.51])
+    waiting = submit(
+        database,
+        NewJob(model="picture", version="1", items=[NewItem(b"")], source="http", client="somebody"),
+    )[0]
+    say(database, ItemId(waiting.id, 0), "dark")
+
+    undo(database, "picture", by=ANNA)
+
+    assert ask(questions, task) == [which]
 
 
 def test_a_second_opinion_is_asked_about_what_others_have_labelled(
