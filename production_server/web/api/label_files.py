@@ -115,20 +115,7 @@ def bring_file(name: str) -> Response:
 
     Lines that cannot be stored are told, and keep none of the others back. Pictures in a zip become a job.
     """
-    parts, key = current_parts(), read_idempotency_key()
-    task = task_to_label(parts, name)
-    file = _sent_file()
-    form = read_form(ImportForm, request.form)
-    stream = file.stream
-    is_zip = stream.read(len(_ZIP)) == _ZIP
-    stream.seek(0)
-    if is_zip or form.format == "zip":
-        with parts.checks.place():
-            job, brought = _bring_archive(parts, task, stream, key, is_new=form.new)
-    else:
-        data = stream.read()
-        lines = read_labels_of(data, form.format or guess_format(data))
-        job, brought = None, bring(parts.database, task, lines, by=labeller(), is_new=form.new)
+    job, brought = bring_sent(name, key=read_idempotency_key())
     return to_response(
         ImportedBody(
             stored=brought.stored,
@@ -140,6 +127,27 @@ def bring_file(name: str) -> Response:
             job=None if job is None else job.id,
         )
     )
+
+
+def bring_sent(name: str, *, key: str | None) -> tuple[Job | None, Brought]:
+    """Store what the file of a form says; with the job that pictures in it have become.
+
+    Raises:
+        InvalidInput, TooLarge: it is no file of labels. Forbidden: it has pictures, and the key may not predict.
+        NotFound, VersionRetired, Conflict, TooManyRequests, Unavailable: as for jobs.
+    """
+    parts = current_parts()
+    task = task_to_label(parts, name)
+    stream = _sent_file().stream
+    form = read_form(ImportForm, request.form)
+    is_zip = stream.read(len(_ZIP)) == _ZIP
+    stream.seek(0)
+    if is_zip or form.format == "zip":
+        with parts.checks.place():
+            return _bring_archive(parts, task, stream, key, is_new=form.new)
+    data = stream.read()
+    lines = read_labels_of(data, form.format or guess_format(data))
+    return None, bring(parts.database, task, lines, by=labeller(), is_new=form.new)
 
 
 def _sent_file() -> FileStorage:

@@ -116,6 +116,7 @@ NEEDS: Mapping[str, Scope | None] = {
     "pages.label": Scope.LABEL,
     "pages.decide": Scope.LABEL,
     "pages.take_back": Scope.LABEL,
+    "pages.bring_labels": Scope.LABEL,
     # How the service stands is about all clients.
     "health.metrics": Scope.METRICS,
     "audit.index": Scope.ADMIN,

@@ -13,12 +13,22 @@ from flask import Response, make_response, redirect, render_template, request, u
 from pydantic import Field
 
 from production_server.access.scopes import Scope
-from production_server.errors import CeleriacError, Conflict, InvalidInput, NotFound
+from production_server.errors import (
+    CeleriacError,
+    Conflict,
+    InvalidInput,
+    NotFound,
+    TooManyRequests,
+    VersionRetired,
+)
+from production_server.jobs.records import Job
+from production_server.labels.bringing import Brought
 from production_server.labels.decisions import undo
 from production_server.labels.progress import read_progress
 from production_server.labels.records import ORDERS, Decision, ItemId, Order, Question, Said
 from production_server.labels.standing import current
 from production_server.models.tasks.task import LabelScore
+from production_server.web.api.label_files import bring_sent
 from production_server.web.api.label_schemas import (
     MAX_LABEL,
     MAX_SITTING,
@@ -158,6 +168,15 @@ def take_back(name: str) -> Response:
     return _to_page(name, form.order, form.sitting, HTTPStatus.SEE_OTHER)
 
 
+def bring_labels(name: str) -> Response:
+    """Store what a file says, and tell what came of it above the next question."""
+    try:
+        job, brought = bring_sent(name, key=None)
+    except (InvalidInput, Conflict, VersionRetired, TooManyRequests) as exc:
+        return _page(name, "margin", secrets.token_urlsafe(6), exc)
+    return _page(name, "margin", secrets.token_urlsafe(6), brought=brought, job=job)
+
+
 def labelling_of(parts: WebParts, items: list[ItemId]) -> Labelling | None:
     """What was said of items that a page shows; None: who asks may say nothing."""
     if not asking_client().may(Scope.LABEL):
@@ -170,7 +189,14 @@ def _to_page(name: str, order: str, sitting: str, status: HTTPStatus) -> Respons
 
 
 def _page(
-    name: str, order: Order, sitting: str, error: CeleriacError | None = None, *, typed: str = ""
+    name: str,
+    order: Order,
+    sitting: str,
+    error: CeleriacError | None = None,
+    *,
+    typed: str = "",
+    brought: Brought | None = None,
+    job: Job | None = None,
 ) -> Response:
     parts = current_parts()
     task, by = task_to_label(parts, name), labeller(sitting)
@@ -188,6 +214,8 @@ def _page(
         undo_key=secrets.token_urlsafe(9),
         known=task.choices[:MOST_KNOWN],
         typed=typed,
+        brought=brought,
+        job=job,
         error=error,
     )
     return make_response(page, 200 if error is None else status_of(error))

@@ -185,3 +185,18 @@ def test_a_hostile_name_is_text(web: FlaskClient, work: Any) -> None:
         assert "<img src=x" not in open_page(web, path)
     picture = web.get(f"/predictions/{job['id']}/pictures/0.png")
     assert (picture.status_code, picture.mimetype) == (200, "image/png")
+
+
+def test_a_file_of_labels_is_brought_in_and_its_bad_lines_are_told(
+    web: FlaskClient, done: dict[str, Any]
+) -> None:
+    table = f"job,index,label\n{done['id']},0,no\n{done['id']},1,<b>\n".encode()
+
+    answer = web.post("/label/table/import", data={"file": (io.BytesIO(table), "a.csv")}, headers=SAME_SITE)
+    refused = web.post("/label/table/import", data={"file": (io.BytesIO(b"x"), "a")}, headers=SAME_SITE)
+
+    assert answer.status_code == 200
+    assert "1\N{NO-BREAK SPACE}label stored, 1 refused" in answer.text
+    assert "line 3: expected a label of table" in answer.text and "<b>" not in answer.text
+    assert (refused.status_code, "a first line with names" in refused.text) == (400, True)
+    assert decisions(web) == [("label", 0, "no")]
