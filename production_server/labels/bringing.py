@@ -86,26 +86,23 @@ def _checked(line: Line, task: Task, *, is_new: bool) -> Line:
 def _store(database: Database, model: str, told: Sequence[Told], by: Labeller, brought: Brought) -> None:
     with database.write(may_take_long=True) as connection:
         named = _named(connection, model, told, by)
-        wanted = {each.where: each.item or named.get(each.url or each.name or "") for each in told}
-        about = _found(connection, model, [which for which in wanted.values() if which], by)
+        wanted = [each.item or named.get(each.url or each.name or "") for each in told]
+        about = _found(connection, model, [which for which in wanted if which], by)
         before = current_in(connection, list(about))
         at = connection.execute(select(now())).scalar_one()
         rows = []
-        for each in told:
-            which = wanted[each.where]
+        for each, which in zip(told, wanted, strict=True):
             row = about.get(which) if which else None
             if which is None or row is None:
                 brought.refuse(Fault(each.where, f"an item of {model}", _shown(each)))
-                continue
-            if which in brought.seen:
+            elif which in brought.seen:
                 brought.refuse(Fault(each.where, "each item once", _shown(each)))
-                continue
-            brought.seen.add(which)
-            if _says_so(before.get(which), each, by):
+            elif _says_so(before.get(which), each, by):
                 brought.unchanged += 1
-                continue
-            replaced = before.get(which)
-            rows.append(_row(which, row, each, by, replaced, at))
+            else:
+                rows.append(_row(which, row, each, by, before.get(which), at))
+            if which is not None:
+                brought.seen.add(which)
         if rows:
             connection.execute(insert(decision), rows)
         brought.stored += len(rows)
