@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-DEVIATIONS = 1.96
+DEVIATIONS = 1.959964
 """Of the normal distribution for an interval that holds the share 95 times in a hundred."""
 
 
@@ -16,4 +16,5 @@ def wilson(hits: int, count: int, deviations: float = DEVIATIONS) -> tuple[float
     square = deviations**2
     middle = (hits + square / 2) / (count + square)
     half = deviations / (count + square) * math.sqrt(hits * (count - hits) / count + square / 4)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # With none or all of them a bound is 0 or 1 but for rounding.
+    return max(0.0, middle - half) if hits else 0.0, min(1.0, middle + half) if hits < count else 1.0

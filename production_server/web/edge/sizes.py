@@ -19,6 +19,8 @@ _LARGEST = None
 _MOST: Mapping[str, int | None] = {
     "jobs.submit": _LARGEST,
     "pages.submit": _LARGEST,
+    "label_files.bring_file": _LARGEST,
+    "pages.bring_labels": _LARGEST,
     # Without the files of forms, which have a limit of their own.
     "imports.submit": _LARGEST,
     "pages.import_model": _LARGEST,

@@ -1,0 +1,42 @@
+"""Shares with the intervals that they lie in, and how far people agree: numbers only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from production_server.intervals import wilson
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many of some are so, and where the share of all lies with 95 % confidence."""
+
+    hits: int
+    of: int
+    low: float
+    high: float
+
+    @property
+    def share(self) -> float:
+        return self.hits / self.of
+
+
+def share_of(hits: int, of: int) -> Share:
+    """A share of at least one, with its Wilson interval."""
+    return Share(hits, of, *wilson(hits, of))
+
+
+def kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
+    """Cohen's kappa of two people's answers: 1 where all are equal, 0 where as many are as by chance.
+
+    None: there are none, or all of both are the same, so that chance explains everything.
+    """
+    if not pairs:
+        return None
+    count = len(pairs)
+    equal = sum(first == second for first, second in pairs) / count
+    firsts, seconds = Counter(first for first, _ in pairs), Counter(second for _, second in pairs)
+    by_chance = sum(firsts[label] * seconds[label] for label in firsts) / count**2
+    return None if by_chance >= 1 else (equal - by_chance) / (1 - by_chance)
