@@ -91,6 +91,14 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+_parity_images = click.option(
+    "--parity-images",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of photos on whose crops Keras and ONNX Runtime are compared.  "
+    "[default: MODEL_DATA_DIR/photos; without it, Fashion-MNIST's images, enlarged]",
+)
+
+
 def _publish(model: str, store: Path, clone: Path | None, train: Callable[[Path], Path]) -> None:
     """Have a version trained into the store, or into a clone, and print where it is."""
     if clone is None:
@@ -116,6 +124,7 @@ def cli() -> None:
       python -m production_server.training fashion_mnist
       python -m production_server.training fashion_mnist --data photos/ --name my_model
       python -m production_server.training mobilenet
+      python -m production_server.training faces
       python -m production_server.training fashion_mnist --clone ../models && git -C ../models push production
     """
 
@@ -262,12 +271,7 @@ def fashion_mnist(  # noqa: PLR0913  # one argument per option
     type=click.FloatRange(0.1, 2),
     help="How wide the network is that your weights are for.  [default: 1]",
 )
-@click.option(
-    "--parity-images",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of photos on whose crops Keras and ONNX Runtime are compared.  "
-    "[default: MODEL_DATA_DIR/photos; without it, Fashion-MNIST's images, enlarged]",
-)
+@_parity_images
 @click.option(
     "--name", callback=_check_name, default="mobilenet", show_default=True, help="Name of the model."
 )
@@ -318,12 +322,7 @@ def mobilenet(  # noqa: PLR0913  # one argument per option
 
 @cli.command()
 @_common
-@click.option(
-    "--parity-images",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of photos on whose crops Keras and ONNX Runtime are compared.  "
-    "[default: MODEL_DATA_DIR/photos; without it, Fashion-MNIST's images, enlarged]",
-)
+@_parity_images
 @click.option("--name", callback=_check_name, default="faces", show_default=True, help="Name of the model.")
 def faces(
     *,

@@ -15,7 +15,7 @@ from production_server.training.errors import DataError
 from production_server.training.image_set import ImageSet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -88,6 +88,21 @@ def obtain(source: Source, reporter: Reporter, *, environment: Mapping[str, str]
         DigestError: the file's SHA-256 is not the pinned one.
         DownloadError: its origin cannot be reached.
     """
+    return kept_or_fetched(
+        source,
+        lambda cached: download(source.url, cached, sha256=source.sha256, reporter=reporter),
+        environment=environment,
+    )
+
+
+def kept_or_fetched(
+    source: Source, fetch: Callable[[Path], None], *, environment: Mapping[str, str] = os.environ
+) -> Path:
+    """As `obtain`, whatever brings the file into the cache.
+
+    Raises:
+        DigestError: the file's SHA-256 is not the pinned one.
+    """
     own = environment.get(DATA_DIR_VARIABLE)
     places = [Path(own) / source.folder / source.file] if own else []
     cached = cache_directory(environment) / "datasets" / source.folder / source.file
@@ -95,7 +110,7 @@ def obtain(source: Source, reporter: Reporter, *, environment: Mapping[str, str]
         if place.is_file():
             check_digest(place, sha256=source.sha256, origin=str(place))
             return place
-    download(source.url, cached, sha256=source.sha256, reporter=reporter)
+    fetch(cached)
     return cached
 
 

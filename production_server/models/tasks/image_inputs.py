@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -52,20 +52,8 @@ class ImageInputs(Inputs):
 
     def decode(self, payloads: Sequence[bytes | CeleriacError], *, max_pixels: int) -> Decoded:
         image = self._image
-        decoded: dict[int, np.ndarray] = {}
-        errors: dict[int, CeleriacError] = {}
-        for place, payload in enumerate(payloads):
-            if isinstance(payload, CeleriacError):
-                errors[place] = payload
-                continue
-            try:
-                decoded[place] = read_pixels(payload, image, max_pixels=max_pixels)
-            except InvalidInput as exc:
-                errors[place] = exc
-            except Unavailable as exc:
-                # Those behind it would wait as long, one after the other.
-                errors |= dict.fromkeys(range(place, len(payloads)), exc)
-                break
+        read = partial(read_pixels, preprocessing=image, max_pixels=max_pixels)
+        decoded, errors = decode_each(payloads, read)
         if not decoded:
             return Decoded((), errors)
         pixels = scaled(np.stack(list(decoded.values())), image)
@@ -82,3 +70,24 @@ class ImageInputs(Inputs):
         data = image_of_base64(item["b64"], field=f"{field}.b64")
         check_image(data, field=f"{field}.b64", max_pixels=max_pixels)
         return CheckedInput(data)
+
+
+def decode_each(
+    payloads: Sequence[bytes | CeleriacError], read: Callable[[bytes], np.ndarray]
+) -> tuple[dict[int, np.ndarray], dict[int, CeleriacError]]:
+    """The pixels of each file, and why there are none of the others, by their places."""
+    decoded: dict[int, np.ndarray] = {}
+    errors: dict[int, CeleriacError] = {}
+    for place, payload in enumerate(payloads):
+        if isinstance(payload, CeleriacError):
+            errors[place] = payload
+            continue
+        try:
+            decoded[place] = read(payload)
+        except InvalidInput as exc:
+            errors[place] = exc
+        except Unavailable as exc:
+            # Those behind it would wait as long, one after the other.
+            errors |= dict.fromkeys(range(place, len(payloads)), exc)
+            break
+    return decoded, errors

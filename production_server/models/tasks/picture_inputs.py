@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
-from production_server.errors import CeleriacError, InvalidInput, Unavailable
+from production_server.errors import CeleriacError, InvalidInput
 from production_server.models.base64_images import image_of_base64
 from production_server.models.images import check_image, read_picture
 from production_server.models.manifest import the_only
-from production_server.models.tasks.image_inputs import ImageInputs
+from production_server.models.tasks.image_inputs import ImageInputs, decode_each
 from production_server.models.tasks.inputs import CheckedInput, Decoded, Group
 from production_server.shown import describe, describe_names
 
@@ -29,20 +30,8 @@ class PictureInputs(ImageInputs):
             raise ValueError("inputs: expected pictures in uint8, and neither features nor preprocessing")
 
     def decode(self, payloads: Sequence[bytes | CeleriacError], *, max_pixels: int) -> Decoded:
-        pictures: dict[int, np.ndarray] = {}
-        errors: dict[int, CeleriacError] = {}
-        for place, payload in enumerate(payloads):
-            if isinstance(payload, CeleriacError):
-                errors[place] = payload
-                continue
-            try:
-                pictures[place] = read_picture(payload, longest_side=LONGEST_SIDE, max_pixels=max_pixels)
-            except InvalidInput as exc:
-                errors[place] = exc
-            except Unavailable as exc:
-                # Those behind it would wait as long, one after the other.
-                errors |= dict.fromkeys(range(place, len(payloads)), exc)
-                break
+        read = partial(read_picture, longest_side=LONGEST_SIDE, max_pixels=max_pixels)
+        pictures, errors = decode_each(payloads, read)
         return Decoded(tuple(self._groups(pictures)), errors)
 
     def _groups(self, pictures: Mapping[int, np.ndarray]) -> list[Group]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from production_server.models.manifest import Dataset
-from production_server.training.datasets import DATA_DIR_VARIABLE, Source, cache_directory
+from production_server.training.datasets import Source, kept_or_fetched
 from production_server.training.downloads import check_digest
 from production_server.training.errors import DataError, DownloadError
 
@@ -80,16 +80,12 @@ def face_api(reporter: Reporter, *, environment: Mapping[str, str] = os.environ)
         DownloadError: npm is not there, or cannot get it.
         DigestError: it is another one.
     """
-    own = environment.get(DATA_DIR_VARIABLE)
-    places = [Path(own) / FACE_API.folder / FACE_API.file] if own else []
-    cached = cache_directory(environment) / "datasets" / FACE_API.folder / FACE_API.file
-    for place in (*places, cached):
-        if place.is_file():
-            check_digest(place, sha256=FACE_API.sha256, origin=str(place))
-            return place
-    reporter.say(f"Getting {FACE_API_PACKAGE} by npm: 13 MB")
-    _pack(FACE_API_PACKAGE, cached)
-    return cached
+
+    def fetch(cached: Path) -> None:
+        reporter.say(f"Getting {FACE_API_PACKAGE} by npm: 13 MB")
+        _pack(FACE_API_PACKAGE, cached)
+
+    return kept_or_fetched(FACE_API, fetch, environment=environment)
 
 
 def embedding_weights(package: Path) -> dict[str, NDArray[np.float32]]:
