@@ -283,6 +283,115 @@ class ScanList:
 
 
 @dataclass(frozen=True)
+class LabelChoice:
+    """A label that an item may have, and its probability."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Question:
+    """An item that nobody else is asked about until then; `row` is what went in, by feature."""
+
+    job: str
+    index: int
+    version: str
+    answer: str
+    chosen: str
+    until: str
+    name: str | None = None
+    url: str | None = None
+    score: float | None = None
+    choices: list[LabelChoice] = field(default_factory=list)
+    row: dict[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class QuestionList:
+    """Questions, the next one first."""
+
+    questions: list[Question]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What somebody has said of an item."""
+
+    id: int
+    job: str
+    index: int
+    kind: str
+    who: str
+    label: str | None = None
+    predicted: str | None = None
+    replaces: int | None = None
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How many answers of a version are right, and where the share of all lies."""
+
+    version: str
+    right: int
+    of: int
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Items that two people have labelled, and how many of these alike."""
+
+    items: int
+    equal: int
+    kappa: float | None = None
+
+
+@dataclass(frozen=True)
+class LabelProgress:
+    """How far labelling is."""
+
+    left: int
+    is_all: bool
+    labelled: int
+    mine: int
+    per_minute: int
+    accuracy: list[Accuracy]
+    agreement: Agreement
+
+
+@dataclass(frozen=True)
+class ImportedLabels:
+    """What came of a file of labels; `faults` are the first hundred that were refused."""
+
+    stored: int
+    unchanged: int
+    refused: int
+    faults: list[Fault] = field(default_factory=list)
+    job: str | None = None
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """Labels of a model as they stood once."""
+
+    name: str
+    model: str
+    items: int
+    digest: str
+    created: str
+
+
+@dataclass(frozen=True)
+class LabelSetList:
+    """Sets of labels, newest first."""
+
+    sets: list[LabelSet]
+
+
+@dataclass(frozen=True)
 class Problem:
     """Why a request was refused: problem details (RFC 9457) with the members that this service adds."""
 

@@ -13,7 +13,7 @@ import ssl
 import time
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar
 
 import httpx
 
@@ -172,11 +172,11 @@ class Server:
 
     def models(self) -> list[Model]:
         """Every model that the server has."""
-        return self._send(ModelList, "GET", "/api/models").models
+        return self.ask(ModelList, "GET", "/api/models").models
 
     def model(self, name: str) -> Model:
         """One model, with the manifest of its stable version."""
-        return self._send(Model, "GET", _model_path(name))
+        return self.ask(Model, "GET", _model_path(name))
 
     def submit_items(
         self,
@@ -192,50 +192,50 @@ class Server:
         self, uploads: Sequence[Upload], *, fields: Mapping[str, str], wait_s: int = 0
     ) -> Submitted:
         """Submit images, files of arrays, or one CSV, streamed from where they lie."""
-        return self._submit(wait_s, data=dict(fields), files=_parts(uploads))
+        return self._submit(wait_s, data=dict(fields), files=parts_of(uploads))
 
     def job(self, job_id: str) -> Job:
         """How far a job has come."""
-        return self._send(Job, "GET", _job_path(job_id))
+        return self.ask(Job, "GET", _job_path(job_id))
 
     def jobs(self, **filters: str | int | None) -> JobPage:
         """Jobs, newest first; filters are model, state, after and limit."""
-        return self._send(JobPage, "GET", "/api/jobs", params=_given(filters))
+        return self.ask(JobPage, "GET", "/api/jobs", params=_given(filters))
 
     def cancel(self, job_id: str) -> Job:
         """Cancel what has not run."""
-        return self._send(Job, "DELETE", _job_path(job_id))
+        return self.ask(Job, "DELETE", _job_path(job_id))
 
     def results(self, job_id: str, *, after: int | None = None) -> ResultPage:
         """Up to a thousand results in order, finished or not."""
         params = _given({"after": after, "limit": PAGE_SIZE})
-        return self._send(ResultPage, "GET", f"{_job_path(job_id)}/results", params=params)
+        return self.ask(ResultPage, "GET", f"{_job_path(job_id)}/results", params=params)
 
     def start_scan(self, asked: Mapping[str, Any]) -> Scan:
         """Have what lies somewhere classified: url and model, and maybe version, pattern, again, dry_run, priority.
 
         Asked again while it lists, the server answers the same scan: trying again makes no second one.
         """
-        return self._send(Scan, "POST", "/api/scans", json=dict(asked))
+        return self.ask(Scan, "POST", "/api/scans", json=dict(asked))
 
     def scan(self, scan_id: str) -> Scan:
         """How far a scan and its job have come."""
-        return self._send(Scan, "GET", _scan_path(scan_id))
+        return self.ask(Scan, "GET", _scan_path(scan_id))
 
     def scans(self, *, limit: int) -> list[Scan]:
         """Scans, newest first."""
-        return self._send(ScanList, "GET", "/api/scans", params={"limit": limit}).scans
+        return self.ask(ScanList, "GET", "/api/scans", params={"limit": limit}).scans
 
     def cancel_scan(self, scan_id: str) -> Scan:
         """Stop a scan, and cancel what has not run."""
-        return self._send(Scan, "DELETE", _scan_path(scan_id))
+        return self.ask(Scan, "DELETE", _scan_path(scan_id))
 
     def start_import(self, fields: Mapping[str, str], uploads: Sequence[Upload]) -> ModelImport:
         """Have a version made of a file, which is streamed from where it lies, or named by `url` among the fields.
 
         It is sent once: the server could not tell a second try from a second import.
         """
-        parts = _parts(uploads)
+        parts = parts_of(uploads)
         # A form without any file would not be sent as one of several parts.
         parts = parts or [(name, (None, value)) for name, value in fields.items()]
         timeout = httpx.Timeout(60.0, connect=5.0, read=KEEP_S)
@@ -244,15 +244,15 @@ class Server:
 
     def model_import(self, import_id: str) -> ModelImport:
         """How far an import has come, and what it has become."""
-        return self._send(ModelImport, "GET", _import_path(import_id))
+        return self.ask(ModelImport, "GET", _import_path(import_id))
 
     def imports(self, *, limit: int) -> list[ModelImport]:
         """Imports, newest first."""
-        return self._send(ImportList, "GET", "/api/imports", params={"limit": limit}).imports
+        return self.ask(ImportList, "GET", "/api/imports", params={"limit": limit}).imports
 
     def cancel_import(self, import_id: str) -> ModelImport:
         """Have a file become no version."""
-        return self._send(ModelImport, "DELETE", _import_path(import_id))
+        return self.ask(ModelImport, "DELETE", _import_path(import_id))
 
     def _submit(self, wait_s: int, **content: Any) -> Submitted:
         headers = {"Idempotency-Key": str(uuid.uuid4())}
@@ -263,7 +263,23 @@ class Server:
         said = _read(SaidAtOnce, answer)
         return Submitted(job, said.results, said.table)
 
-    def _send(self, kind: type[T], method: str, path: str, **content: Any) -> T:
+    def save(self, path: str, into: BinaryIO, **content: Any) -> None:
+        """Write what a path answers into a file as it comes. It is asked for once.
+
+        Raises:
+            Refused, Unavailable: it is not to be had; a part of it may be written.
+        """
+        try:
+            with self._http.stream("GET", path, **content) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise _failure(answer, url=self.url)
+                into.writelines(answer.iter_bytes())
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            raise translate(error, url=self.url) from error
+
+    def ask(self, kind: type[T], method: str, path: str, **content: Any) -> T:
+        """What a path answers, as a value; asked again where that may help."""
         return _read(kind, self._answer(method, path, **content))
 
     def _answer(self, method: str, path: str, **content: Any) -> httpx.Response:
@@ -291,7 +307,7 @@ class Server:
         raise _failure(answer, url=self.url)
 
 
-def _parts(uploads: Sequence[Upload]) -> list[tuple[str, Any]]:
+def parts_of(uploads: Sequence[Upload]) -> list[tuple[str, Any]]:
     """Files as httpx sends them, beside the fields of a form."""
     return [(upload.part, (upload.name, upload, upload.content_type)) for upload in uploads]
 
@@ -304,25 +320,39 @@ def _read(kind: type[T], answer: httpx.Response) -> T:
 # other is about URLs, which no user of this client has written.
 
 
-def _model_path(name: str) -> str:
+def checked_model(name: str) -> str:
+    """A model's name, which may be a part of a path.
+
+    Raises:
+        InputError: it cannot be one.
+    """
     if not re.fullmatch(r"[A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*", name):
         raise InputError(f"{name!r} is no name of a model: `models` lists those that there are")
-    return f"/api/models/{name}"
+    return name
+
+
+def _model_path(name: str) -> str:
+    return f"/api/models/{checked_model(name)}"
 
 
 def _job_path(job_id: str) -> str:
-    return f"/api/jobs/{_checked_id(job_id, of='job')}"
+    return f"/api/jobs/{checked_id(job_id, of='job')}"
 
 
 def _import_path(import_id: str) -> str:
-    return f"/api/imports/{_checked_id(import_id, of='import')}"
+    return f"/api/imports/{checked_id(import_id, of='import')}"
 
 
 def _scan_path(scan_id: str) -> str:
-    return f"/api/scans/{_checked_id(scan_id, of='scan')}"
+    return f"/api/scans/{checked_id(scan_id, of='scan')}"
 
 
-def _checked_id(text: str, *, of: str) -> uuid.UUID:
+def checked_id(text: str, *, of: str) -> uuid.UUID:
+    """The ID of a job, an import or a scan.
+
+    Raises:
+        InputError: it is none.
+    """
     try:
         return uuid.UUID(text)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The command line for predictions: predict, jobs, models, import, imports, inject, scans, notify."""
+"""The command line for predictions: predict, jobs, models, import, imports, label, inject, scans, notify."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from client.buckets.inject import inject, scans
 from client.buckets.notify import notify
 from client.exits import EPILOG, SOME_FAILED, run
 from client.importing import import_model, imports
+from client.labelling import label
 from client.options import Shared, shared, timeout, version, which_model
 from client.results import Destination, show_results
 from client.submission import Submission
@@ -59,6 +60,7 @@ def cli() -> None:
       models diabetes
       import iris.onnx --name iris
       inject s3://photos/incoming --model mobilenet --pattern '*.jpg'
+      label next fashion_mnist
       notify s3://photos --suffix .jpg --to https://celeriac.example.org/events/s3
     """
 
@@ -66,6 +68,7 @@ def cli() -> None:
 cli.add_command(import_model)
 cli.add_command(imports)
 cli.add_command(inject)
+cli.add_command(label)
 cli.add_command(notify)
 cli.add_command(scans)
 

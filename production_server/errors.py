@@ -180,11 +180,13 @@ class NotFound(CeleriacError):
     other_codes: ClassVar[tuple[str, ...]] = (
         "canary_not_found",
         "channel_not_found",
+        "decision_not_found",
         "events_not_taken",
         "import_not_found",
         "item_not_found",
         "job_not_found",
         "key_not_found",
+        "label_set_not_found",
         "model_not_found",
         "report_not_found",
         "rollout_not_found",
@@ -203,14 +205,17 @@ class Conflict(CeleriacError):
     """Raised when a request contradicts how things stand; `code` says which.
 
     An idempotency key comes again with another request; a key or an import is over; a channel, or a
-    version, is not what whoever wants to change it takes it for.
+    version, is not what whoever wants to change it takes it for; a decision is undone, or a set of labels there
+    already.
     """
 
     code = "idempotency_conflict"
     other_codes: ClassVar[tuple[str, ...]] = (
         "channel_moved",
+        "decision_undone",
         "import_over",
         "key_over",
+        "label_set_exists",
         "nothing_before",
         "version_built_in",
         "version_does_not_load",

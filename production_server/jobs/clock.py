@@ -22,6 +22,9 @@ def is_older(at: ColumnElement[Any], age_s: float) -> ColumnElement[bool]:
     return (at < now() - age_s) | (at > now() + SLACK_S)
 
 
-def is_ahead(at: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Whether a time until which something was put off has not come; null where there is none."""
-    return (at > now()) & (at <= now() + LONGEST_PAUSE_S)
+def is_ahead(at: ColumnElement[Any], *, longest_s: float = LONGEST_PAUSE_S) -> ColumnElement[bool]:
+    """Whether a time until which something was put off has not come; null where there is none.
+
+    `longest_s`: what is further ahead is from before the clock was set back.
+    """
+    return (at > now()) & (at <= now() + longest_s)

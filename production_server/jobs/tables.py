@@ -395,6 +395,83 @@ model_import = Table(
     Index("ix_model_import_state", "state", "id"),
 )
 
+# What people said of items. Rows are only ever added: one that is undone has another row that says so.
+decision = Table(
+    "decision",
+    metadata,
+    Column("id", Integer, primary_key=True),  # in the order in which they were taken
+    Column("job_id", Uuid, nullable=False),
+    Column("idx", Integer, nullable=False),
+    Column("model", String(64), nullable=False),
+    Column("version", String(9), nullable=False),  # of the item's job
+    Column("client", String(64), nullable=False),
+    Column("who", String(64), nullable=False),  # the name of the key, or, without keys, of the client
+    Column("at", Double, nullable=False),
+    Column("kind", String(8), nullable=False),  # label | reject | ignore | skip | undo
+    Column("answer", Text),  # the label that it is, or, of a rejection, that it is not
+    Column("predicted", Text),  # what the model had answered then; null: nothing yet
+    Column("score", Double),
+    Column("chosen", String(8), nullable=False),  # margin | random | newest | second | direct | import
+    Column("replaces", Integer),  # what was said of the item before; of an undo, what is undone
+    Column("idempotency_key", String(255)),
+    Column("request_digest", String(64)),  # SHA-256 of what was asked under that key
+    ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
+    Index("ix_decision_item", "job_id", "idx"),
+    Index("ix_decision_model", "model", "id"),
+    Index("ix_decision_who", "model", "who", "id"),
+    Index("ux_decision_idempotency", "client", "idempotency_key", unique=True),
+    Index(
+        "ux_decision_undo",
+        "replaces",
+        unique=True,
+        sqlite_where=text("kind = 'undo'"),
+        postgresql_where=text("kind = 'undo'"),
+    ),
+)
+
+# Items that somebody was asked about, or that were drawn at random: how, and who has one in hand.
+question = Table(
+    "question",
+    metadata,
+    Column("job_id", Uuid, primary_key=True),
+    Column("idx", Integer, primary_key=True, autoincrement=False),
+    Column("model", String(64), nullable=False),
+    Column("chosen", String(8), nullable=False),
+    # Accuracy is estimated from these: each answered item could have been one, whether it had a label by then or not.
+    Column("is_drawn", Boolean(create_constraint=False), nullable=False),
+    Column("holder", String(200)),  # null: nobody was asked
+    Column("lease_until", Double),  # null: nobody has it in hand
+    Column("undone_by", Integer),  # the decision by which it was put back in hand; null: it was asked
+    ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
+    Index("ix_question_model", "model", "lease_until"),
+)
+
+# Labels of a model as they stood once, to be trained on.
+label_set = Table(
+    "label_set",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("model", String(64), nullable=False),
+    Column("client", String(64), nullable=False),  # who made it
+    Column("created_at", Double, nullable=False),
+    Column("items", Integer, nullable=False),
+    Column("digest", String(64), nullable=False),  # SHA-256 over the inputs and their labels
+    Index("ux_label_set_name", "name", unique=True),
+)
+
+label_set_item = Table(
+    "label_set_item",
+    metadata,
+    Column("set_id", Integer, primary_key=True, autoincrement=False),
+    Column("job_id", Uuid, primary_key=True),
+    Column("idx", Integer, primary_key=True, autoincrement=False),
+    Column("label", Text, nullable=False),
+    ForeignKeyConstraint(["set_id"], ["label_set.id"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
+    Index("ix_label_set_item_job", "job_id"),
+)
+
 # Who did what, and who was not let in. Rows are written, and cleared away when they are old; no code changes one.
 audit = Table(
     "audit",

@@ -43,6 +43,16 @@ def check_image(data: bytes, *, field: str, max_pixels: int) -> None:
             check_visible(image)
 
 
+def size_of(data: bytes, *, max_pixels: int) -> tuple[int, int]:
+    """Width and height of an image file as it is stored; nothing of it is decoded.
+
+    Raises:
+        InvalidInput, TooLarge, Unavailable: as `check_image`.
+    """
+    with opened(data, field="image", max_pixels=max_pixels) as image:
+        return image.size
+
+
 def open_picture(data: bytes, mode: ImageMode, *, field: str, max_pixels: int) -> Picture:
     """The picture in an image file in its own size: upright, in grey or colour, transparency laid on white.
 

@@ -39,6 +39,14 @@ def _check_store(_context: click.Context, _parameter: click.Parameter, value: Pa
     return value
 
 
+def _check_data(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | Path | None:
+    if value is None or value.startswith("labels:"):
+        return value
+    if not Path(value).exists():
+        raise click.BadParameter(f"expected a path, or labels:NAME; '{value}' does not exist")
+    return Path(value)
+
+
 def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that every training has."""
     for option in (
@@ -151,8 +159,10 @@ def diabetes(
 @_common
 @click.option(
     "--data",
-    type=click.Path(exists=True, path_type=Path),
-    help="Your own images: a folder with one folder per class, or a CSV with the columns path and label.",
+    metavar="PATH|labels:NAME",
+    callback=_check_data,
+    help="Your own images: a folder with one folder per class, a CSV with the columns path and label, or a set of "
+    "labels of the service on this machine.",
 )
 @click.option(
     "--name", callback=_check_name, help="Name of the model; needed with --data.  [default: fashion_mnist]"
@@ -177,7 +187,7 @@ def diabetes(
 )
 def fashion_mnist(  # noqa: PLR0913  # one argument per option
     *,
-    data: Path | None,
+    data: Path | str | None,
     name: str | None,
     epochs: int | None,
     size: int | None,
@@ -201,6 +211,7 @@ def fashion_mnist(  # noqa: PLR0913  # one argument per option
       python -m production_server.training fashion_mnist
       python -m production_server.training fashion_mnist --data photos/ --name my_model
       python -m production_server.training fashion_mnist --data labels.csv --name parts --size 64 --no-flip
+      python -m production_server.training fashion_mnist --data labels:november --name clothes
     """
     if data is not None and name is None:
         raise click.UsageError("--data needs --name: what shall the model be called?")
@@ -214,8 +225,14 @@ def fashion_mnist(  # noqa: PLR0913  # one argument per option
     if data is None:
         description, split = clothes.describe(name or clothes.NAME), clothes.load_split(seed, reporter)
         epochs = epochs or clothes.EPOCHS
-    else:
+    elif isinstance(data, Path):
         description, split = prepare(data, str(name), size=size, seed=seed, reporter=reporter)
+    else:
+        from production_server.training.label_sets import PREFIX, obtain
+
+        kept = obtain(data.removeprefix(PREFIX), reporter)
+        description, split = prepare(kept.table, str(name), size=size, seed=seed, reporter=reporter)
+        description = kept.told_in(description)
 
     # TensorFlow takes seconds to load: only now, when the data is known to be usable
     from production_server.training.image_training import train_images

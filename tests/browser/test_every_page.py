@@ -15,6 +15,7 @@ from tests.browser.conftest import PHONE, ROW, Complaints, Visit, table, upload
 PAGES = (
     "welcome", "row form", "image form", "row", "warned row", "table", "images", "one image", "cancelled",
     "tabular card", "image card", "versions", "docs", "dashboard", "results", "imports", "import", "failed import",
+    "label image", "label row", "nothing to label",
 )  # fmt: skip
 
 
@@ -52,6 +53,9 @@ def paths(site: Celeriac) -> dict[str, str]:
         "imports": "/imports",
         "import": f"/imports/{tried}",
         "failed import": f"/imports/{failed}",
+        "label image": "/label/fashion_mnist",
+        "label row": "/label/diabetes",
+        "nothing to label": "/label/diabetes?order=second",
     }
 
 

@@ -35,8 +35,16 @@ def documents() -> str:
     return "\n".join(page.read_text() for page in pages if page.exists())
 
 
+def commands_of(group: click.Group) -> list[click.Command]:
+    """A group, and all commands below it."""
+    below = (
+        commands_of(each) if isinstance(each, click.Group) else [each] for each in group.commands.values()
+    )
+    return [group, *(command for commands in below for command in commands)]
+
+
 COMMANDS = {
-    CLIENT_PAGE: [cli.cli, *cli.cli.commands.values()],
+    CLIENT_PAGE: commands_of(cli.cli),
     LAUNCH_PAGE: [*launcher.start.commands.values(), launcher.stop],
 }
 

@@ -40,6 +40,21 @@ OPERATIONS = [
     ("/api/imports", "get"),
     ("/api/imports/{import_id}", "delete"),
     ("/api/imports/{import_id}", "get"),
+    ("/api/label-sets", "get"),
+    ("/api/label-sets", "post"),
+    ("/api/label-sets/{name}", "get"),
+    ("/api/labels/{name}", "get"),
+    ("/api/labels/{name}/coco.json", "get"),
+    ("/api/labels/{name}/decisions", "get"),
+    ("/api/labels/{name}/decisions", "post"),
+    ("/api/labels/{name}/decisions/last", "delete"),
+    ("/api/labels/{name}/decisions/{number}", "delete"),
+    ("/api/labels/{name}/import", "post"),
+    ("/api/labels/{name}/label-studio.json", "get"),
+    ("/api/labels/{name}/labels.csv", "get"),
+    ("/api/labels/{name}/labels.jsonl", "get"),
+    ("/api/labels/{name}/labels.zip", "get"),
+    ("/api/labels/{name}/next", "get"),
     ("/api/models", "get"),
     ("/api/models", "post"),
     ("/api/models/{name}", "get"),
@@ -69,6 +84,9 @@ OPERATIONS = [
 ]
 
 TAKES_ANYTHING = [
+    ("/api/label-sets", "get"),
+    ("/api/label-sets/{name}", "get"),
+    ("/api/labels/{name}", "get"),
     # What buckets send has no schema of ours.
     ("/events/s3", "post"),
     ("/api/stats", "get"),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from heapq import nlargest
 from typing import Any
 
 import numpy as np
 
-from production_server.models.tasks.classification_outputs import rankings
+from production_server.models.tasks.classification_outputs import is_ranking, rankings
 from production_server.models.tasks.evaluation import Evaluation, evaluate
 from production_server.models.tasks.label_words import label_of
 from production_server.models.tasks.labelled import ALMOST, Labelled, rounded
@@ -24,6 +25,7 @@ class Classification(Labelled):
     answers = "one of its labels"
     loss_name = "error rate"
     card = "pages/answers/label_card.html"
+    is_one_of_its_choices = True
     text_outputs = (LABEL,)
 
     def check_manifest(self) -> None:
@@ -74,6 +76,14 @@ class Classification(Labelled):
     def threshold_of(self, place: int) -> float | None:
         threshold = self.manifest.threshold
         return threshold.value if threshold is not None and place == 1 else None
+
+    def margin(self, prediction: Prediction) -> float:
+        """The answer's probability less the next one's; with a threshold, how far the score is from that."""
+        output, threshold = prediction.output, self.manifest.threshold
+        if threshold is not None and len(output) == len(self.manifest.labels):
+            return abs(float(output[1]) - threshold.value)
+        best = sorted(share for _, share in output) if is_ranking(output) else nlargest(2, output)
+        return abs(float(best[-1]) - float(best[-2])) if len(best) > 1 else 1.0
 
     def evaluate(self, items: Iterable[Judged]) -> Evaluation | None:
         threshold = self.manifest.threshold

@@ -117,6 +117,8 @@ class Task(ABC):
     """Whether what is true is written as a number, as features are."""
     pads: ClassVar[bool] = False
     """Whether outputs of other sizes than their neighbours' may be filled up with zeros: one of them tells how many."""
+    is_one_of_its_choices: ClassVar[bool] = False
+    """Whether an answer is exactly one of `choices`, so that people can say which one it should be."""
     text_outputs: ClassVar[tuple[str, ...]] = ()
     """Outputs of text that interactive calls get beside the graph's numbers."""
 
@@ -206,6 +208,10 @@ class Task(ABC):
         """What is drawn of an answer: each label that was kept."""
         del prediction
         return []
+
+    def margin(self, prediction: Prediction) -> float:
+        """How far an answer is from being another one, from 0 to 1; asked only where it `is_one_of_its_choices`."""
+        raise NotImplementedError
 
     def values(self, prediction: Prediction) -> list[tuple[str, str]]:
         """What is written out of an answer on its page: names and texts."""

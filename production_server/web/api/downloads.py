@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import AnyStr
 
 from flask import Response
 
@@ -26,7 +27,7 @@ _NUMBERS = re.compile(rf"[-+](\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|\[+{_IN_JSON}(?:[\
 """A label may be one, such as -1, and a tensor a list of them. The client has the same rules (`client/files.py`)."""
 
 
-def download(pieces: Iterator[str], mimetype: str, file_name: str) -> Response:
+def download(pieces: Iterator[AnyStr], mimetype: str, file_name: str) -> Response:
     """A response that browsers store as a file; it ends with the key of who asked for it."""
     # The first piece is made before the status is sent, so that a fault still becomes a problem response.
     body = chain([next(pieces)], _while_let_in(pieces, asking_client(), current_parts().keys))
@@ -35,7 +36,7 @@ def download(pieces: Iterator[str], mimetype: str, file_name: str) -> Response:
     )
 
 
-def _while_let_in(pieces: Iterator[str], client: Client, keys: KnownKeys) -> Iterator[str]:
+def _while_let_in(pieces: Iterator[AnyStr], client: Client, keys: KnownKeys) -> Iterator[AnyStr]:
     for piece in pieces:
         if not keys.still_hold(client):
             raise Unauthorized("the key, or session, of a download is over")

@@ -14,7 +14,7 @@ from werkzeug.routing import Rule
 
 from production_server.web.api.operations import Answer, Operation, operation_of
 from production_server.web.api.requests import may_be_left_out
-from production_server.web.api.schemas import ProblemBody
+from production_server.web.api.schemas import MAX_INDEX, ProblemBody
 from production_server.web.edge.headers import STICKY_HEADER
 from production_server.web.edge.needs import scopes_for
 
@@ -42,6 +42,13 @@ _HEADERS: dict[str, dict[str, Any]] = {
 }
 
 
+_PARAMETER = re.compile(r"<(?:(\w+)(?:\([^)]*\))?:)?(\w+)>")
+"""In a path: what it is, where that is said, and its name."""
+_PATH_SCHEMAS: dict[str, dict[str, Any]] = {
+    "": {"type": "string", "pattern": "^[^/]+$"},
+    "uuid": {"type": "string", "format": "uuid"},
+    "int": {"type": "integer", "minimum": 0, "maximum": MAX_INDEX},
+}
 _PROOFS = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "a key, unless the service has none"},
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "a key, too"},
@@ -82,7 +89,7 @@ def _operations(app: Flask) -> Iterator[tuple[Rule, str, Operation, str]]:
 
 
 def _path(rule: Rule) -> str:
-    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+    return _PARAMETER.sub(r"{\2}", rule.rule)
 
 
 def _describe(rule: Rule, method: str, noted: Operation, doc: str) -> dict[str, Any]:
@@ -107,9 +114,8 @@ def _describe(rule: Rule, method: str, noted: Operation, doc: str) -> dict[str, 
 
 
 def _path_parameters(rule: Rule) -> Iterator[dict[str, Any]]:
-    for kind, name in re.findall(r"<(?:(\w+):)?(\w+)>", rule.rule):
-        schema = {"type": "string"} | ({"format": "uuid"} if kind == "uuid" else {"pattern": "^[^/]+$"})
-        yield {"name": name, "in": "path", "required": True, "schema": schema}
+    for kind, name in _PARAMETER.findall(rule.rule):
+        yield {"name": name, "in": "path", "required": True, "schema": _PATH_SCHEMAS[kind]}
 
 
 def _query_parameters(noted: Operation) -> Iterator[dict[str, Any]]:

@@ -71,6 +71,7 @@ NEEDS: Mapping[str, Scope | None] = {
     "pages.predictions": Scope.READ,
     "pages.job": Scope.READ,
     "pages.thumbnail": Scope.READ,
+    "pages.picture": Scope.READ,
     "pages.stats": Scope.READ,
     "pages.search": Scope.READ,
     "pages.docs": Scope.READ,
@@ -97,6 +98,24 @@ NEEDS: Mapping[str, Scope | None] = {
     "pages.retire": Scope.MODELS,
     "pages.restore": Scope.MODELS,
     "pages.delete_version": Scope.MODELS,
+    "labels.progress": Scope.READ,
+    "labels.index": Scope.READ,
+    "labels.ask": Scope.LABEL,
+    "labels.decide": Scope.LABEL,
+    "labels.undo_last": Scope.LABEL,
+    "labels.undo_one": Scope.LABEL,
+    "label_files.csv": Scope.READ,
+    "label_files.json_lines": Scope.READ,
+    "label_files.pictures": Scope.READ,
+    "label_files.coco": Scope.READ,
+    "label_files.label_studio": Scope.READ,
+    "label_files.bring_file": Scope.LABEL,
+    "label_sets.index": Scope.READ,
+    "label_sets.show": Scope.READ,
+    "label_sets.create": Scope.LABEL,
+    "pages.label": Scope.LABEL,
+    "pages.decide": Scope.LABEL,
+    "pages.take_back": Scope.LABEL,
     # How the service stands is about all clients.
     "health.metrics": Scope.METRICS,
     "audit.index": Scope.ADMIN,
@@ -112,7 +131,7 @@ NEEDS: Mapping[str, Scope | None] = {
     "pages.audit": Scope.ADMIN,
 }
 
-ALSO: Mapping[str, Scope] = dict.fromkeys(
+_CHANGED_BY_MODELS = dict.fromkeys(
     (
         "models.index",
         "models.show",
@@ -132,6 +151,23 @@ ALSO: Mapping[str, Scope] = dict.fromkeys(
     ),
     Scope.MODELS,
 )
+_CHANGED_BY_LABEL = dict.fromkeys(
+    (
+        "labels.progress",
+        "labels.index",
+        "label_files.csv",
+        "label_files.json_lines",
+        "label_files.pictures",
+        "label_files.coco",
+        "label_files.label_studio",
+        "label_sets.index",
+        "label_sets.show",
+        "pages.thumbnail",
+        "pages.picture",
+    ),
+    Scope.LABEL,
+)
+ALSO: Mapping[str, Scope] = _CHANGED_BY_MODELS | _CHANGED_BY_LABEL
 """A scope that will do as well as the one in `NEEDS`: who changes something may see what came of it."""
 
 

@@ -21,6 +21,8 @@ from production_server.intake.intake import Intake
 from production_server.jobs.database import Database
 from production_server.jobs.records import Job
 from production_server.jobs.search import Found
+from production_server.labels.pool import Pools
+from production_server.labels.questions import Questions
 from production_server.learning.promotion import PromotionGate
 from production_server.models.mirror import Mirror
 from production_server.models.registry import Registry
@@ -63,6 +65,7 @@ class WebParts:
     registry: Registry
     intake: Intake
     imports: ImportIntake
+    questions: Questions
     caller: Caller
     metrics: Metrics
     storage: Storage
@@ -152,6 +155,9 @@ def build_parts(
         registry=shared.registry,
         intake=shared.intake,
         imports=ImportIntake(settings, shared.database),
+        questions=Questions(
+            shared.database, shared.registry, settings.max_image_pixels, Pools(shared.database)
+        ),
         caller=caller,
         metrics=metrics,
         storage=shared.storage,

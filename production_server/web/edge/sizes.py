@@ -19,6 +19,7 @@ _LARGEST = None
 _MOST: Mapping[str, int | None] = {
     "jobs.submit": _LARGEST,
     "pages.submit": _LARGEST,
+    "label_files.bring_file": _LARGEST,
     # Without the files of forms, which have a limit of their own.
     "imports.submit": _LARGEST,
     "pages.import_model": _LARGEST,

@@ -16,6 +16,7 @@ from production_server.web.pages import (
     imports,
     job_page,
     keys,
+    label,
     login,
     model_card,
     predictions,
@@ -40,6 +41,10 @@ blueprint.add_url_rule(
     "thumbnail",
     job_page.show_thumbnail,
 )
+blueprint.add_url_rule(
+    "/predictions/<uuid:job_id>/pictures/<int(max=2147483647):index>.png", "picture", job_page.show_picture
+)
+blueprint.add_url_rule("/label/<name>", "label", label.show)
 blueprint.add_url_rule("/stats", "stats", stats.show)
 blueprint.add_url_rule("/results", "search", search.show)
 blueprint.add_url_rule("/keys", "keys", keys.show)
@@ -80,6 +85,8 @@ add_change("/keys/<key_id>/rotate", "rotate_key", keys.rotate, page="keys")
 add_change("/keys/<key_id>/revoke", "revoke_key", keys.revoke, page="keys")
 add_change("/imports/<uuid:import_id>/cancel", "cancel_import", imports.cancel, page="imported")
 add_change("/logout", "leave", login.leave, page="welcome")
+add_change("/label/<name>/decide", "decide", label.decide, page="label")
+add_change("/label/<name>/undo", "take_back", label.take_back, page="label")
 add_change("/models/<name>/versions/promote", "promote", versions.promote, page="versions")
 add_change("/models/<name>/versions/rollback", "roll_back", versions.roll_back, page="versions")
 add_change("/models/<name>/versions/unset", "unset", versions.remove_channel, page="versions")

@@ -10,21 +10,23 @@ from uuid import UUID
 from flask import Response, make_response, redirect, render_template, request, url_for
 
 from production_server.access.cancelling import cancel_job
-from production_server.errors import InvalidInput, NotFound, StorageUnavailable
-from production_server.jobs.away import waiting_for, why_away
+from production_server.errors import InvalidInput, NotFound
+from production_server.jobs.away import waiting_for
 from production_server.jobs.database import Database
 from production_server.jobs.read import every_item, get_input, get_job, get_payloads, list_items
 from production_server.jobs.records import Item, Job
 from production_server.jobs.scans import SOURCE as SCAN
 from production_server.jobs.scans import get_scan
+from production_server.labels.records import ItemId
 from production_server.models.images import thumbnail
 from production_server.models.store import ModelVersion
 from production_server.models.tasks.task import Evaluated, Task
-from production_server.storage.objects import Reference
+from production_server.web.api.objects import fetch
 from production_server.web.edge.flask_door import acting, whose
 from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.edge.protection import KEPT_FOR_GOOD, TO_BE_ASKED_AGAIN
 from production_server.web.pages.charts import Chart, chart_of
+from production_server.web.pages.label import MOST_KNOWN, labelling_of
 from production_server.web.pages.progress import progress_of
 from production_server.web.pages.shown_results import Result, to_result
 
@@ -32,6 +34,8 @@ PAGE_ITEMS = 100
 SEARCHED_FOR_LABELS = 1000
 """A job counts as labelled if one of so many first items came with its true label."""
 THUMBNAIL_SIDE = 112
+PICTURE_SIDE = 800
+"""Of a picture that somebody looks at closely."""
 
 
 def show(job_id: UUID) -> Response:
@@ -55,6 +59,9 @@ def show(job_id: UUID) -> Response:
         page_items=PAGE_ITEMS,
         evaluation=evaluation,
         chart=chart,
+        labelling=labelling_of(parts, [ItemId(job_id, item.index) for item in items]),
+        labels=parts.task_of(job).choices[:MOST_KNOWN],
+        back=request.full_path,
     )
     response = make_response(page)
     if job.is_over:
@@ -70,26 +77,26 @@ def cancel(job_id: UUID) -> Response:
 
 def show_thumbnail(job_id: UUID, index: int) -> Response:
     """A small copy of an item's image, made anew by the server; inputs never change, so it may be kept for good."""
+    return _copy(job_id, index, THUMBNAIL_SIDE)
+
+
+def show_picture(job_id: UUID, index: int) -> Response:
+    """A copy of an item's image for a whole screen, made as thumbnails are."""
+    return _copy(job_id, index, PICTURE_SIDE)
+
+
+def _copy(job_id: UUID, index: int, max_side: int) -> Response:
     parts = current_parts()
     get_job(parts.database, job_id, whose=whose())
     found = get_input(parts.database, job_id, index)
     if not isinstance(found, bytes):
-        found = _fetch(parts, found)
+        found = fetch(parts, found)
     try:
         with parts.checks.place():
-            png = thumbnail(found, max_side=THUMBNAIL_SIDE, max_pixels=parts.settings.max_image_pixels)
+            png = thumbnail(found, max_side=max_side, max_pixels=parts.settings.max_image_pixels)
     except InvalidInput as exc:
         raise NotFound(f"item {index} of job {job_id} is no image", code="item_not_found") from exc
     return Response(png, mimetype="image/png", headers=dict(KEPT_FOR_GOOD))
-
-
-def _fetch(parts: WebParts, reference: Reference) -> bytes:
-    """An object, where its bucket answers; one that is known not to is not asked."""
-    away = why_away(parts.database, reference.bucket_url)
-    if away:
-        raise StorageUnavailable(away)
-    with parts.fetches.place(reference.bucket_url):
-        return parts.storage.fetch(reference, max_bytes=parts.settings.max_object_bytes)
 
 
 def _results(

@@ -9,10 +9,12 @@ from flask import Response, make_response, render_template, request
 from production_server.errors import InvalidInput
 from production_server.jobs.search import Found, search
 from production_server.jobs.series import list_series
+from production_server.labels.records import ItemId
 from production_server.models.tasks.task import Shown, Task
 from production_server.web.api.stats_schemas import SearchQuery, next_after, page_of
 from production_server.web.edge.flask_door import whose
 from production_server.web.edge.parts import WebParts, current_parts
+from production_server.web.pages.label import MOST_KNOWN, labelling_of
 from production_server.web.pages.query import as_typed, filled, read_filled
 
 PAGE_RESULTS = 50
@@ -26,6 +28,8 @@ class ShownFound:
     shown: Shown | None
     """Its answer in a line, if there is one."""
     has_image: bool
+    labels: tuple[str, ...]
+    """What it may be labelled as, where people can say that."""
 
 
 def show() -> Response:
@@ -48,6 +52,8 @@ def show() -> Response:
         is_first="after" not in request.args,
         next=next_after(found, PAGE_RESULTS),
         page_of=page_of,
+        labelling=labelling_of(parts, [ItemId(each.place.job_id, each.place.index) for each in found]),
+        back=request.full_path,
     )
     return make_response(page, 200 if error is None else 400)
 
@@ -61,4 +67,5 @@ def _to_shown(found: Found, task: Task) -> ShownFound:
     prediction = found.item.prediction
     # Of what has failed there may be no image, or it is none.
     has_image = prediction is not None and task.inputs.takes_files
-    return ShownFound(found, None if prediction is None else task.show(prediction), has_image)
+    labels = task.choices[:MOST_KNOWN] if prediction is not None and task.is_one_of_its_choices else ()
+    return ShownFound(found, None if prediction is None else task.show(prediction), has_image, labels)

@@ -52,6 +52,7 @@ class Result:
     """What is written out of the answer, by name."""
     values: tuple[Value, ...]
     outside: tuple[Value, ...]
+    may_be_labelled: bool
 
     @property
     def is_final(self) -> bool:
@@ -79,14 +80,19 @@ def to_result(item: Item, job: Job, version: ModelVersion | None, payload: bytes
         written=() if prediction is None else tuple(task.values(prediction)),
         values=values,
         outside=tuple(value for value in values if value.is_outside),
+        may_be_labelled=task.is_one_of_its_choices and prediction is not None,
     )
 
 
 def _values(item: Item, manifest: Manifest, payload: bytes | None) -> tuple[Value, ...]:
     if payload is None:
         return ()
-    numbers: Sequence[float] = json.loads(payload)
+    return values_of_row(manifest, json.loads(payload), item.outside_training_range)
+
+
+def values_of_row(manifest: Manifest, numbers: Sequence[float], outside: Sequence[str]) -> tuple[Value, ...]:
+    """The numbers of a row, beside their features; `outside` are names of those that training has not seen."""
     return tuple(
-        Value(feature, number, feature.name in item.outside_training_range)
+        Value(feature, number, feature.name in outside)
         for feature, number in zip(manifest.features, numbers, strict=True)
     )
