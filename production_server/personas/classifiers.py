@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from production_server.jobs.database import Database, now
 from production_server.jobs.tables import face, persona_classifier
 from production_server.learning.persona_means import PersonaMeans, Promise
-from production_server.personas.records import Change, Embedder
+from production_server.personas.records import Change, Classifier, Embedder
+from production_server.personas.state import look
 
 MOST_KEPT = 20
 """Of each embedder."""
@@ -87,20 +88,30 @@ def forget(connection: Connection, personas: Collection[int]) -> None:
         connection.execute(update(persona_classifier).where(is_it).values(left))
 
 
-def last_changes(database: Database) -> Sequence[Change]:
-    """What the classifiers that judge have changed.
+def read_classifiers(database: Database) -> tuple[list[Classifier], int]:
+    """Those that judge, and how many changes of what people said they do not know of yet.
 
     Raises:
         Unavailable: the database does not answer.
     """
     with database.read() as connection:
-        return [to_change(row) for row in latest(connection)]
+        found = [
+            Classifier(
+                personas=len(row.personas),
+                threshold=row.threshold,
+                promise=Promise(row.strangers_named, row.strangers),
+                made_at=row.made_at,
+                change=to_change(row),
+            )
+            for row in latest(connection)
+        ]
+        return found, look(connection).waiting
 
 
 def to_change(row: Any) -> Change:
     """What a row tells of what its classifier has changed."""
     return Change(
-        classifier=row.number,
+        number=row.number,
         embedder=Embedder(row.model, row.version),
         is_done=row.judged_to >= row.last_face,
         changed=row.changed,

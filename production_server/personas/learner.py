@@ -49,7 +49,7 @@ class Learner:
             relearn(self.database)
         change = judge_some(self.database)
         if change is not None and change.is_done and change.changed:
-            log.info("persona classifier %d: %s", change.classifier, change)
+            log.info("persona classifier %d: %s", change.number, change)
         return has_found or is_due or change is not None
 
 

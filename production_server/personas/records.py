@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 from uuid import UUID
 
+import numpy as np
+
+from production_server.learning.persona_means import Promise
+
 Said = Literal["label", "reject", "stranger", "not_a_face", "ignore"]
 """What somebody says of a face: that it is a persona, that it is not this one, that it is nobody who is known, that it
 is none, or that nobody cares for it."""
@@ -96,6 +100,10 @@ class Face:
     nearest: int | None
     cosine: float | None
 
+    def places_in(self, width: int, height: int) -> np.ndarray:
+        """Its landmarks in a picture of so many pixels: float32 [1, 5, 2]."""
+        return np.array([self.landmarks], np.float32) * np.array([width, height], np.float32)
+
     @property
     def is_learnt_from(self) -> bool:
         """Whether it would be, if somebody said who it is."""
@@ -106,7 +114,8 @@ class Face:
 class Change:
     """What a classifier has changed."""
 
-    classifier: int
+    number: int
+    """Of the classifier."""
     embedder: Embedder
     is_done: bool
     """Whether it has judged all faces that were there when it was made."""
@@ -117,3 +126,15 @@ class Change:
     def __str__(self) -> str:
         faces = "1 face" if self.changed == 1 else f"{self.changed} faces"
         return f"{faces} changed, {self.gained} gained a name, {self.lost} lost one"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classifier:
+    """What judges the faces of an embedder."""
+
+    personas: int
+    """How many it knows."""
+    threshold: float
+    promise: Promise
+    made_at: float
+    change: Change

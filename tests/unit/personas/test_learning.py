@@ -9,12 +9,12 @@ from sqlalchemy import Connection, func, select
 from production_server.jobs.database import Database
 from production_server.jobs.tables import face, item, persona_classifier, persona_decision, verdict
 from production_server.personas import learning
-from production_server.personas.classifiers import last_changes, latest
+from production_server.personas.classifiers import latest, read_classifiers
 from production_server.personas.decisions import decide, undo
 from production_server.personas.learner import Learner
 from production_server.personas.learning import judge_some, relearn
 from production_server.personas.people import make, merge, remove, split
-from production_server.personas.records import Embedder, NewDecision, Said
+from production_server.personas.records import Change, Embedder, NewDecision, Said
 from tests.unit.personas.pictures import (
     ANNA,
     FACES,
@@ -43,6 +43,10 @@ def say(database: Database, kind: Said, *faces: int, persona: int | None = None)
     decide(database, NewDecision(faces=faces, kind=kind, persona=persona), by=ANNA)
 
 
+def told_changes(database: Database) -> list[Change]:
+    return [each.change for each in read_classifiers(database)[0]]
+
+
 def names(database: Database) -> dict[int, int | None]:
     return {face_id: each[0] for face_id, each in verdicts(database).items()}
 
@@ -57,7 +61,7 @@ def test_one_label_names_the_other_faces_of_that_person(database: Database) -> N
     assert names(database) == dict.fromkeys(ada[1:], who) | {
         face_id: None for face_id in names(database) if face_id not in ada
     }
-    assert [str(each) for each in last_changes(database)] == ["3 faces changed, 3 gained a name, 0 lost one"]
+    assert [str(each) for each in told_changes(database)] == ["3 faces changed, 3 gained a name, 0 lost one"]
     assert bob[0] in names(database)
 
 
@@ -86,7 +90,7 @@ def test_without_any_label_left_nothing_is_said_of_faces(sqlite_database: Databa
     learn(sqlite_database)
 
     assert verdicts(sqlite_database) == {}
-    assert str(last_changes(sqlite_database)[0]) == "3 faces changed, 0 gained a name, 3 lost one"
+    assert str(told_changes(sqlite_database)[0]) == "3 faces changed, 0 gained a name, 3 lost one"
 
 
 def test_a_no_holds_at_once_and_through_every_relearning(database: Database) -> None:
@@ -111,14 +115,14 @@ def test_new_faces_are_judged_by_the_classifier_that_there_is(sqlite_database: D
     who = make(sqlite_database, "Ada", by=ANNA).id
     say(sqlite_database, "label", ada[0], persona=who)
     learn(sqlite_database)
-    told_before = last_changes(sqlite_database)
+    told_before = told_changes(sqlite_database)
 
     answer(sqlite_database, [[told(seen(somebody(0), 999))]])
     find_all(sqlite_database)
     judge_all(sqlite_database)
 
     assert names(sqlite_database)[face_ids(sqlite_database)[-1]] == who
-    assert last_changes(sqlite_database) == told_before
+    assert told_changes(sqlite_database) == told_before
 
 
 def test_faces_of_another_version_are_never_compared(sqlite_database: Database) -> None:
@@ -161,7 +165,7 @@ def test_what_is_killed_between_chunks_goes_on_and_judges_each_face_once(
     assert half is not None
     assert not half.is_done
     assert len(verdicts(sqlite_database)) == 11
-    assert str(last_changes(sqlite_database)[0]) == "3 faces changed, 3 gained a name, 0 lost one"
+    assert str(told_changes(sqlite_database)[0]) == "3 faces changed, 3 gained a name, 0 lost one"
 
 
 def test_a_persona_deleted_between_chunks_is_in_nothing_afterwards(
