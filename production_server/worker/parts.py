@@ -117,7 +117,7 @@ class WorkerParts:
             Loop("fetcher", fetcher.look, pause_s=fetching.LOOK_EVERY_S, stopping=stopping),
             Loop("importer", importer.look, pause_s=importing.LOOK_EVERY_S, stopping=stopping),
             Loop("scanner", scanner.look, pause_s=scanning.LOOK_EVERY_S, stopping=stopping),
-            *_personas(settings, database, shared.registry),
+            *personas_loops(settings, database, shared.registry),
         )
         call_processor = CallProcessor(
             engine,
@@ -167,7 +167,7 @@ class WorkerParts:
         self.engine.close()
 
 
-def _personas(settings: Settings, database: Database, registry: Registry) -> tuple[Loop, ...]:
+def personas_loops(settings: Settings, database: Database, registry: Registry) -> tuple[Loop, ...]:
     """None where biometrics are off: no face is kept then."""
     if settings.personas == "off":
         return ()
