@@ -28,11 +28,15 @@ DIMENSIONS = 128
 def relearn(database: Database) -> None:
     """Make a classifier for each embedder of what counts now, and have it judge all faces anew.
 
+    Does nothing where another process has just done it.
+
     Raises:
         Unavailable: the database does not answer.
     """
     with database.write(may_take_long=True) as connection:
         state = lock(connection)
+        if state.waited_s is None:
+            return
         told = standing(connection)
         known = {Embedder(row.model, row.version) for row in latest(connection)}
         labelled = _labelled(connection, told)

@@ -249,6 +249,17 @@ def _judge_next(connection: Connection) -> None:
     learning._judge(connection, row, learning._next_faces(connection, row))
 
 
+def test_what_another_process_has_just_learnt_is_not_learnt_again(sqlite_database: Database) -> None:
+    ada, *_ = crowd(sqlite_database)
+    say(sqlite_database, "label", ada[0], persona=make(sqlite_database, "Ada", by=ANNA).id)
+
+    relearn(sqlite_database)
+    before = told_changes(sqlite_database)
+    relearn(sqlite_database)
+
+    assert told_changes(sqlite_database) == before
+
+
 def test_embeddings_are_kept_as_they_were(sqlite_database: Database) -> None:
     crowd(sqlite_database, people=1, each=1)
 
