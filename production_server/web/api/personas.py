@@ -56,7 +56,7 @@ def create() -> Response:
     return to_response(PersonaBody.of(made), 201)
 
 
-@blueprint.put(ONE)
+@blueprint.put(f"{ONE}/name")
 @operation(
     "Rename a persona", body=NameRequest, responses={200: PersonaBody}, errors=(400, 404, 409, 413, 415, 503)
 )

@@ -119,7 +119,7 @@ def test_names_are_changed_personas_merged_split_and_deleted(persons: FlaskClien
     say(persons, "label", faces[:2], persona=ada)
 
     assert persons.post("/api/personas", json={"name": "Ada"}).get_json()["code"] == "persona_exists"
-    assert persons.put(f"/api/personas/{ada}", json={"name": "Eva"}).get_json()["name"] == "Eva"
+    assert persons.put(f"/api/personas/{ada}/name", json={"name": "Eva"}).get_json()["name"] == "Eva"
     assert persons.post(f"/api/personas/{ada}/merge", json={"into": bob}).get_json()["labelled"] == 2
     assert persons.get(f"/api/personas/{ada}/faces").get_json()["code"] == "persona_not_found"
     assert persons.post(f"/api/personas/{ada}/split").get_json()["labelled"] == 2
