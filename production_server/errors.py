@@ -182,12 +182,15 @@ class NotFound(CeleriacError):
         "channel_not_found",
         "decision_not_found",
         "events_not_taken",
+        "face_not_found",
         "import_not_found",
         "item_not_found",
         "job_not_found",
         "key_not_found",
         "label_set_not_found",
         "model_not_found",
+        "persona_not_found",
+        "personas_off",
         "report_not_found",
         "rollout_not_found",
         "scan_not_found",
@@ -205,18 +208,20 @@ class Conflict(CeleriacError):
     """Raised when a request contradicts how things stand; `code` says which.
 
     An idempotency key comes again with another request; a key or an import is over; a channel, or a
-    version, is not what whoever wants to change it takes it for; a decision is undone, or a set of labels there
-    already.
+    version, is not what whoever wants to change it takes it for; a decision is undone, or contradicts another; a set of
+    labels, or a persona, is there already.
     """
 
     code = "idempotency_conflict"
     other_codes: ClassVar[tuple[str, ...]] = (
         "channel_moved",
         "decision_undone",
+        "face_contradicted",
         "import_over",
         "key_over",
         "label_set_exists",
         "nothing_before",
+        "persona_exists",
         "version_built_in",
         "version_does_not_load",
         "version_in_use",

@@ -342,6 +342,12 @@ class Settings:
         one_of("off", "on"),
         "`on`: whoever may use the broker may watch and command the workers, as Flower does",
     )
+    personas: str = _setting(
+        "off",
+        one_of("off", "on"),
+        "`on`: faces are kept, and people say [who they are](faces.md#personas): biometric data "
+        "([what is kept](privacy.md))",
+    )
     log_level: str = _setting(
         "info",
         one_of("debug", "info", "warning", "error"),

@@ -18,6 +18,8 @@ class Scope(StrEnum):
     """See what is the client's: jobs, results, statistics."""
     LABEL = "label"
     """Decide what items show."""
+    PERSONAS = "personas"
+    """See the faces of all clients, and say who they are."""
     MODELS = "models"
     """Put versions in, and say which one serves; and see models, and how their versions stand."""
     METRICS = "metrics"

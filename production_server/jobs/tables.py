@@ -472,6 +472,148 @@ label_set_item = Table(
     Index("ix_label_set_item_job", "job_id"),
 )
 
+# What is known of faces as a whole: one row. Whoever changes what people said, or learns from it, holds its lock.
+persona_state = Table(
+    "persona_state",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("changes", Integer, nullable=False),  # how often what people said has changed
+    Column("learnt", Integer, nullable=False),  # … when classifiers were made last
+    Column("waiting_since", Double),  # since when there is something to learn; null: there is not
+)
+
+# How far the items of a job were looked at for faces: up to this one all were, and never are again.
+face_mark = Table(
+    "face_mark",
+    metadata,
+    Column("job_id", Uuid, primary_key=True),
+    Column("read_to", Integer, nullable=False),
+    ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
+)
+
+# Faces of finished items. Biometric data: there are rows only where PERSONAS is on.
+face = Table(
+    "face",
+    metadata,
+    Column("id", Integer, primary_key=True),  # in the order in which they were found
+    Column("job_id", Uuid, nullable=False),
+    Column("idx", Integer, nullable=False),
+    Column("place", Integer, nullable=False),  # among the faces of its picture
+    # Which version has embedded it: embeddings of two are never compared.
+    Column("model", String(64), nullable=False),
+    Column("version", String(9), nullable=False),
+    Column("box", JSON(none_as_null=True), nullable=False),
+    Column("landmarks", JSON(none_as_null=True), nullable=False),
+    Column("score", Double, nullable=False),
+    Column("side", Integer, nullable=False),  # pixels
+    Column("sharpness", Double, nullable=False),
+    Column("embedding", LargeBinary, nullable=False),  # 128 float32, little-endian
+    ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
+    Index("ux_face_place", "job_id", "idx", "place", unique=True),
+    Index("ix_face_embedder", "model", "version", "id"),
+    sqlite_autoincrement=True,
+)
+
+# People that faces may be of.
+persona = Table(
+    "persona",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(100), nullable=False),
+    Column("made_at", Double, nullable=False),
+    Column("made_by", String(64), nullable=False),
+    # Who it turned out to be: what was said of it counts as said of that one.
+    Column("merged_into", Integer),
+    ForeignKeyConstraint(["merged_into"], ["persona.id"], ondelete="CASCADE"),
+    Index(
+        "ux_persona_name",
+        "name",
+        unique=True,
+        sqlite_where=text("merged_into IS NULL"),
+        postgresql_where=text("merged_into IS NULL"),
+    ),
+    Index("ix_persona_merged", "merged_into"),
+    sqlite_autoincrement=True,
+)
+
+# What people said of faces. Rows are only ever added, and deleted with their face or persona: that is all of them.
+persona_decision = Table(
+    "persona_decision",
+    metadata,
+    Column("id", Integer, primary_key=True),  # in the order in which they were taken
+    Column("face_id", Integer, nullable=False),
+    Column("batch", Uuid, nullable=False),  # those that were taken at once
+    Column("kind", String(10), nullable=False),  # label | reject | stranger | not_a_face | ignore | undo
+    Column("persona_id", Integer),  # who it is, or, of a rejection, who it is not
+    Column("client", String(64), nullable=False),
+    Column("who", String(64), nullable=False),
+    Column("at", Double, nullable=False),
+    # What the classifier had said then; null: nothing.
+    Column("predicted_id", Integer),
+    Column("cosine", Double),
+    Column("classifier", Integer),
+    Column("replaces", Integer),  # what was said of the face before; of an undo, what is undone
+    ForeignKeyConstraint(["face_id"], ["face.id"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["persona_id"], ["persona.id"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["predicted_id"], ["persona.id"], ondelete="SET NULL"),
+    Index("ix_persona_decision_face", "face_id", "id"),
+    Index("ix_persona_decision_persona", "persona_id"),
+    Index("ix_persona_decision_predicted", "predicted_id"),
+    Index("ix_persona_decision_batch", "batch"),
+    Index("ix_persona_decision_who", "client", "who", "id"),
+    Index(
+        "ux_persona_decision_undo",
+        "replaces",
+        unique=True,
+        sqlite_where=text("kind = 'undo'"),
+        postgresql_where=text("kind = 'undo'"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+# Who faces are told to be by: the means of what was labelled, one for each version that embeds.
+persona_classifier = Table(
+    "persona_classifier",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("model", String(64), nullable=False),
+    Column("version", String(9), nullable=False),
+    Column("mark", Integer, nullable=False),  # the changes that it knows of
+    Column("personas", JSON(none_as_null=True), nullable=False),  # their ids
+    Column("means", LargeBinary, nullable=False),  # float32 [personas, 128], little-endian
+    Column("threshold", Double, nullable=False),
+    Column("scale", Double, nullable=False),
+    Column("bias", Double, nullable=False),
+    # Its promise: of so many strangers so many would get a name.
+    Column("strangers_named", Integer, nullable=False),
+    Column("strangers", Integer, nullable=False),
+    Column("made_at", Double, nullable=False),
+    Column("last_face", Integer, nullable=False),  # the last face that was there when it was made
+    Column("judged_to", Integer, nullable=False),  # the last face that it has judged
+    # Of the faces that were there: how many verdicts name another, name somebody now, or nobody any more.
+    Column("changed", Integer, nullable=False),
+    Column("gained", Integer, nullable=False),
+    Column("lost", Integer, nullable=False),
+    Index("ix_persona_classifier_model", "model", "version", "number"),
+    sqlite_autoincrement=True,
+)
+
+# What the classifier says of faces that nobody has labelled; none of a face that is like nobody.
+verdict = Table(
+    "verdict",
+    metadata,
+    Column("face_id", Integer, primary_key=True, autoincrement=False),
+    Column("persona_id", Integer),  # null: nobody who is known
+    Column("nearest_id", Integer, nullable=False),
+    Column("cosine", Double, nullable=False),
+    Column("classifier", Integer, nullable=False),  # the number of the one that has said so
+    ForeignKeyConstraint(["face_id"], ["face.id"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["persona_id"], ["persona.id"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["nearest_id"], ["persona.id"], ondelete="CASCADE"),
+    Index("ix_verdict_persona", "persona_id", "cosine"),
+    Index("ix_verdict_nearest", "nearest_id"),
+)
+
 # Who did what, and who was not let in. Rows are written, and cleared away when they are old; no code changes one.
 audit = Table(
     "audit",

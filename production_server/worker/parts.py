@@ -6,12 +6,17 @@ import os
 import socket
 import threading
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
 from production_server.inference import Engine
+from production_server.jobs.database import Database
 from production_server.loop import Loop
+from production_server.models.registry import Registry
 from production_server.parts import SharedParts
+from production_server.personas.learner import LOOK_EVERY_S as LEARN_EVERY_S
+from production_server.personas.learner import Learner, embedders_of
 from production_server.serving.canaries import Canaries
 from production_server.serving.overview import Overview
 from production_server.serving.rollouts import Rollouts
@@ -114,6 +119,7 @@ class WorkerParts:
             Loop("fetcher", fetcher.look, pause_s=fetching.LOOK_EVERY_S, stopping=stopping),
             Loop("importer", importer.look, pause_s=importing.LOOK_EVERY_S, stopping=stopping),
             Loop("scanner", scanner.look, pause_s=scanning.LOOK_EVERY_S, stopping=stopping),
+            *personas_loops(settings, database, shared.registry),
         )
         call_processor = CallProcessor(
             engine,
@@ -161,6 +167,14 @@ class WorkerParts:
         renewing.stop()
         self.housekeeping.end()
         self.engine.close()
+
+
+def personas_loops(settings: Settings, database: Database, registry: Registry) -> tuple[Loop, ...]:
+    """None where biometrics are off: no face is kept then."""
+    if settings.personas == "off":
+        return ()
+    learner = Learner(database, partial(embedders_of, registry))
+    return (Loop("personas", learner.step, pause_s=LEARN_EVERY_S),)
 
 
 def _metrics(settings: Settings, engine: Engine) -> WorkerMetrics | None:

@@ -32,6 +32,14 @@ OPERATIONS = [
     ("/api/stats", "get"),
     ("/api/results", "get"),
     ("/api/results.csv", "get"),
+    ("/api/faces", "get"),
+    ("/api/faces/decisions", "get"),
+    ("/api/faces/decisions", "post"),
+    ("/api/faces/decisions/last", "delete"),
+    ("/api/faces/decisions/{number}", "delete"),
+    ("/api/faces/groups", "get"),
+    ("/api/faces/{number}", "get"),
+    ("/api/faces/{number}/picture.png", "get"),
     ("/api/keys", "get"),
     ("/api/keys", "post"),
     ("/api/keys/{key_id}", "delete"),
@@ -73,6 +81,15 @@ OPERATIONS = [
     ("/api/models/{name}/versions/{version}", "get"),
     ("/api/models/{name}/versions/{version}/report", "get"),
     ("/api/models/{name}/versions/{version}/restore", "post"),
+    ("/api/personas", "get"),
+    ("/api/personas", "post"),
+    ("/api/personas/classifiers", "get"),
+    ("/api/personas/{number}", "delete"),
+    ("/api/personas/{number}/export.jsonl", "get"),
+    ("/api/personas/{number}/faces", "get"),
+    ("/api/personas/{number}/merge", "post"),
+    ("/api/personas/{number}/name", "put"),
+    ("/api/personas/{number}/split", "post"),
     ("/api/scans", "get"),
     ("/api/scans", "post"),
     ("/api/scans/{scan_id}", "delete"),
@@ -84,6 +101,9 @@ OPERATIONS = [
 ]
 
 TAKES_ANYTHING = [
+    ("/api/faces/groups", "get"),
+    ("/api/personas", "get"),
+    ("/api/personas/classifiers", "get"),
     ("/api/label-sets", "get"),
     ("/api/label-sets/{name}", "get"),
     ("/api/labels/{name}", "get"),
@@ -122,6 +142,7 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
                 "DATABASE_URL": f"sqlite:///{folder / 'db'}",
                 "MODEL_STORE": str(folder / "store"),
                 "API_KEYS": KEY,
+                "PERSONAS": "on",
             }
         )
     )
