@@ -31,28 +31,33 @@ def decide(database: Database, said: NewDecision, *, by: Sayer) -> list[Decision
         Conflict: it contradicts what was said before: that a face is not this persona, or that it is.
         Unavailable: the database does not answer.
     """
+    with database.write() as connection:
+        return decide_in(connection, said, by=by)
+
+
+def decide_in(connection: Connection, said: NewDecision, *, by: Sayer) -> list[Decision]:
+    """As `decide`, within a transaction."""
     _check(said)
     faces = sorted(set(said.faces))
-    with database.write() as connection:
-        lock(connection)
-        persona_id = _persona(connection, said.persona)
-        verdicts = _verdicts(connection, faces)
-        before = standing(connection, of_faces(faces))
-        told = {face_id: before.get(face_id, Standing()) for face_id in faces}
-        is_new = [face_id for face_id in faces if not _counts_already(told[face_id], said.kind, persona_id)]
-        batch = uuid7()
-        rows = [
-            {
-                "face_id": face_id,
-                "batch": batch,
-                "kind": said.kind,
-                "persona_id": persona_id,
-                **verdicts[face_id],
-                "replaces": None if said.kind == "reject" else told[face_id].decision,
-            }
-            for face_id in is_new
-        ]
-        return _add(connection, rows, by)
+    lock(connection)
+    persona_id = _persona(connection, said.persona)
+    verdicts = _verdicts(connection, faces)
+    before = standing(connection, of_faces(faces))
+    told = {face_id: before.get(face_id, Standing()) for face_id in faces}
+    is_new = [face_id for face_id in faces if not _counts_already(told[face_id], said.kind, persona_id)]
+    batch = uuid7()
+    rows = [
+        {
+            "face_id": face_id,
+            "batch": batch,
+            "kind": said.kind,
+            "persona_id": persona_id,
+            **verdicts[face_id],
+            "replaces": None if said.kind == "reject" else told[face_id].decision,
+        }
+        for face_id in is_new
+    ]
+    return _add(connection, rows, by)
 
 
 def undo(database: Database, *, by: Sayer, decision_id: int | None = None) -> list[Decision]:

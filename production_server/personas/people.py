@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
@@ -10,8 +11,8 @@ from production_server.errors import Conflict, InvalidInput, NotFound
 from production_server.jobs.database import Database, now
 from production_server.jobs.tables import face, item, persona, persona_decision, verdict
 from production_server.personas.classifiers import forget
-from production_server.personas.decisions import check_agreement
-from production_server.personas.records import Persona, Sayer
+from production_server.personas.decisions import check_agreement, decide_in
+from production_server.personas.records import NewDecision, Persona, Sayer
 from production_server.personas.standing import standing
 from production_server.personas.state import lock, note_changes
 from production_server.shown import describe
@@ -31,12 +32,24 @@ def make(database: Database, name: str, *, by: Sayer) -> Persona:
     name = read_name(name)
     with database.write() as connection:
         lock(connection)
-        if connection.execute(select(func.count()).select_from(persona)).scalar_one() >= MOST_PERSONAS:
-            raise InvalidInput.at("name", f"at most {MOST_PERSONAS} personas", "one more")
         _check_is_free(connection, name)
-        values = {"name": name, "made_by": by.who, "made_at": now()}
-        row = connection.execute(insert(persona).values(values).returning(persona)).one()
-        return _to_persona(row)
+        return _make(connection, name, by)
+
+
+def name_faces(database: Database, faces: Sequence[int], name: str, *, by: Sayer) -> Persona:
+    """Say that faces are the persona of a name, who is made where there is none: both, or neither.
+
+    Raises:
+        InvalidInput: the name is none. NotFound, Conflict, Unavailable: as `decide`.
+    """
+    name = read_name(name)
+    with database.write() as connection:
+        lock(connection)
+        named = (persona.c.name == name, persona.c.merged_into.is_(None))
+        row = connection.execute(select(persona).where(*named)).one_or_none()
+        found = _make(connection, name, by) if row is None else _to_persona(row)
+        decide_in(connection, NewDecision(faces=tuple(faces), kind="label", persona=found.id), by=by)
+        return found
 
 
 def rename(database: Database, persona_id: int, name: str) -> Persona:
@@ -171,6 +184,13 @@ def read_name(text: str) -> str:
         expected = f"a name of 1 to {MAX_NAME} characters, without control characters"
         raise InvalidInput.at("name", expected, describe(text))
     return name
+
+
+def _make(connection: Connection, name: str, by: Sayer) -> Persona:
+    if connection.execute(select(func.count()).select_from(persona)).scalar_one() >= MOST_PERSONAS:
+        raise InvalidInput.at("name", f"at most {MOST_PERSONAS} personas", "one more")
+    values = {"name": name, "made_by": by.who, "made_at": now()}
+    return _to_persona(connection.execute(insert(persona).values(values).returning(persona)).one())
 
 
 def _check_is_free(connection: Connection, name: str) -> None:

@@ -121,6 +121,29 @@ def list_decisions(database: Database, *, before: int | None = None, limit: int)
         return [to_decision(row) for row in connection.execute(query)]
 
 
+def first_faces(database: Database, personas: Sequence[int]) -> dict[int, int]:
+    """Of each of these personas a face to show it by: the first that was labelled and is good, or else any.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    wanted = set(personas)
+    with database.read() as connection:
+        told = standing(connection, persona_decision.c.kind != "reject")
+        its = {face_id: each.persona for face_id, each in told.items() if each.persona in wanted}
+        is_good = (face.c.side >= LEAST_SIDE, face.c.sharpness >= LEAST_SHARPNESS)
+        found: dict[int, int] = {}
+        for start in range(0, len(its), SOME):
+            some = sorted(its)[start : start + SOME]
+            for face_id in connection.execute(
+                select(face.c.id).where(face.c.id.in_(some), *is_good)
+            ).scalars():
+                found.setdefault(its[face_id] or 0, face_id)
+    for face_id, persona_id in sorted(its.items()):
+        found.setdefault(persona_id or 0, face_id)
+    return found
+
+
 def every_face_of(database: Database, persona_id: int) -> Iterator[tuple[Face, bytes, list[Decision]]]:
     """The faces of a persona, labelled or predicted, each with its embedding and all that was said of it.
 

@@ -19,6 +19,7 @@ from production_server.web.pages import (
     label,
     login,
     model_card,
+    personas,
     predictions,
     search,
     stats,
@@ -45,6 +46,8 @@ blueprint.add_url_rule(
     "/predictions/<uuid:job_id>/pictures/<int(max=2147483647):index>.png", "picture", job_page.show_picture
 )
 blueprint.add_url_rule("/label/<name>", "label", label.show)
+blueprint.add_url_rule("/personas", "personas", personas.show)
+blueprint.add_url_rule("/personas/<int(max=2147483647):number>", "persona", personas.show_one)
 blueprint.add_url_rule("/stats", "stats", stats.show)
 blueprint.add_url_rule("/results", "search", search.show)
 blueprint.add_url_rule("/keys", "keys", keys.show)
@@ -88,6 +91,13 @@ add_change("/logout", "leave", login.leave, page="welcome")
 add_change("/label/<name>/decide", "decide", label.decide, page="label")
 add_change("/label/<name>/import", "bring_labels", label.bring_labels, page="label")
 add_change("/label/<name>/undo", "take_back", label.take_back, page="label")
+_ONE_PERSONA = "/personas/<int(max=2147483647):number>"
+add_change("/personas/new", "make_persona", personas.make, page="personas")
+add_change("/personas/say", "say_faces", personas.say, page="personas")
+add_change("/personas/undo", "undo_faces", personas.take_back, page="personas")
+add_change(f"{_ONE_PERSONA}/rename", "rename_persona", personas.rename, page="persona")
+add_change(f"{_ONE_PERSONA}/merge", "merge_persona", personas.merge, page="persona")
+add_change(f"{_ONE_PERSONA}/delete", "delete_persona", personas.delete, page="persona")
 add_change("/models/<name>/versions/promote", "promote", versions.promote, page="versions")
 add_change("/models/<name>/versions/rollback", "roll_back", versions.roll_back, page="versions")
 add_change("/models/<name>/versions/unset", "unset", versions.remove_channel, page="versions")

@@ -1,0 +1,135 @@
+"""/personas and its pages: what people do there without JavaScript."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from flask.testing import FlaskClient
+
+from production_server.personas import people
+from production_server.web.app import create_app
+from production_server.web.edge.parts import WebParts
+from tests.unit.personas.pictures import ANNA, answer, face_ids, find_all, learn, seen, somebody, told
+
+
+@pytest.fixture
+def persons(parts: WebParts) -> FlaskClient:
+    """A service that keeps faces: four of one person, and one of each of three others."""
+    pictures = [[told(seen(somebody(0), n))] for n in range(4)] + [[told(somebody(p))] for p in (1, 2, 3)]
+    answer(parts.database, pictures)
+    find_all(parts.database)
+    return create_app(replace(parts, settings=replace(parts.settings, personas="on"))).test_client()
+
+
+def ticked(page: str) -> list[int]:
+    """The faces of a page that may be decided, in their order."""
+    return [int(each) for each in re.findall(r'name="faces" value="(\d+)"', page)]
+
+
+def section(page: str, title: str) -> str:
+    """What of a page is in the section of that title."""
+    return page.split(f"{title}</h2>", 1)[1].split("</section>", 1)[0]
+
+
+@pytest.mark.parametrize("path", ["/personas", "/personas/1"])
+def test_where_no_faces_are_kept_the_page_says_how_to_switch_that_on(web: FlaskClient, path: str) -> None:
+    refused = web.get(path, headers={"Accept": "text/html"})
+
+    assert refused.status_code == 404
+    assert "PERSONAS=on" in refused.text
+
+
+def test_a_group_of_alike_strangers_gets_a_name_and_the_classifier_learns_it(
+    persons: FlaskClient, parts: WebParts
+) -> None:
+    before = persons.get("/personas").text
+    group = ticked(section(before, "Somebody new?"))
+
+    named = persons.post("/personas/say", data={"faces": group, "say": "label", "name": "Ada"})
+    learn(parts.database)
+    after = persons.get("/personas").text
+
+    assert (named.status_code, named.location) == (303, "/personas")
+    assert sorted(group) == face_ids(parts.database)[:4]
+    assert "4 labelled, 0 predicted" in after
+    assert "Somebody new?" not in after
+    assert sorted(ticked(section(after, "Faces of nobody"))) == face_ids(parts.database)[4:]
+
+
+def test_predictions_are_accepted_and_refused_many_at_once_and_a_no_stays(
+    persons: FlaskClient, parts: WebParts
+) -> None:
+    faces = face_ids(parts.database)
+    ada = people.make(parts.database, "Ada", by=ANNA).id
+    persons.post("/personas/say", data={"faces": faces[:1], "say": "label", "name": "Ada"})
+    learn(parts.database)
+    predicted = ticked(persons.get(f"/personas/{ada}").text)
+    page = {"page": str(ada), "kind": "predicted"}
+
+    yes = persons.post("/personas/say", data={"faces": predicted[:2], "say": "label"} | page)
+    persons.post("/personas/say", data={"faces": predicted[2:], "say": "reject"} | page)
+    learn(parts.database)
+
+    assert sorted(predicted) == faces[1:4]
+    assert yes.location == f"/personas/{ada}?kind=predicted"
+    assert ticked(persons.get(f"/personas/{ada}").text) == []
+    labelled = ticked(persons.get(f"/personas/{ada}?kind=labelled").text)
+    assert sorted(labelled) == sorted([faces[0], *predicted[:2]])
+
+
+def test_what_was_said_last_is_undone(persons: FlaskClient, parts: WebParts) -> None:
+    faces = face_ids(parts.database)
+    persons.post("/personas/say", data={"faces": faces[4:], "say": "not_a_face"})
+    shown = ticked(section(persons.get("/personas").text, "Faces of nobody"))
+
+    undone = persons.post("/personas/undo")
+
+    assert not set(shown) & set(faces[4:])
+    assert undone.status_code == 303
+    assert set(ticked(section(persons.get("/personas").text, "Faces of nobody"))) >= set(faces[4:])
+    nothing = persons.post("/personas/undo")
+    assert nothing.status_code == 404
+    assert "here is no decision that counts" in nothing.text
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "told_so"),
+    [
+        ({"say": "label", "name": "Ada"}, 400, "at least one that is ticked"),
+        ({"say": "label", "faces": ["1"]}, 400, "whose faces they are"),
+        ({"say": "sing", "faces": ["1"]}, 400, "say"),
+        ({"say": "label", "faces": ["999"], "name": "Ada"}, 404, "here is no face 999"),
+        ({"say": "label", "faces": ["1"], "name": "\x07"}, 400, "control characters"),
+    ],
+)
+def test_what_cannot_be_stored_is_told_on_the_page(
+    persons: FlaskClient, parts: WebParts, data: dict[str, object], status: int, told_so: str
+) -> None:
+    refused = persons.post("/personas/say", data=data)
+
+    assert refused.status_code == status
+    assert told_so in refused.text
+    assert "<h1>Personas</h1>" in refused.text
+    assert people.list_personas(parts.database) == []
+
+
+def test_a_persona_is_renamed_merged_and_deleted(persons: FlaskClient, parts: WebParts) -> None:
+    for name in ("Ada", "Eve"):
+        persons.post("/personas/new", data={"name": name})
+    ada, eve = (each.id for each in people.list_personas(parts.database))
+
+    taken = persons.post(f"/personas/{ada}/rename", data={"name": "Eve"})
+    renamed = persons.post(f"/personas/{ada}/rename", data={"name": "<b>Ada</b>"})
+    shown = persons.get(f"/personas/{ada}").text
+    merged = persons.post(f"/personas/{ada}/merge", data={"into": str(eve)})
+    deleted = persons.post(f"/personas/{eve}/delete", data={"faces": "true"})
+
+    assert (taken.status_code, renamed.status_code) == (409, 303)
+    assert "&lt;b&gt;Ada&lt;/b&gt;" in shown
+    assert "<b>Ada</b>" not in shown
+    assert merged.location == f"/personas/{eve}?kind=predicted"
+    assert deleted.location == "/personas"
+    assert people.list_personas(parts.database) == []
+    assert persons.get(f"/personas/{eve}").status_code == 404
