@@ -22,7 +22,8 @@ from production_server.web.edge.problems import status_of
 SCOPES: Mapping[Scope, str] = {
     Scope.PREDICT: "calls, jobs and scans: submit and cancel them",
     Scope.READ: "jobs, results, statistics, models and pages: look at them",
-    Scope.LABEL: "nothing yet",
+    Scope.LABEL: "answers: say which ones are right, and what they should be",
+    Scope.PERSONAS: "faces of all clients: see them, and say whose they are",
     Scope.MODELS: "models: make versions of files, and say which ones serve: promote, retire and delete them",
     Scope.METRICS: "how the service stands: what a Prometheus asks for",
     Scope.ADMIN: "everything: keys, the audit, and what belongs to all clients",
