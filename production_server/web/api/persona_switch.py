@@ -8,13 +8,18 @@ from production_server.web.edge.flask_door import asking_client
 from production_server.web.edge.parts import current_parts
 
 
+def keeps_faces() -> bool:
+    """Whether biometrics are on."""
+    return current_parts().settings.personas == "on"
+
+
 def check_switched_on() -> None:
     """Let a request in only where biometrics are on.
 
     Raises:
         NotFound: they are off (code `personas_off`).
     """
-    if current_parts().settings.personas == "off":
+    if not keeps_faces():
         detail = (
             "this service keeps no faces; whoever runs it may start it, and its workers, with PERSONAS=on"
         )

@@ -9,6 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app, make_response, redirect, request, url_for
 from flask.blueprints import BlueprintSetupState
 
+from production_server.web.api.persona_switch import keeps_faces
 from production_server.web.edge.flask_door import asker
 from production_server.web.pages import (
     api_reference,
@@ -111,7 +112,7 @@ def _set_up_templates(state: BlueprintSetupState) -> None:
     environment = state.app.jinja_env
     environment.trim_blocks = environment.lstrip_blocks = True
     environment.filters.update(FILTERS)
-    environment.globals["asker"] = asker
+    environment.globals |= {"asker": asker, "keeps_faces": keeps_faces}
 
 
 blueprint.record_once(_set_up_templates)
