@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -307,5 +308,6 @@ def _filled(
         whole[spec.name] = np.full((count, *shape), blank, dtype=numpy_dtype(spec.dtype))
         for places, outputs in ran:
             values = outputs[spec.name]
-            whole[spec.name][np.ix_(places, *map(range, values.shape[1:]))] = values
+            there: tuple[Any, ...] = (list(places), *map(slice, values.shape[1:]))
+            whole[spec.name][there] = values
     return whole

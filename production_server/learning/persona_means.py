@@ -95,9 +95,7 @@ def fit(labelled: Labelled, *, strangers_named: float = 0.01) -> PersonaMeans:
 
     Each labelled face is tried as if it were not labelled, and as if its persona were not there.
     """
-    personas = tuple(sorted(set(labelled.personas)))
-    places = np.array([personas.index(each) for each in labelled.personas], dtype=np.intp)
-    sums = _sums(labelled.embeddings, places, len(personas))
+    personas, places, sums = _by_persona(labelled)
     means = _of_length_1(sums)
     own, other = _own_and_others(labelled.embeddings, places, sums, means)
     strangers = np.concatenate([other, _greatest(labelled.strangers @ means.T)])
@@ -131,16 +129,18 @@ def likeness_to_own(labelled: Labelled) -> np.ndarray:
 
     The least ones may have a wrong label.
     """
-    personas = sorted(set(labelled.personas))
-    places = np.array([personas.index(each) for each in labelled.personas], dtype=np.intp)
-    return _cosines_to_rest(labelled.embeddings, places, _sums(labelled.embeddings, places, len(personas)))
+    _, places, sums = _by_persona(labelled)
+    return _cosines_to_rest(labelled.embeddings, places, sums)
 
 
-def _sums(embeddings: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
-    """Of each persona the sum of its faces: float32 [count, 128]."""
-    sums = np.zeros((count, embeddings.shape[1]), np.float32)
-    np.add.at(sums, places, embeddings)
-    return sums
+def _by_persona(labelled: Labelled) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    """All personas in order, of each face the place of its own, and of each persona the sum of its faces: [n, 128]."""
+    personas = tuple(sorted(set(labelled.personas)))
+    place_of = {persona: place for place, persona in enumerate(personas)}
+    places = np.array([place_of[each] for each in labelled.personas], dtype=np.intp)
+    sums = np.zeros((len(personas), labelled.embeddings.shape[1]), np.float32)
+    np.add.at(sums, places, labelled.embeddings)
+    return personas, places, sums
 
 
 def _own_and_others(

@@ -15,6 +15,8 @@ from production_server.models.table import Truth
 from production_server.models.tasks.inputs import CheckedInput, CheckedTable, Decoded, Group, Inputs, gather
 from production_server.shown import describe, describe_names
 
+BASE64 = '{"b64": "an image file in Base64"}'
+
 
 class ImageInputs(Inputs):
     """Files, {"b64": "…"}, or nested lists of pixels."""
@@ -63,13 +65,22 @@ class ImageInputs(Inputs):
         image = self._image
         if isinstance(item, list):
             return CheckedInput(encode_pixels(item, image, field=field))
-        if not isinstance(item, dict) or set(item) != {"b64"}:
-            expected = f'pixels [{image.height}][{image.width}] or {{"b64": "an image file in Base64"}}'
-            got = describe_names(item) if isinstance(item, dict) else describe(item)
-            raise InvalidInput.at(field, expected, got)
-        data = image_of_base64(item["b64"], field=f"{field}.b64")
-        check_image(data, field=f"{field}.b64", max_pixels=max_pixels)
-        return CheckedInput(data)
+        expected = f"pixels [{image.height}][{image.width}] or {BASE64}"
+        return check_base64(item, field, expected=expected, max_pixels=max_pixels)
+
+
+def check_base64(item: object, field: str, *, expected: str, max_pixels: int) -> CheckedInput:
+    """An image file as JSON brings it.
+
+    Raises:
+        InvalidInput, TooLarge: it is none, which names what was `expected`, or as `check_image`.
+    """
+    if not isinstance(item, dict) or set(item) != {"b64"}:
+        got = describe_names(item) if isinstance(item, dict) else describe(item)
+        raise InvalidInput.at(field, expected, got)
+    data = image_of_base64(item["b64"], field=f"{field}.b64")
+    check_image(data, field=f"{field}.b64", max_pixels=max_pixels)
+    return CheckedInput(data)
 
 
 def decode_each(

@@ -7,13 +7,11 @@ from functools import partial
 
 import numpy as np
 
-from production_server.errors import CeleriacError, InvalidInput
-from production_server.models.base64_images import image_of_base64
-from production_server.models.images import check_image, read_picture
+from production_server.errors import CeleriacError
+from production_server.models.images import read_picture
 from production_server.models.manifest import the_only
-from production_server.models.tasks.image_inputs import ImageInputs, decode_each
+from production_server.models.tasks.image_inputs import BASE64, ImageInputs, check_base64, decode_each
 from production_server.models.tasks.inputs import CheckedInput, Decoded, Group
-from production_server.shown import describe, describe_names
 
 LONGEST_SIDE = 2048
 """A larger picture is made so small: 12 MB of pixels are one picture's share of memory."""
@@ -46,9 +44,4 @@ class PictureInputs(ImageInputs):
         ]
 
     def _check_json(self, item: object, field: str, max_pixels: int) -> CheckedInput:
-        if not isinstance(item, dict) or set(item) != {"b64"}:
-            got = describe_names(item) if isinstance(item, dict) else describe(item)
-            raise InvalidInput.at(field, '{"b64": "an image file in Base64"}', got)
-        data = image_of_base64(item["b64"], field=f"{field}.b64")
-        check_image(data, field=f"{field}.b64", max_pixels=max_pixels)
-        return CheckedInput(data)
+        return check_base64(item, field, expected=BASE64, max_pixels=max_pixels)
