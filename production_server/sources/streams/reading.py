@@ -72,11 +72,13 @@ def read_message(message: Message, rule: StreamRule) -> Asking:
     if kind in ("json", "reference"):
         body = _body_of(envelope.data)
         told = {**told, **body}
+        _refuse_unknown(body)
+        if "url" in body and "inputs" in body:
+            raise InvalidInput.at("inputs", "either inputs, or the url of an object", "both")
         if kind == "reference" or "url" in body:
             kind, data = "reference", str(_text(body, "url") or "").encode()
         else:
             inputs = _inputs_of(body)
-    _refuse_unknown(told, envelope.attributes)
     request_id = _text(told, "id") or envelope.id
     if request_id and (len(request_id) > MAX_REQUEST_ID or "\0" in request_id):
         raise InvalidInput.at("id", f"at most {MAX_REQUEST_ID} characters", f"{len(request_id)}")
@@ -177,13 +179,13 @@ def _inputs_of(body: Mapping[str, object]) -> Sequence[object]:
     return inputs
 
 
-def _refuse_unknown(told: Mapping[str, object], attributes: Mapping[str, str]) -> None:
+def _refuse_unknown(body: Mapping[str, object]) -> None:
     """A misspelt member would otherwise be ignored in silence."""
     known = {"id", "inputs", "model", "name", "url", "version"}
-    unknown = sorted(name for name in told if name not in known and name not in attributes)
+    unknown = sorted(body.keys() - known)
     if unknown:
         expected = f"nothing of this name; known are {', '.join(sorted(known))}"
-        raise InvalidInput.at(unknown[0], expected, describe(told[unknown[0]]))
+        raise InvalidInput.at(unknown[0], expected, describe(body[unknown[0]]))
 
 
 def _text(told: Mapping[str, object], name: str) -> str | None:

@@ -6,8 +6,10 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from production_server.errors import CeleriacError, InvalidInput, StorageUnavailable, Unavailable
+from production_server.intake.checking import items_from_json
 from production_server.intake.intake import Asked, Intake
 from production_server.jobs.arrivals import Taken, count_unfinished, refuse_messages
 from production_server.jobs.database import Database
@@ -79,7 +81,7 @@ class Receiver:
             return True
         self._store(self._hand)
         self.source.confirm(self._hand)
-        self._hand = []
+        self._hand, self._waits_since = [], None
         return True
 
     def _look_what_waits(self) -> None:
@@ -135,8 +137,9 @@ class Receiver:
     def _store_group(self, version: ModelVersion, group: Sequence[Asking], refused: list[NewRefusal]) -> None:
         taken: list[Taken] = []
         size = 0
-        for asking in group:
-            items = self._checked(asking, version, refused)
+        together = self._checked_together(group, version)
+        for place, asking in enumerate(group):
+            items = together[place] if together else self._checked(asking, version, refused)
             if items is None:
                 continue
             if taken and size + len(items) > self.settings.max_job_items:
@@ -146,6 +149,18 @@ class Receiver:
             size += len(items)
         if taken:
             self._accept(version, taken)
+
+    def _checked_together(self, group: Sequence[Asking], version: ModelVersion) -> list[list[NewItem]] | None:
+        """The items of each message, if all are JSON and none is bad: one check costs less than many."""
+        inputs = [each for asking in group for each in asking.inputs]
+        is_plain = all(asking.kind == "json" and asking.inputs for asking in group)
+        if not is_plain or len(inputs) > self.settings.max_job_items:
+            return None
+        try:
+            items = iter(items_from_json(version, [inputs], self.settings))
+        except InvalidInput:
+            return None  # Which one it is, and why, each tells by itself.
+        return [list(islice(items, len(asking.inputs))) for asking in group]
 
     def _checked(
         self, asking: Asking, version: ModelVersion, refused: list[NewRefusal]
@@ -180,7 +195,6 @@ class Receiver:
         accepted = self.intake.accept_messages(
             version, taken, asked, stream=self.name, tells_results=self.rule.results is not None
         )
-        self._waits_since = None
         self.counts.items += accepted
         self.counts.known += sum(len(each.items) for each in taken) - accepted
 
@@ -197,7 +211,13 @@ class Receiver:
         return NewRefusal(
             arrival=self._arrival(message, request_id or request_id_of(message)),
             error_code=error.code,
-            error_message=str(error),
+            error_message=_said(error),
             message=message.value,
             headers=message.headers,
         )
+
+
+def _said(error: CeleriacError) -> str:
+    """What is wrong, with the first of its faults, where what it says only counts them."""
+    faults = [str(fault) for fault in error.faults[:3]] if isinstance(error, InvalidInput) else []
+    return "; ".join(dict.fromkeys([str(error), *faults]))
