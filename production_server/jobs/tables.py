@@ -675,7 +675,14 @@ arrival = Table(
     Column("error_message", Text),
     ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
     Index("ix_arrival_job", "job_id", "first_idx"),
-    Index("ix_arrival_stream", "stream", "taken_at"),
+    # The latest that were refused.
+    Index(
+        "ix_arrival_refused",
+        "stream",
+        "taken_at",
+        sqlite_where=text("error_code IS NOT NULL"),
+        postgresql_where=text("error_code IS NOT NULL"),
+    ),
 )
 
 # What a stream is yet to be told: written where it becomes true, gone when it was told.

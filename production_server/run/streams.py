@@ -143,7 +143,12 @@ class _Running:
 
     def _beat(self) -> None:
         state, counts = self.receiver.source.state(), self.receiver.counts
+        rule = self.receiver.rule
         told = {
+            "from": rule.source,
+            "models": list(rule.models),
+            "results": rule.results,
+            "most_waiting": rule.most_waiting,
             "partitions": dict(state.lag),
             "fault": state.fault,
             "paused": self.receiver.is_paused,

@@ -39,7 +39,13 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
     )
     op.create_index("ix_arrival_job", "arrival", ["job_id", "first_idx"])
-    op.create_index("ix_arrival_stream", "arrival", ["stream", "taken_at"])
+    op.create_index(
+        "ix_arrival_refused",
+        "arrival",
+        ["stream", "taken_at"],
+        sqlite_where=sa.text("error_code IS NOT NULL"),
+        postgresql_where=sa.text("error_code IS NOT NULL"),
+    )
     op.create_table(
         "delivery",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
