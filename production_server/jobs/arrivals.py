@@ -11,11 +11,13 @@ from sqlalchemy.exc import IntegrityError
 
 from production_server.jobs.bulk import insert_many
 from production_server.jobs.database import Database, now
+from production_server.jobs.deliveries import note_refused
 from production_server.jobs.job_row import insert_items, insert_job, job_values, uuid7
 from production_server.jobs.read import get_job
 from production_server.jobs.reasons import storable_reason
 from production_server.jobs.records import Job, NewArrival, NewItem, NewJob, NewRefusal
-from production_server.jobs.tables import arrival, delivery, job
+from production_server.jobs.settle import done
+from production_server.jobs.tables import arrival, job
 
 MOST_TRIES = 5
 """Whoever takes the same messages at once is one or two others: after a rebalance, say."""
@@ -67,7 +69,6 @@ def refuse_messages(database: Database, stream: str, refused: Sequence[NewRefusa
 
 def count_unfinished(database: Database, stream: str) -> int:
     """How many items of a stream have no result yet."""
-    done = job.c.succeeded + job.c.failed + job.c.cancelled
     query = select(func.coalesce(func.sum(job.c.total - done), 0))
     is_open = (job.c.stream == stream) & job.c.finished_at.is_(None)
     with database.read() as connection:
@@ -129,11 +130,4 @@ def _refuse(database: Database, stream: str, refused: NewRefusal, *, tell: bool)
             )
         )
         if tell:
-            connection.execute(
-                insert(delivery).values(
-                    stream=stream,
-                    arrival=its.digest,
-                    message=refused.message,
-                    headers=dict(refused.headers),
-                )
-            )
+            note_refused(connection, stream, refused)

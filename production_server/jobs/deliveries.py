@@ -1,7 +1,7 @@
 """What streams are yet to be told: a row for each transaction in which items are done, or a message is refused.
 
 It is written where it becomes true, so it is there if that is, and deleted when it was told: at least once. One process
-at a time tells a stream (`take_turn`), so that results keep the order in which they were completed.
+at a time tells a stream (`Turn`), so that results keep the order in which they were completed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, or_, select, upda
 
 from production_server.jobs.database import Database, dialect_of
 from production_server.jobs.read import item_columns, item_with_place, job_columns, to_item, to_job
-from production_server.jobs.records import Delivery, Item, Job, Told
+from production_server.jobs.records import Delivery, Item, Job, NewRefusal, Told
 from production_server.jobs.tables import arrival, delivery, item, job, stream_turn
 
 LOST_S = 10.0
@@ -30,6 +30,12 @@ def note_results(connection: Connection, stream: str, job_id: UUID, indexes: Col
 def note_cancelled(connection: Connection, stream: str, job_id: UUID) -> None:
     """Note that items of a job were cancelled: of those that were so before, the stream is told again."""
     connection.execute(insert(delivery).values(stream=stream, job_id=job_id))
+
+
+def note_refused(connection: Connection, stream: str, refused: NewRefusal) -> None:
+    """Note that a message was refused, whose arrival is stored."""
+    told = {"message": refused.message, "headers": dict(refused.headers)}
+    connection.execute(insert(delivery).values(stream=stream, arrival=refused.arrival.digest, **told))
 
 
 def next_deliveries(database: Database, stream: str, *, limit: int) -> list[Delivery]:
@@ -157,7 +163,7 @@ def _told(connection: Connection, row: Any, of_job: Job | None) -> tuple[Told, .
         arrival.c.first_idx <= item.c.idx,
         arrival.c.first_idx + arrival.c.item_count > item.c.idx,
     )
-    its = (arrival.c.place, arrival.c.key, arrival.c.request_id, arrival.c.sent_at)
+    its = (arrival.c.place, arrival.c.key, arrival.c.request_id)
     query = select(*item_columns, *its).select_from(item_with_place.join(arrival, came_with))
     query = query.where(item.c.job_id == row.job_id, is_meant).order_by(item.c.idx)
     return tuple(_of_item(of_job, to_item(found), found) for found in connection.execute(query))
@@ -165,9 +171,7 @@ def _told(connection: Connection, row: Any, of_job: Job | None) -> tuple[Told, .
 
 def _of_item(of_job: Job, done: Item, row: Any) -> Told:
     key = None if row.key is None else bytes(row.key)
-    return Told(
-        job=of_job, item=done, place=row.place, key=key, request_id=row.request_id, sent_at=row.sent_at
-    )
+    return Told(job=of_job, item=done, place=row.place, key=key, request_id=row.request_id)
 
 
 def _refusal(connection: Connection, row: Any) -> Told:
@@ -178,7 +182,6 @@ def _refusal(connection: Connection, row: Any) -> Told:
         place=found.place,
         key=None if found.key is None else bytes(found.key),
         request_id=found.request_id,
-        sent_at=found.sent_at,
         error_code=found.error_code,
         error_message=found.error_message,
         message=bytes(row.message or b""),

@@ -268,7 +268,6 @@ class Told:
     place: str
     key: bytes | None
     request_id: str | None
-    sent_at: float
     error_code: str | None = None
     error_message: str | None = None
     message: bytes = b""

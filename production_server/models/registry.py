@@ -16,6 +16,8 @@ from production_server.errors import BrokenVersion, NotFound, VersionRetired
 from production_server.loop import Loop
 from production_server.models.channels import CANARY, STABLE, UNTOUCHED, Known
 from production_server.models.store import ModelVersion, Store
+from production_server.models.tasks.task import Task
+from production_server.models.tasks.unknown import UNKNOWN
 
 log = logging.getLogger(__name__)
 
@@ -140,6 +142,13 @@ class Registry:
     def model_names(self) -> list[str]:
         """The names of all models that have at least one version, sorted."""
         return list(self._recent().models)
+
+    def task_of(self, model: str, number: str) -> Task:
+        """What tells the answers of a version, whether that is still there or not."""
+        try:
+            return self.version(model, number).task
+        except NotFound:
+            return UNKNOWN
 
     def versions(self, model: str) -> list[ModelVersion]:
         """All versions of a model, oldest first.

@@ -94,10 +94,7 @@ class _Running:
             rule=rule,
             source=make_source(rule),
             intake=shared.intake,
-            database=shared.database,
             registry=shared.registry,
-            storage=shared.storage,
-            settings=shared.settings,
             counts=counts,
         )
         teller = sink = None

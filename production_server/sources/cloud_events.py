@@ -108,4 +108,9 @@ def _header(headers: Mapping[str, str], attribute: str) -> Sent:
 
 
 def _media_type(headers: Mapping[str, str]) -> str:
-    return headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media_type_of(headers.get("content-type", ""))
+
+
+def media_type_of(content_type: str) -> str:
+    """A content type without its parameters, in small letters."""
+    return content_type.partition(";")[0].strip().lower()

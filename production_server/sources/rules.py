@@ -17,19 +17,14 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from production_server.access.records import CLIENT_RULE, is_client_name
 from production_server.errors import SettingsError
 from production_server.jobs.records import ANONYMOUS_NAME
 from production_server.sources.event import ObjectEvent
 from production_server.sources.fields import check_bucket, plain_metadata
-from production_server.sources.written_yaml import read_yaml
+from production_server.sources.written_yaml import ClientName, listed, read_yaml
 
 IsKnown = Callable[[str, str | None], bool]
 """Whether the store has a model, or a version of it."""
-
-
-def _listed(written: object) -> object:
-    return [written] if isinstance(written, str) else written
 
 
 def _some(read: Any) -> Any:
@@ -43,12 +38,6 @@ def _plain(written: dict[str, str]) -> dict[str, str]:
     if len(plain) < len(written):
         raise PydanticCustomError("names", "names that differ in more than case")
     return plain
-
-
-def _client(written: str) -> str:
-    if not is_client_name(written):
-        raise PydanticCustomError("client", "{rule}", {"rule": f"a client's name: {CLIENT_RULE}"})
-    return written
 
 
 _WRITTEN = ConfigDict(frozen=True, extra="forbid")
@@ -66,9 +55,9 @@ class Rule(BaseModel):
     model: Written
     version: Written | None = None
     prefix: Written = ""
-    suffix: Annotated[tuple[Suffix, ...], BeforeValidator(_listed), AfterValidator(_some)] = ()
+    suffix: Annotated[tuple[Suffix, ...], BeforeValidator(listed), AfterValidator(_some)] = ()
     """Lower-case; none: any."""
-    client: Annotated[Written, AfterValidator(_client)] = ANONYMOUS_NAME
+    client: ClientName = ANONYMOUS_NAME
     metadata: Annotated[Mapping[Written, Written], AfterValidator(_plain)] = Field(default_factory=dict)
     """By plain names (`fields.plain_name`); all must be what the event carries."""
 

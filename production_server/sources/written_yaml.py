@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
+from production_server.access.records import CLIENT_RULE, is_client_name
 from production_server.errors import Fault, SettingsError
 from production_server.shown import shown
 from production_server.validation import faults_of
@@ -52,6 +54,20 @@ class _Texts(yaml.BaseLoader):
             tag = node.tag.replace("tag:yaml.org,2002:", "!!")
             raise yaml.constructor.ConstructorError(None, None, f"the tag {tag}", node.start_mark)
         return super().construct_object(node, *arguments, **options)
+
+
+def listed(written: object) -> object:
+    """A list of what may stand alone."""
+    return [written] if isinstance(written, str) else written
+
+
+def _client(written: str) -> str:
+    if not is_client_name(written):
+        raise PydanticCustomError("client", "{rule}", {"rule": f"a client's name: {CLIENT_RULE}"})
+    return written
+
+
+ClientName = Annotated[str, Field(min_length=1), AfterValidator(_client)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,16 @@ import orjson
 
 from production_server.errors import InvalidInput
 from production_server.intake.checking import Upload, items_from_files, items_from_json, items_from_table
+from production_server.intake.intake import Intake
 from production_server.jobs.records import NewItem
 from production_server.json_document import NotJson, read_json
 from production_server.models.store import ModelVersion
-from production_server.settings import Settings
 from production_server.shown import describe
+from production_server.sources.cloud_events import MEDIA_TYPE, media_type_of
 from production_server.sources.streams.message import Message
 from production_server.sources.streams.rules import How, StreamRule
-from production_server.storage.locations import Location
-from production_server.storage.storage import Storage
 
-CLOUD_EVENT = "application/cloudevents+json"
+CLOUD_EVENT = f"{MEDIA_TYPE}+json"
 MAX_REQUEST_ID = 255
 Kind = Literal["json", "image", "csv", "reference"]
 
@@ -94,7 +93,7 @@ def read_message(message: Message, rule: StreamRule) -> Asking:
     )
 
 
-def items_of(asking: Asking, version: ModelVersion, settings: Settings, storage: Storage) -> list[NewItem]:
+def items_of(asking: Asking, version: ModelVersion, intake: Intake) -> list[NewItem]:
     """The checked inputs that a message brings, or names.
 
     Raises:
@@ -102,13 +101,13 @@ def items_of(asking: Asking, version: ModelVersion, settings: Settings, storage:
         StorageUnavailable: its bucket does not answer now.
         Unavailable: there is no time or no memory to look at the images (code `overloaded`).
     """
+    settings, storage = intake.settings, intake.storage
     if asking.kind == "json":
         return items_from_json(version, [asking.inputs], settings)
     data, name = asking.data, asking.name
     if asking.kind == "reference":
-        location = Location.parse(data.decode(), field="url")
-        storage.check(location, field="url")
-        data = storage.fetch(storage.find(location, field="url"), max_bytes=settings.max_body_bytes)
+        location = intake.location(data.decode())
+        data = storage.fetch(storage.find(location), max_bytes=settings.max_body_bytes)
         name = location.url.rpartition("/")[2]
     if asking.kind == "csv" or (asking.kind == "reference" and not version.task.inputs.takes_files):
         return items_from_table(version, data, settings)[0]
@@ -117,7 +116,7 @@ def items_of(asking: Asking, version: ModelVersion, settings: Settings, storage:
 
 def _unwrap(message: Message) -> _Envelope:
     headers = message.headers
-    content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    content_type = media_type_of(headers.get("content-type", ""))
     attributes = {name: headers[name] for name in ("model", "version", "name", "id") if name in headers}
     if content_type == CLOUD_EVENT:
         return _unwrap_structured(message.value, attributes)
@@ -130,7 +129,7 @@ def _unwrap_structured(value: bytes, attributes: Mapping[str, str]) -> _Envelope
         raise InvalidInput.at(
             "specversion", '"1.0", the version of CloudEvents', describe(event.get("specversion"))
         )
-    content_type = _text(event, "datacontenttype") or "application/json"
+    content_type = media_type_of(_text(event, "datacontenttype") or "application/json")
     if "data_base64" in event:
         try:
             data = base64.b64decode(_text(event, "data_base64") or "", validate=True)
@@ -139,9 +138,7 @@ def _unwrap_structured(value: bytes, attributes: Mapping[str, str]) -> _Envelope
     else:
         data = _written(event.get("data"))
     told = {name: str(event[name]) for name in ("model", "version", "name") if name in event}
-    return _Envelope(
-        data, content_type.partition(";")[0].strip().lower(), _text(event, "id"), {**attributes, **told}
-    )
+    return _Envelope(data, content_type, _text(event, "id"), {**attributes, **told})
 
 
 def _written(data: object) -> bytes:

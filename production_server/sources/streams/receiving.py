@@ -12,15 +12,12 @@ from production_server.errors import CeleriacError, InvalidInput, StorageUnavail
 from production_server.intake.checking import items_from_json
 from production_server.intake.intake import Asked, Intake
 from production_server.jobs.arrivals import Taken, count_unfinished, refuse_messages
-from production_server.jobs.database import Database
 from production_server.jobs.records import NewArrival, NewItem, NewRefusal
 from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
-from production_server.settings import Settings
 from production_server.sources.streams.message import Message, Source
 from production_server.sources.streams.reading import Asking, items_of, read_message, request_id_of
 from production_server.sources.streams.rules import StreamRule
-from production_server.storage.storage import Storage
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +38,7 @@ class Counts:
     items: int = 0
     refused: int = 0
     known: int = 0
-    """Messages that were taken before."""
+    """Items of messages that were taken before."""
     told: int = 0
 
 
@@ -53,10 +50,7 @@ class Receiver:
     rule: StreamRule
     source: Source
     intake: Intake
-    database: Database
     registry: Registry
-    storage: Storage
-    settings: Settings
     counts: Counts = field(default_factory=Counts)
     is_paused: bool = False
     _hand: list[Message] = field(default_factory=list)
@@ -88,7 +82,7 @@ class Receiver:
         """Pause at the bound, and go on at half of it: who flaps throws away what was fetched ahead."""
         if time.monotonic() - self._counted_at < COUNT_EVERY_S:
             return
-        waiting = count_unfinished(self.database, self.name)
+        waiting = count_unfinished(self.intake.database, self.name)
         self._counted_at = time.monotonic()
         most = self.rule.most_waiting
         self._set_paused(paused=waiting > (most // 2 if self.is_paused else most))
@@ -108,7 +102,7 @@ class Receiver:
                 refused.append(self._refusal(message, exc))
         for version, group in self._by_version(asked, refused):
             self._store_group(version, group, refused)
-        new = refuse_messages(self.database, self.name, refused, tell=self.rule.tells_refusals)
+        new = refuse_messages(self.intake.database, self.name, refused, tell=self.rule.tells_refusals)
         self.counts.refused += new
         self.counts.messages += len(hand)
         if new:
@@ -142,7 +136,7 @@ class Receiver:
             items = together[place] if together else self._checked(asking, version, refused)
             if items is None:
                 continue
-            if taken and size + len(items) > self.settings.max_job_items:
+            if taken and size + len(items) > self.intake.settings.max_job_items:
                 self._accept(version, taken)
                 taken, size = [], 0
             taken.append(Taken(self._arrival(asking.message, asking.request_id), items))
@@ -154,10 +148,10 @@ class Receiver:
         """The items of each message, if all are JSON and none is bad: one check costs less than many."""
         inputs = [each for asking in group for each in asking.inputs]
         is_plain = all(asking.kind == "json" and asking.inputs for asking in group)
-        if not is_plain or len(inputs) > self.settings.max_job_items:
+        if not is_plain or len(inputs) > self.intake.settings.max_job_items:
             return None
         try:
-            items = iter(items_from_json(version, [inputs], self.settings))
+            items = iter(items_from_json(version, [inputs], self.intake.settings))
         except InvalidInput:
             return None  # Which one it is, and why, each tells by itself.
         return [list(islice(items, len(asking.inputs))) for asking in group]
@@ -167,7 +161,7 @@ class Receiver:
     ) -> list[NewItem] | None:
         """The items of a message; None: it is refused."""
         try:
-            return items_of(asking, version, self.settings, self.storage)
+            return items_of(asking, version, self.intake)
         except StorageUnavailable as exc:
             if not self._has_waited():
                 raise Unavailable(str(exc), place=exc.place) from exc

@@ -20,11 +20,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from production_server.access.records import CLIENT_RULE, is_client_name
 from production_server.errors import Fault, SettingsError
 from production_server.jobs.records import ANONYMOUS_NAME, Priority
 from production_server.models.manifest import is_model_name
-from production_server.sources.written_yaml import read_yaml
+from production_server.sources.written_yaml import ClientName, listed, read_yaml
 
 Kind = Literal["kafka", "pubsub"]
 How = Literal["auto", "json", "image", "csv", "reference"]
@@ -40,10 +39,6 @@ _OURS = {
 """Properties that this service sets itself: others would break what it promises."""
 
 
-def _listed(written: object) -> object:
-    return [written] if isinstance(written, str) else written
-
-
 def _name(written: str) -> str:
     if not _NAME.fullmatch(written):
         raise PydanticCustomError("name", "letters, digits, '.', '_' and '-', at most 249")
@@ -53,12 +48,6 @@ def _name(written: str) -> str:
 def _model(written: str) -> str:
     if not is_model_name(written):
         raise PydanticCustomError("model", "a model's name")
-    return written
-
-
-def _client(written: str) -> str:
-    if not is_client_name(written):
-        raise PydanticCustomError("client", "{rule}", {"rule": f"a client's name: {CLIENT_RULE}"})
     return written
 
 
@@ -110,13 +99,13 @@ class StreamRule(BaseModel):
     )
     """Of librdkafka: TLS, SASL and the like. A value `$NAME` is the environment variable's."""
     models: Annotated[
-        tuple[Annotated[str, AfterValidator(_model)], ...], BeforeValidator(_listed), Field(min_length=1)
+        tuple[Annotated[str, AfterValidator(_model)], ...], BeforeValidator(listed), Field(min_length=1)
     ]
     """Of several the message says which."""
     version: str | None = None
     """A number or a channel; None: whichever is stable when a message comes."""
     read: How = "auto"
-    client: Annotated[str, AfterValidator(_client)] = ANONYMOUS_NAME
+    client: ClientName = ANONYMOUS_NAME
     priority: Priority = "normal"
     results: Named | None = None
     dead_letters: Named | None = None

@@ -10,14 +10,11 @@ from datetime import UTC, datetime
 
 import orjson
 
-from production_server.errors import NotFound
 from production_server.jobs.database import Database
 from production_server.jobs.deliveries import Turn, forget, next_deliveries, note_attempt
 from production_server.jobs.item_body import ItemBody
-from production_server.jobs.records import Delivery, Job, Told
+from production_server.jobs.records import Delivery, Told
 from production_server.models.registry import Registry
-from production_server.models.tasks.task import Task
-from production_server.models.tasks.unknown import UNKNOWN
 from production_server.sources.streams.message import Outgoing, Sink
 from production_server.sources.streams.receiving import Counts
 from production_server.sources.streams.rules import StreamRule
@@ -114,7 +111,8 @@ class Teller:
             body |= {"job": None, "state": "refused", "error": error}
             identity = told.place
         else:
-            item = ItemBody.of(told.item, told.job.version, self._task_of(told.job)).model_dump(mode="json")
+            task = self.registry.task_of(told.job.model, told.job.version)
+            item = ItemBody.of(told.item, told.job.version, task).model_dump(mode="json")
             if is_short:
                 item |= {"output": None, "top": None}
             body |= {"job": str(told.job.id), "model": told.job.model, **item}
@@ -130,12 +128,6 @@ class Teller:
         if told.request_id is not None:
             headers["request-id"] = told.request_id
         return Outgoing(value=orjson.dumps(body), key=told.key, headers=headers)
-
-    def _task_of(self, job: Job) -> Task:
-        try:
-            return self.registry.version(job.model, job.version).task
-        except NotFound:
-            return UNKNOWN
 
 
 def _dead_letter(told: Told) -> Outgoing:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 
-from production_server.errors import NotFound
 from production_server.jobs.read import get_job, get_payload
 from production_server.labels.answers import check_takes_labels, read_answer
 from production_server.labels.decisions import decide
 from production_server.labels.records import Decision, Labeller, NewDecision, Question
 from production_server.models.tasks.task import Task
-from production_server.models.tasks.unknown import UNKNOWN
 from production_server.web.api.label_schemas import DecisionRequest
 from production_server.web.edge.flask_door import asking_client
 from production_server.web.edge.parts import WebParts
@@ -62,14 +60,6 @@ def _answer(parts: WebParts, task: Task, asked: DecisionRequest, label: str) -> 
     its_task = parts.task_of(job)
     known = its_task.read_truth(label) if job.model == task.manifest.name and its_task.choices else None
     return known or read_answer(task, label, is_new=asked.new)
-
-
-def task_of_question(parts: WebParts, model: str, asked: Question) -> Task:
-    """What tells the answer that a question is about: the task of its version."""
-    try:
-        return parts.registry.version(model, asked.version).task
-    except NotFound:
-        return UNKNOWN
 
 
 def row_of(parts: WebParts, asked: Question, task: Task) -> dict[str, float] | None:

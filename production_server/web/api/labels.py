@@ -21,7 +21,6 @@ from production_server.web.api.labelling import (
     decide_as_asked,
     labeller,
     row_of,
-    task_of_question,
     task_to_label,
 )
 from production_server.web.api.operations import operation
@@ -50,7 +49,7 @@ def ask(name: str) -> Response:
     found = parts.questions.next(task, query.order, by=labeller(query.sitting), count=query.count)
     bodies = []
     for each in found:
-        its_task = task_of_question(parts, name, each)
+        its_task = parts.registry.task_of(name, each.version)
         bodies.append(QuestionBody.of(each, its_task, row_of(parts, each, its_task)))
     return to_response(QuestionsBody(questions=bodies))
 

@@ -29,7 +29,6 @@ from production_server.models.registry import Registry
 from production_server.models.remote_store import remote_store_of
 from production_server.models.store import ModelVersion
 from production_server.models.tasks.task import Task
-from production_server.models.tasks.unknown import UNKNOWN
 from production_server.parts import SharedParts
 from production_server.serving.known_standings import KnownStandings
 from production_server.serving.overview import Overview
@@ -116,8 +115,7 @@ class WebParts:
 
     def task_of(self, asked: Job | Found) -> Task:
         """What tells the results of a job's version, whether that is still there or not."""
-        version = self.version_of(asked)
-        return UNKNOWN if version is None else version.task
+        return self.registry.task_of(asked.model, asked.version)
 
 
 def build_parts(

@@ -39,7 +39,6 @@ from production_server.web.api.labelling import (
     decide_as_asked,
     labeller,
     row_of,
-    task_of_question,
     task_to_label,
 )
 from production_server.web.api.requests import read_form
@@ -222,7 +221,7 @@ def _page(
 
 
 def _to_shown(parts: WebParts, name: str, asked: Question) -> ShownQuestion:
-    task = task_of_question(parts, name, asked)
+    task = parts.registry.task_of(name, asked.version)
     row = row_of(parts, asked, task)
     return ShownQuestion(
         asked=asked,

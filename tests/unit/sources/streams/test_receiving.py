@@ -111,19 +111,20 @@ def receiver(sqlite_database: Database, small_registry: Registry, belt: Belt, tm
         rule=rule(),
         source=belt,
         intake=Intake(settings, sqlite_database, storage, LocalQueue()),
-        database=sqlite_database,
         registry=small_registry,
-        storage=storage,
-        settings=settings,
     )
 
 
 def jobs(receiver: Receiver) -> list[Job]:
-    return list_jobs(receiver.database, limit=99, whose=None)[::-1]
+    return list_jobs(receiver.intake.database, limit=99, whose=None)[::-1]
 
 
 def told(receiver: Receiver) -> list[Told]:
-    return [each for delivery in next_deliveries(receiver.database, "s", limit=99) for each in delivery.told]
+    return [
+        each
+        for delivery in next_deliveries(receiver.intake.database, "s", limit=99)
+        for each in delivery.told
+    ]
 
 
 def test_rows_of_many_messages_become_one_job(receiver: Receiver, belt: Belt) -> None:
@@ -182,7 +183,7 @@ def test_an_image_comes_as_its_bytes_and_by_its_address(
     receiver.step()
 
     (job,) = jobs(receiver)
-    assert [item.name for item in every_item(receiver.database, job.id)] == ["in-0-0", "there.png"]
+    assert [item.name for item in every_item(receiver.intake.database, job.id)] == ["in-0-0", "there.png"]
 
 
 @pytest.mark.parametrize(
@@ -297,7 +298,7 @@ def test_results_and_refusals_are_told_with_the_ids_of_their_requests(
     receiver.step()
     _answer(receiver, jobs(receiver)[0], 1)
     post = Post()
-    teller = Teller("s", receiver.rule, post, receiver.database, small_registry, Counts())
+    teller = Teller("s", receiver.rule, post, receiver.intake.database, small_registry, Counts())
     teller._turn.is_mine()
 
     assert teller.step()
@@ -325,11 +326,11 @@ def test_what_cannot_be_told_now_is_told_later(
     receiver.step()
     _answer(receiver, jobs(receiver)[0], 1)
     post = Post(is_away=True)
-    teller = Teller("s", receiver.rule, post, receiver.database, small_registry, Counts())
+    teller = Teller("s", receiver.rule, post, receiver.intake.database, small_registry, Counts())
     teller._turn.is_mine()
     with pytest.raises(Unavailable):
         teller.step()
-    (waiting,) = next_deliveries(receiver.database, "s", limit=9)
+    (waiting,) = next_deliveries(receiver.intake.database, "s", limit=9)
     assert waiting.attempts == 1
 
     post.is_away = False
@@ -345,7 +346,7 @@ def test_a_result_that_is_too_large_is_told_without_its_numbers(
     receiver.step()
     _answer(receiver, jobs(receiver)[0], 1)
     post = Post()
-    teller = Teller("s", receiver.rule, post, receiver.database, small_registry, Counts())
+    teller = Teller("s", receiver.rule, post, receiver.intake.database, small_registry, Counts())
     teller._turn.is_mine()
     post.most_bytes = len(teller._result(told(receiver)[0]).value) - 1
 
@@ -358,10 +359,10 @@ def test_a_result_that_is_too_large_is_told_without_its_numbers(
 
 def _answer(receiver: Receiver, job: Job, count: int) -> None:
     """Have some of a job's items answered, as a worker does."""
-    done = job.total - sum(item.state == "queued" for item in every_item(receiver.database, job.id))
-    held = claim(receiver.database, job.id, done, done + count, lease_s=60, max_attempts=3)
+    done = job.total - sum(item.state == "queued" for item in every_item(receiver.intake.database, job.id))
+    held = claim(receiver.intake.database, job.id, done, done + count, lease_s=60, max_attempts=3)
     assert held is not None
     answers = [
         Success(index=each, label="yes", score=0.75, output=(0.25, 0.75), ms=1.5) for each in held.indexes
     ]
-    finish(receiver.database, held, answers)
+    finish(receiver.intake.database, held, answers)
