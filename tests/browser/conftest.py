@@ -23,10 +23,15 @@ PATIENCE_MS = 15_000
 PHONE = {"width": 320, "height": 640}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> None:
+    """For whichever test of this folder comes first."""
+    expect.set_options(timeout=PATIENCE_MS)
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Celeriac]:
     """The service with its built-in models, one of each other task, and `slow`, of which each batch takes a while."""
-    expect.set_options(timeout=PATIENCE_MS)
     store: Path = tmp_path_factory.mktemp("store")
     write_slow_model(store)
     write_quantity_model(store)

@@ -18,7 +18,7 @@ from testing.celeriac import Celeriac, celeriac
 from testing.foreign_graphs import FOREIGN_MODELS
 from testing.importing import import_here
 from testing.pictures import png
-from tests.browser.conftest import PATIENCE_MS, Complaints, upload
+from tests.browser.conftest import Complaints, upload
 from tests.browser.test_keys import hold
 
 pytestmark = [
@@ -74,7 +74,6 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    expect.set_options(timeout=PATIENCE_MS)
     folder = tmp_path_factory.mktemp("foreign")
     found = {name: kind for name, kind in kinds(folder).items() if kind.file.exists()}
     for name, kind in found.items():

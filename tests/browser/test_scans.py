@@ -62,3 +62,4 @@ def test_a_job_says_what_it_waits_for_as_long_as_it_does(visit: Visit, tmp_path:
 
             expect(page.locator("#state")).to_have_text("Finished", timeout=LONG_MS)
             expect(page.get_by_text(re.compile("It is (asked again at|being asked again)"))).to_have_count(0)
+            page.close()  # Before the service goes, which the page would complain about.
