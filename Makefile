@@ -12,9 +12,9 @@ PEERS    := litserve mlserver bentoml ray flask_celery
 
 # More arguments for the tool behind a target: make test ARGS="tests/unit -x", make train MODEL=diabetes ARGS="--help"
 ARGS ?=
-# client-notify also has what `python -m client notify` needs.
+# client-notify also has what `python -m client notify` needs, client-streams what `produce` and `consume` need.
 CLIENT_SET ?= client
-# gs, az or gs-az: what the service needs to read gs://, az:// or both.
+# What the service needs beside the usual for gs://, az://, kafka:// and pubsub://, with "-" between: gs-kafka.
 EXTRAS ?=
 # What `make changed` holds the checkout against.
 SINCE ?= HEAD
@@ -32,7 +32,7 @@ run: $(SERVING) ## Start the service at http://127.0.0.1:5100 (PORT, WORKERS, BR
 	@exec $(SERVING)/bin/python -m production_server run $(ARGS)
 
 .PHONY: client
-client: $(CLIENT) ## Set up the command line client (CLIENT_SET=client-notify: also for its command notify)
+client: $(CLIENT) ## Set up the command line client (CLIENT_SET=client-notify, client-streams: for all its commands)
 	@echo "Ready: $(CLIENT)/bin/python -m client --help"
 
 .PHONY: up
@@ -148,10 +148,12 @@ lock: $(DEV) ## Compile the requirement sets from pyproject.toml: make lock ARGS
 	$(COMPILE) pyproject.toml -c requirements/development.txt -o requirements.txt
 	$(COMPILE) pyproject.toml --extra gs -c requirements/development.txt -o requirements/serving-gs.txt
 	$(COMPILE) pyproject.toml --extra az -c requirements/development.txt -o requirements/serving-az.txt
-	$(COMPILE) pyproject.toml --extra gs --extra az -c requirements/development.txt -o requirements/serving-gs-az.txt
+	$(COMPILE) pyproject.toml --extra kafka -c requirements/development.txt -o requirements/serving-kafka.txt
+	$(COMPILE) pyproject.toml --extra pubsub -c requirements/development.txt -o requirements/serving-pubsub.txt
 	$(COMPILE) --group flower -c requirements/development.txt -o requirements/flower.txt
 	$(COMPILE) --group client -c requirements/development.txt -o requirements/client.txt
 	$(COMPILE) --group client-notify -c requirements/development.txt -o requirements/client-notify.txt
+	$(COMPILE) --group client-streams -c requirements/development.txt -o requirements/client-streams.txt
 	$(COMPILE) --group launcher -c requirements/development.txt -o requirements/launcher.txt
 	$(COMPILE) --group training -c requirements/development.txt -o requirements/training.txt
 	$(COMPILE) --group oldest-pip -o requirements/oldest-pip.txt
@@ -178,7 +180,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(DEV)/bin/uv pip compile --qui
 # The environments are always looked at: the script returns at once if one holds what its requirements say.
 .PHONY: $(SERVING) $(CLIENT) $(LAUNCHER) $(TRAINING) $(DEV) $(OLDPIP) $(PEERS:%=.venv-peers/%) programs
 $(SERVING):
-	@tools/virtualenv $@ requirements$(EXTRAS:%=/serving-%).txt
+	@tools/virtualenv $@ $(if $(EXTRAS),$(patsubst %,requirements/serving-%.txt,$(subst -, ,$(EXTRAS))),requirements.txt)
 $(CLIENT):
 	@tools/virtualenv $@ requirements/$(CLIENT_SET).txt
 $(LAUNCHER):

@@ -33,6 +33,7 @@ from production_server.run.supervisor import (
     Supervisor,
     die_with_parent,
     handed_sockets,
+    stream_children,
     web_children,
     worker_children,
 )
@@ -104,7 +105,7 @@ def run(settings: Settings, *, repository: str | None) -> None:
         else:
             prepare_database(settings)
             check_exposure(settings, addresses)
-            children = web_children(settings) + worker_children(settings)
+            children = web_children(settings) + worker_children(settings) + stream_children(settings)
             sys.exit(Supervisor(settings, environ, addresses, children).run())
 
 
@@ -144,6 +145,26 @@ def worker(settings: Settings) -> None:
     set_up_logs(settings, worker=settings.worker_name)
     _bring_models(settings)
     run_worker(settings)
+
+
+@main.command()
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The file of streams.  [default: STREAMS_FILE]",
+)
+@click.pass_obj
+def stream(settings: Settings, *, config: Path | None) -> None:
+    """Start one process that reads streams of Kafka and Pub/Sub; needs BROKER_URL.
+
+    Start as many as you like: they share what there is to read. `run` has one where STREAMS_FILE is set.
+    """
+    from production_server.run.stream_process import run_streams
+
+    if config is not None:
+        settings = replace(settings, streams_file=config.absolute())
+    _bring_models(settings)
+    run_streams(settings)
 
 
 @main.command()
@@ -196,16 +217,20 @@ def _bring_models(settings: Settings) -> None:
 
 
 def _check_rules(settings: Settings) -> None:
-    """Refuse rules of events that cannot be used before anything is started.
+    """Refuse rules of events, and streams, that cannot be used before anything is started.
 
     Raises:
-        SettingsError: EVENTS_FILE holds such rules.
+        SettingsError: EVENTS_FILE or STREAMS_FILE holds such.
     """
     if settings.events_file is not None:
         from production_server.models.registry import Registry
         from production_server.sources.notifications import open_rules
 
         open_rules(settings, Registry(settings.model_stores))
+    if settings.streams_file is not None:
+        from production_server.run.streams import open_streams
+
+        open_streams(settings)
 
 
 def _serve_embedded(

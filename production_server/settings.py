@@ -262,6 +262,12 @@ class Settings:
         "rules that say which model gets the objects that [buckets tell "
         "of](buckets.md#notifications-what-arrives), YAML",
     )
+    streams_file: Path | None = _setting(
+        None,
+        path,
+        "[streams](streams.md) of Kafka and Pub/Sub whose messages become items; read at the start",
+        shown_default="none",
+    )
     events_token: str = _setting(
         "",
         secret_text,

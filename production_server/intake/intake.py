@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from production_server.broker.publisher import Publisher
 from production_server.errors import InvalidInput
 from production_server.intake.handover import Handover
+from production_server.jobs.arrivals import Taken, take_messages
 from production_server.jobs.database import Database
 from production_server.jobs.publication import chunks_of
 from production_server.jobs.records import Job, NewItem, NewJob, NewObjects, NewScan, Priority, Scan
@@ -78,6 +79,36 @@ class Intake:
         if is_new:
             self._handover.hand_over(chunks_of(accepted, self.settings.chunk_items))
         return accepted, is_new
+
+    def accept_messages(
+        self,
+        version: ModelVersion,
+        taken: Sequence[Taken],
+        asked: Asked,
+        *,
+        stream: str,
+        tells_results: bool,
+    ) -> int:
+        """Store a job of those messages of a stream that were not taken before, then publish it; how many items it has.
+
+        Raises:
+            Unavailable: the database does not answer; nothing was taken.
+        """
+        new = NewJob(
+            model=version.manifest.name,
+            version=version.manifest.version,
+            items=(),
+            source=asked.source,
+            client=asked.client,
+            priority=asked.priority,
+            stream=stream,
+            tells_results=tells_results,
+        )
+        accepted = take_messages(self.database, new, taken)
+        if accepted is None:
+            return 0
+        self._handover.hand_over(chunks_of(accepted, self.settings.chunk_items))
+        return accepted.total
 
     def accept_objects(self, new: NewObjects) -> Job | None:
         """Store a job of those objects that this version has not been given before, for workers to find; None: no such.

@@ -97,7 +97,8 @@ def finish(
         if renew_s is not None:
             _renew(connection, held, renew_s)
         failed = sum(isinstance(result, Failure) for result in stored)
-        settle(connection, held.job_id, succeeded=len(stored) - failed, failed=failed)
+        indexes = [result.index for result in stored]
+        settle(connection, held.job_id, succeeded=len(stored) - failed, failed=failed, indexes=indexes)
         count_results(connection, held.series_id, finished_at, stored)
     return len(stored)
 
@@ -213,7 +214,7 @@ def _fail(
     )
     rows = connection.execute(failed.returning(item.c.idx, item.c.finished_at)).all()
     failures = [Failure(index=row.idx, error_code=code, error_message=message) for row in rows]
-    settle(connection, job_id, failed=len(failures))
+    settle(connection, job_id, failed=len(failures), indexes=[row.idx for row in rows])
     count_results(connection, series_id, rows[-1].finished_at if rows else 0.0, failures)
 
 

@@ -46,6 +46,10 @@ class NewJob:
     priority: Priority = "normal"
     idempotency_key: str | None = None
     request_digest: str | None = None
+    stream: str | None = None
+    """The stream whose messages it is made of."""
+    tells_results: bool = False
+    """Whether that stream is told what becomes of its items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,3 +231,54 @@ class Scan:
     """How often in a row."""
     next_try_at: float | None
     """Of one that does not go on: when it is tried again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewArrival:
+    """A message of a stream, by which it is known when it comes again; times in seconds since the Unix epoch."""
+
+    digest: bytes
+    """SHA-256 over its stream, where in it the message stands, and what it says."""
+    place: str
+    """As people are told it."""
+    key: bytes | None
+    """What its results are told under."""
+    request_id: str | None
+    """As whoever sent it calls it."""
+    sent_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRefusal:
+    """A message that nothing can be made of: why, and what it was, for whoever looks after such messages."""
+
+    arrival: NewArrival
+    error_code: str
+    error_message: str
+    message: bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a stream is to be told of one item, or of a message that was refused (`item` None)."""
+
+    job: Job | None
+    item: Item | None
+    place: str
+    key: bytes | None
+    request_id: str | None
+    sent_at: float
+    error_code: str | None = None
+    error_message: str | None = None
+    message: bytes = b""
+    headers: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What was written in one transaction for a stream to be told, in the order of the items."""
+
+    id: int
+    attempts: int
+    told: tuple[Told, ...]

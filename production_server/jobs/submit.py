@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from uuid import UUID
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from production_server.errors import Conflict
-from production_server.jobs.bulk import insert_many
 from production_server.jobs.database import Database, now
 from production_server.jobs.growth import add_objects
-from production_server.jobs.job_row import insert_job, uuid7
+from production_server.jobs.job_row import insert_items, insert_job, job_values, uuid7
 from production_server.jobs.read import get_job, job_columns, to_job
 from production_server.jobs.records import Job, NewJob, NewObjects, NewScan, Scan
 from production_server.jobs.scans import ASKED, SOURCE, get_scan, scan_columns, to_scan
-from production_server.jobs.tables import item, item_input, job, scan
+from production_server.jobs.tables import job, scan
 
 
 def submit(
@@ -38,8 +36,8 @@ def submit(
     job_id = uuid7()
     try:
         with database.write() as connection:
-            insert_job(connection, job_id, _job_values(new))
-            _insert_items(connection, job_id, new)
+            insert_job(connection, job_id, job_values(new))
+            insert_items(connection, job_id, new)
     except IntegrityError:
         # The same key came twice at once and the other request was first.
         earlier = _find_earlier(database, new)
@@ -124,36 +122,3 @@ def _find_listing(database: Database, new: NewScan, client: str) -> Scan | None:
         query = select(*scan_columns).where(*is_same, scan.c.state == "listing")
         row = connection.execute(query).one_or_none()
     return None if row is None else to_scan(row)
-
-
-def _job_values(new: NewJob) -> dict[str, object]:
-    return {
-        "model": new.model,
-        "version": new.version,
-        "source": new.source,
-        "client": new.client,
-        "idempotency_key": new.idempotency_key,
-        "request_digest": new.request_digest,
-        "priority": new.priority,
-        "total": len(new.items),
-    }
-
-
-def _insert_items(connection: Connection, job_id: UUID, new: NewJob) -> None:
-    insert_many(
-        connection,
-        item,
-        {"job_id": job_id, "state": "queued"},
-        ("idx", "name", "expected", "outside_training_range"),
-        (
-            (index, entry.name, entry.expected, list(entry.outside_training_range) or None)
-            for index, entry in enumerate(new.items)
-        ),
-    )
-    insert_many(
-        connection,
-        item_input,
-        {"job_id": job_id},
-        ("idx", "payload"),
-        ((index, entry.payload) for index, entry in enumerate(new.items)),
-    )

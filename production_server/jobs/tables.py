@@ -54,10 +54,20 @@ job = Table(
     Column("unpublished_since", Double),
     # Its items refer to objects: they wait as object_chunk, and no message speaks of them.
     Column("of_objects", Boolean(create_constraint=False), nullable=False, server_default=false()),
+    # The stream whose messages it was made of, and whether that is told what becomes of them.
+    Column("stream", String(64)),
+    Column("tells_results", Boolean(create_constraint=False), nullable=False, server_default=false()),
     CheckConstraint("succeeded + failed + cancelled <= total", name="ck_job_counts"),
     Index("ux_job_idempotency", "client", "idempotency_key", unique=True),
     Index("ix_job_state", "state", "id"),
     Index("ix_job_model", "model", "id"),
+    # What of a stream waits.
+    Index(
+        "ix_job_stream",
+        "stream",
+        sqlite_where=text("stream IS NOT NULL AND finished_at IS NULL"),
+        postgresql_where=text("stream IS NOT NULL AND finished_at IS NULL"),
+    ),
 )
 
 item = Table(
@@ -642,5 +652,77 @@ rate_window = Table(
     Column("subject", String(80), primary_key=True),  # a client or an address
     Column("kind", String(16), primary_key=True),  # requests | items | bytes | refusals
     Column("used", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# A message of a stream that was taken, and which items it became: whoever brings it again makes no second ones.
+arrival = Table(
+    "arrival",
+    metadata,
+    # SHA-256 over the stream, where in it the message stands, and what it says (`jobs.arrivals`).
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("stream", String(64), nullable=False),
+    Column("place", String(255), nullable=False),  # as people are told it: photos/3/1234
+    Column("key", LargeBinary),  # what its results are told under
+    Column("request_id", String(255)),  # as whoever sent it calls it
+    Column("sent_at", Double, nullable=False),
+    Column("taken_at", Double, nullable=False),
+    Column("job_id", Uuid),
+    Column("first_idx", Integer),
+    Column("item_count", Integer, nullable=False, server_default=text("0")),
+    # Of one that nothing can be made of: why.
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
+    Index("ix_arrival_job", "job_id", "first_idx"),
+    # The latest that were refused.
+    Index(
+        "ix_arrival_refused",
+        "stream",
+        "taken_at",
+        sqlite_where=text("error_code IS NOT NULL"),
+        postgresql_where=text("error_code IS NOT NULL"),
+    ),
+)
+
+# What a stream is yet to be told: written where it becomes true, gone when it was told.
+delivery = Table(
+    "delivery",
+    metadata,
+    Column(
+        "id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True
+    ),  # in the order of completion
+    Column("stream", String(64), nullable=False),
+    # Items of a job that are done, as pairs of the first and the last of a run; null: those that were cancelled.
+    Column("job_id", Uuid),
+    Column("runs", JSON(none_as_null=True)),
+    # … or a message that was refused, with what it said.
+    Column("arrival", LargeBinary(32)),
+    Column("message", LargeBinary),
+    Column("headers", JSON(none_as_null=True)),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
+    Index("ix_delivery_stream", "stream", "id"),
+    sqlite_autoincrement=True,
+)
+
+# Which process tells a stream its results: one at a time, so that they keep their order.
+stream_turn = Table(
+    "stream_turn",
+    metadata,
+    Column("stream", String(64), primary_key=True),
+    Column("token", Uuid, nullable=False),
+    Column("beats", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Processes that read a stream, as they last told of themselves.
+stream_member = Table(
+    "stream_member",
+    metadata,
+    Column("stream", String(64), primary_key=True),
+    Column("process", String(255), primary_key=True),
+    Column("seen_at", Double, nullable=False),
+    Column("told", JSON(none_as_null=True), nullable=False),
     sqlite_with_rowid=False,
 )

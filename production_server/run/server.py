@@ -30,6 +30,7 @@ from production_server.run.certificate import LOOK_EVERY_S, Certificate
 from production_server.run.exposure import must_have_key
 from production_server.run.guarded_http import MAX_CONNECTIONS, Crowd, GuardedHttp
 from production_server.run.guarded_tls import GuardedTls
+from production_server.run.streams import Streams, open_streams
 from production_server.settings import Settings
 from production_server.tracing import create_tracing
 from production_server.web.app import create_front
@@ -96,7 +97,9 @@ def serve(
         running.callback(parts.limits.close)
         parts.metrics.start()
         running.callback(parts.metrics.close)
-        if not settings.is_embedded:
+        if settings.is_embedded:
+            _read_streams(shared, running)
+        else:
             finding = Loop("workers", partial(_find_workers, shared), pause_s=FIND_EVERY_S)
             finding.start()
             running.callback(finding.stop)
@@ -239,6 +242,15 @@ def _collect_garbage_rarely() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_OBJECTS)
+
+
+def _read_streams(shared: SharedParts, running: contextlib.ExitStack) -> None:
+    """Read the streams of STREAMS_FILE until the end of `running`; beside a broker a process of its own does."""
+    rules = open_streams(shared.settings)
+    if rules:
+        streams = Streams(shared, rules)
+        streams.start()
+        running.callback(streams.close)
 
 
 def _with_worker(settings: Settings, tracing: Tracing | None, running: contextlib.ExitStack) -> SharedParts:

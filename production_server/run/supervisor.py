@@ -78,7 +78,7 @@ class Supervisor:
             environ[SOCKETS_VARIABLE] = " ".join(map(str, descriptors))
             handed += descriptors
         else:
-            environ |= self._own_names(child)
+            environ |= self._own_names(child) if child.role == "worker" else {}
             del environ[METRICS_VARIABLE]
         # A session of their own: Ctrl-C reaches this process alone, which then stops them in order.
         child.process = subprocess.Popen(child.command, env=environ, pass_fds=handed, start_new_session=True)
@@ -134,6 +134,11 @@ def web_children(settings: Settings) -> list[Child]:
 def worker_children(settings: Settings) -> list[Child]:
     """The workers that the settings ask for."""
     return [Child("worker", n) for n in range(1, settings.workers + 1)]
+
+
+def stream_children(settings: Settings) -> list[Child]:
+    """The process that reads streams, where there are any."""
+    return [] if settings.streams_file is None else [Child("stream", 0)]
 
 
 def handed_sockets(environ: Mapping[str, str]) -> list[socket.socket]:

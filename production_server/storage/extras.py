@@ -14,5 +14,5 @@ def what_lacks(schemes: Collection[str]) -> str:
     missing = [f"{PACKAGES[scheme]} for {scheme}://" for scheme in wanted if not find_spec(PACKAGES[scheme])]
     if not missing:
         return ""
-    extras = "-".join(wanted)
-    return f"{' and '.join(missing)} (make run EXTRAS={extras}; elsewhere requirements/serving-{extras}.txt)"
+    files = " and ".join(f"requirements/serving-{scheme}.txt" for scheme in wanted)
+    return f"{' and '.join(missing)} (make run EXTRAS={'-'.join(wanted)}; elsewhere {files})"

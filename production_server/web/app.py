@@ -29,6 +29,7 @@ from production_server.web.api import (
     scans,
     sent_imports,
     stats,
+    streams,
     versions,
 )
 from production_server.web.edge.bodies import Bodies, Judge, LargeForms, PlainBodies
@@ -72,6 +73,7 @@ def create_app(parts: WebParts) -> Flask:
         job_results.blueprint,
         scans.blueprint,
         stats.blueprint,
+        streams.blueprint,
         events.blueprint,
         models.blueprint,
         imports.blueprint,

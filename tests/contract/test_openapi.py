@@ -30,6 +30,7 @@ OPERATIONS = [
     ("/api/jobs/{job_id}/results.csv", "get"),
     ("/api/jobs/{job_id}/results.json", "get"),
     ("/api/stats", "get"),
+    ("/api/streams", "get"),
     ("/api/results", "get"),
     ("/api/results.csv", "get"),
     ("/api/faces", "get"),

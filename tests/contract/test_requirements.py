@@ -23,9 +23,11 @@ SETS = {
         for name in (
             "serving-gs",
             "serving-az",
-            "serving-gs-az",
+            "serving-kafka",
+            "serving-pubsub",
             "client",
             "client-notify",
+            "client-streams",
             "launcher",
             "training",
             "development",
@@ -108,11 +110,13 @@ def test_a_serving_machine_installs_no_tensorflow(name: str) -> None:
 
 
 def test_a_serving_machine_installs_extras_only_where_it_is_asked_to() -> None:
-    assert not pinned(SETS["serving"]).keys() & set(PACKAGES.values())
+    extras = {*PACKAGES.values(), "confluent-kafka", "google-cloud-pubsub"}
+
+    assert not pinned(SETS["serving"]).keys() & extras
 
 
 def test_the_development_set_has_all_extras() -> None:
-    assert wanted("serving-gs-az") <= pinned(SETS["development"]).keys()
+    assert wanted("serving-gs-az-kafka-pubsub") <= pinned(SETS["development"]).keys()
 
 
 def test_the_training_set_holds_what_trains_and_what_reads_files() -> None:

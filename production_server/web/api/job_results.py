@@ -12,6 +12,7 @@ from flask import Blueprint, Response, request
 from production_server.access.records import Client
 from production_server.errors import InvalidInput, Unavailable
 from production_server.jobs.database import Database
+from production_server.jobs.item_body import ItemBody
 from production_server.jobs.read import every_item, get_job, get_payloads, list_items
 from production_server.jobs.records import Item, Job
 from production_server.models.tasks.label_sets import written
@@ -19,7 +20,7 @@ from production_server.models.tasks.task import Task
 from production_server.web.api.downloads import csv_line, download
 from production_server.web.api.operations import operation
 from production_server.web.api.requests import read_query, to_response
-from production_server.web.api.schemas import ItemBody, JobBody, ResultsBody, ResultsQuery
+from production_server.web.api.schemas import JobBody, ResultsBody, ResultsQuery
 from production_server.web.edge.flask_door import asking_client, whose
 from production_server.web.edge.parts import WebParts, current_parts
 

@@ -9,10 +9,11 @@ from uuid import UUID
 from pydantic import Field
 
 from production_server.jobs.away import Waiting
+from production_server.jobs.item_body import ItemError
 from production_server.jobs.records import Job, Priority, Scan, ScanState
 from production_server.models.channels import LONGEST_CHANNEL
 from production_server.storage.locations import MAX_URL
-from production_server.web.api.schemas import MAX_PAGE, ItemError, JobBody, Schema, to_time
+from production_server.web.api.schemas import MAX_PAGE, JobBody, Schema, to_time
 
 
 class ScanRequest(Schema):

@@ -10,11 +10,12 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from production_server.jobs.dashboard import Counts, Dashboard, ModelResults
+from production_server.jobs.item_body import ItemBody
 from production_server.jobs.search import Found, Place, Search
 from production_server.jobs.series import Chosen
 from production_server.models.tasks.task import Task
 from production_server.storage.locations import MAX_URL
-from production_server.web.api.schemas import MAX_PAGE, ItemBody, Schema, to_time
+from production_server.web.api.schemas import MAX_PAGE, Schema, to_time
 
 NO_NUL = r"^[^\x00]*$"
 PLACE = r"^\d{1,12}\.\d{1,17}_[0-9a-f]{32}_\d{1,10}$"

@@ -45,6 +45,8 @@ NEEDS: Mapping[str, Scope | None] = {
     "results.events": Scope.READ,
     "scans.index": Scope.READ,
     "scans.show": Scope.READ,
+    # Of all clients, with the addresses of brokers.
+    "streams.index": Scope.ADMIN,
     "stats.stats": Scope.READ,
     "stats.results": Scope.READ,
     "stats.results_csv": Scope.READ,

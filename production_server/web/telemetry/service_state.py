@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -15,6 +16,7 @@ from production_server.jobs.channels import read_standings
 from production_server.jobs.database import Database
 from production_server.jobs.records import WorkerInfo
 from production_server.jobs.statistics import Statistics, statistics
+from production_server.jobs.stream_states import StreamState, stream_states
 from production_server.jobs.workers import alive_workers
 from production_server.models.channels import CANARY, Standings
 
@@ -55,6 +57,7 @@ class ServiceState(Collector):
             counts = self._counts()
             with self._database.read() as connection:
                 standings = read_standings(connection)
+            streams = stream_states(self._database)
         except Unavailable:
             yield _gauge("celeriac_database_up", "Whether the database answers", 0)
             return
@@ -67,6 +70,7 @@ class ServiceState(Collector):
         )
         yield from _of_workers(workers)
         yield _of_canaries(standings)
+        yield from _of_streams(streams)
 
     def _counts(self) -> Statistics:
         with self._lock:
@@ -105,6 +109,39 @@ def _of_canaries(standings: Standings) -> Metric:
         if standing.canary_percent:
             family.add_metric([model, standing.channels[CANARY]], standing.canary_percent)
     return family
+
+
+def _of_streams(streams: Iterable[StreamState]) -> Iterable[Metric]:
+    waiting = GaugeMetricFamily(
+        "celeriac_stream_waiting_items", "Items of a stream without a result", labels=["stream"]
+    )
+    untold = GaugeMetricFamily(
+        "celeriac_stream_untold", "Batches of results that a stream was not told yet", labels=["stream"]
+    )
+    lag = GaugeMetricFamily(
+        "celeriac_stream_lag_messages", "Messages that wait in a partition", labels=["stream", "partition"]
+    )
+    readers = GaugeMetricFamily(
+        "celeriac_stream_processes", "Processes that read a stream", labels=["stream", "paused"]
+    )
+    messages = CounterMetricFamily(
+        "celeriac_stream_messages",
+        "What a process did with messages of a stream since it began",
+        labels=["stream", "process", "outcome"],
+    )
+    for each in streams:
+        waiting.add_metric([each.name], each.waiting)
+        untold.add_metric([each.name], each.untold)
+        paused = Counter(str(member.told["paused"]).lower() for member in each.members)
+        for is_paused, count in paused.items():
+            readers.add_metric([each.name, is_paused], count)
+        for member in each.members:
+            for partition, behind in member.told["partitions"].items():
+                if behind is not None:
+                    lag.add_metric([each.name, partition], behind)
+            for outcome in ("messages", "refused", "told"):
+                messages.add_metric([each.name, member.process, outcome], member.told[outcome])
+    yield from (waiting, untold, lag, readers, messages)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -1,0 +1,1 @@
+"""Streams of messages as doors: Kafka topics and Pub/Sub subscriptions whose messages become items of jobs."""
