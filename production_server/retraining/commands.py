@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,9 +45,16 @@ class Places:
 
 
 def train_by_command(
-    command: Sequence[str], places: Places, bounds: Bounds, *, stopping: threading.Event
+    command: Sequence[str],
+    places: Places,
+    bounds: Bounds,
+    *,
+    stopping: threading.Event,
+    follow: Callable[[Callable[[], str]], None] = lambda _tail: None,
 ) -> Trained:
     """Run the command, which is to write the model's file; blocks. It is killed when `stopping` is set.
+
+    `follow` gets what tells the end of its output at any time.
 
     What an earlier try has left of the file is removed first, since nobody knows whether it is whole.
     """
@@ -55,6 +62,7 @@ def train_by_command(
     filled = [_filled(each, places) for each in command]
     reads, writes = os.pipe()
     log = _Tail(reads)
+    follow(log.so_far)
     with _started(filled, places.scratch, bounds, writes) as process:
         failure = _wait(process, bounds, stopping)
     if not failure and process.returncode:
@@ -72,6 +80,10 @@ class _Tail:
         self._kept = b""
         self._thread = threading.Thread(target=self._read, name="training-log", daemon=True)
         self._thread.start()
+
+    def so_far(self) -> str:
+        """What is kept by now."""
+        return self._kept.decode(errors="replace")
 
     def text(self) -> str:
         """What is kept. A program that has left its process group may hold the pipe for ever: it is not waited for."""

@@ -16,7 +16,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from production_server.access.records import CLIENT_RULE, is_client_name
 from production_server.errors import SettingsError
+from production_server.jobs.records import ANONYMOUS_NAME
+from production_server.models.importing.described import Described
 from production_server.models.manifest import Name
 from production_server.sources.written_yaml import read_yaml
 
@@ -40,6 +43,12 @@ def _some(read: Any) -> Any:
     return read
 
 
+def _client(written: str) -> str:
+    if not is_client_name(written):
+        raise PydanticCustomError("client", "{rule}", {"rule": f"a client's name: {CLIENT_RULE}"})
+    return written
+
+
 class Begin(BaseModel):
     """When a run begins by itself. Neither `after_labels` nor `every_s`: only by hand."""
 
@@ -53,28 +62,21 @@ class Begin(BaseModel):
     model_config = _WRITTEN
 
 
-class Images(BaseModel):
-    """The image training that the repository has, on the labels and, if there is one, on a dataset of one's own."""
-
-    base: Annotated[str, Field(min_length=1, max_length=_MOST_ARGUMENT_CHARACTERS)] | None = None
-
-    model_config = _WRITTEN
-
-
 class Train(BaseModel):
-    """What trains: just one of the two."""
+    """What trains, and what its model's file cannot tell."""
 
-    images: Images | None = None
-    command: Annotated[tuple[_Argument, ...], Field(max_length=_MOST_ARGUMENTS)] | None = None
+    command: Annotated[tuple[_Argument, ...], Field(max_length=_MOST_ARGUMENTS)]
     """The operator's own program and its arguments; no shell reads them."""
+    describe: Described = Described()
+    """As `model.yaml` beside a file that is imported."""
+    suffix: Literal["onnx", "keras", "h5"] = "onnx"
+    """Of the file that it writes."""
 
     model_config = _WRITTEN
 
     @field_validator("command")
     @classmethod
-    def _has_places(cls, written: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if written is None:
-            return None
+    def _has_places(cls, written: tuple[str, ...]) -> tuple[str, ...]:
         if not written or not written[0] or any("\0" in each for each in written):
             raise PydanticCustomError("command", "a program and its arguments, without NUL characters")
         if not all(any(place in each for each in written[1:]) for place in (DATA, MODEL)):
@@ -82,12 +84,6 @@ class Train(BaseModel):
                 "places", "arguments in which {places} stand", {"places": f"{DATA} and {MODEL}"}
             )
         return written
-
-    @model_validator(mode="after")
-    def _is_one(self) -> Self:
-        if (self.images is None) == (self.command is None):
-            raise PydanticCustomError("train", "either images or command")
-        return self
 
 
 class Bounds(BaseModel):
@@ -124,6 +120,8 @@ class Policy(BaseModel):
     train: Train
     bounds: Bounds = Bounds()
     then: Then = Then()
+    client: Annotated[str, AfterValidator(_client)] = ANONYMOUS_NAME
+    """Whose the job is that answers items again."""
     answer_again: Annotated[int, Field(ge=0, le=1_000_000)] = 10_000
     """So many items without a label are answered again at most; those with one always are."""
 

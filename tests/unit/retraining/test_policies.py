@@ -29,8 +29,9 @@ def test_the_example_is_read() -> None:
     assert iris.train.command == ("python", "train_iris.py", "--data", "{data}", "--out", "{model}")
     assert (iris.then.to, iris.then.percent, iris.answer_again) == ("canary", 10, 1_000)
     assert (iris.bounds.minutes, iris.bounds.memory_bytes, iris.bounds.niceness) == (10, 2 * 1024**3, 15)
-    assert fashion.train.images is not None
-    assert fashion.train.images.base == "/data/own-images"
+    assert fashion.train.suffix == "keras"
+    assert fashion.train.describe.image is not None
+    assert fashion.train.describe.image.width == 28
     assert fashion.begin == Begin()
 
 
@@ -53,7 +54,7 @@ def test_what_is_not_said_publishes_nothing_and_begins_by_hand() -> None:
         ("    then: {to: canary}\n", "learning.yaml:4: policies[0].then"),
         ("    then: {to: stable, percent: 5}\n", "learning.yaml:4: policies[0].then"),
         ("    answer_again: -1\n", "learning.yaml:4: policies[0].answer_again"),
-        ("  - model: mine\n    train: {images: {}}\n", "learning.yaml:2: policies"),
+        ("  - model: mine\n    train: {command: [t, "{data}", "{model}"]}\n", "learning.yaml:2: policies"),
     ],
 )
 def test_a_fault_names_its_line_and_field(more: str, field: str) -> None:
