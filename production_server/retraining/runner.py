@@ -1,7 +1,7 @@
 """Goes on with training runs, one at a time in a service, step by step; what a step has come to is a row.
 
 Whatever is killed is gone on with at its step: a set of labels is made once, a training goes on from its own
-checkpoint, an import and a rollout are found by what was noted of them, and answers that were given are not asked for again.
+checkpoint, an import and a rollout are found by what was noted of them, and what was answered again stays so.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from uuid import UUID
 
 from production_server.access.records import Actor
-from production_server.errors import CeleriacError, Conflict, NotFound, Unavailable
+from production_server.errors import MISTAKE, CeleriacError, Conflict, NotFound, Unavailable
 from production_server.intake.imports import ImportIntake, Wish
 from production_server.intake.intake import Intake
 from production_server.jobs.again import changed_by, end_again
@@ -35,6 +35,7 @@ from production_server.retraining.policies import Policy, why_due
 from production_server.retraining.runs import (
     NewRun,
     RunClaim,
+    Step,
     TrainingRun,
     add_run,
     claim_run,
@@ -136,37 +137,27 @@ class Runner:
 
     def _take_step(self, held: RunClaim) -> bool:
         run = held.run
-        do = {
+        steps: dict[Step, Callable[[RunClaim], None]] = {
             "freeze": self._freeze,
             "train": self._train,
             "import": self._import,
             "roll_out": self._roll_out,
             "answer": self._answer,
-        }[run.step]
+        }
         try:
-            if run.tries >= MOST_TRIES:
-                raise Conflict(
-                    f"{MOST_TRIES} processes have died of the step {run.step}", code="training_over"
-                )
-            do(held)
+            steps[run.step](held)
         except Unavailable:
             put_run_back(self.database, held)
             raise
         except CeleriacError as exc:
+            log.warning("training run %s of %s: %s", run.id, run.model, exc.with_place)
             if exc.is_retryable:
-                log.warning("training run %s: %s; trying on", run.id, exc)
                 put_run_back(self.database, held, after_s=AWAY_S)
                 return False
-            log.warning("training run %s of %s: %s", run.id, run.model, exc.with_place)
-            end_run(self.database, held, "failed", error=exc, log=self._log())
-        except Exception as exc:
+            end_run(self.database, held, "failed", error=exc)
+        except Exception:
             log.exception("training run %s of %s failed", run.id, run.model)
-            end_run(
-                self.database,
-                held,
-                "failed",
-                error=CeleriacError(f"a mistake of the service: {type(exc).__name__}"),
-            )
+            end_run(self.database, held, "failed", error=CeleriacError(MISTAKE))
         return True
 
     def _freeze(self, held: RunClaim) -> None:
@@ -177,7 +168,9 @@ class Runner:
     def _train(self, held: RunClaim) -> None:
         run, policy = held.run, self._policy(held.run)
         if run.tries >= MOST_TRIES:
-            raise _Failed(f"{MOST_TRIES} processes have died while it trained")
+            error = _Failed(f"{MOST_TRIES} processes have died while it trained")
+            end_run(self.database, held, "failed", error=error)
+            return
         self._said = "writing the labels"
         dataset = self._dataset(run)
         places = self._places(run, dataset)
