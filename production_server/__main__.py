@@ -247,9 +247,9 @@ def _check_rules(settings: Settings) -> None:
 
         open_streams(settings)
     if settings.learning_file is not None:
-        from production_server.run.trainings import open_policies
+        from production_server.retraining.policies import policies_in
 
-        open_policies(settings.learning_file)
+        policies_in(settings.learning_file)
 
 
 def _serve_embedded(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -17,7 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from production_server.access.records import CLIENT_RULE, is_client_name
-from production_server.errors import SettingsError
+from production_server.errors import Fault, SettingsError
 from production_server.jobs.records import ANONYMOUS_NAME
 from production_server.models.importing.described import Described
 from production_server.models.manifest import Name
@@ -166,6 +168,21 @@ def read_policies(text: str, *, source: str) -> dict[str, Policy]:
     except ValidationError as exc:
         raise SettingsError(written.faults_of(exc)) from exc
     return {each.model: each for each in read.policies}
+
+
+def policies_in(path: Path | None) -> Mapping[str, Policy]:
+    """The policies of LEARNING_FILE, by their models; none where it is not set.
+
+    Raises:
+        SettingsError: the file cannot be read, or used.
+    """
+    if path is None:
+        return {}
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingsError((Fault("LEARNING_FILE", "a file of policies", f"{path}: {exc}"),)) from exc
+    return read_policies(text, source=path.name)
 
 
 def why_due(begin: Begin, standing: Standing) -> Why | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from production_server.errors import CeleriacError, Conflict, NotFound
@@ -19,6 +19,8 @@ from production_server.jobs.tables import decision, training_run
 from production_server.labels.standing import is_word
 from production_server.retraining.policies import Policy, Standing
 
+Told = Callable[[Connection], None]
+"""What else is written in the transaction in which a run is changed."""
 Why = Literal["labels", "time", "hand"]
 RunState = Literal["open", "succeeded", "refused", "failed", "cancelled"]
 """`refused`: the gate did; what serves has stayed."""
@@ -107,13 +109,19 @@ def standing_of(database: Database, model: str, *, first_read_at: float) -> Stan
     )
 
 
-def add_run(database: Database, new: NewRun) -> TrainingRun:
+def _nothing(_connection: Connection) -> None:
+    """Write nothing else."""
+
+
+def add_run(
+    database: Database, new: NewRun, *, run_id: UUID | None = None, told: Told = _nothing
+) -> TrainingRun:
     """Store that a model is to be trained again.
 
     Raises:
         Conflict: it is being trained already (code `training_open`). Unavailable: the database does not answer.
     """
-    run_id, model = uuid7(), new.policy.model
+    run_id, model = run_id or uuid7(), new.policy.model
     mark = select(func.coalesce(func.max(decision.c.id), 0)).where(decision.c.model == model)
     values = {
         "id": run_id,
@@ -130,6 +138,7 @@ def add_run(database: Database, new: NewRun) -> TrainingRun:
     try:
         with database.write() as connection:
             connection.execute(insert(training_run).values(values))
+            told(connection)
     except IntegrityError as exc:
         raise Conflict(f"{model} is being trained already", code="training_open") from exc
     return get_run(database, run_id)
@@ -191,7 +200,7 @@ def end_run(
         return connection.execute(update(training_run).where(_is_mine(held)).values(told)).rowcount > 0
 
 
-def cancel_run(database: Database, run_id: UUID) -> TrainingRun:
+def cancel_run(database: Database, run_id: UUID, *, told: Told = _nothing) -> TrainingRun:
     """Have a run not go on; one that is over stays as it is, and so does what it has published.
 
     Raises:
@@ -200,11 +209,12 @@ def cancel_run(database: Database, run_id: UUID) -> TrainingRun:
     is_open = (training_run.c.id == run_id) & (training_run.c.state == "open")
     with database.write() as connection:
         values = {"state": "cancelled", "ended_at": now(), "said": "", **FREE}
-        connection.execute(update(training_run).where(is_open).values(values))
+        if connection.execute(update(training_run).where(is_open).values(values)).rowcount:
+            told(connection)
     return get_run(database, run_id)
 
 
-def resume_run(database: Database, run_id: UUID) -> TrainingRun:
+def resume_run(database: Database, run_id: UUID, *, told: Told = _nothing) -> TrainingRun:
     """Have a run that failed, or was cancelled, go on at the step at which it was.
 
     Raises:
@@ -219,7 +229,8 @@ def resume_run(database: Database, run_id: UUID) -> TrainingRun:
     values = {"state": "open", "ended_at": None, "error_code": None, "error_message": None, "tries": 0}
     try:
         with database.write() as connection:
-            connection.execute(update(training_run).where(stopped).values(values | FREE))
+            if connection.execute(update(training_run).where(stopped).values(values | FREE)).rowcount:
+                told(connection)
     except IntegrityError as exc:
         raise Conflict(f"{found.model} is being trained already", code="training_open") from exc
     return get_run(database, run_id)

@@ -7,35 +7,19 @@ import signal
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from production_server.errors import Fault, SettingsError
 from production_server.intake.imports import ImportIntake
 from production_server.loop import Loop, restart_dead
 from production_server.models.remote_store import remote_store_of
 from production_server.parts import SharedParts
-from production_server.retraining.policies import Policy, read_policies
+from production_server.retraining.policies import Policy, policies_in
 from production_server.retraining.runner import LOOK_EVERY_S, Runner
 from production_server.run.opened_serving import promotion_gate
 from production_server.serving.serving import Serving
 from production_server.settings import Settings
 
 log = logging.getLogger(__name__)
-
-
-def open_policies(path: Path | None) -> Mapping[str, Policy]:
-    """The policies of LEARNING_FILE, by their models; none where it is not set.
-
-    Raises:
-        SettingsError: the file cannot be read, or used.
-    """
-    if path is None:
-        return {}
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SettingsError((Fault("LEARNING_FILE", "a file of policies", f"{path}: {exc}"),)) from exc
-    return read_policies(text, source=path.name)
 
 
 @dataclass(slots=True)
@@ -93,7 +77,7 @@ def run_trainer(settings: Settings) -> None:
     Raises:
         SettingsError: there are no policies, or they cannot be used. Unavailable: the database does not answer.
     """
-    policies = open_policies(settings.learning_file)
+    policies = policies_in(settings.learning_file)
     if not policies:
         raise SettingsError((Fault("LEARNING_FILE", "a file of policies", "nothing"),))
     if settings.is_embedded:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import csv
-import json
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from testing.celeriac import Celeriac
+from testing.celeriac import Celeriac, celeriac
 from testing.processes import wait_until
 
 NEAREST_MEAN = """
@@ -54,11 +53,9 @@ policies:
     answer_again: 150
 """
     )
-    service = Celeriac(tmp_path, LEARNING_FILE=str(tmp_path / "learning.yaml"), CHUNK_ITEMS="64")
     _make_first_model(tmp_path)
-    service.start()
-    yield service
-    service.stop()
+    with celeriac(tmp_path, LEARNING_FILE=str(tmp_path / "learning.yaml"), CHUNK_ITEMS="64") as running:
+        yield running
 
 
 def test_labels_make_a_version_that_serves_and_answers_again(service: Celeriac) -> None:
@@ -70,17 +67,23 @@ def test_labels_make_a_version_that_serves_and_answers_again(service: Celeriac) 
     answer = service.web.post("/api/labels/blobs/import", files={"file": ("labels.csv", table.encode())})
 
     assert answer.json()["stored"] == 200, answer.text
-    wait_until(lambda: _run_of(service)[0] != "open", what="the end of the training")
-    state, step, change, log, error = _run_of(service)
-    assert (state, step, error) == ("succeeded", "done", None), service.log
-    assert "trained on 1" in log
-    told = json.loads(change)
+    wait_until(lambda: _latest(service)["state"] != "open", what="the end of the training")
+    run = _latest(service)
+    assert (run["state"], run["step"], run["version"], run["error"]) == ("succeeded", "done", "2", None), run
+    assert (run["why"], run["labels"]) == ("labels", 200)
+    assert 20 < run["held_out"] < 60
+    trained = f"trained on {run['labels'] - run['held_out']} rows"
+    assert trained in service.web.get(run["links"]["log"]).text
+    told = run["changed"]
     assert told["answered"] == 350, "the labelled ones, and 150 of the others"
     wrong = sum(answered != truth for answered, truth in zip(before[:200], truths[:200], strict=True))
     assert told["agree_now"] >= 0.8 * wrong > 0
     assert told["agree_no_more"] <= 4
+    page = service.web.get(run["links"]["page"]).text
+    assert f"{told['changed']} of 350 answers changed" in page
+    assert trained in page
     model = service.web.get("/api/models/blobs").json()
-    assert model["version"] == "2", model
+    assert model["channels"]["stable"] == "2", model
     assert [item["label"] for item in service.results(job)] == before, "what was answered stays"
     again = service.wait_for(service.submit("blobs", rows[200:].tolist()))
     right = [item["label"] == truth for item, truth in zip(service.results(again), truths[200:], strict=True)]
@@ -114,7 +117,7 @@ def _make_first_model(folder: Path) -> None:
     )  # fmt: skip
 
 
-def _run_of(service: Celeriac) -> tuple[str, ...]:
-    with sqlite3.connect(service.directory / "state" / "celeriac.sqlite3") as database:
-        query = "SELECT state, step, change, log, error_message FROM training_run ORDER BY id DESC LIMIT 1"
-        return database.execute(query).fetchone() or ("open",)
+def _latest(service: Celeriac) -> dict[str, Any]:
+    runs = service.web.get("/api/training-runs?model=blobs&limit=1").json()["runs"]
+    latest: dict[str, Any] = runs[0] if runs else {"state": "open"}
+    return latest

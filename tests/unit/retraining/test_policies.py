@@ -54,7 +54,7 @@ def test_what_is_not_said_publishes_nothing_and_begins_by_hand() -> None:
         ("    then: {to: canary}\n", "learning.yaml:4: policies[0].then"),
         ("    then: {to: stable, percent: 5}\n", "learning.yaml:4: policies[0].then"),
         ("    answer_again: -1\n", "learning.yaml:4: policies[0].answer_again"),
-        ("  - model: mine\n    train: {command: [t, "{data}", "{model}"]}\n", "learning.yaml:2: policies"),
+        ('  - model: mine\n    train: {command: [t, "{data}", "{model}"]}\n', "learning.yaml:2: policies"),
     ],
 )
 def test_a_fault_names_its_line_and_field(more: str, field: str) -> None:
