@@ -23,7 +23,7 @@ from production_server.jobs.again import changed_by, end_again
 from production_server.jobs.database import Database
 from production_server.jobs.imports import ModelImport, get_import, list_imports
 from production_server.jobs.read import get_job
-from production_server.jobs.rollouts import Rollout, get_rollout
+from production_server.jobs.rollouts import Rollout, get_rollout, list_rollouts
 from production_server.labels.sets import LabelSet, get_set, make_set
 from production_server.models.importing.uploads import IncomingFiles, Part
 from production_server.models.registry import Registry
@@ -31,7 +31,7 @@ from production_server.models.tasks.task import Task
 from production_server.retraining.answering import choose
 from production_server.retraining.commands import LOG_BYTES, Places, train_by_command
 from production_server.retraining.dataset import LABEL, Dataset, write_dataset
-from production_server.retraining.policies import Policy, why_due
+from production_server.retraining.policies import Policy, Then, why_due
 from production_server.retraining.runs import (
     NewRun,
     RunClaim,
@@ -217,18 +217,8 @@ class Runner:
             self._go_on(held, step="answer")
             return
         if run.rollout_id is None:
-            wanted = Wanted(
-                model=run.model,
-                version=str(run.version),
-                channel=then.to,
-                percent=then.percent,
-                reason=f"training run {run.id}",
-            )
-            promoted = self.promote(wanted, by=Actor(**run.actor))
-            if promoted.rollout is None:
-                self._go_on(held, step="answer")
-                return
-            noted = note(self.database, held, rollout_id=promoted.rollout.id)
+            rollout_id = self._begun_rollout(run) or self._promote(run, then)
+            noted = note(self.database, held, rollout_id=rollout_id)
             if noted is None:
                 return
             held = noted
@@ -337,12 +327,33 @@ class Runner:
                 Wish(model=run.model, described=described), files, by=Actor(**run.actor)
             )
 
+    def _promote(self, run: TrainingRun, then: Then) -> UUID | None:
+        wanted = Wanted(
+            model=run.model,
+            version=str(run.version),
+            channel=then.to,
+            percent=then.percent,
+            reason=_reason(run),
+        )
+        rollout = self.promote(wanted, by=Actor(**run.actor)).rollout
+        return None if rollout is None else rollout.id
+
+    def _begun_rollout(self, run: TrainingRun) -> UUID | None:
+        """What a process has begun that died before it could note that."""
+        with self.database.read() as connection:
+            latest = list_rollouts(connection, run.model, limit=20)
+        return next((each.id for each in latest if each.reason == _reason(run)), None)
+
     def _rollout(self, run: TrainingRun) -> Rollout:
         with self.database.read() as connection:
             return get_rollout(connection, UUID(str(run.rollout_id)))
 
     def _follow(self, tail: Callable[[], str]) -> None:
         self._log = tail
+
+
+def _reason(run: TrainingRun) -> str:
+    return f"training run {run.id}"
 
 
 class _Failed(CeleriacError):
