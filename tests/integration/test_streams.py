@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.celeriac import Celeriac
+from testing.celeriac import Celeriac, celeriac
 from testing.kafka import QUICK, MockKafka
 from testing.processes import wait_until
 
@@ -41,9 +41,8 @@ streams:
       session.timeout.ms: 6000
 """
     )
-    service = Celeriac(tmp_path, STREAMS_FILE=str(tmp_path / "streams.yaml"), CHUNK_ITEMS="64").start()
-    yield service
-    service.stop()
+    with celeriac(tmp_path, STREAMS_FILE=str(tmp_path / "streams.yaml"), CHUNK_ITEMS="64") as running:
+        yield running
 
 
 def test_each_message_has_one_item_and_a_result_though_the_service_is_killed_in_the_middle(
