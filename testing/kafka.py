@@ -37,17 +37,19 @@ class MockKafka:
         for topic in topics:
             self._producer.list_topics(topic, timeout=10)
 
-    def consume(self, topic: str, count: int, *, timeout_s: float = 60) -> list[KafkaMessage]:
-        """The first messages of a topic, as many as are asked for."""
+    def consume(
+        self, topic: str, is_enough: Callable[[list[KafkaMessage]], bool], *, timeout_s: float = 60
+    ) -> list[KafkaMessage]:
+        """The messages of a topic from its beginning on, until there are enough of them."""
         consumer = self.consumer(topic, group=f"test-{topic}")
         found: list[KafkaMessage] = []
 
         def has_all() -> bool:
             found.extend(each for each in consumer.consume(1000, 0.2) if each.error() is None)
-            return len(found) >= count
+            return is_enough(found)
 
         try:
-            wait_until(has_all, what=f"{count} messages of {topic}", timeout_s=timeout_s)
+            wait_until(has_all, what=f"enough messages of {topic}", timeout_s=timeout_s)
         finally:
             consumer.close()
         return found

@@ -108,7 +108,15 @@ def signal_workers(service: Celeriac, number: signal.Signals) -> list[int]:
     workers = service.children("worker")
     for pid in workers:
         os.kill(pid, number)
+    if number == signal.SIGSTOP:
+        # Each thread stops when it is next looked at, which on a busy machine is later.
+        wait_until(lambda: all(map(is_stopped, workers)), what="the workers have stopped")
     return workers
+
+
+def is_stopped(pid: int) -> bool:
+    threads = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in threads)
 
 
 def kill_workers(service: Celeriac, count: int) -> None:
