@@ -57,9 +57,12 @@ FOLDER = "trainings"
 MOST_TRIES = 3
 """A step that so many processes have died of has failed."""
 PAGE = 256
-"""Items that are answered again wait no more than this before the next ones: all other work goes first."""
+"""So many items are added to the job that answers again, whenever fewer wait: other work waits behind twice as many at
+most, and not behind all of them."""
 AWAY_S = 30.0
 GATE_CLOSED = "gate_closed"
+_IN_VAIN = ("failed", "cancelled")
+"""Imports whose file is sent again: a run that goes on after one has noted none."""
 SERVICE = Actor("training")
 
 
@@ -198,6 +201,10 @@ class Runner:
         """Have a worker make a version of the file, which has to pass the gate."""
         run = held.run
         sent = self._import_of(run)
+        if sent is None and not self._model_file(run).is_file():
+            # Another machine has trained, and died before it could send its file.
+            self._go_on(held, step="train")
+            return
         if sent is None:
             sent = self._send(run)
             held = note(self.database, held, import_id=sent.id) or held
@@ -208,6 +215,8 @@ class Runner:
             self._go_on(held, step="roll_out", version=sent.manifest["version"])
         else:
             is_refused = sent.error_code == GATE_CLOSED
+            if is_refused:
+                self._remove(run)
             error = _Failed(sent.error_message or f"the import is {sent.state}", code_of=sent.error_code)
             end_run(self.database, held, "refused" if is_refused else "failed", error=error)
 
@@ -232,7 +241,7 @@ class Runner:
             end_run(self.database, held, "refused", error=_Failed(found.told or found.state))
 
     def _answer(self, held: RunClaim) -> None:
-        """Have the new version answer stored items, a few at a time, behind all other work."""
+        """Have the new version answer stored items, a page at a time, so that other work comes in between."""
         run, policy = held.run, self._policy(held.run)
         if run.answer_job is None:
             noted = choose(self.database, held, self._set_of(run), most=policy.answer_again)
@@ -308,7 +317,7 @@ class Runner:
             return get_import(self.database, run.import_id, whose=None)
         name = self._model_file(run).name
         latest = list_imports(self.database, whose=None, limit=100)
-        return next((each for each in latest if each.file == name), None)
+        return next((each for each in latest if each.file == name and each.state not in _IN_VAIN), None)
 
     def _send(self, run: TrainingRun) -> ModelImport:
         train, model = self._policy(run).train, self._model_file(run)

@@ -215,7 +215,7 @@ def cancel_run(database: Database, run_id: UUID, *, told: Told = _nothing) -> Tr
 
 
 def resume_run(database: Database, run_id: UUID, *, told: Told = _nothing) -> TrainingRun:
-    """Have a run that failed, or was cancelled, go on at the step at which it was.
+    """Have a run that failed, or was cancelled, go on at the step at which it was; an import is sent again.
 
     Raises:
         NotFound: there is no such run.
@@ -226,7 +226,8 @@ def resume_run(database: Database, run_id: UUID, *, told: Told = _nothing) -> Tr
     if found.state in ("succeeded", "refused"):
         raise Conflict(f"it is over: {found.state}", code="training_over")
     stopped = (training_run.c.id == run_id) & training_run.c.state.in_(("failed", "cancelled"))
-    values = {"state": "open", "ended_at": None, "error_code": None, "error_message": None, "tries": 0}
+    values: dict[str, Any] = {"state": "open", "ended_at": None, "error_code": None, "error_message": None}
+    values |= {"tries": 0, "import_id": None if found.step == "import" else found.import_id}
     try:
         with database.write() as connection:
             if connection.execute(update(training_run).where(stopped).values(values | FREE)).rowcount:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ from sqlalchemy import func, select, update
 
 from production_server.access.records import Actor
 from production_server.broker.local_queue import LocalQueue
-from production_server.errors import Conflict, GateClosed, NotFound
+from production_server.errors import Conflict, NotFound
 from production_server.intake.imports import ImportIntake, Wish
 from production_server.intake.intake import Intake
 from production_server.jobs.claim import claim, finish
 from production_server.jobs.database import Database
-from production_server.jobs.imports import list_imports
+from production_server.jobs.imports import cancel_import, list_imports
 from production_server.jobs.leases import FREE
 from production_server.jobs.read import every_item, get_job, list_jobs
 from production_server.jobs.records import NewItem, NewJob, Success
@@ -61,6 +61,16 @@ COPY = """
 import shutil, sys
 print("seen", open(sys.argv[1] + "/labels.csv").read())
 shutil.copy(sys.argv[3], sys.argv[2])
+"""
+ALWAYS_SETOSA = """
+import sys, numpy as np, onnx
+from onnx import TensorProto as T, helper as h, numpy_helper as n
+graph = h.make_graph(
+    [h.make_node("Gemm", ["x", "w", "b"], ["scores"]), h.make_node("Softmax", ["scores"], ["probabilities"])],
+    "setosa", [h.make_tensor_value_info("x", T.FLOAT, [None, 4])],
+    [h.make_tensor_value_info("probabilities", T.FLOAT, [None, 3])],
+    [n.from_array(np.zeros((4, 3), "float32"), "w"), n.from_array(np.array([9, 0, 0], "float32"), "b")])
+onnx.save(h.make_model(graph, opset_imports=[h.make_opsetid("", 17)], ir_version=8), sys.argv[2])
 """
 SERVICE = Actor("training")
 
@@ -145,7 +155,7 @@ class _NeverWaits(threading.Event):
 
 
 @pytest.fixture
-def service(sqlite_database: Database, tmp_path: Path) -> Iterator[Service]:
+def service(sqlite_database: Database, tmp_path: Path) -> Service:
     settings = Settings(
         state_dir=tmp_path, model_store=tmp_path / "store", gate_latency=1000, gate_memory=1000, chunk_items=8
     )
@@ -234,18 +244,44 @@ def _dying(does: Callable[..., Any], notes: dict[str, int], nth: int) -> Callabl
 
 
 @pytest.mark.usefixtures("labelled")
-def test_a_gate_that_refuses_leaves_what_serves(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    def closed(*_arguments: Any, **_options: Any) -> Any:
-        raise GateClosed("worse by 0.3 on what was held out", ())
+def test_a_version_that_errs_on_what_was_held_out_is_refused(service: Service) -> None:
+    train = {
+        "command": [sys.executable, "-c", ALWAYS_SETOSA, "{data}", "{model}"],
+        "describe": {"labels": KINDS},
+    }
 
-    monkeypatch.setattr("production_server.worker.importer.import_through_gate", closed)
+    run = service.go_on(begin(service, policy(train=train)))
 
-    run = service.go_on(begin(service))
-
-    assert (run.state, run.step, run.version, run.error_code) == ("refused", "import", None, "gate_closed")
+    assert (run.state, run.step, run.error_code) == ("refused", "import", "gate_closed"), run.error_message
     assert service.registry.resolve("mine").manifest.version == "1"
+    assert not list((service.settings.state_dir / "trainings").iterdir())
     with pytest.raises(Conflict, match="refused"):
         resume_run(service.database, run.id)
+
+
+@pytest.mark.usefixtures("labelled")
+def test_a_run_whose_import_failed_sends_its_file_again(service: Service) -> None:
+    run = service.go_on(begin(service), until="import")
+    service.runner().step()
+    sent = get_run(service.database, run.id).import_id
+    assert sent is not None
+    cancel_import(service.database, sent, whose=None)
+    assert service.go_on(run).state == "failed"
+
+    resume_run(service.database, run.id)
+
+    over = service.go_on(run)
+    assert (over.state, over.version) == ("succeeded", "2")
+    assert over.import_id != sent
+
+
+@pytest.mark.usefixtures("labelled")
+def test_a_file_that_has_stayed_on_another_machine_is_made_again(service: Service) -> None:
+    run = service.go_on(begin(service), until="import")
+    (made,) = service.settings.state_dir.glob("trainings/*/*.onnx")
+    made.unlink()
+
+    assert service.go_on(run).state == "succeeded"
 
 
 @pytest.mark.usefixtures("labelled")
