@@ -34,6 +34,7 @@ from production_server.run.supervisor import (
     die_with_parent,
     handed_sockets,
     stream_children,
+    trainer_children,
     web_children,
     worker_children,
 )
@@ -105,7 +106,8 @@ def run(settings: Settings, *, repository: str | None) -> None:
         else:
             prepare_database(settings)
             check_exposure(settings, addresses)
-            children = web_children(settings) + worker_children(settings) + stream_children(settings)
+            children = web_children(settings) + worker_children(settings)
+            children += stream_children(settings) + trainer_children(settings)
             sys.exit(Supervisor(settings, environ, addresses, children).run())
 
 
@@ -169,6 +171,19 @@ def stream(settings: Settings, *, config: Path | None) -> None:
 
 @main.command()
 @click.pass_obj
+def trainer(settings: Settings) -> None:
+    """Start the process that trains models again from their labels, as LEARNING_FILE says; needs BROKER_URL.
+
+    Of several one trains. `run` has one where LEARNING_FILE is set.
+    """
+    from production_server.run.trainings import run_trainer
+
+    _bring_models(settings)
+    run_trainer(settings)
+
+
+@main.command()
+@click.pass_obj
 def migrate(settings: Settings) -> None:
     """Bring the database schema to the newest revision; does nothing if it is there.
 
@@ -217,10 +232,10 @@ def _bring_models(settings: Settings) -> None:
 
 
 def _check_rules(settings: Settings) -> None:
-    """Refuse rules of events, and streams, that cannot be used before anything is started.
+    """Refuse rules of events, streams and policies that cannot be used before anything is started.
 
     Raises:
-        SettingsError: EVENTS_FILE or STREAMS_FILE holds such.
+        SettingsError: EVENTS_FILE, STREAMS_FILE or LEARNING_FILE holds such.
     """
     if settings.events_file is not None:
         from production_server.models.registry import Registry
@@ -231,6 +246,10 @@ def _check_rules(settings: Settings) -> None:
         from production_server.run.streams import open_streams
 
         open_streams(settings)
+    if settings.learning_file is not None:
+        from production_server.retraining.policies import policies_in
+
+        policies_in(settings.learning_file)
 
 
 def _serve_embedded(

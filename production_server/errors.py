@@ -194,6 +194,7 @@ class NotFound(CeleriacError):
         "report_not_found",
         "rollout_not_found",
         "scan_not_found",
+        "training_not_found",
         "version_not_found",
     )
 
@@ -209,7 +210,7 @@ class Conflict(CeleriacError):
 
     An idempotency key comes again with another request; a key or an import is over; a channel, or a
     version, is not what whoever wants to change it takes it for; a decision is undone, or contradicts another; a set of
-    labels, or a persona, is there already.
+    labels, or a persona, is there already; a model is being trained, or a training run is over.
     """
 
     code = "idempotency_conflict"
@@ -222,6 +223,8 @@ class Conflict(CeleriacError):
         "label_set_exists",
         "nothing_before",
         "persona_exists",
+        "training_open",
+        "training_over",
         "version_built_in",
         "version_does_not_load",
         "version_in_use",

@@ -262,6 +262,12 @@ class Settings:
         "rules that say which model gets the objects that [buckets tell "
         "of](buckets.md#notifications-what-arrives), YAML",
     )
+    learning_file: Path | None = _setting(
+        None,
+        path,
+        "[policies](learning.md) by which models are trained again from their labels; read at the start",
+        shown_default="none",
+    )
     streams_file: Path | None = _setting(
         None,
         path,

@@ -53,6 +53,10 @@ class Act(StrEnum):
     SCAN_CANCELLED = "scan.cancelled"
     VERSION_IMPORTED = "version.imported"
     """A file that somebody sent has become a version of a model."""
+    TRAINING_BEGUN = "training.begun"
+    """By hand."""
+    TRAINING_CANCELLED = "training.cancelled"
+    TRAINING_RESUMED = "training.resumed"
     REQUEST_REFUSED = "request.refused"
     """Answered with 401 or 403."""
 

@@ -30,7 +30,7 @@ from production_server.errors import (
 )
 from production_server.shown import shown
 
-_KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
+KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
 """What of the environment goes on; keys, passwords and addresses do not."""
 _LAST_BYTES = 4096
 LOOK_EVERY_S = 0.2
@@ -175,7 +175,7 @@ def _opened(program: Program, scratch: Path, noise: IO[bytes]) -> subprocess.Pop
 
 def _environment(scratch: Path) -> dict[str, str]:
     return {
-        **{name: os.environ[name] for name in _KEPT if name in os.environ},
+        **{name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ},
         "HOME": str(scratch),
         "TMPDIR": str(scratch),
         "PYTHONPATH": str(Path(errors.__file__).parents[1]),

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from production_server.broker.publisher import Publisher
 from production_server.errors import InvalidInput
 from production_server.intake.handover import Handover
+from production_server.jobs.again import add_again
 from production_server.jobs.arrivals import Taken, take_messages
 from production_server.jobs.database import Database
 from production_server.jobs.publication import chunks_of
-from production_server.jobs.records import Job, NewItem, NewJob, NewObjects, NewScan, Priority, Scan
+from production_server.jobs.records import Chunk, Job, NewItem, NewJob, NewObjects, NewScan, Priority, Scan
 from production_server.jobs.scans import Listed, ScanClaim, note_page
 from production_server.jobs.submit import start_scan, submit, submit_objects
 from production_server.models.store import ModelVersion
@@ -109,6 +111,20 @@ class Intake:
             return 0
         self._handover.hand_over(chunks_of(accepted, self.settings.chunk_items))
         return accepted.total
+
+    def add_again(self, run_id: UUID, job_id: UUID, *, most: int) -> int:
+        """Add the next items that a training run has answered again to its job, and publish them; how many there were.
+
+        Raises:
+            Unavailable: the database does not answer; nothing was added.
+        """
+        added = add_again(self.database, run_id, job_id, most=most)
+        chunk = self.settings.chunk_items
+        starts = range(added.start, added.stop, chunk)
+        self._handover.hand_over(
+            [Chunk(job_id, start, min(start + chunk, added.stop), "normal") for start in starts]
+        )
+        return len(added)
 
     def accept_objects(self, new: NewObjects) -> Job | None:
         """Store a job of those objects that this version has not been given before, for workers to find; None: no such.

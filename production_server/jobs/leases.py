@@ -16,11 +16,11 @@ from sqlalchemy import ColumnElement, Table, case, func, literal, select, union_
 
 from production_server.jobs.clock import is_ahead
 from production_server.jobs.database import Database, now
-from production_server.jobs.tables import away_bucket, item, model_import, object_chunk, scan
+from production_server.jobs.tables import away_bucket, item, model_import, object_chunk, scan, training_run
 
 FREE: dict[str, Any] = {"lease_token": None, "lease_until": None}
 """What a row has that nobody holds."""
-BESIDE_ITEMS = (object_chunk, away_bucket, scan, model_import)
+BESIDE_ITEMS = (object_chunk, away_bucket, scan, model_import, training_run)
 """The other tables whose rows are held."""
 
 

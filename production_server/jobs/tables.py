@@ -726,3 +726,60 @@ stream_member = Table(
     Column("told", JSON(none_as_null=True), nullable=False),
     sqlite_with_rowid=False,
 )
+
+# A model that is trained again from its labels: each step is what the next one starts from.
+training_run = Table(
+    "training_run",
+    metadata,
+    Column("id", Uuid, primary_key=True),  # UUIDv7
+    Column("model", String(64), nullable=False),
+    Column("client", String(64), nullable=False),  # whose the job is that answers again
+    Column("why", String(8), nullable=False),  # labels | time | hand
+    Column("actor", JSON(none_as_null=True), nullable=False),  # who is told of in the audit
+    Column("policy", JSON(none_as_null=True), nullable=False),  # as it was when the run began
+    Column("state", String(9), nullable=False),  # open | succeeded | refused | failed | cancelled
+    Column("step", String(8), nullable=False),  # freeze | train | import | roll_out | answer | done
+    Column("label_mark", BigInteger, nullable=False),  # the last decision when it began
+    Column("labels", Integer, nullable=False, server_default=text("0")),  # in its set
+    Column("held_out", Integer, nullable=False, server_default=text("0")),  # … of which training sees none
+    Column("said", Text, nullable=False, server_default=text("''")),  # what is being done, for people
+    Column("log", Text, nullable=False, server_default=text("''")),  # the end of what the training wrote
+    Column("import_id", Uuid),
+    Column("version", String(9)),  # that it has made
+    Column("rollout_id", Uuid),
+    Column("answer_job", Uuid),
+    Column("change", JSON(none_as_null=True)),  # what the new version answers otherwise
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("began_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("tries", Integer, nullable=False, server_default=text("0")),  # of the step in hand
+    Column("lease_token", Uuid),
+    Column("lease_until", Double),
+    Index("ix_training_run_model", "model", "id"),
+    # One of a model at a time.
+    Index(
+        "ux_training_run_open",
+        "model",
+        unique=True,
+        sqlite_where=text("state = 'open'"),
+        postgresql_where=text("state = 'open'"),
+    ),
+)
+
+# Which item another one is the answer again of.
+answered_again = Table(
+    "answered_again",
+    metadata,
+    Column("run_id", Uuid, primary_key=True),
+    Column(
+        "place", Integer, primary_key=True, autoincrement=False
+    ),  # in the order in which they are answered
+    Column("job_id", Uuid, nullable=False),
+    Column("idx", Integer, nullable=False),
+    Column("truth", Text),  # what people say that it is; null: nothing
+    Column("new_idx", Integer),  # in the run's job; null: it is not there yet
+    ForeignKeyConstraint(["run_id"], ["training_run.id"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
+    Index("ix_answered_again_job", "job_id", "idx"),
+)

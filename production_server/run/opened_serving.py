@@ -48,9 +48,14 @@ def opened_serving(settings: Settings, say: Callable[[str], None] = _quiet) -> I
         known = KnownStandings(database)
         known.look_again()
         registry = Registry(settings.model_stores, known=known.now)
-        gate = PromotionGate(margin=settings.gate_margin, examine=partial(_examine, settings, say))
+        gate = promotion_gate(settings, say)
         store, remote = settings.model_stores[-1], remote_store_of(settings)
         yield Serving(database, registry, known, store, gate, remote)
+
+
+def promotion_gate(settings: Settings, say: Callable[[str], None] = _quiet) -> PromotionGate:
+    """The gate of promotions, for a process that may run foreign models in confined ones."""
+    return PromotionGate(margin=settings.gate_margin, examine=partial(_examine, settings, say))
 
 
 def _examine(

@@ -25,12 +25,14 @@ from production_server.descriptors import room_for
 from production_server.jobs.workers import alive_workers
 from production_server.loop import Loop
 from production_server.parts import SharedParts
+from production_server.retraining.policies import policies_in
 from production_server.run.address import listen
 from production_server.run.certificate import LOOK_EVERY_S, Certificate
 from production_server.run.exposure import must_have_key
 from production_server.run.guarded_http import MAX_CONNECTIONS, Crowd, GuardedHttp
 from production_server.run.guarded_tls import GuardedTls
 from production_server.run.streams import Streams, open_streams
+from production_server.run.trainings import Trainings
 from production_server.settings import Settings
 from production_server.tracing import create_tracing
 from production_server.web.app import create_front
@@ -99,6 +101,7 @@ def serve(
         running.callback(parts.metrics.close)
         if settings.is_embedded:
             _read_streams(shared, running)
+            _train(shared, running)
         else:
             finding = Loop("workers", partial(_find_workers, shared), pause_s=FIND_EVERY_S)
             finding.start()
@@ -251,6 +254,15 @@ def _read_streams(shared: SharedParts, running: contextlib.ExitStack) -> None:
         streams = Streams(shared, rules)
         streams.start()
         running.callback(streams.close)
+
+
+def _train(shared: SharedParts, running: contextlib.ExitStack) -> None:
+    """Train as LEARNING_FILE says until the end of `running`; beside a broker a process of its own does."""
+    policies = policies_in(shared.settings.learning_file)
+    if policies:
+        trainings = Trainings(shared, policies)
+        trainings.start()
+        running.callback(trainings.close)
 
 
 def _with_worker(settings: Settings, tracing: Tracing | None, running: contextlib.ExitStack) -> SharedParts:

@@ -141,6 +141,11 @@ def stream_children(settings: Settings) -> list[Child]:
     return [] if settings.streams_file is None else [Child("stream", 0)]
 
 
+def trainer_children(settings: Settings) -> list[Child]:
+    """The process that trains models again, where policies say so."""
+    return [] if settings.learning_file is None else [Child("trainer", 0)]
+
+
 def handed_sockets(environ: Mapping[str, str]) -> list[socket.socket]:
     """In a child of a `Supervisor`: the sockets to listen on."""
     texts = environ.get(SOCKETS_VARIABLE, "").split()

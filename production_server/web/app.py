@@ -30,6 +30,7 @@ from production_server.web.api import (
     sent_imports,
     stats,
     streams,
+    trainings,
     versions,
 )
 from production_server.web.edge.bodies import Bodies, Judge, LargeForms, PlainBodies
@@ -74,6 +75,7 @@ def create_app(parts: WebParts) -> Flask:
         scans.blueprint,
         stats.blueprint,
         streams.blueprint,
+        trainings.blueprint,
         events.blueprint,
         models.blueprint,
         imports.blueprint,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -84,7 +85,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Images:
-    """Files by label, in the order of the labels, which is that of their folders' names."""
+    """Files by label, in the order of the labels, which is that of their folders' names.
+
+    What no folder can be called stands there with percent signs, as `labels.zip` writes it (`T-shirt%2Ftop`).
+    """
 
     labels: tuple[str, ...]
     files: tuple[Path, ...]
@@ -238,8 +242,12 @@ def _find_images(folder: Path, *, most: int) -> Images:
             raise TooLarge.at(
                 f"sample, {shown(each.name)}", f"at most {MOST_IMAGE_BYTES >> 20} MiB", f"{size >> 20} MiB"
             )
-    truths = tuple(path.relative_to(folder).parts[0] for path in files_chosen)
-    return Images(tuple(labels), files_chosen, truths)
+    truths = tuple(unquote(path.relative_to(folder).parts[0]) for path in files_chosen)
+    names = tuple(map(unquote, labels))
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidInput.at("sample", "folders that mean labels that differ", f"two for {describe(twice)}")
+    return Images(names, files_chosen, truths)
 
 
 def _read_rows(path: Path, *, target: str | None, features: Sequence[str]) -> Rows:

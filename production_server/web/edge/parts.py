@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ from production_server.models.remote_store import remote_store_of
 from production_server.models.store import ModelVersion
 from production_server.models.tasks.task import Task
 from production_server.parts import SharedParts
+from production_server.retraining.policies import Policy, policies_in
 from production_server.serving.known_standings import KnownStandings
 from production_server.serving.overview import Overview
 from production_server.serving.serving import Serving
@@ -69,6 +71,8 @@ class WebParts:
     metrics: Metrics
     storage: Storage
     notifications: Notifications
+    policies: Mapping[str, Policy]
+    """Of models that are trained again."""
     waits: BoundedWaits
     """For requests that keep a thread while they wait."""
     streams: BoundedWaits
@@ -128,7 +132,7 @@ def build_parts(
     """Wire the parts of a web process; opens no connection.
 
     Raises:
-        SettingsError: EVENTS_FILE holds rules that cannot be used, API_KEYS keys that are none.
+        SettingsError: EVENTS_FILE holds rules that cannot be used, LEARNING_FILE policies, API_KEYS keys that are none.
 
     `shared` is what an embedded worker has in its hands, too.
     `metrics_folder` is the one of Prometheus' client for several processes; None: this process counts for itself.
@@ -159,6 +163,7 @@ def build_parts(
         caller=caller,
         metrics=metrics,
         storage=shared.storage,
+        policies=policies_in(settings.learning_file),
         notifications=Notifications(open_rules(settings, shared.registry), shared.registry, shared.intake),
         waits=BoundedWaits(settings.web_threads // 2),
         streams=BoundedWaits(MAX_STREAMS),

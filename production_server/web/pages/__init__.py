@@ -24,6 +24,7 @@ from production_server.web.pages import (
     predictions,
     search,
     stats,
+    trainings,
     versions,
     welcome,
 )
@@ -57,6 +58,9 @@ blueprint.add_url_rule("/audit", "audit", audit.show)
 blueprint.add_url_rule("/imports", "imports", imports.show)
 blueprint.add_url_rule("/imports", "import_model", imports.submit, methods=["POST"])
 blueprint.add_url_rule("/imports/<uuid:import_id>", "imported", imports.show_one)
+blueprint.add_url_rule("/training-runs", "trainings", trainings.show)
+blueprint.add_url_rule("/training-runs", "begin_training", trainings.begin, methods=["POST"])
+blueprint.add_url_rule("/training-runs/<uuid:run_id>", "training", trainings.show_one)
 blueprint.add_url_rule("/login", "login", login.show)
 blueprint.add_url_rule("/login", "enter", login.enter, methods=["POST"])
 blueprint.add_url_rule("/docs", "docs", api_reference.show)
@@ -88,6 +92,8 @@ add_change("/predictions/<uuid:job_id>/cancel", "cancel", job_page.cancel, page=
 add_change("/keys/<key_id>/rotate", "rotate_key", keys.rotate, page="keys")
 add_change("/keys/<key_id>/revoke", "revoke_key", keys.revoke, page="keys")
 add_change("/imports/<uuid:import_id>/cancel", "cancel_import", imports.cancel, page="imported")
+add_change("/training-runs/<uuid:run_id>/cancel", "cancel_training", trainings.cancel, page="training")
+add_change("/training-runs/<uuid:run_id>/resume", "resume_training", trainings.resume, page="training")
 add_change("/logout", "leave", login.leave, page="welcome")
 add_change("/label/<name>/decide", "decide", label.decide, page="label")
 add_change("/label/<name>/import", "bring_labels", label.bring_labels, page="label")

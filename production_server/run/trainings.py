@@ -1,0 +1,107 @@
+"""Training models again, in a process of its own or beside the embedded server: composition."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from production_server.errors import Fault, SettingsError
+from production_server.intake.imports import ImportIntake
+from production_server.loop import Loop, restart_dead
+from production_server.models.remote_store import remote_store_of
+from production_server.parts import SharedParts
+from production_server.retraining.policies import Policy, policies_in
+from production_server.retraining.runner import LOOK_EVERY_S, Runner
+from production_server.run.opened_serving import promotion_gate
+from production_server.serving.serving import Serving
+from production_server.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Trainings:
+    """What trains in this process, from `start` to `close`."""
+
+    shared: SharedParts
+    policies: Mapping[str, Policy]
+    _runner: Runner = field(init=False)
+    _loops: tuple[Loop, ...] = ()
+
+    def __post_init__(self) -> None:
+        shared, settings = self.shared, self.shared.settings
+        serving = Serving(
+            shared.database,
+            shared.registry,
+            shared.standings,
+            settings.model_stores[-1],
+            promotion_gate(settings),
+            remote_store_of(settings),
+        )
+        self._runner = Runner(
+            database=shared.database,
+            registry=shared.registry,
+            intake=shared.intake,
+            imports=ImportIntake(settings, shared.database),
+            storage=shared.storage,
+            settings=settings,
+            promote=serving.promote,
+            policies=self.policies,
+        )
+
+    def start(self) -> None:
+        """Begin to look for what is due."""
+        runner = self._runner
+        renew_s = self.shared.settings.lease_s / 3
+        self._loops = (
+            Loop("training", runner.step, pause_s=LOOK_EVERY_S, stopping=runner.stopping),
+            Loop("lease of a training", runner.renew_lease, pause_s=renew_s),
+        )
+        for loop in self._loops:
+            loop.start()
+        log.info("trains again: %s", ", ".join(self.policies))
+
+    def close(self) -> None:
+        """End what is in hand, with which another process goes on, or this one at its next start."""
+        self._runner.close()
+        for loop in self._loops:
+            loop.stop()
+
+
+def run_trainer(settings: Settings) -> None:
+    """Train until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsError: there are no policies, or they cannot be used. Unavailable: the database does not answer.
+    """
+    policies = policies_in(settings.learning_file)
+    if not policies:
+        raise SettingsError((Fault("LEARNING_FILE", "a file of policies", "nothing"),))
+    if settings.is_embedded:
+        raise SettingsError(
+            (Fault("BROKER_URL", "a broker: without one, `run` trains beside its server", "nothing"),)
+        )
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    shared = SharedParts.build(settings)
+    shared.standings.look_again()
+    shared.start()
+    trainings = Trainings(shared, policies)
+    watching = Loop("threads", _restart, pause_s=3.0)
+    try:
+        trainings.start()
+        watching.start()
+        stopping.wait()
+    finally:
+        watching.stop()
+        trainings.close()
+        shared.close()
+
+
+def _restart() -> bool:
+    restart_dead()
+    return False
