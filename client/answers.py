@@ -494,6 +494,23 @@ class Classifier:
     made_at: str
     done: bool
     said: str
+    one_in: int = 100
+    promised_by: str | None = None
+    promised_at: str | None = None
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What another promise would change: `faces` are those between, which `gain` a name or lose it."""
+
+    one_in: int
+    threshold: float
+    promise: Promise
+    named: int
+    named_now: int
+    gain: bool
+    faces: list[Face]
+    next: int | None = None
 
 
 @dataclass(frozen=True)

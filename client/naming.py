@@ -22,7 +22,7 @@ from client.persona_calls import MOST_AT_ONCE, Personas
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from client.answers import ClassifierList, Face, FaceDecision, Persona
+    from client.answers import ClassifierList, Face, FaceDecision, Persona, Promise, Tried
 
 POLL_S = 0.5
 SAID = ("label", "reject", "stranger", "not-a-face", "ignore")
@@ -294,6 +294,34 @@ def classifiers(options: Shared, *, wait: bool, timeout: float | None) -> None:
     options.show(asdict(found), lambda: _print_classifiers(found))
 
 
+@personas.command(epilog=EPILOG)
+@click.argument("model")
+@click.argument("one_in", metavar="N", type=click.IntRange(2, 10_000))
+@click.option(
+    "--try", "version", metavar="VERSION", help="Only show what that would change for VERSION of MODEL."
+)
+@click.option(
+    "--limit", type=click.IntRange(1, 500), default=100, show_default=True, help="Show so many faces."
+)
+@shared
+def promise(options: Shared, model: str, one_in: int, *, version: str | None, limit: int) -> None:
+    """Have at most one stranger in N get a name, by all versions of MODEL. Setting it back undoes it.
+
+    \b
+    Examples
+      personas promise faces 50 --try 1
+      personas promise faces 50
+    """
+    with options.connect() as server:
+        known = Personas(server)
+        if version is not None:
+            tried = known.try_promise(model, version, one_in, limit=limit)
+            options.show(asdict(tried), lambda: _print_tried(tried))
+            return
+        found = known.set_promise(model, one_in)
+    options.show(asdict(found), lambda: _print_classifiers(found))
+
+
 def _settled(known: Personas, *, timeout_s: float | None) -> ClassifierList:
     """What judges when nothing is left to be learnt or judged.
 
@@ -383,17 +411,32 @@ def _print_classifiers(found: ClassifierList) -> None:
             f"{each.model}/{each.version}",
             str(each.personas),
             f"{each.threshold:.3f}",
-            _promise(each.promise.named, each.promise.strangers, each.promise.low, each.promise.high),
+            f"one in {each.one_in}",
+            _strangers(each.promise),
             each.said if each.done else f"{each.said}, and goes on",
         )
         for each in found.classifiers
     ]
-    print_table(("MODEL", "PERSONAS", "COSINE", "STRANGERS NAMED", "CHANGED"), rows)
+    print_table(("MODEL", "PERSONAS", "COSINE", "PROMISED", "STRANGERS NAMED", "CHANGED"), rows)
     if found.waiting:
         print_note(f"{found.waiting} changes of what people said are to be learnt from")
 
 
-def _promise(named: int, strangers: int, low: float, high: float) -> str:
-    if not strangers:
+def _print_tried(tried: Tried) -> None:
+    print_facts(
+        {
+            "promise": f"one stranger in {tried.one_in}",
+            "cosine": f"from {tried.threshold:.3f}",
+            "strangers": f"named: {_strangers(tried.promise)}",
+            "faces": f"{tried.named} would have a name, {tried.named_now} have one now",
+        }
+    )
+    if tried.faces:
+        print_note(f"these would {'get' if tried.gain else 'lose'} one:")
+        _print_faces(tried.faces)
+
+
+def _strangers(found: Promise) -> str:
+    if not found.strangers:
         return "not known yet"
-    return f"{named} of {strangers} ({low:.1%} to {high:.1%})"
+    return f"{found.named} of {found.strangers} ({found.low:.1%} to {found.high:.1%})"

@@ -13,7 +13,9 @@ from client.answers import (
     FacePage,
     Persona,
     PersonaList,
+    Tried,
 )
+from client.api import checked_model
 from client.errors import InputError
 
 if TYPE_CHECKING:
@@ -109,3 +111,13 @@ class Personas:
     def classifiers(self) -> ClassifierList:
         """What judges faces, and what is to be learnt yet."""
         return self._server.ask(ClassifierList, "GET", "/api/personas/classifiers")
+
+    def set_promise(self, model: str, one_in: int) -> ClassifierList:
+        """Have at most one stranger in so many get a name."""
+        path = f"/api/personas/classifiers/{checked_model(model)}/promise"
+        return self._server.ask(ClassifierList, "PUT", path, json={"one_in": one_in})
+
+    def try_promise(self, model: str, version: str, one_in: int, *, limit: int) -> Tried:
+        """What would change; nothing does."""
+        path = f"/api/personas/classifiers/{checked_model(model)}/{checked_model(version)}/promise"
+        return self._server.ask(Tried, "GET", path, params={"one_in": one_in, "limit": limit})

@@ -45,7 +45,7 @@ def faces_of(
     with database.read() as connection:
         get(connection, persona_id)
         if kind == "predicted":
-            query = _faces().where(verdict.c.persona_id == persona_id)
+            query = select_faces().where(verdict.c.persona_id == persona_id)
             query = query.order_by(verdict.c.cosine.desc(), face.c.id).offset(offset).limit(limit)
             return [to_face(row) for row in connection.execute(query)]
         ids = _labelled(connection, persona_id)
@@ -59,7 +59,7 @@ def unknown_faces(database: Database, *, offset: int = 0, limit: int) -> list[Fa
     Raises:
         Unavailable: the database does not answer.
     """
-    query = _unknown(_faces()).order_by(face.c.id.desc()).offset(offset).limit(limit)
+    query = _unknown(select_faces()).order_by(face.c.id.desc()).offset(offset).limit(limit)
     with database.read() as connection:
         return [to_face(row) for row in connection.execute(query)]
 
@@ -71,7 +71,7 @@ def alike_strangers(database: Database) -> list[list[Face]]:
         Unavailable: the database does not answer.
     """
     is_good = (face.c.side >= LEAST_SIDE, face.c.sharpness >= LEAST_SHARPNESS)
-    columns = _unknown(_faces()).add_columns(face.c.embedding).where(*is_good)
+    columns = _unknown(select_faces()).add_columns(face.c.embedding).where(*is_good)
     with database.read() as connection:
         rows = connection.execute(columns.order_by(face.c.id.desc()).limit(MOST_GROUPED)).all()
     by_embedder: dict[tuple[str, str], list[Any]] = {}
@@ -92,7 +92,7 @@ def get_face(database: Database, face_id: int) -> Face:
         NotFound: there is none (code `face_not_found`). Unavailable: the database does not answer.
     """
     with database.read() as connection:
-        row = connection.execute(_faces().where(face.c.id == face_id)).one_or_none()
+        row = connection.execute(select_faces().where(face.c.id == face_id)).one_or_none()
     if row is None:
         raise NotFound(f"there is no face {face_id}; it may have been deleted", code="face_not_found")
     return to_face(row)
@@ -157,7 +157,7 @@ def every_face_of(database: Database, persona_id: int) -> Iterator[tuple[Face, b
     for start in range(0, len(ids), SOME):
         some = ids[start : start + SOME]
         said: dict[int, list[Decision]] = {}
-        query = _faces().add_columns(face.c.embedding).where(face.c.id.in_(some)).order_by(face.c.id)
+        query = select_faces().add_columns(face.c.embedding).where(face.c.id.in_(some)).order_by(face.c.id)
         with database.read() as connection:
             told = select(persona_decision).where(of_faces(some)).order_by(persona_decision.c.id)
             for row in connection.execute(told):
@@ -166,8 +166,15 @@ def every_face_of(database: Database, persona_id: int) -> Iterator[tuple[Face, b
         yield from ((to_face(row), bytes(row.embedding), said.get(row.id, [])) for row in rows)
 
 
+def select_faces() -> Select[Any]:
+    """All faces, each with its verdict: what `to_face` reads."""
+    columns = [column for column in face.c if column.name != "embedding"]
+    query = select(*columns, verdict.c.persona_id, verdict.c.nearest_id, verdict.c.cosine)
+    return query.outerjoin(verdict, verdict.c.face_id == face.c.id)
+
+
 def to_face(row: Any) -> Face:
-    """A row of `_faces` as a value."""
+    """A row of `select_faces` as a value."""
     return Face(
         id=row.id,
         job_id=row.job_id,
@@ -183,12 +190,6 @@ def to_face(row: Any) -> Face:
         nearest=row.nearest_id,
         cosine=row.cosine,
     )
-
-
-def _faces() -> Select[Any]:
-    columns = [column for column in face.c if column.name != "embedding"]
-    query = select(*columns, verdict.c.persona_id, verdict.c.nearest_id, verdict.c.cosine)
-    return query.outerjoin(verdict, verdict.c.face_id == face.c.id)
 
 
 def _unknown(query: Select[Any]) -> Select[Any]:
@@ -227,6 +228,6 @@ def _least_alike_first(connection: Connection, ids: Sequence[int]) -> list[int]:
 def _in_order(connection: Connection, ids: Sequence[int]) -> list[Face]:
     found: dict[int, Face] = {}
     for start in range(0, len(ids), SOME):
-        some = _faces().where(face.c.id.in_(ids[start : start + SOME]))
+        some = select_faces().where(face.c.id.in_(ids[start : start + SOME]))
         found |= {row.id: to_face(row) for row in connection.execute(some)}
     return [found[each] for each in ids if each in found]

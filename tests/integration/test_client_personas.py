@@ -74,6 +74,11 @@ def test_from_a_group_to_a_name_and_to_nothing(
     assert {each["predicted"] for each in predicted} == {ada} and len(predicted) == 2
     assert "1 labelled, 3 predicted" in run("show", "Ada")[1]
 
+    tried = asked(run, "promise", "faces", "50", "--try", "1")
+    assert (tried["named"], tried["named_now"]) == (3, 3)
+    assert asked(run, "promise", "faces", "50")["classifiers"][0]["promised_by"] == "anonymous"
+    assert "one in 50" in run("classifiers", "--wait", "--timeout", "60")[1]
+
     run("say", "not-a-face", *map(str, service[1][4:6]))
     assert [each["id"] for each in asked(run, "faces")["faces"]] == service[1][6:]
     assert len(asked(run, "undo")["decisions"]) == 2
@@ -105,6 +110,8 @@ def test_what_cannot_be_is_one_line(run: Run, tmp_path: Path) -> None:
         "error: nobody has the name or the id 'Nobody': `personas list` lists all\n",
     )
     assert run("split", "999")[0] == 3
+    assert run("promise", "nothing", "50")[0] == 3
+    assert run("promise", "faces", "1")[0] == 2
     assert run("say", "stranger", "99999")[0] == 3
     assert run("export", "Nobody", "--output", tmp_path / "nobody.jsonl")[0] == 2
     assert run("undo", "99999")[0] == 3

@@ -129,6 +129,8 @@ NEEDS: Mapping[str, Scope | None] = {
     "personas.faces": Scope.PERSONAS,
     "personas.export": Scope.PERSONAS,
     "personas.classifiers": Scope.PERSONAS,
+    "personas.try_promise": Scope.PERSONAS,
+    "personas.promise": Scope.PERSONAS,
     "faces.unknown": Scope.PERSONAS,
     "faces.groups": Scope.PERSONAS,
     "faces.show": Scope.PERSONAS,
@@ -145,6 +147,8 @@ NEEDS: Mapping[str, Scope | None] = {
     "pages.rename_persona": Scope.PERSONAS,
     "pages.merge_persona": Scope.PERSONAS,
     "pages.delete_persona": Scope.PERSONAS,
+    "pages.promise": Scope.PERSONAS,
+    "pages.set_promise": Scope.PERSONAS,
     # How the service stands is about all clients.
     "health.metrics": Scope.METRICS,
     "audit.index": Scope.ADMIN,

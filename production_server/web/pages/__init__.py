@@ -20,6 +20,7 @@ from production_server.web.pages import (
     label,
     login,
     model_card,
+    persona_promise,
     personas,
     predictions,
     search,
@@ -48,6 +49,7 @@ blueprint.add_url_rule(
 )
 blueprint.add_url_rule("/label/<name>", "label", label.show)
 blueprint.add_url_rule("/personas", "personas", personas.show)
+blueprint.add_url_rule("/personas/promise", "promise", persona_promise.show)
 blueprint.add_url_rule("/personas/<int(max=2147483647):number>", "persona", personas.show_one)
 blueprint.add_url_rule("/stats", "stats", stats.show)
 blueprint.add_url_rule("/results", "search", search.show)
@@ -92,6 +94,7 @@ add_change("/logout", "leave", login.leave, page="welcome")
 add_change("/label/<name>/decide", "decide", label.decide, page="label")
 add_change("/label/<name>/import", "bring_labels", label.bring_labels, page="label")
 add_change("/label/<name>/undo", "take_back", label.take_back, page="label")
+add_change("/personas/promise/set", "set_promise", persona_promise.change, page="promise")
 _ONE_PERSONA = "/personas/<int(max=2147483647):number>"
 add_change("/personas/new", "make_persona", personas.make, page="personas")
 add_change("/personas/say", "say_faces", personas.say, page="personas")

@@ -112,6 +112,8 @@ def say() -> Response:
         _decide(back)
     except _Errors as exc:
         return _list_page(exc) if back is None else _persona_page(back, exc)
+    if "one_in" in request.form:
+        return _to_promise()
     return _to_list() if back is None else _to_one(back)
 
 
@@ -129,7 +131,7 @@ def rename(number: int) -> Response:
     """Give a persona another name."""
     check_switched_on()
     try:
-        people.rename(current_parts().database, number, read_form(NameForm, request.form).name)
+        people.rename(current_parts().database, number, read_form(NameForm, request.form).name, by=sayer())
     except _Errors as exc:
         return _persona_page(number, exc)
     return _to_one(number)
@@ -140,7 +142,7 @@ def merge(number: int) -> Response:
     check_switched_on()
     try:
         into = read_form(MergeForm, request.form).into
-        people.merge(current_parts().database, number, into)
+        people.merge(current_parts().database, number, into, by=sayer())
     except _Errors as exc:
         return _persona_page(number, exc)
     return _to_one(into)
@@ -151,7 +153,7 @@ def delete(number: int) -> Response:
     check_switched_on()
     try:
         asked = read_form(DeleteForm, request.form)
-        people.remove(current_parts().database, number, with_faces=asked.faces)
+        people.remove(current_parts().database, number, by=sayer(), with_faces=asked.faces)
     except _Errors as exc:
         return _persona_page(number, exc)
     return _to_list()
@@ -173,6 +175,12 @@ def _decide(page: int | None) -> None:
 
 def _to_list() -> Response:
     return make_response(redirect(url_for("pages.personas"), HTTPStatus.SEE_OTHER))
+
+
+def _to_promise() -> Response:
+    model, version, one_in = (request.form.get(name) for name in ("model", "version", "one_in"))
+    place = url_for("pages.promise", model=model, version=version, one_in=one_in)
+    return make_response(redirect(place, HTTPStatus.SEE_OTHER))
 
 
 def _to_one(number: int) -> Response:

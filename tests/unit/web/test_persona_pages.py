@@ -133,3 +133,36 @@ def test_a_persona_is_renamed_merged_and_deleted(persons: FlaskClient, parts: We
     assert deleted.location == "/personas"
     assert people.list_personas(parts.database) == []
     assert persons.get(f"/personas/{eve}").status_code == 404
+
+
+def test_a_promise_is_tried_and_set_and_what_is_said_there_leads_back(
+    persons: FlaskClient, parts: WebParts
+) -> None:
+    assert persons.get("/personas/promise").status_code == 404
+    faces = face_ids(parts.database)
+    persons.post("/personas/say", data={"faces": faces[:1], "say": "label", "name": "Ada"})
+    learn(parts.database)
+    (ada,) = people.list_personas(parts.database)
+    place = {"model": "faces", "version": "1", "one_in": "50"}
+
+    shown = persons.get("/personas/promise")
+    tried = persons.get("/personas/promise", query_string=place).text
+    unset = persons.post("/personas/promise/set", data=place | {"one_in": "1"})
+    made = persons.post("/personas/promise/set", data=place)
+    learn(parts.database)
+    said = persons.post(
+        "/personas/say", data=place | {"faces": faces[1:2], "say": "reject", "page": str(ada.id)}
+    )
+
+    assert shown.status_code == 200
+    assert "Name at most one in 50" in tried
+    assert "Name at most" not in shown.text
+    assert (unset.status_code, "expected" in unset.text) == (400, True)
+    assert (made.status_code, made.location) == (303, "/personas/promise?model=faces&version=1")
+    assert "Set by anonymous" in persons.get(made.location).text
+    assert said.location == "/personas/promise?model=faces&version=1&one_in=50"
+
+
+@pytest.mark.parametrize("query", ["one_in=x", "one_in=1", "offset=-1", "colour=red"])
+def test_what_cannot_be_tried_is_told(persons: FlaskClient, query: str) -> None:
+    assert persons.get(f"/personas/promise?{query}").status_code == 400
