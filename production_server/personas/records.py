@@ -74,6 +74,8 @@ class Decision:
     classifier: int | None
     replaces: int | None
     """What the face was said to be before; of an undo, what is undone."""
+    origin: int | None
+    """What somebody said of the same face as another version has found it, from where this was carried over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -172,7 +172,8 @@ class FaceDecisionBody(Schema):
     """What somebody said of a face. `batch` is the same for all that was said at once.
 
     `predicted`, `cosine` and `classifier` are what had been told of it then; `replaces` is what was said before, or, of
-    an undo, what is undone.
+    an undo, what is undone. `origin` is what was said of the same face as another version has found it, from where this
+    was carried over.
     """
 
     id: int
@@ -186,6 +187,7 @@ class FaceDecisionBody(Schema):
     cosine: float | None
     classifier: int | None
     replaces: int | None
+    origin: int | None
 
     @classmethod
     def of(cls, made: Decision) -> Self:
@@ -202,6 +204,7 @@ class FaceDecisionBody(Schema):
             cosine=made.cosine,
             classifier=made.classifier,
             replaces=made.replaces,
+            origin=made.origin,
         )
 
 
