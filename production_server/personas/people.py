@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
@@ -147,19 +148,24 @@ def list_personas(database: Database) -> list[Persona]:
         Unavailable: the database does not answer.
     """
     with database.read() as connection:
-        labelled: dict[int | None, int] = {}
-        is_any = persona_decision.c.kind != "reject"
-        for each in standing(connection, is_any).values():
-            labelled[each.persona] = labelled.get(each.persona, 0) + 1
-        counts = select(verdict.c.persona_id, func.count()).group_by(verdict.c.persona_id)
-        predicted = {row[0]: row[1] for row in connection.execute(counts)}
-        rows = connection.execute(
-            select(persona).where(persona.c.merged_into.is_(None)).order_by(persona.c.name)
-        )
-        return [
-            _to_persona(row, labelled=labelled.get(row.id, 0), predicted=predicted.get(row.id, 0))
-            for row in rows
-        ]
+        return list_in(connection, who_faces_are(connection))
+
+
+def who_faces_are(connection: Connection) -> dict[int, int]:
+    """Of each face that people say is of a persona, whose it is."""
+    told = standing(connection, persona_decision.c.kind != "reject")
+    return {face_id: each.persona for face_id, each in told.items() if each.persona is not None}
+
+
+def list_in(connection: Connection, labelled: Mapping[int, int]) -> list[Persona]:
+    """As `list_personas`, of what `who_faces_are` has found."""
+    labelled_count = Counter(labelled.values())
+    counts = select(verdict.c.persona_id, func.count()).group_by(verdict.c.persona_id)
+    predicted = {row[0]: row[1] for row in connection.execute(counts)}
+    rows = connection.execute(select(persona).where(persona.c.merged_into.is_(None)).order_by(persona.c.name))
+    return [
+        _to_persona(row, labelled=labelled_count[row.id], predicted=predicted.get(row.id, 0)) for row in rows
+    ]
 
 
 def get(connection: Connection, persona_id: int) -> Persona:

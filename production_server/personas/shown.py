@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from production_server.jobs.database import Database
 from production_server.jobs.tables import face, persona, persona_decision, verdict
 from production_server.learning.likenesses import groups
 from production_server.learning.persona_means import Labelled, likeness_to_own
-from production_server.personas.people import get
+from production_server.personas.people import get, list_in, who_faces_are
 from production_server.personas.records import (
     LEAST_SHARPNESS,
     LEAST_SIDE,
@@ -48,7 +48,7 @@ def faces_of(
             query = select_faces().where(verdict.c.persona_id == persona_id)
             query = query.order_by(verdict.c.cosine.desc(), face.c.id).offset(offset).limit(limit)
             return [to_face(row) for row in connection.execute(query)]
-        ids = _labelled(connection, persona_id)
+        ids = labelled_ids(connection, persona_id)
         ids = _least_alike_first(connection, ids) if kind == "outliers" else ids[::-1]
         return _in_order(connection, ids[offset : offset + limit])
 
@@ -121,27 +121,15 @@ def list_decisions(database: Database, *, before: int | None = None, limit: int)
         return [to_decision(row) for row in connection.execute(query)]
 
 
-def first_faces(database: Database, personas: Sequence[int]) -> dict[int, int]:
-    """Of each of these personas a face to show it by: the first that was labelled and is good, or else any.
+def list_with_covers(database: Database) -> tuple[list[Persona], dict[int, int]]:
+    """All personas by name, and for those that have one a face to show them by: the first good one, or else any.
 
     Raises:
         Unavailable: the database does not answer.
     """
-    wanted = set(personas)
     with database.read() as connection:
-        told = standing(connection, persona_decision.c.kind != "reject")
-        its = {face_id: each.persona for face_id, each in told.items() if each.persona in wanted}
-        is_good = (face.c.side >= LEAST_SIDE, face.c.sharpness >= LEAST_SHARPNESS)
-        found: dict[int, int] = {}
-        for start in range(0, len(its), SOME):
-            some = sorted(its)[start : start + SOME]
-            for face_id in connection.execute(
-                select(face.c.id).where(face.c.id.in_(some), *is_good)
-            ).scalars():
-                found.setdefault(its[face_id] or 0, face_id)
-    for face_id, persona_id in sorted(its.items()):
-        found.setdefault(persona_id or 0, face_id)
-    return found
+        labelled = who_faces_are(connection)
+        return list_in(connection, labelled), _covers(connection, labelled)
 
 
 def every_face_of(database: Database, persona_id: int) -> Iterator[tuple[Face, bytes, list[Decision]]]:
@@ -153,7 +141,7 @@ def every_face_of(database: Database, persona_id: int) -> Iterator[tuple[Face, b
     with database.read() as connection:
         get(connection, persona_id)
         predicted = select(verdict.c.face_id).where(verdict.c.persona_id == persona_id)
-        ids = sorted({*_labelled(connection, persona_id), *connection.execute(predicted).scalars()})
+        ids = sorted({*labelled_ids(connection, persona_id), *connection.execute(predicted).scalars()})
     for start in range(0, len(ids), SOME):
         some = ids[start : start + SOME]
         said: dict[int, list[Decision]] = {}
@@ -198,7 +186,22 @@ def _unknown(query: Select[Any]) -> Select[Any]:
     return query.where(verdict.c.persona_id.is_(None), ~is_decided)
 
 
-def _labelled(connection: Connection, persona_id: int) -> list[int]:
+def _covers(connection: Connection, labelled: Mapping[int, int]) -> dict[int, int]:
+    is_good = (face.c.side >= LEAST_SIDE, face.c.sharpness >= LEAST_SHARPNESS)
+    found: dict[int, int] = {}
+    ids = sorted(labelled)
+    for start in range(0, len(ids), SOME):
+        some = face.c.id.in_(ids[start : start + SOME])
+        for face_id in connection.execute(
+            select(face.c.id).where(some, *is_good).order_by(face.c.id)
+        ).scalars():
+            found.setdefault(labelled[face_id], face_id)
+    for face_id in ids:
+        found.setdefault(labelled[face_id], face_id)
+    return found
+
+
+def labelled_ids(connection: Connection, persona_id: int) -> list[int]:
     """Faces that people said are of a persona, in the order of their last decisions."""
     said = (
         select(persona_decision.c.face_id)

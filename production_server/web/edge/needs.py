@@ -147,6 +147,9 @@ NEEDS: Mapping[str, Scope | None] = {
     "pages.rename_persona": Scope.PERSONAS,
     "pages.merge_persona": Scope.PERSONAS,
     "pages.delete_persona": Scope.PERSONAS,
+    "pages.face": Scope.PERSONAS,
+    "pages.face_picture": Scope.PERSONAS,
+    "pages.say_face": Scope.PERSONAS,
     "pages.promise": Scope.PERSONAS,
     "pages.set_promise": Scope.PERSONAS,
     # How the service stands is about all clients.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from flask import Response, make_response, redirect, render_template, request, url_for
 from pydantic import Field
@@ -13,13 +13,14 @@ from production_server.personas import people
 from production_server.personas.classifiers import read_classifiers
 from production_server.personas.decisions import MOST_FACES, decide, undo
 from production_server.personas.people import MAX_NAME
+from production_server.personas.pictured import faces_in, pictures_of
 from production_server.personas.records import NewDecision, Persona, Said
 from production_server.personas.shown import (
     OfPersona,
     alike_strangers,
     faces_of,
-    first_faces,
     get_persona,
+    list_with_covers,
     unknown_faces,
 )
 from production_server.web.api.persona_switch import check_switched_on, sayer
@@ -28,13 +29,16 @@ from production_server.web.api.schemas import MAX_INDEX, Schema
 from production_server.web.api.stats_schemas import NO_NUL, page_of
 from production_server.web.edge.parts import current_parts
 from production_server.web.edge.problems import status_of
+from production_server.web.pages.pictures import Framed
 
 FACES_SHOWN = 60
 GROUPS_SHOWN = 12
-KINDS: dict[OfPersona, str] = {
+PICTURES_SHOWN = 24
+KINDS: dict[OfPersona | Literal["pictures"], str] = {
     "predicted": "To be judged",
     "labelled": "Labelled",
     "outliers": "Least like the others",
+    "pictures": "Pictures",
 }
 """What is shown of a persona, as people read it."""
 FIELDS = {"name": "Name", "faces": "Faces", "into": "Who it is"}
@@ -51,7 +55,7 @@ class ListQuery(Schema):
 class PersonaQuery(ListQuery):
     """Which of its faces are shown."""
 
-    kind: OfPersona = "predicted"
+    kind: OfPersona | Literal["pictures"] = "predicted"
 
 
 class SaidForm(Schema):
@@ -192,7 +196,7 @@ def _to_one(number: int) -> Response:
 def _list_page(error: CeleriacError | None = None) -> Response:
     parts = current_parts()
     offset = 0 if error else read_query(ListQuery).offset
-    known = people.list_personas(parts.database)
+    known, covers = list_with_covers(parts.database)
     with parts.checks.place():
         groups = alike_strangers(parts.database)[:GROUPS_SHOWN]
     unknown = unknown_faces(parts.database, offset=offset, limit=FACES_SHOWN)
@@ -200,7 +204,7 @@ def _list_page(error: CeleriacError | None = None) -> Response:
     page = render_template(
         "pages/personas.html",
         personas=known,
-        covers=first_faces(parts.database, [each.id for each in known]),
+        covers=covers,
         groups=groups,
         unknown=unknown,
         offset=offset,
@@ -220,20 +224,32 @@ def _persona_page(number: int, error: CeleriacError | None = None) -> Response:
     found = get_persona(database, number)
     known = people.list_personas(database)
     counted = next((each for each in known if each.id == number), found)
-    faces = faces_of(database, number, query.kind, offset=query.offset, limit=FACES_SHOWN)
+    shown = _shown(number, query)
     page = render_template(
         "pages/persona.html",
         persona=counted,
         others=_others(known, number),
-        faces=faces,
         kind=query.kind,
         kinds=KINDS,
-        next_offset=query.offset + FACES_SHOWN if len(faces) == FACES_SHOWN else None,
+        **shown,
         fields=FIELDS,
         page_of=page_of,
         error=error,
     )
     return make_response(page, HTTPStatus.OK if error is None else status_of(error))
+
+
+def _shown(number: int, query: PersonaQuery) -> dict[str, Any]:
+    """The faces, or the pictures, of one page."""
+    database, offset = current_parts().database, query.offset
+    if query.kind == "pictures":
+        places = pictures_of(database, number, offset=offset, limit=PICTURES_SHOWN)
+        found = faces_in(database, places)
+        pictures = [[Framed(each.box, each) for each in found[place]] for place in places if place in found]
+        is_full = len(places) == PICTURES_SHOWN
+        return {"pictures": pictures, "next_offset": offset + PICTURES_SHOWN if is_full else None}
+    faces = faces_of(database, number, query.kind, offset=offset, limit=FACES_SHOWN)
+    return {"faces": faces, "next_offset": offset + FACES_SHOWN if len(faces) == FACES_SHOWN else None}
 
 
 def _others(known: list[Persona], number: int) -> list[Persona]:
