@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 Box = Sequence[float]
 """Left, top, right, bottom."""
 
@@ -13,32 +15,29 @@ LEAST_OVERLAP = 0.5
 
 def pairs(some: Sequence[Box], others: Sequence[Box]) -> list[tuple[int, int]]:
     """The places of boxes that are of the same face: one to one, those first that overlap most."""
-    overlaps = [
-        (overlap(one, other), place, other_place)
-        for place, one in enumerate(some)
-        for other_place, other in enumerate(others)
-    ]
-    found: list[tuple[int, int]] = []
+    shares = overlaps(some, others)
+    places, other_places = np.nonzero(shares >= LEAST_OVERLAP)
+    found: dict[int, int] = {}
     taken: set[int] = set()
-    others_taken: set[int] = set()
-    for share, place, other_place in sorted(overlaps, key=lambda each: (-each[0], *each[1:])):
-        if share < LEAST_OVERLAP:
-            break
-        if place not in taken and other_place not in others_taken:
-            found.append((place, other_place))
-            taken.add(place)
-            others_taken.add(other_place)
-    return found
+    for at in np.lexsort((other_places, places, -shares[places, other_places])):
+        place, other = int(places[at]), int(other_places[at])
+        if place not in found and other not in taken:
+            found[place] = other
+            taken.add(other)
+    return list(found.items())
 
 
-def overlap(one: Box, other: Box) -> float:
-    """Intersection over union, 0 to 1."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    common = max(width, 0.0) * max(height, 0.0)
-    union = _area(one) + _area(other) - common
-    return common / union if union > 0 else 0.0
+def overlaps(some: Sequence[Box], others: Sequence[Box]) -> np.ndarray:
+    """Intersection over union of each with each, 0 to 1: float64 [some, others]."""
+    one = np.asarray(some, np.float64).reshape(-1, 1, 4)
+    other = np.asarray(others, np.float64).reshape(1, -1, 4)
+    ends = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
+    common = np.maximum(ends, 0).prod(axis=-1)
+    union = _areas(one) + _areas(other) - common
+    shares: np.ndarray = np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    return shares
 
 
-def _area(box: Box) -> float:
-    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)
+def _areas(boxes: np.ndarray) -> np.ndarray:
+    areas: np.ndarray = np.maximum(boxes[..., 2:] - boxes[..., :2], 0).prod(axis=-1)
+    return areas

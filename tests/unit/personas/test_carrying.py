@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from production_server.errors import Conflict, NotFound
 from production_server.jobs.database import Database
 from production_server.jobs.tables import face, item_input, item_reference, persona_decision
-from production_server.personas.boxes import overlap, pairs
+from production_server.personas.boxes import overlaps, pairs
 from production_server.personas.decisions import decide, undo
 from production_server.personas.people import list_personas, make, merge, remove, split
 from production_server.personas.records import Embedder, NewDecision, Said
@@ -218,4 +218,4 @@ def test_boxes_are_paired_one_to_one_and_the_best_first() -> None:
 def test_overlap_is_intersection_over_union(
     one: Sequence[float], other: Sequence[float], share: float
 ) -> None:
-    assert overlap(one, other) == pytest.approx(share)
+    assert overlaps([one], [other]).tolist() == [[pytest.approx(share)]]
