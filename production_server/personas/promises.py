@@ -8,6 +8,7 @@ from production_server.access.audit import Act, noting
 from production_server.errors import InvalidInput, NotFound
 from production_server.jobs.database import Database, dialect_of, now
 from production_server.jobs.tables import face, persona_promise
+from production_server.models.manifest import is_model_name
 from production_server.personas.records import Promised, Sayer
 from production_server.personas.state import lock, note_changes
 from production_server.shown import describe
@@ -36,7 +37,7 @@ def set_promise(database: Database, model: str, one_in: int, *, by: Sayer) -> No
     check_one_in(one_in)
     with noting(by.actor) as notes, database.write() as connection:
         lock(connection)
-        if not connection.execute(select(exists().where(face.c.model == model))).scalar_one():
+        if not (is_model_name(model) and _has_found_faces(connection, model)):
             raise NotFound(f"no model {describe(model)} has found faces", code="model_not_found")
         known = promises(connection).get(model)
         before = ONE_IN if known is None else known.one_in
@@ -48,6 +49,10 @@ def set_promise(database: Database, model: str, one_in: int, *, by: Sayer) -> No
             notes.write(
                 connection, Act.PROMISE_SET, model, before={"one_in": before}, after={"one_in": one_in}
             )
+
+
+def _has_found_faces(connection: Connection, model: str) -> bool:
+    return bool(connection.execute(select(exists().where(face.c.model == model))).scalar_one())
 
 
 def check_one_in(one_in: int) -> None:

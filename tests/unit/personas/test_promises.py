@@ -104,9 +104,13 @@ def test_what_nobody_can_promise_is_refused(crowded: Database, one_in: int) -> N
         try_promises(crowded, FACES, [one_in], limit=10)
 
 
-def test_what_has_no_faces_can_promise_nothing(crowded: Database) -> None:
-    with pytest.raises(NotFound, match='no model "nothing" has found faces'):
-        set_promise(crowded, "nothing", 50, by=ANNA)
+@pytest.mark.parametrize("name", ["nothing", "", "a\0b", "a" * 1000])
+def test_what_is_no_model_that_has_found_faces_can_promise_nothing(database: Database, name: str) -> None:
+    with pytest.raises(NotFound, match="has found faces"):
+        set_promise(database, name, 50, by=ANNA)
+
+
+def test_nothing_is_tried_of_a_version_that_nothing_judges(crowded: Database) -> None:
     with pytest.raises(NotFound, match="nothing judges faces of faces/2"):
         try_promises(crowded, Embedder("faces", "2"), [50], limit=10)
 
