@@ -392,6 +392,141 @@ class LabelSetList:
 
 
 @dataclass(frozen=True)
+class Persona:
+    """Somebody that faces may be of, with how many are labelled, and predicted beside these."""
+
+    id: int
+    name: str
+    made_at: str
+    made_by: str
+    labelled: int
+    predicted: int
+
+
+@dataclass(frozen=True)
+class PersonaList:
+    """All of them, by name."""
+
+    personas: list[Persona]
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face in a picture: `box` is left, top, right and bottom as shares of its width and height."""
+
+    id: int
+    job: str
+    index: int
+    model: str
+    version: str
+    box: list[float]
+    score: float
+    side: int
+    sharpness: float
+    learnt_from: bool
+    predicted: int | None = None
+    nearest: int | None = None
+    cosine: float | None = None
+    links: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FacePage:
+    """Some faces, and at which offset the next page begins."""
+
+    faces: list[Face]
+    next: int | None
+
+
+@dataclass(frozen=True)
+class FaceGroups:
+    """Faces of nobody that are alike, the largest group first."""
+
+    groups: list[list[Face]]
+
+
+@dataclass(frozen=True)
+class FaceDecision:
+    """What somebody has said of a face."""
+
+    id: int
+    face: int
+    kind: str
+    who: str
+    persona: int | None = None
+    replaces: int | None = None
+
+
+@dataclass(frozen=True)
+class FaceDecisions:
+    """Rows that were added."""
+
+    decisions: list[FaceDecision]
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """How many faces were deleted with a persona."""
+
+    faces: int
+
+
+@dataclass(frozen=True)
+class Promise:
+    """Of so many strangers so many would get a name; between what shares that lies, 95 times in a hundred."""
+
+    named: int
+    strangers: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """What judges the faces of a version, and in words what it has changed."""
+
+    number: int
+    model: str
+    version: str
+    personas: int
+    threshold: float
+    promise: Promise
+    made_at: str
+    done: bool
+    said: str
+    one_in: int = 100
+    promised_by: str | None = None
+    promised_at: str | None = None
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What another promise would change: `faces` are those between, which `gain` a name or lose it."""
+
+    one_in: int
+    threshold: float
+    promise: Promise
+    named: int
+    named_now: int
+    gain: bool
+    faces: list[Face]
+    next: int | None = None
+
+
+@dataclass(frozen=True)
+class ClassifierList:
+    """Those that judge; `waiting` changes of what people said are not learnt yet."""
+
+    classifiers: list[Classifier]
+    waiting: int
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that was said is learnt, and all faces are judged by it."""
+        return not self.waiting and all(each.done for each in self.classifiers)
+
+
+@dataclass(frozen=True)
 class Problem:
     """Why a request was refused: problem details (RFC 9457) with the members that this service adds."""
 

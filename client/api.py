@@ -240,7 +240,7 @@ class Server:
         parts = parts or [(name, (None, value)) for name, value in fields.items()]
         timeout = httpx.Timeout(60.0, connect=5.0, read=KEEP_S)
         data = dict(fields) if uploads else None
-        return _read(ModelImport, self._try("POST", "/api/models", data=data, files=parts, timeout=timeout))
+        return self.ask_once(ModelImport, "POST", "/api/models", data=data, files=parts, timeout=timeout)
 
     def model_import(self, import_id: str) -> ModelImport:
         """How far an import has come, and what it has become."""
@@ -281,6 +281,10 @@ class Server:
     def ask(self, kind: type[T], method: str, path: str, **content: Any) -> T:
         """What a path answers, as a value; asked again where that may help."""
         return _read(kind, self._answer(method, path, **content))
+
+    def ask_once(self, kind: type[T], method: str, path: str, **content: Any) -> T:
+        """As `ask`, without another try: for what would do something else, done twice."""
+        return _read(kind, self._try(method, path, **content))
 
     def _answer(self, method: str, path: str, **content: Any) -> httpx.Response:
         started = time.monotonic()

@@ -1,4 +1,4 @@
-"""The command line for predictions: predict, jobs, models, import, imports, label, inject, scans, notify."""
+"""The command line for predictions: predict, jobs, models, import, imports, label, personas, inject, scans, notify."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from client.buckets.notify import notify
 from client.exits import EPILOG, SOME_FAILED, run
 from client.importing import import_model, imports
 from client.labelling import label
+from client.naming import personas
 from client.options import Shared, shared, timeout, version, which_model
 from client.results import Destination, show_results
 from client.submission import Submission
@@ -61,6 +62,7 @@ def cli() -> None:
       import iris.onnx --name iris
       inject s3://photos/incoming --model mobilenet --pattern '*.jpg'
       label next fashion_mnist
+      personas groups
       notify s3://photos --suffix .jpg --to https://celeriac.example.org/events/s3
     """
 
@@ -70,6 +72,7 @@ cli.add_command(imports)
 cli.add_command(inject)
 cli.add_command(label)
 cli.add_command(notify)
+cli.add_command(personas)
 cli.add_command(scans)
 
 

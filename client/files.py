@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 import os
 import re
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TextIO, TypeVar
 
 from client.errors import InputError
 
@@ -136,6 +137,26 @@ def check_name(path: Path) -> None:
 
 
 @contextlib.contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """Take bytes for `path`, which replace what was there when the block ends well, and only then.
+
+    Raises:
+        InputError: nothing can be written there.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        file = part.open("xb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+    try:
+        with file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
 def result_file(path: Path, *, model: Model, names: Sequence[str] = ()) -> Iterator[ResultFile]:
     """Take results for `path`, which replaces what was there when the block ends well, and only then.
 
@@ -145,7 +166,7 @@ def result_file(path: Path, *, model: Model, names: Sequence[str] = ()) -> Itera
         InputError: The suffix is neither .csv nor .json, or nothing can be written there.
     """
     check_name(path)
-    with _replacing(path) as file:
+    with replaced(path) as binary, io.TextIOWrapper(binary, encoding="utf-8", newline="") as file:
         if path.suffix.lower() == ".csv":
             yield CsvFile(file, model=model, names=names)
         else:
@@ -159,18 +180,3 @@ def name_of(result: Result, names: Sequence[str]) -> str:
     if result.index < len(names):
         return names[result.index]
     return result.name or f"row {result.index + 1}"
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[TextIO]:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        file = part.open("x", encoding="utf-8", newline="")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
-    try:
-        with file:
-            yield file
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import click
 
 from client.errors import InputError
 from client.exits import EPILOG, SOME_FAILED
+from client.files import replaced
 from client.label_calls import Labels, label_sets
 from client.options import Shared, shared
 from client.output import print_facts, print_lines, print_note, print_table
@@ -153,13 +153,8 @@ def export(options: Shared, model: str, *, path: Path, kind: str | None, of_set:
         raise InputError(
             f"{path}: expected .csv, .jsonl or .zip, or --format, got {path.suffix or 'no suffix'}"
         )
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with options.connect() as server, part.open("xb") as file:
-            Labels(server, model).export(FILES[kind], file, of_set=of_set)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with options.connect() as server, replaced(path) as file:
+        Labels(server, model).export(FILES[kind], file, of_set=of_set)
     if not options.is_quiet:
         print_note(f"written to {path}")
 

@@ -180,6 +180,7 @@ class NotFound(CeleriacError):
     other_codes: ClassVar[tuple[str, ...]] = (
         "canary_not_found",
         "channel_not_found",
+        "classifier_not_found",
         "decision_not_found",
         "events_not_taken",
         "face_not_found",

@@ -518,9 +518,12 @@ face = Table(
     Column("side", Integer, nullable=False),  # pixels
     Column("sharpness", Double, nullable=False),
     Column("embedding", LargeBinary, nullable=False),  # 128 float32, little-endian
+    # SHA-256 of the picture, or of where it lies; null: of one that was found before this was kept.
+    Column("picture", LargeBinary(32)),
     ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
     Index("ux_face_place", "job_id", "idx", "place", unique=True),
     Index("ix_face_embedder", "model", "version", "id"),
+    Index("ix_face_picture", "picture"),
     sqlite_autoincrement=True,
 )
 
@@ -563,6 +566,8 @@ persona_decision = Table(
     Column("cosine", Double),
     Column("classifier", Integer),
     Column("replaces", Integer),  # what was said of the face before; of an undo, what is undone
+    # Of one that was carried over from the same face as another version has found it: what somebody said of that.
+    Column("origin", Integer),
     ForeignKeyConstraint(["face_id"], ["face.id"], ondelete="CASCADE"),
     ForeignKeyConstraint(["persona_id"], ["persona.id"], ondelete="CASCADE"),
     ForeignKeyConstraint(["predicted_id"], ["persona.id"], ondelete="SET NULL"),
@@ -571,6 +576,12 @@ persona_decision = Table(
     Index("ix_persona_decision_predicted", "predicted_id"),
     Index("ix_persona_decision_batch", "batch"),
     Index("ix_persona_decision_who", "client", "who", "id"),
+    Index(
+        "ix_persona_decision_origin",
+        "origin",
+        sqlite_where=text("origin IS NOT NULL"),
+        postgresql_where=text("origin IS NOT NULL"),
+    ),
     Index(
         "ux_persona_decision_undo",
         "replaces",
@@ -594,7 +605,10 @@ persona_classifier = Table(
     Column("threshold", Double, nullable=False),
     Column("scale", Double, nullable=False),
     Column("bias", Double, nullable=False),
-    # Its promise: of so many strangers so many would get a name.
+    Column(
+        "one_in", Integer, nullable=False, server_default=text("100")
+    ),  # one stranger in so many may get a name
+    # What came of that: of so many strangers so many would.
     Column("strangers_named", Integer, nullable=False),
     Column("strangers", Integer, nullable=False),
     Column("made_at", Double, nullable=False),
@@ -606,6 +620,17 @@ persona_classifier = Table(
     Column("lost", Integer, nullable=False),
     Index("ix_persona_classifier_model", "model", "version", "number"),
     sqlite_autoincrement=True,
+)
+
+# What is promised of the classifiers of a model's versions; of a model without a row, one in 100.
+persona_promise = Table(
+    "persona_promise",
+    metadata,
+    Column("model", String(64), primary_key=True),
+    Column("one_in", Integer, nullable=False),  # one stranger in so many may get a name
+    Column("who", String(64), nullable=False),
+    Column("at", Double, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 # What the classifier says of faces that nobody has labelled; none of a face that is like nobody.

@@ -95,14 +95,16 @@ def fit(labelled: Labelled, *, strangers_named: float = 0.01) -> PersonaMeans:
 
     Each labelled face is tried as if it were not labelled, and as if its persona were not there.
     """
-    personas, places, sums = _by_persona(labelled)
-    means = _of_length_1(sums)
-    own, other = _own_and_others(labelled.embeddings, places, sums, means)
-    strangers = np.concatenate([other, _greatest(labelled.strangers @ means.T)])
-    threshold = _threshold(strangers, strangers_named, people=len(personas) + len(labelled.strangers))
-    promise = Promise(int((strangers >= threshold).sum()), len(strangers))
-    scale, bias = _curve(own, strangers, threshold)
-    return PersonaMeans(personas, means, threshold, scale, bias, promise)
+    tried = _try(labelled)
+    threshold, promise = tried.keep(strangers_named)
+    scale, bias = _curve(tried.own, tried.strangers, threshold)
+    return PersonaMeans(tried.personas, tried.means, threshold, scale, bias, promise)
+
+
+def thresholds(labelled: Labelled, shares: Sequence[float]) -> list[tuple[float, Promise]]:
+    """For each share of strangers that may get a name: the threshold that `fit` takes, and what it promises."""
+    tried = _try(labelled)
+    return [tried.keep(share) for share in shares]
 
 
 def judge(
@@ -131,6 +133,31 @@ def likeness_to_own(labelled: Labelled) -> np.ndarray:
     """
     _, places, sums = _by_persona(labelled)
     return _cosines_to_rest(labelled.embeddings, places, sums)
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """The means of personas, and how near labelled faces come to them if they are not counted."""
+
+    personas: tuple[str, ...]
+    means: np.ndarray
+    own: np.ndarray
+    """Cosines of faces to the others of their persona."""
+    strangers: np.ndarray
+    """Cosines of strangers to the nearest persona."""
+    people: int
+
+    def keep(self, share: float) -> tuple[float, Promise]:
+        threshold = _threshold(self.strangers, share, people=self.people)
+        return threshold, Promise(int((self.strangers >= threshold).sum()), len(self.strangers))
+
+
+def _try(labelled: Labelled) -> _Tried:
+    personas, places, sums = _by_persona(labelled)
+    means = _of_length_1(sums)
+    own, other = _own_and_others(labelled.embeddings, places, sums, means)
+    strangers = np.concatenate([other, _greatest(labelled.strangers @ means.T)])
+    return _Tried(personas, means, own, strangers, len(personas) + len(labelled.strangers))
 
 
 def _by_persona(labelled: Labelled) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from production_server.jobs.database import Database, now
 from production_server.jobs.tables import face, persona_classifier
 from production_server.learning.persona_means import PersonaMeans, Promise
-from production_server.personas.records import Change, Classifier, Embedder
+from production_server.personas.promises import promises
+from production_server.personas.records import Change, Classifier, Embedder, Promised
 from production_server.personas.state import look
 
 MOST_KEPT = 20
@@ -42,7 +43,7 @@ def to_means(row: Any) -> PersonaMeans:
     )
 
 
-def write(connection: Connection, embedder: Embedder, made: PersonaMeans, *, mark: int) -> None:
+def write(connection: Connection, embedder: Embedder, made: PersonaMeans, *, one_in: int, mark: int) -> None:
     """Have a new classifier judge all faces of an embedder anew; only with the lock of `state`."""
     its = (persona_classifier.c.model == embedder.model, persona_classifier.c.version == embedder.version)
     last_face = select(func.max(face.c.id)).where(
@@ -58,6 +59,7 @@ def write(connection: Connection, embedder: Embedder, made: PersonaMeans, *, mar
             threshold=made.threshold,
             scale=made.scale,
             bias=made.bias,
+            one_in=one_in,
             strangers_named=made.promise.named,
             strangers=made.promise.strangers,
             made_at=now(),
@@ -95,17 +97,22 @@ def read_classifiers(database: Database) -> tuple[list[Classifier], int]:
         Unavailable: the database does not answer.
     """
     with database.read() as connection:
-        found = [
-            Classifier(
-                personas=len(row.personas),
-                threshold=row.threshold,
-                promise=Promise(row.strangers_named, row.strangers),
-                made_at=row.made_at,
-                change=to_change(row),
-            )
-            for row in latest(connection)
-        ]
+        promised = promises(connection)
+        found = [to_classifier(row, promised.get(row.model)) for row in latest(connection)]
         return found, look(connection).waiting
+
+
+def to_classifier(row: Any, promised: Promised | None) -> Classifier:
+    """A row as what is told of it, with the promise that somebody has set since for its model."""
+    return Classifier(
+        personas=len(row.personas),
+        threshold=row.threshold,
+        one_in=row.one_in,
+        promised=promised,
+        promise=Promise(row.strangers_named, row.strangers),
+        made_at=row.made_at,
+        change=to_change(row),
+    )
 
 
 def to_change(row: Any) -> Change:

@@ -12,6 +12,7 @@ from production_server.errors import Conflict, InvalidInput, NotFound
 from production_server.jobs.database import Database, now
 from production_server.jobs.job_row import uuid7
 from production_server.jobs.tables import face, persona, persona_decision, verdict
+from production_server.personas.carrying import carried_from, carry_over, same_faces
 from production_server.personas.records import OF_PERSONAS, Decision, NewDecision, Sayer
 from production_server.personas.standing import Standing, is_standing, of_faces, standing, to_decision
 from production_server.personas.state import lock, note_changes
@@ -86,6 +87,8 @@ def undo(database: Database, *, by: Sayer, decision_id: int | None = None) -> li
             }
             for each in undone
         ]
+        carried = carried_from(connection, [each.id for each in undone])
+        _undo_carried(connection, carried, by)
         return _add(connection, rows, by)
 
 
@@ -152,10 +155,25 @@ def _add(connection: Connection, rows: Sequence[dict[str, Any]], by: Sayer) -> l
     connection.execute(insert(persona_decision), [row | same for row in rows])
     faces = [row["face_id"] for row in rows]
     check_agreement(standing(connection, of_faces(faces)))
+    found_twice = {each for others in same_faces(connection, set(faces)).values() for each in others}
+    carried = carry_over(connection, found_twice)
+    check_agreement(standing(connection, of_faces(found_twice)))
     # What the classifier has said of them may be what was just refused: it says nothing until it has learnt.
-    connection.execute(delete(verdict).where(verdict.c.face_id.in_(faces)))
-    note_changes(connection, len(rows))
+    for some in (faces, carried):
+        connection.execute(delete(verdict).where(verdict.c.face_id.in_(some)))
+    note_changes(connection, len(rows) + len(carried))
     return _batch(connection, rows[0]["batch"])
+
+
+def _undo_carried(connection: Connection, carried: Sequence[Any], by: Sayer) -> None:
+    """What is undone does not stand of the same faces of other versions either."""
+    if not carried:
+        return
+    same = {"kind": "undo", "batch": uuid7(), "client": by.client, "who": by.who}
+    same["at"] = connection.execute(select(now())).scalar_one()
+    rows = [{"face_id": row.face_id, "persona_id": row.persona_id, "replaces": row.id} for row in carried]
+    connection.execute(insert(persona_decision), [row | same for row in rows])
+    connection.execute(delete(verdict).where(verdict.c.face_id.in_([row.face_id for row in carried])))
 
 
 def _batch(connection: Connection, batch: UUID) -> list[Decision]:
@@ -167,7 +185,12 @@ def _to_undo(connection: Connection, by: Sayer, decision_id: int | None) -> list
     is_his = (persona_decision.c.client == by.client, persona_decision.c.who == by.who)
     said = select(persona_decision).where(*is_his, persona_decision.c.kind != "undo")
     if decision_id is None:
-        last = said.where(is_standing()).order_by(persona_decision.c.id.desc()).limit(1)
+        # What was carried over is undone with what it comes from.
+        last = (
+            said.where(is_standing(), persona_decision.c.origin.is_(None))
+            .order_by(persona_decision.c.id.desc())
+            .limit(1)
+        )
     else:
         last = said.where(persona_decision.c.id == decision_id)
     row = connection.execute(last).one_or_none()

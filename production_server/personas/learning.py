@@ -17,6 +17,7 @@ from production_server.jobs.database import Database
 from production_server.jobs.tables import face, persona_classifier, persona_decision, verdict
 from production_server.learning.persona_means import Labelled, Verdict, fit, judge
 from production_server.personas.classifiers import latest, to_change, to_means, write
+from production_server.personas.promises import ONE_IN, promises
 from production_server.personas.records import LEAST_SHARPNESS, LEAST_SIDE, Change, Embedder
 from production_server.personas.standing import Standing, standing
 from production_server.personas.state import lock, note_learnt, try_lock
@@ -39,9 +40,12 @@ def relearn(database: Database) -> None:
             return
         told = standing(connection)
         known = {Embedder(row.model, row.version) for row in latest(connection)}
-        labelled = _labelled(connection, told)
+        labelled = read_labelled(connection, told)
+        promised = promises(connection)
         for embedder in sorted(known | set(labelled)):
-            write(connection, embedder, fit(labelled.get(embedder, _NOTHING)), mark=state.changes)
+            one_in = promised[embedder.model].one_in if embedder.model in promised else ONE_IN
+            made = fit(labelled.get(embedder, NOTHING), strangers_named=1 / one_in)
+            write(connection, embedder, made, one_in=one_in, mark=state.changes)
         note_learnt(connection)
 
 
@@ -64,10 +68,10 @@ def judge_some(database: Database) -> Change | None:
     return None
 
 
-_NOTHING = Labelled(np.empty((0, DIMENSIONS), np.float32), (), np.empty((0, DIMENSIONS), np.float32))
+NOTHING = Labelled(np.empty((0, DIMENSIONS), np.float32), (), np.empty((0, DIMENSIONS), np.float32))
 
 
-def _labelled(connection: Connection, told: Mapping[int, Standing]) -> dict[Embedder, Labelled]:
+def read_labelled(connection: Connection, told: Mapping[int, Standing]) -> dict[Embedder, Labelled]:
     """By embedder, what is learnt from, in the order of faces: the same labels give the same classifier."""
     is_told = select(persona_decision.c.face_id)
     query = (

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
 
+from production_server.access.audit import Act, Notes, noting
 from production_server.errors import Conflict, InvalidInput, NotFound
 from production_server.jobs.database import Database, now
 from production_server.jobs.tables import face, item, persona, persona_decision, verdict
@@ -30,10 +32,10 @@ def make(database: Database, name: str, *, by: Sayer) -> Persona:
         Unavailable: the database does not answer.
     """
     name = read_name(name)
-    with database.write() as connection:
+    with noting(by.actor) as notes, database.write() as connection:
         lock(connection)
         _check_is_free(connection, name)
-        return _make(connection, name, by)
+        return _make(connection, name, by, notes)
 
 
 def name_faces(database: Database, faces: Sequence[int], name: str, *, by: Sayer) -> Persona:
@@ -43,34 +45,35 @@ def name_faces(database: Database, faces: Sequence[int], name: str, *, by: Sayer
         InvalidInput: the name is none. NotFound, Conflict, Unavailable: as `decide`.
     """
     name = read_name(name)
-    with database.write() as connection:
+    with noting(by.actor) as notes, database.write() as connection:
         lock(connection)
         named = (persona.c.name == name, persona.c.merged_into.is_(None))
         row = connection.execute(select(persona).where(*named)).one_or_none()
-        found = _make(connection, name, by) if row is None else _to_persona(row)
+        found = _make(connection, name, by, notes) if row is None else _to_persona(row)
         decide_in(connection, NewDecision(faces=tuple(faces), kind="label", persona=found.id), by=by)
         return found
 
 
-def rename(database: Database, persona_id: int, name: str) -> Persona:
+def rename(database: Database, persona_id: int, name: str, *, by: Sayer) -> Persona:
     """Give a persona another name.
 
     Raises:
         InvalidInput, Conflict, Unavailable: as `make`. NotFound: there is no such persona.
     """
     name = read_name(name)
-    with database.write() as connection:
+    with noting(by.actor) as notes, database.write() as connection:
         lock(connection)
         found = get(connection, persona_id)
         if found.name != name:
             _check_is_free(connection, name)
+            notes.write(connection, Act.PERSONA_RENAMED, str(persona_id))
         row = connection.execute(
             update(persona).where(persona.c.id == persona_id).values(name=name).returning(persona)
         ).one()
         return _to_persona(row)
 
 
-def merge(database: Database, persona_id: int, into_id: int) -> None:
+def merge(database: Database, persona_id: int, into_id: int, *, by: Sayer) -> None:
     """Have all that was and will be said of one persona count as said of another; `split` takes that back.
 
     Raises:
@@ -80,7 +83,7 @@ def merge(database: Database, persona_id: int, into_id: int) -> None:
     """
     if persona_id == into_id:
         raise InvalidInput.at("into", "another persona", "the same")
-    with database.write() as connection:
+    with noting(by.actor) as notes, database.write() as connection:
         lock(connection)
         get(connection, persona_id)
         get(connection, into_id)
@@ -91,15 +94,16 @@ def merge(database: Database, persona_id: int, into_id: int) -> None:
         )
         check_agreement(standing(connection, persona_decision.c.face_id.in_(faces)))
         _pass_over(connection, [persona_id])
+        notes.write(connection, Act.PERSONA_MERGED, str(persona_id), after={"into": into_id})
 
 
-def split(database: Database, persona_id: int) -> Persona:
+def split(database: Database, persona_id: int, *, by: Sayer) -> Persona:
     """Have a persona that was merged stand for itself again.
 
     Raises:
         NotFound: it was not merged. Conflict: somebody has its name by now. Unavailable: the database does not answer.
     """
-    with database.write() as connection:
+    with noting(by.actor) as notes, database.write() as connection:
         lock(connection)
         is_it = (persona.c.id == persona_id, persona.c.merged_into.is_not(None))
         row = connection.execute(select(persona).where(*is_it)).one_or_none()
@@ -108,10 +112,11 @@ def split(database: Database, persona_id: int) -> Persona:
         _check_is_free(connection, row.name)
         connection.execute(update(persona).where(persona.c.id == persona_id).values(merged_into=None))
         _pass_over(connection, [row.merged_into])
+        notes.write(connection, Act.PERSONA_SPLIT, str(persona_id), before={"into": row.merged_into})
         return _to_persona(row)
 
 
-def remove(database: Database, persona_id: int, *, with_faces: bool = False) -> int:
+def remove(database: Database, persona_id: int, *, by: Sayer, with_faces: bool = False) -> int:
     """Delete a persona, those merged into it, all that was said of them, and their means in classifiers.
 
     `with_faces`: also the faces that are, or are taken for, this persona, and their embeddings in the answers of their
@@ -120,7 +125,7 @@ def remove(database: Database, persona_id: int, *, with_faces: bool = False) -> 
     Raises:
         NotFound: there is no such persona. Unavailable: the database does not answer.
     """
-    with database.write(may_take_long=True) as connection:
+    with noting(by.actor) as notes, database.write(may_take_long=True) as connection:
         lock(connection)
         get(connection, persona_id)
         gone = list(connection.execute(_with_merged(persona_id)).scalars())
@@ -132,6 +137,7 @@ def remove(database: Database, persona_id: int, *, with_faces: bool = False) -> 
         connection.execute(delete(persona).where(persona.c.merged_into.in_(gone)))
         connection.execute(delete(persona).where(persona.c.id == persona_id))
         note_changes(connection, 1, is_urgent=True)
+        notes.write(connection, Act.PERSONA_DELETED, str(persona_id), before={"faces": len(faces)})
         return len(faces)
 
 
@@ -142,19 +148,24 @@ def list_personas(database: Database) -> list[Persona]:
         Unavailable: the database does not answer.
     """
     with database.read() as connection:
-        labelled: dict[int | None, int] = {}
-        is_any = persona_decision.c.kind != "reject"
-        for each in standing(connection, is_any).values():
-            labelled[each.persona] = labelled.get(each.persona, 0) + 1
-        counts = select(verdict.c.persona_id, func.count()).group_by(verdict.c.persona_id)
-        predicted = {row[0]: row[1] for row in connection.execute(counts)}
-        rows = connection.execute(
-            select(persona).where(persona.c.merged_into.is_(None)).order_by(persona.c.name)
-        )
-        return [
-            _to_persona(row, labelled=labelled.get(row.id, 0), predicted=predicted.get(row.id, 0))
-            for row in rows
-        ]
+        return list_in(connection, who_faces_are(connection))
+
+
+def who_faces_are(connection: Connection) -> dict[int, int]:
+    """Of each face that people say is of a persona, whose it is."""
+    told = standing(connection, persona_decision.c.kind != "reject")
+    return {face_id: each.persona for face_id, each in told.items() if each.persona is not None}
+
+
+def list_in(connection: Connection, labelled: Mapping[int, int]) -> list[Persona]:
+    """As `list_personas`, of what `who_faces_are` has found."""
+    labelled_count = Counter(labelled.values())
+    counts = select(verdict.c.persona_id, func.count()).group_by(verdict.c.persona_id)
+    predicted = {row[0]: row[1] for row in connection.execute(counts)}
+    rows = connection.execute(select(persona).where(persona.c.merged_into.is_(None)).order_by(persona.c.name))
+    return [
+        _to_persona(row, labelled=labelled_count[row.id], predicted=predicted.get(row.id, 0)) for row in rows
+    ]
 
 
 def get(connection: Connection, persona_id: int) -> Persona:
@@ -186,11 +197,13 @@ def read_name(text: str) -> str:
     return name
 
 
-def _make(connection: Connection, name: str, by: Sayer) -> Persona:
+def _make(connection: Connection, name: str, by: Sayer, notes: Notes) -> Persona:
     if connection.execute(select(func.count()).select_from(persona)).scalar_one() >= MOST_PERSONAS:
         raise InvalidInput.at("name", f"at most {MOST_PERSONAS} personas", "one more")
     values = {"name": name, "made_by": by.who, "made_at": now()}
-    return _to_persona(connection.execute(insert(persona).values(values).returning(persona)).one())
+    made = _to_persona(connection.execute(insert(persona).values(values).returning(persona)).one())
+    notes.write(connection, Act.PERSONA_MADE, str(made.id))
+    return made
 
 
 def _check_is_free(connection: Connection, name: str) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import numpy as np
 
+from production_server.access.records import Actor
 from production_server.learning.persona_means import Promise
 
 Said = Literal["label", "reject", "stranger", "not_a_face", "ignore"]
@@ -36,6 +37,13 @@ class Sayer:
     client: str
     who: str
     """The name of the key; of a service without keys, of the client."""
+    acting: Actor | None = None
+    """Where the request came from, for the audit; None: the client is all that is known."""
+
+    @property
+    def actor(self) -> Actor:
+        """As the audit tells it."""
+        return self.acting or Actor(self.client)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +74,8 @@ class Decision:
     classifier: int | None
     replaces: int | None
     """What the face was said to be before; of an undo, what is undone."""
+    origin: int | None
+    """What somebody said of the same face as another version has found it, from where this was carried over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +138,16 @@ class Change:
         return f"{faces} changed, {self.gained} gained a name, {self.lost} lost one"
 
 
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """That at most one stranger in so many gets a name, who said so and when."""
+
+    one_in: int
+    who: str
+    at: float
+    """Seconds since the Unix epoch."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classifier:
     """What judges the faces of an embedder."""
@@ -135,6 +155,11 @@ class Classifier:
     personas: int
     """How many it knows."""
     threshold: float
+    one_in: int
+    """One stranger in so many may get a name: it was made for that."""
+    promised: Promised | None
+    """What somebody has set for its model; None: nobody has."""
     promise: Promise
+    """What came of it, by people's own labels."""
     made_at: float
     change: Change

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from production_server.jobs.database import Database
 from production_server.jobs.tables import face, persona, persona_decision, verdict
 from production_server.learning.likenesses import groups
 from production_server.learning.persona_means import Labelled, likeness_to_own
-from production_server.personas.people import get
+from production_server.personas.people import get, list_in, who_faces_are
 from production_server.personas.records import (
     LEAST_SHARPNESS,
     LEAST_SIDE,
@@ -45,10 +45,10 @@ def faces_of(
     with database.read() as connection:
         get(connection, persona_id)
         if kind == "predicted":
-            query = _faces().where(verdict.c.persona_id == persona_id)
+            query = select_faces().where(verdict.c.persona_id == persona_id)
             query = query.order_by(verdict.c.cosine.desc(), face.c.id).offset(offset).limit(limit)
             return [to_face(row) for row in connection.execute(query)]
-        ids = _labelled(connection, persona_id)
+        ids = labelled_ids(connection, persona_id)
         ids = _least_alike_first(connection, ids) if kind == "outliers" else ids[::-1]
         return _in_order(connection, ids[offset : offset + limit])
 
@@ -59,7 +59,7 @@ def unknown_faces(database: Database, *, offset: int = 0, limit: int) -> list[Fa
     Raises:
         Unavailable: the database does not answer.
     """
-    query = _unknown(_faces()).order_by(face.c.id.desc()).offset(offset).limit(limit)
+    query = _unknown(select_faces()).order_by(face.c.id.desc()).offset(offset).limit(limit)
     with database.read() as connection:
         return [to_face(row) for row in connection.execute(query)]
 
@@ -71,7 +71,7 @@ def alike_strangers(database: Database) -> list[list[Face]]:
         Unavailable: the database does not answer.
     """
     is_good = (face.c.side >= LEAST_SIDE, face.c.sharpness >= LEAST_SHARPNESS)
-    columns = _unknown(_faces()).add_columns(face.c.embedding).where(*is_good)
+    columns = _unknown(select_faces()).add_columns(face.c.embedding).where(*is_good)
     with database.read() as connection:
         rows = connection.execute(columns.order_by(face.c.id.desc()).limit(MOST_GROUPED)).all()
     by_embedder: dict[tuple[str, str], list[Any]] = {}
@@ -92,7 +92,7 @@ def get_face(database: Database, face_id: int) -> Face:
         NotFound: there is none (code `face_not_found`). Unavailable: the database does not answer.
     """
     with database.read() as connection:
-        row = connection.execute(_faces().where(face.c.id == face_id)).one_or_none()
+        row = connection.execute(select_faces().where(face.c.id == face_id)).one_or_none()
     if row is None:
         raise NotFound(f"there is no face {face_id}; it may have been deleted", code="face_not_found")
     return to_face(row)
@@ -121,27 +121,15 @@ def list_decisions(database: Database, *, before: int | None = None, limit: int)
         return [to_decision(row) for row in connection.execute(query)]
 
 
-def first_faces(database: Database, personas: Sequence[int]) -> dict[int, int]:
-    """Of each of these personas a face to show it by: the first that was labelled and is good, or else any.
+def list_with_covers(database: Database) -> tuple[list[Persona], dict[int, int]]:
+    """All personas by name, and for those that have one a face to show them by: the first good one, or else any.
 
     Raises:
         Unavailable: the database does not answer.
     """
-    wanted = set(personas)
     with database.read() as connection:
-        told = standing(connection, persona_decision.c.kind != "reject")
-        its = {face_id: each.persona for face_id, each in told.items() if each.persona in wanted}
-        is_good = (face.c.side >= LEAST_SIDE, face.c.sharpness >= LEAST_SHARPNESS)
-        found: dict[int, int] = {}
-        for start in range(0, len(its), SOME):
-            some = sorted(its)[start : start + SOME]
-            for face_id in connection.execute(
-                select(face.c.id).where(face.c.id.in_(some), *is_good)
-            ).scalars():
-                found.setdefault(its[face_id] or 0, face_id)
-    for face_id, persona_id in sorted(its.items()):
-        found.setdefault(persona_id or 0, face_id)
-    return found
+        labelled = who_faces_are(connection)
+        return list_in(connection, labelled), _covers(connection, labelled)
 
 
 def every_face_of(database: Database, persona_id: int) -> Iterator[tuple[Face, bytes, list[Decision]]]:
@@ -153,11 +141,11 @@ def every_face_of(database: Database, persona_id: int) -> Iterator[tuple[Face, b
     with database.read() as connection:
         get(connection, persona_id)
         predicted = select(verdict.c.face_id).where(verdict.c.persona_id == persona_id)
-        ids = sorted({*_labelled(connection, persona_id), *connection.execute(predicted).scalars()})
+        ids = sorted({*labelled_ids(connection, persona_id), *connection.execute(predicted).scalars()})
     for start in range(0, len(ids), SOME):
         some = ids[start : start + SOME]
         said: dict[int, list[Decision]] = {}
-        query = _faces().add_columns(face.c.embedding).where(face.c.id.in_(some)).order_by(face.c.id)
+        query = select_faces().add_columns(face.c.embedding).where(face.c.id.in_(some)).order_by(face.c.id)
         with database.read() as connection:
             told = select(persona_decision).where(of_faces(some)).order_by(persona_decision.c.id)
             for row in connection.execute(told):
@@ -166,8 +154,15 @@ def every_face_of(database: Database, persona_id: int) -> Iterator[tuple[Face, b
         yield from ((to_face(row), bytes(row.embedding), said.get(row.id, [])) for row in rows)
 
 
+def select_faces() -> Select[Any]:
+    """All faces, each with its verdict: what `to_face` reads."""
+    columns = [column for column in face.c if column.name != "embedding"]
+    query = select(*columns, verdict.c.persona_id, verdict.c.nearest_id, verdict.c.cosine)
+    return query.outerjoin(verdict, verdict.c.face_id == face.c.id)
+
+
 def to_face(row: Any) -> Face:
-    """A row of `_faces` as a value."""
+    """A row of `select_faces` as a value."""
     return Face(
         id=row.id,
         job_id=row.job_id,
@@ -185,19 +180,28 @@ def to_face(row: Any) -> Face:
     )
 
 
-def _faces() -> Select[Any]:
-    columns = [column for column in face.c if column.name != "embedding"]
-    query = select(*columns, verdict.c.persona_id, verdict.c.nearest_id, verdict.c.cosine)
-    return query.outerjoin(verdict, verdict.c.face_id == face.c.id)
-
-
 def _unknown(query: Select[Any]) -> Select[Any]:
     of_it = (persona_decision.c.face_id == face.c.id, persona_decision.c.kind != "reject", is_standing())
     is_decided = exists(select(persona_decision.c.id).where(*of_it))
     return query.where(verdict.c.persona_id.is_(None), ~is_decided)
 
 
-def _labelled(connection: Connection, persona_id: int) -> list[int]:
+def _covers(connection: Connection, labelled: Mapping[int, int]) -> dict[int, int]:
+    is_good = (face.c.side >= LEAST_SIDE, face.c.sharpness >= LEAST_SHARPNESS)
+    found: dict[int, int] = {}
+    ids = sorted(labelled)
+    for start in range(0, len(ids), SOME):
+        some = face.c.id.in_(ids[start : start + SOME])
+        for face_id in connection.execute(
+            select(face.c.id).where(some, *is_good).order_by(face.c.id)
+        ).scalars():
+            found.setdefault(labelled[face_id], face_id)
+    for face_id in ids:
+        found.setdefault(labelled[face_id], face_id)
+    return found
+
+
+def labelled_ids(connection: Connection, persona_id: int) -> list[int]:
     """Faces that people said are of a persona, in the order of their last decisions."""
     said = (
         select(persona_decision.c.face_id)
@@ -227,6 +231,6 @@ def _least_alike_first(connection: Connection, ids: Sequence[int]) -> list[int]:
 def _in_order(connection: Connection, ids: Sequence[int]) -> list[Face]:
     found: dict[int, Face] = {}
     for start in range(0, len(ids), SOME):
-        some = _faces().where(face.c.id.in_(ids[start : start + SOME]))
+        some = select_faces().where(face.c.id.in_(ids[start : start + SOME]))
         found |= {row.id: to_face(row) for row in connection.execute(some)}
     return [found[each] for each in ids if each in found]

@@ -73,4 +73,5 @@ def to_decision(row: Any) -> Decision:
         cosine=row.cosine,
         classifier=row.classifier,
         replaces=row.replaces,
+        origin=row.origin,
     )

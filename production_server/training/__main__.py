@@ -1,4 +1,4 @@
-"""The command line: python -m production_server.training diabetes | fashion_mnist | mobilenet | faces."""
+"""The command line: python -m production_server.training diabetes | fashion_mnist | mobilenet | faces | personas."""
 
 from __future__ import annotations
 
@@ -125,6 +125,7 @@ def cli() -> None:
       python -m production_server.training fashion_mnist --data photos/ --name my_model
       python -m production_server.training mobilenet
       python -m production_server.training faces
+      python -m production_server.training personas
       python -m production_server.training fashion_mnist --clone ../models && git -C ../models push production
     """
 
@@ -350,6 +351,49 @@ def faces(
 
     allowed = allowed_by(breaking=breaking, despite=despite)
     make = partial(publish_faces, parity_images, name=name, seed=seed, reporter=reporter, allowed=allowed)
+    _publish(name, store, clone, lambda into: make(store=into))
+
+
+@cli.command()
+@_common
+@click.option(
+    "--of",
+    metavar="MODEL/VERSION",
+    help="Whose faces it is to judge, such as faces/1.  [default: those of the latest classifier]",
+)
+@click.option(
+    "--name", callback=_check_name, default="personas", show_default=True, help="Name of the model."
+)
+def personas(
+    *,
+    of: str | None,
+    name: str,
+    store: Path,
+    clone: Path | None,
+    seed: int,
+    quiet: bool,
+    breaking: bool,
+    despite: tuple[str, ...],
+) -> None:
+    """Make a model of the classifier that tells who faces are, as the service on this machine has learnt it.
+
+    Nothing is trained: its columns are the means of what people labelled. STATE_DIR, or DATABASE_URL, says where the
+    service's database is. The version keeps these means: delete it when one of these people is to be forgotten.
+
+    \b
+    Examples:
+      python -m production_server.training personas --store ./models
+      python -m production_server.training personas --of faces/2
+    """
+    del seed  # Nothing is drawn.
+    reporter = Reporter(is_quiet=quiet)
+    from production_server.training.personas.learnt import read_learnt
+
+    learnt = read_learnt(of)
+    from production_server.training.personas.publish import publish_personas
+
+    allowed = allowed_by(breaking=breaking, despite=despite)
+    make = partial(publish_personas, learnt, name=name, reporter=reporter, allowed=allowed)
     _publish(name, store, clone, lambda into: make(store=into))
 
 

@@ -9,28 +9,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from production_server.errors import CeleriacError, Conflict, NotFound, Unavailable
-from production_server.jobs.database import Database
+from production_server.errors import CeleriacError
 from production_server.labels.labelled import inputs_of, suffix_of
 from production_server.labels.sets import LabelSet, check_is_whole, get_set, labels_of_set
 from production_server.models.manifest import Dataset
-from production_server.settings import read_settings
 from production_server.storage.objects import Reference
 from production_server.storage.storage import Storage
 from production_server.training.datasets import cache_directory
 from production_server.training.errors import DataError
+from production_server.training.service_database import service_database
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from production_server.jobs.database import Database
     from production_server.settings import Settings
     from production_server.training.description import Description
     from production_server.training.progress import Reporter
 
 PREFIX = "labels:"
 TABLE = "labels.csv"
-SQLITE = "sqlite:///"
-WHERE = "STATE_DIR, or DATABASE_URL, says where the service's database is"
 
 
 @dataclass(frozen=True)
@@ -58,24 +56,13 @@ def obtain(name: str, reporter: Reporter, *, environment: Mapping[str, str] = os
         DataError: there is no such set, it is not what it was, or it is no set of images.
         SettingsError: the environment holds values that cannot be used.
     """
-    settings = read_settings(environment)
-    url = settings.resolved_database_url
-    if url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).is_file():
-        # Asked for, SQLite would make an empty one.
-        raise DataError(f"{url}: there is no such file; {WHERE}")
-    database = Database(url)
-    try:
-        database.check()
+    with service_database(environment) as (database, settings):
         found = get_set(database, name, whose=None)
         check_is_whole(database, found)
         folder = cache_directory(environment) / "labels" / found.digest
         if not (folder / TABLE).is_file():
             reporter.say(f"reading {found.items} labelled inputs of {PREFIX}{name}")
             _write(database, found, folder, settings)
-    except (NotFound, Conflict, Unavailable) as exc:
-        raise DataError(f"{exc.with_place}; {WHERE}") from exc
-    finally:
-        database.close()
     return LabelData(folder / TABLE, found)
 
 

@@ -39,7 +39,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Celeriac]:
     with (
         temporary_directory("browser") as directory,
         celeriac(
-            directory, MODEL_STORE=str(store), BATCH_ITEMS="16", STORAGE_ALLOW=f"file://{directory}/bucket"
+            directory,
+            MODEL_STORE=str(store),
+            BATCH_ITEMS="16",
+            STORAGE_ALLOW=f"file://{directory}/bucket",
+            PERSONAS="on",
         ) as service,
     ):
         yield service

@@ -11,11 +11,12 @@ from testing.foreign_graphs import FOREIGN_MODELS
 from testing.pictures import png
 from testing.processes import wait_until
 from tests.browser.conftest import PHONE, ROW, Complaints, Visit, table, upload
+from tests.browser.people import keep_people
 
 PAGES = (
     "welcome", "row form", "image form", "row", "warned row", "table", "images", "one image", "cancelled",
     "tabular card", "image card", "versions", "docs", "dashboard", "results", "imports", "import", "failed import",
-    "label image", "label row", "nothing to label",
+    "label image", "label row", "nothing to label", "personas", "persona", "pictures of a persona", "promise", "face",
 )  # fmt: skip
 
 
@@ -33,6 +34,7 @@ def paths(site: Celeriac) -> dict[str, str]:
     site.web.delete(cancelled["links"]["self"])
     for job in (row, warned, one, many, scored, cancelled):
         site.wait_for(job)
+    people = keep_people(site, name="Ada", seed=100)
     tried, failed = import_a_file(site, dry_run="true"), import_a_file(site, labels="a,b")
     return {
         "welcome": "/",
@@ -56,6 +58,11 @@ def paths(site: Celeriac) -> dict[str, str]:
         "label image": "/label/fashion_mnist",
         "label row": "/label/diabetes",
         "nothing to label": "/label/diabetes?order=second",
+        "personas": "/personas",
+        "persona": f"/personas/{people.persona}",
+        "pictures of a persona": f"/personas/{people.persona}?kind=pictures",
+        "promise": "/personas/promise?one_in=20",
+        "face": f"/personas/faces/{people.faces[0][1]}",
     }
 
 

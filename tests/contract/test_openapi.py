@@ -91,6 +91,8 @@ OPERATIONS = [
     ("/api/personas", "get"),
     ("/api/personas", "post"),
     ("/api/personas/classifiers", "get"),
+    ("/api/personas/classifiers/{model}/promise", "put"),
+    ("/api/personas/classifiers/{model}/{version}/promise", "get"),
     ("/api/personas/{number}", "delete"),
     ("/api/personas/{number}/export.jsonl", "get"),
     ("/api/personas/{number}/faces", "get"),

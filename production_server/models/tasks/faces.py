@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from production_server.models.tasks.task import Prediction, Shown, Task
+from production_server.models.tasks.task import Box, Prediction, Shown, Task
 from production_server.models.tensors import Tensors
 
 NEEDED = {"count", "boxes", "landmarks", "scores", "sides", "sharpness", "embeddings"}
@@ -42,6 +42,9 @@ class Faces(Task):
 
     def values(self, prediction: Prediction) -> list[tuple[str, str]]:
         return [(f"face {place}", _told(face)) for place, face in enumerate(prediction.output, 1)]
+
+    def boxes(self, prediction: Prediction) -> list[Box]:
+        return [tuple(face["box"]) for face in prediction.output]
 
     def columns(self) -> list[str]:
         return ["faces"]

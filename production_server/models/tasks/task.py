@@ -21,6 +21,10 @@ Stored = Any
 """What JSON can hold, its lists as tuples: each task says what of its answers is kept, and nobody else reads it."""
 
 
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom, as shares of a picture's width and height."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """A model's answer for one item, as it is stored."""
@@ -206,6 +210,11 @@ class Task(ABC):
 
     def bars(self, prediction: Prediction) -> list[Bar]:
         """What is drawn of an answer: each label that was kept."""
+        del prediction
+        return []
+
+    def boxes(self, prediction: Prediction) -> list[Box]:
+        """What is framed in the picture that went in, in the order in which an answer tells it."""
         del prediction
         return []
 

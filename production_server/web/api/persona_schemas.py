@@ -11,8 +11,10 @@ from pydantic import Field
 from production_server.learning.persona_means import Promise
 from production_server.personas.decisions import MOST_FACES
 from production_server.personas.people import MAX_NAME
+from production_server.personas.promises import FEWEST_ONE_IN, MOST_ONE_IN
 from production_server.personas.records import Classifier, Decision, Face, Kind, Persona, Said
 from production_server.personas.shown import OfPersona
+from production_server.personas.trying import Tries
 from production_server.web.api.schemas import MAX_INDEX, Schema, to_time
 from production_server.web.api.stats_schemas import NO_NUL, page_of
 
@@ -170,7 +172,8 @@ class FaceDecisionBody(Schema):
     """What somebody said of a face. `batch` is the same for all that was said at once.
 
     `predicted`, `cosine` and `classifier` are what had been told of it then; `replaces` is what was said before, or, of
-    an undo, what is undone.
+    an undo, what is undone. `origin` is what was said of the same face as another version has found it, from where this
+    was carried over.
     """
 
     id: int
@@ -184,6 +187,7 @@ class FaceDecisionBody(Schema):
     cosine: float | None
     classifier: int | None
     replaces: int | None
+    origin: int | None
 
     @classmethod
     def of(cls, made: Decision) -> Self:
@@ -200,6 +204,7 @@ class FaceDecisionBody(Schema):
             cosine=made.cosine,
             classifier=made.classifier,
             replaces=made.replaces,
+            origin=made.origin,
         )
 
 
@@ -215,6 +220,21 @@ class FaceDecisionsQuery(Schema):
 
     before: int | None = Field(default=None, ge=1, le=MAX_INDEX)
     limit: int = Field(default=100, ge=1, le=MOST_SHOWN)
+
+
+OneIn = Annotated[int, Field(ge=FEWEST_ONE_IN, le=MOST_ONE_IN)]
+
+
+class PromiseRequest(Schema):
+    """At most one stranger in so many gets a name."""
+
+    one_in: Annotated[int, Field(strict=True, ge=FEWEST_ONE_IN, le=MOST_ONE_IN)]
+
+
+class TryQuery(PageQuery):
+    """What is tried, and which of the faces between are told."""
+
+    one_in: OneIn
 
 
 class PromiseBody(Schema):
@@ -235,7 +255,8 @@ class PromiseBody(Schema):
 class ClassifierBody(Schema):
     """What judges the faces of a version, and what it has changed: `said` tells that in words.
 
-    `done`: it has judged all faces that were there when it was made.
+    `done`: it has judged all faces that were there when it was made. It was made so that one stranger in `one_in` may
+    get a name; `promise` is what came of that. `promised_by` and `promised_at` say who has set that, if anybody.
     """
 
     number: int
@@ -243,6 +264,9 @@ class ClassifierBody(Schema):
     version: str
     personas: int
     threshold: float
+    one_in: int
+    promised_by: str | None
+    promised_at: datetime | None
     promise: PromiseBody
     made_at: datetime
     done: bool
@@ -254,13 +278,16 @@ class ClassifierBody(Schema):
     @classmethod
     def of(cls, known: Classifier) -> Self:
         """The API's view of a classifier."""
-        change = known.change
+        change, promised = known.change, known.promised
         return cls(
             number=change.number,
             model=change.embedder.model,
             version=change.embedder.version,
             personas=known.personas,
             threshold=known.threshold,
+            one_in=known.one_in,
+            promised_by=None if promised is None else promised.who,
+            promised_at=None if promised is None else to_time(promised.at),
             promise=PromiseBody.of(known.promise),
             made_at=to_time(known.made_at),
             done=change.is_done,
@@ -276,3 +303,35 @@ class ClassifiersBody(Schema):
 
     classifiers: list[ClassifierBody]
     waiting: int
+
+
+class TriedBody(Schema):
+    """What another promise would change.
+
+    `named` of the faces that nobody has labelled would have a name, `named_now` have one. `faces` are those in between,
+    the surest first; they `gain` a name, or lose it.
+    """
+
+    one_in: int
+    threshold: float
+    promise: PromiseBody
+    named: int
+    named_now: int
+    gain: bool
+    faces: list[FaceBody]
+    next: int | None
+
+    @classmethod
+    def of(cls, found: Tries, *, after: int | None) -> Self:
+        """The API's view of what was tried."""
+        (tried,) = found.tried
+        return cls(
+            one_in=tried.one_in,
+            threshold=tried.threshold,
+            promise=PromiseBody.of(tried.promise),
+            named=tried.named,
+            named_now=found.now_named,
+            gain=found.would_gain,
+            faces=[FaceBody.of(each) for each in found.between],
+            next=after,
+        )

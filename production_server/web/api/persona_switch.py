@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from production_server.errors import NotFound
 from production_server.personas.records import Sayer
-from production_server.web.edge.flask_door import asking_client
+from production_server.web.edge.flask_door import acting, asking_client
 from production_server.web.edge.parts import current_parts
 
 
@@ -29,4 +29,4 @@ def check_switched_on() -> None:
 def sayer() -> Sayer:
     """The person whose request is being handled: people of one client are told apart by the names of their keys."""
     client = asking_client()
-    return Sayer(client.name, client.key_name or client.name)
+    return Sayer(client.name, client.key_name or client.name, acting())

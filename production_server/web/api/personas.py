@@ -11,8 +11,10 @@ from flask import Blueprint, Response
 from production_server.jobs.database import Database
 from production_server.personas import people
 from production_server.personas.classifiers import read_classifiers
-from production_server.personas.records import Persona
+from production_server.personas.promises import set_promise
+from production_server.personas.records import Embedder, Persona
 from production_server.personas.shown import every_face_of, faces_of, get_persona
+from production_server.personas.trying import try_promises
 from production_server.web.api.downloads import download
 from production_server.web.api.operations import operation
 from production_server.web.api.persona_schemas import (
@@ -28,6 +30,9 @@ from production_server.web.api.persona_schemas import (
     NameRequest,
     PersonaBody,
     PersonasBody,
+    PromiseRequest,
+    TriedBody,
+    TryQuery,
 )
 from production_server.web.api.persona_switch import check_switched_on, sayer
 from production_server.web.api.requests import read_json, read_query, to_response
@@ -62,7 +67,7 @@ def create() -> Response:
 )
 def rename(number: int) -> Response:
     """Give it another name, which no other one has."""
-    found = people.rename(current_parts().database, number, read_json(NameRequest).name)
+    found = people.rename(current_parts().database, number, read_json(NameRequest).name, by=sayer())
     return to_response(PersonaBody.of(_counted(found)))
 
 
@@ -74,7 +79,7 @@ def delete(number: int) -> Response:
     """Delete it, those merged into it, and all that was said and learnt of them; nothing brings that back."""
     with_faces = read_query(DeleteQuery).faces == "true"
     return to_response(
-        DeletedBody(faces=people.remove(current_parts().database, number, with_faces=with_faces))
+        DeletedBody(faces=people.remove(current_parts().database, number, by=sayer(), with_faces=with_faces))
     )
 
 
@@ -88,7 +93,7 @@ def delete(number: int) -> Response:
 def merge(number: int) -> Response:
     """Have all that was said of it count as said of another one, which is answered."""
     database, into = current_parts().database, read_json(MergeRequest).into
-    people.merge(database, number, into)
+    people.merge(database, number, into, by=sayer())
     return to_response(PersonaBody.of(_counted(get_persona(database, into))))
 
 
@@ -96,7 +101,7 @@ def merge(number: int) -> Response:
 @operation("Take a merge back", responses={200: PersonaBody}, errors=(400, 404, 409, 413, 415, 503))
 def split(number: int) -> Response:
     """Have a persona that was merged into another stand for itself again."""
-    return to_response(PersonaBody.of(_counted(people.split(current_parts().database, number))))
+    return to_response(PersonaBody.of(_counted(people.split(current_parts().database, number, by=sayer()))))
 
 
 @blueprint.get(f"{ONE}/faces")
@@ -130,6 +135,36 @@ def classifiers() -> Response:
     return to_response(
         ClassifiersBody(classifiers=[ClassifierBody.of(each) for each in found], waiting=waiting)
     )
+
+
+@blueprint.get("/classifiers/<model>/<version>/promise")
+@operation("Try another promise", query=TryQuery, responses={200: TriedBody}, errors=(400, 404, 503))
+def try_promise(model: str, version: str) -> Response:
+    """How near faces would have to be, and which would gain or lose a name; nothing is changed."""
+    query, parts = read_query(TryQuery), current_parts()
+    with parts.checks.place():
+        found = try_promises(
+            parts.database,
+            Embedder(model, version),
+            [query.one_in],
+            offset=query.offset,
+            limit=query.limit,
+        )
+    is_full = len(found.between) == query.limit
+    return to_response(TriedBody.of(found, after=query.offset + query.limit if is_full else None))
+
+
+@blueprint.put("/classifiers/<model>/promise")
+@operation(
+    "Set how many strangers may get a name",
+    body=PromiseRequest,
+    responses={200: ClassifiersBody},
+    errors=(400, 404, 413, 415, 503),
+)
+def promise(model: str) -> Response:
+    """Have all versions of a model name at most one stranger in so many, at once; setting it back undoes it."""
+    set_promise(current_parts().database, model, read_json(PromiseRequest).one_in, by=sayer())
+    return classifiers()
 
 
 def _counted(found: Persona) -> Persona:

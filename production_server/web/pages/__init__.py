@@ -14,12 +14,14 @@ from production_server.web.edge.flask_door import asker
 from production_server.web.pages import (
     api_reference,
     audit,
+    face,
     imports,
     job_page,
     keys,
     label,
     login,
     model_card,
+    persona_promise,
     personas,
     predictions,
     search,
@@ -49,6 +51,11 @@ blueprint.add_url_rule(
 )
 blueprint.add_url_rule("/label/<name>", "label", label.show)
 blueprint.add_url_rule("/personas", "personas", personas.show)
+blueprint.add_url_rule("/personas/promise", "promise", persona_promise.show)
+blueprint.add_url_rule("/personas/faces/<int(max=2147483647):number>", "face", face.show)
+blueprint.add_url_rule(
+    "/personas/faces/<int(max=2147483647):number>/picture.png", "face_picture", face.show_picture
+)
 blueprint.add_url_rule("/personas/<int(max=2147483647):number>", "persona", personas.show_one)
 blueprint.add_url_rule("/stats", "stats", stats.show)
 blueprint.add_url_rule("/results", "search", search.show)
@@ -98,6 +105,8 @@ add_change("/logout", "leave", login.leave, page="welcome")
 add_change("/label/<name>/decide", "decide", label.decide, page="label")
 add_change("/label/<name>/import", "bring_labels", label.bring_labels, page="label")
 add_change("/label/<name>/undo", "take_back", label.take_back, page="label")
+add_change("/personas/promise/set", "set_promise", persona_promise.change, page="promise")
+add_change("/personas/faces/<int(max=2147483647):number>/say", "say_face", face.say, page="face")
 _ONE_PERSONA = "/personas/<int(max=2147483647):number>"
 add_change("/personas/new", "make_persona", personas.make, page="personas")
 add_change("/personas/say", "say_faces", personas.say, page="personas")

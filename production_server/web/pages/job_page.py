@@ -10,32 +10,27 @@ from uuid import UUID
 from flask import Response, make_response, redirect, render_template, request, url_for
 
 from production_server.access.cancelling import cancel_job
-from production_server.errors import InvalidInput, NotFound
 from production_server.jobs.away import waiting_for
 from production_server.jobs.database import Database
-from production_server.jobs.read import every_item, get_input, get_job, get_payloads, list_items
+from production_server.jobs.read import every_item, get_job, get_payloads, list_items
 from production_server.jobs.records import Item, Job
 from production_server.jobs.scans import SOURCE as SCAN
 from production_server.jobs.scans import get_scan
 from production_server.labels.records import ItemId
-from production_server.models.images import thumbnail
 from production_server.models.store import ModelVersion
 from production_server.models.tasks.task import Evaluated, Task
-from production_server.web.api.objects import fetch
 from production_server.web.edge.flask_door import acting, whose
 from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.edge.protection import KEPT_FOR_GOOD, TO_BE_ASKED_AGAIN
 from production_server.web.pages.charts import Chart, chart_of
 from production_server.web.pages.label import MOST_KNOWN, labelling_of
+from production_server.web.pages.pictures import PICTURE_SIDE, THUMBNAIL_SIDE, Framed, copy_of, frames_of
 from production_server.web.pages.progress import progress_of
 from production_server.web.pages.shown_results import Result, to_result
 
 PAGE_ITEMS = 100
 SEARCHED_FOR_LABELS = 1000
 """A job counts as labelled if one of so many first items came with its true label."""
-THUMBNAIL_SIDE = 112
-PICTURE_SIDE = 800
-"""Of a picture that somebody looks at closely."""
 
 
 def show(job_id: UUID) -> Response:
@@ -55,6 +50,7 @@ def show(job_id: UUID) -> Response:
         inputs=parts.task_of(job).inputs,
         progress=progress_of(job, time.time()),
         results=_results(parts, job, version, items, after),
+        frames=_frames(parts, job, items),
         after=after,
         page_items=PAGE_ITEMS,
         evaluation=evaluation,
@@ -88,14 +84,7 @@ def show_picture(job_id: UUID, index: int) -> Response:
 def _copy(job_id: UUID, index: int, max_side: int) -> Response:
     parts = current_parts()
     get_job(parts.database, job_id, whose=whose())
-    found = get_input(parts.database, job_id, index)
-    if not isinstance(found, bytes):
-        found = fetch(parts, found)
-    try:
-        with parts.checks.place():
-            png = thumbnail(found, max_side=max_side, max_pixels=parts.settings.max_image_pixels)
-    except InvalidInput as exc:
-        raise NotFound(f"item {index} of job {job_id} is no image", code="item_not_found") from exc
+    png = copy_of(parts, job_id, index, max_side=max_side)
     return Response(png, mimetype="image/png", headers=dict(KEPT_FOR_GOOD))
 
 
@@ -107,6 +96,14 @@ def _results(
         payloads = get_payloads(parts.database, job.id, after=after, limit=len(items))
     known: list[bytes | None] = [*payloads, *[None] * (len(items) - len(payloads))]
     return [to_result(item, job, version, payload) for item, payload in zip(items, known, strict=True)]
+
+
+def _frames(parts: WebParts, job: Job, items: list[Item]) -> dict[int, list[Framed]]:
+    """What is framed in the pictures of items, by their indices."""
+    task = parts.task_of(job)
+    answered = [(item, item.prediction) for item in items]
+    boxes = {(job.id, item.index): task.boxes(each) for item, each in answered if each is not None}
+    return {index: framed for (_, index), framed in frames_of(parts, boxes).items()}
 
 
 def _compare(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from flask import Response, make_response, redirect, render_template, request, url_for
 from pydantic import Field
@@ -13,13 +13,14 @@ from production_server.personas import people
 from production_server.personas.classifiers import read_classifiers
 from production_server.personas.decisions import MOST_FACES, decide, undo
 from production_server.personas.people import MAX_NAME
+from production_server.personas.pictured import faces_in, pictures_of
 from production_server.personas.records import NewDecision, Persona, Said
 from production_server.personas.shown import (
     OfPersona,
     alike_strangers,
     faces_of,
-    first_faces,
     get_persona,
+    list_with_covers,
     unknown_faces,
 )
 from production_server.web.api.persona_switch import check_switched_on, sayer
@@ -28,13 +29,16 @@ from production_server.web.api.schemas import MAX_INDEX, Schema
 from production_server.web.api.stats_schemas import NO_NUL, page_of
 from production_server.web.edge.parts import current_parts
 from production_server.web.edge.problems import status_of
+from production_server.web.pages.pictures import Framed
 
 FACES_SHOWN = 60
 GROUPS_SHOWN = 12
-KINDS: dict[OfPersona, str] = {
+PICTURES_SHOWN = 24
+KINDS: dict[OfPersona | Literal["pictures"], str] = {
     "predicted": "To be judged",
     "labelled": "Labelled",
     "outliers": "Least like the others",
+    "pictures": "Pictures",
 }
 """What is shown of a persona, as people read it."""
 FIELDS = {"name": "Name", "faces": "Faces", "into": "Who it is"}
@@ -51,7 +55,7 @@ class ListQuery(Schema):
 class PersonaQuery(ListQuery):
     """Which of its faces are shown."""
 
-    kind: OfPersona = "predicted"
+    kind: OfPersona | Literal["pictures"] = "predicted"
 
 
 class SaidForm(Schema):
@@ -112,6 +116,8 @@ def say() -> Response:
         _decide(back)
     except _Errors as exc:
         return _list_page(exc) if back is None else _persona_page(back, exc)
+    if "one_in" in request.form:
+        return _to_promise()
     return _to_list() if back is None else _to_one(back)
 
 
@@ -129,7 +135,7 @@ def rename(number: int) -> Response:
     """Give a persona another name."""
     check_switched_on()
     try:
-        people.rename(current_parts().database, number, read_form(NameForm, request.form).name)
+        people.rename(current_parts().database, number, read_form(NameForm, request.form).name, by=sayer())
     except _Errors as exc:
         return _persona_page(number, exc)
     return _to_one(number)
@@ -140,7 +146,7 @@ def merge(number: int) -> Response:
     check_switched_on()
     try:
         into = read_form(MergeForm, request.form).into
-        people.merge(current_parts().database, number, into)
+        people.merge(current_parts().database, number, into, by=sayer())
     except _Errors as exc:
         return _persona_page(number, exc)
     return _to_one(into)
@@ -151,7 +157,7 @@ def delete(number: int) -> Response:
     check_switched_on()
     try:
         asked = read_form(DeleteForm, request.form)
-        people.remove(current_parts().database, number, with_faces=asked.faces)
+        people.remove(current_parts().database, number, by=sayer(), with_faces=asked.faces)
     except _Errors as exc:
         return _persona_page(number, exc)
     return _to_list()
@@ -175,6 +181,12 @@ def _to_list() -> Response:
     return make_response(redirect(url_for("pages.personas"), HTTPStatus.SEE_OTHER))
 
 
+def _to_promise() -> Response:
+    model, version, one_in = (request.form.get(name) for name in ("model", "version", "one_in"))
+    place = url_for("pages.promise", model=model, version=version, one_in=one_in)
+    return make_response(redirect(place, HTTPStatus.SEE_OTHER))
+
+
 def _to_one(number: int) -> Response:
     kind = request.form.get("kind", "predicted")
     shown = kind if kind in KINDS else "predicted"
@@ -184,7 +196,7 @@ def _to_one(number: int) -> Response:
 def _list_page(error: CeleriacError | None = None) -> Response:
     parts = current_parts()
     offset = 0 if error else read_query(ListQuery).offset
-    known = people.list_personas(parts.database)
+    known, covers = list_with_covers(parts.database)
     with parts.checks.place():
         groups = alike_strangers(parts.database)[:GROUPS_SHOWN]
     unknown = unknown_faces(parts.database, offset=offset, limit=FACES_SHOWN)
@@ -192,7 +204,7 @@ def _list_page(error: CeleriacError | None = None) -> Response:
     page = render_template(
         "pages/personas.html",
         personas=known,
-        covers=first_faces(parts.database, [each.id for each in known]),
+        covers=covers,
         groups=groups,
         unknown=unknown,
         offset=offset,
@@ -212,20 +224,32 @@ def _persona_page(number: int, error: CeleriacError | None = None) -> Response:
     found = get_persona(database, number)
     known = people.list_personas(database)
     counted = next((each for each in known if each.id == number), found)
-    faces = faces_of(database, number, query.kind, offset=query.offset, limit=FACES_SHOWN)
+    shown = _shown(number, query)
     page = render_template(
         "pages/persona.html",
         persona=counted,
         others=_others(known, number),
-        faces=faces,
         kind=query.kind,
         kinds=KINDS,
-        next_offset=query.offset + FACES_SHOWN if len(faces) == FACES_SHOWN else None,
+        **shown,
         fields=FIELDS,
         page_of=page_of,
         error=error,
     )
     return make_response(page, HTTPStatus.OK if error is None else status_of(error))
+
+
+def _shown(number: int, query: PersonaQuery) -> dict[str, Any]:
+    """The faces, or the pictures, of one page."""
+    database, offset = current_parts().database, query.offset
+    if query.kind == "pictures":
+        places = pictures_of(database, number, offset=offset, limit=PICTURES_SHOWN)
+        found = faces_in(database, places)
+        pictures = [[Framed(each.box, each) for each in found[place]] for place in places if place in found]
+        is_full = len(places) == PICTURES_SHOWN
+        return {"pictures": pictures, "next_offset": offset + PICTURES_SHOWN if is_full else None}
+    faces = faces_of(database, number, query.kind, offset=offset, limit=FACES_SHOWN)
+    return {"faces": faces, "next_offset": offset + FACES_SHOWN if len(faces) == FACES_SHOWN else None}
 
 
 def _others(known: list[Persona], number: int) -> list[Persona]:

@@ -11,10 +11,12 @@ from production_server.jobs.search import Found, search
 from production_server.jobs.series import list_series
 from production_server.labels.records import ItemId
 from production_server.models.tasks.task import Shown, Task
+from production_server.personas.pictured import Picture
 from production_server.web.api.stats_schemas import SearchQuery, next_after, page_of
 from production_server.web.edge.flask_door import whose
 from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.pages.label import MOST_KNOWN, labelling_of
+from production_server.web.pages.pictures import Framed, frames_of
 from production_server.web.pages.query import as_typed, filled, read_filled
 
 PAGE_RESULTS = 50
@@ -53,9 +55,21 @@ def show() -> Response:
         next=next_after(found, PAGE_RESULTS),
         page_of=page_of,
         labelling=labelling_of(parts, [ItemId(each.place.job_id, each.place.index) for each in found]),
+        frames=_frames(parts, found),
         back=request.full_path,
     )
     return make_response(page, 200 if error is None else 400)
+
+
+def _frames(parts: WebParts, found: list[Found]) -> dict[Picture, list[Framed]]:
+    """What is framed in the pictures of results, by job and index."""
+    answered = [(each, each.item.prediction) for each in found]
+    boxes = {
+        (each.place.job_id, each.place.index): parts.task_of(each).boxes(prediction)
+        for each, prediction in answered
+        if prediction is not None
+    }
+    return frames_of(parts, boxes)
 
 
 def to_shown(parts: WebParts, found: list[Found]) -> list[ShownFound]:

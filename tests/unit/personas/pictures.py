@@ -52,14 +52,16 @@ def told(embedding: np.ndarray, *, side: int = 90, sharpness: float = 200.0) -> 
 
 
 def answer(
-    database: Database, pictures: Sequence[Sequence[dict[str, Any]]], *, embedder: Embedder = FACES
+    database: Database,
+    pictures: Sequence[Sequence[dict[str, Any]]],
+    *,
+    embedder: Embedder = FACES,
+    client: str = "somebody",
 ) -> UUID:
     """A finished job with so many pictures, each with its faces; returns its id."""
     model, version = embedder
     items = [NewItem(b"no picture", f"{n}.png") for n in range(len(pictures))]
-    job, _ = submit(
-        database, NewJob(model=model, version=version, items=items, source="http", client="somebody")
-    )
+    job, _ = submit(database, NewJob(model=model, version=version, items=items, source="http", client=client))
     finish_some(database, job.id, pictures, 0)
     return job.id
 

@@ -93,7 +93,7 @@ def test_personas_that_a_face_tells_apart_are_not_merged(database: Database, fac
     decide(database, of("reject", faces[0], persona=bob), by=ANNA)
 
     with pytest.raises(Conflict, match="undo one of them first"):
-        merge(database, ada, bob)
+        merge(database, ada, bob, by=ANNA)
 
     assert set(counts(database)) == {"Ada", "Bob"}
 
@@ -102,13 +102,13 @@ def test_what_is_said_of_a_merged_persona_counts_for_the_other(database: Databas
     ada, bob = (make(database, name, by=ANNA).id for name in ("Ada", "Bob"))
     decide(database, of("label", faces[0], persona=ada), by=ANNA)
 
-    merge(database, ada, bob)
+    merge(database, ada, bob, by=ANNA)
     decide(database, of("label", faces[1], persona=ada), by=ANNA)
 
     assert counts(database) == {"Bob": 2}
-    assert rename(database, bob, "Ada").name == "Ada"
+    assert rename(database, bob, "Ada", by=ANNA).name == "Ada"
     with pytest.raises(Conflict, match="is called"):
-        split(database, ada)
+        split(database, ada, by=ANNA)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_label_for_a_face_that_was_deleted_meanwhile_says_so(database: Databas
     ada, bob = (make(database, name, by=ANNA).id for name in ("Ada", "Bob"))
     decide(database, of("label", faces[0], persona=ada), by=ANNA)
 
-    remove(database, ada, with_faces=True)
+    remove(database, ada, with_faces=True, by=ANNA)
 
     with pytest.raises(NotFound, match="may have been deleted"):
         decide(database, of("label", faces[0], persona=bob), by=ANNA)

@@ -84,7 +84,10 @@ def test_what_dies_between_two_batches_goes_on_where_it_was(
 
     find_faces(sqlite_database, [FACES])
     job_id = _only_job(sqlite_database)
-    kill_before_commit(sqlite_database, lambda connection: finding._read_some(connection, job_id, FACES))
+    pictures = finding._pictures(sqlite_database, job_id)
+    kill_before_commit(
+        sqlite_database, lambda connection: finding._read_some(connection, job_id, FACES, pictures)
+    )
     find_all(sqlite_database)
 
     assert len(face_ids(sqlite_database)) == 5

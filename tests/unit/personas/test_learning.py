@@ -179,7 +179,7 @@ def test_a_persona_deleted_between_chunks_is_in_nothing_afterwards(
     relearn(database)
     judge_some(database)
 
-    remove(database, who)
+    remove(database, who, by=ANNA)
     judge_all(database)
     learn(database)
 
@@ -198,7 +198,7 @@ def test_a_persona_is_deleted_with_its_faces_and_what_tells_them_apart(database:
     say(database, "label", ada[0], persona=who)
     learn(database)
 
-    assert remove(database, who, with_faces=True) == 4
+    assert remove(database, who, with_faces=True, by=ANNA) == 4
 
     with database.read() as connection:
         outputs = connection.execute(select(item.c.output).order_by(item.c.idx)).scalars().all()
@@ -217,10 +217,10 @@ def test_merged_personas_are_one_and_are_two_again_when_split(sqlite_database: D
     learn(sqlite_database)
     before = verdicts(sqlite_database)
 
-    merge(sqlite_database, who, other)
+    merge(sqlite_database, who, other, by=ANNA)
     learn(sqlite_database)
     merged = {each[1] for each in verdicts(sqlite_database).values()}
-    split(sqlite_database, who)
+    split(sqlite_database, who, by=ANNA)
     learn(sqlite_database)
 
     assert merged == {other}

@@ -179,3 +179,27 @@ def test_faces_are_shown_to_keys_of_their_scope_alone(persons: FlaskClient, keys
     assert Asking(persons, keys["root"])("GET", "/api/personas").status_code == 200
     for other in ("anna", "read", "label", "models"):
         assert Asking(persons, keys[other])("GET", "/api/faces").status_code == 403
+
+
+def test_how_many_strangers_get_a_name_is_tried_and_set(persons: FlaskClient, parts: WebParts) -> None:
+    faces, ada = face_ids(parts.database), make(persons, "Ada")
+    assert persons.put("/api/personas/classifiers/nothing/promise", json={"one_in": 50}).status_code == 404
+    assert persons.get("/api/personas/classifiers/faces/1/promise?one_in=50").status_code == 404
+    say(persons, "label", faces[:1], persona=ada)
+    learn(parts.database)
+
+    tried = persons.get("/api/personas/classifiers/faces/1/promise?one_in=50").get_json()
+    made = persons.put("/api/personas/classifiers/faces/promise", json={"one_in": 50}).get_json()
+    learn(parts.database)
+    (after,) = persons.get("/api/personas/classifiers").get_json()["classifiers"]
+
+    assert (tried["named"], tried["named_now"], tried["faces"], tried["gain"]) == (3, 3, [], False)
+    assert (made["waiting"], made["classifiers"][0]["one_in"], made["classifiers"][0]["promised_by"]) == (
+        1,
+        100,
+        "anonymous",
+    )
+    assert after["one_in"] == 50
+    for bad in ({"one_in": 1}, {"one_in": "50"}, {"one_in": 10_001}, {}):
+        refused = persons.put("/api/personas/classifiers/faces/promise", json=bad)
+        assert (refused.status_code, "one_in" in refused.get_json()["detail"]) == (400, True)
