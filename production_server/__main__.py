@@ -161,7 +161,7 @@ def stream(settings: Settings, *, config: Path | None) -> None:
 
     Start as many as you like: they share what there is to read. `run` has one where STREAMS_FILE is set.
     """
-    from production_server.run.stream_process import run_streams
+    from production_server.run.streams import run_streams
 
     if config is not None:
         settings = replace(settings, streams_file=config.absolute())

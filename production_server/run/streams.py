@@ -15,6 +15,7 @@ from production_server.errors import Fault, SettingsError, Unavailable
 from production_server.jobs.stream_members import leave, tell
 from production_server.loop import Loop
 from production_server.parts import SharedParts
+from production_server.run.own_process import run_alone
 from production_server.settings import Settings
 from production_server.sources.streams.message import Sink, Source
 from production_server.sources.streams.receiving import Counts, Receiver
@@ -156,6 +157,18 @@ class _Running:
             "told": counts.told,
         }
         tell(self.shared.database, self.name, self.process, told)
+
+
+def run_streams(settings: Settings) -> None:
+    """Read all streams until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsError: no streams are named, or they cannot be used. Others as `run_alone`.
+    """
+    rules = open_streams(settings)
+    if not rules:
+        raise SettingsError((Fault("STREAMS_FILE", "a file of streams, or --config", "nothing"),))
+    run_alone(settings, lambda shared: Streams(shared, rules))
 
 
 def _adapters(kind: Kind) -> tuple[Callable[[StreamRule], Source], Callable[[StreamRule], Sink]]:

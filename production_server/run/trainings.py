@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from production_server.errors import Fault, SettingsError
 from production_server.intake.imports import ImportIntake
-from production_server.loop import Loop, restart_dead
+from production_server.loop import Loop
 from production_server.models.remote_store import remote_store_of
 from production_server.parts import SharedParts
 from production_server.retraining.policies import Policy, policies_in
 from production_server.retraining.runner import LOOK_EVERY_S, Runner
 from production_server.run.opened_serving import promotion_gate
+from production_server.run.own_process import run_alone
 from production_server.serving.serving import Serving
 from production_server.settings import Settings
 
@@ -75,33 +74,9 @@ def run_trainer(settings: Settings) -> None:
     """Train until SIGTERM or SIGINT.
 
     Raises:
-        SettingsError: there are no policies, or they cannot be used. Unavailable: the database does not answer.
+        SettingsError: there are no policies, or they cannot be used. Others as `run_alone`.
     """
     policies = policies_in(settings.learning_file)
     if not policies:
         raise SettingsError((Fault("LEARNING_FILE", "a file of policies", "nothing"),))
-    if settings.is_embedded:
-        raise SettingsError(
-            (Fault("BROKER_URL", "a broker: without one, `run` trains beside its server", "nothing"),)
-        )
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    shared = SharedParts.build(settings)
-    shared.standings.look_again()
-    shared.start()
-    trainings = Trainings(shared, policies)
-    watching = Loop("threads", _restart, pause_s=3.0)
-    try:
-        trainings.start()
-        watching.start()
-        stopping.wait()
-    finally:
-        watching.stop()
-        trainings.close()
-        shared.close()
-
-
-def _restart() -> bool:
-    restart_dead()
-    return False
+    run_alone(settings, lambda shared: Trainings(shared, policies))
