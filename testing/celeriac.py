@@ -32,6 +32,7 @@ class Celeriac(WebService):
         self.settings = SETTINGS | settings
         self._log_from = 0
         self._process: subprocess.Popen[bytes] | None = None
+        self._others: list[subprocess.Popen[bytes]] = []
 
     @property
     def pid(self) -> int:
@@ -60,6 +61,17 @@ class Celeriac(WebService):
             self.wait_until_ready()
         return self
 
+    def also(self, role: str) -> subprocess.Popen[bytes]:
+        """Start one more process of a role beside those that the service has, as on another machine."""
+        other = spawn(
+            [sys.executable, "-m", "production_server", role],
+            directory=self.directory,
+            env=self._env(),
+            log=f"{role}-{len(self._others)}.log",
+        )
+        self._others.append(other)
+        return other
+
     def stop(self) -> int:
         """Ask the service to stop, as Ctrl-C does, and wait for its end; returns the exit code."""
         assert self._process is not None
@@ -76,6 +88,9 @@ class Celeriac(WebService):
     def close(self) -> None:
         """End everything that was started."""
         self.web.close()
+        for other in self._others:
+            if other.poll() is None:
+                end(other, by=signal.SIGTERM)
         if self._process is not None and self._process.poll() is None:
             self.stop()
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import ctypes
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import confluent_kafka
 from confluent_kafka import Consumer, Producer
 from confluent_kafka import Message as KafkaMessage
 
@@ -12,18 +17,38 @@ from testing.processes import wait_until
 
 QUICK = {"fetch.wait.max.ms": 5}
 """The mock answers a fetch not when something comes, but when this time is over."""
+PRODUCER = 0
+ALL = -1
 
 
 class MockKafka:
     """One broker, from the first use on to `close`; keeps 5 MiB a partition. A topic is made when it is first used."""
 
     def __init__(self) -> None:
-        self._cluster = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "mock", "log_level": 2})
-        (broker,) = self._cluster.list_topics(timeout=10).brokers.values()
-        self.address = f"{broker.host}:{broker.port}"
+        library = _librdkafka()
+        quiet = ctypes.c_void_p(library.rd_kafka_conf_new())
+        library.rd_kafka_conf_set(quiet, b"log_level", b"2", None, 0)
+        self._client = ctypes.c_void_p(library.rd_kafka_new(PRODUCER, quiet, None, 0))
+        self._cluster = ctypes.c_void_p(library.rd_kafka_mock_cluster_new(self._client, 1))
+        self.address = library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
         self._producer = Producer(
-            {"bootstrap.servers": self.address, "linger.ms": 1, "queue.buffering.max.messages": 1_000_000}
+            {
+                "bootstrap.servers": self.address,
+                "linger.ms": 1,
+                "queue.buffering.max.messages": 1_000_000,
+                "log_level": 2,
+            }
         )
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """For as long the broker can be reached by nobody; what it has stays."""
+        library = _librdkafka()
+        library.rd_kafka_mock_broker_set_down(self._cluster, ALL)
+        try:
+            yield
+        finally:
+            library.rd_kafka_mock_broker_set_up(self._cluster, ALL)
 
     def produce(self, topic: str, *values: bytes, key: Callable[[int], str] = str, **headers: str) -> None:
         """Send messages, with their number as key, and wait until they are there."""
@@ -66,4 +91,16 @@ class MockKafka:
     def close(self) -> None:
         """End it with all that it has."""
         self._producer.purge()
-        del self._cluster
+        _librdkafka().rd_kafka_mock_cluster_destroy(self._cluster)
+        _librdkafka().rd_kafka_destroy(self._client)
+
+
+@cache
+def _librdkafka() -> ctypes.CDLL:
+    """The library within confluent-kafka's wheel: what it tells Python of its mock is only how to make one."""
+    (path,) = Path(confluent_kafka.__file__).parents[1].glob("confluent_kafka.libs/librdkafka-*.so*")
+    library = ctypes.CDLL(str(path))
+    for name in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_mock_cluster_new"):
+        getattr(library, name).restype = ctypes.c_void_p
+    library.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
+    return library
