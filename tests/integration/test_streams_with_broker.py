@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import time
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +15,7 @@ import pytest
 from testing.celeriac import Celeriac, celeriac
 from testing.kafka import QUICK, MockKafka
 from testing.postgres import PostgresCluster, new_database
-from testing.processes import end, wait_until
+from testing.processes import wait_until
 from testing.rabbitmq import RabbitMQNode, new_vhost
 
 ROW = json.dumps({"inputs": [[1, 1]]}).encode()
