@@ -15,8 +15,10 @@ from confluent_kafka import Message as KafkaMessage
 
 from testing.processes import wait_until
 
-QUICK = {"fetch.wait.max.ms": 5}
-"""The mock answers a fetch not when something comes, but when this time is over."""
+QUICK = {"fetch.wait.max.ms": 5, "session.timeout.ms": 2000, "heartbeat.interval.ms": 100}
+"""The mock answers a fetch not when something comes, but when this time is over; members learn of others by heartbeats.
+"""
+REBALANCE_MS = 100
 PRODUCER = 0
 ALL = -1
 
@@ -31,6 +33,8 @@ class MockKafka:
         self._client = ctypes.c_void_p(library.rd_kafka_new(PRODUCER, quiet, None, 0))
         self._cluster = ctypes.c_void_p(library.rd_kafka_mock_cluster_new(self._client, 1))
         self.address = library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
+        # Kafka waits for more members of a new group, here for as long as it takes a test to lose its patience.
+        library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, ctypes.c_int32(REBALANCE_MS))
         self._producer = Producer(
             {
                 "bootstrap.servers": self.address,
@@ -81,7 +85,7 @@ class MockKafka:
 
     def consumer(self, topic: str, *, group: str, **properties: Any) -> Consumer:
         """A consumer of a topic, from its beginning on."""
-        usual = {"auto.offset.reset": "earliest", "session.timeout.ms": 6000, **QUICK}
+        usual = {"auto.offset.reset": "earliest", **QUICK}
         consumer = Consumer(
             {"bootstrap.servers": self.address, "group.id": group, "log_level": 2, **usual, **properties}
         )

@@ -40,11 +40,14 @@ def open_streams(settings: Settings) -> Mapping[str, StreamRule]:
     rules = read_streams(settings.streams_file)
     for name, rule in rules.items():
         try:
-            _adapters(rule.kind)
+            refused = _refused_properties(rule)
         except ImportError as exc:
             how = f"make run EXTRAS={rule.kind}; elsewhere requirements/serving-{rule.kind}.txt"
             fault = Fault(f"STREAMS_FILE: {name}", f"what {rule.kind}:// needs ({how})", str(exc))
             raise SettingsError((fault,)) from exc
+        if refused is not None:
+            place = f"STREAMS_FILE: streams.{name}.properties"
+            raise SettingsError((Fault(place, "properties of librdkafka", refused),))
     return rules
 
 
@@ -169,6 +172,20 @@ def run_streams(settings: Settings) -> None:
     if not rules:
         raise SettingsError((Fault("STREAMS_FILE", "a file of streams, or --config", "nothing"),))
     run_alone(settings, lambda shared: Streams(shared, rules))
+
+
+def _refused_properties(rule: StreamRule) -> str | None:
+    """What the stream's library has against its properties.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    _adapters(rule.kind)
+    if rule.kind == "pubsub":
+        return None
+    from production_server.sources.streams.kafka import refused_properties
+
+    return refused_properties(rule)
 
 
 def _adapters(kind: Kind) -> tuple[Callable[[StreamRule], Source], Callable[[StreamRule], Sink]]:

@@ -38,7 +38,6 @@ streams:
     dead_letters: dead
     properties:
 {properties}
-      session.timeout.ms: 6000
 """
     )
     with celeriac(tmp_path, STREAMS_FILE=str(tmp_path / "streams.yaml"), CHUNK_ITEMS="64") as running:

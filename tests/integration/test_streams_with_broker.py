@@ -49,8 +49,7 @@ def shared(
     group: {name}
     models: table
     results: {name}-out
-    properties:{properties}
-      session.timeout.ms: 6000"""
+    properties:{properties}"""
         for name in ("killed", "away")
     )
     (folder / "streams.yaml").write_text(f"streams:{streams}\n")

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka import Message as KafkaMessage
 
 from production_server.errors import Unavailable
-from production_server.shown import shown
+from production_server.shown import visible
 from production_server.sources.streams.message import Message, Outgoing, SourceState
 from production_server.sources.streams.rules import StreamRule
 
@@ -24,10 +24,92 @@ log = logging.getLogger(__name__)
 SEND_S = 30.0
 """So long a broker may take for what it is sent."""
 ASK_S = 2.0
+SAID_EACH_S = 60.0
+"""librdkafka tells of a fault that lasts at least so often: it tries each 10 s, and is silent of the same for 30."""
+MAX_FAULT = 300
 FETCHED_KBYTES = 65_536
 """What is fetched ahead, so that large messages do not fill the memory."""
-_PASSING = {KafkaError._PARTITION_EOF, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN}  # noqa: SLF001
+_OF_CONSUMERS = (
+    "group.",
+    "auto.offset",
+    "fetch.",
+    "max.poll",
+    "session.",
+    "heartbeat.",
+    "queued.",
+    "partition.",
+)
+"""How properties begin that a producer has not."""
 _TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
+
+
+def refused_properties(rule: StreamRule) -> str | None:
+    """What librdkafka has against a stream's properties; None: nothing. Nobody is asked for anything."""
+    try:
+        Consumer({**_consumer_properties(rule), "log_level": 0}).close()
+        Producer({**_producer_properties(rule), "log_level": 0})
+    except (KafkaException, ValueError, TypeError) as exc:
+        error = exc.args[0] if exc.args else exc
+        return visible(error.str() if isinstance(error, KafkaError) else str(error))[:MAX_FAULT]
+    return None
+
+
+def _consumer_properties(rule: StreamRule) -> dict[str, Any]:
+    properties = {
+        "partition.assignment.strategy": "cooperative-sticky",
+        "auto.offset.reset": "earliest",
+        "queued.max.messages.kbytes": FETCHED_KBYTES,
+        **rule.properties,
+        "bootstrap.servers": rule.host,
+        "group.id": rule.group,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "log_level": 2,
+    }
+    if properties.get("group.protocol") == "consumer":
+        # KIP-848: this is the broker's there, and a client that sets it is refused.
+        del properties["partition.assignment.strategy"]
+    return properties
+
+
+def _producer_properties(rule: StreamRule) -> dict[str, Any]:
+    theirs = {name: value for name, value in rule.properties.items() if not name.startswith(_OF_CONSUMERS)}
+    return {
+        **theirs,
+        "bootstrap.servers": rule.host,
+        "enable.idempotence": True,
+        "linger.ms": 2,
+        "delivery.timeout.ms": int(SEND_S * 1000),
+        "log_level": 2,
+    }
+
+
+class _Faults:
+    """What librdkafka says is wrong, which it tells again and again, by turns with what follows from it."""
+
+    def __init__(self, of: str) -> None:
+        self._of = of
+        self._text = ""
+        self._told_at = self._logged_at = float("-inf")
+
+    @property
+    def latest(self) -> str:
+        """Empty: nothing is wrong, or librdkafka has said nothing for longer than it ever does while something is."""
+        return self._text if time.monotonic() - self._told_at < SAID_EACH_S else ""
+
+    def note(self, error: KafkaError) -> None:
+        """Keep a fault; of those that last, a line is logged each minute."""
+        says_less = error.code() == KafkaError._ALL_BROKERS_DOWN and self.latest  # noqa: SLF001
+        if says_less or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+            return
+        self._text, self._told_at = visible(error.str())[:MAX_FAULT], time.monotonic()
+        if self._told_at - self._logged_at > SAID_EACH_S:
+            self._logged_at = self._told_at
+            log.warning("%s: %s; trying on", self._of, self._text)
+
+    def clear(self) -> None:
+        """It works again."""
+        self._told_at = self._logged_at = float("-inf")
 
 
 class KafkaSource:
@@ -35,25 +117,11 @@ class KafkaSource:
 
     def __init__(self, rule: StreamRule) -> None:
         """Joins when it is first asked for messages; opens no connection yet that anybody waits for."""
-        self._fault = ""
+        self._faults = _Faults(f"{rule.host}/{rule.place}")
         self._is_paused = False
         self._must_pause = False
         self._mine: dict[int, TopicPartition] = {}
-        properties = {
-            "partition.assignment.strategy": "cooperative-sticky",
-            "auto.offset.reset": "earliest",
-            "queued.max.messages.kbytes": FETCHED_KBYTES,
-            **rule.properties,
-            "bootstrap.servers": rule.host,
-            "group.id": rule.group,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "error_cb": self._note,
-            "log_level": 2,
-        }
-        if properties.get("group.protocol") == "consumer":
-            # KIP-848: these are the broker's there, and a client that sets them is refused.
-            del properties["partition.assignment.strategy"]
+        properties = {**_consumer_properties(rule), "error_cb": self._faults.note}
         self._consumer = Consumer(properties)
         self._topic = rule.place
         self._consumer.subscribe(
@@ -71,7 +139,7 @@ class KafkaSource:
             found += self._consumer.consume(most - 1, timeout=0)
         messages = [self._read(each) for each in found if not self._is_fault(each)]
         if messages:
-            self._fault = ""
+            self._faults.clear()
         return messages
 
     def confirm(self, taken: Sequence[Message]) -> None:
@@ -99,7 +167,7 @@ class KafkaSource:
         lag: dict[str, int | None] = {}
         for partition, each in sorted(self._mine.items()):
             lag[str(partition)] = self._lag_of(each)
-        return SourceState(lag=lag, fault=self._fault)
+        return SourceState(lag=lag, fault=self._faults.latest)
 
     def close(self) -> None:
         self._consumer.close()
@@ -133,17 +201,8 @@ class KafkaSource:
     def _is_fault(self, message: KafkaMessage) -> bool:
         error = message.error()
         if error is not None:
-            self._note(error)
+            self._faults.note(error)
         return error is not None
-
-    def _note(self, error: KafkaError) -> None:
-        """Keep a fault, and log it once: librdkafka tells of it again and again."""
-        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
-            return
-        fault = shown(error.str())
-        if fault != self._fault:
-            log.warning("%s: %s; trying on", self._topic, fault)
-        self._fault = fault
 
     def _read(self, message: KafkaMessage) -> Message:
         partition, offset = int(message.partition() or 0), int(message.offset() or 0)
@@ -162,28 +221,9 @@ class KafkaSink:
     """An idempotent producer; a `Sink`."""
 
     def __init__(self, rule: StreamRule) -> None:
-        self._fault = ""
+        self._faults = _Faults(f"results to {rule.host}")
         self._host = rule.host
-        ours = {
-            "bootstrap.servers": rule.host,
-            "enable.idempotence": True,
-            "linger.ms": 2,
-            "delivery.timeout.ms": int(SEND_S * 1000),
-            "error_cb": self._note,
-            "log_level": 2,
-        }
-        consumers = (
-            "group.",
-            "auto.offset",
-            "fetch.",
-            "max.poll",
-            "session.",
-            "heartbeat.",
-            "queued.",
-            "partition.",
-        )
-        theirs = {name: value for name, value in rule.properties.items() if not name.startswith(consumers)}
-        self._producer = Producer({**theirs, **ours})
+        self._producer = Producer({**_producer_properties(rule), "error_cb": self._faults.note})
 
     def send(self, topic: str, messages: Sequence[Outgoing]) -> list[bool]:
         faults: list[KafkaError | None] = [None] * len(messages)
@@ -195,9 +235,9 @@ class KafkaSink:
             self._producer.flush(0)
         others = [each for each in faults if each is not None and each.code() not in _TOO_LARGE]
         if left or others:
-            reason = self._fault or (others[0].str() if others else "it takes nothing")
-            raise Unavailable(f"the stream's broker does not take results: {shown(reason)}", place=self._host)
-        self._fault = ""
+            reason = self._faults.latest or (others[0].str() if others else "it takes nothing")
+            raise Unavailable(f"the stream's broker does not take results: {reason}", place=self._host)
+        self._faults.clear()
         return [each is None for each in faults]
 
     def close(self) -> None:
@@ -223,9 +263,6 @@ class KafkaSink:
             else:
                 self._producer.poll(0)
                 return
-
-    def _note(self, error: KafkaError) -> None:
-        self._fault = error.str()
 
 
 def _bytes(value: Any) -> bytes:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
 
 from production_server.errors import Unavailable
-from production_server.sources.streams.kafka import KafkaSink, KafkaSource
+from production_server.sources.streams.kafka import KafkaSink, KafkaSource, refused_properties
 from production_server.sources.streams.message import Message, Outgoing
 from production_server.sources.streams.rules import StreamRule
 from testing.kafka import QUICK, MockKafka
@@ -22,7 +23,7 @@ def kafka() -> Iterator[MockKafka]:
 
 
 def rule(address: str, **properties: str) -> StreamRule:
-    fast = {name: str(value) for name, value in QUICK.items()} | {"session.timeout.ms": "6000"}
+    fast = {name: str(value) for name, value in QUICK.items()}
     return StreamRule.model_validate(
         {"from": f"kafka://{address}/in", "models": "table", "properties": fast | properties}
     )
@@ -130,3 +131,105 @@ def test_a_broker_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) ->
         sink.send("out", [Outgoing(value=b"x", key=None, headers={})])
 
     assert refused.value.place == "127.0.0.1:9"
+
+
+@pytest.mark.parametrize(
+    ("properties", "said"),
+    [
+        ({"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN"}, "SASL"),
+        ({}, "Connection refused"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line_however_often_it_is_tried(
+    kafka: MockKafka, caplog: pytest.LogCaptureFixture, properties: dict[str, str], said: str
+) -> None:
+    often = {
+        "reconnect.backoff.ms": "10",
+        "reconnect.backoff.max.ms": "50",
+        "sasl.username": "ada",
+        "sasl.password": "wrong-one",
+    }
+    with contextlib.nullcontext() if properties else kafka.away():
+        source = KafkaSource(rule(kafka.address, **often, **properties))
+        for _ in range(10):
+            assert source.take(most=10, wait_s=0.1) == []
+        fault = source.state().fault
+
+    assert said in fault and "wrong-one" not in caplog.text
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    source.close()
+
+
+def test_a_fault_that_is_over_is_not_told_any_more(kafka: MockKafka) -> None:
+    source = KafkaSource(rule(kafka.address))
+    with kafka.away():
+        wait_until(lambda: not source.take(most=1, wait_s=0.1) and bool(source.state().fault), what="a fault")
+
+    kafka.produce("in", b"one")
+    taken(source, 1)
+
+    assert source.state().fault == ""
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("properties", "said"),
+    [
+        ({}, None),
+        ({"group.protocol": "consumer"}, "session.timeout.ms"),
+        ({"nonsense": "1"}, 'No such configuration property: "nonsense"'),
+        ({"security.protocol": "telnet"}, '"telnet"'),
+        ({"retry.backoff.ms": "soon"}, "retry.backoff.ms"),
+        ({"ssl.ca.location": "/no/such/file", "security.protocol": "SSL"}, "ssl.ca.location"),
+    ],
+)
+def test_properties_that_librdkafka_refuses_are_told_before_anything_is_read(
+    properties: dict[str, str], said: str | None
+) -> None:
+    refused = refused_properties(rule("127.0.0.1:9", **properties))
+
+    assert refused is None if said is None else said in (refused or "")
+
+
+def test_who_stores_for_longer_than_the_group_waits_goes_on_afterwards(kafka: MockKafka) -> None:
+    slow = KafkaSource(rule(kafka.address, **{"max.poll.interval.ms": "2000"}))
+    kafka.produce("in", *[b"%d" % n for n in range(20)])
+    hand = taken(slow, 20)
+    other = KafkaSource(rule(kafka.address))
+
+    # The group gives up on whoever does not poll; what was in hand comes again, to the other one.
+    again = taken(other, 20)
+    slow.confirm(hand)
+    kafka.produce("in", *[b"%d" % n for n in range(20, 40)])
+    late: set[bytes] = set()
+
+    def has_all() -> bool:
+        for source in (slow, other):
+            found = source.take(most=100, wait_s=0.1)
+            source.confirm(found)
+            late.update(message.value for message in found)
+        both = len(slow.state().lag) == len(other.state().lag) == 2
+        return both and late >= {b"%d" % n for n in range(20, 40)}
+
+    assert {message.place for message in again} == {message.place for message in hand}
+    wait_until(has_all, what="the slow one is in the group again, and nothing is missing")
+    slow.close()
+    other.close()
+
+
+def test_groups_that_the_broker_rules_are_there_by_a_property(kafka: MockKafka) -> None:
+    written = {
+        "from": f"kafka://{kafka.address}/in",
+        "models": "table",
+        "properties": {"group.protocol": "consumer", "fetch.wait.max.ms": "5"},
+    }
+    kafka.produce("in", *[b"%d" % n for n in range(20)])
+    one = KafkaSource(StreamRule.model_validate(written))
+    one.confirm(taken(one, 20))
+    one.close()
+    kafka.produce("in", b"20")
+
+    two = KafkaSource(StreamRule.model_validate(written))
+
+    assert [message.value for message in taken(two, 1)] == [b"20"]
+    two.close()
