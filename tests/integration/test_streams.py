@@ -12,6 +12,7 @@ import pytest
 from testing.celeriac import Celeriac, celeriac
 from testing.kafka import QUICK, MockKafka
 from testing.processes import wait_until
+from testing.pubsub import PROJECT, FakePubSub
 
 ROW = json.dumps({"inputs": [[6, 148, 72, 35, 0, 33.6, 0.627, 50]]}).encode()
 COUNT = 3000
@@ -73,3 +74,43 @@ def test_each_message_has_one_item_and_a_result_though_the_service_is_killed_in_
 def _finished(service: Celeriac) -> int:
     jobs = service.web.get("/api/jobs?limit=1000").json()["jobs"]
     return sum(job["succeeded"] for job in jobs)
+
+
+def test_of_pubsub_too_each_message_has_one_item_and_a_result(tmp_path: Path) -> None:
+    count = 600
+    pubsub = FakePubSub()
+    pubsub.make("in", "in-here")
+    pubsub.make("out", "out-here")
+    pubsub.make("dead", "dead-here")
+    (tmp_path / "streams.yaml").write_text(
+        f"""
+streams:
+  patients:
+    from: pubsub://{PROJECT}/in-here
+    models: diabetes
+    results: out
+    dead_letters: dead
+"""
+    )
+    settings = {
+        "STREAMS_FILE": str(tmp_path / "streams.yaml"),
+        "PUBSUB_EMULATOR_HOST": pubsub.address,
+        "CHUNK_ITEMS": "32",
+    }
+    with celeriac(tmp_path, **settings) as service:
+        for number in range(count // 2):
+            pubsub.publish("in", ROW, id=str(number))
+        pubsub.publish("in", b"\x00nonsense", id="bad")
+        wait_until(lambda: _finished(service) > 50, what="the first results")
+        service.kill()
+        for number in range(count // 2, count):
+            pubsub.publish("in", ROW, id=str(number))
+        service.start()
+
+        wait_until(lambda: _finished(service) == count, what="all results")
+        wanted = {*map(str, range(count)), "bad"}
+        pubsub.consume("out-here", lambda found: {each.attributes["request-id"] for each in found} == wanted)
+        assert pubsub.consume("dead-here", bool)[0].data == b"\x00nonsense"
+        (stream,) = service.web.get("/api/streams").json()["streams"]
+        assert (stream["waiting"], [each["id"] for each in stream["refused"]]) == (0, ["bad"])
+    pubsub.close()

@@ -11,6 +11,8 @@ import queue
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import TimeoutError as StillWaiting
+from concurrent.futures import wait
+from contextlib import suppress
 from typing import Any
 
 from google.api_core.exceptions import GoogleAPICallError, InvalidArgument
@@ -133,6 +135,8 @@ class PubSubSink:
     def __init__(self, rule: StreamRule) -> None:
         self._project = rule.host
         self._publisher: pubsub_v1.PublisherClient | None = None
+        self._waiting: list[Any] = []
+        """What the library still tries to send, which it does for ever where there are keys."""
 
     def send(self, topic: str, messages: Sequence[Outgoing]) -> list[bool]:
         path = f"projects/{self._project}/topics/{topic}"
@@ -140,8 +144,9 @@ class PubSubSink:
             if self._publisher is None:
                 ordered = pubsub_v1.types.PublisherOptions(enable_message_ordering=True)
                 self._publisher = pubsub_v1.PublisherClient(publisher_options=ordered)
-            waiting = [self._publish(self._publisher, path, each) for each in messages]
-            return [_is_taken(each) for each in waiting]
+            self._wait_for_earlier()
+            self._waiting = [self._publish(self._publisher, path, each) for each in messages]
+            return [_is_taken(each) for each in self._waiting]
         except (GoogleAPICallError, GoogleAuthError, StillWaiting) as exc:
             self._go_on(path, messages)
             reason = shown(f"{path}: {exc}") if str(exc) else f"{path}: it takes nothing"
@@ -157,11 +162,17 @@ class PubSubSink:
         key = message.key.decode(errors="replace") if message.key else ""
         return publisher.publish(path, message.value, ordering_key=key, **_attributes(message.headers))
 
+    def _wait_for_earlier(self) -> None:
+        """Let nothing be sent beside what was not sent in time: an outage of an hour would fill the memory."""
+        if wait(self._waiting, timeout=SEND_S).not_done:
+            raise StillWaiting
+
     def _go_on(self, path: str, messages: Sequence[Outgoing]) -> None:
         """A key whose message failed takes no others until it is told to."""
         if self._publisher is not None:
             for key in {each.key.decode(errors="replace") for each in messages if each.key}:
-                self._publisher.resume_publish(path, key)
+                with suppress(RuntimeError):  # It was not stopped.
+                    self._publisher.resume_publish(path, key)
 
 
 def _attributes(headers: Mapping[str, str]) -> Mapping[str, str]:
