@@ -163,7 +163,7 @@ def _told(connection: Connection, row: Any, of_job: Job | None) -> tuple[Told, .
         arrival.c.first_idx <= item.c.idx,
         arrival.c.first_idx + arrival.c.item_count > item.c.idx,
     )
-    its = (arrival.c.place, arrival.c.key, arrival.c.request_id)
+    its = (arrival.c.place, arrival.c.sent_at, arrival.c.key, arrival.c.request_id)
     query = select(*item_columns, *its).select_from(item_with_place.join(arrival, came_with))
     query = query.where(item.c.job_id == row.job_id, is_meant).order_by(item.c.idx)
     return tuple(_of_item(of_job, to_item(found), found) for found in connection.execute(query))
@@ -171,7 +171,9 @@ def _told(connection: Connection, row: Any, of_job: Job | None) -> tuple[Told, .
 
 def _of_item(of_job: Job, done: Item, row: Any) -> Told:
     key = None if row.key is None else bytes(row.key)
-    return Told(job=of_job, item=done, place=row.place, key=key, request_id=row.request_id)
+    return Told(
+        job=of_job, item=done, place=row.place, sent_at=row.sent_at, key=key, request_id=row.request_id
+    )
 
 
 def _refusal(connection: Connection, row: Any) -> Told:
@@ -180,6 +182,7 @@ def _refusal(connection: Connection, row: Any) -> Told:
         job=None,
         item=None,
         place=found.place,
+        sent_at=found.sent_at,
         key=None if found.key is None else bytes(found.key),
         request_id=found.request_id,
         error_code=found.error_code,

@@ -266,6 +266,8 @@ class Told:
     job: Job | None
     item: Item | None
     place: str
+    sent_at: float
+    """When its message was sent, in seconds since the Unix epoch, by the stream's clock."""
     key: bytes | None
     request_id: str | None
     error_code: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from sqlalchemy import delete, select
@@ -13,6 +14,8 @@ from production_server.jobs.tables import stream_member
 
 ALIVE_S = 15.0
 """Who has told nothing for so long is gone."""
+ANSWERED_WITHIN_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Bounds by which it is counted how long results take, from their messages on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,11 @@ class Member:
     stream: str
     process: str
     told: Mapping[str, Any]
+
+    def answered_within(self) -> list[tuple[float, int]]:
+        """How many results it has told within each of `ANSWERED_WITHIN_S`, and last how many at all."""
+        bounds = (*ANSWERED_WITHIN_S, float("inf"))
+        return list(zip(bounds, accumulate(self.told["answered"]), strict=True))
 
 
 def tell(database: Database, stream: str, process: str, told: Mapping[str, Any]) -> None:

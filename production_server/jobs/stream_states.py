@@ -25,6 +25,25 @@ class StreamState:
     untold: int
     """Transactions whose results the stream was not told yet."""
 
+    @property
+    def lag(self) -> int | None:
+        """How many messages wait where they are; None: of a partition it is not known, or nobody has one."""
+        lags = [each for member in self.members for each in member.told["partitions"].values()]
+        known: list[int] = [each for each in lags if each is not None]
+        return sum(known) if known and len(known) == len(lags) else None
+
+    def answered_within(self, share: float) -> float | None:
+        """Seconds within which such a share of the results were told, rounded up to a bound that is counted by.
+
+        None: nothing was told yet. Infinite: it takes longer than the last bound.
+        """
+        counted = [member.answered_within() for member in self.members]
+        total = sum(each[-1][1] for each in counted)
+        for place, (bound, _) in enumerate(counted[0]):
+            if total and sum(each[place][1] for each in counted) >= share * total:
+                return bound
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class RefusedMessage:

@@ -17,8 +17,9 @@ from production_server.loop import Loop
 from production_server.parts import SharedParts
 from production_server.run.own_process import run_alone
 from production_server.settings import Settings
+from production_server.sources.streams.counts import Counts
 from production_server.sources.streams.message import Sink, Source
-from production_server.sources.streams.receiving import Counts, Receiver
+from production_server.sources.streams.receiving import Receiver
 from production_server.sources.streams.rules import Kind, StreamRule, read_streams
 from production_server.sources.streams.telling import Teller
 
@@ -143,8 +144,7 @@ class _Running:
         return True
 
     def _beat(self) -> None:
-        state, counts = self.receiver.source.state(), self.receiver.counts
-        rule = self.receiver.rule
+        state, rule = self.receiver.source.state(), self.receiver.rule
         told = {
             "from": rule.source,
             "models": list(rule.models),
@@ -153,11 +153,7 @@ class _Running:
             "partitions": dict(state.lag),
             "fault": state.fault,
             "paused": self.receiver.is_paused,
-            "messages": counts.messages,
-            "items": counts.items,
-            "known": counts.known,
-            "refused": counts.refused,
-            "told": counts.told,
+            **self.receiver.counts.as_told(),
         }
         tell(self.shared.database, self.name, self.process, told)
 

@@ -175,11 +175,13 @@ class KafkaSource:
     def _lag_of(self, partition: TopicPartition) -> int | None:
         try:
             (at,) = self._consumer.position([partition])
-            _, end = self._consumer.get_watermark_offsets(partition, cached=True)
+            start, end = self._consumer.get_watermark_offsets(partition, cached=True)
         except KafkaException:
             return None
-        # A position below 0 is none: nothing was read of it yet.
-        return max(0, end - at.offset) if end >= 0 and at.offset >= 0 else None
+        if at.offset < 0:
+            # Nothing was read of it yet.
+            return 0 if start == end >= 0 else None
+        return max(0, end - at.offset) if end >= 0 else None
 
     def _take_over(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._mine |= {each.partition: TopicPartition(each.topic, each.partition) for each in partitions}

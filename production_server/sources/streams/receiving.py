@@ -15,6 +15,7 @@ from production_server.jobs.arrivals import Taken, count_unfinished, refuse_mess
 from production_server.jobs.records import NewArrival, NewItem, NewRefusal
 from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
+from production_server.sources.streams.counts import Counts
 from production_server.sources.streams.message import Message, Source
 from production_server.sources.streams.reading import Asking, items_of, read_message, request_id_of
 from production_server.sources.streams.rules import StreamRule
@@ -28,18 +29,6 @@ COUNT_EVERY_S = 0.5
 """How often it is counted what waits."""
 REFERENCE_WAIT_S = 60.0
 """So long an object is waited for whose bucket does not answer; then its message is refused."""
-
-
-@dataclass(slots=True)
-class Counts:
-    """What a process did with a stream since it began."""
-
-    messages: int = 0
-    items: int = 0
-    refused: int = 0
-    known: int = 0
-    """Items of messages that were taken before."""
-    told: int = 0
 
 
 @dataclass(slots=True)

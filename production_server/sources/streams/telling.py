@@ -15,8 +15,8 @@ from production_server.jobs.deliveries import Turn, forget, next_deliveries, not
 from production_server.jobs.item_body import ItemBody
 from production_server.jobs.records import Delivery, Told
 from production_server.models.registry import Registry
+from production_server.sources.streams.counts import Counts
 from production_server.sources.streams.message import Outgoing, Sink
-from production_server.sources.streams.receiving import Counts
 from production_server.sources.streams.rules import StreamRule
 
 log = logging.getLogger(__name__)
@@ -89,6 +89,10 @@ class Teller:
             raise
         forget(self.database, ids)
         self.counts.told += len(told)
+        at = time.time()
+        for each in told:
+            if each.item is not None:
+                self.counts.note_answered(at - each.sent_at)
 
     def _send_results(self, topic: str, told: Sequence[Told]) -> None:
         outgoing = [self._result(each) for each in told]

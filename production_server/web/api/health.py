@@ -11,6 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from production_server import descriptors
 from production_server.errors import Unavailable
 from production_server.jobs.records import WorkerInfo
+from production_server.jobs.stream_members import members
 from production_server.jobs.workers import alive_workers
 from production_server.loop import restart_dead
 from production_server.web.api.operations import operation
@@ -34,8 +35,8 @@ def readyz() -> Response:
     """200 if the database, the broker and at least one warm worker answer, and files can be opened.
 
     503 says what is missing. A version that a channel names and that does not load is told, and is not 503: the others
-    serve on. Nor is a store of models that does not answer: what this machine has serves on. Where Keras runs a model,
-    it says whether a worker has loaded it.
+    serve on. Nor is a store of models that does not answer, as what this machine has serves on, or a stream's broker.
+    Where Keras runs a model, it says whether a worker has loaded it.
     """
     parts = current_parts()
     checks = {
@@ -47,6 +48,8 @@ def readyz() -> Response:
     checks["files"] = _check(_check_files)
     is_ready = all(check.ok for check in checks.values())
     checks["models"] = _check(lambda: _check_models(parts))
+    if streams := _check_streams(parts):
+        checks["streams"] = streams
     body = HealthBody(status="ok" if is_ready else "unavailable", checks=checks)
     return to_response(body, 200 if is_ready else 503)
 
@@ -106,6 +109,20 @@ def _check_models(parts: WebParts) -> str:
     if failing:
         raise Unavailable("; ".join(failing))
     return "what channels name loads, as far as workers have tried"
+
+
+def _check_streams(parts: WebParts) -> Check | None:
+    """Whether what streams are read from answers; None: none is read. Which, and why, /api/streams says."""
+    try:
+        read = members(parts.database)
+    except Unavailable:
+        return None  # The check of the database says so.
+    if not read:
+        return None
+    faulty = {member.stream for member in read if member.told["fault"]}
+    streams, processes = ({getattr(member, of) for member in read} for of in ("stream", "process"))
+    told = f"streams that are read: {len(streams)}, by processes: {len(processes)}"
+    return Check(ok=not faulty, detail=f"{told}; with a fault: {len(faulty)}" if faulty else told)
 
 
 def _check_workers(parts: WebParts) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from math import isinf
 from typing import Self
 
 from pydantic import Field
@@ -68,7 +69,11 @@ class RefusedBody(Schema):
 
 
 class StreamBody(Schema):
-    """A stream that some process reads: `waiting` items have no result yet, `untold` batches were not told yet."""
+    """A stream that some process reads: `waiting` items have no result yet, `untold` batches were not told yet.
+
+    `lag` messages wait where they are, null where that is not known. Half of the results were told within `p50_s` of
+    when their messages were sent, 99 of 100 within `p99_s`: rounded up, null where there are none or it takes longer.
+    """
 
     name: str
     source: str = Field(serialization_alias="from")
@@ -77,6 +82,9 @@ class StreamBody(Schema):
     waiting: int
     most_waiting: int
     untold: int
+    lag: int | None
+    p50_s: float | None
+    p99_s: float | None
     members: list[MemberBody]
     refused: list[RefusedBody]
 
@@ -92,9 +100,16 @@ class StreamBody(Schema):
             waiting=state.waiting,
             most_waiting=told["most_waiting"],
             untold=state.untold,
+            lag=state.lag,
+            p50_s=_finite(state.answered_within(0.5)),
+            p99_s=_finite(state.answered_within(0.99)),
             members=[MemberBody.of(member) for member in state.members],
             refused=[RefusedBody.of(each) for each in refused],
         )
+
+
+def _finite(seconds: float | None) -> float | None:
+    return None if seconds is None or isinf(seconds) else seconds
 
 
 class StreamsBody(Schema):

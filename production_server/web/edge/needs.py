@@ -177,6 +177,7 @@ NEEDS: Mapping[str, Scope | None] = {
     "pages.rotate_key": Scope.ADMIN,
     "pages.revoke_key": Scope.ADMIN,
     "pages.audit": Scope.ADMIN,
+    "pages.streams": Scope.ADMIN,
 }
 
 _CHANGED_BY_MODELS = dict.fromkeys(

@@ -26,6 +26,7 @@ from production_server.web.pages import (
     predictions,
     search,
     stats,
+    streams,
     trainings,
     versions,
     welcome,
@@ -62,6 +63,7 @@ blueprint.add_url_rule("/results", "search", search.show)
 blueprint.add_url_rule("/keys", "keys", keys.show)
 blueprint.add_url_rule("/keys", "make_key", keys.make, methods=["POST"])
 blueprint.add_url_rule("/audit", "audit", audit.show)
+blueprint.add_url_rule("/streams", "streams", streams.show)
 blueprint.add_url_rule("/imports", "imports", imports.show)
 blueprint.add_url_rule("/imports", "import_model", imports.submit, methods=["POST"])
 blueprint.add_url_rule("/imports/<uuid:import_id>", "imported", imports.show_one)

@@ -6,8 +6,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
+from math import isinf
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from production_server.broker.publisher import Publisher
@@ -129,6 +130,11 @@ def _of_streams(streams: Iterable[StreamState]) -> Iterable[Metric]:
         "What a process did with messages of a stream since it began",
         labels=["stream", "process", "outcome"],
     )
+    answered = HistogramMetricFamily(
+        "celeriac_stream_result_seconds",
+        "From when a message was sent to when its result was told",
+        labels=["stream", "process"],
+    )
     for each in streams:
         waiting.add_metric([each.name], each.waiting)
         untold.add_metric([each.name], each.untold)
@@ -141,7 +147,11 @@ def _of_streams(streams: Iterable[StreamState]) -> Iterable[Metric]:
                     lag.add_metric([each.name, partition], behind)
             for outcome in ("messages", "refused", "told"):
                 messages.add_metric([each.name, member.process, outcome], member.told[outcome])
-    yield from (waiting, untold, lag, readers, messages)
+            buckets = [
+                ("+Inf" if isinf(bound) else str(bound), count) for bound, count in member.answered_within()
+            ]
+            answered.add_metric([each.name, member.process], buckets, member.told["answered_s"])
+    yield from (waiting, untold, lag, readers, messages, answered)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -39,6 +39,7 @@ ACTS: Mapping[str, str | None] = {
     "pages.rotate_key": "key.rotated",
     "pages.revoke_key": "key.revoked",
     "pages.audit": ONLY_READS,
+    "pages.streams": ONLY_READS,
 }
 """What each operation that needs an admin leaves behind."""
 
@@ -109,6 +110,7 @@ def test_each_leaves_one_line_or_only_reads(
         "pages.rotate_key": lambda: root("POST", f"/keys/{made.id}/rotate", data={"overlap_days": "1"}),
         "pages.revoke_key": lambda: root("POST", f"/keys/{made.id}/revoke"),
         "pages.audit": lambda: root("GET", "/audit"),
+        "pages.streams": lambda: root("GET", "/streams"),
     }[operation]()
 
     assert answer.status_code < 400

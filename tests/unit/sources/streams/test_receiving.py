@@ -21,8 +21,9 @@ from production_server.jobs.read import every_item, list_jobs
 from production_server.jobs.records import Job, Success, Told
 from production_server.models.registry import Registry
 from production_server.settings import read_settings
+from production_server.sources.streams.counts import Counts
 from production_server.sources.streams.message import Message, Outgoing, SourceState
-from production_server.sources.streams.receiving import Counts, Receiver
+from production_server.sources.streams.receiving import Receiver
 from production_server.sources.streams.rules import StreamRule
 from production_server.sources.streams.telling import Teller
 from production_server.storage.storage import Storage
