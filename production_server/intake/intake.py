@@ -106,10 +106,13 @@ class Intake:
             stream=stream,
             tells_results=tells_results,
         )
-        accepted = take_messages(self.database, new, taken)
+        chunk_items = self.settings.chunk_items
+        accepted = take_messages(self.database, new, taken, chunk_items=chunk_items)
         if accepted is None:
             return 0
-        self._handover.hand_over(chunks_of(accepted, self.settings.chunk_items))
+        if all(isinstance(item, NewItem) for item in taken[0].items):
+            # Objects wait in the database until workers fetch them.
+            self._handover.hand_over(chunks_of(accepted, chunk_items))
         return accepted.total
 
     def add_again(self, run_id: UUID, job_id: UUID, *, most: int) -> int:

@@ -12,12 +12,14 @@ from sqlalchemy.exc import IntegrityError
 from production_server.jobs.bulk import insert_many
 from production_server.jobs.database import Database, now
 from production_server.jobs.deliveries import note_refused
+from production_server.jobs.growth import fill_with_objects
 from production_server.jobs.job_row import insert_items, insert_job, job_values, uuid7
 from production_server.jobs.read import get_job
 from production_server.jobs.reasons import storable_reason
 from production_server.jobs.records import Job, NewArrival, NewItem, NewJob, NewRefusal
 from production_server.jobs.settle import done
 from production_server.jobs.tables import arrival, job
+from production_server.storage.objects import Reference
 
 MOST_TRIES = 5
 """Whoever takes the same messages at once is one or two others: after a rebalance, say."""
@@ -25,27 +27,28 @@ MOST_TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A message, and the items that it becomes."""
+    """A message, and the items that it becomes: of inputs that it brings, or of objects that it names."""
 
     arrival: NewArrival
-    items: Sequence[NewItem]
+    items: Sequence[NewItem] | Sequence[Reference]
 
 
-def take_messages(database: Database, new: NewJob, taken: Sequence[Taken]) -> Job | None:
+def take_messages(database: Database, new: NewJob, taken: Sequence[Taken], *, chunk_items: int) -> Job | None:
     """Store a job of what messages say, and that they were taken, in one transaction; None: all were taken before.
 
-    `new` says what the job is like; its items are those of the messages that were not.
+    `new` says what the job is like; its items are those of the messages that were not. All bring inputs, or all name
+    objects, which wait to be fetched in chunks of at most `chunk_items`.
 
     Raises:
         Unavailable: the database does not answer; nothing was taken.
     """
     for _ in range(MOST_TRIES):
         try:
-            return _take(database, new, taken)
+            return _take(database, new, taken, chunk_items)
         except IntegrityError:
             # Somebody else has taken some of them at this moment: they are known by now.
             continue
-    return _take(database, new, taken)
+    return _take(database, new, taken, chunk_items)
 
 
 def refuse_messages(database: Database, stream: str, refused: Sequence[NewRefusal], *, tell: bool) -> int:
@@ -75,7 +78,7 @@ def count_unfinished(database: Database, stream: str) -> int:
         return int(connection.execute(query.where(is_open)).scalar_one())
 
 
-def _take(database: Database, new: NewJob, taken: Sequence[Taken]) -> Job | None:
+def _take(database: Database, new: NewJob, taken: Sequence[Taken], chunk_items: int) -> Job | None:
     job_id = uuid7()
     with database.write() as connection:
         known = _known(connection, [each.arrival.digest for each in taken])
@@ -84,9 +87,15 @@ def _take(database: Database, new: NewJob, taken: Sequence[Taken]) -> Job | None
         )
         if not fresh:
             return None
-        filled = replace(new, items=[item for each in fresh for item in each.items])
-        insert_job(connection, job_id, job_values(filled))
-        insert_items(connection, job_id, filled)
+        items = [item for each in fresh for item in each.items]
+        objects = [item for item in items if isinstance(item, Reference)]
+        filled = replace(new, items=[item for item in items if isinstance(item, NewItem)])
+        values = {"total": len(items), "of_objects": bool(objects)}
+        insert_job(connection, job_id, job_values(filled) | values)
+        if objects:
+            fill_with_objects(connection, job_id, objects, chunk_items=chunk_items)
+        else:
+            insert_items(connection, job_id, filled)
         _insert(connection, str(new.stream), job_id, fresh)
     return get_job(database, job_id, whose=None)
 

@@ -60,6 +60,17 @@ def add_objects(
     return range(start, start + len(added))
 
 
+def fill_with_objects(
+    connection: Connection, job_id: UUID, references: Sequence[Reference], *, chunk_items: int
+) -> None:
+    """Make the items of a new job, whose total is known, of objects, however often they were given before."""
+    stored = [storable(reference) for reference in references]
+    _insert(connection, job_id, 0, stored)
+    its = select(job.c.effective_priority).where(job.c.id == job_id)
+    priority = connection.execute(its).scalar_one()
+    enter(connection, job_id, 0, stored, priority=priority, chunk_items=chunk_items)
+
+
 def count_new(
     connection: Connection, asker: Asker, references: Sequence[Reference], *, retake: Retake
 ) -> int:

@@ -11,6 +11,7 @@ import pytest
 
 from testing.celeriac import Celeriac, celeriac
 from testing.kafka import QUICK, MockKafka
+from testing.pictures import png
 from testing.processes import wait_until
 from testing.pubsub import PROJECT, FakePubSub
 
@@ -21,7 +22,7 @@ COUNT = 3000
 @pytest.fixture
 def kafka() -> Iterator[MockKafka]:
     running = MockKafka()
-    running.make_topics("in", "out", "dead")
+    running.make_topics("in", "out", "dead", "urls", "seen")
     yield running
     running.close()
 
@@ -39,9 +40,20 @@ streams:
     dead_letters: dead
     properties:
 {properties}
+  photos:
+    from: kafka://{kafka.address}/urls
+    models: fashion_mnist
+    results: seen
+    properties:
+{properties}
 """
     )
-    with celeriac(tmp_path, STREAMS_FILE=str(tmp_path / "streams.yaml"), CHUNK_ITEMS="64") as running:
+    settings = {
+        "STREAMS_FILE": str(tmp_path / "streams.yaml"),
+        "CHUNK_ITEMS": "64",
+        "STORAGE_ALLOW": f"file://{tmp_path}/bucket",
+    }
+    with celeriac(tmp_path, **settings) as running:
         yield running
 
 
@@ -66,7 +78,7 @@ def test_each_message_has_one_item_and_a_result_though_the_service_is_killed_in_
             COUNT + 1,
             COUNT + 1,
         )
-    (stream,) = service.web.get("/api/streams").json()["streams"]
+    stream, _ = service.web.get("/api/streams").json()["streams"]
     assert (stream["name"], stream["from"].endswith("/in"), stream["waiting"]) == ("patients", True, 0)
     assert stream["untold"] == 0
 
@@ -74,6 +86,21 @@ def test_each_message_has_one_item_and_a_result_though_the_service_is_killed_in_
 def _finished(service: Celeriac) -> int:
     jobs = service.web.get("/api/jobs?limit=1000").json()["jobs"]
     return sum(job["succeeded"] for job in jobs)
+
+
+def test_images_that_messages_name_are_fetched_by_workers(service: Celeriac, kafka: MockKafka) -> None:
+    bucket = service.directory / "bucket"
+    bucket.mkdir()
+    (bucket / "one.png").write_bytes(png(1))
+    urls = [f"file://{bucket}/{name}.png" for name in ("one", "one", "none")]
+
+    kafka.produce("urls", *[json.dumps({"url": url}).encode() for url in urls])
+
+    found = kafka.consume("seen", lambda found: len(found) == 3)
+    told = {message.key(): json.loads(message.value() or b"") for message in found}
+    assert [told[key]["state"] for key in (b"0", b"1", b"2")] == ["succeeded", "succeeded", "failed"]
+    assert told[b"0"]["top"] == told[b"1"]["top"] and told[b"0"]["name"] == "one.png"
+    assert told[b"2"]["error"]["code"] == "object_missing"
 
 
 def test_of_pubsub_too_each_message_has_one_item_and_a_result(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from production_server.shown import describe
 from production_server.sources.cloud_events import MEDIA_TYPE, media_type_of
 from production_server.sources.streams.message import Message
 from production_server.sources.streams.rules import How, StreamRule
+from production_server.storage.objects import Reference
 
 CLOUD_EVENT = f"{MEDIA_TYPE}+json"
 MAX_REQUEST_ID = 255
@@ -93,8 +94,13 @@ def read_message(message: Message, rule: StreamRule) -> Asking:
     )
 
 
-def items_of(asking: Asking, version: ModelVersion, intake: Intake) -> list[NewItem]:
-    """The checked inputs that a message brings, or names.
+def names_image(asking: Asking, version: ModelVersion) -> bool:
+    """Whether a message names an object that is an item, which workers fetch as they do those of scans."""
+    return asking.kind == "reference" and version.task.inputs.takes_files
+
+
+def items_of(asking: Asking, version: ModelVersion, intake: Intake) -> list[NewItem] | list[Reference]:
+    """The checked inputs that a message brings, the rows of a table that it names, or the image, which is not fetched.
 
     Raises:
         InvalidInput, TooLarge: nothing can be made of it. NotFound: there is no such object.
@@ -107,9 +113,10 @@ def items_of(asking: Asking, version: ModelVersion, intake: Intake) -> list[NewI
     data, name = asking.data, asking.name
     if asking.kind == "reference":
         location = intake.location(data.decode())
+        if names_image(asking, version):
+            return [Reference(location.url)]
         data = storage.fetch(storage.find(location), max_bytes=settings.max_body_bytes)
-        name = location.url.rpartition("/")[2]
-    if asking.kind == "csv" or (asking.kind == "reference" and not version.task.inputs.takes_files):
+    if asking.kind in ("csv", "reference"):
         return items_from_table(version, data, settings)[0]
     return items_from_files(version, [Upload(name, data)], settings)
 

@@ -17,8 +17,15 @@ from production_server.models.registry import Registry
 from production_server.models.store import ModelVersion
 from production_server.sources.streams.counts import Counts
 from production_server.sources.streams.message import Message, Source
-from production_server.sources.streams.reading import Asking, items_of, read_message, request_id_of
+from production_server.sources.streams.reading import (
+    Asking,
+    items_of,
+    names_image,
+    read_message,
+    request_id_of,
+)
 from production_server.sources.streams.rules import StreamRule
+from production_server.storage.objects import Reference
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +35,7 @@ WAIT_S = 0.2
 COUNT_EVERY_S = 0.5
 """How often it is counted what waits."""
 REFERENCE_WAIT_S = 60.0
-"""So long an object is waited for whose bucket does not answer; then its message is refused."""
+"""So long a table is waited for whose bucket does not answer; then its message is refused."""
 
 
 @dataclass(slots=True)
@@ -105,7 +112,8 @@ class Receiver:
     def _by_version(
         self, asked: Sequence[Asking], refused: list[NewRefusal]
     ) -> list[tuple[ModelVersion, list[Asking]]]:
-        found: dict[tuple[str, str], tuple[ModelVersion, list[Asking]]] = {}
+        """Those that become jobs together: of one version, and with inputs, or with the names of objects."""
+        found: dict[tuple[tuple[str, str], bool], tuple[ModelVersion, list[Asking]]] = {}
         for asking in asked:
             try:
                 version = self.registry.draw(asking.model, asking.version, sticky=asking.request_id or "")
@@ -114,13 +122,15 @@ class Receiver:
             except CeleriacError as exc:
                 refused.append(self._refusal(asking.message, exc, asking.request_id))
             else:
-                found.setdefault(version.key, (version, []))[1].append(asking)
+                key = (version.key, names_image(asking, version))
+                found.setdefault(key, (version, []))[1].append(asking)
         return list(found.values())
 
     def _store_group(self, version: ModelVersion, group: Sequence[Asking], refused: list[NewRefusal]) -> None:
         taken: list[Taken] = []
         size = 0
         together = self._checked_together(group, version)
+        items: list[NewItem] | list[Reference] | None
         for place, asking in enumerate(group):
             items = together[place] if together else self._checked(asking, version, refused)
             if items is None:
@@ -147,7 +157,7 @@ class Receiver:
 
     def _checked(
         self, asking: Asking, version: ModelVersion, refused: list[NewRefusal]
-    ) -> list[NewItem] | None:
+    ) -> list[NewItem] | list[Reference] | None:
         """The items of a message; None: it is refused."""
         try:
             return items_of(asking, version, self.intake)

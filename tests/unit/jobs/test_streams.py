@@ -12,9 +12,11 @@ from production_server.jobs.cancel import cancel
 from production_server.jobs.claim import finish
 from production_server.jobs.database import Database
 from production_server.jobs.deliveries import LOST_S, Turn, forget, next_deliveries
+from production_server.jobs.object_chunks import take as take_objects
 from production_server.jobs.read import list_items, list_jobs
 from production_server.jobs.records import Failure, Job, NewArrival, NewItem, NewRefusal
 from production_server.jobs.stream_members import leave, members, tell
+from production_server.storage.objects import Reference
 from tests.unit.jobs.test_jobs import must_take, new_job, success
 
 STREAM = replace(new_job(0), source="kafka", stream="photos", tells_results=True)
@@ -32,7 +34,7 @@ def message(place: int, items: int = 1) -> Taken:
 
 
 def take(database: Database, *taken: Taken) -> Job:
-    job = take_messages(database, STREAM, taken)
+    job = take_messages(database, STREAM, taken, chunk_items=64)
     assert job is not None
     return job
 
@@ -51,7 +53,7 @@ def test_a_message_that_comes_again_makes_no_second_item(database: Database) -> 
     again = take(database, message(2), message(3), message(3))
 
     assert again.total == 1
-    assert take_messages(database, STREAM, [message(1), message(3)]) is None
+    assert take_messages(database, STREAM, [message(1), message(3)], chunk_items=64) is None
     assert len(list_jobs(database, limit=9, whose=None)) == 2
 
 
@@ -59,7 +61,7 @@ def test_two_who_take_the_same_messages_at_once_make_one_item_of_each(database: 
     taken = [message(place) for place in range(1, 60)]
 
     with ThreadPoolExecutor(4) as threads:
-        jobs = list(threads.map(lambda _: take_messages(database, STREAM, taken), range(4)))
+        jobs = list(threads.map(lambda _: take_messages(database, STREAM, taken, chunk_items=64), range(4)))
 
     assert sum(job.total for job in jobs if job) == 59
 
@@ -97,7 +99,7 @@ def test_a_stream_is_told_of_items_that_were_cancelled(database: Database) -> No
 
 
 def test_who_wants_no_results_leaves_nothing_to_tell(database: Database) -> None:
-    job = take_messages(database, replace(STREAM, tells_results=False), [message(1)])
+    job = take_messages(database, replace(STREAM, tells_results=False), [message(1)], chunk_items=64)
     assert job is not None
 
     finish(database, must_take(database, job), [success(0)])
@@ -157,3 +159,22 @@ def test_small_hands_travel_before_bulk_jobs(database: Database, items: int) -> 
     job = take(database, message(1, items=items))
 
     assert job.effective_priority == ("high" if items == 1 else "normal")
+
+
+def test_objects_that_messages_name_wait_to_be_fetched_each_as_often_as_it_is_named(
+    database: Database,
+) -> None:
+    named = [
+        replace(message(place), items=[Reference(f"s3://photos/{place % 2}.png")]) for place in range(1, 5)
+    ]
+
+    job = take(database, *named)
+
+    assert [each.name for each in list_items(database, job.id, limit=9)] == [
+        "1.png",
+        "0.png",
+        "1.png",
+        "0.png",
+    ]
+    held = take_objects(database, lease_s=60, patience_s=60)
+    assert held is not None and (held.job_id, held.start, held.stop) == (job.id, 0, 4)
