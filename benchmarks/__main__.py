@@ -23,6 +23,7 @@ from benchmarks import (
     mixed,
     quantized,
     rollouts,
+    streams,
 )
 from benchmarks.machine import machine
 
@@ -41,6 +42,7 @@ PARTS = {
     "imports": "imports",
     "rollouts": "rollouts",
     "quantized": "quantized",
+    "streams": "streams",
 }
 """What is measured, and what its figures are called."""
 TABLES = {
@@ -50,6 +52,7 @@ TABLES = {
     "imports": imports.tables,
     "rollouts": rollouts.tables,
     "quantized": quantized.tables,
+    "streams": streams.tables,
 }
 """What is told in Markdown tables, as docs/benchmarks.md has it, instead of in lines."""
 ON_DEMAND = ("compose", "dashboard", "growth", "imports")
@@ -63,6 +66,7 @@ ON_DEMAND = ("compose", "dashboard", "growth", "imports")
     "--rounds", default=3, show_default=True, help="Rounds of what is measured in turns; medians are told."
 )
 @click.option("--jobs", default=500, show_default=True, help="Jobs of one row.")
+@click.option("--messages", default=20_000, show_default=True, help="Messages of a stream.")
 @click.option(
     "--seconds", default=5, show_default=True, help="How long interactive calls are measured at each point."
 )
@@ -74,7 +78,15 @@ ON_DEMAND = ("compose", "dashboard", "growth", "imports")
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def main(
-    *, parts: tuple[str, ...], images: int, rounds: int, jobs: int, seconds: int, items: int, as_json: bool
+    *,
+    parts: tuple[str, ...],
+    images: int,
+    rounds: int,
+    jobs: int,
+    messages: int,
+    seconds: int,
+    items: int,
+    as_json: bool,
 ) -> None:
     """Measure this service on this machine: those PARTS that are named; if none is, most.
 
@@ -99,6 +111,7 @@ def main(
         "imports": lambda: imports.measure(rounds, report),
         "rollouts": lambda: rollouts.measure(rounds, seconds, report),
         "quantized": lambda: quantized.measure(rounds, report),
+        "streams": lambda: streams.measure(messages, rounds, report),
     }
     wanted = parts or [part for part in PARTS if part not in ON_DEMAND]
     found: dict[str, Any] = {"machine": machine()}

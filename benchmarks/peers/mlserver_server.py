@@ -30,6 +30,7 @@ def main() -> None:
         "metrics_endpoint": None,
         "gzip_enabled": False,
         **ports,
+        **{name: value for name, value in settings.items() if name.startswith("kafka_")},
     }
     model = {
         "name": told.model,
