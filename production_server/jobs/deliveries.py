@@ -7,11 +7,12 @@ at a time tells a stream (`Turn`), so that results keep the order in which they 
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from production_server.jobs.database import Database, dialect_of
 from production_server.jobs.read import item_columns, item_with_place, job_columns, to_item, to_job
@@ -157,22 +158,39 @@ def _told(connection: Connection, row: Any, of_job: Job | None) -> tuple[Told, .
         is_meant = item.c.state == "cancelled"
     else:
         is_meant = or_(*(item.c.idx.between(first, last) for first, last in row.runs))
-    # The last message that begins at an item, or before it, is the one it came with.
-    came_with = and_(
-        arrival.c.job_id == item.c.job_id,
-        arrival.c.first_idx <= item.c.idx,
-        arrival.c.first_idx + arrival.c.item_count > item.c.idx,
+    query = select(*item_columns).select_from(item_with_place)
+    items = connection.execute(query.where(item.c.job_id == row.job_id, is_meant).order_by(item.c.idx)).all()
+    if not items:
+        return ()
+    came = _messages_of(connection, row.job_id, items[0].idx, items[-1].idx)
+    firsts = [message.first_idx for message in came]
+    # The last message that begins at an item, or before it, is the one that it came with.
+    return tuple(_of_item(of_job, to_item(each), came[bisect_right(firsts, each.idx) - 1]) for each in items)
+
+
+def _messages_of(connection: Connection, job_id: UUID, first: int, last: int) -> Sequence[Any]:
+    """The messages that items of a job came with, in order: all that have one from `first` to `last`.
+
+    Joined here: a database compares each item with each message.
+    """
+    query = select(
+        arrival.c.first_idx, arrival.c.place, arrival.c.sent_at, arrival.c.key, arrival.c.request_id
     )
-    its = (arrival.c.place, arrival.c.sent_at, arrival.c.key, arrival.c.request_id)
-    query = select(*item_columns, *its).select_from(item_with_place.join(arrival, came_with))
-    query = query.where(item.c.job_id == row.job_id, is_meant).order_by(item.c.idx)
-    return tuple(_of_item(of_job, to_item(found), found) for found in connection.execute(query))
+    has_some = (arrival.c.first_idx <= last) & (arrival.c.first_idx + arrival.c.item_count > first)
+    return connection.execute(
+        query.where(arrival.c.job_id == job_id, has_some).order_by(arrival.c.first_idx)
+    ).all()
 
 
-def _of_item(of_job: Job, done: Item, row: Any) -> Told:
-    key = None if row.key is None else bytes(row.key)
+def _of_item(of_job: Job, done: Item, message: Any) -> Told:
+    key = None if message.key is None else bytes(message.key)
     return Told(
-        job=of_job, item=done, place=row.place, sent_at=row.sent_at, key=key, request_id=row.request_id
+        job=of_job,
+        item=done,
+        place=message.place,
+        sent_at=message.sent_at,
+        key=key,
+        request_id=message.request_id,
     )
 
 
