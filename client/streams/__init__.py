@@ -1,0 +1,1 @@
+"""The commands about streams, and what they need of brokers."""
