@@ -19,7 +19,9 @@ from client.labelling import label
 from client.naming import personas
 from client.options import NumbersCommand, Shared, shared, timeout, version, which_model
 from client.results import Destination, show_results
+from client.streams.consume import consume
 from client.streams.produce import produce
+from client.streams.topic_commands import topics
 from client.submission import Submission
 
 if TYPE_CHECKING:
@@ -51,11 +53,14 @@ def cli() -> None:
       inject s3://photos/incoming --model mobilenet --pattern '*.jpg'
       label next fashion_mnist
       personas groups
+      topics create kafka://127.0.0.1:9092 images answers --partitions 8
       produce kafka://127.0.0.1:9092/images --model fashion_mnist images/*.png
+      consume kafka://127.0.0.1:9092/answers
       notify s3://photos --suffix .jpg --to https://celeriac.example.org/events/s3
     """
 
 
+cli.add_command(consume)
 cli.add_command(import_model)
 cli.add_command(imports)
 cli.add_command(inject)
@@ -64,6 +69,7 @@ cli.add_command(notify)
 cli.add_command(personas)
 cli.add_command(produce)
 cli.add_command(scans)
+cli.add_command(topics)
 
 
 @cli.command(cls=NumbersCommand, epilog=EPILOG)
