@@ -40,7 +40,8 @@ def translate(error: Exception, what: str, *, project: str) -> ClientError:
     if isinstance(error, (google.Forbidden, google.Unauthorized, GoogleAuthError)):
         return Refused(f"these credentials may not do that with {what}: {text}")
     if isinstance(error, google.NotFound):
-        return Refused(f"there is no {what} in the project {project}: {text}")
+        how = f"python -m client topics create pubsub://{project} {what.partition(' ')[2]}"
+        return Refused(f"there is no {what} in the project {project}: {how}")
     if isinstance(error, (google.ServerError, google.RetryError, google.TooManyRequests)):
         return Unavailable(f"pubsub://{project}: nothing answers in time: {text}")
     return Refused(f"pubsub://{project}: {text}")
