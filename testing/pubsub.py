@@ -1,4 +1,4 @@
-"""A Pub/Sub for tests, in memory, by gRPC: at-least-once delivery with deadlines, refusals, outages; no order, no filters."""
+"""A Pub/Sub for tests, in memory, by gRPC: at-least-once delivery with deadlines, and outages; no order, no filters."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from testing.compose_project import Checkout
 
 SECRETS = ["admin_password", "broker_url", "database_url", "postgres_password", "rabbitmq_definitions"]
-BUCKET_SECRETS = ["aws_credentials", "events_token"]
+LATER_SECRETS = ["aws_credentials", "events_token", "stream_credentials"]
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,9 @@ def test_passwords_that_are_not_complete_are_told(fresh: Checkout, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_passwords_of_before_there_were_buckets_get_theirs(fresh: Checkout, tmp_path: Path) -> None:
+def test_passwords_of_before_there_were_buckets_and_streams_get_theirs(
+    fresh: Checkout, tmp_path: Path
+) -> None:
     nowhere = {"IMAGE_PREFIX": "127.0.0.1:1/", "IMAGE_TAG": "none", "SECRETS_DIR": str(tmp_path)}
     for name in SECRETS:
         (tmp_path / name).write_text("mine")
@@ -197,6 +199,7 @@ def test_passwords_of_before_there_were_buckets_get_theirs(fresh: Checkout, tmp_
     assert {(tmp_path / name).read_text() for name in SECRETS} == {"mine"}
     assert len((tmp_path / "events_token").read_text().strip()) == 48
     assert (tmp_path / "aws_credentials").read_text() == "[default]"
+    assert (tmp_path / "stream_credentials").read_text().startswith("#")
 
 
 def test_destroy_removes_no_file_that_it_did_not_make(fresh: Checkout, tmp_path: Path) -> None:
@@ -226,7 +229,7 @@ def test_passwords_that_are_made_twice_at_once_are_those_of_one(fresh: Checkout)
     said = "".join(up.result().stdout for up in ups)
 
     assert said.count("Made new passwords") == 1
-    assert sorted(file.name for file in fresh.secrets.iterdir()) == sorted(SECRETS + BUCKET_SECRETS)
+    assert sorted(file.name for file in fresh.secrets.iterdir()) == sorted(SECRETS + LATER_SECRETS)
     fresh.run("tools/compose", "destroy", "--yes")
 
 
