@@ -11,6 +11,7 @@ import pytest
 
 from testing.compose_project import ComposeProject, checkout, compose_project
 from testing.docker import belongings, docker, images_tagged, inspect
+from tests.compose.conftest import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,8 @@ def test_two_checkouts_share_nothing_and_one_that_is_destroyed_leaves_nothing(
         theirs, ours = other.checkout.passwords(), project.checkout.passwords()
         assert theirs.keys() == ours.keys()
         # Only what waits for the operator's own.
-        assert [name for name in ours if ours[name] == theirs[name]] == ["aws_credentials"]
+        same = sorted(name for name in ours if ours[name] == theirs[name])
+        assert same == ["aws_credentials", "stream_credentials"]
         assert len(belongings(other.name)) == 5 + 4 + 3  # containers, volumes, networks
 
         other.checkout.run("make", "destroy", "ARGS=--yes")
@@ -266,7 +268,7 @@ def layers(image: str) -> list[str]:
 def build(made: Checkout, tag: str, *options: str) -> list[str]:
     """The layers of an image that is built of a checkout."""
     command = ("docker", "build", "-q", "-f", "docker/Dockerfile", "--target", "serve", "-t", tag, *options)
-    made.run(*command, ".")
+    made.run(*command, "--build-arg", f"EXTRAS={SETTINGS['EXTRAS']}", ".")
     return layers(tag)
 
 

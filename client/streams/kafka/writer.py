@@ -43,8 +43,8 @@ class KafkaWriter:
         self._faults = Faults(place.broker)
         self._stops: ClientError | None = None
         usual = {"linger.ms": 5, "message.timeout.ms": SEND_S * 1000, "enable.idempotence": True}
-        self._most_bytes = int(properties.get("message.max.bytes", MOST_BYTES)) - ROOM_BYTES
         with configured(place.broker):
+            self._most_bytes = int(properties.get("message.max.bytes", MOST_BYTES)) - ROOM_BYTES
             self._producer = Producer(
                 {
                     **usual,

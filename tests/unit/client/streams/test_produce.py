@@ -216,6 +216,7 @@ def test_properties_come_from_files_and_the_environment(
         (["kafka://h:1/in", "1", "--options", "sasl.password=secret"], "sasl.password is a secret"),
         (["kafka://h:1/in", "1", "--options", "sasl.password=$NO_SUCH"], "NO_SUCH is not set"),
         (["kafka://h:1/in", "1", "--options", "no.such=1"], 'No such configuration property: "no.such"'),
+        (["kafka://h:1/in", "1", "--options", "message.max.bytes=many"], "invalid literal"),
         (["kafka://h:1/in", "1", "--options", "group.id=1"], "group.id is set by the command itself"),
         (["kafka://h:1/in", "1", "--options", "no-file"], "no-file: No such file"),
         (["pubsub://project/patients", "1", "--options", "linger.ms=1"], "--options are librdkafka's"),
