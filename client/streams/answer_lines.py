@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Protocol
 
 from client.files import inert
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
     from client.streams.answers import Answer
 
-_WIDTHS = {"MODEL": 16, "INPUT": 36, "PREDICTION": 22, "SCORE": 6, "LATENCY": 9, "NOTE": 0}
+_WIDTHS = {"MODEL": 16, "INPUT": 36, "PREDICTION": 22, "SCORE": 6, "LATENCY": 9, "NOTE": 4}
+_OTHERS = sum(_WIDTHS.values()) - _WIDTHS["INPUT"] + 2 * len(_WIDTHS)
+_SHORTEST_INPUT = 12
 COLUMNS = (
     "id", "job", "index", "name", "model", "version", "state", "answer", "label", "score", "error",
     "latency_s", "place",
@@ -33,12 +36,16 @@ class TableLines:
 
     def __init__(self) -> None:
         self._has_header = False
+        # On a terminal a name gets what the others leave.
+        self._most = (
+            max(_SHORTEST_INPUT, get_terminal_size().columns - _OTHERS) if sys.stdout.isatty() else None
+        )
 
     def print(self, answers: Sequence[Answer]) -> None:
         if answers and not self._has_header:
-            print_lines([_row(list(_WIDTHS))])
+            print_lines([_row(list(_WIDTHS), self._most)])
             self._has_header = True
-        print_lines(_row(_cells(each)) for each in answers)
+        print_lines(_row(_cells(each), self._most) for each in answers)
         sys.stdout.flush()
 
 
@@ -81,8 +88,11 @@ def _cells(answer: Answer) -> list[str]:
     return [result.model or "", name, prediction, score, latency, note]
 
 
-def _row(cells: Sequence[str]) -> str:
-    widths = _WIDTHS.values()
-    return "  ".join(
-        f"{on_one_line(cell):<{width}}" for cell, width in zip(cells, widths, strict=True)
-    ).rstrip()
+def _row(cells: Sequence[str], most: int | None) -> str:
+    """A line; with `most`, the input has so many characters, the last ones: of names and ids these differ."""
+    widths = _WIDTHS if most is None else _WIDTHS | {"INPUT": min(most, _WIDTHS["INPUT"])}
+    model, name, *others = map(on_one_line, cells)
+    if most is not None and len(name) > most:
+        name = f"…{name[1 - most :]}"
+    padded = (f"{cell:<{width}}" for cell, width in zip([model, name, *others], widths.values(), strict=True))
+    return "  ".join(padded).rstrip()

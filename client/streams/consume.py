@@ -8,7 +8,7 @@ import click
 
 from client.exits import EPILOG, SOME_FAILED
 from client.options import Talk, setting, talk
-from client.output import print_note
+from client.output import on_one_line, print_note
 from client.streams import opening
 from client.streams.address import Place
 from client.streams.answer_lines import CsvLines, JsonLines, TableLines
@@ -19,6 +19,7 @@ from client.streams.status_line import status_line
 
 if TYPE_CHECKING:
     from client.streams.answer_lines import AnswerLines
+    from client.streams.messages import Reader
 
 
 @click.command(epilog=EPILOG)
@@ -66,7 +67,7 @@ def consume(options: Talk, place: str, **arguments: Any) -> None:
             CsvLines() if arguments["as_csv"] else JsonLines() if options.as_json else TableLines()
         )
         try:
-            with status_line(received.line, is_quiet=options.is_quiet) as watch:
+            with status_line(lambda: _standing(received, reader), is_quiet=options.is_quiet) as watch:
                 for answers in receive(
                     reader, received, count=arguments["count"], timeout_s=arguments["timeout"]
                 ):
@@ -77,3 +78,7 @@ def consume(options: Talk, place: str, **arguments: Any) -> None:
                 print_note(f"{topic}: {received.summary()}")
     if not received.are_all_well:
         raise click.exceptions.Exit(SOME_FAILED)
+
+
+def _standing(received: Received, reader: Reader) -> str:
+    return received.line() + (f"; {on_one_line(reader.fault)}" if reader.fault else "")

@@ -70,7 +70,11 @@ class Writer(Protocol):
 
 
 class Reader(Protocol):
-    """Receives messages; one thread calls it."""
+    """Receives messages; one thread calls it. Once it has begun, it goes on through outages of its broker."""
+
+    @property
+    def fault(self) -> str:
+        """Why nothing comes now; empty: nothing is wrong."""
 
     def take(self, *, most: int, wait_s: float) -> Sequence[Incoming]:
         """What has come, waited for up to so long; at most `most`.

@@ -71,6 +71,11 @@ class Faults:
             self._worst = error
 
     @property
+    def text(self) -> str:
+        """What is wrong now; empty: nothing."""
+        return "" if self._worst is None else str(translate(self._worst, self._broker))
+
+    @property
     def is_final(self) -> bool:
         """Whether another try would fare no better: credentials, certificates."""
         return self._worst is not None and self._worst.code() not in _AWAY

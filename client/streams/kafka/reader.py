@@ -56,11 +56,17 @@ class KafkaReader:
             starts = [self._start(each, from_beginning=from_beginning) for each in partitions]
             self._consumer.assign(starts)
 
+    @property
+    def fault(self) -> str:
+        return self._faults.text
+
     def take(self, *, most: int, wait_s: float) -> Sequence[Incoming]:
         # Waited for is only the first message: librdkafka would wait until there are so many.
         first = self._consumer.poll(wait_s)
         if first is None:
             return []
+        if first.error() is None:
+            self._faults.forget()
         rest = self._consumer.consume(most - 1, timeout=0) if most > 1 else []
         return [_read(each) for each in [first, *rest] if not self._is_fault(each)]
 

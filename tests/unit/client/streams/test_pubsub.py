@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
+from client.streams import opening
+from client.streams.address import Place
+from client.streams.messages import Outgoing
 from testing.environment import variables
 from testing.pubsub import PROJECT as NAME
 from testing.pubsub import FakePubSub
@@ -92,6 +95,28 @@ def test_what_google_says_is_one_line(
 
     assert (done.code, len(done.errors)) == (code, 1)
     assert said in done.stderr
+
+
+def test_an_outage_is_waited_for_once_messages_can_come(pubsub: FakePubSub) -> None:
+    place = Place.read(f"{PROJECT}/answers")
+    pubsub.make("answers", "answers")
+    with (
+        opening.reader(place, {}, group=None, from_beginning=False) as reader,
+        opening.writer(place, {}, lambda *_: None) as writer,
+    ):
+        for name in ("before", "after"):
+            writer.send(Outgoing(id=name, name=name, value=b"{}", headers={"id": name}))
+            writer.finish(10)
+            (came,) = reader.take(most=10, wait_s=5)
+            pubsub.refuses = grpc.StatusCode.UNAVAILABLE
+            assert reader.take(most=10, wait_s=0) == []
+            assert "nothing answers in time" in reader.fault
+            pubsub.refuses = None
+            reader.confirm([came])
+
+            assert came.headers["id"] == name
+
+    assert pubsub.waiting("answers") == (0, 0)
 
 
 def test_without_credentials_it_is_said_where_they_come_from(
