@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,21 @@ REFUSED_S = 2.0
 SLICE_S = 0.2
 APPEAR_S = 3.0
 """A broker that makes topics when they are first asked for does not have them in its first answer."""
+
+
+_SILENT = logging.getLogger(__name__)
+"""What is wrong is told once, by errors: librdkafka would write to stderr, too."""
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False
+
+
+def connection(broker: Broker, faults: Faults) -> dict[str, Any]:
+    """The properties of whatever talks to a broker."""
+    return {
+        "bootstrap.servers": broker.host,
+        "error_cb": faults.note,
+        "logger": _SILENT,
+    }
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from client.streams.kafka.connection import ASK_S, configured, partitions_of
+from client.streams.kafka.connection import ASK_S, configured, connection, partitions_of
 from client.streams.kafka.errors import Faults, error_of, is_about_the_place
 from client.streams.messages import Incoming
 
@@ -40,13 +40,11 @@ class KafkaReader:
                 {
                     **usual,
                     **properties,
-                    "bootstrap.servers": place.broker.host,
+                    **connection(place.broker, self._faults),
                     # It must have one, also where it joins none.
                     "group.id": group or f"celeriac-client-{uuid.uuid4()}",
                     "enable.auto.commit": self._is_member,
                     "enable.auto.offset.store": False,
-                    "error_cb": self._faults.note,
-                    "log_level": 0,
                 }
             )
         partitions = partitions_of(self._consumer, place, self._faults)

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from client.errors import Refused
-from client.streams.kafka.connection import ASK_S, ask, configured
+from client.streams.kafka.connection import ASK_S, ask, configured, connection
 from client.streams.kafka.errors import UNKNOWN_TOPIC, Faults, error_of
 from client.streams.messages import Topic
 
@@ -34,12 +34,7 @@ class KafkaTopics:
         self._broker = broker
         self._faults = Faults(broker)
         with configured(broker):
-            ours: dict[str, Any] = {
-                "bootstrap.servers": broker.host,
-                "error_cb": self._faults.note,
-                "log_level": 0,
-            }
-            self._admin = AdminClient({**properties, **ours})
+            self._admin = AdminClient({**properties, **connection(broker, self._faults)})
 
     def list(self) -> Sequence[Topic]:
         found = ask(self._admin, self._faults).topics

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from client.streams.kafka.connection import SLICE_S, configured, partitions_of
+from client.streams.kafka.connection import SLICE_S, configured, connection, partitions_of
 from client.streams.kafka.errors import TOO_LARGE, Faults, error_of, is_about_the_place
 from client.streams.messages import NOT_IN_TIME
 
@@ -42,18 +43,11 @@ class KafkaWriter:
         self._place, self._tell = place, tell
         self._faults = Faults(place.broker)
         self._stops: ClientError | None = None
+        self._in_hand: dict[str, Outgoing] = {}
         usual = {"linger.ms": 5, "message.timeout.ms": SEND_S * 1000, "enable.idempotence": True}
         with configured(place.broker):
             self._most_bytes = int(properties.get("message.max.bytes", MOST_BYTES)) - ROOM_BYTES
-            self._producer = Producer(
-                {
-                    **usual,
-                    **properties,
-                    "bootstrap.servers": place.broker.host,
-                    "error_cb": self._faults.note,
-                    "log_level": 0,
-                }
-            )
+            self._producer = Producer({**usual, **properties, **connection(place.broker, self._faults)})
         partitions_of(self._producer, place, self._faults)
 
     @property
@@ -61,6 +55,7 @@ class KafkaWriter:
         return self._most_bytes
 
     def send(self, message: Outgoing) -> None:
+        self._in_hand[message.id] = message
         while True:
             self._poll(0)
             try:
@@ -94,10 +89,18 @@ class KafkaWriter:
 
     def close(self) -> None:
         self._producer.purge()
-        self._producer.poll(0)
+        # After a fatal error nothing else is said, not even what becomes of messages.
+        with contextlib.suppress(KafkaException):
+            self._producer.poll(0)
+        for message in self._in_hand.values():
+            self._tell(message, "", NOT_IN_TIME)
 
     def _poll(self, seconds: float) -> None:
-        self._producer.poll(seconds)
+        try:
+            self._producer.poll(seconds)
+        except KafkaException as error:
+            # Fatal, for this producer: its broker has lost what it knew of it, say.
+            raise self._faults.raised(error_of(error), what=self._place.name) from error
         if self._stops is not None:
             raise self._stops
 
@@ -108,6 +111,7 @@ class KafkaWriter:
         return told
 
     def _told(self, message: Outgoing, error: KafkaError | None, place: str) -> None:
+        self._in_hand.pop(message.id, None)
         if error is None:
             self._faults.forget()
             self._tell(message, place, "")
