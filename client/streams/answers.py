@@ -29,11 +29,10 @@ class Answer:
 
     @property
     def identity(self) -> str:
-        """The same for a result that comes twice."""
-        return next(
-            (self.message.headers[name] for name in _IDENTITIES if name in self.message.headers),
-            self.message.place,
-        )
+        """The same for a result that comes twice. Of another message its place, and its time: topics are made anew."""
+        message = self.message
+        found = (message.headers[name] for name in _IDENTITIES if name in message.headers)
+        return next(found, f"{message.place} {message.sent_at}")
 
     def as_json(self) -> dict[str, Any]:
         """All that is known, as JSON has it: the result as the service told it."""
