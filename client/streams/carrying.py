@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from client.errors import InputError
+from client.streams import INSTALL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from client.streams.messages import Outgoing
     from client.streams.requests import Payload
 
-INSTALL = "make client CLIENT_SET=client-streams, or pip install -r requirements/client-streams.txt"
 _JSON = "application/json"
 
 

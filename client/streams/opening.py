@@ -6,14 +6,13 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from client.errors import InputError
+from client.streams import INSTALL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from client.streams.address import Broker, Place
     from client.streams.messages import Reader, Tell, Topics, Writer
-
-INSTALL = "make client CLIENT_SET=client-streams, or pip install -r requirements/client-streams.txt"
 
 
 @contextlib.contextmanager

@@ -75,9 +75,12 @@ def send_all(
 
     `prepare` makes a message of a payload; `fail` is told of one that it could make none of, and why.
 
+    However it ends, what is in hand is sent, as far as that goes.
+
     Raises:
-        Refused: the topic takes nothing. KeyboardInterrupt: what is in hand was sent, as far as that goes.
+        Refused: the topic takes nothing. InputError: a file cannot be read any more.
     """
+    patience_s = INTERRUPTED_S
     try:
         next_at = time.monotonic()
         for payload in payloads:
@@ -90,7 +93,6 @@ def send_all(
                 fail(payload, str(error))
             else:
                 writer.send(message)
-        writer.finish(LAST_S)
-    except KeyboardInterrupt:
-        writer.finish(INTERRUPTED_S)
-        raise
+        patience_s = LAST_S
+    finally:
+        writer.finish(patience_s)
