@@ -101,6 +101,20 @@ class Result:
         return self.label if self.labels is None else "|".join(self.labels) or "none"
 
 
+@dataclass(frozen=True, kw_only=True)
+class StreamResult(Result):
+    """What became of an item of a message, or of a message that nothing could be made of: `state` is `refused`.
+
+    `id` is that of the request. A message of several items has a result for each of them.
+    """
+
+    index: int = 0
+    stream: str
+    id: str | None = None
+    job: str | None = None
+    model: str | None = None
+
+
 @dataclass(frozen=True)
 class TableReading:
     """How the server read a table: what stands between cells, what the columns are, and which lines are rows.

@@ -1,4 +1,4 @@
-"""The command line for predictions: predict, jobs, models, import, imports, label, personas, inject, scans, notify."""
+"""The command line for predictions: predict, jobs, models, what is imported and labelled, buckets and streams."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ from client.exits import EPILOG, SOME_FAILED, run
 from client.importing import import_model, imports
 from client.labelling import label
 from client.naming import personas
-from client.options import Shared, shared, timeout, version, which_model
+from client.options import NumbersCommand, Shared, shared, timeout, version, which_model
 from client.results import Destination, show_results
+from client.streams.consume import consume
+from client.streams.produce import produce
+from client.streams.topic_commands import topics
 from client.submission import Submission
 
 if TYPE_CHECKING:
@@ -26,19 +29,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class NumbersCommand(click.Command):
-    """A command whose arguments may be negative numbers; an unknown option is still an error."""
-
-    ignore_unknown_options = True
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        rest = super().parse_args(ctx, args)
-        for value in ctx.params.get("inputs", ()):
-            if value.startswith("-") and not (value[1:2].isdigit() or value[1:2] == "."):
-                raise click.NoSuchOption(value.partition("=")[0], ctx=ctx)
-        return rest
 
 
 def result_file_option(help_text: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -63,17 +53,23 @@ def cli() -> None:
       inject s3://photos/incoming --model mobilenet --pattern '*.jpg'
       label next fashion_mnist
       personas groups
+      topics create kafka://127.0.0.1:9092 images answers --partitions 8
+      produce kafka://127.0.0.1:9092/images --model fashion_mnist images/*.png
+      consume kafka://127.0.0.1:9092/answers
       notify s3://photos --suffix .jpg --to https://celeriac.example.org/events/s3
     """
 
 
+cli.add_command(consume)
 cli.add_command(import_model)
 cli.add_command(imports)
 cli.add_command(inject)
 cli.add_command(label)
 cli.add_command(notify)
 cli.add_command(personas)
+cli.add_command(produce)
 cli.add_command(scans)
+cli.add_command(topics)
 
 
 @cli.command(cls=NumbersCommand, epilog=EPILOG)

@@ -56,6 +56,19 @@ class Shared(Talk):
         return Server(self.url, key=self.key, fingerprint=self.fingerprint, tell=print_note)
 
 
+class NumbersCommand(click.Command):
+    """A command whose arguments may be negative numbers; an unknown option is still an error."""
+
+    ignore_unknown_options = True
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        for value in ctx.params.get("inputs", ()):
+            if value.startswith("-") and not (value[1:2].isdigit() or value[1:2] == "."):
+                raise click.NoSuchOption(value.partition("=")[0], ctx=ctx)
+        return rest
+
+
 version = click.version_option(__version__, message="Celeriac %(version)s")
 """--version, of a program."""
 

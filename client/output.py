@@ -117,7 +117,7 @@ def print_job(job: Job) -> None:
 def print_results(results: Iterable[Result], *, names: Sequence[str] = ()) -> None:
     """A line for each result: what went in, what came out, and what to know about it."""
     columns = ("INPUT", "PREDICTION", "SCORE", "NOTE")
-    print_table(columns, ((name_of(result, names), *_outcome(result)) for result in results))
+    print_table(columns, ((name_of(result, names), *outcome(result)) for result in results))
 
 
 def print_models(models: Sequence[Model]) -> None:
@@ -180,7 +180,8 @@ def progress_of(job: Job, *, is_quiet: bool) -> Iterator[Callable[[Job], None]]:
         yield lambda latest: progress.update(task, completed=latest.done, total=latest.total)
 
 
-def _outcome(result: Result) -> tuple[str, str, str]:
+def outcome(result: Result) -> tuple[str, str, str]:
+    """The answer to an input as a person is told it, its score, and what to know about it."""
     if result.error is not None:
         return result.state, "", str(result.error)
     label, score, notes = result.label_text, "", []

@@ -47,6 +47,8 @@ class FakePubSub:
 
     def __init__(self) -> None:
         self.address = f"127.0.0.1:{free_ports(1)[0]}"
+        self.refuses: grpc.StatusCode | None = None
+        """What all single calls are answered with, if with anything."""
         self._changed = threading.Condition()
         self._ids = itertools.count(1)
         self._topics: dict[str, list[_Subscription]] = {}
@@ -107,12 +109,24 @@ class FakePubSub:
 
     def _start(self) -> grpc.Server:
         server = grpc.server(futures.ThreadPoolExecutor(20), options=[("grpc.so_reuseport", 0)])
-        unary, streamed = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
-        publisher = {"Publish": _handler(unary, self._publish, types.PublishRequest)}
+        publisher = {
+            "Publish": self._single(self._publish, types.PublishRequest),
+            "CreateTopic": self._single(self._create_topic, types.Topic),
+            "DeleteTopic": self._single(self._delete_topic, types.DeleteTopicRequest),
+            "ListTopics": self._single(self._list_topics, types.ListTopicsRequest),
+            "ListTopicSubscriptions": self._single(
+                self._list_subscriptions, types.ListTopicSubscriptionsRequest
+            ),
+        }
         subscriber = {
-            "StreamingPull": _handler(streamed, self._pull, types.StreamingPullRequest),
-            "Acknowledge": _handler(unary, self._acknowledge, types.AcknowledgeRequest),
-            "ModifyAckDeadline": _handler(unary, self._modify, types.ModifyAckDeadlineRequest),
+            "StreamingPull": _handler(
+                grpc.stream_stream_rpc_method_handler, self._pull, types.StreamingPullRequest
+            ),
+            "Pull": self._single(self._pull_once, types.PullRequest),
+            "Acknowledge": self._single(self._acknowledge, types.AcknowledgeRequest),
+            "ModifyAckDeadline": self._single(self._modify, types.ModifyAckDeadlineRequest),
+            "CreateSubscription": self._single(self._create_subscription, types.Subscription),
+            "DeleteSubscription": self._single(self._delete_subscription, types.DeleteSubscriptionRequest),
         }
         server.add_generic_rpc_handlers(
             (
@@ -123,6 +137,70 @@ class FakePubSub:
         assert server.add_insecure_port(self.address), f"{self.address} is taken"
         server.start()
         return server
+
+    def _single(self, answer: Callable[[Any, Any], Any], asked: Any) -> Any:
+        def answered(question: Any, context: Any) -> Any:
+            if self.refuses is not None:
+                context.abort(self.refuses, "as the test has it")
+            return answer(question, context)
+
+        return _handler(grpc.unary_unary_rpc_method_handler, answered, asked)
+
+    def _create_topic(self, asked: Any, context: Any) -> Any:
+        with self._changed:
+            if asked.name in self._topics:
+                context.abort(grpc.StatusCode.ALREADY_EXISTS, "Topic already exists")
+            self._topics[asked.name] = []
+        return asked
+
+    def _delete_topic(self, asked: Any, context: Any) -> None:
+        with self._changed:
+            if self._topics.pop(asked.topic, None) is None:
+                context.abort(grpc.StatusCode.NOT_FOUND, "Topic not found")
+
+    def _list_topics(self, _asked: Any, _context: Any) -> Any:
+        found = [types.Topic(name=name) for name in self._topics]
+        return types.ListTopicsResponse.pb(types.ListTopicsResponse(topics=found))
+
+    def _list_subscriptions(self, asked: Any, _context: Any) -> Any:
+        its = self._topics[asked.topic]
+        names = [name for name, each in self._subscriptions.items() if any(each is one for one in its)]
+        return types.ListTopicSubscriptionsResponse.pb(
+            types.ListTopicSubscriptionsResponse(subscriptions=names)
+        )
+
+    def _create_subscription(self, asked: Any, context: Any) -> Any:
+        with self._changed:
+            if asked.name in self._subscriptions:
+                context.abort(grpc.StatusCode.ALREADY_EXISTS, "Subscription already exists")
+            made = self._subscriptions[asked.name] = _Subscription(asked.ack_deadline_seconds or 10)
+            self._topics[asked.topic].append(made)
+        return asked
+
+    def _delete_subscription(self, asked: Any, context: Any) -> None:
+        with self._changed:
+            gone = self._subscriptions.pop(asked.subscription, None)
+            if gone is None:
+                context.abort(grpc.StatusCode.NOT_FOUND, "Subscription does not exist")
+            for topic, its in self._topics.items():
+                self._topics[topic] = [each for each in its if each is not gone]
+
+    def _pull_once(self, asked: Any, context: Any) -> Any:
+        """What is ready, waited for as long as whoever asks does."""
+        its = self._subscriptions.get(asked.subscription)
+        if its is None:
+            context.abort(grpc.StatusCode.NOT_FOUND, "Subscription does not exist")
+            return None
+        found: list[tuple[str, Any]] = []
+        while not found and context.is_active():
+            with self._changed:
+                found = its.take(asked.max_messages, self._ids)
+                if not found:
+                    self._changed.wait(LOOK_EVERY_S)
+        received = [
+            {"ack_id": ack_id, "message": types.PubsubMessage.wrap(message)} for ack_id, message in found
+        ]
+        return types.PullResponse.pb(types.PullResponse(received_messages=received))
 
     def _publish(self, asked: Any, context: Any) -> Any:
         with self._changed:

@@ -1,4 +1,4 @@
-"""An object store's notifications and topics. With `bucket_errors`, the only module that knows botocore."""
+"""An object store: notifications, topics, objects that are put there. With `store_errors` it alone knows botocore."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CEPHS_REQUEST = re.compile(r"tx[0-9a-f]{21}-[0-9a-f]{10}-[0-9a-f]+-.+")
 class BucketStore:
     """A store, by the environment, profiles and endpoint of the AWS tools. Blocks; not thread-safe.
 
-    Every method raises what `bucket_errors.translated` says.
+    Every method raises what `store_errors.translated` says.
     """
 
     def __init__(self, endpoint_url: str | None = None, *, secret: str = "") -> None:
@@ -71,6 +71,11 @@ class BucketStore:
             return
         with self._asking(f"s3://{bucket}"):
             self._s3.delete_bucket_notification(Bucket=bucket, NotificationId=name)
+
+    def upload(self, bucket: str, key: str, content: bytes, *, content_type: str) -> None:
+        """Have an object, in place of any that there was."""
+        with self._asking(f"s3://{bucket}"):
+            self._s3.put_object(Bucket=bucket, Key=key, Body=content, ContentType=content_type)
 
     def create_topic(self, name: str, address: str) -> str:
         """Have a topic that posts to an address until it is taken, and answer its ARN; one of that name is changed."""

@@ -30,7 +30,7 @@ _USERS: tuple[type[Exception], ...] = (
 )
 _REFUSALS = {
     "NoSuchBucket": "there is no bucket {place}",
-    "AccessDenied": "access to {place} is denied: these credentials do not let its notifications be read or set",
+    "AccessDenied": "access to {place} is denied to these credentials",
     "InvalidAccessKeyId": "the store does not know this access key",
     "SignatureDoesNotMatch": "the secret key does not belong to this access key",
     "NoSuchKey": "a topic or queue is unknown to the store",

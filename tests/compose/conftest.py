@@ -18,8 +18,9 @@ from testing.processes import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SETTINGS = {"LEASE_S": "3", "DRAIN_S": "5", "CHUNK_ITEMS": "32", "BATCH_ITEMS": "16"}
-"""Small chunks, so that many messages are on their way; short leases, so that a dead worker's items wait not long."""
+SETTINGS = {"LEASE_S": "3", "DRAIN_S": "5", "CHUNK_ITEMS": "32", "BATCH_ITEMS": "16", "EXTRAS": "kafka"}
+"""Small chunks, so that many messages are on their way; short leases, so that a dead worker's items wait not long. The
+extra is for the tests of streams; the others do not notice it."""
 
 
 TIMEOUT_S = 1500

@@ -11,6 +11,7 @@ import pytest
 
 from testing.compose_project import ComposeProject, checkout, compose_project
 from testing.docker import belongings, docker, images_tagged, inspect
+from tests.compose.conftest import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from testing.compose_project import Checkout
 
 SECRETS = ["admin_password", "broker_url", "database_url", "postgres_password", "rabbitmq_definitions"]
-BUCKET_SECRETS = ["aws_credentials", "events_token"]
+LATER_SECRETS = ["aws_credentials", "events_token", "stream_credentials"]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,8 @@ def test_two_checkouts_share_nothing_and_one_that_is_destroyed_leaves_nothing(
         theirs, ours = other.checkout.passwords(), project.checkout.passwords()
         assert theirs.keys() == ours.keys()
         # Only what waits for the operator's own.
-        assert [name for name in ours if ours[name] == theirs[name]] == ["aws_credentials"]
+        same = sorted(name for name in ours if ours[name] == theirs[name])
+        assert same == ["aws_credentials", "stream_credentials"]
         assert len(belongings(other.name)) == 5 + 4 + 3  # containers, volumes, networks
 
         other.checkout.run("make", "destroy", "ARGS=--yes")
@@ -185,7 +187,9 @@ def test_passwords_that_are_not_complete_are_told(fresh: Checkout, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_passwords_of_before_there_were_buckets_get_theirs(fresh: Checkout, tmp_path: Path) -> None:
+def test_passwords_of_before_there_were_buckets_and_streams_get_theirs(
+    fresh: Checkout, tmp_path: Path
+) -> None:
     nowhere = {"IMAGE_PREFIX": "127.0.0.1:1/", "IMAGE_TAG": "none", "SECRETS_DIR": str(tmp_path)}
     for name in SECRETS:
         (tmp_path / name).write_text("mine")
@@ -197,6 +201,7 @@ def test_passwords_of_before_there_were_buckets_get_theirs(fresh: Checkout, tmp_
     assert {(tmp_path / name).read_text() for name in SECRETS} == {"mine"}
     assert len((tmp_path / "events_token").read_text().strip()) == 48
     assert (tmp_path / "aws_credentials").read_text() == "[default]"
+    assert (tmp_path / "stream_credentials").read_text().startswith("#")
 
 
 def test_destroy_removes_no_file_that_it_did_not_make(fresh: Checkout, tmp_path: Path) -> None:
@@ -226,7 +231,7 @@ def test_passwords_that_are_made_twice_at_once_are_those_of_one(fresh: Checkout)
     said = "".join(up.result().stdout for up in ups)
 
     assert said.count("Made new passwords") == 1
-    assert sorted(file.name for file in fresh.secrets.iterdir()) == sorted(SECRETS + BUCKET_SECRETS)
+    assert sorted(file.name for file in fresh.secrets.iterdir()) == sorted(SECRETS + LATER_SECRETS)
     fresh.run("tools/compose", "destroy", "--yes")
 
 
@@ -263,7 +268,7 @@ def layers(image: str) -> list[str]:
 def build(made: Checkout, tag: str, *options: str) -> list[str]:
     """The layers of an image that is built of a checkout."""
     command = ("docker", "build", "-q", "-f", "docker/Dockerfile", "--target", "serve", "-t", tag, *options)
-    made.run(*command, ".")
+    made.run(*command, "--build-arg", f"EXTRAS={SETTINGS['EXTRAS']}", ".")
     return layers(tag)
 
 

@@ -1,0 +1,1 @@
+"""Topics and subscriptions of Google's Pub/Sub, by google-cloud-pubsub: the one package of the client that knows it."""
