@@ -105,10 +105,13 @@ class Result:
 class StreamResult(Result):
     """What became of an item of a message, or of a message that nothing could be made of: `state` is `refused`.
 
-    `id` is that of the request. A message of several items has a result for each of them.
+    `id` is that of the request, which was `sent` then. A message of several items has a result for each of them: `row`
+    says which, from 0; `index` is its place in the job.
     """
 
     index: int = 0
+    row: int | None = None
+    sent: str | None = None
     stream: str
     id: str | None = None
     job: str | None = None

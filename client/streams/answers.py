@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from client.answers import ItemError, StreamResult, read
 from client.errors import Unavailable
-from client.streams.ids import made_at
 
 if TYPE_CHECKING:
     from client.streams.messages import Incoming
@@ -25,7 +25,7 @@ class Answer:
     message: Incoming
     result: StreamResult | None
     latency_s: float | None
-    """From when its request was made to when it came to the topic; None: the id of the request does not say."""
+    """From when its request was sent to when it was told, by the clocks of their topics; None: it is not told."""
 
     @property
     def identity(self) -> str:
@@ -50,8 +50,8 @@ class Answer:
 def read_answer(message: Incoming) -> Answer:
     """What a message says, whatever it is."""
     result = _dead_letter(message) if ERROR in message.headers else _result(message)
-    made = None if result is None else made_at(result.id)
-    return Answer(message, result, None if made is None else round(max(0.0, message.sent_at - made), 6))
+    sent = None if result is None or result.sent is None else datetime.fromisoformat(result.sent).timestamp()
+    return Answer(message, result, None if sent is None else round(max(0.0, message.sent_at - sent), 6))
 
 
 def _result(message: Incoming) -> StreamResult | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from client.errors import InputError
 from client.inputs import ARRAY_SUFFIXES, Files, Items, read_inputs
 from client.names import sendable
-from client.streams.ids import new_id
 from client.streams.messages import Outgoing
 from client.uploads import Upload
 
@@ -42,7 +42,7 @@ class Payload:
     def message(self, asked: Mapping[str, str]) -> Outgoing:
         """A request for it, with a new id; `asked` are model and version."""
         about = {} if self.is_json else {"name": self.name}
-        number = new_id()
+        number = str(uuid.uuid4())
         headers = {"id": number, "content-type": self.content_type, **asked, **about}
         return Outgoing(id=number, name=self.name, value=self.value, headers=headers)
 

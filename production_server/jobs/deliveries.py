@@ -189,6 +189,7 @@ def _of_item(of_job: Job, done: Item, message: Any) -> Told:
         item=done,
         place=message.place,
         sent_at=message.sent_at,
+        row=done.index - message.first_idx,
         key=key,
         request_id=message.request_id,
     )
@@ -201,6 +202,7 @@ def _refusal(connection: Connection, row: Any) -> Told:
         item=None,
         place=found.place,
         sent_at=found.sent_at,
+        row=None,
         key=None if found.key is None else bytes(found.key),
         request_id=found.request_id,
         error_code=found.error_code,

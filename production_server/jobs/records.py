@@ -268,6 +268,8 @@ class Told:
     place: str
     sent_at: float
     """When its message was sent, in seconds since the Unix epoch, by the stream's clock."""
+    row: int | None
+    """Which of the items of its message it is, from 0; None: the message was refused."""
     key: bytes | None
     request_id: str | None
     error_code: str | None = None

@@ -109,7 +109,13 @@ class Teller:
             )
 
     def _result(self, told: Told, *, is_short: bool = False) -> Outgoing:
-        body: dict[str, object] = {"id": told.request_id, "stream": self.name, "from": told.place}
+        body: dict[str, object] = {
+            "id": told.request_id,
+            "stream": self.name,
+            "from": told.place,
+            "sent": datetime.fromtimestamp(told.sent_at, UTC).isoformat(),
+            "row": told.row,
+        }
         if told.job is None or told.item is None:
             error = {"code": told.error_code, "message": told.error_message}
             body |= {"job": None, "state": "refused", "error": error}

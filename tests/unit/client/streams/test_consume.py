@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import threading
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,6 @@ from confluent_kafka import TopicPartition
 
 from client.streams.answers import read_answer
 from client.streams.consuming import Received
-from client.streams.ids import made_at, new_id
 from client.streams.messages import Incoming
 from testing.kafka import MockKafka
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from tests.unit.client.conftest import Outcome, Run
 
 QUICK = ("--options", "fetch.wait.max.ms=5")
+
+
+SENT = "2026-11-30T10:00:00.125+00:00"
 
 
 def result(number: str, **told: Any) -> bytes:
@@ -47,7 +50,7 @@ def consume(run: Run, kafka: MockKafka, topic: str, *arguments: str | Path) -> O
 
 
 def test_results_are_shown_with_answer_score_and_latency(run: Run, kafka: MockKafka) -> None:
-    kafka.produce("out", result(new_id()), result("42", name="shoe.png", answer="Sneaker", score=0.5))
+    kafka.produce("out", result("41", sent=SENT), result("42", name="shoe.png", answer="Sneaker", score=0.5))
 
     done = consume(run, kafka, "out", "--from-beginning", "--count", "2")
 
@@ -76,15 +79,14 @@ def test_refused_messages_are_shown_with_the_reason_on_both_topics(run: Run, kaf
 
 
 def test_json_has_a_line_for_each_with_all_that_was_told(run: Run, kafka: MockKafka) -> None:
-    number = new_id()
-    kafka.produce("out", result(number), b"\xff", b"hello")
+    kafka.produce("out", result("41", sent=SENT), b"\xff", b"hello")
 
     done = consume(run, kafka, "out", "--from-beginning", "--count", "3", "--json")
 
     assert done.code == 0, done.stderr
     lines = {line["place"]: line for line in map(json.loads, done.stdout.splitlines())}
     (told,) = (line for line in lines.values() if "state" in line)
-    assert told.items() >= json.loads(result(number)).items()
+    assert told.items() >= json.loads(result("41", sent=SENT)).items()
     assert told["latency_s"] >= 0
     assert sorted(str(line["value"]) for line in lines.values() if "value" in line) == ["None", "hello"]
 
@@ -173,8 +175,8 @@ def test_what_does_not_go_together_is_one_line(run: Run, arguments: list[str], s
 def test_how_it_stands_is_said_in_words() -> None:
     def messages() -> Iterator[Incoming]:
         for number in range(100):
-            value = result(new_id(), state="failed" if number == 0 else "succeeded")
-            at = made_at(json.loads(value)["id"]) or 0
+            value = result(str(number), state="failed" if number == 0 else "succeeded", sent=SENT)
+            at = datetime.fromisoformat(SENT).timestamp()
             yield Incoming(
                 value=value, headers={}, place=f"out/0/{number}", sent_at=at + (0.020 if number < 90 else 0.5)
             )

@@ -6,8 +6,6 @@ import json
 import secrets
 import subprocess
 import sys
-import time
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +14,6 @@ import pytest
 from client.streams import opening
 from client.streams.address import Place
 from client.streams.carrying import Carrier
-from client.streams.ids import made_at, new_id
 from client.streams.messages import Incoming
 from client.streams.producing import Sent, send_all
 from client.streams.requests import Payload, TableRows
@@ -120,15 +117,6 @@ def test_a_loop_sends_again_with_new_ids_until_the_count_is_reached(
     assert done.code == 0
     assert "7 of 7 sent" in done.stderr
     assert len(sent_to(kafka, "in", 7)) == 7
-
-
-def test_an_id_tells_when_it_was_made() -> None:
-    before = time.time()
-
-    made = made_at(new_id())
-
-    assert made is not None and before - 0.001 <= made <= time.time()
-    assert made_at(str(uuid.uuid4())) is made_at("42") is made_at(None) is None
 
 
 def test_what_is_too_large_is_refused_by_name_and_stops_nothing(

@@ -311,6 +311,7 @@ def test_results_and_refusals_are_told_with_the_ids_of_their_requests(
     ]
     ((_, answered, body),) = [each for each in bodies if each[2]["id"] == "first"]
     assert (body["label"], body["model"], body["version"], body["from"]) == ("yes", "table", "1", "in/0/0")
+    assert (body["row"], body["sent"]) == (0, "1970-01-01T00:00:01+00:00")
     assert (answered.headers["ce_type"], answered.headers["request-id"], answered.key) == (
         "dev.celeriac.result", "first", b"k",
     )  # fmt: skip
