@@ -1,4 +1,4 @@
-"""The command line for predictions: predict, jobs, models, import, imports, label, personas, inject, scans, notify."""
+"""The command line for predictions, and for all that a server can do beside them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from client.naming import personas
 from client.options import Shared, shared, timeout, version, which_model
 from client.results import Destination, show_results
 from client.submission import Submission
+from client.training import train, training_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,6 +64,7 @@ def cli() -> None:
       inject s3://photos/incoming --model mobilenet --pattern '*.jpg'
       label next fashion_mnist
       personas groups
+      train iris
       notify s3://photos --suffix .jpg --to https://celeriac.example.org/events/s3
     """
 
@@ -74,6 +76,8 @@ cli.add_command(label)
 cli.add_command(notify)
 cli.add_command(personas)
 cli.add_command(scans)
+cli.add_command(train)
+cli.add_command(training_runs)
 
 
 @cli.command(cls=NumbersCommand, epilog=EPILOG)
