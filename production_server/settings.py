@@ -347,7 +347,8 @@ class Settings:
     heartbeat_file: Path | None = _setting(
         None,
         path,
-        "file that a worker touches every 3 s as long as database and broker answer it: for health checks",
+        "file that a worker touches every 3 s as long as database and broker answer it (a `trainer`: the database): "
+        "for health checks",
     )
     remote_control: str = _setting(
         "off",

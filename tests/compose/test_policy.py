@@ -14,8 +14,8 @@ from testing.compose_project import Checkout, checkout
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WITH_MODELS = {"web", "worker", "importer"}
-"""Services that serve models, and make versions."""
+WITH_MODELS = {"web", "worker", "importer", "trainer"}
+"""Services that serve models, make versions, and train them again."""
 ONE_SHOT = {"migrate"}
 """Services that end."""
 SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|COOKIE|(?:^|_)(?:KEY|PASS|USER|AUTH)$|_URL$")

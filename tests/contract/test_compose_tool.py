@@ -21,7 +21,8 @@ case "$*" in
 "compose version --short") echo 2.26.1 ;;
 "version --format "*) echo 26.1.5 ;;
 "volume inspect "*) [ -e "volumes/$3" ] ;;
-*" config --services") echo web; [ "${COMPOSE_PROFILES:-}" != tls ] || echo caddy ;;
+*" config --services") echo web; [ "${COMPOSE_PROFILES:-}" != tls ] || echo caddy
+    [ "${COMPOSE_PROFILES:-}" != training ] || echo trainer ;;
 *" config") cat <<END
 name: $project
 services:
@@ -37,6 +38,7 @@ x-values:
   BIND: "${BIND:-127.0.0.1}"
   DOMAIN: "${DOMAIN:-localhost}"
   HTTPS_PORT: "${HTTPS_PORT:-443}"
+  LEARNING_FILE: "${LEARNING_FILE:-}"
   PORTS: ${PORT:-5100} 5555
   SECRETS_DIR: ${SECRETS_DIR:-./secrets/$project}
   WORKERS: "${WORKERS:-}"
@@ -129,6 +131,15 @@ def test_a_way_around_tls_is_not_published(tool: Tool, address: str) -> None:
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr.startswith(f"error: BIND={address} would publish web without TLS beside Caddy")
     assert not tool.has_started()
+
+
+def test_what_trains_needs_policies(tool: Tool) -> None:
+    refused = tool.run("up", COMPOSE_PROFILES="training")
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: the profile training needs LEARNING_FILE")
+    assert not tool.has_started()
+    assert tool.run("up", COMPOSE_PROFILES="training", LEARNING_FILE="learning.yaml").returncode == 0
 
 
 def test_with_tls_its_address_is_told(tool: Tool) -> None:

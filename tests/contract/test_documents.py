@@ -123,16 +123,14 @@ def test_the_containers_take_every_setting_that_is_not_theirs_to_decide() -> Non
     decided |= {"API_KEYS", "FIRST_KEY_FILE", "OPEN_TO_ALL"}
     # TLS is its proxy's, which has an address in a network of theirs.
     decided |= {"TLS_CERT", "TLS_KEY", "HTTP_PORT", "PROXIES"}
-    # The one names a file in a folder that is theirs, the other one is a secret.
-    decided |= {"EVENTS_FILE", "EVENTS_TOKEN"}
+    # They name files in folders that are theirs, or are a secret.
+    decided |= {"EVENTS_FILE", "EVENTS_TOKEN", "LEARNING_FILE"}
     # Images have no git.
     decided |= {"MODELS_REPOSITORY", "MODELS_PUSH_BYTES"}
     # The one is part of an image, the other one a folder that is mounted.
     decided |= {"IMPORT_PYTHON", "MORE_MODELS"}
     # Their images have no library for streams.
     decided |= {"STREAMS_FILE"}
-    # There is no service that trains yet.
-    decided |= {"LEARNING_FILE"}
     settings = {variable_of(setting) for setting in fields(Settings)}
 
     taken = set(re.findall(r"^ +([A-Z_]+): \$\{\1:-\}", COMPOSE_FILE.read_text(), re.MULTILINE))
