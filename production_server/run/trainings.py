@@ -8,11 +8,14 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sqlalchemy import literal, select
+
 from production_server.errors import Fault, SettingsError
 from production_server.intake.imports import ImportIntake
 from production_server.loop import Loop, restart_dead
 from production_server.models.remote_store import remote_store_of
 from production_server.parts import SharedParts
+from production_server.retraining.own_training import check_can_train
 from production_server.retraining.policies import Policy, policies_in
 from production_server.retraining.runner import LOOK_EVERY_S, Runner
 from production_server.run.opened_serving import promotion_gate
@@ -20,6 +23,8 @@ from production_server.serving.serving import Serving
 from production_server.settings import Settings
 
 log = logging.getLogger(__name__)
+
+HEARTBEAT_S = 3.0
 
 
 @dataclass(slots=True)
@@ -33,6 +38,7 @@ class Trainings:
 
     def __post_init__(self) -> None:
         shared, settings = self.shared, self.shared.settings
+        check_can_train(self.policies, settings)
         serving = Serving(
             shared.database,
             shared.registry,
@@ -59,6 +65,7 @@ class Trainings:
         self._loops = (
             Loop("training", runner.step, pause_s=LOOK_EVERY_S, stopping=runner.stopping),
             Loop("lease of a training", runner.renew_lease, pause_s=renew_s),
+            Loop("heartbeat of a trainer", self._beat, pause_s=HEARTBEAT_S),
         )
         for loop in self._loops:
             loop.start()
@@ -69,6 +76,14 @@ class Trainings:
         self._runner.close()
         for loop in self._loops:
             loop.stop()
+
+    def _beat(self) -> bool:
+        """Tell a health check that this process lives, and that the database answers it."""
+        with self.shared.database.read() as connection:
+            connection.execute(select(literal(1)))
+        if self.shared.settings.heartbeat_file is not None:
+            self.shared.settings.heartbeat_file.touch()
+        return False
 
 
 def run_trainer(settings: Settings) -> None:
