@@ -40,6 +40,8 @@ def test_labels_make_a_version_that_serves_and_answers_again(service: Celeriac) 
     page = service.web.get(run["links"]["page"]).text
     assert f"{told['changed']} of 350 answers changed" in page
     assert trained in page
+    left = service.web.get("/api/labels/blobs").json()["left"]
+    assert left == 200, "nobody is asked a second time about what was answered again"
     model = service.web.get("/api/models/blobs").json()
     assert model["channels"]["stable"] == "2", model
     assert [item["label"] for item in service.results(job)] == before, "what was answered stays"
