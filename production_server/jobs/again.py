@@ -5,11 +5,11 @@ What they were answered before stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, insert, literal, select, update
 
 from production_server.jobs.bulk import insert_many
 from production_server.jobs.database import Database
@@ -78,10 +78,10 @@ def add_again(database: Database, run_id: UUID, job_id: UUID, *, most: int) -> r
         )
         if not places:
             return range(first, first)
-        for index, place in enumerate(places, first):
-            is_it = (answered_again.c.run_id == run_id) & (answered_again.c.place == place)
-            connection.execute(update(answered_again).where(is_it).values(new_idx=index))
-        _copy(connection, run_id, job_id, first)
+        is_it = (answered_again.c.run_id == run_id) & (answered_again.c.place == bindparam("at"))
+        numbered = update(answered_again).where(is_it).values(new_idx=bindparam("index"))
+        connection.execute(numbered, [{"at": place, "index": n} for n, place in enumerate(places, first)])
+        _copy(connection, run_id, job_id, places)
         connection.execute(update(job).where(job.c.id == job_id).values(total=first + len(places)))
         note_unpublished(connection, job_id, first)
     return range(first, first + len(places))
@@ -125,9 +125,10 @@ def changed_by(database: Database, run_id: UUID, job_id: UUID) -> Changed:
     return Changed(answered=answered, changed=others[0], agree_now=others[1], agree_no_more=others[2])
 
 
-def _copy(connection: Connection, run_id: UUID, job_id: UUID, first: int) -> None:
-    """Make items of what was given an index from `first` on."""
-    is_it = (answered_again.c.run_id == run_id) & (answered_again.c.new_idx >= first)
+def _copy(connection: Connection, run_id: UUID, job_id: UUID, places: Sequence[int]) -> None:
+    """Make items of what was given an index just now."""
+    is_it = (answered_again.c.run_id == run_id) & answered_again.c.new_idx.is_not(None)
+    is_it &= answered_again.c.place.in_(places)
     of_item = and_(item.c.job_id == answered_again.c.job_id, item.c.idx == answered_again.c.idx)
     copied = select(
         literal(job_id, job.c.id.type),

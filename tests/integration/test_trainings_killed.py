@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,7 @@ def has_reached(database: Path, run_id: str, step: str) -> bool:
     return bool(at == step and (step != "train" or labels) and (step != "answer" or answered))
 
 
-def rows_of(database: Path, query: str, value: str = "", *, is_id: bool = True) -> list[tuple[object, ...]]:
+def rows_of(database: Path, query: str, value: str = "", *, is_id: bool = True) -> list[tuple[Any, ...]]:
     values = (value.replace("-", "") if is_id else value,) if value else ()
     with contextlib.closing(sqlite3.connect(database, timeout=10)) as connection:
         return list(connection.execute(query, values))
