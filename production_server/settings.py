@@ -110,7 +110,8 @@ class Settings:
     import_python: Path | None = _setting(
         None,
         path,
-        "the Python that reads files of models, for one that has TensorFlow; `make import` sets it",
+        "the Python that reads files of models, and [trains images](learning.md#images), for one that has TensorFlow; "
+        "`make import` and `make trainer` set it",
         shown_default="the one that runs",
     )
     import_memory_bytes: int = _setting(

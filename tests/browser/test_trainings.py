@@ -127,7 +127,7 @@ def test_one_that_failed_goes_on_and_says_so_by_itself(visit: Visit, site: Celer
 
     page.get_by_role("button", name="Go on").click()
 
-    expect(page.locator("#training .state")).to_have_text("Done")
+    expect(page.locator("#training .state")).to_have_text("Done", timeout=60_000)
 
 
 def test_nobody_is_told_of_trainings_of_a_model_without_any(visit: Visit) -> None:
