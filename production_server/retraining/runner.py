@@ -266,10 +266,9 @@ class Runner:
             held, run = noted, noted.run
         job_id = UUID(str(run.answer_job))
         job = get_job(self.database, job_id, whose=None)
-        if job.is_growing and job.total - job.done < PAGE:
-            added = self.intake.add_again(run.id, job_id, most=PAGE)
-            if not added:
-                end_again(self.database, job_id)
+        wants_more = job.is_growing and job.total - job.done < PAGE
+        if wants_more and not self.intake.add_again(run.id, job_id, most=PAGE):
+            end_again(self.database, job_id)
         if job.is_over:
             changed = changed_by(self.database, run.id, job_id)
             log.info("training run %s of %s: %s", run.id, run.model, changed)
