@@ -67,6 +67,11 @@ launch: $(LAUNCHER) ## Boot a cloud instance that answers predictions: make laun
 train: $(TRAINING) ## Train a model and write a new version of it: make train MODEL=diabetes
 	@exec $(TRAINING)/bin/python -m production_server.training $(MODEL) $(ARGS)
 
+# A command of one's own may need none of TensorFlow, the program for images does.
+.PHONY: trainer
+trainer: $(SERVING) $(TRAINING) ## Train models again from their labels, beside a broker: make trainer LEARNING_FILE=learning.yaml
+	@IMPORT_PYTHON=$(TRAINING)/bin/python LEARNING_FILE=$(LEARNING_FILE) exec $(SERVING)/bin/python -m production_server trainer
+
 # Only an ONNX file needs no TensorFlow; what it really is, its bytes say.
 .PHONY: import
 import: $(SERVING) $(if $(filter %.onnx,$(ARGS)),,$(TRAINING)) ## Make a model's file a version that serves: make import ARGS="model.onnx --name mine"

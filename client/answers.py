@@ -235,6 +235,51 @@ class Model:
 
 
 @dataclass(frozen=True)
+class AnswersChanged:
+    """What a new version answers otherwise than what answered before it."""
+
+    answered: int
+    changed: int
+    agree_now: int
+    agree_no_more: int
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A model that is trained again, and what has come of it."""
+
+    id: str
+    model: str
+    state: str
+    step: str
+    began: str
+    why: str = ""
+    doing: str = ""
+    labels: int = 0
+    held_out: int = 0
+    version: str | None = None
+    changed: AnswersChanged | None = None
+    error: ItemError | None = None
+    ended: str | None = None
+    links: dict[str, str | None] = field(default_factory=dict)
+
+    @property
+    def is_over(self) -> bool:
+        return self.state != "open"
+
+    @property
+    def is_success(self) -> bool:
+        return self.state == "succeeded"
+
+
+@dataclass(frozen=True)
+class TrainingRuns:
+    """Training runs, newest first."""
+
+    runs: list[TrainingRun]
+
+
+@dataclass(frozen=True)
 class ModelImport:
     """A file on its way to being a version, and what it has become, or why not."""
 

@@ -352,7 +352,7 @@ def _scan_path(scan_id: str) -> str:
 
 
 def checked_id(text: str, *, of: str) -> uuid.UUID:
-    """The ID of a job, an import or a scan.
+    """The ID of a job, an import, a scan or a training run.
 
     Raises:
         InputError: it is none.
@@ -363,7 +363,7 @@ def checked_id(text: str, *, of: str) -> uuid.UUID:
         article = "an" if of == "import" else "a"
         raise InputError(
             f"{text!r} is no ID of {article} {of}: expected one such as {EXAMPLE_ID}; "
-            f"`{of}s` lists those that there are"
+            f"`{of.replace(' ', '-')}s` lists those that there are"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The command line for predictions: predict, jobs, models, what is imported and labelled, buckets and streams."""
+"""The command line for predictions, and for all that a server can do beside them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from client.streams.consume import consume
 from client.streams.produce import produce
 from client.streams.topic_commands import topics
 from client.submission import Submission
+from client.training import train, training_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,6 +57,7 @@ def cli() -> None:
       topics create kafka://127.0.0.1:9092 images answers --partitions 8
       produce kafka://127.0.0.1:9092/images --model fashion_mnist images/*.png
       consume kafka://127.0.0.1:9092/answers
+      train iris
       notify s3://photos --suffix .jpg --to https://celeriac.example.org/events/s3
     """
 
@@ -70,6 +72,8 @@ cli.add_command(personas)
 cli.add_command(produce)
 cli.add_command(scans)
 cli.add_command(topics)
+cli.add_command(train)
+cli.add_command(training_runs)
 
 
 @cli.command(cls=NumbersCommand, epilog=EPILOG)

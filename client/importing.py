@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from dataclasses import asdict
@@ -10,17 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 from client.api import WHILE_FOLLOWING
 from client.errors import InputError, Unavailable
 from client.exits import EPILOG, SOME_FAILED
-from client.options import DEFAULT_URL, Shared, shared, timeout
-from client.output import print_facts, print_note, print_table, printable
+from client.options import Shared, shared, timeout
+from client.output import print_facts, print_table
 from client.uploads import Upload
+from client.waiting import may_be_left, status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from client.answers import ModelImport
     from client.api import Server
@@ -157,7 +156,7 @@ def _follow(server: Server, made: ModelImport, options: Shared, *, timeout_s: fl
     """
     server.patience = WHILE_FOLLOWING
     started = time.monotonic()
-    with _may_be_left(made, options), _status(options) as tell:
+    with may_be_left(options, "The import", f"imports {made.id} --wait"), status(options) as tell:
         while not made.is_over:
             tell(made.doing)
             if timeout_s is not None and time.monotonic() + POLL_S > started + timeout_s:
@@ -167,28 +166,6 @@ def _follow(server: Server, made: ModelImport, options: Shared, *, timeout_s: fl
     options.show(asdict(made), lambda: _print_import(made))
     if not made.is_success:
         raise click.exceptions.Exit(SOME_FAILED)
-
-
-@contextlib.contextmanager
-def _status(options: Shared) -> Iterator[Callable[[str], None]]:
-    """Show on stderr, if a person is looking, what is being done."""
-    console = Console(stderr=True, highlight=False, markup=False)
-    if options.is_quiet or not console.is_terminal:
-        yield lambda _text: None
-        return
-    with console.status("") as status:
-        yield lambda text: status.update(printable(text))
-
-
-@contextlib.contextmanager
-def _may_be_left(made: ModelImport, options: Shared) -> Iterator[None]:
-    """Say how to pick an import up when it is no longer waited for."""
-    try:
-        yield
-    except (KeyboardInterrupt, Unavailable):
-        where = "" if options.url == DEFAULT_URL else f" --url {options.url}"
-        print_note(f"The import goes on. Pick it up with: python -m client imports {made.id} --wait{where}")
-        raise
 
 
 def _print_imports(found: Sequence[ModelImport]) -> None:

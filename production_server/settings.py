@@ -110,7 +110,8 @@ class Settings:
     import_python: Path | None = _setting(
         None,
         path,
-        "the Python that reads files of models, for one that has TensorFlow; `make import` sets it",
+        "the Python that reads files of models, and [trains images](learning.md#images), for one that has TensorFlow; "
+        "`make import` and `make trainer` set it",
         shown_default="the one that runs",
     )
     import_memory_bytes: int = _setting(
@@ -347,7 +348,8 @@ class Settings:
     heartbeat_file: Path | None = _setting(
         None,
         path,
-        "file that a worker touches every 3 s as long as database and broker answer it: for health checks",
+        "file that a worker touches every 3 s as long as database and broker answer it (a `trainer`: the database): "
+        "for health checks",
     )
     remote_control: str = _setting(
         "off",

@@ -115,19 +115,20 @@ class Intake:
             self._handover.hand_over(chunks_of(accepted, chunk_items))
         return accepted.total
 
-    def add_again(self, run_id: UUID, job_id: UUID, *, most: int) -> int:
-        """Add the next items that a training run has answered again to its job, and publish them; how many there were.
+    def add_again(self, run_id: UUID, job_id: UUID, *, most: int) -> bool:
+        """Add the next items that a training run has answered again to its job; False: there are no more.
 
         Raises:
             Unavailable: the database does not answer; nothing was added.
         """
-        added = add_again(self.database, run_id, job_id, most=most)
         chunk = self.settings.chunk_items
-        starts = range(added.start, added.stop, chunk)
+        added = add_again(self.database, run_id, job_id, most=most, chunk_items=chunk)
+        stop = added.stored.stop
+        starts = range(added.stored.start, stop, chunk)
         self._handover.hand_over(
-            [Chunk(job_id, start, min(start + chunk, added.stop), "normal") for start in starts]
+            [Chunk(job_id, start, min(start + chunk, stop), "normal") for start in starts]
         )
-        return len(added)
+        return not added.is_all
 
     def accept_objects(self, new: NewObjects) -> Job | None:
         """Store a job of those objects that this version has not been given before, for workers to find; None: no such.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
+from production_server.jobs.again import SOURCE
 from production_server.jobs.database import Database
 from production_server.jobs.read import frozen
 from production_server.jobs.series import Chosen, find_series
@@ -87,6 +88,8 @@ def read_pool(database: Database, model: str, task_of: TaskOf, *, whose: str | N
             select(item.c.job_id, item.c.idx, item.c.label, item.c.score, item.c.output, job.c.version)
             .join(job, job.c.id == item.c.job_id)
             .where(item.c.finished_at.is_not(None), item.c.series_id.in_(asked), item.c.label.is_not(None))
+            # What a training has answered again is asked about as it was first answered, and labelled once.
+            .where(job.c.source != SOURCE)
             .where(~select(decision.c.id).where(is_of(item.c), is_word()).exists())
             .order_by(item.c.finished_at.desc())
             .limit(most + 1)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import exists, literal, select, update
+from sqlalchemy import exists, literal, or_, select, update
 
 from production_server.jobs.again import SOURCE, begin_again, choose_again
 from production_server.jobs.database import Database
 from production_server.jobs.job_row import uuid7
 from production_server.jobs.series import Chosen, find_series
-from production_server.jobs.tables import item, item_input, job, training_run
+from production_server.jobs.tables import item, item_input, item_reference, job, training_run
 from production_server.labels.sets import LabelSet, labels_of_set
 from production_server.retraining.runs import RunClaim, TrainingRun
 
@@ -30,8 +30,11 @@ def choose(database: Database, held: RunClaim, labelled: LabelSet, *, most: int)
         row = connection.execute(noted.values(answer_job=job_id).returning(training_run)).one_or_none()
         if row is None:
             return None
-        has_input = exists(
-            select(literal(1)).where(item_input.c.job_id == item.c.job_id, item_input.c.idx == item.c.idx)
+        has_input = or_(
+            *(
+                exists(select(literal(1)).where(each.c.job_id == item.c.job_id, each.c.idx == item.c.idx))
+                for each in (item_input, item_reference)
+            )
         )
         asked = find_series(connection, Chosen(model=run.model))
         latest = (

@@ -1,6 +1,6 @@
 """Runs the operator's own training: nicer, within limits, and never longer than whoever has asked for it lives.
 
-`python -m production_server.retraining.child NICENESS MEMORY_BYTES PROGRAM [ARGUMENT …]`, as the leader of a session,
+`python child.py NICENESS MEMORY_BYTES PROGRAM [ARGUMENT …]`, of the standard library alone, as the leader of a session,
 with a pipe as standard input whose other end the one who asks holds. Its exit code is that of the program, or 128 and
 the signal that has ended it.
 """
@@ -25,10 +25,8 @@ def main(niceness: int, memory_bytes: int, command: list[str]) -> int:
         allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(kind, (allowed, allowed))
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # The path to this package is for this process alone.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     try:
-        code = subprocess.run(command, stdin=subprocess.DEVNULL, env=environment, check=False).returncode
+        code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
     except OSError as exc:
         sys.stderr.write(f"{command[0]} cannot be started: {exc.strerror or exc}\n")
         return _CANNOT_START

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
-import production_server
 from production_server.confined.process import KEPT_VARIABLES
+from production_server.retraining import child
 from production_server.retraining.policies import DATA, MODEL, Bounds
 
 LOG_BYTES = 64 * 1024
@@ -51,10 +52,11 @@ def train_by_command(
     *,
     stopping: threading.Event,
     follow: Callable[[Callable[[], str]], None] = lambda _tail: None,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Trained:
     """Run the command, which is to write the model's file; blocks. It is killed when `stopping` is set.
 
-    `follow` gets what tells the end of its output at any time.
+    `follow` gets what tells the end of its output at any time; `environment` is what it finds beside the usual.
 
     What an earlier try has left of the file is removed first, since nobody knows whether it is whole.
     """
@@ -63,7 +65,7 @@ def train_by_command(
     reads, writes = os.pipe()
     log = _Tail(reads)
     follow(log.so_far)
-    with _started(filled, places.scratch, bounds, writes) as process:
+    with _started(filled, places.scratch, bounds, writes, environment) as process:
         failure = _wait(process, bounds, stopping)
     if not failure and process.returncode:
         failure = _how(process.returncode)
@@ -104,19 +106,19 @@ def _filled(argument: str, places: Places) -> str:
 
 @contextmanager
 def _started(
-    command: list[str], scratch: Path, bounds: Bounds, log: int
+    command: list[str], scratch: Path, bounds: Bounds, log: int, more: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The child, which writes into `log`; at the end it is killed with its process group."""
     limits = [str(bounds.niceness), str(bounds.memory_bytes)]
     # Closed here in any case, so that who reads comes to an end.
     with os.fdopen(log, "wb", buffering=0) as writes:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "production_server.retraining.child", *limits, *command],
+            [sys.executable, "-I", child.__file__, *limits, *command],
             stdin=subprocess.PIPE,
             stdout=writes,
             stderr=writes,
             cwd=scratch,
-            env=_environment(scratch),
+            env={**_environment(scratch), **more},
             start_new_session=True,
         )
     with process:
@@ -151,5 +153,4 @@ def _environment(scratch: Path) -> dict[str, str]:
         **{name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ},
         "HOME": str(scratch),
         "TMPDIR": str(scratch),
-        "PYTHONPATH": str(Path(production_server.__file__).parents[1]),
     }

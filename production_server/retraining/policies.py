@@ -23,6 +23,7 @@ from production_server.errors import Fault, SettingsError
 from production_server.jobs.records import ANONYMOUS_NAME
 from production_server.models.importing.described import Described
 from production_server.models.manifest import Name
+from production_server.retraining.images import Images
 from production_server.sources.written_yaml import read_yaml
 
 Why = Literal["labels", "time"]
@@ -65,10 +66,12 @@ class Begin(BaseModel):
 
 
 class Train(BaseModel):
-    """What trains, and what its model's file cannot tell."""
+    """What trains, either way, and what its model's file cannot tell."""
 
-    command: Annotated[tuple[_Argument, ...], Field(max_length=_MOST_ARGUMENTS)]
+    command: Annotated[tuple[_Argument, ...], Field(max_length=_MOST_ARGUMENTS)] = ()
     """The operator's own program and its arguments; no shell reads them."""
+    images: Images | None = None
+    """Not a command, but this repository's own program, which says itself what its file cannot tell."""
     describe: Described = Described()
     """As `model.yaml` beside a file that is imported."""
     suffix: Literal["onnx", "keras", "h5"] = "onnx"
@@ -86,6 +89,14 @@ class Train(BaseModel):
                 "places", "arguments in which {places} stand", {"places": f"{DATA} and {MODEL}"}
             )
         return written
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if bool(self.command) == (self.images is not None):
+            raise PydanticCustomError("train", "either a command or images")
+        if self.images is not None and self.model_fields_set & {"describe", "suffix"}:
+            raise PydanticCustomError("train", "describe and suffix for a command only")
+        return self
 
 
 class Bounds(BaseModel):

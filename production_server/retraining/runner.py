@@ -24,13 +24,15 @@ from production_server.jobs.database import Database
 from production_server.jobs.imports import ModelImport, get_import, list_imports
 from production_server.jobs.read import get_job
 from production_server.jobs.rollouts import Rollout, get_rollout, list_rollouts
-from production_server.labels.sets import LabelSet, get_set, make_set
+from production_server.labels.sets import LabelSet, get_set, labels_of_set, make_set
 from production_server.models.importing.uploads import IncomingFiles, Part
 from production_server.models.registry import Registry
 from production_server.models.tasks.task import Task
 from production_server.retraining.answering import choose
-from production_server.retraining.commands import LOG_BYTES, Places, train_by_command
+from production_server.retraining.commands import LOG_BYTES, Places, Trained, train_by_command
 from production_server.retraining.dataset import LABEL, Dataset, write_dataset
+from production_server.retraining.images import Told
+from production_server.retraining.own_training import command_of, environment
 from production_server.retraining.policies import Policy, Then, why_due
 from production_server.retraining.runs import (
     NewRun,
@@ -182,10 +184,11 @@ class Runner:
         )
         if noted is None:
             return
+        if not dataset.held_out_labels and policy.then.to != "nothing":
+            end_run(self.database, held, "refused", error=_NothingHeldOut(dataset.labels, policy.then.to))
+            return
         self._said = "training"
-        trained = train_by_command(
-            policy.train.command, places, policy.bounds, stopping=self._ends, follow=self._follow
-        )
+        trained = self._trained(run, policy, places)
         if self._ends.is_set():
             # Stopped, or cancelled: nobody has died of it.
             note(self.database, held, tries=run.tries)
@@ -196,6 +199,19 @@ class Runner:
             )
         else:
             self._go_on(held, step="import", log=trained.log[-LOG_BYTES:])
+
+    def _trained(self, run: TrainingRun, policy: Policy, places: Places) -> Trained:
+        images, bounds = policy.train.images, policy.bounds
+        if images is None:
+            command = policy.train.command
+            return train_by_command(command, places, bounds, stopping=self._ends, follow=self._follow)
+        said = {each.label for each in labels_of_set(self.database, self._set_of(run))}
+        told = Told.of(self.registry.resolve(run.model).manifest, said, images)
+        self._told(run).write_text(told.model_dump_json(), encoding="utf-8")
+        command = command_of(self.settings, self._told(run))
+        return train_by_command(
+            command, places, bounds, stopping=self._ends, follow=self._follow, environment=environment()
+        )
 
     def _import(self, held: RunClaim) -> None:
         """Have a worker make a version of the file, which has to pass the gate."""
@@ -250,10 +266,9 @@ class Runner:
             held, run = noted, noted.run
         job_id = UUID(str(run.answer_job))
         job = get_job(self.database, job_id, whose=None)
-        if job.is_growing and job.total - job.done < PAGE:
-            added = self.intake.add_again(run.id, job_id, most=PAGE)
-            if not added:
-                end_again(self.database, job_id)
+        wants_more = job.is_growing and job.total - job.done < PAGE
+        if wants_more and not self.intake.add_again(run.id, job_id, most=PAGE):
+            end_again(self.database, job_id)
         if job.is_over:
             changed = changed_by(self.database, run.id, job_id)
             log.info("training run %s of %s: %s", run.id, run.model, changed)
@@ -308,6 +323,9 @@ class Runner:
     def _model_file(self, run: TrainingRun) -> Path:
         return self._folder(run) / f"training-{run.id}.{self._policy(run).train.suffix}"
 
+    def _told(self, run: TrainingRun) -> Path:
+        return self._folder(run) / "told.json"
+
     def _remove(self, run: TrainingRun) -> None:
         shutil.rmtree(self._folder(run), ignore_errors=True)
 
@@ -326,6 +344,8 @@ class Runner:
         sample = next((each for each in samples if each.is_file()), None)
         is_table = sample is not None and sample.suffix == ".csv"
         described = train.describe
+        if train.images is not None:
+            described = Told.model_validate_json(self._told(run).read_bytes()).described
         if is_table and described.target is None:
             described = described.model_copy(update={"target": LABEL})
         with self.imports.incoming() as files:
@@ -374,6 +394,19 @@ class _Failed(CeleriacError):
         super().__init__(detail)
         if code_of:
             self.code = code_of
+
+
+class _NothingHeldOut(CeleriacError):
+    """Too few labels, so that nothing would say whether the new version is better."""
+
+    code = "nothing_held_out"
+
+    def __init__(self, labels: int, to: str) -> None:
+        super().__init__(
+            f"none of the {labels} labels is of an input that is kept from training (one input in five is), so that "
+            f"nothing would say whether the new version is better, and it cannot become {to}: label more, or have the "
+            "policy say `then: {to: nothing}`"
+        )
 
 
 def _copy(files: IncomingFiles, part: Part, source: Path) -> None:

@@ -129,7 +129,7 @@ def add_run(
         "client": new.client,
         "why": new.why,
         "actor": dict(new.actor),
-        "policy": new.policy.model_dump(mode="json"),
+        "policy": new.policy.model_dump(mode="json", exclude_unset=True),
         "state": "open",
         "step": "freeze",
         "label_mark": mark.scalar_subquery(),

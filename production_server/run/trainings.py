@@ -6,11 +6,14 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sqlalchemy import literal, select
+
 from production_server.errors import Fault, SettingsError
 from production_server.intake.imports import ImportIntake
 from production_server.loop import Loop
 from production_server.models.remote_store import remote_store_of
 from production_server.parts import SharedParts
+from production_server.retraining.own_training import check_can_train
 from production_server.retraining.policies import Policy, policies_in
 from production_server.retraining.runner import LOOK_EVERY_S, Runner
 from production_server.run.opened_serving import promotion_gate
@@ -19,6 +22,8 @@ from production_server.serving.serving import Serving
 from production_server.settings import Settings
 
 log = logging.getLogger(__name__)
+
+HEARTBEAT_S = 3.0
 
 
 @dataclass(slots=True)
@@ -32,6 +37,7 @@ class Trainings:
 
     def __post_init__(self) -> None:
         shared, settings = self.shared, self.shared.settings
+        check_can_train(self.policies, settings)
         serving = Serving(
             shared.database,
             shared.registry,
@@ -58,6 +64,7 @@ class Trainings:
         self._loops = (
             Loop("training", runner.step, pause_s=LOOK_EVERY_S, stopping=runner.stopping),
             Loop("lease of a training", runner.renew_lease, pause_s=renew_s),
+            Loop("heartbeat of a trainer", self._beat, pause_s=HEARTBEAT_S),
         )
         for loop in self._loops:
             loop.start()
@@ -68,6 +75,14 @@ class Trainings:
         self._runner.close()
         for loop in self._loops:
             loop.stop()
+
+    def _beat(self) -> bool:
+        """Tell a health check that this process lives, and that the database answers it."""
+        with self.shared.database.read() as connection:
+            connection.execute(select(literal(1)))
+        if self.shared.settings.heartbeat_file is not None:
+            self.shared.settings.heartbeat_file.touch()
+        return False
 
 
 def run_trainer(settings: Settings) -> None:

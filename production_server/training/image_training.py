@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -58,20 +59,54 @@ def train_images(
             the store cannot be written.
         GateClosed: it fails a check of the gate that is not `allowed`; the same training goes on from its end then.
     """
+    reporter.say(f"{len(split.test)} images to test on")
     path = checkpoint_path(description, split.train, recipe, dtype=dtype)
-    keras.utils.set_random_seed(recipe.seed)
-    shape = split.train.images.shape[1:]
-    model = build_classifier(shape, len(description.labels), is_for_training=True, dtype=dtype)
-    reporter.say(
-        f"{len(split.train)} training, {len(split.validation)} validation and {len(split.test)} test images; "
-        f"{model.count_params():,} parameters, {multiply_accumulates(model) / 1e6:.1f} M multiply-accumulates; {dtype}"
-    )
-    state = fit(
-        model, split.train, split.validation, recipe, path=path, revision=code_revision(), reporter=reporter
-    )
-    folder = publish(description, state, split, recipe, store=store, reporter=reporter, allowed=allowed)
+    fitted = fit_images(description, split.train, split.validation, recipe, dtype=dtype, reporter=reporter)
+    folder = publish(description, fitted, split, recipe, store=store, reporter=reporter, allowed=allowed)
     path.unlink(missing_ok=True)
     return folder
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A network with the weights of its best epoch, and how they came about."""
+
+    state: Checkpoint
+    model: keras.Model
+    signature: Signature
+
+    def export(self, folder: Path, inputs: NDArray[np.float32]) -> card.Parity:
+        """Write model.keras and model.onnx into a folder, and tell how far their answers to real inputs are apart.
+
+        Raises:
+            ExportError: they are not the same.
+        """
+        fewest = min(FEWEST_INPUTS, len(inputs))
+        return export_model(self.model, folder, self.signature, inputs, fewest=fewest)
+
+
+def fit_images(
+    description: Description,
+    train: ImageSet,
+    validation: ImageSet,
+    recipe: Recipe,
+    *,
+    dtype: str,
+    reporter: Reporter,
+) -> Fitted:
+    """Fit a classifier, or go on where the same training was interrupted."""
+    path = checkpoint_path(description, train, recipe, dtype=dtype)
+    keras.utils.set_random_seed(recipe.seed)
+    shape, classes = train.images.shape[1:], len(description.labels)
+    model = build_classifier(shape, classes, is_for_training=True, dtype=dtype)
+    reporter.say(
+        f"{len(train)} training and {len(validation)} validation images; "
+        f"{model.count_params():,} parameters, {multiply_accumulates(model) / 1e6:.1f} M multiply-accumulates; {dtype}"
+    )
+    state = fit(model, train, validation, recipe, path=path, revision=code_revision(), reporter=reporter)
+    fitted = build_classifier(shape, classes)
+    fitted.set_weights(state.best_weights)
+    return Fitted(state, fitted, declare(fitted, "image"))
 
 
 def checkpoint_path(description: Description, train: ImageSet, recipe: Recipe, *, dtype: str) -> Path:
@@ -84,7 +119,7 @@ def checkpoint_path(description: Description, train: ImageSet, recipe: Recipe, *
 
 def publish(
     description: Description,
-    state: Checkpoint,
+    fitted: Fitted,
     split: Split,
     recipe: Recipe,
     *,
@@ -93,18 +128,14 @@ def publish(
     allowed: Collection[CheckName],
 ) -> Path:
     """Write the best epoch of a training as the next version in `store`."""
-    model = build_classifier(split.train.images.shape[1:], len(description.labels))
-    model.set_weights(state.best_weights)
-    signature = declare(model, "image")
-    real_inputs = _parity_inputs(split)
+    state = fitted.state
     with draft_version(store, description.name) as draft:
         reporter.say(f"Exporting {description.name} version {draft.version}")
-        fewest = min(FEWEST_INPUTS, len(real_inputs))
-        parity = export_model(model, draft.folder, signature, real_inputs, fewest=fewest)
+        parity = fitted.export(draft.folder, _parity_inputs(split))
         plots.draw_learning_curves(
             state.history, draft.folder / "plots/learning_curves.svg", chosen=state.best_epoch
         )
-        answers = model.predict(split.test.scaled(), batch_size=EVALUATION_BATCH, verbose=0)
+        answers = fitted.model.predict(split.test.scaled(), batch_size=EVALUATION_BATCH, verbose=0)
         values = _measure(
             answers, split.test, description.labels, draft.folder / "plots/confusion_matrix.svg"
         )
@@ -117,7 +148,7 @@ def publish(
             values={name: card.Metric(mean=value) for name, value in values.items()},
         )
         manifest = _manifest(
-            description, signature, draft.version, measured, parity, state.revision, draft.digests()
+            description, fitted.signature, draft.version, measured, parity, state.revision, draft.digests()
         )
         places = chosen_places(len(split.test))
 

@@ -14,8 +14,8 @@ from testing.compose_project import Checkout, checkout
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WITH_MODELS = {"web", "worker", "importer", "stream"}
-"""Services that serve models, make versions, or check inputs of them."""
+WITH_MODELS = {"web", "worker", "importer", "stream", "trainer"}
+"""Services that serve models, make versions, train them again, or check inputs of them."""
 ONE_SHOT = {"migrate"}
 """Services that end."""
 SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|COOKIE|(?:^|_)(?:KEY|PASS|USER|AUTH)$|_URL$")

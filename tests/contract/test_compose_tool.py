@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SECRETS = {"admin_password", "broker_url", "database_url", "postgres_password", "rabbitmq_definitions"}
-BUCKET_SECRETS = {"aws_credentials", "events_token"}
+LATER_SECRETS = {"aws_credentials", "events_token", "stream_credentials"}
 KEYS = {"first_key", "metrics_key", "api_keys"}
 
 # It has the volumes, and what is published, in files of a folder; `started` is made when something is brought up.
@@ -21,7 +21,8 @@ case "$*" in
 "compose version --short") echo 2.26.1 ;;
 "version --format "*) echo 26.1.5 ;;
 "volume inspect "*) [ -e "volumes/$3" ] ;;
-*" config --services") echo web; [ "${COMPOSE_PROFILES:-}" != tls ] || echo caddy ;;
+*" config --services") echo web; [ "${COMPOSE_PROFILES:-}" != tls ] || echo caddy
+    [ "${COMPOSE_PROFILES:-}" != training ] || echo trainer ;;
 *" config") cat <<END
 name: $project
 services:
@@ -37,6 +38,7 @@ x-values:
   BIND: "${BIND:-127.0.0.1}"
   DOMAIN: "${DOMAIN:-localhost}"
   HTTPS_PORT: "${HTTPS_PORT:-443}"
+  LEARNING_FILE: "${LEARNING_FILE:-}"
   PORTS: ${PORT:-5100} 5555
   SECRETS_DIR: ${SECRETS_DIR:-./secrets/$project}
   WORKERS: "${WORKERS:-}"
@@ -71,7 +73,7 @@ class Tool:
         self._program = folder / "checkout/tools/compose"
         (self.engine / "volumes").mkdir(parents=True)
         self._program.parent.mkdir(parents=True)
-        for name in ("rabbitmq", "prometheus", "caddy", "models", "events"):
+        for name in ("rabbitmq", "prometheus", "caddy", "models", "events", "streams", "learning"):
             (folder / "checkout/docker" / name).mkdir(parents=True)
         shutil.copy(ROOT / "tools/compose", self._program)
         stand_in = folder / "bin/docker"
@@ -131,6 +133,15 @@ def test_a_way_around_tls_is_not_published(tool: Tool, address: str) -> None:
     assert not tool.has_started()
 
 
+def test_what_trains_needs_policies(tool: Tool) -> None:
+    refused = tool.run("up", COMPOSE_PROFILES="training")
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: the profile training needs LEARNING_FILE")
+    assert not tool.has_started()
+    assert tool.run("up", COMPOSE_PROFILES="training", LEARNING_FILE="learning.yaml").returncode == 0
+
+
 def test_with_tls_its_address_is_told(tool: Tool) -> None:
     begun = tool.run("up", COMPOSE_PROFILES="tls", DOMAIN="celeriac.example.org", HTTPS_PORT="8443")
 
@@ -171,7 +182,7 @@ def test_two_projects_of_a_checkout_have_passwords_of_their_own(tool: Tool) -> N
     theirs = tool.passwords("other")
     destroyed = tool.run("destroy", "--yes", COMPOSE_PROJECT_NAME="other")
 
-    assert ours.keys() == theirs.keys() == SECRETS | BUCKET_SECRETS | KEYS
+    assert ours.keys() == theirs.keys() == SECRETS | LATER_SECRETS | KEYS
     # The first key's file is there for `migrate` to write to.
     assert [name for name in ours if ours[name] == theirs[name]] == ["aws_credentials", "first_key"]
     assert (destroyed.returncode, destroyed.stderr) == (0, "")
@@ -194,12 +205,12 @@ def test_an_upgrade_keeps_the_passwords_that_all_projects_shared(
     (tool.engine / "runs").touch()
     (tool.engine / "volumes/celeriac_db").touch()
     tool.secrets.mkdir()
-    for name in SECRETS | BUCKET_SECRETS:
+    for name in SECRETS | LATER_SECRETS:
         (tool.secrets / name).write_text(f"the {name} of before")
 
     upgraded = tool.run(*command)
 
-    kept = {name: f"the {name} of before" for name in SECRETS | BUCKET_SECRETS}
+    kept = {name: f"the {name} of before" for name in SECRETS | LATER_SECRETS}
     assert upgraded.returncode == 0, upgraded.stderr
     found = tool.passwords("celeriac")
     assert {name: found[name] for name in kept} == kept

@@ -123,14 +123,12 @@ def test_the_containers_take_every_setting_that_is_not_theirs_to_decide() -> Non
     decided |= {"API_KEYS", "FIRST_KEY_FILE", "OPEN_TO_ALL"}
     # TLS is its proxy's, which has an address in a network of theirs.
     decided |= {"TLS_CERT", "TLS_KEY", "HTTP_PORT", "PROXIES"}
-    # Two name files in folders that are theirs, the third is a secret.
-    decided |= {"EVENTS_FILE", "STREAMS_FILE", "EVENTS_TOKEN"}
+    # Three name files in folders that are theirs, the last is a secret.
+    decided |= {"EVENTS_FILE", "STREAMS_FILE", "LEARNING_FILE", "EVENTS_TOKEN"}
     # Images have no git.
     decided |= {"MODELS_REPOSITORY", "MODELS_PUSH_BYTES"}
     # The one is part of an image, the other one a folder that is mounted.
     decided |= {"IMPORT_PYTHON", "MORE_MODELS"}
-    # There is no service that trains yet.
-    decided |= {"LEARNING_FILE"}
     settings = {variable_of(setting) for setting in fields(Settings)}
 
     taken = set(re.findall(r"^ +([A-Z_]+): \$\{\1:-\}", COMPOSE_FILE.read_text(), re.MULTILINE))

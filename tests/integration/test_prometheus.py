@@ -82,7 +82,11 @@ def test_all_is_scraped_every_panel_shows_something_and_no_alert_fires_without_a
     wait_until(lambda: all(rule["health"] == "ok" for rule in rules()), what="every rule is evaluated")
 
     assert health == [("web", "up"), ("worker", "up"), ("worker", "up")]
-    assert {name.split(":")[0] for name in empty} <= {"Chunks that ended otherwise than done"}
+    assert {name.split(":")[0] for name in empty} <= {
+        "Chunks that ended otherwise than done",
+        "Training runs",
+        "Labels since the latest run",
+    }
     assert [rule["name"] for rule in rules() if rule["state"] == "firing"] == []
 
 

@@ -2,73 +2,45 @@
 
 from __future__ import annotations
 
-import csv
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
+from testing.blobs import blobs, label, latest_run, prepare
 from testing.celeriac import Celeriac, celeriac
+from testing.pictures import png
 from testing.processes import wait_until
 
-NEAREST_MEAN = """
-import csv, pathlib, sys, time
-import numpy as np, onnx
-from onnx import TensorProto as T, helper as h, numpy_helper as n
-rows = list(csv.DictReader((pathlib.Path(sys.argv[1]) / "labels.csv").open()))
-names = [name for name in rows[0] if name != "label"]
-x = np.array([[float(row[name]) for name in names] for row in rows], "float32")
-kinds = sorted({row["label"] for row in rows})
-means = np.stack([x[[row["label"] == kind for row in rows]].mean(0) for kind in kinds])
-w, b = 2 * means.T, -(means**2).sum(1)  # the nearest mean has the largest of these
-graph = h.make_graph(
-    [h.make_node("Gemm", ["x", "w", "b"], ["scores"]), h.make_node("Softmax", ["scores"], ["probabilities"])],
-    "means", [h.make_tensor_value_info("x", T.FLOAT, [None, len(names)])],
-    [h.make_tensor_value_info("probabilities", T.FLOAT, [None, len(kinds)])],
-    [n.from_array(w, "w"), n.from_array(b, "b")])
-onnx.save(h.make_model(graph, opset_imports=[h.make_opsetid("", 17)], ir_version=8), sys.argv[2])
-print("trained on", len(x), "rows", flush=True)
+ROOT = Path(__file__).parents[2]
+LEARNING = """
+policies:
+  - model: fashion_mnist
+    train:
+      command:
+        [{python}, -c, "import shutil, sys; shutil.copy(sys.argv[3], sys.argv[2])", "{{data}}", "{{model}}", "{file}"]
+      describe:
+        labels: [T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot]
+        image: {{mode: L, width: 28, height: 28, scale: 0.00392156862745098, invert: auto}}
 """
-KINDS = ("blue", "green", "red")
-CENTRES = np.array([[0, 0], [4, 0], [0, 4]])
-NAMES = ("across", "along")
 
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Celeriac]:
-    (tmp_path / "train.py").write_text(NEAREST_MEAN)
-    (tmp_path / "learning.yaml").write_text(
-        f"""
-policies:
-  - model: blobs
-    begin: {{after_labels: 100, quiet_s: 0}}
-    train:
-      command: [{sys.executable}, {tmp_path}/train.py, "{{data}}", "{{model}}"]
-    bounds: {{minutes: 1, niceness: 5}}
-    then: {{to: stable}}
-    answer_again: 150
-"""
-    )
-    _make_first_model(tmp_path)
-    with celeriac(tmp_path, LEARNING_FILE=str(tmp_path / "learning.yaml"), CHUNK_ITEMS="64") as running:
+    learning = prepare(tmp_path, begin="{after_labels: 100, quiet_s: 0}")
+    with celeriac(tmp_path, LEARNING_FILE=str(learning), CHUNK_ITEMS="64") as running:
         yield running
 
 
 def test_labels_make_a_version_that_serves_and_answers_again(service: Celeriac) -> None:
-    rows, truths = _blobs(400, seed=2)
+    rows, truths = blobs(400, seed=2)
     job = service.wait_for(service.submit("blobs", rows.tolist()))
     before = [item["label"] for item in service.results(job)]
-    table = "job,index,label\n" + "\n".join(f"{job['id']},{n},{truths[n]}" for n in range(200))
 
-    answer = service.web.post("/api/labels/blobs/import", files={"file": ("labels.csv", table.encode())})
-
-    assert answer.json()["stored"] == 200, answer.text
-    wait_until(lambda: _latest(service)["state"] != "open", what="the end of the training")
-    run = _latest(service)
+    label(service, job, truths[:200])
+    wait_until(lambda: latest_run(service)["state"] != "open", what="the end of the training")
+    run = latest_run(service)
     assert (run["state"], run["step"], run["version"], run["error"]) == ("succeeded", "done", "2", None), run
     assert (run["why"], run["labels"]) == ("labels", 200)
     assert 20 < run["held_out"] < 60
@@ -82,6 +54,8 @@ def test_labels_make_a_version_that_serves_and_answers_again(service: Celeriac) 
     page = service.web.get(run["links"]["page"]).text
     assert f"{told['changed']} of 350 answers changed" in page
     assert trained in page
+    left = service.web.get("/api/labels/blobs").json()["left"]
+    assert left == 200, "nobody is asked a second time about what was answered again"
     model = service.web.get("/api/models/blobs").json()
     assert model["channels"]["stable"] == "2", model
     assert [item["label"] for item in service.results(job)] == before, "what was answered stays"
@@ -90,34 +64,32 @@ def test_labels_make_a_version_that_serves_and_answers_again(service: Celeriac) 
     assert sum(right) / len(right) > 0.95
 
 
-def _blobs(count: int, *, seed: int) -> tuple[np.ndarray, list[str]]:
-    random = np.random.default_rng(seed)
-    kinds = random.integers(0, 3, count)
-    return CENTRES[kinds] + random.normal(0, 0.7, (count, 2)), [KINDS[kind] for kind in kinds]
+def test_pictures_in_buckets_are_answered_again_behind_those_that_are_stored(tmp_path: Path) -> None:
+    (tmp_path / "bucket").mkdir()
+    for seed in range(20):
+        (tmp_path / "bucket" / f"{seed}.png").write_bytes(png(seed))
+    (file,) = (ROOT / "production_server" / "model_store" / "fashion_mnist").glob("*/model.onnx")
+    learning = tmp_path / "learning.yaml"
+    learning.write_text(LEARNING.format(python=sys.executable, file=file))
+    settings = {"STORAGE_ALLOW": f"file://{tmp_path}/bucket", "GATE_LATENCY": "1000", "CHUNK_ITEMS": "8"}
+    with celeriac(tmp_path, LEARNING_FILE=str(learning), **settings) as service:
+        files = [("file", (f"{seed}.png", png(seed), "image/png")) for seed in range(100, 130)]
+        sent = service.web.post("/api/jobs", data={"model": "fashion_mnist"}, files=files).json()
+        asked = {"url": f"file://{tmp_path}/bucket", "model": "fashion_mnist"}
+        scan = service.web.post("/api/scans", json=asked).json()
+        place = f"/api/jobs/{scan['id']}"
+        wait_until(lambda: service.web.get(place).json().get("state") == "finished", what="it is scanned")
+        service.wait_for(sent)
+        table = f"job,index,label\n{scan['id']},3,Bag\n{sent['id']},4,Bag\n{sent['id']},5,Coat\n"
+        brought = {"file": ("labels.csv", table.encode())}
+        assert service.web.post("/api/labels/fashion_mnist/import", files=brought).json()["stored"] == 3
 
+        begun = service.web.post("/api/training-runs", json={"model": "fashion_mnist"}).json()
 
-def _write(path: Path, rows: np.ndarray, labels: Sequence[str]) -> None:
-    with path.open("w", newline="") as file:
-        written = ([*map(str, row), label] for row, label in zip(rows.round(4).tolist(), labels, strict=True))
-        csv.writer(file).writerows([(*NAMES, "label"), *written])
-
-
-def _make_first_model(folder: Path) -> None:
-    """Trained on a few rows, a third of which have the wrong label."""
-    rows, labels = _blobs(24, seed=1)
-    odd = [KINDS[(KINDS.index(label) + 1) % 3] if n % 2 else label for n, label in enumerate(labels)]
-    _write(folder / "labels.csv", rows, odd)
-    subprocess.run([sys.executable, folder / "train.py", folder, folder / "first.onnx"], check=True)
-    subprocess.run(
-        [
-            sys.executable, "-m", "production_server", "models", "import", folder / "first.onnx", "--name", "blobs",
-            "--sample", folder / "labels.csv", "--target", "label",
-        ],
-        check=True, env={"STATE_DIR": str(folder / "state"), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path.cwd())},
-    )  # fmt: skip
-
-
-def _latest(service: Celeriac) -> dict[str, Any]:
-    runs = service.web.get("/api/training-runs?model=blobs&limit=1").json()["runs"]
-    latest: dict[str, Any] = runs[0] if runs else {"state": "open"}
-    return latest
+        here = begun["links"]["self"]
+        wait_until(lambda: service.web.get(here).json()["state"] != "open", what="the end of the training")
+        run = service.web.get(here).json()
+        assert (run["state"], run["error"]) == ("succeeded", None), run
+        assert run["changed"] == {"answered": 50, "changed": 0, "agree_now": 0, "agree_no_more": 0}
+        job = service.web.get(run["links"]["job"]).json()
+        assert (job["total"], job["succeeded"], job["version"]) == (50, 50, run["version"])

@@ -49,6 +49,7 @@ from production_server.web.edge.parts import WebParts, current_parts
 from production_server.web.edge.problems import status_of
 from production_server.web.pages.login import local_path
 from production_server.web.pages.shown_results import Value, values_of_row
+from production_server.web.pages.trainings import training_of
 
 ORDER_NAMES: dict[Order, str] = {
     "margin": "Least sure first",
@@ -204,6 +205,7 @@ def _page(
         "pages/label.html",
         manifest=task.manifest,
         task=task,
+        training=training_of(parts, name),
         progress=read_progress(parts.questions, task, by=by),
         question=asked[0] if asked else None,
         following=asked[1] if len(asked) > 1 else None,

@@ -35,6 +35,7 @@ from production_server.web.edge.parts import current_parts
 from production_server.web.edge.problems import status_of
 from production_server.web.pages.imports import DESPITE
 from production_server.web.pages.model_card import plot_files, plot_name
+from production_server.web.pages.trainings import training_of
 
 MOST_SIDE_BY_SIDE = 6
 """Versions: those that channels name, and the newest; others are there for a click."""
@@ -156,6 +157,7 @@ def _page(name: str, error: CeleriacError | None = None) -> Response:
     page = render_template(
         "pages/versions.html",
         manifest=parts.registry.shown(name).manifest,
+        training=training_of(parts, name),
         channels=channels,
         loading=loading,
         canary=canary,

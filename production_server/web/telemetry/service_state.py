@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import isinf
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -20,6 +20,7 @@ from production_server.jobs.statistics import Statistics, statistics
 from production_server.jobs.stream_states import StreamState, stream_states
 from production_server.jobs.workers import alive_workers
 from production_server.models.channels import CANARY, Standings
+from production_server.retraining.statistics import TrainingStatistics, training_statistics
 
 STATISTICS_FOR_S = 10.0
 """Jobs are counted this often at most, however often somebody asks."""
@@ -34,6 +35,7 @@ class ServiceState(Collector):
         self._lock = threading.Lock()
         self._counted_at = float("-inf")
         self._statistics = Statistics({}, {})
+        self._trainings = TrainingStatistics(runs={}, latest_s={}, new_labels={})
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: asked for it, the registry would collect everything at the start."""
@@ -55,7 +57,7 @@ class ServiceState(Collector):
     def _of_database(self) -> Iterable[Metric]:
         try:
             workers = alive_workers(self._database)
-            counts = self._counts()
+            counts, trainings = self._counts()
             with self._database.read() as connection:
                 standings = read_standings(connection)
             streams = stream_states(self._database)
@@ -72,13 +74,15 @@ class ServiceState(Collector):
         yield from _of_workers(workers)
         yield _of_canaries(standings)
         yield from _of_streams(streams)
+        yield from _of_trainings(trainings)
 
-    def _counts(self) -> Statistics:
+    def _counts(self) -> tuple[Statistics, TrainingStatistics]:
         with self._lock:
             if time.monotonic() - self._counted_at > STATISTICS_FOR_S:
                 self._statistics = statistics(self._database)
+                self._trainings = training_statistics(self._database)
                 self._counted_at = time.monotonic()
-            return self._statistics
+            return self._statistics, self._trainings
 
 
 def _of_workers(workers: Iterable[WorkerInfo]) -> Iterable[Metric]:
@@ -154,11 +158,24 @@ def _of_streams(streams: Iterable[StreamState]) -> Iterable[Metric]:
     yield from (waiting, untold, lag, readers, messages, answered)
 
 
+def _of_trainings(found: TrainingStatistics) -> Iterable[Metric]:
+    runs = GaugeMetricFamily("celeriac_training_runs", "Training runs", labels=["model", "state"])
+    for (model, state), count in found.runs.items():
+        runs.add_metric([model, state], count)
+    yield runs
+    yield _by_label(
+        "celeriac_training_seconds", "How long a model's latest run takes", "model", found.latest_s
+    )
+    yield _by_label(
+        "celeriac_training_new_labels", "Labels since a model's latest run", "model", found.new_labels
+    )
+
+
 def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(name, text, value=value)
 
 
-def _by_label(name: str, text: str, label: str, values: dict[str, int]) -> Metric:
+def _by_label(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
     family = GaugeMetricFamily(name, text, labels=[label])
     for key, value in values.items():
         family.add_metric([key], value)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from production_server.errors import SettingsError
+from production_server.retraining.images import Images
 from production_server.retraining.policies import Begin, Policy, Standing, read_policies, why_due
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "learning.yaml"
@@ -24,14 +25,15 @@ def faults_of(text: str) -> list[str]:
 
 def test_the_example_is_read() -> None:
     policies = read(EXAMPLE.read_text())
-    iris, fashion = policies["iris"], policies["fashion_mnist"]
+    iris, fashion, parts = policies["iris"], policies["fashion_mnist"], policies["parts"]
     assert iris.begin == Begin(after_labels=50, quiet_s=60, every_s=86_400)
     assert iris.train.command == ("python", "train_iris.py", "--data", "{data}", "--out", "{model}")
     assert (iris.then.to, iris.then.percent, iris.answer_again) == ("canary", 10, 1_000)
     assert (iris.bounds.minutes, iris.bounds.memory_bytes, iris.bounds.niceness) == (10, 2 * 1024**3, 15)
-    assert fashion.train.suffix == "keras"
-    assert fashion.train.describe.image is not None
-    assert fashion.train.describe.image.width == 28
+    assert fashion.train.images == Images(base=Path("/srv/photos"), epochs=40)
+    assert parts.train.suffix == "keras"
+    assert parts.train.describe.image is not None
+    assert parts.train.describe.image.width == 64
     assert fashion.begin == Begin()
 
 
@@ -40,6 +42,22 @@ def test_what_is_not_said_publishes_nothing_and_begins_by_hand() -> None:
     assert policy.then.to == "nothing"
     standing = Standing(new_labels=100_000, since_run_s=1e9, since_label_s=1e9)
     assert why_due(policy.begin, standing) is None
+
+
+@pytest.mark.parametrize(
+    ("train", "fault"),
+    [
+        ("{}", "either a command or images"),
+        ('{command: [t, "{data}", "{model}"], images: {}}', "either a command or images"),
+        ("{images: {}, suffix: keras}", "describe and suffix for a command only"),
+        ("{images: {base: photos}}", "a path from the root on"),
+        ("{images: {epochs: 0}}", "images.epochs"),
+    ],
+)
+def test_one_of_two_ways_trains(train: str, fault: str) -> None:
+    (found,) = faults_of(f"policies:\n  - model: mine\n    train: {train}\n")
+
+    assert fault in found and "learning.yaml:3" in found
 
 
 @pytest.mark.parametrize(

@@ -260,6 +260,32 @@ def test_a_version_that_errs_on_what_was_held_out_is_refused(service: Service) -
 
 
 @pytest.mark.usefixtures("labelled")
+@pytest.mark.parametrize("to", ["stable", "nothing"])
+def test_without_a_label_that_is_held_out_nothing_is_rolled_out(
+    service: Service, monkeypatch: pytest.MonkeyPatch, to: str
+) -> None:
+    monkeypatch.setattr("production_server.retraining.dataset.is_held_out", lambda _digest: False)
+
+    run = service.go_on(begin(service, policy(then={"to": to})))
+
+    if to == "nothing":
+        assert (run.state, run.held_out, run.version) == ("succeeded", 0, "2")
+    else:
+        assert (run.state, run.step, run.error_code) == ("refused", "train", "nothing_held_out")
+        assert "none of the 40 labels" in str(run.error_message)
+
+
+@pytest.mark.usefixtures("labelled")
+def test_the_program_for_images_trains_no_model_of_rows(service: Service) -> None:
+    run = service.go_on(begin(service, policy(train={"images": {}})))
+
+    assert (run.state, run.error_code) == ("failed", "training_over")
+    assert "mine is a model of tabular_classification: what trains it has to be a command" in str(
+        run.error_message
+    )
+
+
+@pytest.mark.usefixtures("labelled")
 def test_a_run_whose_import_failed_sends_its_file_again(service: Service) -> None:
     run = service.go_on(begin(service), until="import")
     service.runner().step()

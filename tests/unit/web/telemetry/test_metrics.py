@@ -12,11 +12,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from production_server.inference import Engine
 from production_server.jobs.channels import remove_channel, set_channel
 from production_server.jobs.workers import beat
+from production_server.labels.decisions import decide
+from production_server.labels.records import ItemId, NewDecision
+from production_server.retraining.policies import Policy
+from production_server.retraining.runs import NewRun, add_run, cancel_run
 from production_server.web.edge.parts import WebParts
 from production_server.web.telemetry.histograms import BulkHistogram, Observations
 from production_server.web.telemetry.metrics import CallTimes
 from production_server.worker.metrics import WorkerMetrics
 from testing.processes import wait_until
+from tests.unit.labels.answered import ANNA, answered
 
 OPERATIONS = Path(__file__).parents[4] / "docs" / "operations.md"
 TIMES = CallTimes(waiting_s=0.001, queue_s=0.002, batch_s=0.003, model_s=0.002, batch_items=7)
@@ -82,6 +87,31 @@ def test_the_share_of_a_canary_is_told_as_long_as_it_has_one(parts: WebParts, we
 
     assert shared["celeriac_canary_percent", "table", "2"] == 5
     assert not [key for key in samples(web) if key[0] == "celeriac_canary_percent"]
+
+
+def test_trainings_are_counted_with_the_labels_that_they_have_not_seen(
+    parts: WebParts, web: FlaskClient
+) -> None:
+    items = answered(parts.database, [0.6, 0.7, 0.8], model="seen") + answered(parts.database, [0.6])
+    policy = Policy.model_validate({"model": "seen", "train": {"command": ["train", "{data}", "{model}"]}})
+    decide(parts.database, said("seen", items[0]), by=ANNA)
+    run = add_run(parts.database, NewRun(policy=policy, client="somebody", why="hand", actor={}))
+    cancel_run(parts.database, run.id)
+    for item in items[1:3]:
+        decide(parts.database, said("seen", item), by=ANNA)
+    decide(parts.database, said("picture", items[3]), by=ANNA)
+
+    found = samples(web)
+
+    assert found["celeriac_training_runs", "seen", "cancelled"] == 1
+    assert found["celeriac_training_runs", "seen", "failed"] == 0
+    assert 0 <= found["celeriac_training_seconds", "seen"] < 60
+    assert found["celeriac_training_new_labels", "seen"] == 2
+    assert found["celeriac_training_new_labels", "picture"] == 1, "which was never trained"
+
+
+def said(model: str, item: ItemId) -> NewDecision:
+    return NewDecision(model=model, item=item, kind="label", answer="dark", choices=("dark", "bright"))
 
 
 def test_every_metric_is_explained_and_no_other(parts: WebParts, web: FlaskClient) -> None:
