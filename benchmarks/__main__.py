@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from benchmarks import (
+    again,
     buckets,
     bulk,
     compose,
@@ -41,6 +42,7 @@ PARTS = {
     "imports": "imports",
     "rollouts": "rollouts",
     "quantized": "quantized",
+    "again": "again",
 }
 """What is measured, and what its figures are called."""
 TABLES = {
@@ -50,10 +52,11 @@ TABLES = {
     "imports": imports.tables,
     "rollouts": rollouts.tables,
     "quantized": quantized.tables,
+    "again": again.tables,
 }
 """What is told in Markdown tables, as docs/benchmarks.md has it, instead of in lines."""
-ON_DEMAND = ("compose", "dashboard", "growth", "imports")
-"""Needs a Docker engine; two take ten minutes; needs TensorFlow."""
+ON_DEMAND = ("compose", "dashboard", "growth", "imports", "again")
+"""Needs a Docker engine; two take ten minutes; needs TensorFlow; takes as long."""
 
 
 @click.command()
@@ -99,6 +102,7 @@ def main(
         "imports": lambda: imports.measure(rounds, report),
         "rollouts": lambda: rollouts.measure(rounds, seconds, report),
         "quantized": lambda: quantized.measure(rounds, report),
+        "again": lambda: again.measure(images, rounds, seconds, report),
     }
     wanted = parts or [part for part in PARTS if part not in ON_DEMAND]
     found: dict[str, Any] = {"machine": machine()}
