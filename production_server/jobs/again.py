@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, insert, literal, select, update
 
 from production_server.jobs.bulk import insert_many
 from production_server.jobs.database import Database
@@ -78,9 +78,12 @@ def add_again(database: Database, run_id: UUID, job_id: UUID, *, most: int) -> r
         )
         if not places:
             return range(first, first)
-        for index, place in enumerate(places, first):
-            is_it = (answered_again.c.run_id == run_id) & (answered_again.c.place == place)
-            connection.execute(update(answered_again).where(is_it).values(new_idx=index))
+        is_it = (answered_again.c.run_id == run_id) & (answered_again.c.place == bindparam("at"))
+        placed = update(answered_again).where(is_it).values(new_idx=bindparam("index"))
+        # All at once: one statement each took four fifths of the time of a page.
+        connection.execute(
+            placed, [{"at": place, "index": index} for index, place in enumerate(places, first)]
+        )
         _copy(connection, run_id, job_id, first)
         connection.execute(update(job).where(job.c.id == job_id).values(total=first + len(places)))
         note_unpublished(connection, job_id, first)
