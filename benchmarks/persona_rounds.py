@@ -3,7 +3,7 @@
     python -m benchmarks.persona_rounds STORE FOLDER --plot docs/images/persona-rounds.svg
 
 STORE is a store of models that has `faces`. FOLDER has a folder for each person, with pictures of that person alone, as
-AT&T's. A third of the people are known, a third are strangers that are met, and of the others no face is ever decided.
+AT&T's, 500 at most. A third of the people are known, a third are strangers that are met; the others nobody meets.
 
 The pictures are sent as a job. In each round somebody who knows the first third says what 40 faces are, over the API:
 half of them faces without a name (groups that are alike, then the latest), then what is predicted; three labels each.
