@@ -40,9 +40,9 @@ PARTS = {
     "compose": "compose",
     "dashboard": "dashboard",
     "imports": "imports",
+    "again": "again",
     "rollouts": "rollouts",
     "quantized": "quantized",
-    "again": "again",
 }
 """What is measured, and what its figures are called."""
 TABLES = {
@@ -50,9 +50,9 @@ TABLES = {
     "mixed": mixed.tables,
     "growth": growth.tables,
     "imports": imports.tables,
+    "again": again.tables,
     "rollouts": rollouts.tables,
     "quantized": quantized.tables,
-    "again": again.tables,
 }
 """What is told in Markdown tables, as docs/benchmarks.md has it, instead of in lines."""
 ON_DEMAND = ("compose", "dashboard", "growth", "imports", "again")
@@ -100,9 +100,9 @@ def main(
         "compose": lambda: compose.measure(rounds, report),
         "dashboard": lambda: dashboard.measure(items, report),
         "imports": lambda: imports.measure(rounds, report),
+        "again": lambda: again.measure(images, rounds, seconds, report),
         "rollouts": lambda: rollouts.measure(rounds, seconds, report),
         "quantized": lambda: quantized.measure(rounds, report),
-        "again": lambda: again.measure(images, rounds, seconds, report),
     }
     wanted = parts or [part for part in PARTS if part not in ON_DEMAND]
     found: dict[str, Any] = {"machine": machine()}
