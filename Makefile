@@ -77,6 +77,13 @@ trainer: $(SERVING) $(TRAINING) ## Train models again from their labels, beside 
 import: $(SERVING) $(if $(filter %.onnx,$(ARGS)),,$(TRAINING)) ## Make a model's file a version that serves: make import ARGS="model.onnx --name mine"
 	@IMPORT_PYTHON=$(if $(filter %.onnx,$(ARGS)),,$(TRAINING)/bin/python) exec $(SERVING)/bin/python -m production_server models import $(ARGS)
 
+# The model needs TensorFlow once, until the store has it.
+FACES_STORE := $(or $(MODEL_STORE),$(or $(STATE_DIR),state)/models)
+.PHONY: faces
+faces: $(SERVING) $(CLIENT) $(if $(wildcard $(FACES_STORE)/faces),,$(TRAINING)) ## Say who is on the pictures in a folder: make faces DATA=photos (LABELS=folders: one for each person)
+	@SERVING_PYTHON=$(SERVING)/bin/python TRAINING_PYTHON=$(TRAINING)/bin/python \
+	    exec $(CLIENT)/bin/python -m tools.faces $(if $(DATA),"$(DATA)") --labels "$(LABELS)"
+
 .PHONY: bench
 bench: $(DEV) ## Measure how fast the service is on this machine
 	@exec $(DEV)/bin/python -m benchmarks $(ARGS)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from benchmarks import (
+    again,
     buckets,
     bulk,
     compose,
@@ -40,6 +41,7 @@ PARTS = {
     "compose": "compose",
     "dashboard": "dashboard",
     "imports": "imports",
+    "again": "again",
     "rollouts": "rollouts",
     "quantized": "quantized",
     "streams": "streams",
@@ -50,13 +52,14 @@ TABLES = {
     "mixed": mixed.tables,
     "growth": growth.tables,
     "imports": imports.tables,
+    "again": again.tables,
     "rollouts": rollouts.tables,
     "quantized": quantized.tables,
     "streams": streams.tables,
 }
 """What is told in Markdown tables, as docs/benchmarks.md has it, instead of in lines."""
-ON_DEMAND = ("compose", "dashboard", "growth", "imports")
-"""Needs a Docker engine; two take ten minutes; needs TensorFlow."""
+ON_DEMAND = ("compose", "dashboard", "growth", "imports", "again")
+"""Needs a Docker engine; two take ten minutes; needs TensorFlow; takes as long."""
 
 
 @click.command()
@@ -109,6 +112,7 @@ def main(
         "compose": lambda: compose.measure(rounds, report),
         "dashboard": lambda: dashboard.measure(items, report),
         "imports": lambda: imports.measure(rounds, report),
+        "again": lambda: again.measure(images, rounds, seconds, report),
         "rollouts": lambda: rollouts.measure(rounds, seconds, report),
         "quantized": lambda: quantized.measure(rounds, report),
         "streams": lambda: streams.measure(messages, rounds, report),

@@ -49,7 +49,7 @@ class Imported:
 
 def measure(rounds: int, report: Callable[[str], None]) -> dict[str, Any]:
     """Medians of so many rounds; each round imports a small model of each kind beside a service that runs."""
-    python = _training_python()
+    python = training_python()
     with tempfile.TemporaryDirectory() as made, embedded() as service:
         written = json.loads(_run([python, "-m", "testing.foreign_models.keras3", made]))
         files: dict[str, list[str]] = {"onnx": [str(FOREIGN_MODELS / "iris_pipeline.onnx")], **written}
@@ -90,7 +90,8 @@ def tables(found: dict[str, Any]) -> str:
     return table(header, rows)
 
 
-def _training_python() -> Path:
+def training_python() -> Path:
+    """What has TensorFlow: the training environment if there is one, else this one."""
     python = ROOT / ".venv-training" / "bin" / "python"
     return python if python.exists() else Path(sys.executable)
 

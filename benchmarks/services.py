@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from testing.celeriac import Celeriac, celeriac
 from testing.postgres import find_postgres, postgres_cluster
@@ -38,6 +39,20 @@ def over_rabbitmq(workers: int = 1, **settings: str) -> Iterator[Celeriac]:
         urls = {"BROKER_URL": node.url(), "DATABASE_URL": cluster.url("bench")}
         with celeriac(folder, WORKERS=str(workers), **urls, **DEFAULTS, **settings) as service:
             yield service
+
+
+def answered(service: Celeriac, model: str, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """Send pictures as one job, as the page does, and wait until all are answered; gives the job.
+
+    Raises:
+        RuntimeError: an item of it did not succeed.
+    """
+    parts = [("file", (name, data, "application/octet-stream")) for name, data in files.items()]
+    sent = service.web.post("/api/jobs", data={"model": model}, files=parts).raise_for_status()
+    done = service.wait_for(sent.json())
+    if done["succeeded"] != done["total"]:
+        raise RuntimeError(f"the job did not succeed: {done}")
+    return done
 
 
 @contextlib.contextmanager

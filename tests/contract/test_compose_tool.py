@@ -183,8 +183,12 @@ def test_two_projects_of_a_checkout_have_passwords_of_their_own(tool: Tool) -> N
     destroyed = tool.run("destroy", "--yes", COMPOSE_PROJECT_NAME="other")
 
     assert ours.keys() == theirs.keys() == SECRETS | LATER_SECRETS | KEYS
-    # The first key's file is there for `migrate` to write to.
-    assert [name for name in ours if ours[name] == theirs[name]] == ["aws_credentials", "first_key"]
+    # The first key's file is there for `migrate` to write to, the others for the operator.
+    assert [name for name in ours if ours[name] == theirs[name]] == [
+        "aws_credentials",
+        "first_key",
+        "stream_credentials",
+    ]
     assert (destroyed.returncode, destroyed.stderr) == (0, "")
     assert tool.passwords("celeriac") == ours
     assert not (tool.secrets / "other").exists()
