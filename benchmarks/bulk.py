@@ -33,8 +33,8 @@ def measure(count: int, rounds: int, report: Callable[[str], None]) -> dict[str,
         for _ in range(rounds):
             rates["engine alone"].append(engine_alone(folder))
             rates["by hand"].append(_by_hand(folder))
-            rates["embedded"].append(_job(one, files))
-            rates["RabbitMQ"].append(_job(two, files))
+            rates["embedded"].append(job_rate(one, files))
+            rates["RabbitMQ"].append(job_rate(two, files))
             report(", ".join(f"{name} {values[-1]:.0f}/s" for name, values in rates.items()))
     medians = {name: statistics.median(values) for name, values in rates.items()}
     return {
@@ -84,7 +84,8 @@ def _printed(command: list[str]) -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def _job(service: Celeriac, files: list[bytes]) -> float:
+def job_rate(service: Celeriac, files: list[bytes]) -> float:
+    """Images per second of one job of those files, from the first byte sent to the last result stored."""
     parts = [("file", (f"{index}.png", data, "image/png")) for index, data in enumerate(files)]
     # httpx writes the form before it sends it; that is the client's time, and not measured.
     request = service.web.build_request("POST", "/api/jobs", data={"model": "fashion_mnist"}, files=parts)

@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -20,7 +20,8 @@ from uuid import uuid4
 import numpy as np
 from confluent_kafka import Consumer, Producer
 
-from benchmarks.bulk import until_over
+from benchmarks.bulk import job_rate, until_over
+from benchmarks.images import png_files
 from benchmarks.inputs import ROW, flat, model_file
 from benchmarks.peers.catalogue import MLSERVER
 from benchmarks.peers.servers import ENVIRONMENTS, server
@@ -32,6 +33,8 @@ from testing.processes import temporary_directory
 PACED_S, PACED = 0.1, 100
 """How often a message comes where latency is measured, and how many."""
 LIMIT_S = 300
+MOST_IMAGES = 10_000
+"""What a cluster of this kind keeps."""
 OURS = json.dumps({"inputs": [ROW]}).encode()
 THEIRS = json.dumps(
     {"inputs": [{"name": "input", "shape": [1, len(ROW)], "datatype": "FP32", "data": flat("diabetes")}]}
@@ -46,7 +49,7 @@ class Way:
     kafka: MockKafka
     topic: str
     results: str
-    value: bytes
+    values: Sequence[bytes]
     headers: dict[str, bytes]
 
     def rate(self, count: int) -> float:
@@ -74,7 +77,9 @@ class Way:
         headers = list(self.headers.items())
         for number in range(count):
             began.append(time.perf_counter())
-            producer.produce(self.topic, self.value, f"{mark} {number}", headers=headers)
+            producer.produce(
+                self.topic, self.values[number % len(self.values)], f"{mark} {number}", headers=headers
+            )
             producer.poll(0)
             while pause_s and time.perf_counter() < began[number] + pause_s:
                 coming.look(0.001)
@@ -116,16 +121,20 @@ class _Coming:
 
 def measure(count: int, rounds: int, report: Callable[[str], None]) -> dict[str, Any]:
     """Medians of messages per second and of latencies, by way, and the service's bulk job of as many rows."""
-    kafka = MockKafka()
+    kafka, files = MockKafka(), png_files(min(count, MOST_IMAGES))
     rates: dict[str, list[float]] = {}
     waits: dict[str, list[float]] = {}
     for name, start in {"embedded": embedded, "RabbitMQ": over_rabbitmq}.items():
-        with _service(kafka, name, start) as (way, service):
-            way.rate(100)
+        with _service(kafka, name, start, files) as (rows, images, service):
+            rows.rate(100)
+            images.rate(100)
             rates[f"bulk job, {name}"] = _bulk(service, count, rounds)
-            rates[name] = [way.rate(count) for _ in range(rounds)]
-            waits[name] = way.latencies()
-        report(f"{name}: {rates[name]}, bulk {rates[f'bulk job, {name}']}")
+            rates[name] = [rows.rate(count) for _ in range(rounds)]
+            waits[name] = rows.latencies()
+            rates[f"bulk job of images, {name}"] = [job_rate(service, files) for _ in range(rounds)]
+            rates[f"images, {name}"] = [images.rate(len(files)) for _ in range(rounds)]
+            waits[f"images, {name}"] = images.latencies()
+        report(", ".join(f"{way} {values[-1]:.0f}/s" for way, values in rates.items()))
     for name, most in BY_HAND_MOST.items():
         with _by_hand(kafka, most) as way:
             way.rate(100)
@@ -168,22 +177,32 @@ def tables(found: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _service(
-    kafka: MockKafka, name: str, start: Callable[..., contextlib.AbstractContextManager[Celeriac]]
-) -> Iterator[tuple[Way, Celeriac]]:
-    topic, results = f"{name}-in", f"{name}-out"
-    kafka.make_topics(topic, results)
-    rule = {
-        "from": f"kafka://{kafka.address}/{topic}",
-        "models": "diabetes",
-        "results": results,
-        "most_waiting": 1_000_000,
-        "properties": {key: str(value) for key, value in QUICK.items()},
+    kafka: MockKafka,
+    name: str,
+    start: Callable[..., contextlib.AbstractContextManager[Celeriac]],
+    files: Sequence[bytes],
+) -> Iterator[tuple[Way, Way, Celeriac]]:
+    """A service with a stream of rows and one of images."""
+    ways = {
+        model: Way(kafka, f"{name}-{model}", f"{name}-{model}-out", values, {})
+        for model, values in (("diabetes", [OURS]), ("fashion_mnist", files))
     }
+    rules = {
+        model: {
+            "from": f"kafka://{kafka.address}/{way.topic}",
+            "models": model,
+            "results": way.results,
+            "most_waiting": 1_000_000,
+            "properties": {key: str(value) for key, value in QUICK.items()},
+        }
+        for model, way in ways.items()
+    }
+    kafka.make_topics(*(topic for way in ways.values() for topic in (way.topic, way.results)))
     with temporary_directory("streams") as folder:
         # JSON is YAML, too.
-        (folder / "streams.yaml").write_text(json.dumps({"streams": {"rows": rule}}))
+        (folder / "streams.yaml").write_text(json.dumps({"streams": rules}))
         with start(STREAMS_FILE=str(folder / "streams.yaml")) as service:
-            yield Way(kafka, topic, results, OURS, {}), service
+            yield ways["diabetes"], ways["fashion_mnist"], service
 
 
 def _bulk(service: Celeriac, count: int, rounds: int) -> list[float]:
@@ -201,7 +220,7 @@ def _by_hand(kafka: MockKafka, most: int) -> Iterator[Way]:
     told = [str(model_file("diabetes")), kafka.address, topic, results, str(most)]
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.kafka_by_hand", *told])
     try:
-        yield Way(kafka, topic, results, OURS, {})
+        yield Way(kafka, topic, results, [OURS], {})
     finally:
         process.kill()
         process.wait()
@@ -219,4 +238,4 @@ def _mlserver(kafka: MockKafka) -> Iterator[Way]:
     }
     with server(MLSERVER, "diabetes", model_file("diabetes"), settings):
         time.sleep(3)  # It reads what comes from now on, and does not say when now is.
-        yield Way(kafka, topic, results, THEIRS, {"mlserver-model": b"diabetes"})
+        yield Way(kafka, topic, results, [THEIRS], {"mlserver-model": b"diabetes"})

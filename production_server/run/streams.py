@@ -136,11 +136,15 @@ class _Running:
         if time.monotonic() - self._told_at > BEAT_S:
             self._told_at = time.monotonic()
             self._beat()
-        return self.receiver.step()
+        before = self.receiver.counts.messages
+        goes_on = self.receiver.step()
+        if self.teller is not None and self.receiver.counts.messages > before:
+            self.teller.expect()
+        return goes_on
 
     def _tell(self, teller: Teller) -> bool:
         if not teller.step():
-            self.stopping.wait(teller.pause_s)
+            teller.wait()
         return True
 
     def _beat(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,9 +26,9 @@ MOST_DELIVERIES = 100
 """Each has what was stored in one transaction: about a batch of items."""
 RESULT_TYPE = "dev.celeriac.result"
 QUICK_S = 0.01
-SLOW_S = 0.2
+SLOW_S = 0.05
 BUSY_S = 2.0
-"""So long after something was told it is looked again quickly: a look costs a third of a millisecond."""
+"""So long after something has come, or was told, it is looked again quickly: a look costs a third of a millisecond."""
 
 
 @dataclass(slots=True)
@@ -44,14 +45,20 @@ class Teller:
     _turn_at: float = -1e9
     _has_turn: bool = False
     _busy_until: float = 0.0
+    _news: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self._turn = Turn(self.database, self.name)
 
-    @property
-    def pause_s(self) -> float:
-        """How long to wait after a step that found nothing."""
-        return QUICK_S if time.monotonic() < self._busy_until else SLOW_S
+    def expect(self) -> None:
+        """Look quickly for some time: something has come, of which there will be a result. Any thread may call it."""
+        self._busy_until = time.monotonic() + BUSY_S
+        self._news.set()
+
+    def wait(self) -> None:
+        """Wait after a step that found nothing, less long where something is expected."""
+        self._news.wait(QUICK_S if time.monotonic() < self._busy_until else SLOW_S)
+        self._news.clear()
 
     def step(self) -> bool:
         """Tell what waits; whether there may be more at once.

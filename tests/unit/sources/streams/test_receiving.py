@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from production_server.jobs.read import every_item, list_jobs
 from production_server.jobs.records import Job, Success, Told
 from production_server.models.registry import Registry
 from production_server.settings import read_settings
+from production_server.sources.streams import telling
 from production_server.sources.streams.counts import Counts
 from production_server.sources.streams.message import Message, Outgoing, SourceState
 from production_server.sources.streams.receiving import Receiver
@@ -319,6 +321,20 @@ def test_results_and_refusals_are_told_with_the_ids_of_their_requests(
     assert dead.value == b"bad"
     assert dead.headers["celeriac-error"] == "invalid_input"
     assert not teller.step(), "what was told is not told again"
+
+
+def test_what_has_come_is_told_as_soon_as_it_is_done(
+    receiver: Receiver, small_registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "SLOW_S", 600)
+    teller = Teller("s", receiver.rule, Post(), receiver.intake.database, small_registry, Counts())
+    waiting = threading.Thread(target=teller.wait)
+    waiting.start()
+
+    teller.expect()
+
+    waiting.join(60)
+    assert not waiting.is_alive()
 
 
 def test_what_cannot_be_told_now_is_told_later(
