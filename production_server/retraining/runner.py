@@ -7,33 +7,28 @@ checkpoint, an import and a rollout are found by what was noted of them, and wha
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from uuid import UUID
 
 from production_server.access.records import Actor
 from production_server.errors import MISTAKE, CeleriacError, Conflict, NotFound, Unavailable
-from production_server.intake.imports import ImportIntake, Wish
 from production_server.intake.intake import Intake
 from production_server.jobs.again import changed_by, end_again
 from production_server.jobs.database import Database
-from production_server.jobs.imports import ModelImport, get_import, list_imports
 from production_server.jobs.read import get_job
-from production_server.jobs.rollouts import Rollout, get_rollout, list_rollouts
 from production_server.labels.sets import LabelSet, get_set, labels_of_set, make_set
-from production_server.models.importing.uploads import IncomingFiles, Part
 from production_server.models.registry import Registry
 from production_server.models.tasks.task import Task
 from production_server.retraining.answering import choose
-from production_server.retraining.commands import LOG_BYTES, Places, Trained, train_by_command
-from production_server.retraining.dataset import LABEL, Dataset, write_dataset
+from production_server.retraining.commands import LOG_BYTES, Trained, train_by_command
+from production_server.retraining.dataset import Dataset, write_dataset
 from production_server.retraining.images import Told
 from production_server.retraining.own_training import command_of, environment
-from production_server.retraining.policies import Policy, Then, why_due
+from production_server.retraining.policies import Policy, why_due
+from production_server.retraining.publishing import Publishing
 from production_server.retraining.runs import (
     NewRun,
     RunClaim,
@@ -47,7 +42,7 @@ from production_server.retraining.runs import (
     renew_run,
     standing_of,
 )
-from production_server.serving.promoting import Promoted, Wanted
+from production_server.retraining.workspace import Workspace
 from production_server.settings import Settings
 from production_server.storage.storage import Storage
 from production_server.work_in_hand import working_on
@@ -55,7 +50,6 @@ from production_server.work_in_hand import working_on
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
-FOLDER = "trainings"
 MOST_TRIES = 3
 """A step that so many processes have died of has failed."""
 PAGE = 256
@@ -63,8 +57,6 @@ PAGE = 256
 most, and not behind all of them."""
 AWAY_S = 30.0
 GATE_CLOSED = "gate_closed"
-_IN_VAIN = ("failed", "cancelled")
-"""Imports whose file is sent again: a run that goes on after one has noted none."""
 SERVICE = Actor("training")
 
 
@@ -75,11 +67,9 @@ class Runner:
     database: Database
     registry: Registry
     intake: Intake
-    imports: ImportIntake
+    publishing: Publishing
     storage: Storage
     settings: Settings
-    promote: Callable[..., Promoted]
-    """`Serving.promote`."""
     policies: Mapping[str, Policy]
     stopping: threading.Event = field(default_factory=threading.Event)
     _first_read_at: float = field(default_factory=time.time)
@@ -177,8 +167,8 @@ class Runner:
             end_run(self.database, held, "failed", error=error)
             return
         self._said = "writing the labels"
-        dataset = self._dataset(run)
-        places = self._places(run, dataset)
+        work = self._workspace(run)
+        dataset = self._dataset(run, work)
         noted = note(
             self.database, held, labels=dataset.labels, held_out=dataset.held_out_labels, tries=run.tries + 1
         )
@@ -188,7 +178,7 @@ class Runner:
             end_run(self.database, held, "refused", error=_NothingHeldOut(dataset.labels, policy.then.to))
             return
         self._said = "training"
-        trained = self._trained(run, policy, places)
+        trained = self._trained(run, policy, work, dataset)
         if self._ends.is_set():
             # Stopped, or cancelled: nobody has died of it.
             note(self.database, held, tries=run.tries)
@@ -200,29 +190,29 @@ class Runner:
         else:
             self._go_on(held, step="import", log=trained.log[-LOG_BYTES:])
 
-    def _trained(self, run: TrainingRun, policy: Policy, places: Places) -> Trained:
-        images, bounds = policy.train.images, policy.bounds
+    def _trained(self, run: TrainingRun, policy: Policy, work: Workspace, dataset: Dataset) -> Trained:
+        images, bounds, places = policy.train.images, policy.bounds, work.places(dataset)
         if images is None:
             command = policy.train.command
             return train_by_command(command, places, bounds, stopping=self._ends, follow=self._follow)
         said = {each.label for each in labels_of_set(self.database, self._set_of(run))}
         told = Told.of(self.registry.resolve(run.model).manifest, said, images)
-        self._told(run).write_text(told.model_dump_json(), encoding="utf-8")
-        command = command_of(self.settings, self._told(run))
+        work.told.write_text(told.model_dump_json(), encoding="utf-8")
+        command = command_of(self.settings, work.told)
         return train_by_command(
             command, places, bounds, stopping=self._ends, follow=self._follow, environment=environment()
         )
 
     def _import(self, held: RunClaim) -> None:
         """Have a worker make a version of the file, which has to pass the gate."""
-        run = held.run
-        sent = self._import_of(run)
-        if sent is None and not self._model_file(run).is_file():
+        run, work = held.run, self._workspace(held.run)
+        sent = self.publishing.import_of(run, work.model)
+        if sent is None and not work.model.is_file():
             # Another machine has trained, and died before it could send its file.
             self._go_on(held, step="train")
             return
         if sent is None:
-            sent = self._send(run)
+            sent = self.publishing.send(run, work)
             held = note(self.database, held, import_id=sent.id) or held
         if not sent.is_over:
             self._said = sent.said or "waiting for a worker that makes a version of it"
@@ -232,7 +222,7 @@ class Runner:
         else:
             is_refused = sent.error_code == GATE_CLOSED
             if is_refused:
-                self._remove(run)
+                work.remove()
             error = _Failed(sent.error_message or f"the import is {sent.state}", code_of=sent.error_code)
             end_run(self.database, held, "refused" if is_refused else "failed", error=error)
 
@@ -242,12 +232,11 @@ class Runner:
             self._go_on(held, step="answer")
             return
         if run.rollout_id is None:
-            rollout_id = self._begun_rollout(run) or self._promote(run, then)
-            noted = note(self.database, held, rollout_id=rollout_id)
+            noted = note(self.database, held, rollout_id=self.publishing.roll_out(run, then))
             if noted is None:
                 return
             held = noted
-        found = self._rollout(held.run)
+        found = self.publishing.rollout_of(held.run)
         if found.state == "loading":
             self._said = "waiting for workers to load it"
             self._wait(held)
@@ -272,7 +261,7 @@ class Runner:
         if job.is_over:
             changed = changed_by(self.database, run.id, job_id)
             log.info("training run %s of %s: %s", run.id, run.model, changed)
-            self._remove(run)
+            self._workspace(run).remove()
             end_run(self.database, held, "succeeded", step="done", change=changed.to_json())
             return
         self._said = f"answering again: {job.done} done"
@@ -300,89 +289,21 @@ class Runner:
     def _task_of(self, model: str) -> Task:
         return self.registry.resolve(model).task
 
-    def _dataset(self, run: TrainingRun) -> Dataset:
+    def _workspace(self, run: TrainingRun) -> Workspace:
+        return Workspace.of(run, self.settings.state_dir)
+
+    def _dataset(self, run: TrainingRun, work: Workspace) -> Dataset:
         return write_dataset(
             self.database,
             self.storage,
             self._set_of(run),
             self._task_of(run.model),
-            self._folder(run) / "labels",
+            work.labels,
             max_bytes=self.settings.max_object_bytes,
         )
 
-    def _places(self, run: TrainingRun, dataset: Dataset) -> Places:
-        scratch = self._folder(run) / "scratch"
-        scratch.mkdir(exist_ok=True)
-        return Places(data=dataset.folder, model=self._model_file(run), scratch=scratch)
-
-    def _folder(self, run: TrainingRun) -> Path:
-        folder = self.settings.state_dir.absolute() / FOLDER / str(run.id)
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
-    def _model_file(self, run: TrainingRun) -> Path:
-        return self._folder(run) / f"training-{run.id}.{self._policy(run).train.suffix}"
-
-    def _told(self, run: TrainingRun) -> Path:
-        return self._folder(run) / "told.json"
-
-    def _remove(self, run: TrainingRun) -> None:
-        shutil.rmtree(self._folder(run), ignore_errors=True)
-
-    def _import_of(self, run: TrainingRun) -> ModelImport | None:
-        """The import of its file; also one that was sent by a process that died before it could note that."""
-        if run.import_id is not None:
-            return get_import(self.database, run.import_id, whose=None)
-        name = self._model_file(run).name
-        latest = list_imports(self.database, whose=None, limit=100)
-        return next((each for each in latest if each.file == name and each.state not in _IN_VAIN), None)
-
-    def _send(self, run: TrainingRun) -> ModelImport:
-        train, model = self._policy(run).train, self._model_file(run)
-        labels = self._folder(run) / "labels"
-        samples = [labels / "held_out" / "labels.csv", labels / "held_out.zip"]
-        sample = next((each for each in samples if each.is_file()), None)
-        is_table = sample is not None and sample.suffix == ".csv"
-        described = train.describe
-        if train.images is not None:
-            described = Told.model_validate_json(self._told(run).read_bytes()).described
-        if is_table and described.target is None:
-            described = described.model_copy(update={"target": LABEL})
-        with self.imports.incoming() as files:
-            _copy(files, "model", model)
-            if sample is not None:
-                _copy(files, "sample", sample)
-            return self.imports.accept(
-                Wish(model=run.model, described=described), files, by=Actor(**run.actor)
-            )
-
-    def _promote(self, run: TrainingRun, then: Then) -> UUID | None:
-        wanted = Wanted(
-            model=run.model,
-            version=str(run.version),
-            channel=then.to,
-            percent=then.percent,
-            reason=_reason(run),
-        )
-        rollout = self.promote(wanted, by=Actor(**run.actor)).rollout
-        return None if rollout is None else rollout.id
-
-    def _begun_rollout(self, run: TrainingRun) -> UUID | None:
-        """What a process has begun that died before it could note that."""
-        with self.database.read() as connection:
-            latest = list_rollouts(connection, run.model, limit=20)
-        return next((each.id for each in latest if each.reason == _reason(run)), None)
-
-    def _rollout(self, run: TrainingRun) -> Rollout:
-        with self.database.read() as connection:
-            return get_rollout(connection, UUID(str(run.rollout_id)))
-
     def _follow(self, tail: Callable[[], str]) -> None:
         self._log = tail
-
-
-def _reason(run: TrainingRun) -> str:
-    return f"training run {run.id}"
 
 
 class _Failed(CeleriacError):
@@ -407,13 +328,3 @@ class _NothingHeldOut(CeleriacError):
             f"nothing would say whether the new version is better, and it cannot become {to}: label more, or have the "
             "policy say `then: {to: nothing}`"
         )
-
-
-def _copy(files: IncomingFiles, part: Part, source: Path) -> None:
-    with source.open("rb") as read:
-        file = files.open(part, source.name, field=part)
-        try:
-            while some := read.read(2**20):
-                file.write(some)
-        finally:
-            file.close()

@@ -15,6 +15,7 @@ from production_server.models.remote_store import remote_store_of
 from production_server.parts import SharedParts
 from production_server.retraining.own_training import check_can_train
 from production_server.retraining.policies import Policy, policies_in
+from production_server.retraining.publishing import Publishing
 from production_server.retraining.runner import LOOK_EVERY_S, Runner
 from production_server.run.opened_serving import promotion_gate
 from production_server.run.own_process import run_alone
@@ -50,10 +51,9 @@ class Trainings:
             database=shared.database,
             registry=shared.registry,
             intake=shared.intake,
-            imports=ImportIntake(settings, shared.database),
+            publishing=Publishing(shared.database, ImportIntake(settings, shared.database), serving.promote),
             storage=shared.storage,
             settings=settings,
-            promote=serving.promote,
             policies=self.policies,
         )
 

@@ -33,6 +33,7 @@ from production_server.models.importing.described import Described
 from production_server.models.registry import Registry
 from production_server.retraining import runner as module
 from production_server.retraining.policies import Policy
+from production_server.retraining.publishing import Publishing
 from production_server.retraining.runner import Runner
 from production_server.retraining.runs import (
     NewRun,
@@ -112,10 +113,9 @@ class Service:
             database=self.database,
             registry=self.registry,
             intake=Intake(self.settings, self.database, storage, LocalQueue()),
-            imports=ImportIntake(self.settings, self.database),
+            publishing=Publishing(self.database, ImportIntake(self.settings, self.database), serving.promote),
             storage=storage,
             settings=self.settings,
-            promote=serving.promote,
             policies={each.model: each for each in policies},
         )
 
@@ -392,11 +392,11 @@ def _answer(index: int, label: str) -> Success:
 
 
 def _import(service: Service) -> None:
-    with service.runner().imports.incoming() as files:
+    with service.runner().publishing.imports.incoming() as files:
         file = files.open("model", "iris.onnx", field="file")
         file.write(IRIS.read_bytes())
         file.close()
-        service.runner().imports.accept(Wish(model="mine", described=Described()), files, by=SERVICE)
+        service.runner().publishing.imports.accept(Wish(model="mine", described=Described()), files, by=SERVICE)
     assert service.importer.look()
     service.registry.resolve("mine")
 
