@@ -18,7 +18,7 @@ from production_server.jobs.submit import submit
 from production_server.jobs.tables import face, verdict
 from production_server.personas.finding import find_faces
 from production_server.personas.learning import judge_some, relearn
-from production_server.personas.records import Embedder, Sayer
+from production_server.personas.records import Embedder, NewDecision, Said, Sayer
 
 FACES = Embedder("faces", "1")
 ANNA = Sayer("somebody", "anna")
@@ -110,6 +110,11 @@ def kill_before_commit(database: Database, act: Callable[[Connection], object]) 
     with suppress(Killed), database.write() as connection:
         act(connection)
         raise Killed
+
+
+def of(kind: Said, *faces: int, persona: int | None = None) -> NewDecision:
+    """What somebody says of faces."""
+    return NewDecision(faces=faces, kind=kind, persona=persona)
 
 
 def face_ids(database: Database) -> list[int]:

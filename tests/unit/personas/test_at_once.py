@@ -21,32 +21,17 @@ from production_server.personas import learning, people
 from production_server.personas.decisions import decide
 from production_server.personas.learning import relearn
 from production_server.personas.people import make, remove
-from production_server.personas.records import Decision, NewDecision, Said
+from production_server.personas.records import Decision
 from production_server.personas.standing import standing
 from tests.unit.personas.pictures import (
     ANNA,
     BERT,
-    answer,
-    face_ids,
-    find_all,
     learn,
-    somebody,
-    told,
+    of,
     verdicts,
 )
 
 T = TypeVar("T")
-
-
-@pytest.fixture
-def faces(database: Database) -> list[int]:
-    answer(database, [[told(somebody(n))] for n in range(3)])
-    find_all(database)
-    return face_ids(database)
-
-
-def of(kind: Said, *faces: int, persona: int | None = None) -> NewDecision:
-    return NewDecision(faces=faces, kind=kind, persona=persona)
 
 
 def at_once(*acts: Callable[[], T]) -> list[Future[T]]:

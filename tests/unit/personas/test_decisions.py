@@ -8,19 +8,8 @@ from production_server.errors import Conflict, InvalidInput, NotFound
 from production_server.jobs.database import Database
 from production_server.personas.decisions import decide, undo
 from production_server.personas.people import list_personas, make, merge, read_name, remove, rename, split
-from production_server.personas.records import NewDecision, Said
-from tests.unit.personas.pictures import ANNA, BERT, answer, face_ids, find_all, somebody, told
-
-
-@pytest.fixture
-def faces(database: Database) -> list[int]:
-    answer(database, [[told(somebody(n))] for n in range(3)])
-    find_all(database)
-    return face_ids(database)
-
-
-def of(kind: Said, *faces: int, persona: int | None = None) -> NewDecision:
-    return NewDecision(faces=faces, kind=kind, persona=persona)
+from production_server.personas.records import NewDecision
+from tests.unit.personas.pictures import ANNA, BERT, of
 
 
 def counts(database: Database) -> dict[str, int]:

@@ -396,7 +396,9 @@ def _import(service: Service) -> None:
         file = files.open("model", "iris.onnx", field="file")
         file.write(IRIS.read_bytes())
         file.close()
-        service.runner().publishing.imports.accept(Wish(model="mine", described=Described()), files, by=SERVICE)
+        service.runner().publishing.imports.accept(
+            Wish(model="mine", described=Described()), files, by=SERVICE
+        )
     assert service.importer.look()
     service.registry.resolve("mine")
 
