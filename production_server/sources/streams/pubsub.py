@@ -25,6 +25,8 @@ from production_server.sources.streams.message import Message, Outgoing, SourceS
 from production_server.sources.streams.rules import StreamRule
 
 log = logging.getLogger(__name__)
+# It logs what it raises as well, with a traceback for each that it tried.
+logging.getLogger("google.cloud.pubsub_v1").setLevel(logging.CRITICAL)
 
 IN_HAND = 500
 LEASE_S = 60
