@@ -32,13 +32,14 @@ def training_statistics(database: Database) -> TrainingStatistics:
     Raises:
         Unavailable: the database does not answer.
     """
-    latest = select(func.max(training_run.c.id)).group_by(training_run.c.model)
     took = (func.coalesce(training_run.c.ended_at, now()) - training_run.c.began_at).label("took")
-    of_latest = select(training_run.c.model, training_run.c.label_mark, took)
-    of_latest = of_latest.where(training_run.c.id.in_(latest))
+    newest_first = (training_run.c.began_at.desc(), training_run.c.id.desc())
+    place = func.row_number().over(partition_by=training_run.c.model, order_by=newest_first).label("place")
+    runs_of_models = select(training_run.c.model, training_run.c.label_mark, took, place).subquery()
+    latest = select(*runs_of_models.c["model", "label_mark", "took"]).where(runs_of_models.c.place == 1)
     by_state = select(training_run.c.model, training_run.c.state, func.count())
     by_state = by_state.group_by(training_run.c.model, training_run.c.state)
-    marks = of_latest.subquery()
+    marks = latest.subquery()
     unseen = (
         select(decision.c.model, func.count())
         .outerjoin(marks, marks.c.model == decision.c.model)
@@ -47,7 +48,7 @@ def training_statistics(database: Database) -> TrainingStatistics:
     )
     with database.read() as connection:
         counted = {(model, state): count for model, state, count in connection.execute(by_state)}
-        latest_s = {model: float(seconds) for model, _, seconds in connection.execute(of_latest)}
+        latest_s = {model: float(seconds) for model, _, seconds in connection.execute(latest)}
         new_labels = {model: int(count) for model, count in connection.execute(unseen)}
     models = {model for model, _ in counted}
     runs = {
