@@ -24,8 +24,6 @@ log = logging.getLogger(__name__)
 SEND_S = 30.0
 """So long a broker may take for what it is sent."""
 ASK_S = 2.0
-RECONNECT_MS = 2000
-"""After an outage a client goes on after so long, and after twice as long once it has found its group again."""
 SAID_EACH_S = 60.0
 """librdkafka tells of a fault that lasts at least so often: it tries each 10 s, and is silent of the same for 30."""
 MAX_FAULT = 300
@@ -61,7 +59,6 @@ def _consumer_properties(rule: StreamRule) -> dict[str, Any]:
         "partition.assignment.strategy": "cooperative-sticky",
         "auto.offset.reset": "earliest",
         "queued.max.messages.kbytes": FETCHED_KBYTES,
-        "reconnect.backoff.max.ms": RECONNECT_MS,
         **rule.properties,
         "bootstrap.servers": rule.host,
         "group.id": rule.group,
@@ -78,7 +75,6 @@ def _consumer_properties(rule: StreamRule) -> dict[str, Any]:
 def _producer_properties(rule: StreamRule) -> dict[str, Any]:
     theirs = {name: value for name, value in rule.properties.items() if not name.startswith(_OF_CONSUMERS)}
     return {
-        "reconnect.backoff.max.ms": RECONNECT_MS,
         **theirs,
         "bootstrap.servers": rule.host,
         "enable.idempotence": True,

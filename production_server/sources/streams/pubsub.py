@@ -15,7 +15,9 @@ from concurrent.futures import wait
 from contextlib import suppress
 from typing import Any
 
+from google.api_core import exceptions
 from google.api_core.exceptions import GoogleAPICallError, InvalidArgument
+from google.api_core.retry import Retry, if_exception_type
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import pubsub_v1
 
@@ -25,13 +27,30 @@ from production_server.sources.streams.message import Message, Outgoing, SourceS
 from production_server.sources.streams.rules import StreamRule
 
 log = logging.getLogger(__name__)
-# It logs what it raises as well, with a traceback for each that it tried.
-logging.getLogger("google.cloud.pubsub_v1").setLevel(logging.CRITICAL)
+# They log what they raise as well, with a traceback for each that they tried.
+for _its in ("google.cloud.pubsub_v1", "google.api_core.bidi"):
+    logging.getLogger(_its).setLevel(logging.CRITICAL)
 
 IN_HAND = 500
 LEASE_S = 60
 SEND_S = 30.0
 ASK_AGAIN_S = 5.0
+_AGAIN = Retry(
+    predicate=if_exception_type(
+        exceptions.Aborted,
+        exceptions.Cancelled,
+        exceptions.DeadlineExceeded,
+        exceptions.InternalServerError,
+        exceptions.ResourceExhausted,
+        exceptions.ServiceUnavailable,
+        exceptions.Unknown,
+    ),
+    initial=0.1,
+    maximum=ASK_AGAIN_S,
+    multiplier=2,
+    timeout=SEND_S,
+)
+"""As the library does it by itself, which waits for up to a minute after an outage."""
 
 
 class PubSubSource:
@@ -144,7 +163,7 @@ class PubSubSink:
         path = f"projects/{self._project}/topics/{topic}"
         try:
             if self._publisher is None:
-                ordered = pubsub_v1.types.PublisherOptions(enable_message_ordering=True)
+                ordered = pubsub_v1.types.PublisherOptions(enable_message_ordering=True, retry=_AGAIN)
                 self._publisher = pubsub_v1.PublisherClient(publisher_options=ordered)
             self._wait_for_earlier()
             self._waiting = [self._publish(self._publisher, path, each) for each in messages]
